@@ -1,0 +1,81 @@
+"""Find, schedule and compare learning rates for deep learning.
+
+Importing learnrate imports NumPy and nothing heavier; the rooms that know a framework are loaded when first used.
+
+Example:
+    >>> import learnrate as lr
+    >>> s = lr.triangular2(base_lr=1e-3, max_lr=6e-3, step_size=2000)
+    >>> s(2000)
+    0.006
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from learnrate import errors
+from learnrate.finder import Bounds, Curve, NoAnswer, range_test, rules
+from learnrate.schedules import (
+    Schedule,
+    constant,
+    cosine,
+    exp_range,
+    exponential,
+    linear,
+    one_cycle,
+    parse,
+    polynomial,
+    triangular,
+    triangular2,
+    warmup,
+)
+from learnrate.tuner import Plan, tune
+
+if TYPE_CHECKING:
+    from learnrate import torch
+
+__all__ = [
+    "Bounds",
+    "Curve",
+    "NoAnswer",
+    "Plan",
+    "Schedule",
+    "constant",
+    "cosine",
+    "errors",
+    "exp_range",
+    "exponential",
+    "linear",
+    "one_cycle",
+    "parse",
+    "polynomial",
+    "range_test",
+    "rules",
+    "triangular",
+    "triangular2",
+    "tune",
+    "warmup",
+]
+
+_LAZY_ROOMS = {"torch": ("torch", "PyTorch")}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("learnrate")
+    if name not in _LAZY_ROOMS:
+        raise AttributeError(f"module 'learnrate' has no attribute {name!r}")
+    needed, title = _LAZY_ROOMS[name]
+    try:
+        return importlib.import_module(f"learnrate.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != needed:
+            raise
+        raise errors.MissingExtraError(
+            f"learnrate.{name} needs {title}, which is not installed: pip install 'learnrate[{name}]'", name=needed
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,5 @@
+"""`python -m learnrate`."""
+
+from learnrate.cli import main
+
+main()

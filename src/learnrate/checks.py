@@ -1,0 +1,116 @@
+"""Checks of arguments: one function a rule, each returns the value as a plain Python number or raises.
+
+Plain numbers (and not, say, `numpy.float32`) keep schedules equal by value, hashable and printable as they were written.
+"""
+
+import math
+import operator
+from numbers import Real
+from typing import Annotated, Any, Never, SupportsIndex
+
+from learnrate.errors import ArgumentError, ArgumentTypeError
+
+
+def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:
+    """Raise the error that an argument's value deserves."""
+    raise ArgumentError(f"{name} must be {rule}, received {value!r}" + (f": {remedy}" if remedy else ""))
+
+
+def number(name: str, value: object) -> float:
+    """Any real number, finite or not, as a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ArgumentTypeError(f"{name} must be a number, received {value!r} of type {type(value).__name__}")
+    return float(value)
+
+
+def finite(name: str, value: object) -> float:
+    """A finite number."""
+    checked = number(name, value)
+    if not math.isfinite(checked):
+        refuse(name, "finite", value)
+    return checked
+
+
+def rate(name: str, value: object) -> float:
+    """A finite number of at least 0: an LR, or any other hyper-parameter that a schedule may drive."""
+    checked = finite(name, value)
+    if checked < 0:
+        refuse(name, "at least 0", value, "a negative rate would climb the loss")
+    return checked
+
+
+def positive(name: str, value: object) -> float:
+    """A finite number above 0."""
+    checked = finite(name, value)
+    if checked <= 0:
+        refuse(name, "above 0", value)
+    return checked
+
+
+def factor(name: str, value: object) -> float:
+    """A finite number of at least 1, which something is divided by."""
+    checked = finite(name, value)
+    if checked < 1:
+        refuse(name, "at least 1", value, "it divides the LR, so a smaller one would raise it")
+    return checked
+
+
+def decay(name: str, value: object) -> float:
+    """A factor in (0, 1]: with more than 1 the value would grow without limit."""
+    checked = finite(name, value)
+    if not 0 < checked <= 1:
+        refuse(name, "above 0 and at most 1", value)
+    return checked
+
+
+def fraction(name: str, value: object) -> float:
+    """A number strictly between 0 and 1."""
+    checked = finite(name, value)
+    if not 0 < checked < 1:
+        refuse(name, "strictly between 0 and 1", value, "0.3 means 30 %")
+    return checked
+
+
+def whole(name: str, value: object, at_least: int) -> int:
+    """An integer of at least `at_least`."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        remedy = ": round it to whole updates" if isinstance(value, float) else ""
+        raise ArgumentTypeError(f"{name} must be an integer, received {value!r} of type {type(value).__name__}{remedy}")
+    checked = operator.index(value)
+    if checked < at_least:
+        refuse(name, f"at least {at_least}", value)
+    return checked
+
+
+def length(name: str, value: object) -> int:
+    """A length in updates: an integer of at least 1."""
+    return whole(name, value, at_least=1)
+
+
+def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
+    """Refuse bounds that are equal or the wrong way round."""
+    if low >= high:
+        remedy = "swap them" if low > high else "make room between them"
+        raise ArgumentError(f"{low_name} must be below {high_name}, received {low!r} and {high!r}: {remedy}")
+
+
+def choice(name: str, value: object, options: tuple[str, ...]) -> str:
+    """One of a few words."""
+    if value not in options:
+        refuse(name, "one of " + ", ".join(map(repr, options)), value)
+    return str(value)
+
+
+def optional(check: Any) -> Any:
+    """`check`, with None let through."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+# What a field of a schedule may be. The check travels with the type, and is run when the schedule is built.
+Rate = Annotated[float, rate]
+PositiveRate = Annotated[float, positive]
+Positive = Annotated[float, positive]
+Factor = Annotated[float, factor]
+Decay = Annotated[float, decay]
+Fraction = Annotated[float, fraction]
+Length = Annotated[int, length]

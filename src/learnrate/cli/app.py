@@ -1,0 +1,93 @@
+"""Commands and their options. Everything heavy is imported by the command that needs it, so that --help is quick."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option, Typer
+
+from learnrate.errors import LearnrateError
+
+app = Typer(
+    name="learnrate",
+    help="Find, schedule and compare learning rates for deep learning.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def version_and_errors(
+    version: Annotated[bool, Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Find, schedule and compare learning rates for deep learning."""
+    if version:
+        import learnrate
+
+        print(learnrate.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def tune(
+    recipe: Annotated[
+        Path | None,
+        Argument(help="A Python file with a function recipe(); without it, the built-in recipe on handwritten digits."),
+    ] = None,
+    updates: Annotated[int | None, Option(help="Length of a training in updates.  [default: the recipe's]")] = None,
+    seed: Annotated[int, Option(help="Where all random numbers begin.", min=0)] = 0,
+    seeds: Annotated[int, Option(help="Trainings of each kind in the comparison.", min=1)] = 3,
+    budget: Annotated[float, Option(help="What tuning may cost, as a share of one training.")] = 1.0,
+    low: Annotated[float, Option(help="First LR of the range test.")] = 1e-7,
+    high: Annotated[float, Option(help="Last LR of the range test.")] = 10.0,
+    out: Annotated[
+        Path | None, Option(help="Folder for the results, new or empty.  [default: runs/<time>-<recipe>]")
+    ] = None,
+    train: Annotated[bool, Option("--train/--no-train", help="Compare the plan with the usual constant LR.")] = True,
+    json: Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Find the learning rate for a training run, plan its schedule, and show what that gained."""
+    from learnrate.cli.tune import Options, tune_command
+
+    tune_command(Options(recipe, updates, seed, seeds, budget, low, high, out, train, json))
+
+
+def run() -> int:
+    """Run the command line; errors become one line on stderr and an exit code."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except typer.TyperException as error:
+        return _said(error.format_message(), 2)
+    except LearnrateError as error:
+        return _said(str(error), 2, error)
+    except typer.Abort:
+        return _interrupted()
+    except Exception as error:  # the recipe's own code may raise anything
+        return _said(_failure(error), 1, error)
+
+
+def _said(message: str, code: int, error: BaseException | None = None) -> int:
+    if error is not None and "--debug" in sys.argv:
+        traceback.print_exception(error)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return 130
+
+
+def _failure(error: Exception) -> str:
+    """What went wrong in a run, with the line of the recipe (or else of any file) that led there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(__file__).parent.parent)
+    foreign = [f for f in frames if not f.filename.startswith(package) and "site-packages" not in f.filename]
+    frame = (foreign or frames)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line!r}: {type(error).__name__}: {error} (--debug shows more)"

@@ -1,0 +1,101 @@
+"""The folder that a run leaves behind."""
+
+import datetime
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from learnrate import plots, records
+from learnrate.errors import OutputError
+from learnrate.finder import Curve
+from learnrate.study import Comparison
+from learnrate.tuner import Plan
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a run's files go. Each file is written whole, as soon as its content is known."""
+
+    path: Path
+
+    def write_curve(self, curve: Curve) -> None:
+        """curve.json, and range-test.png with the bounds drawn in."""
+        curve.save(self.path / "curve.json")
+        figure, (ax,) = plots.new_figure(8, 4.5)
+        plots.draw_curve(curve, curve.bounds(), ax)
+        plots.save(figure, self.path / "range-test.png")
+
+    def write_plan(self, plan: Plan) -> None:
+        """plan.json and schedule.png."""
+        plan.save(self.path / "plan.json")
+        figure, (ax,) = plots.new_figure(8, 4)
+        plots.draw_schedule(plan.schedule, plan.updates, ax)
+        plots.save(figure, self.path / "schedule.png")
+
+    def write_trainings(self, comparison: Comparison) -> None:
+        """trainings.json: the record of every training so far."""
+        records.save(self.path / "trainings.json", "comparison", comparison.as_record())
+
+    def draw_comparison(self, comparison: Comparison) -> None:
+        """comparison.png: loss and metric of the compared trainings."""
+        measured = any(arm.trainings and arm.trainings[0].scores for arm in comparison.arms)
+        figure, axes = plots.new_figure(11 if measured else 7, 4.2, columns=2 if measured else 1)
+        plots.draw_losses(comparison, axes[0])
+        if measured:
+            plots.draw_scores(comparison, axes[1])
+        plots.save(figure, self.path / "comparison.png")
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """result.json: what --json prints."""
+        records.save(self.path / "result.json", "tune", summary)
+
+
+def open_folder(out: Path | None, name: str) -> Folder:
+    """Make the folder, and make sure that files can be written into it.
+
+    Args:
+        out: The folder, new or empty; by default runs/<time>-<name>, numbered where that exists already.
+        name: Name of the recipe.
+
+    Raises:
+        OutputError: if the folder cannot be made or written to, or holds something already.
+    """
+    try:
+        path = _make_new(name) if out is None else _make(out)
+        probe = path / f".{secrets.token_hex(4)}.probe"
+        probe.write_bytes(b"probe")
+        probe.unlink()
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        where = out or Path("runs")
+        raise OutputError(
+            f"the output folder must be writable, {where} is not ({error.strerror or error}): choose another with --out"
+        ) from error
+    return Folder(path.resolve())
+
+
+def _make(out: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise OutputError(f"the output folder must be new or empty, {out} holds files: choose another with --out")
+    return out
+
+
+def _make_new(name: str) -> Path:
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    number = 1
+    while True:
+        path = Path("runs") / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.parent.is_dir():
+                raise
+            number += 1  # another run began in the same second
+        else:
+            return path
+
+

@@ -1,0 +1,201 @@
+"""`learnrate tune`: range test, bounds, races, plan, comparison, pictures."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import learnrate.torch as lt
+from learnrate import checks, constant
+from learnrate.cli.folder import Folder, open_folder
+from learnrate.errors import NoAnswerError
+from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.schedules import Schedule
+from learnrate.study import Arm, Comparison, Training, compare
+from learnrate.torch.recipe import Recipe, load, train
+from learnrate.tuner import Plan
+from learnrate.tuner.tune import allow
+
+BUILT_IN = Path(__file__).parent.parent / "recipes" / "digits.py"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; see `learnrate tune --help`."""
+
+    recipe: Path | None
+    updates: int | None
+    seed: int
+    seeds: int
+    budget: float
+    low: float
+    high: float
+    out: Path | None
+    train: bool
+    json: bool
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Progress bars on stderr, so that stdout holds results alone."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress
+
+
+@dataclass
+class Bars:
+    """One bar for each thing that is being done."""
+
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self._tasks: dict[str, Any] = {}
+
+    def show(self, what: str, done: int, planned: int) -> None:
+        """Move the bar of `what`."""
+        if what not in self._tasks:
+            self._tasks[what] = self.progress.add_task(what, total=planned)
+        self.progress.update(self._tasks[what], completed=done)
+
+
+def tune_command(options: Options) -> None:
+    """Run the command; every file is written as soon as its content is known."""
+    say = Console(stderr=options.json, highlight=False, soft_wrap=True)
+    checks.positive("--low", options.low)
+    checks.positive("--high", options.high)
+    checks.ordered("--low", options.low, "--high", options.high)
+    recipe = load(options.recipe or BUILT_IN)
+    updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
+    allowance = allow(int(checks.positive("--budget", options.budget) * updates))
+    folder = open_folder(options.out, recipe.name)
+    with progress_bars() as progress:
+        bars = Bars(progress)
+        say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
+        model, optimizer, batches = recipe.build(options.seed)
+        usual_lr = float(optimizer.param_groups[0]["lr"])
+        curve = lt.range_test(
+            model,
+            optimizer,
+            batches,
+            recipe.loss,
+            low=options.low,
+            high=options.high,
+            updates=allowance.sweep,
+            seed=options.seed,
+            progress=lambda done, planned: bars.show("range test", done, planned),
+        )
+        folder.write_curve(curve)
+        bounds = curve.bounds()
+        if isinstance(bounds, NoAnswer):
+            raise NoAnswerError(bounds.reason, bounds.remedy)
+        print_bounds(say, curve, bounds)
+        plan = lt.tune(
+            model,
+            optimizer,
+            batches,
+            recipe.loss,
+            updates=updates,
+            evaluate=recipe.evaluate,
+            budget=options.budget,
+            seed=options.seed,
+            low=options.low,
+            high=options.high,
+            curve=curve,
+            progress=bars.show,
+        )
+        folder.write_plan(plan)
+        print_plan(say, plan)
+        summary = {"bounds": bounds.as_record(), "plan": plan_summary(plan), "out": str(folder.path)}
+        if options.train:
+            comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
+            folder.draw_comparison(comparison)
+            print_comparison(say, comparison, plan)
+            summary["results"] = results_summary(comparison)
+    folder.write_summary(summary)
+    say.print(f"\nCurve, plan and pictures are in [bold]{escape(str(folder.path))}[/bold]")
+    if options.json:
+        json.dump(summary, sys.stdout, indent=1, allow_nan=False)
+        sys.stdout.write("\n")
+
+
+def compare_with_usual(
+    recipe: Recipe, plan: Plan, usual_lr: float, options: Options, folder: Folder, bars: Bars
+) -> Comparison:
+    """Train with the plan and with the optimizer's usual constant LR, on the same seeds and budget."""
+
+    def one(name: str, schedule: Schedule, seed: int) -> Training:
+        what = f"training: {name}, seed {seed}"
+        return train(recipe, schedule, seed, plan.updates, lambda done, planned: bars.show(what, done, planned))
+
+    return compare(
+        {"plan": plan.schedule, "constant": constant(usual_lr)},
+        one,
+        seeds=range(options.seed, options.seed + options.seeds),
+        updates=plan.updates,
+        metric=recipe.scores_are(),
+        on_training=folder.write_trainings,
+    )
+
+
+def print_bounds(say: Console, curve: Curve, bounds: Bounds) -> None:
+    """The bounds and why, one line each."""
+    say.print(f"\n[bold]Range test[/bold], {len(curve)} updates")
+    for note in curve.notes:
+        say.print(f"  {escape(note)}")
+    for sentence in vars(bounds.reasons).values():
+        say.print(f"  {escape(sentence)}")
+
+
+def print_plan(say: Console, plan: Plan) -> None:
+    """The plan and why; the schedule as the expression that rebuilds it."""
+    say.print("\n[bold]Plan[/bold]")
+    for sentence in plan.reasons[len(vars(plan.bounds.reasons)) :]:
+        say.print(f"  {escape(sentence)}")
+    say.print(f"  [bold]{escape(repr(plan.schedule))}[/bold]")
+
+
+def print_comparison(say: Console, comparison: Comparison, plan: Plan) -> None:
+    """Mean and spread of both kinds of training, and the cost of tuning."""
+    seeds = len(comparison.arms[0].trainings)
+    say.print(f"\n[bold]Trainings[/bold] of {comparison.updates} updates, {seeds} seeds each")
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("  learning rate")
+    for heading in (f"held-out {comparison.metric}", "spread", "each seed"):
+        table.add_column(heading, justify="right")
+    for arm in comparison.arms:
+        each = "  ".join(f"{score:.4f}" for score in arm.scores)
+        table.add_row(f"  {label(arm)}", f"{arm.mean:.4f}", f"± {arm.std:.4f}", each)
+    say.print(table)
+    say.print(f"  Tuning cost {plan.cost:.2f} of one training.")
+
+
+def label(arm: Arm) -> str:
+    """What an arm is called in the report."""
+    return f"constant {arm.schedule(0):g}" if arm.name == "constant" else arm.name
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """The plan as --json prints it; plan.json holds races and curve as well."""
+    keys = ("schedule", "max_lr", "step_size", "cycles", "updates", "cost", "reasons")
+    record = plan.as_record()
+    return {key: record[key] for key in keys}
+
+
+def results_summary(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as --json prints it; trainings.json holds every loss."""
+
+    def summary(arm: Arm) -> dict[str, Any]:
+        lr = {"lr": arm.schedule(0)} if arm.name == "constant" else {"schedule": repr(arm.schedule)}
+        seeds = [training.seed for training in arm.trainings]
+        return {**lr, "seeds": seeds, comparison.metric: list(arm.scores), "mean": arm.mean, "std": arm.std}
+
+    return {arm.name: summary(arm) for arm in comparison.arms}

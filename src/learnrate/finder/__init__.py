@@ -1,0 +1,8 @@
+"""The LR range test: run a sweep, keep the curve, read the bounds."""
+
+from learnrate.finder import rules
+from learnrate.finder.bounds import Bounds, NoAnswer, Reasons
+from learnrate.finder.curve import Curve
+from learnrate.finder.sweep import range_test
+
+__all__ = ["Bounds", "Curve", "NoAnswer", "Reasons", "range_test", "rules"]

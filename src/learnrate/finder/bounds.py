@@ -1,0 +1,106 @@
+"""What is read off a curve: bounds with their reasons, or an explicit "no answer"."""
+
+from dataclasses import dataclass
+from typing import Any, Never
+
+from learnrate.errors import NoAnswerError
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """One sentence for each number of `Bounds`."""
+
+    base_lr: str
+    max_lr: str
+    lr: str
+    interval: str
+
+    def __str__(self) -> str:
+        return " ".join((self.base_lr, self.max_lr, self.lr, self.interval))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The LRs between which training works, and why.
+
+    Attributes:
+        base_lr: Lower bound of a cycle: below it the loss hardly falls.
+        max_lr: Upper bound of a cycle: above it the loss stops falling.
+        lr: The single best LR for a run at one LR.
+        interval: 90 % interval of `lr` under the noise of the losses, (low, high).
+        reasons: One sentence for each.
+        rule: Name of the rule that read them.
+    """
+
+    base_lr: float
+    max_lr: float
+    lr: float
+    interval: tuple[float, float]
+    reasons: Reasons
+    rule: str
+
+    @property
+    def reason(self) -> str:
+        """All reasons, as one text."""
+        return str(self.reasons)
+
+    def as_record(self) -> dict[str, Any]:
+        """The bounds as JSON holds them."""
+        return {
+            "base_lr": self.base_lr,
+            "max_lr": self.max_lr,
+            "lr": self.lr,
+            "interval": list(self.interval),
+            "reason": self.reason,
+            "reasons": vars(self.reasons).copy(),
+            "rule": self.rule,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Bounds":
+        """The inverse of `as_record`."""
+        low, high = record["interval"]
+        return cls(
+            record["base_lr"], record["max_lr"], record["lr"], (low, high), Reasons(**record["reasons"]), record["rule"]
+        )
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """The curve does not carry bounds. False in a condition; asking it for a bound raises `NoAnswerError`.
+
+    Attributes:
+        reason: What the curve shows, in one sentence.
+        remedy: What would give an answer, in one sentence.
+        rule: Name of the rule that found none.
+    """
+
+    reason: str
+    remedy: str
+    rule: str
+
+    def __bool__(self) -> bool:
+        return False
+
+    def _refuse(self) -> Never:
+        raise NoAnswerError(self.reason, self.remedy)
+
+    @property
+    def base_lr(self) -> float:
+        """Raises NoAnswerError."""
+        self._refuse()
+
+    @property
+    def max_lr(self) -> float:
+        """Raises NoAnswerError."""
+        self._refuse()
+
+    @property
+    def lr(self) -> float:
+        """Raises NoAnswerError."""
+        self._refuse()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Raises NoAnswerError."""
+        self._refuse()

@@ -1,0 +1,65 @@
+"""Records on disk: JSON with a kind and a version, written whole or not at all."""
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from learnrate.errors import OutputError
+
+VERSION = 1
+
+
+def encode_float(value: float) -> float | str:
+    """A float as JSON holds it: JSON has no NaN and no infinity, which are facts about a run that must not be lost."""
+    value = float(value)
+    return value if math.isfinite(value) else repr(value)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, at any time and after any interruption, finds the old content or the new one.
+
+    Raises:
+        OutputError: if the file cannot be written (no such folder, no right to, disk full).
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def save(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
+    """Write a record of a given kind (see `write_atomically`)."""
+    record = {"learnrate": kind, "version": VERSION, **content}
+    write_atomically(Path(path), (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+
+
+def load(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """Read a record of a given kind.
+
+    Raises:
+        OutputError: if there is no such file, or it is no record of this kind and of a version known here.
+    """
+    try:
+        record = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise OutputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("learnrate") != kind:
+        found = record.get("learnrate") if isinstance(record, dict) else type(record).__name__
+        raise OutputError(f"{path} must hold a learnrate {kind}, found {found!r}")
+    if record.get("version") != VERSION:
+        raise OutputError(f"{path} must be of version {VERSION}, found {record.get('version')!r}: upgrade learnrate")
+    return record

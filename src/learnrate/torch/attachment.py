@@ -1,0 +1,122 @@
+"""Schedules that follow an optimizer's own updates, with nothing to call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.schedules import Schedule
+from learnrate.torch.drive import Drive, claim, release
+
+
+def attach(
+    optimizer: Optimizer,
+    lr: Schedule | Sequence[Schedule] | None = None,
+    momentum: Schedule | Sequence[Schedule] | None = None,
+    *,
+    relative: bool = False,
+    start: int = 0,
+) -> "Attachment":
+    """Let an optimizer's hyper-parameters follow schedules, by the optimizer's official step hooks.
+
+    There is nothing to call: every real update counts and nothing else does, so that accumulated micro-batches and updates
+    that a gradient scaler skips change nothing.
+
+    Args:
+        optimizer: Its LR (and momentum) is that of the next update at all times, and is set again just before each one, so
+            that nothing else, a loaded checkpoint say, comes in between.
+        lr: Schedule of the LR, one for all parameter groups or a sequence with one for each.
+        momentum: Schedule of the momentum, or of the first of `betas` where the optimizer has those; likewise.
+        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest.
+        start: Number of updates already made.
+
+    Returns:
+        The attachment: `updates`, `state_dict()`, `load_state_dict()`, `detach()`.
+
+    Raises:
+        ArgumentError: if there is nothing to attach, not one schedule for each group, or the optimizer has no momentum.
+        ArgumentTypeError: if the optimizer or a schedule is something else.
+        AlreadyDrivenError: if something else drives the same hyper-parameter of this optimizer.
+
+    Warns:
+        PastEndWarning: once, when driven past the end of a finite schedule, whose last value is held.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        >>> attachment = lr.torch.attach(optimizer, lr.linear(1.0, 0.0, length=4))
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        >>> attachment.updates, optimizer.param_groups[0]["lr"]
+        (3, 0.25)
+    """
+    return Attachment(optimizer, {"lr": lr, "momentum": momentum}, relative, checks.whole("start", start, at_least=0))
+
+
+class Attachment:
+    """What `attach` returns.
+
+    Attributes:
+        updates: Number of updates made.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedules: dict[str, Schedule | Sequence[Schedule] | None],
+        relative: bool,
+        start: int,
+    ) -> None:
+        wanted = {key: schedule for key, schedule in schedules.items() if schedule is not None}
+        if not wanted:
+            raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
+        self._drives = [
+            Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()
+        ]
+        for key in wanted:
+            claim(optimizer, key, self)
+        self.updates = start
+        self._optimizer = optimizer
+        self._handles = (
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        )
+        self._write()
+
+    def _write(self) -> None:
+        for drive in self._drives:
+            drive.set(self.updates)
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._write()
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        # A GradScaler skips a bad update by not calling step, except with fused optimizers: those it hands the flag, for the
+        # length of the call, and they skip by themselves.
+        found_inf = getattr(optimizer, "found_inf", None)
+        if found_inf is None or not found_inf.item():
+            self.updates += 1
+            self._write()
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of updates made, which is all there is to know."""
+        return {"updates": self.updates}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go to the number of updates in `state_dict`.
+
+        Raises:
+            ArgumentError: if `state_dict` is not that of an attachment.
+        """
+        if "updates" not in state_dict:
+            raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(state_dict)}")
+        self.updates = checks.whole("updates", state_dict["updates"], at_least=0)
+        self._write()
+
+    def detach(self) -> None:
+        """Leave the optimizer to itself, with the values that it has now."""
+        for handle in self._handles:
+            handle.remove()
+        release(self._optimizer, self)

@@ -1,0 +1,104 @@
+"""Batches that never run out: from a loader, a list, or a function that makes an iterator."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from learnrate.errors import ArgumentTypeError, DataError
+
+Batches = Iterable[Any] | Callable[[], Iterator[Any]]
+T = TypeVar("T")
+_ENDED = object()
+
+
+class Stream:
+    """Batch after batch; when the source ends, it is started again.
+
+    Attributes:
+        drawn: Batches drawn so far.
+        restarts: Numbers of the batches at which the source was started again.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        if isinstance(batches, Iterator):
+            raise ArgumentTypeError(
+                f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
+                "for good: give the loader itself, a list, or a function that returns a fresh iterator"
+            )
+        if not (isinstance(batches, Iterable) or callable(batches) or hasattr(batches, "__getitem__")):
+            raise ArgumentTypeError(
+                f"batches must be iterable, or a function that returns an iterator, received {batches!r}"
+            )
+        self._batches = batches
+        self._iterator: Iterator[Any] | None = None
+        self.drawn = 0
+        self.restarts: list[int] = []
+        self._counted: int | None = None
+
+    def next(self) -> Any:
+        """The next batch.
+
+        Raises:
+            DataError: if the source holds none.
+        """
+        if self._iterator is None:
+            self._iterator = self._fresh()
+        batch = next(self._iterator, _ENDED)
+        if batch is _ENDED and self.drawn:
+            self._counted = self._counted or self.drawn
+            self.restarts.append(self.drawn)
+            self._iterator = self._fresh()
+            batch = next(self._iterator, _ENDED)
+        if batch is _ENDED:
+            raise DataError(
+                f"batches must hold at least one batch each time they are iterated, received none after {self.drawn}: "
+                "is the data set smaller than one batch, with drop_last=True, or does a function return the same iterator twice?"
+            )
+        self.drawn += 1
+        return batch
+
+    def rewind(self) -> None:
+        """Start from the source anew at the next batch."""
+        self._iterator = None
+        self.drawn = 0
+        self.restarts = []
+
+    def epoch(self) -> int | None:
+        """Batches in an epoch: the source's length, or what was counted up to its first end; None where neither is known."""
+        try:
+            return len(self._batches) or None  # type: ignore[arg-type]
+        except TypeError:
+            return self._counted
+
+    @property
+    def has_length(self) -> bool:
+        """Whether the source tells its length."""
+        try:
+            len(self._batches)  # type: ignore[arg-type]
+        except TypeError:
+            return False
+        return True
+
+    def _fresh(self) -> Iterator[Any]:
+        made = not isinstance(self._batches, Iterable) and callable(self._batches)
+        return iter(self._batches() if made else self._batches)  # type: ignore[arg-type,operator]
+
+
+def to_device(batch: T, device: torch.device) -> T:
+    """The batch with every tensor in it on `device`, whatever its structure."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)  # type: ignore[return-value]
+    if isinstance(batch, Mapping):
+        moved = {key: to_device(value, device) for key, value in batch.items()}
+        return moved if type(batch) is dict else type(batch)(moved)  # type: ignore[return-value,call-arg]
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(to_device(value, device) for value in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(to_device(value, device) for value in batch)  # type: ignore[return-value]
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        changed = {f.name: to_device(getattr(batch, f.name), device) for f in dataclasses.fields(batch) if f.init}
+        return dataclasses.replace(batch, **changed)  # type: ignore[return-value]
+    return batch

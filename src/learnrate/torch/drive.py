@@ -1,0 +1,224 @@
+"""Writes schedules' values into an optimizer's parameter groups: the engine of `Scheduler` and `attach`.
+
+Values are computed in blocks, so that an update costs a look-up and one assignment a group, whatever the schedule. The blocks
+lie at fixed multiples of their size, so that a resumed run reads the very floats that an uninterrupted one reads.
+"""
+
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.optim import Optimizer
+
+from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError, PastEndWarning
+from learnrate.schedules import Schedule
+from learnrate.torch.inputs import check_optimizer
+
+BLOCK = 1024
+Group = dict[str, Any]
+
+
+class Drive:
+    """The values of one hyper-parameter, for every group of an optimizer.
+
+    Args:
+        optimizer: Its groups are looked up anew at every update, so groups added later and groups replaced by
+            `load_state_dict` are followed.
+        key: "lr" or "momentum" (the first of `betas` where the optimizer has those).
+        schedule: One for all groups, or one a group.
+        relative: Whether groups keep their ratios: the schedule gives the value of the group whose value is largest now, and
+            the others follow in proportion.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, key: str, schedule: Schedule | Sequence[Schedule], *, relative: bool = False
+    ) -> None:
+        check_optimizer(optimizer)
+        self._schedules = _schedules(key, schedule, optimizer)
+        self._ratios = _ratios(key, optimizer) if relative else None
+        self._optimizer = optimizer
+        self._key = _field(key, optimizer)
+        lengths = [s.length for s in self._schedules if s.length is not None]
+        # After the last update of a finite schedule the count is its length; only the next one is past the end.
+        self._overrun = min(lengths) + 1 if lengths else None
+        self._first = self._stop = 0
+        self._groups: list[Group] = []
+        self._size = 0
+        self._plain = False
+        self._rows: list[Any] = []
+        self._writers: list[Callable[[Group, float], None] | None] = []
+
+    def set(self, n: int) -> None:
+        """Write the values of update `n` into all groups."""
+        groups = self._optimizer.param_groups
+        if not (self._first <= n < self._stop and groups is self._groups and len(groups) == self._size):
+            self._prepare(n, groups)
+        values = self._rows[n - self._first]
+        if self._plain:
+            key = self._key
+            for group in groups:
+                group[key] = values
+        else:
+            for group, write, value in zip(groups, self._writers, values, strict=True):
+                if write is None:
+                    group[self._key] = value
+                else:
+                    write(group, value)
+
+    def values(self, n: int) -> list[float]:
+        """The values of update `n`, one a group."""
+        self._prepare(n, self._optimizer.param_groups)
+        row = self._rows[n - self._first]
+        return [row] * self._size if self._plain else list(row)
+
+    def _prepare(self, n: int, groups: list[Group]) -> None:
+        """Compute the block that holds `n`, and look at the groups as they are now."""
+        first = n - n % BLOCK
+        stop = first + BLOCK
+        if self._overrun is not None:
+            if n < self._overrun:
+                # The block ends here, so that the overrun is noticed without a comparison at every update.
+                stop = min(stop, self._overrun)
+            else:
+                warnings.warn(
+                    f"{self._key} is driven past the end of {', '.join(map(repr, self._schedules))} and is held: "
+                    "train for fewer updates or give a longer schedule",
+                    PastEndWarning,
+                    stacklevel=5,
+                )
+                self._overrun = None
+        counts = np.arange(first, stop)
+        columns = [schedule(counts).tolist() for schedule in self._schedules]
+        self._groups, self._size, self._first, self._stop = groups, len(groups), first, stop
+        self._writers = [_writer(self._key, group) for group in groups]
+        self._plain = len(columns) == 1 and self._ratios is None and all(w is None for w in self._writers)
+        self._rows = columns[0] if self._plain else self._table(columns)
+
+    def _table(self, columns: list[list[float]]) -> list[tuple[float, ...]]:
+        """One row an update, one value a group."""
+        if len(columns) == 1:
+            columns = columns * self._size
+        elif len(columns) != self._size:
+            raise ArgumentError(
+                f"schedules must be one, or one for each parameter group, received {len(columns)} for {self._size} groups"
+            )
+        if self._ratios is not None:
+            # A group that was added later has no ratio yet: it follows the schedule itself.
+            ratios = self._ratios + [1.0] * (self._size - len(self._ratios))
+            columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
+        return list(zip(*columns, strict=True))
+
+
+def _schedules(key: str, schedule: Schedule | Sequence[Schedule], optimizer: Optimizer) -> tuple[Schedule, ...]:
+    several = isinstance(schedule, Sequence) and not isinstance(schedule, str)
+    found = tuple(schedule) if several else (schedule,)  # type: ignore[arg-type]
+    for entry in found:
+        if not isinstance(entry, Schedule):
+            raise ArgumentTypeError(
+                f"the schedule of {key} must be a learnrate schedule, received {entry!r} of type {type(entry).__name__}: "
+                "read a text with learnrate.parse, hold a number with learnrate.constant"
+            )
+    if several and len(found) != len(optimizer.param_groups):
+        raise ArgumentError(
+            f"schedules of {key} must be one for each parameter group, received {len(found)} for "
+            f"{len(optimizer.param_groups)} groups"
+        )
+    return found
+
+
+def _field(key: str, optimizer: Optimizer) -> str:
+    """The name under which every group of this optimizer holds the hyper-parameter."""
+    names = {"lr": ("lr",), "momentum": ("momentum", "betas")}[key]
+    for name in names:
+        if all(name in group for group in optimizer.param_groups):
+            return name
+    raise ArgumentError(f"the optimizer must have {' or '.join(names)} in its parameter groups, {type(optimizer).__name__} has not")
+
+
+def _ratios(key: str, optimizer: Optimizer) -> list[float]:
+    if key != "lr":
+        raise ArgumentError(f"relative must be False for {key}, received True: it keeps the ratios of LRs")
+    return lr_ratios(optimizer)
+
+
+def lr_ratios(optimizer: Optimizer) -> list[float]:
+    """Each group's LR as a share of the largest.
+
+    Raises:
+        ArgumentError: if no group has an LR above 0, as in mid-run at the end of a schedule.
+    """
+    lrs = [float(group["lr"]) for group in optimizer.param_groups]
+    largest = max(lrs)
+    if not largest > 0:
+        raise ArgumentError(
+            f"the groups' LRs must not all be 0 where their ratios are to be kept, received {lrs}: "
+            "build the optimizer with the LRs whose ratios you mean"
+        )
+    return [lr / largest for lr in lrs]
+
+
+def _writer(key: str, group: Group) -> Callable[[Group, float], None] | None:
+    """How to write into a group what plain assignment would spoil; None where assignment will do."""
+    if key == "betas":
+        return _write_first_beta
+    if isinstance(group[key], Tensor):
+        return _fill_lr if key == "lr" else _fill_momentum
+    return None
+
+
+def _write_first_beta(group: Group, value: float) -> None:
+    group["betas"] = (value, *group["betas"][1:])
+
+
+def _fill_lr(group: Group, value: float) -> None:
+    # In place: a compiled or captured optimizer holds this very tensor.
+    group["lr"].fill_(value)
+
+
+def _fill_momentum(group: Group, value: float) -> None:
+    group["momentum"].fill_(value)
+
+
+_drivers: "weakref.WeakKeyDictionary[Optimizer, dict[str, weakref.ref[Any]]]" = weakref.WeakKeyDictionary()
+"""Who drives which hyper-parameter of an optimizer. Weak on both sides: a driver that is gone drives nothing."""
+
+
+def claim(optimizer: Optimizer, key: str, driver: object) -> None:
+    """Enter `driver` as what drives `key`.
+
+    Raises:
+        AlreadyDrivenError: if something else does.
+    """
+    require_undriven(optimizer, key)
+    _drivers.setdefault(optimizer, {})[key] = weakref.ref(driver)
+
+
+def release(optimizer: Optimizer, driver: object) -> None:
+    """Strike out `driver`."""
+    held = _drivers.get(optimizer, {})
+    for key in [key for key, holder in held.items() if holder() is driver]:
+        del held[key]
+
+
+def require_undriven(optimizer: Optimizer, key: str = "lr") -> None:
+    """Refuse an optimizer whose LR something else drives already.
+
+    Raises:
+        AlreadyDrivenError: if a learnrate or torch scheduler does.
+    """
+    holder = _drivers.get(optimizer, {}).get(key, lambda: None)()
+    if holder is not None:
+        raise AlreadyDrivenError(
+            f"the optimizer's {key} must not be driven by anything else, it already is by a {type(holder).__name__}: "
+            "build a new optimizer, or detach() the other first"
+        )
+    # torch gives no public sign of a scheduler on an optimizer; this mark on the patched `step` is the one that its own
+    # schedulers go by.
+    if key == "lr" and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        raise AlreadyDrivenError(
+            "the optimizer's lr must not be driven by anything else, it already has a torch LRScheduler: "
+            "build the optimizer without one"
+        )

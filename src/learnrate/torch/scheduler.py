@@ -1,0 +1,102 @@
+"""A torch scheduler over a learnrate schedule."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.schedules import Schedule
+from learnrate.torch.drive import Drive, claim
+
+
+class Scheduler(LRScheduler):
+    """Drives an optimizer's LR along a schedule; call `step()` after every update.
+
+    A real `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own it computes every
+    LR from the count alone, leaves `optimizer.step` unpatched, and has one integer of state, so that it resumes exactly at
+    any update, whether the optimizer's checkpoint is loaded before or after it is built and loaded.
+
+    Args:
+        optimizer: Its LRs are set to those of update `start` at once.
+        schedule: One for all parameter groups, or a sequence with one for each. LRs are absolute.
+        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest.
+        start: Number of updates already made.
+
+    Attributes:
+        last_epoch: Number of updates made; the groups hold the LR of the next. The name is torch's.
+
+    Raises:
+        ArgumentError: if there is not one schedule for each group, or `start` is negative.
+        ArgumentTypeError: if the optimizer or a schedule is something else.
+        AlreadyDrivenError: if something else drives the LR of this optimizer.
+
+    Warns:
+        PastEndWarning: once, when driven past the end of a finite schedule, whose last value is held.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        >>> scheduler = lr.torch.Scheduler(optimizer, lr.linear(1.0, 0.0, length=4))
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr(), scheduler.state_dict()
+        ([0.25], {'last_epoch': 3})
+    """
+
+    # torch's constructor is not called: it patches optimizer.step and writes into the parameter groups.
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule | Sequence[Schedule],
+        *,
+        relative: bool = False,
+        start: int = 0,
+    ) -> None:
+        start = checks.whole("start", start, at_least=0)
+        self._drive = Drive(optimizer, "lr", schedule, relative=relative)
+        claim(optimizer, "lr", self)
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.last_epoch = start
+        self._drive.set(start)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Count an update and set the LRs of the next.
+
+        Args:
+            epoch: Jump to this number of updates instead. The name is torch's.
+        """
+        n = self.last_epoch + 1 if epoch is None else checks.whole("epoch", epoch, at_least=0)
+        self.last_epoch = n
+        self._drive.set(n)
+
+    def get_last_lr(self) -> list[Any]:
+        """The LRs now in force, one a parameter group, as floats."""
+        return self._drive.values(self.last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """The same as `get_last_lr`: LRs follow from the count alone."""
+        return self.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of updates made, which is all there is to know."""
+        return {"last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to the number of updates in `state_dict` and set the LRs.
+
+        Raises:
+            ArgumentError: if `state_dict` is not that of a scheduler.
+        """
+        if "last_epoch" not in state_dict:
+            raise ArgumentError(f"state_dict must have the key 'last_epoch', received the keys {sorted(state_dict)}")
+        self.step(state_dict["last_epoch"])
+
+    @property
+    def base_lrs(self) -> list[Any]:  # type: ignore[override]
+        """The LRs of update 0, one a parameter group."""
+        return self._drive.values(0)

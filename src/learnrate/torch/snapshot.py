@@ -1,0 +1,179 @@
+"""Exact give-back: everything that training changes, copied and put back byte for byte."""
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from learnrate.torch.inputs import check_model, check_optimizer
+
+Undo = Callable[[], None]
+
+
+@contextmanager
+def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None) -> Iterator[None]:
+    """Give model and optimizer back as they were, after a normal end, an exception, and Ctrl-C alike.
+
+    Kept byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, the optimizer's state
+    (also where it had none yet) and hyper-parameters, train/eval mode of every submodule, the random numbers of Python,
+    NumPy, torch and CUDA, and the random generators of a `DataLoader`.
+
+    Args:
+        model: Any module.
+        optimizer: Any optimizer.
+        batches: What the batches come from, for its generators.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> before = model.weight.clone()
+        >>> with lr.torch.preserve(model, optimizer):
+        ...     model(torch.ones(1, 2)).sum().backward()
+        ...     optimizer.step()
+        >>> torch.equal(model.weight, before), model.weight.grad
+        (True, None)
+    """
+    snapshot = Snapshot(model, optimizer, batches)
+    try:
+        yield
+    finally:
+        snapshot.restore()
+
+
+class Snapshot:
+    """A copy of all that training changes, which `restore` puts back as often as is asked."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, batches: Any = None) -> None:
+        check_model(model)
+        check_optimizer(optimizer)
+        tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
+        # An optimizer may hold parameters that are not the model's, those of a loss for instance.
+        tensors |= {id(t): t for group in optimizer.param_groups for t in group["params"]}
+        self._undo: list[Undo] = [
+            *map(_tensor, tensors.values()),
+            *map(_gradient, tensors.values()),
+            _structure(model),
+            _optimizer(optimizer),
+            _modes(model),
+            *_random_numbers(any(t.is_cuda for t in tensors.values())),
+            *_generators(batches),
+        ]
+
+    def restore(self) -> None:
+        """Put everything back."""
+        with torch.no_grad():
+            for undo in self._undo:
+                undo()
+
+
+def _tensor(tensor: Tensor) -> Undo:
+    copied = tensor.detach().clone()
+
+    def undo() -> None:
+        tensor.data.copy_(copied)
+
+    return undo
+
+
+def _gradient(tensor: Tensor) -> Undo:
+    gradient = tensor.grad
+    copied = None if gradient is None else gradient.detach().clone()
+
+    def undo() -> None:
+        if gradient is not None and copied is not None:
+            gradient.copy_(copied)
+        tensor.grad = gradient
+
+    return undo
+
+
+def _structure(model: nn.Module) -> Undo:
+    """Which tensor each buffer is: some modules put a new one in its place at every forward pass."""
+    buffers = [(module, name, buffer) for module in model.modules() for name, buffer in module.named_buffers(recurse=False)]
+
+    def undo() -> None:
+        for module, name, buffer in buffers:
+            setattr(module, name, buffer)
+
+    return undo
+
+
+def _optimizer(optimizer: Optimizer) -> Undo:
+    groups = optimizer.param_groups
+    hyper = [{key: _kept(value) for key, value in group.items() if key != "params"} for group in groups]
+    params = [list(group["params"]) for group in groups]
+    states = {parameter: _kept(state) for parameter, state in optimizer.state.items()}
+
+    def undo() -> None:
+        optimizer.param_groups = groups
+        for group, kept, members in zip(groups, hyper, params, strict=True):
+            group.clear()
+            group["params"] = members
+            group.update({key: put_back() for key, put_back in kept.items()})
+        optimizer.state.clear()
+        optimizer.state.update({parameter: put_back() for parameter, put_back in states.items()})
+
+    return undo
+
+
+def _kept(value: Any) -> Callable[[], Any]:
+    """A function that returns `value` as it is now, whatever is done to it meanwhile; tensors are put back in place."""
+    if isinstance(value, Tensor):
+        copied = value.detach().clone()
+        return lambda: value.copy_(copied)
+    if isinstance(value, dict):
+        entries = {key: _kept(entry) for key, entry in value.items()}
+
+        def refill() -> Any:
+            value.clear()
+            value.update({key: put_back() for key, put_back in entries.items()})
+            return value
+
+        return refill
+    if isinstance(value, list):
+        items = [_kept(item) for item in value]
+
+        def replace() -> Any:
+            value[:] = [put_back() for put_back in items]
+            return value
+
+        return replace
+    frozen = copy.deepcopy(value)
+    return lambda: copy.deepcopy(frozen)
+
+
+def _modes(model: nn.Module) -> Undo:
+    modes = [(module, module.training) for module in model.modules()]
+
+    def undo() -> None:
+        for module, training in modes:
+            module.training = training
+
+    return undo
+
+
+def _random_numbers(cuda: bool) -> Iterator[Undo]:
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    yield lambda: random.setstate(python)
+    yield lambda: np.random.set_state(numpy)
+    yield lambda: torch.set_rng_state(cpu)
+    if cuda:
+        devices = torch.cuda.get_rng_state_all()
+        yield lambda: torch.cuda.set_rng_state_all(devices)
+
+
+def _generators(batches: Any) -> Iterator[Undo]:
+    """The generators of a DataLoader and of its samplers, which decide the order of the data."""
+    holders = [batches, getattr(batches, "sampler", None), getattr(batches, "batch_sampler", None)]
+    holders.append(getattr(holders[2], "sampler", None))
+    found = (getattr(holder, "generator", None) for holder in holders)
+    for generator in {id(g): g for g in found if isinstance(g, torch.Generator)}.values():
+        state = generator.get_state()
+        yield lambda generator=generator, state=state: generator.set_state(state)

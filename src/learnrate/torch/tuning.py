@@ -1,0 +1,78 @@
+"""tune() for a torch model."""
+
+from torch import nn
+from torch.optim import Optimizer
+
+from learnrate import tuner
+from learnrate.finder import Curve
+from learnrate.torch.batches import Batches
+from learnrate.torch.loop import Evaluate, Loop, Loss, seed_everything
+from learnrate.torch.snapshot import preserve
+from learnrate.tuner import Family, Plan
+from learnrate.tuner.tune import Progress
+
+
+def tune(
+    model: nn.Module,
+    optimizer: Optimizer,
+    batches: Batches,
+    loss: Loss,
+    *,
+    updates: int,
+    family: Family | None = None,
+    evaluate: Evaluate | None = None,
+    budget: float = 1.0,
+    seed: int = 0,
+    low: float = 1e-7,
+    high: float = 10.0,
+    curve: Curve | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Choose a schedule for a training of this model: range test, races, plan.
+
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`).
+
+    Args:
+        model: The model, on its device and with the weights that the training starts from.
+        optimizer: Its optimizer. Groups keep the ratios of their LRs; the plan gives the LR of the group with the largest.
+        batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
+        loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss.
+        updates: Length of the whole training.
+        family: From a max_lr to the schedule of the whole training. By default triangular2 between the bounds, with step_size
+            of 2 to 10 epochs, in whole cycles.
+        evaluate: From the model to how good it is, higher is better (validation accuracy, or a validation loss negated).
+            Decides the races; without it the training loss does.
+        budget: What tuning may cost in updates, as a share of one training. Never exceeded.
+        seed: Seeds the random numbers that range test and races run on.
+        low: First LR of the range test.
+        high: Last LR of the range test.
+        curve: A range test that was run already on the same start; its updates count as spent.
+        progress: Called after every update with (what is being done, updates made, updates planned).
+
+    Returns:
+        The plan: `schedule`, `max_lr`, `bounds`, `cost`, `reasons`, `plot()`, `save()`.
+
+    Raises:
+        ArgumentError: if a number breaks its rule, the budget is too small, or there is nothing to train.
+        ArgumentTypeError: if an argument is of the wrong kind.
+        AlreadyDrivenError: if a scheduler drives the optimizer.
+        DataError: if there are no batches.
+        LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
+        NoAnswerError: if the range test carries no answer, or every candidate diverges.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> x = torch.randn(256, 4)
+        >>> batches = list(zip(x.split(16), x.sum(1, keepdim=True).split(16)))
+        >>> plan = lr.torch.tune(model, optimizer, batches, torch.nn.MSELoss(), updates=320)
+        >>> plan.schedule.length, plan.cost <= 1.0
+        (320, True)
+    """
+    loop = Loop(model, optimizer, batches, loss, evaluate)
+    with preserve(model, optimizer, batches):
+        seed_everything(seed)
+        return tuner.tune(
+            loop, updates=updates, family=family, budget=budget, low=low, high=high, curve=curve, progress=progress
+        )

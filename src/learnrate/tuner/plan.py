@@ -1,0 +1,118 @@
+"""The answer of the tuner: a schedule with its bounds, its cost, and its reasons."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from learnrate import records
+from learnrate.finder import Bounds, Curve
+from learnrate.schedules import Schedule, parse
+from learnrate.tuner.races import Race
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule for a whole run, with the evidence that chose it.
+
+    Attributes:
+        schedule: The schedule; `schedule.length` is where to stop, at the end of a cycle.
+        max_lr: The peak that won the races.
+        bounds: What was read off the range test.
+        step_size: Half a cycle in updates; None where a family of your own made the schedule.
+        cycles: Number of cycles; None likewise.
+        updates: Length of the run in updates.
+        spent: Updates that tuning made.
+        reasons: Why, sentence by sentence.
+        races: Every race that was run.
+        curve: The range test.
+    """
+
+    schedule: Schedule
+    max_lr: float
+    bounds: Bounds
+    step_size: int | None
+    cycles: int | None
+    updates: int
+    spent: int
+    reasons: tuple[str, ...]
+    races: tuple[Race, ...]
+    curve: Curve
+
+    @property
+    def cost(self) -> float:
+        """Updates that tuning made, as a share of those of one training."""
+        return self.spent / self.updates
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the planned schedule and return the axes.
+
+        Args:
+            ax: The axes to draw in; a new figure by default.
+
+        Raises:
+            MissingExtraError: if matplotlib is not installed.
+        """
+        return self.schedule.plot(self.updates, ax)
+
+    def as_record(self) -> dict[str, Any]:
+        """The plan as JSON holds it."""
+        return {
+            "schedule": repr(self.schedule),
+            "max_lr": self.max_lr,
+            "step_size": self.step_size,
+            "cycles": self.cycles,
+            "updates": self.updates,
+            "spent": self.spent,
+            "cost": self.cost,
+            "reasons": list(self.reasons),
+            "bounds": self.bounds.as_record(),
+            "races": [_race_record(race) for race in self.races],
+            "curve": self.curve.as_record(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Plan":
+        """The inverse of `as_record`."""
+        return cls(
+            schedule=parse(record["schedule"]),
+            max_lr=record["max_lr"],
+            bounds=Bounds.from_record(record["bounds"]),
+            step_size=record["step_size"],
+            cycles=record["cycles"],
+            updates=record["updates"],
+            spent=record["spent"],
+            reasons=tuple(record["reasons"]),
+            races=tuple(_race(race) for race in record["races"]),
+            curve=Curve.from_record(record["curve"]),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan as JSON, whole or not at all.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        records.save(path, "plan", self.as_record())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Plan":
+        """Read a plan that `save` wrote.
+
+        Raises:
+            OutputError: if the file cannot be read or holds no plan.
+        """
+        return cls.from_record(records.load(path, "plan"))
+
+
+def _race_record(race: Race) -> dict[str, Any]:
+    score = None if race.score is None else records.encode_float(race.score)
+    return {**vars(race), "loss": records.encode_float(race.loss), "score": score}
+
+
+def _race(record: Mapping[str, Any]) -> Race:
+    score = None if record["score"] is None else float(record["score"])
+    return Race(**{**record, "loss": float(record["loss"]), "score": score})
