@@ -31,7 +31,7 @@ from learnrate.schedules import (
 from learnrate.tuner import Plan, tune
 
 if TYPE_CHECKING:
-    from learnrate import torch
+    from learnrate import torch as torch
 
 __all__ = [
     "Bounds",

@@ -90,4 +90,5 @@ def _failure(error: Exception) -> str:
     package = str(Path(__file__).parent.parent)
     foreign = [f for f in frames if not f.filename.startswith(package) and "site-packages" not in f.filename]
     frame = (foreign or frames)[-1]
-    return f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line!r}: {type(error).__name__}: {error} (--debug shows more)"
+    where = f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line!r}"
+    return f"{where}: {type(error).__name__}: {error} (--debug shows more)"

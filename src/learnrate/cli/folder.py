@@ -38,13 +38,14 @@ class Folder:
         """trainings.json: the record of every training so far."""
         records.save(self.path / "trainings.json", "comparison", comparison.as_record())
 
-    def draw_comparison(self, comparison: Comparison) -> None:
+    def draw_comparison(self, comparison: Comparison, title: str) -> None:
         """comparison.png: loss and metric of the compared trainings."""
         measured = any(arm.trainings and arm.trainings[0].scores for arm in comparison.arms)
         figure, axes = plots.new_figure(11 if measured else 7, 4.2, columns=2 if measured else 1)
         plots.draw_losses(comparison, axes[0])
         if measured:
             plots.draw_scores(comparison, axes[1])
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
         plots.save(figure, self.path / "comparison.png")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -97,5 +98,3 @@ def _make_new(name: str) -> Path:
             number += 1  # another run began in the same second
         else:
             return path
-
-

@@ -117,7 +117,8 @@ def tune_command(options: Options) -> None:
         summary = {"bounds": bounds.as_record(), "plan": plan_summary(plan), "out": str(folder.path)}
         if options.train:
             comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
-            folder.draw_comparison(comparison)
+            title = f"{recipe.name}: the plan against a constant LR of {usual_lr:g}, {options.seeds} seeds"
+            folder.draw_comparison(comparison, title)
             print_comparison(say, comparison, plan)
             summary["results"] = results_summary(comparison)
     folder.write_summary(summary)

@@ -6,6 +6,15 @@ from typing import Any, Never
 from learnrate.errors import NoAnswerError
 
 
+def two_digits(lr: float) -> float:
+    """An LR to two significant digits.
+
+    A range test does not know an LR to the percent (two neighbouring updates of a usual sweep are 20 % apart), and a
+    number that pretends to is harder to read, to type and to compare.
+    """
+    return float(f"{lr:.1e}")
+
+
 @dataclass(frozen=True)
 class Reasons:
     """One sentence for each number of `Bounds`."""

@@ -18,6 +18,7 @@ from learnrate.finder.smoothing import Floats, smooth
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+
 def _floats(name: str, values: ArrayLike) -> Floats:
     try:
         array = np.array(values, dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learnrate.finder.bounds import Bounds, NoAnswer, Reasons
+from learnrate.finder.bounds import Bounds, NoAnswer, Reasons, two_digits
 from learnrate.finder.smoothing import Floats, smooth
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
 
     With L0 the level at the start (median of the first tenth) and Lmin the minimum of the smoothed loss:
 
-    - base_lr: the first LR at which a tenth of the fall L0 - Lmin is done for good. Smith (arXiv 1506.01186, section 3.3): the
-      LR "when the accuracy starts to increase".
+    - base_lr: the first LR at which a tenth of the fall L0 - Lmin is done for good. Smith (arXiv 1506.01186,
+      section 3.3): the LR "when the accuracy starts to increase".
     - max_lr: half the LR of the minimum. At the minimum itself harm by the LR and gain by further training just balance, so
       that it lies on the edge, and beyond it the loss is ragged or rises.
     - lr: the LR where the loss falls fastest along log LR, within [base_lr, max_lr].
@@ -55,14 +55,18 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     # The smoothed minimum of pure noise lies some 1.5 noise below its median; twice that is no accident.
     if fall <= max(3 * noise, 1e-3 * abs(start)):
         return NoAnswer(
-            f"the loss never moved within {len(curve)} updates: it fell by {max(fall, 0.0):.2g}, with a batch noise of {noise:.2g}.",
+            f"the loss never moved within {len(curve)} updates: it fell by {max(fall, 0.0):.2g}, "
+            f"with a batch noise of {noise:.2g}.",
             f"Give updates={4 * len(curve)}, a wider range of LRs, larger batches, or a warm start.",
             name,
         )
-    base, best, end = (float(np.exp(np.interp(i, np.arange(len(lrs)), np.log(lrs)))) for i in landmarks)
-    top = max(end / 2, base * 1.0001)
+    base, best, end = (two_digits(lrs[i]) for i in landmarks)
+    top = max(two_digits(end / 2), base)
+    if top == base:
+        # The whole fall lies within a factor of two: the bounds are its two sides.
+        base = two_digits(base / 2)
     best = min(max(best, base), top)
-    low, high = _interval(lrs, smoothed, residuals)
+    low, high = (two_digits(lr) for lr in _interval(lrs, smoothed, residuals))
     low, high = min(max(low, base), best), max(min(high, top), best)
     return Bounds(
         base_lr=base,
@@ -70,7 +74,10 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         lr=best,
         interval=(low, high),
         reasons=Reasons(
-            base_lr=f"base_lr is {base:.2g}: there the loss has begun to fall, by a tenth of the way from {start:.3g} to {lowest:.3g}.",
+            base_lr=(
+                f"base_lr is {base:.2g}: there the loss has begun to fall, by a tenth of the way "
+                f"from {start:.3g} to {lowest:.3g}."
+            ),
             max_lr=f"max_lr is {top:.2g}: half the LR of {end:.2g} at which the loss ended its fall.",
             lr=f"lr is {best:.2g}: there the loss falls fastest.",
             interval=f"The interval of lr is {low:.2g} to {high:.2g}: 90 % of redraws of the batch noise fall into it.",
@@ -94,8 +101,14 @@ def steepest(curve: "Curve") -> Bounds | NoAnswer:
     slopes = np.gradient(smooth(curve.losses))
     if slopes.min() >= 0:
         return NoAnswer("the loss falls nowhere.", "Give more updates or a wider range of LRs.", name)
-    lr = float(curve.lrs[slopes.argmin()])
-    return _around(lr, lr / 3, lr * 3, f"lr is {lr:.2g}: there the smoothed loss falls fastest from update to update.", name)
+    lr = two_digits(curve.lrs[slopes.argmin()])
+    return _around(
+        lr,
+        two_digits(lr / 3),
+        two_digits(lr * 3),
+        f"lr is {lr:.2g}: there the smoothed loss falls fastest from update to update.",
+        name,
+    )
 
 
 def minimum(curve: "Curve") -> Bounds | NoAnswer:
@@ -113,8 +126,9 @@ def minimum(curve: "Curve") -> Bounds | NoAnswer:
     at = int(smooth(curve.losses).argmin())
     if at == 0:
         return NoAnswer("the loss is lowest at the lowest LR.", "Give more updates, or a lower first LR.", name)
-    edge = float(curve.lrs[at])
-    return _around(edge / 10, edge / 100, edge, f"lr is {edge / 10:.2g}: a tenth of the LR where the smoothed loss is lowest.", name)
+    edge = two_digits(curve.lrs[at])
+    lr, low = two_digits(edge / 10), two_digits(edge / 100)
+    return _around(lr, low, edge, f"lr is {lr:.2g}: a tenth of the LR where the smoothed loss is lowest.", name)
 
 
 def _around(lr: float, low: float, high: float, reason: str, rule: str) -> Bounds:

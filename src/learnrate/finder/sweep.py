@@ -80,7 +80,9 @@ def range_test(
         if update == 0:
             series = {name: [] for name in values}
         elif values.keys() != series.keys():
-            raise LossError(f"step must return the same metrics each time, received {sorted(values)}, before {sorted(series)}")
+            raise LossError(
+                f"step must return the same metrics each time, received {sorted(values)}, before {sorted(series)}"
+            )
         lrs.append(lr)
         for name, value in values.items():
             series[name].append(value)
@@ -89,7 +91,8 @@ def range_test(
         loss = values["loss"]
         if update == 0 and not math.isfinite(loss):
             raise LossError(
-                f"the loss is {loss} at the first update (LR {lr:.1e}), before any change: check the inputs, the targets and the model's initial weights"
+                f"the loss is {loss} at the first update (LR {lr:.1e}), before any change: "
+                "check the inputs, the targets and the model's initial weights"
             )
         why = stop.reason(loss)
         if why is not None and (stop_early or not math.isfinite(loss)):
@@ -136,7 +139,9 @@ def _scalars(returned: Any, lr: float) -> dict[str, float]:
     if not isinstance(returned, Mapping):
         return {"loss": scalar(returned, "loss", lr)}
     if "loss" not in returned:
-        raise LossError(f"a mapping returned by step must have the key 'loss', received the keys {sorted(map(str, returned))}")
+        raise LossError(
+            f"a mapping returned by step must have the key 'loss', received the keys {sorted(map(str, returned))}"
+        )
     return {str(name): scalar(value, str(name), lr) for name, value in returned.items()}
 
 
@@ -154,4 +159,3 @@ def scalar(value: Any, name: str, lr: float) -> float:
         raise LossError(
             f"the {name} must be a scalar, received a {kind} at LR {lr:.1e}: reduce it, for example with .mean()"
         ) from None
-

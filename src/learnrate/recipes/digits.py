@@ -35,7 +35,8 @@ def recipe() -> lr.torch.Recipe:
     def accuracy_on(rows: list[int]) -> lr.torch.Evaluate:
         def accuracy(model: nn.Module) -> float:
             model.eval()
-            return (model(images[rows]).argmax(dim=1) == labels[rows]).float().mean().item()
+            right = model(images[rows]).argmax(dim=1) == labels[rows]
+            return float(right.double().mean())
 
         return accuracy
 

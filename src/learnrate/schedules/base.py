@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints, overload
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules.numerics import Namespace, counted
@@ -12,7 +12,6 @@ from learnrate.schedules.numerics import Namespace, counted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ArrayT = TypeVar("ArrayT")
 Check = Callable[[str, object], object]
 
 
@@ -38,7 +37,7 @@ class Schedule(ABC):
     @overload
     def __call__(self, n: float) -> float: ...
     @overload
-    def __call__(self, n: ArrayT) -> ArrayT: ...
+    def __call__(self, n: Any) -> Any: ...
     def __call__(self, n: Any) -> Any:
         """The value that update number `n` uses, counted from 0.
 
@@ -140,7 +139,7 @@ class Chain(Schedule):
                 )
 
     @property
-    def length(self) -> int | None:  # type: ignore[override]
+    def length(self) -> int | None:
         """Sum of the parts' lengths in updates; None where the last part is endless."""
         last = self.parts[-1].length
         return None if last is None else last + sum(part.length or 0 for part in self.parts[:-1])

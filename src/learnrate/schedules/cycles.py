@@ -1,7 +1,7 @@
 """Cyclical learning rates (Smith, arXiv 1506.01186) and the one-cycle policy (Smith and Topin, arXiv 1708.07120).
 
-All positions in a cycle are taken with integer arithmetic before the first division, so that update 1,000,000,007 is as exact
-as update 7, in float32 as well.
+All positions in a cycle are taken with integer arithmetic before the first division, so that update 1,000,000,007 is
+as exact as update 7, in float32 as well.
 """
 
 import math
@@ -29,7 +29,7 @@ class _Cyclical(Schedule):
         checks.ordered("base_lr", self.base_lr, "max_lr", self.max_lr)
 
     @property
-    def length(self) -> int | None:  # type: ignore[override]
+    def length(self) -> int | None:
         """2 * step_size * cycles updates; None where no number of cycles is given."""
         return None if self.cycles is None else 2 * self.step_size * self.cycles
 
@@ -39,10 +39,11 @@ class _Cyclical(Schedule):
     def _held(self, n: Any, xp: Namespace) -> Any:
         return n if self.length is None else xp.clip(n, None, self.length)
 
-    def _triangle(self, n: Any, xp: Namespace) -> Any:
-        """0 at the ends of a cycle, 1 in its middle, straight in between."""
-        from_peak = xp.abs(n % (2 * self.step_size) - self.step_size)
-        return (self.step_size - from_peak) / self.step_size
+    def _triangle(self, n: Any, xp: Namespace) -> tuple[Any, Any]:
+        """The place in the cycle, 0 at its ends, 1 in its middle, straight in between; and the number of the cycle."""
+        cycle = n // (2 * self.step_size)
+        from_peak = xp.abs(n - (2 * cycle + 1) * self.step_size)
+        return (self.step_size - from_peak) / self.step_size, cycle
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,15 +74,16 @@ class triangular(_Cyclical):
     cycles: Cycles = None
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return lerp(self.base_lr, self.max_lr, self._triangle(self._held(n, xp), xp))
+        window, _ = self._triangle(self._held(n, xp), xp)
+        return lerp(self.base_lr, self.max_lr, window)
 
 
 @dataclass(frozen=True, repr=False)
 class triangular2(_Cyclical):
     """`triangular` whose amplitude is halved after every cycle.
 
-    value(n) = base_lr + (max_lr - base_lr) w(n) / 2 ** k, with w the triangle of `triangular` and k = floor(n / (2 step_size))
-    (Smith, arXiv 1506.01186, section 3.1).
+    value(n) = base_lr + (max_lr - base_lr) w(n) / 2 ** k, with w the triangle of `triangular` and k = floor(n / (2
+    step_size)) (Smith, arXiv 1506.01186, section 3.1).
 
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
@@ -104,10 +106,9 @@ class triangular2(_Cyclical):
     cycles: Cycles = None
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        n = self._held(n, xp)
+        window, cycle = self._triangle(self._held(n, xp), xp)
         # Clipped where the amplitude has long been below the smallest float, so that no power overflows.
-        halvings = xp.clip(n // (2 * self.step_size), 0, 1100)
-        return lerp(self.base_lr, self.max_lr, self._triangle(n, xp) * 0.5**halvings)
+        return lerp(self.base_lr, self.max_lr, window * 0.5 ** xp.clip(cycle, 0, 1100))
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,8 +117,8 @@ class exp_range(_Cyclical):
 
     Two forms are published. With w the triangle of `triangular`:
 
-    - shrinks="amplitude": value(n) = base_lr + (max_lr - base_lr) w(n) gamma ** n. The form of the CLR code for Keras, and of
-      torch's CyclicLR.
+    - shrinks="amplitude": value(n) = base_lr + (max_lr - base_lr) w(n) gamma ** n. The form of the CLR code for
+      Keras, and of torch's CyclicLR.
     - shrinks="bounds": value(n) = (base_lr + (max_lr - base_lr) w(n)) gamma ** n. The form in the words of the paper, "each
       boundary value declines by an exponential factor of gamma ** iteration" (Smith, arXiv 1506.01186, section 3.1).
 
@@ -158,9 +159,10 @@ class exp_range(_Cyclical):
         # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
         # that error by n.
         envelope = xp.exp(math.log(self.gamma) * n)
+        window, _ = self._triangle(n, xp)
         if self.shrinks == "amplitude":
-            return lerp(self.base_lr, self.max_lr, self._triangle(n, xp) * envelope)
-        return lerp(self.base_lr, self.max_lr, self._triangle(n, xp)) * envelope
+            return lerp(self.base_lr, self.max_lr, window * envelope)
+        return lerp(self.base_lr, self.max_lr, window) * envelope
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,9 +172,10 @@ class one_cycle(Schedule):
     From max_lr / div_factor up to max_lr over pct_start * length updates, then down to
     max_lr / (div_factor * final_div_factor) at update `length`; both ways along half a cosine, or a straight line.
 
-    After Smith and Topin (arXiv 1708.07120) and Smith (arXiv 1803.09820); the numbers and the cosine are those of fastai and of
-    torch's OneCycleLR. That one reaches its end at update total_steps - 1 and its peak at pct_start * total_steps - 1:
-    it equals one_cycle(max_lr, length=T - 1, pct_start=(f * T - 1) / (T - 1)) with T = total_steps and f its pct_start.
+    After Smith and Topin (arXiv 1708.07120) and Smith (arXiv 1803.09820); the numbers and the cosine are those of
+    fastai and of torch's OneCycleLR. That one reaches its end at update total_steps - 1 and its peak at pct_start *
+    total_steps - 1: it equals one_cycle(max_lr, length=T - 1, pct_start=(f * T - 1) / (T - 1)) with T = total_steps
+    and f its pct_start.
 
     Args:
         max_lr: The peak, above 0.

@@ -5,7 +5,6 @@ library (found by array-api-compat, which imports none of them); for a plain num
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,11 +16,20 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 class Namespace(Protocol):
     """What the formulas need of an array library."""
 
-    exp: Callable[[Any], Any]
-    cos: Callable[[Any], Any]
-    abs: Callable[[Any], Any]
-    clip: Callable[[Any, Any, Any], Any]
-    where: Callable[[Any, Any, Any], Any]
+    def exp(self, x: Any, /) -> Any:
+        """E to the power x."""
+
+    def cos(self, x: Any, /) -> Any:
+        """Cosine of x, in radians."""
+
+    def abs(self, x: Any, /) -> Any:
+        """Magnitude of x."""
+
+    def clip(self, x: Any, low: Any, high: Any, /) -> Any:
+        """X kept within [low, high]; None leaves a side open."""
+
+    def where(self, condition: Any, yes: Any, no: Any, /) -> Any:
+        """`yes` where the condition holds, else `no`."""
 
 
 class _Numbers:

@@ -148,9 +148,10 @@ class exponential(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class warmup(Schedule):
-    """A straight rise to `max_lr`, made to be followed by something: value(n) = start (1 - p) + max_lr p, p = min(n / length, 1).
+    """A straight rise to `max_lr`, made to be followed by something.
 
-    Gradual warm-up (Goyal et al., arXiv 1706.02677, section 2.2).
+    value(n) = start (1 - p) + max_lr p, with p = min(n / length, 1). Gradual warm-up (Goyal et al., arXiv 1706.02677,
+    section 2.2).
 
     Args:
         max_lr: Value from update `length` on, above 0.
@@ -174,7 +175,9 @@ class warmup(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is not None and self.start > self.max_lr:
-            checks.refuse("start", f"at most max_lr = {self.max_lr!r}", self.start, "to fall, use linear(start, end, length)")
+            checks.refuse(
+                "start", f"at most max_lr = {self.max_lr!r}", self.start, "to fall, use linear(start, end, length)"
+            )
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         start = self.max_lr / (self.length + 1) if self.start is None else self.start

@@ -37,7 +37,8 @@ def parse(text: str) -> Schedule:
         The schedule, with `parse(repr(schedule)) == schedule`.
 
     Raises:
-        ParseError: if the text is no such expression; the message names the column and, for an unknown name, the nearest one.
+        ParseError: if the text is no such expression; the message names the column and, for an unknown name, the
+            nearest one.
 
     Example:
         >>> parse("warmup(0.1, 500) >> cosine(0.1, 0, 9500)")

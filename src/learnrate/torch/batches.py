@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from learnrate.errors import ArgumentTypeError, DataError
 
 Batches = Iterable[Any] | Callable[[], Iterator[Any]]
-T = TypeVar("T")
 _ENDED = object()
 
 
@@ -55,7 +54,8 @@ class Stream:
         if batch is _ENDED:
             raise DataError(
                 f"batches must hold at least one batch each time they are iterated, received none after {self.drawn}: "
-                "is the data set smaller than one batch, with drop_last=True, or does a function return the same iterator twice?"
+                "is the data set smaller than one batch, with drop_last=True, "
+                "or does a function return the same iterator twice?"
             )
         self.drawn += 1
         return batch
@@ -87,18 +87,18 @@ class Stream:
         return iter(self._batches() if made else self._batches)  # type: ignore[arg-type,operator]
 
 
-def to_device(batch: T, device: torch.device) -> T:
+def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with every tensor in it on `device`, whatever its structure."""
     if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)  # type: ignore[return-value]
+        return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
         moved = {key: to_device(value, device) for key, value in batch.items()}
-        return moved if type(batch) is dict else type(batch)(moved)  # type: ignore[return-value,call-arg]
+        return moved if type(batch) is dict else type(batch)(moved)  # type: ignore[call-arg]
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(to_device(value, device) for value in batch))
     if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(value, device) for value in batch)  # type: ignore[return-value]
+        return type(batch)(to_device(value, device) for value in batch)
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         changed = {f.name: to_device(getattr(batch, f.name), device) for f in dataclasses.fields(batch) if f.init}
-        return dataclasses.replace(batch, **changed)  # type: ignore[return-value]
+        return dataclasses.replace(batch, **changed)
     return batch

@@ -1,7 +1,7 @@
 """Writes schedules' values into an optimizer's parameter groups: the engine of `Scheduler` and `attach`.
 
-Values are computed in blocks, so that an update costs a look-up and one assignment a group, whatever the schedule. The blocks
-lie at fixed multiples of their size, so that a resumed run reads the very floats that an uninterrupted one reads.
+Values are computed in blocks, so that an update costs a look-up and one assignment a group, whatever the schedule. The
+blocks lie at fixed multiples of their size, so that a resumed run reads the very floats that an uninterrupted one reads.
 """
 
 import warnings
@@ -17,8 +17,41 @@ from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeErro
 from learnrate.schedules import Schedule
 from learnrate.torch.inputs import check_optimizer
 
-BLOCK = 1024
+BLOCK = 4096
 Group = dict[str, Any]
+
+
+class Block:
+    """The values of consecutive updates, for the parameter groups as they were when it was made.
+
+    Attributes:
+        first: Number of its first update.
+        stop: Number after that of its last update.
+        groups: The list of groups that the values are for; another list, or another `size` of it, needs another block.
+        size: Number of groups.
+        values: One float an update where all groups take the same and assignment will do, which is nearly always; else empty.
+        rows: One value a group, for each update, where `values` is empty.
+        writers: How to write into each group, None for assignment; goes with `rows`.
+    """
+
+    __slots__ = ("first", "groups", "rows", "size", "stop", "values", "writers")
+
+    def __init__(self, first: int, groups: list[Group], key: str, columns: list[list[float]]) -> None:
+        self.first, self.stop = first, first + len(columns[0])
+        self.groups, self.size = groups, len(groups)
+        self.writers = [_writer(key, group) for group in groups]
+        same = len(columns) == 1 and not any(self.writers)
+        self.values = columns[0] if same else []
+        columns = columns * self.size if len(columns) == 1 else columns
+        self.rows = [] if same else list(zip(*columns, strict=True))
+
+    def holds(self, n: int, groups: list[Group]) -> bool:
+        """Whether it has the values of update `n` for these groups."""
+        return self.first <= n < self.stop and groups is self.groups and len(groups) == self.size
+
+    def row(self, n: int) -> list[float]:
+        """The values of update `n`, one a group."""
+        return [self.values[n - self.first]] * self.size if self.values else list(self.rows[n - self.first])
 
 
 class Drive:
@@ -31,6 +64,10 @@ class Drive:
         schedule: One for all groups, or one a group.
         relative: Whether groups keep their ratios: the schedule gives the value of the group whose value is largest now, and
             the others follow in proportion.
+
+    Attributes:
+        key: The name under which the groups hold the hyper-parameter.
+        block: The values of the updates around the last one asked for.
     """
 
     def __init__(
@@ -38,44 +75,35 @@ class Drive:
     ) -> None:
         check_optimizer(optimizer)
         self._schedules = _schedules(key, schedule, optimizer)
-        self._ratios = _ratios(key, optimizer) if relative else None
+        self._ratios = lr_ratios(optimizer) if relative else None
         self._optimizer = optimizer
-        self._key = _field(key, optimizer)
+        self.key = _field(key, optimizer)
         lengths = [s.length for s in self._schedules if s.length is not None]
         # After the last update of a finite schedule the count is its length; only the next one is past the end.
         self._overrun = min(lengths) + 1 if lengths else None
-        self._first = self._stop = 0
-        self._groups: list[Group] = []
-        self._size = 0
-        self._plain = False
-        self._rows: list[Any] = []
-        self._writers: list[Callable[[Group, float], None] | None] = []
+        self.block = self._make_block(0)
 
     def set(self, n: int) -> None:
         """Write the values of update `n` into all groups."""
-        groups = self._optimizer.param_groups
-        if not (self._first <= n < self._stop and groups is self._groups and len(groups) == self._size):
-            self._prepare(n, groups)
-        values = self._rows[n - self._first]
-        if self._plain:
-            key = self._key
-            for group in groups:
-                group[key] = values
+        block = self.block_of(n)
+        if block.values:
+            value, key = block.values[n - block.first], self.key
+            for group in block.groups:
+                group[key] = value
         else:
-            for group, write, value in zip(groups, self._writers, values, strict=True):
+            for group, write, value in zip(block.groups, block.writers, block.rows[n - block.first], strict=True):
                 if write is None:
-                    group[self._key] = value
+                    group[self.key] = value
                 else:
                     write(group, value)
 
-    def values(self, n: int) -> list[float]:
-        """The values of update `n`, one a group."""
-        self._prepare(n, self._optimizer.param_groups)
-        row = self._rows[n - self._first]
-        return [row] * self._size if self._plain else list(row)
+    def block_of(self, n: int) -> Block:
+        """The block of update `n`, made anew where the present one does not hold it."""
+        if not self.block.holds(n, self._optimizer.param_groups):
+            self.block = self._make_block(n)
+        return self.block
 
-    def _prepare(self, n: int, groups: list[Group]) -> None:
-        """Compute the block that holds `n`, and look at the groups as they are now."""
+    def _make_block(self, n: int) -> Block:
         first = n - n % BLOCK
         stop = first + BLOCK
         if self._overrun is not None:
@@ -83,45 +111,37 @@ class Drive:
                 # The block ends here, so that the overrun is noticed without a comparison at every update.
                 stop = min(stop, self._overrun)
             else:
+                self._overrun = None
                 warnings.warn(
-                    f"{self._key} is driven past the end of {', '.join(map(repr, self._schedules))} and is held: "
+                    f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))} and is held: "
                     "train for fewer updates or give a longer schedule",
                     PastEndWarning,
                     stacklevel=5,
                 )
-                self._overrun = None
+        groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
         columns = [schedule(counts).tolist() for schedule in self._schedules]
-        self._groups, self._size, self._first, self._stop = groups, len(groups), first, stop
-        self._writers = [_writer(self._key, group) for group in groups]
-        self._plain = len(columns) == 1 and self._ratios is None and all(w is None for w in self._writers)
-        self._rows = columns[0] if self._plain else self._table(columns)
-
-    def _table(self, columns: list[list[float]]) -> list[tuple[float, ...]]:
-        """One row an update, one value a group."""
-        if len(columns) == 1:
-            columns = columns * self._size
-        elif len(columns) != self._size:
+        if len(columns) not in (1, len(groups)):
             raise ArgumentError(
-                f"schedules must be one, or one for each parameter group, received {len(columns)} for {self._size} groups"
+                f"schedules must be one, or one for each parameter group, received {len(columns)} for {len(groups)} groups"
             )
         if self._ratios is not None:
             # A group that was added later has no ratio yet: it follows the schedule itself.
-            ratios = self._ratios + [1.0] * (self._size - len(self._ratios))
+            ratios = self._ratios + [1.0] * (len(groups) - len(self._ratios))
+            columns = columns * len(groups) if len(columns) == 1 else columns
             columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
-        return list(zip(*columns, strict=True))
+        return Block(first, groups, self.key, columns)
 
 
 def _schedules(key: str, schedule: Schedule | Sequence[Schedule], optimizer: Optimizer) -> tuple[Schedule, ...]:
-    several = isinstance(schedule, Sequence) and not isinstance(schedule, str)
-    found = tuple(schedule) if several else (schedule,)  # type: ignore[arg-type]
+    found = tuple(schedule) if isinstance(schedule, (list, tuple)) else (schedule,)
     for entry in found:
         if not isinstance(entry, Schedule):
             raise ArgumentTypeError(
                 f"the schedule of {key} must be a learnrate schedule, received {entry!r} of type {type(entry).__name__}: "
                 "read a text with learnrate.parse, hold a number with learnrate.constant"
             )
-    if several and len(found) != len(optimizer.param_groups):
+    if found != (schedule,) and len(found) != len(optimizer.param_groups):
         raise ArgumentError(
             f"schedules of {key} must be one for each parameter group, received {len(found)} for "
             f"{len(optimizer.param_groups)} groups"
@@ -135,13 +155,9 @@ def _field(key: str, optimizer: Optimizer) -> str:
     for name in names:
         if all(name in group for group in optimizer.param_groups):
             return name
-    raise ArgumentError(f"the optimizer must have {' or '.join(names)} in its parameter groups, {type(optimizer).__name__} has not")
-
-
-def _ratios(key: str, optimizer: Optimizer) -> list[float]:
-    if key != "lr":
-        raise ArgumentError(f"relative must be False for {key}, received True: it keeps the ratios of LRs")
-    return lr_ratios(optimizer)
+    raise ArgumentError(
+        f"the optimizer must have {' or '.join(names)} in its parameter groups, {type(optimizer).__name__} has not"
+    )
 
 
 def lr_ratios(optimizer: Optimizer) -> list[float]:

@@ -66,9 +66,7 @@ def range_test(
     with preserve(model, optimizer, batches):
         if seed is not None:
             seed_everything(seed)
-        curve = finder.range_test(
-            loop.update, low=low, high=high, updates=updates, stop_early=stop_early, progress=progress
-        )
+        curve = finder.range_test(loop.update, low=low, high=high, updates=updates, stop_early=stop_early, progress=progress)
     if loop.stream.restarts and not loop.stream.has_length:
         where = ", ".join(map(str, loop.stream.restarts))
         note = f"the batches, which have no length, ran out and were started again at update {where}"

@@ -68,7 +68,9 @@ class Loop:
         return seen
 
     def _forward(self, batch: Any, lr: float) -> tuple[Tensor, dict[str, float]]:
-        returned = criterion_loss(self._loss, self.model, batch) if is_criterion(self._loss) else self._loss(self.model, batch)
+        returned = (
+            criterion_loss(self._loss, self.model, batch) if is_criterion(self._loss) else self._loss(self.model, batch)
+        )
         values = returned if isinstance(returned, Mapping) else {"loss": returned}
         loss = values.get("loss")
         if not isinstance(loss, Tensor):
@@ -134,7 +136,9 @@ def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
-        raise ArgumentTypeError(f"evaluate must return a number, received {value!r} of type {type(value).__name__}") from None
+        raise ArgumentTypeError(
+            f"evaluate must return a number, received {value!r} of type {type(value).__name__}"
+        ) from None
 
 
 def seed_everything(seed: int) -> None:

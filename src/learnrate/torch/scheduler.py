@@ -1,6 +1,7 @@
 """A torch scheduler over a learnrate schedule."""
 
 from collections.abc import Sequence
+from operator import length_hint
 from typing import Any
 
 from torch.optim import Optimizer
@@ -9,7 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.torch.drive import Drive, claim
+from learnrate.torch.drive import Drive, claim, release
 
 
 class Scheduler(LRScheduler):
@@ -26,7 +27,8 @@ class Scheduler(LRScheduler):
         start: Number of updates already made.
 
     Attributes:
-        last_epoch: Number of updates made; the groups hold the LR of the next. The name is torch's.
+        optimizer: The optimizer.
+        schedule: What it was given.
 
     Raises:
         ArgumentError: if there is not one schedule for each group, or `start` is negative.
@@ -61,8 +63,26 @@ class Scheduler(LRScheduler):
         claim(optimizer, "lr", self)
         self.optimizer = optimizer
         self.schedule = schedule
-        self.last_epoch = start
-        self._drive.set(start)
+        self._seek(start)
+
+    def _seek(self, n: int) -> None:
+        """Set the LRs of update `n`, and lay out those of the updates that follow."""
+        self._drive.set(n)
+        block = self._drive.block
+        self._groups, self._size = block.groups, block.size
+        # An iterator over a list knows what is left of it, which makes it the count as well (see last_epoch): then an
+        # update need not keep one.
+        self._ahead = iter(block.values[n + 1 - block.first :])
+        self._end = block.stop if block.values else n + 1
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of updates made; the groups hold the LR of the next. The name is torch's."""
+        return self._end - 1 - length_hint(self._ahead)
+
+    @last_epoch.setter
+    def last_epoch(self, n: int) -> None:
+        self._seek(checks.whole("last_epoch", n, at_least=0))
 
     def step(self, epoch: int | None = None) -> None:
         """Count an update and set the LRs of the next.
@@ -70,13 +90,23 @@ class Scheduler(LRScheduler):
         Args:
             epoch: Jump to this number of updates instead. The name is torch's.
         """
-        n = self.last_epoch + 1 if epoch is None else checks.whole("epoch", epoch, at_least=0)
-        self.last_epoch = n
-        self._drive.set(n)
+        if epoch is None:
+            groups = self.optimizer.param_groups
+            if groups is self._groups and len(groups) == self._size:
+                for lr in self._ahead:
+                    for group in groups:
+                        group["lr"] = lr
+                    return
+            epoch = self.last_epoch + 1
+        self.last_epoch = epoch
+
+    def detach(self) -> None:
+        """Leave the optimizer to itself, with the LRs that it has now, so that something else may drive it."""
+        release(self.optimizer, self)
 
     def get_last_lr(self) -> list[Any]:
         """The LRs now in force, one a parameter group, as floats."""
-        return self._drive.values(self.last_epoch)
+        return self._drive.block_of(self.last_epoch).row(self.last_epoch)
 
     def get_lr(self) -> list[Any]:
         """The same as `get_last_lr`: LRs follow from the count alone."""
@@ -94,9 +124,9 @@ class Scheduler(LRScheduler):
         """
         if "last_epoch" not in state_dict:
             raise ArgumentError(f"state_dict must have the key 'last_epoch', received the keys {sorted(state_dict)}")
-        self.step(state_dict["last_epoch"])
+        self.last_epoch = state_dict["last_epoch"]
 
     @property
     def base_lrs(self) -> list[Any]:  # type: ignore[override]
         """The LRs of update 0, one a parameter group."""
-        return self._drive.values(0)
+        return self._drive.block_of(0).row(0)

@@ -4,6 +4,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.optim import Optimizer
 
 from learnrate.torch.inputs import check_model, check_optimizer
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 
 
 @contextmanager
@@ -175,5 +176,4 @@ def _generators(batches: Any) -> Iterator[Undo]:
     holders.append(getattr(holders[2], "sampler", None))
     found = (getattr(holder, "generator", None) for holder in holders)
     for generator in {id(g): g for g in found if isinstance(g, torch.Generator)}.values():
-        state = generator.get_state()
-        yield lambda generator=generator, state=state: generator.set_state(state)
+        yield partial(generator.set_state, generator.get_state())

@@ -38,8 +38,8 @@ def tune(
         batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
         loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training.
-        family: From a max_lr to the schedule of the whole training. By default triangular2 between the bounds, with step_size
-            of 2 to 10 epochs, in whole cycles.
+        family: From a max_lr to the schedule of the whole training. By default triangular2 between the bounds, with
+            step_size of 2 to 10 epochs, in whole cycles.
         evaluate: From the model to how good it is, higher is better (validation accuracy, or a validation loss negated).
             Decides the races; without it the training loss does.
         budget: What tuning may cost in updates, as a share of one training. Never exceeded.

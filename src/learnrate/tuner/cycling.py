@@ -43,8 +43,11 @@ def cut(updates: int, updates_per_epoch: int | None) -> Cycling:
         updates_per_epoch: None where an epoch is not known; then four cycles.
 
     Example:
-        >>> cut(1000, updates_per_epoch=25)
-        Cycling(step_size=125, cycles=4, reason='step_size is 125 updates, 5 epochs of 25 (the rule is 2 to 10), for 4 whole cycles in 1000 of 1000 updates.')
+        >>> found = cut(1000, updates_per_epoch=25)
+        >>> found.step_size, found.cycles
+        (125, 4)
+        >>> found.reason
+        'step_size is 125 updates, 5 epochs of 25 (the rule is 2 to 10), for 4 whole cycles in 1000 of 1000 updates.'
     """
     if updates_per_epoch is None:
         cycles = min(MOST, updates // 2)

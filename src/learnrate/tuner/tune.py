@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, NoAnswerError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
+from learnrate.finder.bounds import two_digits
 from learnrate.schedules import Schedule, triangular2
 from learnrate.tuner import races
 from learnrate.tuner.cycling import Cycling, cut
@@ -82,7 +83,7 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
 
-    Candidates are max_lr of the range test and LRs halved and doubled from there. All race from the same state over the same
+    Candidates are max_lr of the range test, its half, its quarter, and so on. All race from the same state over the same
     data; the best two race again, longer. Among equals the lower LR wins, for there is a cliff on the high side and a slope
     on the low side.
 
@@ -124,11 +125,9 @@ def tune(
         horizon = _checked(made(bounds.max_lr)).length or updates
 
         def race(candidates: tuple[float, ...], length: int, round_name: str) -> tuple[Race, ...]:
-            return races.run(
-                trainee, start, candidates, made, updates=length, horizon=horizon, progress=told(round_name)
-            )
+            return races.run(trainee, start, candidates, made, updates=length, horizon=horizon, progress=told(round_name))
 
-        heats = race(candidates_around(bounds.max_lr, allowance.candidates), allowance.heat, "races")
+        heats = race(candidates_below(bounds.max_lr, allowance.candidates), allowance.heat, "races")
         finals = race(_best(heats, FINALISTS), allowance.final, "final races")
         winner = _best(finals, 1)[0]
     finally:
@@ -160,14 +159,18 @@ def cyclical(bounds: Bounds, cycling: Cycling) -> Family:
     """
 
     def made(max_lr: float) -> Schedule:
-        return triangular2(min(bounds.base_lr, max_lr / 4), max_lr, cycling.step_size, cycling.cycles)
+        return triangular2(min(bounds.base_lr, two_digits(max_lr / 4)), max_lr, cycling.step_size, cycling.cycles)
 
     return made
 
 
-def candidates_around(max_lr: float, number: int) -> tuple[float, ...]:
-    """`number` LRs a factor of two apart: one above `max_lr`, the others from it downwards."""
-    return tuple(max_lr * 2.0 ** (1 - k) for k in range(number))
+def candidates_below(max_lr: float, number: int) -> tuple[float, ...]:
+    """`number` LRs a factor of two apart, from `max_lr` downwards, to two digits.
+
+    None above it: a short race is limited by progress where the whole run is limited by noise and stability, so that races
+    favour high LRs, and what the curve warned of would win.
+    """
+    return tuple(two_digits(max_lr / 2.0**k) for k in range(number))
 
 
 def _checked(schedule: object) -> Schedule:

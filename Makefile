@@ -1,0 +1,47 @@
+# make tune   the main job, on real data        make test   the whole test suite        make check   lint, format, types
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help tune test check format bench clean
+
+help:
+	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
+	@echo "make test    run the whole test suite"
+	@echo "make check   lint, format, types"
+	@echo "make format  format the code"
+	@echo "make bench   measure, and write benchmarks/results/"
+	@echo "make clean   remove .venv and caches"
+
+tune: $(VENV)/demo.stamp
+	$(BIN)/learnrate tune
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/demo.stamp
+	$(BIN)/python benchmarks/scheduler_step.py
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "learnrate needs Python 3.11 or newer, found " + sys.version.split()[0] + ": set PYTHON=python3.11, say")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of dependencies: nothing is installed again until the pins or the project file change.
+$(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what '$*' needs into $(VENV) ..."
+	@$(INSTALL) --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
