@@ -1,5 +1,7 @@
 """Smoothing of a curve: no lag, constant in constant out, single spikes removed."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
     Works on the last axis, so that many resampled curves are smoothed at once.
     """
     points = losses.shape[-1]
-    width = max(1.0, 0.03 * points) if width is None else width
+    width = usual_width(points) if width is None else width
     if not width > 0:
         raise ArgumentError(f"width must be above 0, received {width!r}")
     weights = smoothing_matrix(points, width)
@@ -23,6 +25,19 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
     with np.errstate(invalid="ignore"):
         averaged: Floats = (despiked @ weights.T) / (known @ weights.T)
     return averaged
+
+
+def usual_width(points: int) -> float:
+    """Standard deviation of the weights in updates, where none is asked for."""
+    return max(1.0, 0.03 * points)
+
+
+def smoothed_noise(noise: float, points: int) -> float:
+    """Standard deviation that noise has left when smoothed with the usual width.
+
+    The Gaussian weights average over 2 sqrt(pi) width updates: (sum w) ** 2 / sum w ** 2.
+    """
+    return noise / math.sqrt(2 * math.sqrt(math.pi) * usual_width(points))
 
 
 def smoothing_matrix(points: int, width: float) -> Floats:

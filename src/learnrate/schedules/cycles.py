@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from learnrate import checks
 from learnrate.checks import Decay, Factor, Fraction, Length, PositiveRate, Rate
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.numerics import Namespace, half_cosine, lerp
+from learnrate.schedules.numerics import Namespace, half_cosine, lerp, progress
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
 
@@ -75,7 +75,7 @@ class triangular(_Cyclical):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         window, _ = self._triangle(self._held(n, xp), xp)
-        return lerp(self.base_lr, self.max_lr, window)
+        return lerp(self.base_lr, self.max_lr, window, 1 - window)
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,7 +108,8 @@ class triangular2(_Cyclical):
     def _at(self, n: Any, xp: Namespace) -> Any:
         window, cycle = self._triangle(self._held(n, xp), xp)
         # Clipped where the amplitude has long been below the smallest float, so that no power overflows.
-        return lerp(self.base_lr, self.max_lr, window * 0.5 ** xp.clip(cycle, 0, 1100))
+        amplitude = window * 0.5 ** xp.clip(cycle, 0, 1100)
+        return lerp(self.base_lr, self.max_lr, amplitude, 1 - amplitude)
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,8 +162,9 @@ class exp_range(_Cyclical):
         envelope = xp.exp(math.log(self.gamma) * n)
         window, _ = self._triangle(n, xp)
         if self.shrinks == "amplitude":
-            return lerp(self.base_lr, self.max_lr, window * envelope)
-        return lerp(self.base_lr, self.max_lr, window) * envelope
+            amplitude = window * envelope
+            return lerp(self.base_lr, self.max_lr, amplitude, 1 - amplitude)
+        return lerp(self.base_lr, self.max_lr, window, 1 - window) * envelope
 
 
 @dataclass(frozen=True, repr=False)
@@ -209,8 +211,8 @@ class one_cycle(Schedule):
         peak = self.pct_start * self.length
         first = self.max_lr / self.div_factor
         last = first / self.final_div_factor
-        up = xp.clip(n / peak, 0.0, 1.0)
-        down = xp.clip((n - peak) / (self.length - peak), 0.0, 1.0)
+        up = progress(n, peak, xp)
+        down = progress(xp.clip(n, peak, self.length) - peak, self.length - peak, xp)
         if self.shape == "cosine":
-            up, down = half_cosine(up, xp), half_cosine(down, xp)
-        return xp.where(n < peak, lerp(first, self.max_lr, up), lerp(self.max_lr, last, down))
+            up, down = half_cosine(*up, xp), half_cosine(*down, xp)
+        return xp.where(n < peak, lerp(first, self.max_lr, *up), lerp(self.max_lr, last, *down))

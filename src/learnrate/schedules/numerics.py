@@ -19,8 +19,8 @@ class Namespace(Protocol):
     def exp(self, x: Any, /) -> Any:
         """E to the power x."""
 
-    def cos(self, x: Any, /) -> Any:
-        """Cosine of x, in radians."""
+    def sin(self, x: Any, /) -> Any:
+        """Sine of x, in radians."""
 
     def abs(self, x: Any, /) -> Any:
         """Magnitude of x."""
@@ -36,7 +36,7 @@ class _Numbers:
     """The same functions over plain Python numbers, without the cost of making arrays of them."""
 
     exp = staticmethod(math.exp)
-    cos = staticmethod(math.cos)
+    sin = staticmethod(math.sin)
     abs = staticmethod(abs)
 
     @staticmethod
@@ -86,19 +86,27 @@ def counted(n: Any) -> tuple[Any, Namespace]:
     return n, xp
 
 
-def lerp(start: Any, end: Any, p: Any) -> Any:
-    """From `start` at p = 0 to `end` at p = 1.
+def progress(n: Any, length: Any, xp: Namespace) -> tuple[Any, Any]:
+    """How far count `n` is along `length` updates, and how far it is from their end: p from 0 to 1, and q = 1 - p.
+
+    Both are quotients of exact differences of counts. 1 - p would be rounded near the end, where it matters most: there
+    a falling LR is a small multiple of q, and a compiler that turns the division into a product could make it negative.
+    """
+    done = xp.clip(n, 0, length)
+    return done / length, (length - done) / length
+
+
+def lerp(start: Any, end: Any, p: Any, q: Any) -> Any:
+    """From `start` at p = 0 to `end` at p = 1, where q = 1 - p.
 
     Written as a sum of two products because this form gives both ends exactly, which `start + (end - start) * p` does not.
     """
-    return start * (1 - p) + end * p
+    return start * q + end * p
 
 
-def progress(n: Any, length: int, xp: Namespace) -> Any:
-    """How far count `n` is along `length` updates, held at 1 past the end."""
-    return xp.clip(n, 0, length) / length
+def half_cosine(p: Any, q: Any, xp: Namespace) -> tuple[Any, Any]:
+    """p and q bent into half a cosine wave, flat at both ends: (1 - cos(pi p)) / 2 and (1 + cos(pi p)) / 2.
 
-
-def half_cosine(p: Any, xp: Namespace) -> Any:
-    """From 0 at p = 0 to 1 at p = 1, flat at both ends: (1 - cos(pi p)) / 2."""
-    return (1 - xp.cos(math.pi * p)) / 2
+    Written as squares of sines, which lose no digits where the value is small.
+    """
+    return xp.sin(math.pi / 2 * p) ** 2, xp.sin(math.pi / 2 * q) ** 2

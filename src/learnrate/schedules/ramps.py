@@ -55,7 +55,7 @@ class linear(Schedule):
     length: Length
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return lerp(self.start, self.end, progress(n, self.length, xp))
+        return lerp(self.start, self.end, *progress(n, self.length, xp))
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +83,7 @@ class cosine(Schedule):
     length: Length
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return lerp(self.start, self.end, half_cosine(progress(n, self.length, xp), xp))
+        return lerp(self.start, self.end, *half_cosine(*progress(n, self.length, xp), xp))
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,8 +113,9 @@ class polynomial(Schedule):
     power: Positive = 1.0
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        remaining = (1 - progress(n, self.length, xp)) ** self.power
-        return lerp(self.end, self.start, remaining)
+        _, q = progress(n, self.length, xp)
+        remaining = q**self.power
+        return lerp(self.end, self.start, remaining, 1 - remaining)
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,8 +143,8 @@ class exponential(Schedule):
     length: Length
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        p = progress(n, self.length, xp)
-        return self.start ** (1 - p) * self.end**p
+        p, q = progress(n, self.length, xp)
+        return self.start**q * self.end**p
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,4 +182,4 @@ class warmup(Schedule):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         start = self.max_lr / (self.length + 1) if self.start is None else self.start
-        return lerp(start, self.max_lr, progress(n, self.length, xp))
+        return lerp(start, self.max_lr, *progress(n, self.length, xp))

@@ -1,0 +1,62 @@
+"""What all tests share."""
+
+import hypothesis
+import matplotlib
+import pytest
+import torch
+
+matplotlib.use("Agg")
+# Time limits per example would fail on a busy machine; a fixed seed makes a red run repeatable.
+hypothesis.settings.register_profile("learnrate", deadline=None, derandomize=True, max_examples=100)
+hypothesis.settings.load_profile("learnrate")
+# Two workers share two cores.
+torch.set_num_threads(1)
+
+
+class Toy:
+    """A small classification task with everything that training changes: batch norm, dropout, an optimizer with state."""
+
+    def __init__(self, seed=0):
+        torch.manual_seed(seed)
+        self.inputs = torch.randn(256, 6)
+        self.targets = (self.inputs[:, :3].sum(1) > 0).long()
+        self.model = torch.nn.Sequential(
+            torch.nn.Linear(6, 16),
+            torch.nn.BatchNorm1d(16),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(0.1),
+            torch.nn.Linear(16, 2),
+        )
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        data = torch.utils.data.TensorDataset(self.inputs, self.targets)
+        self.batches = torch.utils.data.DataLoader(data, batch_size=16, shuffle=True)
+        self.loss = torch.nn.CrossEntropyLoss()
+
+    def accuracy(self, model):
+        model.eval()
+        return float((model(self.inputs).argmax(1) == self.targets).double().mean())
+
+    def train(self, updates, scheduler=None):
+        """Train by hand, as a user's own loop does."""
+        stream = iter(self.batches)
+        for _ in range(updates):
+            try:
+                inputs, targets = next(stream)
+            except StopIteration:
+                stream = iter(self.batches)
+                inputs, targets = next(stream)
+            self.optimizer.zero_grad()
+            self.loss(self.model(inputs), targets).backward()
+            self.optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+
+
+@pytest.fixture
+def toy():
+    return Toy()
+
+
+@pytest.fixture
+def new_toy():
+    return Toy

@@ -1,0 +1,145 @@
+"""Rules on curves whose answer is known, and the explicit "no answer"."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import learnrate as lr
+from learnrate.errors import NoAnswerError
+from learnrate.finder.bounds import two_digits
+
+POINTS = 100
+LRS = np.geomspace(1e-7, 10.0, POINTS)
+EVERY_RULE = [lr.rules.descent, lr.rules.steepest, lr.rules.minimum]
+
+
+def valley(begin=1e-3, bottom=0.1, noise=0.0, seed=0):
+    """Flat at 2.3, falling straight along log LR from `begin` to 0.5 at `bottom`, rising steeply after."""
+    position = np.log10(LRS)
+    fall = np.clip((position - np.log10(begin)) / (np.log10(bottom) - np.log10(begin)), 0, 1)
+    rise = np.clip(position - np.log10(bottom), 0, None)
+    return 2.3 - 1.8 * fall + 4 * rise**2 + noise * np.random.default_rng(seed).standard_normal(POINTS)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("begin", "bottom"), [(1e-5, 1e-3), (1e-3, 0.1), (1e-2, 1.0)])
+def test_descent_finds_the_bounds_of_a_valley(begin, bottom, noise, seed):
+    bounds = lr.Curve(LRS, valley(begin, bottom, noise, seed)).bounds()
+    assert begin / 2 < bounds.base_lr < begin * 6
+    assert bottom / 6 < bounds.max_lr < bottom * 1.5
+    assert bounds.base_lr <= bounds.interval[0] <= bounds.lr <= bounds.interval[1] <= bounds.max_lr
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("shift", [0.0, 5.0, -5.0])
+def test_descent_does_not_depend_on_the_unit_of_the_loss(scale, shift):
+    plain = lr.Curve(LRS, valley(noise=0.05)).bounds()
+    moved = lr.Curve(LRS, (valley(noise=0.05) + shift) * scale).bounds()
+    assert (moved.base_lr, moved.max_lr, moved.lr, moved.interval) == (plain.base_lr, plain.max_lr, plain.lr, plain.interval)
+
+
+def test_a_spike_changes_little():
+    spiked = valley(noise=0.02)
+    spiked[20] = 50.0
+    spiked[60] = -50.0
+    plain, bounds = lr.Curve(LRS, valley(noise=0.02)).bounds(), lr.Curve(LRS, spiked).bounds()
+    for name in ("base_lr", "max_lr", "lr"):
+        assert 1 / 2 < getattr(bounds, name) / getattr(plain, name) < 2
+
+
+def test_holes_and_a_diverged_end_are_left_out():
+    losses = valley(noise=0.02)
+    losses[40], losses[-3:] = np.nan, np.inf
+    bounds = lr.Curve(LRS, losses).bounds()
+    assert 5e-4 < bounds.base_lr < 5e-3
+
+
+def test_more_noise_widens_the_interval():
+    def width(noise):
+        low, high = lr.Curve(LRS, valley(noise=noise)).bounds().interval
+        return high / low
+
+    assert width(0.3) > width(0.01)
+
+
+def test_a_second_dip_after_the_divergence_is_not_taken():
+    losses = valley()
+    losses[-8:] = 1.0
+    assert lr.Curve(LRS, losses).bounds().max_lr < 0.2
+
+
+def test_a_monotone_fall_ends_at_the_top_of_the_range():
+    bounds = lr.Curve(LRS, np.linspace(2.3, 0.1, POINTS)).bounds()
+    assert bounds.max_lr == two_digits(LRS[-1] / 2)
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        (np.full(POINTS, 2.3), "exactly 2.3 at every update"),
+        (2.3 + 0.1 * np.random.default_rng(3).standard_normal(POINTS), "never moved within 100 updates"),
+        (np.linspace(2.3, 5.0, POINTS), "only rises"),
+        (np.where(np.arange(POINTS) < 5, 2.3, np.nan), "only 5 losses are finite"),
+        (np.full(POINTS, np.nan), "only 0 losses are finite"),
+    ],
+)
+def test_no_answer_says_why_and_what_would_help(losses, words):
+    bounds = lr.Curve(LRS, losses).bounds()
+    assert isinstance(bounds, lr.NoAnswer)
+    assert not bounds
+    assert words in bounds.reason
+    assert bounds.remedy
+    for name in ("base_lr", "max_lr", "lr", "interval"):
+        with pytest.raises(NoAnswerError, match=words):
+            getattr(bounds, name)
+
+
+@pytest.mark.parametrize("points", [20, 50, 100])
+@pytest.mark.parametrize("kind", ["standard_normal", "standard_exponential"])
+def test_pure_noise_is_hardly_ever_an_answer(points, kind):
+    def answered(seed):
+        noise = getattr(np.random.default_rng(seed), kind)(points)
+        return bool(lr.Curve(np.geomspace(1e-7, 10, points), 2.3 + 0.2 * noise).bounds())
+
+    assert sum(map(answered, range(300))) <= 3
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_three_points_are_no_curve(rule):
+    assert isinstance(lr.Curve(LRS[:3], [3.0, 2.0, 1.0]).bounds(rule), lr.NoAnswer)
+
+
+@pytest.mark.parametrize("rule", [lr.rules.steepest, lr.rules.minimum])
+def test_a_rising_curve_is_no_answer_to_any_rule(rule):
+    assert not lr.Curve(LRS, np.linspace(1.0, 3.0, POINTS)).bounds(rule)
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_every_rule_gives_reasons(rule):
+    bounds = lr.Curve(LRS, valley(noise=0.02)).bounds(rule)
+    assert bounds.rule == rule.__name__
+    for name in ("base_lr", "max_lr", "lr", "interval"):
+        sentence = getattr(bounds.reasons, name)
+        assert sentence.endswith(".")
+        assert sentence in bounds.reason
+
+
+def test_the_peers_rules_are_as_they_define_them():
+    curve = lr.Curve(LRS, valley(begin=1e-3, bottom=0.1))
+    assert lr.rules.minimum(curve).lr == pytest.approx(0.01, rel=0.3)
+    assert 1e-3 < lr.rules.steepest(curve).lr < 0.1
+
+
+def test_a_rule_of_ones_own():
+    curve = lr.Curve(LRS, valley())
+    assert curve.bounds(lambda given: given is curve) is True
+
+
+def test_round_trips():
+    bounds = lr.Curve(LRS, valley()).bounds()
+    assert type(bounds).from_record(bounds.as_record()) == bounds
+    assert pickle.loads(pickle.dumps(bounds)) == bounds
+    error = pickle.loads(pickle.dumps(NoAnswerError("why.", "what helps.")))
+    assert (error.reason, error.remedy) == ("why.", "what helps.")

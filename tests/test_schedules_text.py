@@ -1,0 +1,73 @@
+"""parse: the inverse of repr, with a closed vocabulary."""
+
+import pickle
+
+import pytest
+
+import learnrate as lr
+from learnrate.errors import ArgumentError, ParseError
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("constant(0.1)", lr.constant(0.1)),
+        (" linear( 0.1 , end = 0, length=10 ) ", lr.linear(0.1, 0, 10)),
+        ("warmup(0.1, 500) >> cosine(0.1, 0, 9500)", lr.warmup(0.1, 500) >> lr.cosine(0.1, 0, 9500)),
+        ("(constant(1, 2) >> constant(3, 4)) >> constant(+5e-1)", lr.constant(1, 2) >> lr.constant(3, 4) >> lr.constant(0.5)),
+        ("one_cycle(1, 10, shape='linear')", lr.one_cycle(1, 10, shape="linear")),
+    ],
+)
+def test_reads(text, schedule):
+    assert lr.parse(text) == schedule
+
+
+def test_prints_only_what_differs_from_the_default():
+    assert repr(lr.triangular2(1e-3, 6e-3, 2000)) == "triangular2(base_lr=0.001, max_lr=0.006, step_size=2000)"
+    assert repr(lr.warmup(0.1, 5) >> lr.constant(0.1)) == "warmup(max_lr=0.1, length=5) >> constant(value=0.1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("triangle2(1, 2, 3)", 1, "did you mean 'triangular2'?"),
+        ("zzz(1)", 1, "known are constant, cosine"),
+        ("constant(0.1, 5) >> cosin(0.1, 0, 5)", 21, "did you mean 'cosine'?"),
+        ("constant(0.1, 5) >> 3", 21, "expected a schedule"),
+        ("cosine(0.1, 0)", 1, "missing 1 required positional argument: 'length'"),
+        ("cosine(0.1, 0, lenth=3)", 1, "unexpected keyword argument 'lenth'"),
+        ("cosine(0.1, 0, open('x'))", 16, "expected a number"),
+        ("constant(True)", 10, "expected a number"),
+        ("constant(1+1)", 10, "expected a number"),
+        ("constant(value=0.1, value=0.2)", None, ""),
+        ("constant(**{'value': 1})", 10, "written out"),
+        ("lr.constant(0.1)", 1, "expected a schedule"),
+        ("linear(-1, 0, 4)", 1, "start must be at least 0"),
+        ("constant(1) >> constant(2)", 1, "must be finite"),
+        ("constant(0.1", 9, "not an expression"),
+        ("", None, "not an expression"),
+        ("  constant(0.1) >> ", None, "not an expression"),
+        ("constant(0.1); constant(0.2)", 14, "not an expression"),
+        ("constant(\0)", 1, ""),
+        ("(" * 5000, None, ""),
+        ("-" * 100_000 + "1", None, ""),
+    ],
+)
+def test_says_where_the_trouble_is(text, column, words):
+    with pytest.raises(ParseError, match="not a schedule, column") as caught:
+        lr.parse(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+    if column is not None:
+        assert caught.value.column == column
+
+
+def test_a_parse_error_pickles():
+    error = pickle.loads(pickle.dumps(ParseError("no", 3)))
+    assert (str(error), error.column, isinstance(error, ArgumentError)) == ("no", 3, True)
+
+
+def test_only_text_is_parsed():
+    with pytest.raises(ParseError, match="must be a str"):
+        lr.parse(0.1)
