@@ -108,16 +108,16 @@ def _structure(model: nn.Module) -> Undo:
 
 def _optimizer(optimizer: Optimizer) -> Undo:
     groups = optimizer.param_groups
-    hyper = [{key: _kept(value) for key, value in group.items() if key != "params"} for group in groups]
-    params = [list(group["params"]) for group in groups]
+    held = [(group, list(group["params"]), _kept({k: v for k, v in group.items() if k != "params"})) for group in groups]
     states = {parameter: _kept(state) for parameter, state in optimizer.state.items()}
 
     def undo() -> None:
+        # Loading a state_dict puts another list in place; adding a group lengthens this one.
         optimizer.param_groups = groups
-        for group, kept, members in zip(groups, hyper, params, strict=True):
+        groups[:] = [group for group, _, _ in held]
+        for group, members, put_back in held:
             group.clear()
-            group["params"] = members
-            group.update({key: put_back() for key, put_back in kept.items()})
+            group.update({"params": members, **put_back()})
         optimizer.state.clear()
         optimizer.state.update({parameter: put_back() for parameter, put_back in states.items()})
 

@@ -1,0 +1,152 @@
+"""attach: follows the optimizer's real updates, with nothing to call."""
+
+import pytest
+import torch
+
+import learnrate as lr
+from learnrate.errors import AlreadyDrivenError, PastEndWarning
+
+SCHEDULE = lr.triangular(0.01, 0.1, 5)
+
+
+def trained(optimizer, parameter, updates):
+    """The LRs that real updates used, told by how far the parameter moved."""
+    used = []
+    for _ in range(updates):
+        before = parameter.detach().clone()
+        parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        used.append((before - parameter).item())
+    return used
+
+
+def one_parameter(**more):
+    parameter = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    return parameter, torch.optim.SGD([parameter], lr=9.0, **more)
+
+
+def test_every_update_uses_its_own_lr():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    assert trained(optimizer, parameter, 12) == pytest.approx([SCHEDULE(n) for n in range(12)])
+    assert attachment.updates == 12
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(SCHEDULE(12))
+    assert "step" not in vars(optimizer)
+
+
+def test_resumes_in_any_order():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    trained(optimizer, parameter, 7)
+    saved, count = optimizer.state_dict(), attachment.state_dict()
+    assert count == {"updates": 7}
+    for optimizer_last in (True, False):
+        parameter, other = one_parameter()
+        if not optimizer_last:
+            other.load_state_dict(saved)
+        resumed = lr.torch.attach(other, SCHEDULE)
+        resumed.load_state_dict(count)
+        if optimizer_last:
+            other.load_state_dict(saved)
+        assert trained(other, parameter, 6) == pytest.approx([SCHEDULE(n) for n in range(7, 13)])
+    parameter, other = one_parameter()
+    lr.torch.attach(other, SCHEDULE, start=7)
+    assert trained(other, parameter, 6) == pytest.approx([SCHEDULE(n) for n in range(7, 13)])
+
+
+def test_accumulated_micro_batches_are_one_update():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    for micro in range(12):
+        (parameter * 1.0).sum().backward()
+        if micro % 4 == 3:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert attachment.updates == 3
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_updates_that_a_grad_scaler_skips_do_not_count(fused):
+    parameter = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.AdamW([parameter], lr=9.0, fused=fused)
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for update in range(6):
+        optimizer.zero_grad()
+        scaler.scale((parameter * (float("inf") if update in (0, 3) else 1.0)).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert attachment.updates == 4
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(SCHEDULE(4))
+
+
+def test_an_update_that_fails_does_not_count():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+
+    def closure():
+        raise RuntimeError("no loss today")
+
+    with pytest.raises(RuntimeError, match="no loss today"):
+        optimizer.step(closure)
+    assert attachment.updates == 0
+
+
+def test_momentum_beside_the_lr():
+    _, optimizer = one_parameter(momentum=0.5)
+    lr.torch.attach(optimizer, lr=SCHEDULE, momentum=lr.linear(0.95, 0.85, 10))
+    optimizer.step()
+    assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.94)
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    lr.torch.attach(adam, momentum=lr.constant(0.8))
+    adam.step()
+    assert adam.param_groups[0]["betas"] == (0.8, 0.999)
+    assert adam.param_groups[0]["lr"] == 0.1
+
+
+def test_detach_leaves_the_optimizer_to_itself():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    trained(optimizer, parameter, 3)
+    attachment.detach()
+    optimizer.param_groups[0]["lr"] = 0.5
+    assert trained(optimizer, parameter, 2) == pytest.approx([0.5, 0.5])
+    assert attachment.updates == 3
+    lr.torch.attach(optimizer, SCHEDULE)
+
+
+def test_warns_once_past_the_end():
+    parameter, optimizer = one_parameter()
+    lr.torch.attach(optimizer, lr.linear(1.0, 0.5, 3))
+    assert trained(optimizer, parameter, 3) == pytest.approx([1.0, 1 - 1 / 6, 1 - 2 / 6])
+    with pytest.warns(PastEndWarning) as caught:
+        assert trained(optimizer, parameter, 3) == pytest.approx([0.5] * 3)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda optimizer: lr.torch.attach(optimizer), ValueError, "received neither"),
+        (lambda optimizer: lr.torch.attach("sgd", SCHEDULE), TypeError, "must be a torch.optim.Optimizer"),
+        (lambda optimizer: lr.torch.attach(optimizer, 0.1), TypeError, "must be a learnrate schedule"),
+        (lambda optimizer: lr.torch.attach(optimizer, SCHEDULE).load_state_dict({}), ValueError, "key 'updates'"),
+        (
+            lambda optimizer: lr.torch.attach(torch.optim.Adagrad([torch.zeros(1)]), momentum=SCHEDULE),
+            ValueError,
+            "must have momentum or betas",
+        ),
+    ],
+)
+def test_bad_arguments(build, error, words):
+    _, optimizer = one_parameter()
+    with pytest.raises(error, match=words):
+        build(optimizer)
+
+
+def test_two_drivers_are_refused():
+    _, optimizer = one_parameter(momentum=0.9)
+    kept = lr.torch.attach(optimizer, SCHEDULE)
+    with pytest.raises(AlreadyDrivenError, match="already is by a Attachment"):
+        lr.torch.attach(optimizer, SCHEDULE)
+    assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not kept

@@ -1,0 +1,157 @@
+"""Exact give-back: byte for byte, after a normal end, an exception, and an interrupt."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import learnrate as lr
+
+ENDS = [None, RuntimeError, KeyboardInterrupt, MemoryError]
+
+
+def fingerprint(toy):
+    """Everything that a training changes, as bytes and plain values."""
+
+    def plain(value):
+        if isinstance(value, torch.Tensor):
+            return value.dtype, tuple(value.shape), value.detach().numpy().tobytes()
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        return copy.deepcopy(value)
+
+    parameters = list(toy.model.parameters())
+    generator = getattr(toy.batches, "generator", None)
+    return {
+        "model": plain(dict(toy.model.state_dict())),
+        "identity": [id(t) for t in (*parameters, *toy.model.buffers())],
+        "gradients": [None if p.grad is None else plain(p.grad) for p in parameters],
+        "gradient identity": [id(p.grad) for p in parameters if p.grad is not None],
+        "optimizer": [plain(toy.optimizer.state[p]) if p in toy.optimizer.state else None for p in parameters],
+        "groups": [{k: plain(v) for k, v in group.items() if k != "params"} for group in toy.optimizer.param_groups],
+        "members": [[id(p) for p in group["params"]] for group in toy.optimizer.param_groups],
+        "modes": [module.training for module in toy.model.modules()],
+        "python": random.getstate(),
+        "numpy": [plain(part) if not isinstance(part, np.ndarray) else part.tobytes() for part in np.random.get_state()],
+        "torch": plain(torch.get_rng_state()),
+        "generator": None if generator is None else plain(generator.get_state()),
+    }
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=1e-3),
+    "AdamW with a tensor LR": lambda p: torch.optim.AdamW(p, lr=torch.tensor(1e-3), capturable=False, foreach=False),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=1e-3, centered=True),
+}
+
+
+@pytest.fixture(params=list(OPTIMIZERS))
+def toy(request, new_toy):
+    toy = new_toy()
+    toy.optimizer = OPTIMIZERS[request.param](toy.model.parameters())
+    toy.model[3].eval()  # a dropout that the user has frozen
+    toy.batches.generator = torch.Generator().manual_seed(3)
+    return toy
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("warm", [False, True])
+def test_preserve(toy, warm, end):
+    if warm:
+        toy.train(5)
+    before = fingerprint(toy)
+
+    def disturb():
+        with lr.torch.preserve(toy.model, toy.optimizer, toy.batches):
+            toy.model.train()
+            toy.train(10)
+            random.random(), np.random.rand(), torch.rand(1)
+            toy.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+            toy.model.eval()
+            toy.optimizer.param_groups[0]["weight_decay"] = 0.5
+            if end is not None:
+                raise end
+
+    if end is None:
+        disturb()
+    else:
+        with pytest.raises(end):
+            disturb()
+    assert fingerprint(toy) == before
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("what", ["range_test", "tune"])
+def test_range_test_and_tune(toy, what, end):
+    toy.train(3)
+    before = fingerprint(toy)
+    made = 0
+
+    def loss(model, batch):
+        nonlocal made
+        made += 1
+        if end is not None and made == 60:
+            raise end
+        random.random(), np.random.rand()
+        return toy.loss(model(batch[0]), batch[1])
+
+    def run():
+        if what == "range_test":
+            return lr.torch.range_test(toy.model, toy.optimizer, toy.batches, loss)
+        return lr.torch.tune(toy.model, toy.optimizer, toy.batches, loss, updates=300, evaluate=toy.accuracy)
+
+    if end is None:
+        run()
+    else:
+        with pytest.raises(end):
+            run()
+    assert fingerprint(toy) == before
+
+
+def test_training_after_a_range_test_is_as_if_it_had_not_been(new_toy):
+    plain, tested = new_toy(), new_toy()
+    torch.manual_seed(5)
+    plain.train(20)
+    torch.manual_seed(5)
+    lr.torch.range_test(tested.model, tested.optimizer, tested.batches, tested.loss)
+    tested.train(20)
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, tested.model.state_dict()[name]), name
+
+
+def test_a_buffer_that_is_replaced_is_put_back():
+    class Counting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+            self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+        def forward(self, inputs):
+            self.seen = self.seen + 1
+            return self.weight * inputs
+
+    model = Counting()
+    held = model.seen
+    with lr.torch.preserve(model, torch.optim.SGD(model.parameters())):
+        model(torch.ones(1))
+        assert model.seen.item() == 1
+    assert model.seen is held
+    assert held.item() == 0
+
+
+def test_state_that_was_not_there_is_gone_again(new_toy):
+    toy = new_toy()
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        toy.train(2)
+        assert toy.optimizer.state
+    assert not toy.optimizer.state
+    assert all(p.grad is None for p in toy.model.parameters())
+
+
+@pytest.mark.parametrize(("model", "optimizer"), [("net", None), (torch.nn.Linear(1, 1), "sgd")])
+def test_bad_arguments(model, optimizer):
+    with pytest.raises(TypeError, match="must be a torch"), lr.torch.preserve(model, optimizer):
+        pass

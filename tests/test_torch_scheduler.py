@@ -1,0 +1,228 @@
+"""Scheduler: a torch LRScheduler by type that resumes exactly, whatever the order."""
+
+import copy
+import gc
+import io
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import schedules
+
+import learnrate as lr
+from learnrate.errors import AlreadyDrivenError, PastEndWarning
+
+SCHEDULE = lr.warmup(0.1, 30) >> lr.triangular2(0.01, 0.1, 20)
+
+
+def optimizer_of(groups=1, lr=0.1, **more):
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(groups)]
+    return torch.optim.SGD([{"params": [parameter]} for parameter in parameters], lr=lr, **more)
+
+
+def lrs(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def test_is_an_lr_scheduler_that_leaves_the_optimizer_alone():
+    optimizer = optimizer_of()
+    step = optimizer.step
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
+    assert optimizer.step == step
+    assert "step" not in vars(optimizer)
+    assert optimizer.param_groups[0].keys() == optimizer_of().param_groups[0].keys()
+
+
+@settings(max_examples=40)
+@given(schedules, st.integers(1, 3), st.integers(0, 9000))
+def test_sets_the_schedules_value_at_every_update(schedule, groups, start):
+    optimizer = optimizer_of(groups)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PastEndWarning)
+        scheduler = lr.torch.Scheduler(optimizer, schedule, start=start)
+        for n in range(start, start + 20):
+            np.testing.assert_allclose(lrs(optimizer), [schedule(n)] * groups, rtol=1e-12)
+            assert scheduler.get_last_lr() == lrs(optimizer) == scheduler.get_lr()
+            assert scheduler.last_epoch == n
+            scheduler.step()
+
+
+def test_every_block_hands_over_to_the_next():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    seen = []
+    for _ in range(10_000):
+        seen.append(optimizer.param_groups[0]["lr"])
+        scheduler.step()
+    np.testing.assert_allclose(seen, SCHEDULE(np.arange(10_000)), rtol=1e-12)
+    assert scheduler.last_epoch == 10_000
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "optimizer before construction"])
+@pytest.mark.parametrize("stop", [0, 1, 29, 30, 57, 4095, 4096, 5000])
+def test_resumes_exactly_in_any_order(order, stop):
+    def run(optimizer, scheduler, updates):
+        seen = []
+        for _ in range(updates):
+            seen.append(lrs(optimizer))
+            optimizer.step()
+            scheduler.step()
+        return seen
+
+    whole = optimizer_of(2)
+    expected = run(whole, lr.torch.Scheduler(whole, SCHEDULE), stop + 50)[stop:]
+
+    first = optimizer_of(2)
+    scheduler = lr.torch.Scheduler(first, SCHEDULE)
+    run(first, scheduler, stop)
+    file = io.BytesIO()
+    torch.save({"optimizer": first.state_dict(), "scheduler": scheduler.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    assert saved["scheduler"] == {"last_epoch": stop}
+
+    second = optimizer_of(2)
+    if order == "optimizer before construction":
+        second.load_state_dict(saved["optimizer"])
+    resumed = lr.torch.Scheduler(second, SCHEDULE)
+    if order == "optimizer first":
+        second.load_state_dict(saved["optimizer"])
+    resumed.load_state_dict(saved["scheduler"])
+    if order == "scheduler first":
+        second.load_state_dict(saved["optimizer"])
+    assert run(second, resumed, 50) == expected
+
+
+def test_resumes_from_the_number_alone():
+    optimizer = optimizer_of()
+    lr.torch.Scheduler(optimizer, SCHEDULE, start=41)
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(41)])
+
+
+def test_can_be_rewound_and_jumped():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE, start=5000)
+    scheduler.load_state_dict({"last_epoch": 3})
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(3)])
+    scheduler.step(7)
+    scheduler.step()
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(8)])
+    scheduler.last_epoch = 11
+    scheduler.step()
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(12)])
+
+
+def test_groups_added_later_are_picked_up_at_the_next_update():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    scheduler.step()
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 9.0})
+    scheduler.step()
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(2)] * 2)
+    assert scheduler.last_epoch == 2
+
+
+def test_one_schedule_for_each_group():
+    optimizer = optimizer_of(2)
+    pair = [lr.constant(0.5), lr.linear(1.0, 0.0, 10)]
+    scheduler = lr.torch.Scheduler(optimizer, pair)
+    scheduler.step()
+    assert lrs(optimizer) == [0.5, 0.9]
+    assert scheduler.base_lrs == [0.5, 1.0]
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+    with pytest.raises(ValueError, match="one for each parameter group, received 2 for 3"):
+        scheduler.step()
+
+
+def test_relative_keeps_the_ratios_of_the_groups():
+    optimizer = optimizer_of(2)
+    optimizer.param_groups[0]["lr"] = 0.02
+    optimizer.param_groups[1]["lr"] = 0.2
+    scheduler = lr.torch.Scheduler(optimizer, lr.linear(1.0, 0.0, 10), relative=True)
+    assert lrs(optimizer) == pytest.approx([0.1, 1.0])
+    scheduler.step()
+    assert lrs(optimizer) == pytest.approx([0.09, 0.9])
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+    scheduler.step()
+    assert lrs(optimizer) == pytest.approx([0.08, 0.8, 0.8])
+
+
+def test_ratios_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="must not all be 0"):
+        lr.torch.Scheduler(optimizer_of(2, lr=0.0), SCHEDULE, relative=True)
+
+
+def test_tensor_lrs_are_written_in_place():
+    optimizer = optimizer_of(lr=torch.tensor(0.5))
+    held = optimizer.param_groups[0]["lr"]
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    for _ in range(35):
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] is held
+    assert held.item() == pytest.approx(SCHEDULE(35))
+    assert all(type(value) is float for value in scheduler.get_last_lr())
+
+
+def test_warns_once_when_driven_past_the_end():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, lr.linear(1.0, 0.25, length=3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            scheduler.step()
+    with pytest.warns(PastEndWarning, match=r"lr is driven past the end of linear\(start=1.0") as caught:
+        for _ in range(5000):
+            scheduler.step()
+    assert len(caught) == 1
+    assert lrs(optimizer) == [0.25]
+
+
+def test_a_scheduler_pickles_and_copies_with_its_optimizer():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    for _ in range(33):
+        scheduler.step()
+    for twin in (copy.deepcopy(scheduler), pickle.loads(pickle.dumps(scheduler))):
+        assert twin.last_epoch == 33
+        twin.step()
+        assert lrs(twin.optimizer) == pytest.approx([SCHEDULE(34)])
+    assert lrs(optimizer) == pytest.approx([SCHEDULE(33)])
+
+
+def test_two_drivers_are_refused():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    with pytest.raises(AlreadyDrivenError, match="already is by a Scheduler"):
+        lr.torch.Scheduler(optimizer, SCHEDULE)
+    scheduler.detach()
+    other = lr.torch.Scheduler(optimizer, lr.constant(0.7))
+    assert lrs(optimizer) == [0.7]
+    del other
+    gc.collect()
+    lr.torch.attach(optimizer, SCHEDULE).detach()
+    torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    with pytest.raises(AlreadyDrivenError, match="already has a torch LRScheduler"):
+        lr.torch.Scheduler(optimizer, SCHEDULE)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: lr.torch.Scheduler("sgd", SCHEDULE), TypeError, "optimizer must be a torch.optim.Optimizer, received 'sgd'"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), 0.1), TypeError, "must be a learnrate schedule, received 0.1"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), "constant(1)"), TypeError, "learnrate.parse"),
+        (lambda: lr.torch.Scheduler(optimizer_of(2), [SCHEDULE]), ValueError, "one for each parameter group, received 1 for 2"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), []), ValueError, "received 0 for 1"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE, start=-1), ValueError, "start must be at least 0"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).load_state_dict({}), ValueError, "key 'last_epoch'"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).step(1.5), TypeError, "must be an integer"),
+    ],
+)
+def test_bad_arguments(build, error, words):
+    with pytest.raises(error, match=words):
+        build()
