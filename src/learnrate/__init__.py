@@ -70,7 +70,7 @@ def __getattr__(name: str) -> Any:
     try:
         return importlib.import_module(f"learnrate.{name}")
     except ModuleNotFoundError as error:
-        if error.name != needed:
+        if (error.name or "").split(".")[0] != needed:
             raise
         raise errors.MissingExtraError(
             f"learnrate.{name} needs {title}, which is not installed: pip install 'learnrate[{name}]'", name=needed

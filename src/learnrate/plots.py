@@ -137,8 +137,8 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         # The start of every training is near chance; what is compared lies above the level that all soon pass.
         top, floor = max(mean.max() for mean in finals), min(mean[len(mean) // 4 :].min() for mean in finals)
         ax.set_ylim(floor - 0.5 * (top - floor) - 1e-9, top + 0.15 * (top - floor) + 1e-9)
+        ax.legend(loc="lower right", frameon=False, fontsize=9)
     ax.set(xlabel="update", ylabel=f"held-out {comparison.metric}", xlim=(0, comparison.updates))
-    ax.legend(loc="lower right", frameon=False, fontsize=9)
     return _styled(ax)
 
 

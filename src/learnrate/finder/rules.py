@@ -60,7 +60,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         return NoAnswer(
             f"the loss never moved within {len(curve)} updates: it fell by {max(fall, 0.0):.2g}, "
             f"with a batch noise of {noise:.2g}.",
-            f"Give updates={4 * len(curve)}, a wider range of LRs, larger batches, or a warm start.",
+            f"Sweep over {4 * len(curve)} updates, over a wider range of LRs, with larger batches, or from a warm start.",
             name,
         )
     if landmarks[2] < max(3, len(curve) // 10):

@@ -56,7 +56,8 @@ class Recipe:
     def __post_init__(self) -> None:
         required = {"model": self.model, "optimizer": self.optimizer, "batches": self.batches, "loss": self.loss}
         for name, value in {**required, "evaluate": self.evaluate, "test": self.test}.items():
-            if not callable(value) and (name in required or value is not None):
+            made_already = name == "model" and isinstance(value, nn.Module)
+            if made_already or (not callable(value) and (name in required or value is not None)):
                 raise ArgumentTypeError(
                     f"Recipe.{name} must be a function, received {value!r} of type {type(value).__name__}"
                     + (": write lambda: ..., so that each training gets a new one" if name in required else "")
@@ -145,13 +146,14 @@ def load(path: Path) -> Recipe:
 
 
 def _run(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A name of its own: a recipe called random.py or torch.py must not take the place of the real one.
+    spec = importlib.util.spec_from_file_location(f"learnrate_recipe_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise RecipeError(f"the recipe must be a Python file with the ending .py, received {path.name}")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent))
     # Dataclasses and pickling look a class's module up by name.
-    sys.modules[path.stem] = module
+    sys.modules[module.__name__] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -1,0 +1,240 @@
+"""range_test and tune on torch models: losses, batches and modes of every form, and clear refusals."""
+
+from collections import namedtuple
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import learnrate as lr
+from learnrate.errors import AlreadyDrivenError, DataError, LossError, NoAnswerError
+
+
+def sweep(toy, **changes):
+    given = {"model": toy.model, "optimizer": toy.optimizer, "batches": toy.batches, "loss": toy.loss, **changes}
+    options = {key: given.pop(key) for key in list(given) if key not in ("model", "optimizer", "batches", "loss")}
+    return lr.torch.range_test(given["model"], given["optimizer"], given["batches"], given["loss"], **options)
+
+
+def test_finds_bounds(toy):
+    bounds = sweep(toy, seed=0).bounds()
+    assert 1e-4 < bounds.base_lr < bounds.max_lr < 10
+
+
+def test_is_repeatable_from_a_seed(toy):
+    assert sweep(toy, seed=3) == sweep(toy, seed=3) != sweep(toy, seed=4)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        functional.cross_entropy,
+        lambda model, batch: functional.cross_entropy(model(batch[0]), batch[1]),
+        lambda model, batch: {"loss": functional.cross_entropy(model(batch[0]), batch[1]), "size": len(batch[0])},
+    ],
+    ids=["criterion", "functional", "function", "mapping"],
+)
+def test_losses_of_every_form(toy, loss):
+    curve = sweep(toy, loss=loss, seed=0)
+    assert curve.losses[0] == pytest.approx(sweep(toy, seed=0).losses[0])
+    if curve.metrics:
+        assert set(curve.metrics["size"]) == {16.0}
+
+
+Pair = namedtuple("Pair", "inputs targets")
+
+
+@dataclass
+class Record:
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        (lambda x, y: {"x": x, "deep": [y, "a word"]}, lambda b: (b["x"], b["deep"][0])),
+        (Pair, lambda b: (b.inputs, b.targets)),
+        (Record, lambda b: (b.inputs, b.targets)),
+        (lambda x, y: [x, (y,)], lambda b: (b[0], b[1][0])),
+    ],
+    ids=["dict", "named tuple", "dataclass", "nested"],
+)
+def test_batches_of_every_structure(toy, form, read):
+    batches = [form(x, y) for x, y in zip(toy.inputs.split(16), toy.targets.split(16), strict=True)]
+
+    def loss(model, batch):
+        inputs, targets = read(batch)
+        return toy.loss(model(inputs), targets)
+
+    assert len(sweep(toy, batches=batches, loss=loss, updates=20, high=0.01)) == 20
+
+
+def test_a_model_of_two_inputs(toy):
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = toy.model
+
+        def forward(self, first, second):
+            return self.inner(first + second)
+
+    batches = [(x, x, y) for x, y in zip(toy.inputs.split(16), toy.targets.split(16), strict=True)]
+    assert len(sweep(toy, model=Sum(), batches=batches, updates=20, high=0.01)) == 20
+
+
+def test_a_short_loader_is_started_again_without_a_word_where_its_length_says_so(toy):
+    assert sweep(toy, updates=50, high=1e-3).notes == ()
+
+
+def test_a_stream_without_length_is_started_again_and_says_so(toy):
+    made = []
+
+    def stream():
+        made.append(None)
+        return iter(toy.batches)
+
+    curve = sweep(toy, batches=stream, updates=50, high=1e-3)
+    assert len(made) == 4
+    assert curve.notes == ("the batches, which have no length, ran out and were started again at update 16, 32, 48",)
+
+
+def test_tune_learns_the_epoch_from_a_stream_that_ran_out(toy):
+    plan = lr.torch.tune(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, updates=300)
+    assert "epochs of 16" in " ".join(plan.reasons)
+
+
+def test_tune_says_when_no_epoch_is_known(toy):
+    def endless():
+        while True:
+            yield from toy.batches
+
+    plan = lr.torch.tune(toy.model, toy.optimizer, endless, toy.loss, updates=300)
+    assert "have no known length" in " ".join(plan.reasons)
+    assert plan.cycles == 4
+
+
+def test_groups_keep_the_ratios_of_their_lrs(toy):
+    head, rest = toy.model[4].parameters(), toy.model[:4].parameters()
+    optimizer = torch.optim.SGD([{"params": rest, "lr": 0.01}, {"params": head, "lr": 0.1}], momentum=0.9)
+    seen = []
+    optimizer.register_step_pre_hook(lambda *_: seen.append([group["lr"] for group in optimizer.param_groups]))
+    curve = sweep(toy, optimizer=optimizer, updates=20, high=0.01)
+    for (low, high), rate in zip(seen, curve.lrs, strict=True):
+        assert high == pytest.approx(rate)
+        assert low == pytest.approx(rate / 10)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.1]
+
+
+def test_a_model_in_eval_mode_is_trained_in_train_mode_and_given_back_in_eval_mode(toy):
+    toy.model.eval()
+    modes = []
+
+    def loss(model, batch):
+        modes.append([module.training for module in model.modules()])
+        return toy.loss(model(batch[0]), batch[1])
+
+    sweep(toy, loss=loss, updates=10)
+    assert all(all(mode) for mode in modes)
+    assert not any(module.training for module in toy.model.modules())
+
+
+def test_a_frozen_batch_norm_stays_frozen_through_evaluations(toy):
+    toy.model[1].eval()
+    modes = set()
+
+    def loss(model, batch):
+        modes.add((model.training, model[1].training, model[3].training))
+        return toy.loss(model(batch[0]), batch[1])
+
+    lr.torch.tune(toy.model, toy.optimizer, toy.batches, loss, updates=400, evaluate=toy.accuracy)
+    assert modes == {(True, False, True)}
+
+
+def frozen(toy):
+    return {"model": toy.model.requires_grad_(False)}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (frozen, ValueError, "model must have trainable parameters, Sequential has none"),
+        (lambda toy: {"model": nn.ReLU()}, ValueError, "model must have trainable parameters, ReLU has none"),
+        (lambda toy: {"model": "net"}, TypeError, "model must be a torch.nn.Module, received 'net'"),
+        (lambda toy: {"optimizer": "sgd"}, TypeError, "optimizer must be a torch.optim.Optimizer, received 'sgd'"),
+        (
+            lambda toy: {"optimizer": torch.optim.SGD(nn.Linear(1, 1).parameters())},
+            ValueError,
+            "must hold trainable parameters of the model, it holds none",
+        ),
+        (lambda toy: {"batches": []}, DataError, "at least one batch"),
+        (lambda toy: {"batches": list}, DataError, "at least one batch"),
+        (lambda toy: {"batches": iter(toy.batches)}, TypeError, "which runs out for good"),
+        (lambda toy: {"batches": (b for b in toy.batches)}, TypeError, "received a generator, which runs out for good"),
+        (lambda toy: {"batches": 3}, TypeError, "batches must be iterable"),
+        (lambda toy: {"loss": "mse"}, TypeError, "loss must be a criterion or a function"),
+        (lambda toy: {"loss": nn.CrossEntropyLoss(reduction="none")}, LossError, r"must be a scalar, .* of shape \(16,\)"),
+        (lambda toy: {"loss": lambda m, b: 1.0}, LossError, "must be a scalar tensor, .* received 1.0"),
+        (lambda toy: {"loss": lambda m, b: torch.tensor(1.0)}, LossError, "must depend on a trainable parameter"),
+        (lambda toy: {"loss": lambda m, b: {"cost": 1.0}}, LossError, r"received a mapping with the keys \['cost'\]"),
+        (lambda toy: {"loss": lambda m, b: m(b[0]).sum() * float("nan")}, LossError, "the loss is nan at the first update"),
+        (lambda toy: {"batches": [toy.inputs]}, LossError, r"a criterion needs batches of \(inputs, target\)"),
+        (lambda toy: {"low": -1.0}, ValueError, "low must be above 0"),
+        (lambda toy: {"updates": 1}, ValueError, "updates must be at least 10"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_lost(toy, change, error, words):
+    arguments = change(toy)
+    before = {name: value.clone() for name, value in toy.model.state_dict().items()}
+    with pytest.raises(error, match=words):
+        sweep(toy, **arguments)
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_a_source_that_hands_out_the_same_iterator_twice_is_found_out(toy):
+    once = iter(toy.batches)
+    with pytest.raises(DataError, match="return the same iterator twice"):
+        sweep(toy, batches=lambda: once)
+
+
+def test_an_optimizer_with_a_scheduler_is_refused(toy):
+    kept = lr.torch.Scheduler(toy.optimizer, lr.constant(0.1))
+    with pytest.raises(AlreadyDrivenError, match="already is by a Scheduler"):
+        sweep(toy)
+    kept.detach()
+    kept = lr.torch.attach(toy.optimizer, lr.constant(0.1))
+    with pytest.raises(AlreadyDrivenError, match="already is by an? Attachment"):
+        sweep(toy)
+    kept.detach()
+    torch.optim.lr_scheduler.StepLR(toy.optimizer, 10)
+    with pytest.raises(AlreadyDrivenError, match="already has a torch LRScheduler"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
+
+
+def test_a_loss_that_never_moves_is_no_answer(toy):
+    for module in toy.model:
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+    toy.model.requires_grad_(False)
+    toy.model[0].weight.requires_grad_(True)  # behind zeros: no gradient reaches it
+    with pytest.raises(NoAnswerError, match=r"the loss is exactly|the loss never moved"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
+
+
+def test_an_evaluation_that_returns_no_number_is_refused(toy):
+    with pytest.raises(TypeError, match="evaluate must return a number, received 'good'"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=lambda model: "good")
+    with pytest.raises(TypeError, match="evaluate must be a function"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=0.5)
+
+
+def test_tune_ends_in_a_plan_that_trains(toy):
+    plan = lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=400, evaluate=toy.accuracy)
+    scheduler = lr.torch.Scheduler(toy.optimizer, plan.schedule)
+    toy.train(plan.updates, scheduler)
+    assert toy.accuracy(toy.model) > 0.9
+    assert plan.cost <= 1.0
