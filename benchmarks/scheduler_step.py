@@ -1,9 +1,8 @@
 """What one update costs in the scheduler: learnrate.torch.Scheduler.step() against torch's CyclicLR.step().
 
-Both drive the same kind of optimizer along the same triangular2 schedule. Each round times every contender for every number of
-parameter groups, one after the other, so that a drift of the machine's speed meets all alike; the ratio is taken within a
-round. One warm-up round is not counted. Beside them stands the least that any scheduler can do: a bare loop that assigns a
-float to every group.
+Both drive the same kind of optimizer along the same triangular2 schedule. Each round times every contender, one after the
+other, so that a drift of the machine's speed meets all alike; the ratio is taken within a round. One warm-up round is not
+counted. Beside them stands the least that any scheduler can do: a bare loop that assigns a float to every group.
 
     python benchmarks/scheduler_step.py [--rounds 9]
 """

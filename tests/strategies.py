@@ -43,8 +43,12 @@ def ramps(draw):
     )
 
 
+numbers_of_cycles = st.integers(1, 6)
+any_number_of_cycles = st.none() | numbers_of_cycles
+
+
 @st.composite
-def cyclical(draw, cycles=st.none() | st.integers(1, 6)):
+def cyclical(draw, cycles=any_number_of_cycles):
     """The three policies of the CLR paper."""
     base_lr, max_lr = draw(bounds())
     step_size, number = draw(lengths), draw(cycles)
@@ -61,7 +65,7 @@ def cyclical(draw, cycles=st.none() | st.integers(1, 6)):
     )
 
 
-finite = ramps() | cyclical(cycles=st.integers(1, 6))
+finite = ramps() | cyclical(cycles=numbers_of_cycles)
 endless = cyclical(cycles=st.none()) | rates.map(lr.constant)
 
 

@@ -38,7 +38,9 @@ def test_differs_where_it_differs():
     assert lr.Curve(LRS, LRS) != lr.Curve(LRS, LRS, {"accuracy": LRS})
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"learnrate": "plan", "version": 1}', '{"learnrate": "curve", "version": 99}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"learnrate": "plan", "version": 1}', '{"learnrate": "curve", "version": 99}']
+)
 def test_what_is_no_curve_is_not_loaded(tmp_path, content):
     path = tmp_path / "other.json"
     path.write_text(content)

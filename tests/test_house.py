@@ -93,7 +93,11 @@ def test_no_folder_bears_the_name_of_a_public_function():
     ("blocked", "statement", "words"),
     [
         ("torch", "lr.torch", "learnrate.torch needs PyTorch, which is not installed: pip install 'learnrate[torch]'"),
-        ("matplotlib", "lr.constant(1).plot()", "pictures need matplotlib, which is not installed: pip install 'learnrate[plots]'"),
+        (
+            "matplotlib",
+            "lr.constant(1).plot()",
+            "pictures need matplotlib, which is not installed: pip install 'learnrate[plots]'",
+        ),
     ],
 )
 def test_a_missing_extra_is_an_install_hint(blocked, statement, words):

@@ -10,7 +10,9 @@ from learnrate import plots
 from learnrate.study import Arm, Comparison, Training
 
 LRS = np.geomspace(1e-6, 1.0, 60)
-CURVE = lr.Curve(LRS, np.where(LRS < 1e-3, 2.0, 2.0 - np.log10(LRS / 1e-3) / 2 + 3 * np.clip(np.log10(LRS / 0.1), 0, None) ** 2))
+CURVE = lr.Curve(
+    LRS, np.where(LRS < 1e-3, 2.0, 2.0 - np.log10(LRS / 1e-3) / 2 + 3 * np.clip(np.log10(LRS / 0.1), 0, None) ** 2)
+)
 
 
 @pytest.fixture(autouse=True)

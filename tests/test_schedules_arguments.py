@@ -27,7 +27,10 @@ import learnrate as lr
         (lambda: lr.triangular2(0.1, 0.2, 10, cycles=0), r"cycles must be at least 1, received 0"),
         (lambda: lr.exp_range(0.1, 0.2, 10, gamma=1.1), r"gamma must be above 0 and at most 1, received 1.1"),
         (lambda: lr.exp_range(0.1, 0.2, 10, gamma=0), r"gamma must be above 0 and at most 1, received 0"),
-        (lambda: lr.exp_range(0.1, 0.2, 10, 0.9, shrinks="all"), r"shrinks must be one of 'amplitude', 'bounds', received 'all'"),
+        (
+            lambda: lr.exp_range(0.1, 0.2, 10, 0.9, shrinks="all"),
+            r"shrinks must be one of 'amplitude', 'bounds', received 'all'",
+        ),
         (lambda: lr.one_cycle(0.1, 10, pct_start=1.0), r"pct_start must be strictly between 0 and 1, received 1.0"),
         (lambda: lr.one_cycle(0.1, 10, div_factor=0.5), r"div_factor must be at least 1, received 0.5"),
         (lambda: lr.one_cycle(0.1, 10, shape="cos"), r"shape must be one of 'cosine', 'linear', received 'cos'"),
@@ -46,7 +49,10 @@ def test_a_value_that_breaks_its_rule(build, message):
         (lambda: lr.constant(True), r"value must be a number, received True of type bool"),
         (lambda: lr.linear(0.1, 0, 10.0), r"length must be an integer, received 10.0 of type float: round it"),
         (lambda: lr.linear(0.1, 0, "10"), r"length must be an integer, received '10'"),
-        (lambda: lr.constant(0.1, 5) >> 0.1, r"what follows >> must be a schedule, received 0.1 of type float: to hold a number"),
+        (
+            lambda: lr.constant(0.1, 5) >> 0.1,
+            r"what follows >> must be a schedule, received 0.1 of type float: to hold a number",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind(build, message):

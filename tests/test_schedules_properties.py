@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import bounds, chains, cyclical, endless, finite, lengths, ramps, schedules
 
 import learnrate as lr
+from strategies import bounds, chains, cyclical, endless, finite, lengths, ramps, schedules
 
 counts = st.integers(0, 30_000)
 TOLERANCE = 1e-12

@@ -14,7 +14,10 @@ from learnrate.errors import ArgumentError, ParseError
         ("constant(0.1)", lr.constant(0.1)),
         (" linear( 0.1 , end = 0, length=10 ) ", lr.linear(0.1, 0, 10)),
         ("warmup(0.1, 500) >> cosine(0.1, 0, 9500)", lr.warmup(0.1, 500) >> lr.cosine(0.1, 0, 9500)),
-        ("(constant(1, 2) >> constant(3, 4)) >> constant(+5e-1)", lr.constant(1, 2) >> lr.constant(3, 4) >> lr.constant(0.5)),
+        (
+            "(constant(1, 2) >> constant(3, 4)) >> constant(+5e-1)",
+            lr.constant(1, 2) >> lr.constant(3, 4) >> lr.constant(0.5),
+        ),
         ("one_cycle(1, 10, shape='linear')", lr.one_cycle(1, 10, shape="linear")),
     ],
 )

@@ -81,7 +81,7 @@ def test_updates_that_a_grad_scaler_skips_do_not_count(fused):
 
 
 def test_an_update_that_fails_does_not_count():
-    parameter, optimizer = one_parameter()
+    _, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
 
     def closure():
@@ -147,6 +147,6 @@ def test_bad_arguments(build, error, words):
 def test_two_drivers_are_refused():
     _, optimizer = one_parameter(momentum=0.9)
     kept = lr.torch.attach(optimizer, SCHEDULE)
-    with pytest.raises(AlreadyDrivenError, match="already is by a Attachment"):
+    with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
         lr.torch.attach(optimizer, SCHEDULE)
     assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not kept

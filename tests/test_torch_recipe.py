@@ -74,7 +74,10 @@ def test_may_have_any_name(tmp_path, name):
         ("def recipe(size):\n    pass\n", r"recipe\(\) failed: .*missing 1 required positional argument: 'size'"),
         (GOOD.format(more="updates=0,"), "Recipe.updates must be at least 1, received 0"),
         (GOOD.format(more="evaluate=0.5,"), "Recipe.evaluate must be a function, received 0.5"),
-        (GOOD.format(more="").replace("lambda: torch.nn", "torch.nn"), "Recipe.model must be a function, received Linear.*: write lambda"),
+        (
+            GOOD.format(more="").replace("lambda: torch.nn", "torch.nn"),
+            "Recipe.model must be a function, received Linear.*: write lambda",
+        ),
         (GOOD.format(more="colour='red',"), "unexpected keyword argument 'colour'"),
     ],
 )

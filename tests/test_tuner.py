@@ -75,7 +75,15 @@ def test_the_plan_is_cyclical_and_says_why():
     assert plan.schedule == lr.triangular2(plan.schedule.base_lr, plan.max_lr, 51, cycles=4)
     assert (plan.step_size, plan.cycles, plan.updates) == (51, 4, 408)
     assert plan.schedule(plan.updates) == plan.schedule.base_lr
-    for words in ("base_lr is", "max_lr is", "lr is", "The interval of lr", "max_lr of the plan", "step_size is", "Tuning made"):
+    for words in (
+        "base_lr is",
+        "max_lr is",
+        "lr is",
+        "The interval of lr",
+        "max_lr of the plan",
+        "step_size is",
+        "Tuning made",
+    ):
         assert any(reason.startswith(words) for reason in plan.reasons), words
 
 
@@ -122,7 +130,9 @@ def test_all_races_start_alike_and_see_the_same_data():
 
 def test_progress_names_the_stages():
     stages = {}
-    lr.tune(Regression(), updates=300, progress=lambda what, done, planned: stages.setdefault(what, []).append((done, planned)))
+    lr.tune(
+        Regression(), updates=300, progress=lambda what, done, planned: stages.setdefault(what, []).append((done, planned))
+    )
     assert list(stages) == ["range test", "races", "final races"]
     for steps in stages.values():
         assert steps[-1][0] <= steps[-1][1]

@@ -25,6 +25,15 @@ POINTS = 4000
 """A curve is drawn through at most so many points: more than a screen has, few enough for a fast picture."""
 
 
+def require() -> None:
+    """Find out whether pictures can be drawn before there is something to lose.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    new_figure(1, 1)
+
+
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure outside pyplot's list, so that a program that draws many leaks none."""
     try:

@@ -8,27 +8,31 @@ from typing import Annotated
 import typer
 from typer import Argument, Option, Typer
 
-from learnrate.errors import LearnrateError
+from learnrate.errors import LearnrateError, OutputError
 
 app = Typer(
     name="learnrate",
-    help="Find, schedule and compare learning rates for deep learning.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
-@app.callback()
-def version_and_errors(
-    version: Annotated[bool, Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Find, schedule and compare learning rates for deep learning."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         import learnrate
 
         print(learnrate.__version__)
         raise typer.Exit
+
+
+@app.callback()
+def learnrate_command(
+    version: Annotated[
+        bool, Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Find, schedule and compare learning rates for deep learning."""
 
 
 @app.command()
@@ -51,6 +55,9 @@ def tune(
     debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Find the learning rate for a training run, plan its schedule, and show what that gained."""
+    import learnrate
+
+    _ = learnrate.torch  # says how to install PyTorch, where it is missing
     from learnrate.cli.tune import Options, tune_command
 
     tune_command(Options(recipe, updates, seed, seeds, budget, low, high, out, train, json))
@@ -64,6 +71,8 @@ def run() -> int:
         return _interrupted()
     except typer.TyperException as error:
         return _said(error.format_message(), 2)
+    except OutputError as error:  # the folder was found writable before the run: the disk is full, or it is gone
+        return _said(str(error), 1, error)
     except LearnrateError as error:
         return _said(str(error), 2, error)
     except typer.Abort:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learnrate import plots, records
-from learnrate.errors import OutputError
+from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
 from learnrate.study import Comparison
 from learnrate.tuner import Plan
@@ -61,7 +61,7 @@ def open_folder(out: Path | None, name: str) -> Folder:
         name: Name of the recipe.
 
     Raises:
-        OutputError: if the folder cannot be made or written to, or holds something already.
+        ArgumentError: if the folder cannot be made or written to, or holds something already.
     """
     try:
         path = _make_new(name) if out is None else _make(out)
@@ -69,11 +69,8 @@ def open_folder(out: Path | None, name: str) -> Folder:
         probe.write_bytes(b"probe")
         probe.unlink()
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        where = out or Path("runs")
-        raise OutputError(
-            f"the output folder must be writable, {where} is not ({error.strerror or error}): choose another with --out"
+        raise ArgumentError(
+            f"--out must be a folder that can be written to, {out or Path('runs')} is not: {error.strerror or error}"
         ) from error
     return Folder(path.resolve())
 
@@ -81,7 +78,7 @@ def open_folder(out: Path | None, name: str) -> Folder:
 def _make(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
-        raise OutputError(f"the output folder must be new or empty, {out} holds files: choose another with --out")
+        raise ArgumentError(f"--out must be a new or empty folder, {out} holds files: nothing is overwritten")
     return out
 
 

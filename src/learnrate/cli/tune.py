@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import learnrate.torch as lt
-from learnrate import checks, constant
+from learnrate import checks, constant, plots, records
 from learnrate.cli.folder import Folder, open_folder
 from learnrate.errors import NoAnswerError
 from learnrate.finder import Bounds, Curve, NoAnswer
@@ -22,7 +22,7 @@ from learnrate.schedules import Schedule
 from learnrate.study import Arm, Comparison, Training, compare
 from learnrate.torch.recipe import Recipe, load, train
 from learnrate.tuner import Plan
-from learnrate.tuner.tune import allow
+from learnrate.tuner.tune import Allowance, allow
 
 BUILT_IN = Path(__file__).parent.parent / "recipes" / "digits.py"
 
@@ -47,7 +47,8 @@ class Options:
 def progress_bars() -> Iterator[Progress]:
     """Progress bars on stderr, so that stdout holds results alone."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
 
 
@@ -69,7 +70,18 @@ class Bars:
 
 def tune_command(options: Options) -> None:
     """Run the command; every file is written as soon as its content is known."""
+    # What a recipe prints must not get into the JSON.
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        summary = tuned(options)
+    if options.json:
+        json.dump(summary, sys.stdout, indent=1, allow_nan=False)
+        sys.stdout.write("\n")
+
+
+def tuned(options: Options) -> dict[str, Any]:
+    """Everything but the JSON on stdout."""
     say = Console(stderr=options.json, highlight=False, soft_wrap=True)
+    plots.require()
     checks.positive("--low", options.low)
     checks.positive("--high", options.high)
     checks.ordered("--low", options.low, "--high", options.high)
@@ -77,55 +89,61 @@ def tune_command(options: Options) -> None:
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
     allowance = allow(int(checks.positive("--budget", options.budget) * updates))
     folder = open_folder(options.out, recipe.name)
-    with progress_bars() as progress:
-        bars = Bars(progress)
-        say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
-        model, optimizer, batches = recipe.build(options.seed)
-        usual_lr = float(optimizer.param_groups[0]["lr"])
-        curve = lt.range_test(
-            model,
-            optimizer,
-            batches,
-            recipe.loss,
-            low=options.low,
-            high=options.high,
-            updates=allowance.sweep,
-            seed=options.seed,
-            progress=lambda done, planned: bars.show("range test", done, planned),
-        )
-        folder.write_curve(curve)
-        bounds = curve.bounds()
-        if isinstance(bounds, NoAnswer):
-            raise NoAnswerError(bounds.reason, bounds.remedy)
-        print_bounds(say, curve, bounds)
-        plan = lt.tune(
-            model,
-            optimizer,
-            batches,
-            recipe.loss,
-            updates=updates,
-            evaluate=recipe.evaluate,
-            budget=options.budget,
-            seed=options.seed,
-            low=options.low,
-            high=options.high,
-            curve=curve,
-            progress=bars.show,
-        )
-        folder.write_plan(plan)
-        print_plan(say, plan)
-        summary = {"bounds": bounds.as_record(), "plan": plan_summary(plan), "out": str(folder.path)}
-        if options.train:
-            comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
-            title = f"{recipe.name}: the plan against a constant LR of {usual_lr:g}, {options.seeds} seeds"
-            folder.draw_comparison(comparison, title)
-            print_comparison(say, comparison, plan)
-            summary["results"] = results_summary(comparison)
+    try:
+        with progress_bars() as progress:
+            return run_stages(recipe, updates, allowance, options, folder, say, Bars(progress))
+    except KeyboardInterrupt:
+        print(f"interrupted: what was done so far is in {folder.path}", file=sys.stderr)
+        raise
+
+
+def run_stages(
+    recipe: Recipe, updates: int, allowance: Allowance, options: Options, folder: Folder, say: Console, bars: Bars
+) -> dict[str, Any]:
+    """Range test, plan, comparison; what --json prints."""
+    say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
+    model, optimizer, batches = recipe.build(options.seed)
+    usual_lr = max(float(group["lr"]) for group in optimizer.param_groups)
+    curve = lt.range_test(
+        model,
+        optimizer,
+        batches,
+        recipe.loss,
+        low=options.low,
+        high=options.high,
+        updates=allowance.sweep,
+        seed=options.seed,
+        progress=lambda done, planned: bars.show("range test", done, planned),
+    )
+    folder.write_curve(curve)
+    bounds = curve.bounds()
+    if isinstance(bounds, NoAnswer):
+        raise NoAnswerError(bounds.reason, bounds.remedy)
+    print_bounds(say, curve, bounds)
+    plan = lt.tune(
+        model,
+        optimizer,
+        batches,
+        recipe.loss,
+        updates=updates,
+        evaluate=recipe.evaluate,
+        budget=options.budget,
+        seed=options.seed,
+        curve=curve,
+        progress=bars.show,
+    )
+    folder.write_plan(plan)
+    print_plan(say, plan)
+    summary: dict[str, Any] = {"bounds": bounds.as_record(), "plan": plan_summary(plan)}
+    if options.train:
+        comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
+        folder.draw_comparison(comparison, f"{recipe.name}: the plan against a constant LR of {usual_lr:g}")
+        print_comparison(say, comparison, plan)
+        summary["results"] = results_summary(comparison)
+    summary["out"] = str(folder.path)
     folder.write_summary(summary)
     say.print(f"\nCurve, plan and pictures are in [bold]{escape(str(folder.path))}[/bold]")
-    if options.json:
-        json.dump(summary, sys.stdout, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+    return summary
 
 
 def compare_with_usual(
@@ -197,6 +215,8 @@ def results_summary(comparison: Comparison) -> dict[str, Any]:
     def summary(arm: Arm) -> dict[str, Any]:
         lr = {"lr": arm.schedule(0)} if arm.name == "constant" else {"schedule": repr(arm.schedule)}
         seeds = [training.seed for training in arm.trainings]
-        return {**lr, "seeds": seeds, comparison.metric: list(arm.scores), "mean": arm.mean, "std": arm.std}
+        scores = [records.encode_float(score) for score in arm.scores]
+        spread = {"mean": records.encode_float(arm.mean), "std": records.encode_float(arm.std)}
+        return {**lr, "seeds": seeds, comparison.metric: scores, **spread}
 
     return {arm.name: summary(arm) for arm in comparison.arms}

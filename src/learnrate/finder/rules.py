@@ -169,8 +169,8 @@ def _noise(losses: Floats) -> float:
     The estimator of Gasser, Sroka and Jennen-Steinmetz (1986), with the median for the mean: a trend, a bend or a few spikes
     do not pass for noise, as they would in the residuals about a smoothed curve.
     """
-    off = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
-    return 1.4826 * float(np.median(np.abs(off))) / 1.5**0.5
+    off: Floats = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
+    return float(1.4826 * np.median(np.abs(off)) / np.sqrt(1.5))
 
 
 def _landmarks(smoothed: Floats) -> tuple[int, int, int]:

@@ -105,7 +105,7 @@ def lerp(start: Any, end: Any, p: Any, q: Any) -> Any:
 
 
 def half_cosine(p: Any, q: Any, xp: Namespace) -> tuple[Any, Any]:
-    """p and q bent into half a cosine wave, flat at both ends: (1 - cos(pi p)) / 2 and (1 + cos(pi p)) / 2.
+    """Bend p and q into half a cosine wave, flat at both ends: (1 - cos(pi p)) / 2 and (1 + cos(pi p)) / 2.
 
     Written as squares of sines, which lose no digits where the value is small.
     """

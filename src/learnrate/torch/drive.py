@@ -29,7 +29,7 @@ class Block:
         stop: Number after that of its last update.
         groups: The list of groups that the values are for; another list, or another `size` of it, needs another block.
         size: Number of groups.
-        values: One float an update where all groups take the same and assignment will do, which is nearly always; else empty.
+        values: One float an update where all groups take the same and assignment will do, as nearly always; else empty.
         rows: One value a group, for each update, where `values` is empty.
         writers: How to write into each group, None for assignment; goes with `rows`.
     """
@@ -228,8 +228,8 @@ def require_undriven(optimizer: Optimizer, key: str = "lr") -> None:
     holder = _drivers.get(optimizer, {}).get(key, lambda: None)()
     if holder is not None:
         raise AlreadyDrivenError(
-            f"the optimizer's {key} must not be driven by anything else, it already is by a {type(holder).__name__}: "
-            "build a new optimizer, or detach() the other first"
+            f"the optimizer's {key} must not be driven by anything else, "
+            f"it already is by a learnrate.torch.{type(holder).__name__}: build a new optimizer, or detach() the other first"
         )
     # torch gives no public sign of a scheduler on an optimizer; this mark on the patched `step` is the one that its own
     # schedulers go by.

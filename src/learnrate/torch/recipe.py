@@ -134,7 +134,7 @@ def load(path: Path) -> Recipe:
         raise RecipeError(f"{path.name} must define a function recipe() that returns a learnrate.torch.Recipe, it has none")
     try:
         made = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(f"recipe() failed: {own_line(error, path)}") from error
     if not isinstance(made, Recipe):
         raise RecipeError(
@@ -156,7 +156,7 @@ def _run(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(f"the recipe cannot be loaded: {own_line(error, path)}") from error
     return module
 

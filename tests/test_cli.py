@@ -1,0 +1,330 @@
+"""The command line, run as a user runs it: as a process, from any folder."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import learnrate as lr
+
+RECIPE = """
+import torch
+import learnrate as lr
+
+def recipe():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(320, 6, generator=generator)
+    y = (x[:, :3].sum(1) > 0).long()
+
+    def accuracy(model):
+        return float((model(x).argmax(1) == y).double().mean())
+
+    return lr.torch.Recipe(
+        model=lambda: torch.nn.Linear(6, 2),
+        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.01),
+        batches=lambda: list(zip(x.split(32), y.split(32))),
+        loss=torch.nn.CrossEntropyLoss(),
+        evaluate=accuracy,
+        updates=400,
+    )
+"""
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def learnrate(*arguments, folder, timeout=120):
+    command = [sys.executable, "-m", "learnrate", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Writes a recipe, with changes, and returns its path."""
+
+    def write(*changes, name="mine.py"):
+        text = RECIPE
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_json_is_one_object_on_stdout_and_all_else_is_on_stderr(recipe, tmp_path):
+    loud = recipe(("def recipe():", "print('loading')\ndef recipe():\n    print('making')"))
+    done = learnrate("tune", loud, "--json", "--out", "results", "--seed", 3, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for words in ("loading", "making", "Range test", "Plan", "Trainings", "Curve, plan and pictures are in"):
+        assert words in done.stderr
+
+    bounds, plan, results = told["bounds"], told["plan"], told["results"]
+    assert bounds["base_lr"] <= bounds["interval"][0] <= bounds["lr"] <= bounds["interval"][1] <= bounds["max_lr"]
+    assert bounds["reason"].count("base_lr is") == 1
+    schedule = lr.parse(plan["schedule"])
+    assert schedule == lr.triangular2(schedule.base_lr, plan["max_lr"], plan["step_size"], plan["cycles"])
+    assert plan["step_size"] % 10 == 0
+    assert 0 < plan["cost"] <= 1
+    assert len(plan["reasons"]) >= 6
+    assert results["plan"]["schedule"] == plan["schedule"]
+    assert results["constant"]["lr"] == 0.01
+    for arm in results.values():
+        assert arm["seeds"] == [3, 4, 5]
+        assert len(arm["accuracy"]) == 3
+        assert arm["mean"] == pytest.approx(sum(arm["accuracy"]) / 3)
+        assert arm["std"] >= 0
+    assert results["plan"]["mean"] >= results["constant"]["mean"]
+
+    folder = tmp_path / "results"
+    assert told["out"] == str(folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "curve.json",
+        "plan.json",
+        "trainings.json",
+        "result.json",
+        "range-test.png",
+        "schedule.png",
+        "comparison.png",
+    }
+    loaded = lr.Plan.load(folder / "plan.json")
+    assert loaded.schedule == schedule
+    assert loaded.curve == lr.Curve.load(folder / "curve.json")
+    for picture in folder.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    trainings = json.loads((folder / "trainings.json").read_text())
+    assert [len(training["losses"]) for training in trainings["arms"]["plan"]["trainings"]] == [schedule.length] * 3
+    assert json.loads((folder / "result.json").read_text())["plan"] == plan
+
+
+def test_without_an_argument_the_tuned_plan_beats_the_usual_constant_lr_on_real_data(tmp_path):
+    done = learnrate("tune", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}-digits", folder.name)
+    results = json.loads((folder / "result.json").read_text())["results"]
+    assert results["plan"]["mean"] >= results["constant"]["mean"]
+    assert results["plan"]["mean"] > 0.97
+    assert results["constant"]["lr"] == 0.01
+    printed = done.stdout
+    assert str(folder) in printed
+    assert re.search(r"triangular2\(base_lr=.*, cycles=3\)", printed)
+    for words in (
+        "base_lr is",
+        "max_lr is",
+        "lr is",
+        "The interval of lr",
+        "step_size is",
+        "held-out accuracy",
+        "Tuning cost",
+    ):
+        assert words in printed, words
+
+
+def test_no_train_stops_at_the_plan(recipe, tmp_path):
+    done = learnrate("tune", recipe(), "--no-train", "--json", "--updates", 200, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told.keys() == {"bounds", "plan", "out"}
+    assert told["plan"]["updates"] == 200
+    assert not (tmp_path / "runs" / told["out"] / "trainings.json").exists()
+
+
+def test_the_same_seed_gives_the_same_answer_and_two_runs_at_once_keep_apart(recipe, tmp_path):
+    path = recipe()
+    command = [sys.executable, "-m", "learnrate", "tune", str(path), "--json", "--updates", "200"]
+    started = [
+        subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    first, second = (json.loads(process.communicate(timeout=120)[0]) for process in started)
+    assert first.pop("out") != second.pop("out")
+    assert first == second
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_recipe_without_an_evaluation_is_judged_by_its_loss(recipe, tmp_path):
+    done = learnrate("tune", recipe(("evaluate=accuracy,", "")), "--json", "--updates", 200, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert results["plan"]["mean"] < results["constant"]["mean"]
+    assert len(results["plan"]["loss"]) == 3
+
+
+def test_relative_paths_links_and_names_with_spaces(recipe, tmp_path):
+    path = recipe(name="my recipe.py")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link.py").symlink_to(path)
+    done = learnrate("tune", "link.py", "--no-train", "--updates", 200, folder=elsewhere)
+    assert done.returncode == 0, done.stderr
+
+
+BAD = {
+    "no such file": ([], ["none.py"], "none.py is no such file"),
+    "a folder": ([], ["."], "is a folder"),
+    "no recipe()": ([("def recipe()", "def prescription()")], [], "must define a function recipe()"),
+    "the wrong type": (
+        [("return lr.torch.Recipe(", "return dict(")],
+        [],
+        "must return a learnrate.torch.Recipe, received {",
+    ),
+    "an import error": ([("import torch\n", "import torch\nimport numpyy\n")], [], "line 3: 'import numpyy'"),
+    "an exit": ([("def recipe():", "def recipe():\n    raise SystemExit(0)")], [], "recipe() failed"),
+    "no parameters": (
+        [("torch.nn.Linear(6, 2)", "torch.nn.Flatten()")],
+        [],
+        "model must have trainable parameters, Flatten",
+    ),
+    "an empty loader": ([("list(zip(x.split(32), y.split(32)))", "[]")], [], "at least one batch"),
+    "a generator": ([("list(zip(x.split(32), y.split(32)))", "(b for b in [])")], [], "which runs out for good"),
+    "a loss of many": ([("CrossEntropyLoss()", "CrossEntropyLoss(reduction='none')")], [], "the loss must be a scalar"),
+    "a loss of NaN": ([("torch.randn(", "float('nan') * torch.randn(")], [], "the loss is nan at the first update"),
+    "a loss that never moves": (
+        [("torch.nn.CrossEntropyLoss()", "lambda model, batch: 0 * model(batch[0]).sum() + 1")],
+        [],
+        "no answer: the loss is exactly 1 at every update",
+    ),
+    "a scheduler attached": (
+        [
+            (
+                "def recipe():",
+                "def made(model):\n    o = torch.optim.SGD(model.parameters(), 0.1)\n    "
+                "lr.torch.attach(o, lr.constant(1))\n    return o\n\ndef recipe():",
+            ),
+            ("lambda model: torch.optim.SGD(model.parameters(), lr=0.01)", "made"),
+        ],
+        [],
+        "already is by a learnrate.torch.Attachment",
+    ),
+    "a torch scheduler attached": (
+        [
+            (
+                "def recipe():",
+                "def made(model):\n    o = torch.optim.SGD(model.parameters(), 0.1)\n    "
+                "torch.optim.lr_scheduler.StepLR(o, 10)\n    return o\n\ndef recipe():",
+            ),
+            ("lambda model: torch.optim.SGD(model.parameters(), lr=0.01)", "made"),
+        ],
+        [],
+        "already has a torch LRScheduler",
+    ),
+    "an unwritable folder": (
+        [],
+        ["--out", "/proc/none"],
+        "--out must be a folder that can be written to, /proc/none is not",
+    ),
+    "a folder that is a file": ([], ["--out", "mine.py"], "--out must be a folder that can be written to"),
+    "a folder that holds files": ([], ["--out", "."], "--out must be a new or empty folder, . holds files"),
+    "no updates": ([], ["--updates", "0"], "--updates must be at least 1, received 0"),
+    "one update": ([], ["--updates", "1"], "budget must cover at least 40 updates"),
+    "two updates": ([], ["--updates", "2"], "received 2 updates"),
+    "updates of a half": ([], ["--updates", "1.5"], "Invalid value for '--updates'"),
+    "a negative LR": ([], ["--low", "-1"], "--low must be above 0, received -1.0"),
+    "an LR of 0": ([], ["--low", "0"], "--low must be above 0, received 0.0"),
+    "an LR of NaN": ([], ["--high", "nan"], "--high must be finite, received nan"),
+    "swapped LRs": ([], ["--low", "1", "--high", "0.1"], "--low must be below --high, received 1.0 and 0.1: swap them"),
+    "a budget of 0": ([], ["--budget", "0"], "--budget must be above 0"),
+    "a misspelt option": ([], ["--update", "3"], "No such option: --update"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_exit_code_2(recipe, tmp_path, case):
+    changes, arguments, words = BAD[case]
+    path = recipe(*changes)
+    given = arguments if arguments[:1] in (["none.py"], ["."]) else [path, *arguments]
+    done = learnrate("tune", *given, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert "Traceback" not in done.stderr
+    assert path.read_text().startswith("\nimport torch")
+
+
+def test_an_unwritable_folder_is_found_before_any_training(recipe, tmp_path):
+    path = recipe(("model=lambda:", "model=lambda: print('TRAINED') or"))
+    done = learnrate("tune", path, "--out", "/proc/none", folder=tmp_path)
+    assert "TRAINED" not in done.stdout + done.stderr
+
+
+def test_a_failed_run_is_exit_code_1_with_the_users_own_line(recipe, tmp_path):
+    path = recipe(("torch.nn.Linear(6, 2)", "torch.nn.Linear(7, 2)"))
+    done = learnrate("tune", path, folder=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied" in line
+    shown = learnrate("tune", path, "--debug", folder=tmp_path)
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr
+
+
+def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path):
+    # The evaluation, called after the range test is written, leaves no room for the plan.
+    path = recipe(
+        (
+            "def accuracy(model):",
+            "def accuracy(model):\n        import resource\n        "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n        import signal\n        "
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        ),
+    )
+    done = learnrate("tune", path, "--out", "results", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(r"error: cannot write .*plan\.json: File too large", line)
+    assert len(lr.Curve.load(tmp_path / "results" / "curve.json")) > 10
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"curve.json", "range-test.png"}
+
+
+def wait_for(condition, process):
+    end = time.monotonic() + 60
+    while not condition() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("moment", ["start", "curve.json", "plan.json", "trainings.json"])
+def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(recipe, tmp_path, moment):
+    # Slow enough that the run is still going when the file has appeared.
+    path = recipe(("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"))
+    out = tmp_path / "results"
+    command = [sys.executable, "-m", "learnrate", "tune", str(path), "--json", "--out", str(out)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if moment == "start":
+        time.sleep(0.6)
+    else:
+        wait_for((out / moment).exists, process)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert printed == ""
+    assert "Traceback" not in said
+    written = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    assert not [name for name in written if name.endswith(".part")]
+    for name in written:
+        if name.endswith(".json"):
+            json.loads((out / name).read_text())
+    if moment != "start":
+        assert moment in written
+        assert f"interrupted: what was done so far is in {out}" in said
+        lr.Curve.load(out / "curve.json")
+
+
+def test_version_and_help(tmp_path):
+    assert learnrate("--version", folder=tmp_path).stdout.strip() == lr.__version__
+    shown = learnrate("tune", "--help", folder=tmp_path).stdout
+    for option in ("--no-train", "--seed", "--updates", "--out", "--json", "--budget"):
+        assert option in shown
+    nothing = learnrate(folder=tmp_path)
+    assert nothing.returncode == 2
+    assert "tune" in nothing.stdout + nothing.stderr
