@@ -164,7 +164,7 @@ class Stubborn(Regression):
 
 
 def test_no_answer_is_an_error_that_says_what_would_help():
-    with pytest.raises(NoAnswerError, match=r"never moved within 75 updates.*Sweep over 300 updates"):
+    with pytest.raises(NoAnswerError, match=r"never fell by more than its noise within 75 updates.*Sweep over 300 updates"):
         lr.tune(Stubborn(), updates=300)
 
 

@@ -63,7 +63,7 @@ def range_test(
         ...     return loss
         >>> curve = range_test(step)
         >>> len(curve) < 100, curve.notes
-        (True, ('the loss diverged at LR 4.3, update 95 of 100',))
+        (True, ('the loss diverged at LR 8.3, update 98 of 100',))
     """
     if not callable(step):
         raise ArgumentTypeError(f"step must be a function from an LR to a loss, received {step!r}")
