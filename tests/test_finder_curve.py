@@ -39,7 +39,15 @@ def test_differs_where_it_differs():
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"learnrate": "plan", "version": 1}', '{"learnrate": "curve", "version": 99}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"learnrate": "plan", "version": 1}',
+        '{"learnrate": "curve", "version": 99}',
+        '{"learnrate": "curve", "version": 1, "lrs": [1]}',
+    ],
 )
 def test_what_is_no_curve_is_not_loaded(tmp_path, content):
     path = tmp_path / "other.json"

@@ -113,6 +113,18 @@ def test_detach_leaves_the_optimizer_to_itself():
     assert trained(optimizer, parameter, 2) == pytest.approx([0.5, 0.5])
     assert attachment.updates == 3
     lr.torch.attach(optimizer, SCHEDULE)
+    with pytest.raises(AlreadyDrivenError, match="was detached"):
+        attachment.load_state_dict({"updates": 1})
+
+
+def test_a_refused_attachment_claims_nothing():
+    _, optimizer = one_parameter(momentum=0.9)
+    momentum = lr.torch.attach(optimizer, momentum=SCHEDULE)
+    with pytest.raises(AlreadyDrivenError) as kept:
+        lr.torch.attach(optimizer, SCHEDULE, SCHEDULE)
+    momentum.detach()
+    lr.torch.attach(optimizer, SCHEDULE, SCHEDULE)
+    del kept
 
 
 def test_warns_once_past_the_end():

@@ -142,6 +142,38 @@ def test_a_buffer_that_is_replaced_is_put_back():
     assert held.item() == 0
 
 
+def test_a_buffer_that_appears_is_gone_again_and_a_criterion_is_given_back(new_toy):
+    class Criterion(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(1))
+            self.norm = torch.nn.BatchNorm1d(2)
+            self.register_buffer("last", None)
+
+        def forward(self, outputs, targets):
+            self.last = outputs.detach()
+            return torch.nn.functional.cross_entropy(self.norm(outputs) * self.scale, targets)
+
+    toy, criterion = new_toy(), Criterion()
+    before = {name: value.clone() for name, value in criterion.state_dict().items()}
+    lr.torch.range_test(toy.model, toy.optimizer, toy.batches, criterion)
+    assert criterion.last is None
+    assert criterion.scale.grad is None
+    assert criterion.state_dict().keys() == before.keys()
+    for name, value in criterion.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_one_thing_that_cannot_be_put_back_does_not_keep_the_rest_away(new_toy):
+    toy = new_toy()
+    before = toy.model[4].weight.detach().clone()
+    with pytest.raises(RuntimeError), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
+        toy.train(2)
+        toy.model[0].weight.data = torch.zeros(3, 3)
+    assert torch.equal(toy.model[4].weight, before)
+    assert not toy.optimizer.state
+
+
 def test_state_that_was_not_there_is_gone_again(new_toy):
     toy = new_toy()
     with lr.torch.preserve(toy.model, toy.optimizer):

@@ -1,7 +1,8 @@
 """range_test and tune on torch models: losses, batches and modes of every form, and clear refusals."""
 
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -60,8 +61,10 @@ class Record:
         (Pair, lambda b: (b.inputs, b.targets)),
         (Record, lambda b: (b.inputs, b.targets)),
         (lambda x, y: [x, (y,)], lambda b: (b[0], b[1][0])),
+        (lambda x, y: defaultdict(list, x=x, y=y), lambda b: (b["x"], b["y"])),
+        (lambda x, y: MappingProxyType({"x": x, "y": y}), lambda b: (b["x"], b["y"])),
     ],
-    ids=["dict", "named tuple", "dataclass", "nested"],
+    ids=["dict", "named tuple", "dataclass", "nested", "defaultdict", "read-only mapping"],
 )
 def test_batches_of_every_structure(toy, form, read):
     batches = [form(x, y) for x, y in zip(toy.inputs.split(16), toy.targets.split(16), strict=True)]
@@ -104,6 +107,10 @@ def test_a_stream_without_length_is_started_again_and_says_so(toy):
 
 def test_tune_learns_the_epoch_from_a_stream_that_ran_out(toy):
     plan = lr.torch.tune(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, updates=300)
+    assert "epochs of 16" in " ".join(plan.reasons)
+    curve = sweep(toy, batches=lambda: iter(toy.batches))
+    assert curve.updates_per_epoch == 16
+    plan = lr.torch.tune(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, updates=300, curve=curve)
     assert "epochs of 16" in " ".join(plan.reasons)
 
 
@@ -170,6 +177,13 @@ def frozen(toy):
             ValueError,
             "must hold trainable parameters of the model, it holds none",
         ),
+        (lambda toy: {"model": nn.LazyLinear(2)}, ValueError, "run one forward pass first"),
+        (lambda toy: {"optimizer": torch.optim.LBFGS(toy.model.parameters())}, ValueError, "LBFGS needs one"),
+        (lambda toy: {"loss": lambda m, b: None}, LossError, "received None"),
+        (lambda toy: {"seed": -1}, ValueError, "seed must be at least 0"),
+        (lambda toy: {"seed": 2**70}, ValueError, r"seed must be below 2 \*\* 32"),
+        (lambda toy: {"seed": "a"}, TypeError, "seed must be an integer"),
+        (lambda toy: {"low": 0.1, "high": 0.1 + 1e-12}, ValueError, "high must be at least twice low"),
         (lambda toy: {"batches": []}, DataError, "at least one batch"),
         (lambda toy: {"batches": list}, DataError, "at least one batch"),
         (lambda toy: {"batches": iter(toy.batches)}, TypeError, "which runs out for good"),
@@ -209,6 +223,11 @@ def test_an_optimizer_with_a_scheduler_is_refused(toy):
     kept = lr.torch.attach(toy.optimizer, lr.constant(0.1))
     with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
         sweep(toy)
+    kept.detach()
+    kept = lr.torch.attach(toy.optimizer, momentum=lr.constant(0.9))
+    with pytest.raises(AlreadyDrivenError, match="the optimizer's momentum"):
+        sweep(toy)
+    assert kept.updates == 0
     kept.detach()
     torch.optim.lr_scheduler.StepLR(toy.optimizer, 10)
     with pytest.raises(AlreadyDrivenError, match="already has a torch LRScheduler"):

@@ -149,7 +149,53 @@ def test_relative_keeps_the_ratios_of_the_groups():
     assert lrs(optimizer) == pytest.approx([0.09, 0.9])
     optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
     scheduler.step()
-    assert lrs(optimizer) == pytest.approx([0.08, 0.8, 0.8])
+    assert lrs(optimizer) == pytest.approx([0.08, 0.8, 0.4])
+
+
+@pytest.mark.parametrize("optimizer_first", [True, False])
+def test_relative_resumes_exactly_also_from_an_lr_of_zero(optimizer_first):
+    def groups():
+        optimizer = optimizer_of(3)
+        for group, rate in zip(optimizer.param_groups, (0.3, 0.07, 0.1), strict=True):
+            group["lr"] = rate
+        return optimizer
+
+    schedule = lr.triangular(0.0, 1.0, 3)
+    first = groups()
+    scheduler = lr.torch.Scheduler(first, schedule, relative=True)
+    for _ in range(6):
+        scheduler.step()
+    assert lrs(first) == [0.0, 0.0, 0.0]
+    second = groups()
+    if optimizer_first:
+        second.load_state_dict(first.state_dict())
+    resumed = lr.torch.Scheduler(second, schedule, relative=True)
+    if not optimizer_first:
+        second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    for _ in range(10):
+        scheduler.step()
+        resumed.step()
+        assert lrs(first) == lrs(second)
+
+
+def test_get_last_lr_tells_what_is_in_force():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    optimizer.param_groups[0]["lr"] = 77.0
+    assert scheduler.get_last_lr() == [77.0]
+    assert scheduler.get_lr() == pytest.approx([SCHEDULE(0)])
+
+
+def test_a_detached_scheduler_drives_no_more():
+    optimizer = optimizer_of()
+    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+    scheduler.detach()
+    lr.torch.Scheduler(optimizer, lr.constant(0.5))
+    for drive in (scheduler.step, lambda: scheduler.load_state_dict({"last_epoch": 3})):
+        with pytest.raises(AlreadyDrivenError, match="was detached from its optimizer"):
+            drive()
+    assert lrs(optimizer) == [0.5]
 
 
 def test_ratios_of_nothing_are_refused():

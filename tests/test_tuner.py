@@ -49,7 +49,7 @@ def test_finds_a_max_lr_that_trains(measured):
     trainee = Regression(measured=measured)
     plan = lr.tune(trainee, updates=400)
     start = -Regression().evaluate()
-    for update in range(plan.updates):
+    for update in range(plan.length):
         trainee.update(plan.schedule(update))
     trainee.measured = True
     assert -trainee.evaluate() < start / 100
@@ -67,14 +67,14 @@ def test_never_exceeds_its_budget_and_gives_the_start_back(updates, budget):
     np.testing.assert_array_equal(before[0], after[0])
     assert before[1] == after[1]
     assert trainee.made == plan.spent <= budget * updates
-    assert plan.cost == plan.spent / plan.updates
+    assert plan.cost == plan.spent / updates <= budget
 
 
 def test_the_plan_is_cyclical_and_says_why():
     plan = lr.tune(Regression(epoch=20), updates=410)
     assert plan.schedule == lr.triangular2(plan.schedule.base_lr, plan.max_lr, 51, cycles=4)
-    assert (plan.step_size, plan.cycles, plan.updates) == (51, 4, 408)
-    assert plan.schedule(plan.updates) == plan.schedule.base_lr
+    assert (plan.step_size, plan.cycles, plan.updates, plan.length) == (51, 4, 410, 408)
+    assert plan.schedule(plan.length) == plan.schedule.base_lr
     for words in (
         "base_lr is",
         "max_lr is",
@@ -196,6 +196,8 @@ def test_candidates_that_all_diverge_are_no_answer():
         ({"updates": 300.0}, TypeError, "updates must be an integer"),
         ({"updates": 300, "family": 3}, TypeError, "family must be a function"),
         ({"updates": 300, "family": lambda max_lr: max_lr}, TypeError, "family must return a schedule"),
+        ({"updates": 300, "family": lambda m: lr.one_cycle(m, 999)}, ValueError, "at most 300 updates, received one of 999"),
+        ({"updates": 300, "curve": "curve.json"}, TypeError, "curve must be a Curve"),
         ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, "low must be below high"),
     ],
 )
@@ -218,7 +220,10 @@ def test_an_allowance_covers_the_stages_and_no_more(budget):
         (300, 25, 50, 3),  # four cycles would have halves under 2 epochs
         (100, 25, 50, 1),
         (60, 25, 30, 1),  # too short for the rule
-        (10_000, 50, 500, 10),  # four cycles would have halves over 10 epochs
+        (5000, 50, 500, 5),  # four cycles would have halves over 10 epochs
+        (10_000, 50, 833, 6),  # ten cycles would keep the rule, but the last ones would hardly move the LR
+        (1000, 1, 83, 6),
+        (10**9, 1, 10**9 // 12, 6),
         (1601, 50, 200, 4),
         (1000, None, 125, 4),
         (2, None, 1, 1),

@@ -4,13 +4,14 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from learnrate.errors import OutputError
 
 VERSION = 1
+T = TypeVar("T")
 
 
 def encode_float(value: float) -> float | str:
@@ -45,11 +46,11 @@ def save(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) ->
     write_atomically(Path(path), (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
 
 
-def load(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+def load(path: str | os.PathLike[str], kind: str, decode: Callable[[dict[str, Any]], T]) -> T:
     """Read a record of a given kind.
 
     Raises:
-        OutputError: if there is no such file, or it is no record of this kind and of a version known here.
+        OutputError: if there is no such file, or it is no record of this kind and of a version known here, or a broken one.
     """
     try:
         record = json.loads(Path(path).read_bytes())
@@ -62,4 +63,7 @@ def load(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
         raise OutputError(f"{path} must hold a learnrate {kind}, found {found!r}")
     if record.get("version") != VERSION:
         raise OutputError(f"{path} must be of version {VERSION}, found {record.get('version')!r}: upgrade learnrate")
-    return record
+    try:
+        return decode(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"{path} holds a broken {kind}: {type(error).__name__}: {error}") from error

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Curve:
         losses: The loss that each update saw before it was made; the last may be NaN or infinite. Same shape.
         metrics: Further series by name, each of the same shape.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
+        updates_per_epoch: Length of an epoch, where the sweep learned it.
 
     Raises:
         ArgumentError: if the series differ in shape, or the LRs are not above 0 and rising.
@@ -48,6 +49,7 @@ class Curve:
     losses: Floats
     metrics: Mapping[str, Floats] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    updates_per_epoch: int | None = None
 
     def __post_init__(self) -> None:
         lrs, losses = _floats("lrs", self.lrs), _floats("losses", self.losses)
@@ -60,7 +62,8 @@ class Curve:
         object.__setattr__(self, "lrs", lrs)
         object.__setattr__(self, "losses", losses)
         object.__setattr__(self, "metrics", MappingProxyType(metrics))
-        object.__setattr__(self, "notes", tuple(self.notes))
+        notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
+        object.__setattr__(self, "notes", notes)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -73,20 +76,21 @@ class Curve:
             and np.array_equal(self.losses, other.losses, equal_nan=True)
             and self.metrics.keys() == other.metrics.keys()
             and all(np.array_equal(self.metrics[k], other.metrics[k], equal_nan=True) for k in self.metrics)
-            and self.notes == other.notes
+            and (self.notes, self.updates_per_epoch) == (other.notes, other.updates_per_epoch)
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Curve, (self.lrs, self.losses, dict(self.metrics), self.notes)
+        return Curve, (self.lrs, self.losses, dict(self.metrics), self.notes, self.updates_per_epoch)
 
     def finite(self) -> "Curve":
         """The part of the curve whose losses are finite."""
         keep = np.isfinite(self.losses)
         if keep.all():
             return self
-        return Curve(self.lrs[keep], self.losses[keep], {k: v[keep] for k, v in self.metrics.items()}, self.notes)
+        metrics = {name: values[keep] for name, values in self.metrics.items()}
+        return replace(self, lrs=self.lrs[keep], losses=self.losses[keep], metrics=metrics)
 
     def smoothed(self, width: float | None = None) -> Floats:
         """The losses without their batch noise.
@@ -138,6 +142,7 @@ class Curve:
             "losses": encoded(self.losses),
             "metrics": {name: encoded(values) for name, values in self.metrics.items()},
             "notes": list(self.notes),
+            "updates_per_epoch": self.updates_per_epoch,
         }
 
     @classmethod
@@ -152,6 +157,7 @@ class Curve:
             decoded(record["losses"]),
             {name: decoded(values) for name, values in record["metrics"].items()},
             tuple(record["notes"]),
+            record["updates_per_epoch"],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -169,4 +175,4 @@ class Curve:
         Raises:
             OutputError: if the file cannot be read or holds no curve.
         """
-        return cls.from_record(records.load(path, "curve"))
+        return records.load(path, "curve", cls.from_record)

@@ -31,10 +31,12 @@ def range_test(
     """Run an LR range test with any training loop.
 
     The LR of update i is low ** (1 - p) * high ** p with p = i / (updates - 1): the exponential form of the test of Smith
-    (arXiv 1506.01186, section 3.3), as in fastai's `lr_find`. The sweep ends early when the loss is no longer finite, or
-    diverges: when it has risen above its level at the start by as much as it had fallen below it (or by four times the
-    batch noise, where that is more). Measured in units of the loss at the start, this comes before the model is wrecked,
-    and holds for models that are already trained and for losses of any size or sign.
+    (arXiv 1506.01186, section 3.3), as in fastai's `lr_find`.
+
+    The sweep ends early when the loss is no longer finite, or diverges: when it has risen above its level at the start by as
+    much as it had fallen below it (or, where that is more, by eight times the batch noise or by a twentieth of that level).
+    Measured in units of the loss at the start, this comes before the model is wrecked, and holds for models that are already
+    trained and for losses of any size or sign.
 
     What `step` changes is not restored here; `learnrate.torch.range_test` does that too.
 
@@ -69,6 +71,8 @@ def range_test(
         raise ArgumentTypeError(f"step must be a function from an LR to a loss, received {step!r}")
     low, high = checks.positive("low", low), checks.positive("high", high)
     checks.ordered("low", low, "high", high)
+    if high < 2 * low:
+        checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
     sweep = exponential(low, high, checks.whole("updates", updates, at_least=MIN_UPDATES) - 1)
     stop = StopRule(watch_from=max(5, updates // 10))
     lrs: list[float] = []
@@ -131,7 +135,7 @@ class StopRule:
         self._average += (loss - self._average) / 3
         self._best = min(self._best, self._average)
         fallen = self._start - self._best
-        limit = self._start + max(fallen, 4 * self._noise, 0.05 * abs(self._start))
+        limit = self._start + max(fallen, 8 * self._noise, 0.05 * abs(self._start))
         return "diverged" if self._average > limit else None
 
 
@@ -152,8 +156,10 @@ def scalar(value: Any, name: str, lr: float) -> float:
         LossError: if it is not a number, nor an array or tensor with one element.
     """
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         shape = getattr(value, "shape", None)
         kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
         raise LossError(

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.torch.drive import Drive, claim, release
+from learnrate.torch.drive import Drive, claim, release, require_attached
 
 
 def attach(
@@ -29,7 +29,8 @@ def attach(
             that nothing else, a loaded checkpoint say, comes in between.
         lr: Schedule of the LR, one for all parameter groups or a sequence with one for each.
         momentum: Schedule of the momentum, or of the first of `betas` where the optimizer has those; likewise.
-        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest.
+        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
+            ratios are those of "initial_lr" in the groups, noted there now if it is not there yet.
         start: Number of updates already made.
 
     Returns:
@@ -75,9 +76,9 @@ class Attachment:
         self._drives = [
             Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()
         ]
-        for key in wanted:
-            claim(optimizer, key, self)
+        claim(optimizer, wanted, self)
         self.updates = start
+        self._attached = True
         self._optimizer = optimizer
         self._handles = (
             optimizer.register_step_pre_hook(self._before_step),
@@ -112,6 +113,7 @@ class Attachment:
         """
         if "updates" not in state_dict:
             raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(state_dict)}")
+        require_attached(self, self._attached)
         self.updates = checks.whole("updates", state_dict["updates"], at_least=0)
         self._write()
 
@@ -120,3 +122,4 @@ class Attachment:
         for handle in self._handles:
             handle.remove()
         release(self._optimizer, self)
+        self._attached = False

@@ -6,7 +6,8 @@ blocks lie at fixed multiples of their size, so that a resumed run reads the ver
 
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,8 @@ class Drive:
             `load_state_dict` are followed.
         key: "lr" or "momentum" (the first of `betas` where the optimizer has those).
         schedule: One for all groups, or one a group.
-        relative: Whether groups keep their ratios: the schedule gives the value of the group whose value is largest now, and
-            the others follow in proportion.
+        relative: Whether groups keep their ratios: the schedule gives the value of the group whose value was largest at the
+            start, and the others follow in proportion.
 
     Attributes:
         key: The name under which the groups hold the hyper-parameter.
@@ -75,7 +76,7 @@ class Drive:
     ) -> None:
         check_optimizer(optimizer)
         self._schedules = _schedules(key, schedule, optimizer)
-        self._ratios = lr_ratios(optimizer) if relative else None
+        self._relative = relative
         self._optimizer = optimizer
         self.key = _field(key, optimizer)
         lengths = [s.length for s in self._schedules if s.length is not None]
@@ -91,11 +92,11 @@ class Drive:
             for group in block.groups:
                 group[key] = value
         else:
-            for group, write, value in zip(block.groups, block.writers, block.rows[n - block.first], strict=True):
-                if write is None:
+            for group, special, value in zip(block.groups, block.writers, block.rows[n - block.first], strict=True):
+                if special is None:
                     group[self.key] = value
                 else:
-                    write(group, value)
+                    special(group, value)
 
     def block_of(self, n: int) -> Block:
         """The block of update `n`, made anew where the present one does not hold it."""
@@ -116,7 +117,7 @@ class Drive:
                     f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))} and is held: "
                     "train for fewer updates or give a longer schedule",
                     PastEndWarning,
-                    stacklevel=5,
+                    stacklevel=7,  # the caller of step()
                 )
         groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
@@ -125,10 +126,9 @@ class Drive:
             raise ArgumentError(
                 f"schedules must be one, or one for each parameter group, received {len(columns)} for {len(groups)} groups"
             )
-        if self._ratios is not None:
-            # A group that was added later has no ratio yet: it follows the schedule itself.
-            ratios = self._ratios + [1.0] * (len(groups) - len(self._ratios))
+        if self._relative:
             columns = columns * len(groups) if len(columns) == 1 else columns
+            ratios = initial_ratios(groups)
             columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
         return Block(first, groups, self.key, columns)
 
@@ -160,13 +160,23 @@ def _field(key: str, optimizer: Optimizer) -> str:
     )
 
 
-def lr_ratios(optimizer: Optimizer) -> list[float]:
-    """Each group's LR as a share of the largest.
+def initial_ratios(groups: list[Group]) -> list[float]:
+    """Each group's initial LR as a share of the largest.
+
+    Noted in the group under torch's own name for it, "initial_lr", so that it travels with the optimizer's checkpoint: the
+    LRs of a run that is under way no longer tell it, least of all one that has come to 0.
+    """
+    for group in groups:
+        group.setdefault("initial_lr", float(group["lr"]))
+    return ratios([float(group["initial_lr"]) for group in groups])
+
+
+def ratios(lrs: list[float]) -> list[float]:
+    """Each LR as a share of the largest.
 
     Raises:
-        ArgumentError: if no group has an LR above 0, as in mid-run at the end of a schedule.
+        ArgumentError: if none is above 0.
     """
-    lrs = [float(group["lr"]) for group in optimizer.param_groups]
     largest = max(lrs)
     if not largest > 0:
         raise ArgumentError(
@@ -180,36 +190,40 @@ def _writer(key: str, group: Group) -> Callable[[Group, float], None] | None:
     """How to write into a group what plain assignment would spoil; None where assignment will do."""
     if key == "betas":
         return _write_first_beta
-    if isinstance(group[key], Tensor):
-        return _fill_lr if key == "lr" else _fill_momentum
-    return None
+    return partial(_fill, key) if isinstance(group[key], Tensor) else None
 
 
 def _write_first_beta(group: Group, value: float) -> None:
     group["betas"] = (value, *group["betas"][1:])
 
 
-def _fill_lr(group: Group, value: float) -> None:
+def _fill(key: str, group: Group, value: float) -> None:
     # In place: a compiled or captured optimizer holds this very tensor.
-    group["lr"].fill_(value)
+    group[key].fill_(value)
 
 
-def _fill_momentum(group: Group, value: float) -> None:
-    group["momentum"].fill_(value)
+def write(key: str, group: Group, value: float) -> None:
+    """Write one value into one group, in place where it is a tensor."""
+    special = _writer(key, group)
+    if special is None:
+        group[key] = value
+    else:
+        special(group, value)
 
 
 _drivers: "weakref.WeakKeyDictionary[Optimizer, dict[str, weakref.ref[Any]]]" = weakref.WeakKeyDictionary()
 """Who drives which hyper-parameter of an optimizer. Weak on both sides: a driver that is gone drives nothing."""
 
 
-def claim(optimizer: Optimizer, key: str, driver: object) -> None:
-    """Enter `driver` as what drives `key`.
+def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
+    """Enter `driver` as what drives these hyper-parameters.
 
     Raises:
-        AlreadyDrivenError: if something else does.
+        AlreadyDrivenError: if something else drives one of them.
     """
-    require_undriven(optimizer, key)
-    _drivers.setdefault(optimizer, {})[key] = weakref.ref(driver)
+    keys = tuple(keys)
+    require_undriven(optimizer, *keys)
+    _drivers.setdefault(optimizer, {}).update({key: weakref.ref(driver) for key in keys})
 
 
 def release(optimizer: Optimizer, driver: object) -> None:
@@ -219,21 +233,33 @@ def release(optimizer: Optimizer, driver: object) -> None:
         del held[key]
 
 
-def require_undriven(optimizer: Optimizer, key: str = "lr") -> None:
-    """Refuse an optimizer whose LR something else drives already.
+def require_attached(driver: object, attached: bool) -> None:
+    """Refuse to drive an optimizer that was given up.
+
+    Raises:
+        AlreadyDrivenError: if `driver` was detached.
+    """
+    if not attached:
+        raise AlreadyDrivenError(f"this {type(driver).__name__} was detached from its optimizer: build a new one")
+
+
+def require_undriven(optimizer: Optimizer, *keys: str) -> None:
+    """Refuse an optimizer whose hyper-parameters something else drives already.
 
     Raises:
         AlreadyDrivenError: if a learnrate or torch scheduler does.
     """
-    holder = _drivers.get(optimizer, {}).get(key, lambda: None)()
-    if holder is not None:
-        raise AlreadyDrivenError(
-            f"the optimizer's {key} must not be driven by anything else, "
-            f"it already is by a learnrate.torch.{type(holder).__name__}: build a new optimizer, or detach() the other first"
-        )
+    for key in keys:
+        holder = _drivers.get(optimizer, {}).get(key, lambda: None)()
+        if holder is not None:
+            raise AlreadyDrivenError(
+                f"the optimizer's {key} must not be driven by anything else, "
+                f"it already is by a learnrate.torch.{type(holder).__name__}: "
+                "build a new optimizer, or detach() the other first"
+            )
     # torch gives no public sign of a scheduler on an optimizer; this mark on the patched `step` is the one that its own
     # schedulers go by.
-    if key == "lr" and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+    if "lr" in keys and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         raise AlreadyDrivenError(
             "the optimizer's lr must not be driven by anything else, it already has a torch LRScheduler: "
             "build the optimizer without one"

@@ -63,10 +63,11 @@ def range_test(
         True
     """
     loop = Loop(model, optimizer, batches, loss)
-    with preserve(model, optimizer, batches):
+    with preserve(model, optimizer, batches, loss):
         if seed is not None:
             seed_everything(seed)
         curve = finder.range_test(loop.update, low=low, high=high, updates=updates, stop_early=stop_early, progress=progress)
+    curve = dataclasses.replace(curve, updates_per_epoch=loop.updates_per_epoch())
     if loop.stream.restarts and not loop.stream.has_length:
         where = ", ".join(map(str, loop.stream.restarts))
         note = f"the batches, which have no length, ran out and were started again at update {where}"

@@ -1,7 +1,8 @@
 """Checks of what users hand over, before anything is touched."""
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.nn.parameter import is_lazy
+from torch.optim import LBFGS, Optimizer
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
@@ -18,6 +19,10 @@ def check_model(model: object) -> None:
     if not any(p.requires_grad for p in model.parameters()):
         raise ArgumentError(
             f"model must have trainable parameters, {type(model).__name__} has none: set requires_grad on what should learn"
+        )
+    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise ArgumentError(
+            f"model must have all its weights, {type(model).__name__} has lazy ones: run one forward pass first"
         )
 
 
@@ -42,6 +47,10 @@ def check_pair(model: nn.Module, optimizer: Optimizer) -> None:
     """
     check_model(model)
     check_optimizer(optimizer)
+    if isinstance(optimizer, LBFGS):
+        raise ArgumentError("the optimizer must update without a closure, LBFGS needs one: use another for the range test")
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise ArgumentError(f"the optimizer must have an LR in every group under 'lr', {type(optimizer).__name__} has not")
     trainable = {id(p) for p in model.parameters() if p.requires_grad}
     if not any(id(p) in trainable for group in optimizer.param_groups for p in group["params"]):
         raise ArgumentError(

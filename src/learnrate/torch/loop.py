@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from learnrate import checks
 from learnrate.errors import ArgumentTypeError, LossError
 from learnrate.finder.sweep import scalar
 from learnrate.torch.batches import Batches, Stream, to_device
-from learnrate.torch.drive import lr_ratios, require_undriven
+from learnrate.torch.drive import ratios, require_undriven, write
 from learnrate.torch.inputs import check_pair
-from learnrate.torch.snapshot import Snapshot
+from learnrate.torch.snapshot import Snapshot, modes
 
 Loss = nn.Module | Callable[[nn.Module, Any], Tensor | Mapping[str, Any]]
 """A criterion (an `nn.Module` such as `CrossEntropyLoss`, or a function of `torch.nn.functional`) for batches of inputs and
@@ -44,19 +45,17 @@ class Loop:
             raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
-        require_undriven(optimizer)
+        # Momentum too: an attachment counts every update that is made here.
+        require_undriven(optimizer, "lr", "momentum")
         self.model, self.optimizer, self.stream = model, optimizer, Stream(batches)
         self._batches, self._loss, self._evaluate = batches, loss, evaluate
-        self._ratios = lr_ratios(optimizer)
+        self._ratios = ratios([float(group["lr"]) for group in optimizer.param_groups])
         self._device = next(model.parameters()).device
 
     def update(self, lr: float) -> dict[str, float]:
         """One update at this LR, and the loss (and metrics) that it saw. A loss that is not finite changes nothing."""
         for group, ratio in zip(self.optimizer.param_groups, self._ratios, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr * ratio)
-            else:
-                group["lr"] = lr * ratio
+            write("lr", group, lr * ratio)
         if not self.model.training:
             # A model in train mode keeps its submodules' modes, frozen batch norms say, as the caller set them.
             self.model.train()
@@ -74,7 +73,9 @@ class Loop:
         values = returned if isinstance(returned, Mapping) else {"loss": returned}
         loss = values.get("loss")
         if not isinstance(loss, Tensor):
-            what = f"a mapping with the keys {sorted(map(str, values))}" if loss is None else f"{loss!r}"
+            what = (
+                f"a mapping with the keys {sorted(map(str, returned))}" if isinstance(returned, Mapping) else repr(returned)
+            )
             raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {what}")
         seen = {str(name): scalar(value, str(name), lr) for name, value in values.items()}
         if not loss.requires_grad:
@@ -94,7 +95,7 @@ class Loop:
 
     def save(self) -> Snapshot:
         """A copy of everything that training changes."""
-        return Snapshot(self.model, self.optimizer, self._batches)
+        return Snapshot(self.model, self.optimizer, self._batches, self._loss)
 
     def restore(self, state: Snapshot) -> None:
         """Put everything back, and start the data anew."""
@@ -128,11 +129,10 @@ def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
     Raises:
         ArgumentTypeError: if it gives no number.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    put_back = modes(model)
     with torch.no_grad():
         value = evaluate(model)
-    for module, training in modes:
-        module.training = training
+    put_back()
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
@@ -142,7 +142,13 @@ def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the random numbers of Python, NumPy and torch, on every device."""
+    """Seed the random numbers of Python, NumPy and torch, on every device.
+
+    Raises:
+        ArgumentError: if the seed is below 0, or above 2 ** 32 - 1, the most that NumPy takes.
+    """
+    if checks.whole("seed", seed, at_least=0) >= 2**32:
+        checks.refuse("seed", "below 2 ** 32", seed)
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed)
     torch.manual_seed(seed)

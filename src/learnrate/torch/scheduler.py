@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.torch.drive import Drive, claim, release
+from learnrate.torch.drive import Drive, claim, release, require_attached
 
 
 class Scheduler(LRScheduler):
@@ -23,7 +23,8 @@ class Scheduler(LRScheduler):
     Args:
         optimizer: Its LRs are set to those of update `start` at once.
         schedule: One for all parameter groups, or a sequence with one for each. LRs are absolute.
-        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest.
+        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
+            ratios are those of "initial_lr" in the groups, noted there now if it is not there yet.
         start: Number of updates already made.
 
     Attributes:
@@ -49,6 +50,9 @@ class Scheduler(LRScheduler):
         ([0.25], {'last_epoch': 3})
     """
 
+    _step_count = 0
+    """Not used here. Hugging Face's Accelerate adds to it for the steps that it holds back while gradients accumulate."""
+
     # torch's constructor is not called: it patches optimizer.step and writes into the parameter groups.
     def __init__(
         self,
@@ -60,13 +64,15 @@ class Scheduler(LRScheduler):
     ) -> None:
         start = checks.whole("start", start, at_least=0)
         self._drive = Drive(optimizer, "lr", schedule, relative=relative)
-        claim(optimizer, "lr", self)
+        claim(optimizer, ["lr"], self)
         self.optimizer = optimizer
         self.schedule = schedule
+        self._attached = True
         self._seek(start)
 
     def _seek(self, n: int) -> None:
         """Set the LRs of update `n`, and lay out those of the updates that follow."""
+        require_attached(self, self._attached)
         self._drive.set(n)
         block = self._drive.block
         self._groups, self._size = block.groups, block.size
@@ -103,14 +109,16 @@ class Scheduler(LRScheduler):
     def detach(self) -> None:
         """Leave the optimizer to itself, with the LRs that it has now, so that something else may drive it."""
         release(self.optimizer, self)
+        self._attached = False
+        self._size = -1  # no optimizer has so many groups: step() finds out that it is detached
 
     def get_last_lr(self) -> list[Any]:
         """The LRs now in force, one a parameter group, as floats."""
-        return self._drive.block_of(self.last_epoch).row(self.last_epoch)
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def get_lr(self) -> list[Any]:
-        """The same as `get_last_lr`: LRs follow from the count alone."""
-        return self.get_last_lr()
+        """The LRs that the schedule gives now, one a parameter group, as floats."""
+        return self._drive.block_of(self.last_epoch).row(self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """The number of updates made, which is all there is to know."""

@@ -18,17 +18,19 @@ Undo = Callable[[], object]
 
 
 @contextmanager
-def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None) -> Iterator[None]:
+def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None, loss: Any = None) -> Iterator[None]:
     """Give model and optimizer back as they were, after a normal end, an exception, and Ctrl-C alike.
 
     Kept byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, the optimizer's state
     (also where it had none yet) and hyper-parameters, train/eval mode of every submodule, the random numbers of Python,
-    NumPy, torch and CUDA, and the random generators of a `DataLoader`.
+    NumPy, torch and CUDA, and the random generators of a `DataLoader`. Not kept: generators that a data set of your own
+    hides, and what your functions change elsewhere.
 
     Args:
         model: Any module.
         optimizer: Any optimizer.
         batches: What the batches come from, for its generators.
+        loss: The criterion, if it is a module, for its parameters and buffers.
 
     Example:
         >>> import torch, learnrate as lr
@@ -41,7 +43,7 @@ def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None) -> Ite
         >>> torch.equal(model.weight, before), model.weight.grad
         (True, None)
     """
-    snapshot = Snapshot(model, optimizer, batches)
+    snapshot = Snapshot(model, optimizer, batches, loss)
     try:
         yield
     finally:
@@ -51,27 +53,34 @@ def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None) -> Ite
 class Snapshot:
     """A copy of all that training changes, which `restore` puts back as often as is asked."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, batches: Any = None) -> None:
+    def __init__(self, model: nn.Module, optimizer: Optimizer, batches: Any = None, loss: Any = None) -> None:
         check_model(model)
         check_optimizer(optimizer)
-        tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
-        # An optimizer may hold parameters that are not the model's, those of a loss for instance.
+        modules = nn.ModuleList([model, loss] if isinstance(loss, nn.Module) else [model])
+        tensors = {id(t): t for t in (*modules.parameters(), *modules.buffers())}
+        # An optimizer may hold parameters that are nobody's.
         tensors |= {id(t): t for group in optimizer.param_groups for t in group["params"]}
         self._undo: list[Undo] = [
             *map(_tensor, tensors.values()),
             *map(_gradient, tensors.values()),
-            _structure(model),
+            _structure(modules),
             _optimizer(optimizer),
-            _modes(model),
+            modes(modules),
             *_random_numbers(any(t.is_cuda for t in tensors.values())),
             *_generators(batches),
         ]
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Put everything back, also what comes after a part that cannot be; then its error is raised."""
+        failed: list[Exception] = []
         with torch.no_grad():
             for undo in self._undo:
-                undo()
+                try:
+                    undo()
+                except Exception as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
 
 def _tensor(tensor: Tensor) -> Undo:
@@ -95,13 +104,16 @@ def _gradient(tensor: Tensor) -> Undo:
     return undo
 
 
-def _structure(model: nn.Module) -> Undo:
-    """Which tensor each buffer is: some modules put a new one in its place at every forward pass."""
-    buffers = [(module, name, buffer) for module in model.modules() for name, buffer in module.named_buffers(recurse=False)]
+def _structure(modules: nn.Module) -> Undo:
+    """Which tensor each buffer is: some modules put a new one in its place, or one where there was none."""
+    held = [(module, dict(module.named_buffers(recurse=False))) for module in modules.modules()]
 
     def undo() -> None:
-        for module, name, buffer in buffers:
-            setattr(module, name, buffer)
+        for module, buffers in held:
+            for name in dict(module.named_buffers(recurse=False)).keys() - buffers.keys():
+                setattr(module, name, None)
+            for name, buffer in buffers.items():
+                setattr(module, name, buffer)
 
     return undo
 
@@ -150,11 +162,12 @@ def _kept(value: Any) -> Callable[[], Any]:
     return lambda: copy.deepcopy(frozen)
 
 
-def _modes(model: nn.Module) -> Undo:
-    modes = [(module, module.training) for module in model.modules()]
+def modes(model: nn.Module) -> Undo:
+    """A function that puts back the train/eval mode of every submodule as it is now."""
+    held = [(module, module.training) for module in model.modules()]
 
     def undo() -> None:
-        for module, training in modes:
+        for module, training in held:
             module.training = training
 
     return undo

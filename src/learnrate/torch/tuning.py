@@ -71,7 +71,7 @@ def tune(
         (320, True)
     """
     loop = Loop(model, optimizer, batches, loss, evaluate)
-    with preserve(model, optimizer, batches):
+    with preserve(model, optimizer, batches, loss):
         seed_everything(seed)
         return tuner.tune(
             loop, updates=updates, family=family, budget=budget, low=low, high=high, curve=curve, progress=progress

@@ -1,15 +1,18 @@
 """Cycle length and number of cycles from the length of an epoch, by the rule of the CLR paper."""
 
+import math
 from dataclasses import dataclass
 
 SHORTEST, LONGEST = 2, 10
 """step_size in epochs: "it is good to set stepsize equal to 2-10 times the number of iterations in an epoch" (Smith,
 arXiv 1506.01186, section 3.2)."""
 
-FEWEST = 3
-"""Cycles: three "train the network weights most of the way", four or more do better (same section)."""
+USUAL = 4
+"""Cycles: three "train the network weights most of the way and running for 4 or more cycles will achieve even better
+performance" (same section)."""
 
-MOST = 4
+MOST = 6
+"""Cycles: triangular2 halves its amplitude with each, so that a seventh would move the LR by less than a fiftieth."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Cycling:
 def cut(updates: int, updates_per_epoch: int | None) -> Cycling:
     """Cut a run into whole cycles that end as close before its last update as can be.
 
-    Four cycles where each half then lasts 2 to 10 epochs; more where the halves would be longer than 10 epochs, and fewer
-    where they would be shorter than 2, down to one.
+    Four cycles where each half then lasts 2 to 10 epochs; up to six where the halves would be longer than 10 epochs, and
+    fewer where they would be shorter than 2, down to one.
 
     Args:
         updates: Length of the run, at least 2.
@@ -50,27 +53,24 @@ def cut(updates: int, updates_per_epoch: int | None) -> Cycling:
         'step_size is 125 updates, 5 epochs of 25 (the rule is 2 to 10), for 4 whole cycles in 1000 of 1000 updates.'
     """
     if updates_per_epoch is None:
-        cycles = min(MOST, updates // 2)
-        step_size = updates // (2 * cycles)
-        why = f"step_size is {step_size} updates: the batches have no known length, so the run is cut into {_whole(cycles)}"
-        return _cut(step_size, cycles, updates, why)
-    cycles = MOST
-    while cycles > 1 and updates // (2 * cycles) < SHORTEST * updates_per_epoch:
-        cycles -= 1
-    while updates // (2 * cycles) > LONGEST * updates_per_epoch:
-        cycles += 1
-    step_size = updates // (2 * cycles)
-    epochs = step_size / updates_per_epoch
-    rule = f"the rule is {SHORTEST} to {LONGEST}"
+        cycles = min(USUAL, updates // 2)
+        return _cut(updates, cycles, "the batches have no known length, so the rule of 2 to 10 epochs cannot be kept")
+    fewest = math.ceil(updates / (2 * LONGEST * updates_per_epoch))
+    most = updates // (2 * SHORTEST * updates_per_epoch)
+    cycles = max(1, min(max(USUAL, fewest), most, MOST, updates // 2))
+    epochs = updates // (2 * cycles) / updates_per_epoch
+    why = f"{epochs:.3g} epochs of {updates_per_epoch} (the rule is {SHORTEST} to {LONGEST}"
     if epochs < SHORTEST:
-        rule += f"; a cycle by the rule needs {2 * SHORTEST * updates_per_epoch} updates"
-    why = f"step_size is {step_size} updates, {epochs:.3g} epochs of {updates_per_epoch} ({rule}), for {_whole(cycles)}"
-    return _cut(step_size, cycles, updates, why)
+        why += f"; a cycle by the rule needs {2 * SHORTEST * updates_per_epoch} updates"
+    if epochs > LONGEST:
+        why += f"; more than {MOST} cycles would hardly move the LR any more"
+    return _cut(updates, cycles, why + ")")
 
 
-def _whole(cycles: int) -> str:
-    return "1 whole cycle" if cycles == 1 else f"{cycles} whole cycles"
-
-
-def _cut(step_size: int, cycles: int, updates: int, why: str) -> Cycling:
-    return Cycling(step_size, cycles, f"{why} in {2 * step_size * cycles} of {updates} updates.")
+def _cut(updates: int, cycles: int, why: str) -> Cycling:
+    step_size = updates // (2 * cycles)
+    whole = "1 whole cycle" if cycles == 1 else f"{cycles} whole cycles"
+    used = 2 * step_size * cycles
+    return Cycling(
+        step_size, cycles, f"step_size is {step_size} updates, {why}, for {whole} in {used} of {updates} updates."
+    )

@@ -24,7 +24,7 @@ class Plan:
         bounds: What was read off the range test.
         step_size: Half a cycle in updates; None where a family of your own made the schedule.
         cycles: Number of cycles; None likewise.
-        updates: Length of the run in updates.
+        updates: Length of the training that was asked for.
         spent: Updates that tuning made.
         reasons: Why, sentence by sentence.
         races: Every race that was run.
@@ -43,8 +43,13 @@ class Plan:
     curve: Curve
 
     @property
+    def length(self) -> int:
+        """Number of updates to train for: to the end of the schedule, or all that were asked for where it has none."""
+        return self.schedule.length or self.updates
+
+    @property
     def cost(self) -> float:
-        """Updates that tuning made, as a share of those of one training."""
+        """Updates that tuning made, as a share of those of the training that was asked for."""
         return self.spent / self.updates
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -56,7 +61,7 @@ class Plan:
         Raises:
             MissingExtraError: if matplotlib is not installed.
         """
-        return self.schedule.plot(self.updates, ax)
+        return self.schedule.plot(self.length, ax)
 
     def as_record(self) -> dict[str, Any]:
         """The plan as JSON holds it."""
@@ -105,7 +110,7 @@ class Plan:
         Raises:
             OutputError: if the file cannot be read or holds no plan.
         """
-        return cls.from_record(records.load(path, "plan"))
+        return records.load(path, "plan", cls.from_record)
 
 
 def _race_record(race: Race) -> dict[str, Any]:

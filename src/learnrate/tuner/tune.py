@@ -105,10 +105,13 @@ def tune(
         ArgumentError: if a number breaks its rule, or the budget is too small for a range test and races.
         NoAnswerError: if the range test carries no answer, or every candidate diverges.
     """
-    updates = checks.whole("updates", updates, at_least=2)
-    allowance = allow(math.floor(checks.positive("budget", budget) * updates), None if curve is None else len(curve))
+    if curve is not None and not isinstance(curve, Curve):
+        raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     if family is not None and not callable(family):
         raise ArgumentTypeError(f"family must be a function from max_lr to a schedule, received {family!r}")
+
+    updates = checks.whole("updates", updates, at_least=2)
+    allowance = allow(math.floor(checks.positive("budget", budget) * updates), None if curve is None else len(curve))
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, planned: progress(what, done, planned)
@@ -120,9 +123,9 @@ def tune(
         bounds = curve.bounds()
         if isinstance(bounds, NoAnswer):
             raise NoAnswerError(bounds.reason, bounds.remedy)
-        cycling = cut(updates, trainee.updates_per_epoch())
+        cycling = cut(updates, trainee.updates_per_epoch() or curve.updates_per_epoch)
         made = family or cyclical(bounds, cycling)
-        horizon = _checked(made(bounds.max_lr)).length or updates
+        horizon = _checked(made(bounds.max_lr), updates).length or updates
 
         def race(candidates: tuple[float, ...], length: int, round_name: str) -> tuple[Race, ...]:
             return races.run(trainee, start, candidates, made, updates=length, horizon=horizon, progress=told(round_name))
@@ -144,7 +147,7 @@ def tune(
         bounds=bounds,
         step_size=cycling.step_size if family is None else None,
         cycles=cycling.cycles if family is None else None,
-        updates=schedule.length or updates,
+        updates=updates,
         spent=spent,
         reasons=tuple(reasons),
         races=heats + finals,
@@ -173,9 +176,14 @@ def candidates_below(max_lr: float, number: int) -> tuple[float, ...]:
     return tuple(two_digits(max_lr / 2.0**k) for k in range(number))
 
 
-def _checked(schedule: object) -> Schedule:
+def _checked(schedule: object, updates: int) -> Schedule:
     if not isinstance(schedule, Schedule):
         raise ArgumentTypeError(f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}")
+    if schedule.length is not None and schedule.length > updates:
+        raise ArgumentError(
+            f"family must return a schedule of at most {updates} updates, received one of {schedule.length}: "
+            "make it of the length that updates says"
+        )
     return schedule
 
 
@@ -190,11 +198,12 @@ def _best(entries: tuple[Race, ...], number: int) -> tuple[float, ...]:
 
 
 def _why_winner(winner: float, heats: tuple[Race, ...], finals: tuple[Race, ...]) -> str:
+    edge = " It is the highest that raced: the curve warns of more." if winner == heats[0].max_lr else ""
     field = ", ".join(f"{entry.max_lr:.2g}" for entry in heats)
     ends = "; ".join(f"{entry.max_lr:.2g} {_ended(entry)}" for entry in finals)
     return (
         f"max_lr of the plan is {winner:.2g}: of {field} raced over {heats[0].updates} updates, the best raced again over "
-        f"{finals[0].updates} ({ends})."
+        f"{finals[0].updates} ({ends}).{edge}"
     )
 
 
