@@ -114,7 +114,7 @@ def test_without_an_argument_the_tuned_plan_beats_the_usual_constant_lr_on_real_
     assert results["constant"]["lr"] == 0.01
     printed = done.stdout
     assert str(folder) in printed
-    assert re.search(r"triangular2\(base_lr=.*, cycles=3\)", printed)
+    assert re.search(r"triangular2\(base_lr=.*, cycles=2\)", printed)
     for words in (
         "base_lr is",
         "max_lr is",
@@ -147,6 +147,69 @@ def test_the_same_seed_gives_the_same_answer_and_two_runs_at_once_keep_apart(rec
     assert first.pop("out") != second.pop("out")
     assert first == second
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_two_runs_cannot_share_a_folder(recipe, tmp_path):
+    path = recipe(("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"))
+    command = [sys.executable, "-m", "learnrate", "tune", str(path), "--out", "shared", "--no-train"]
+    started = [
+        subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in started]
+    assert sorted(process.returncode for process in started) == [0, 2], said
+    assert any("in use" in words or "holds files" in words for words in said)
+
+
+def test_a_recipe_that_diverges_or_scores_nan_keeps_its_results(recipe, tmp_path):
+    nan = recipe(("return float((model(x)", "return float('nan') * float((model(x)"))
+    done = learnrate("tune", nan, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"]["plan"]["accuracy"] == ["nan"]
+    wild = recipe(("lr=0.01", "lr=1e38"), ("evaluate=accuracy,", ""), name="wild.py")
+    done = learnrate("tune", wild, "--json", "--updates", 200, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert results["plan"]["mean"] < 1 < float(results["constant"]["mean"])
+
+
+def test_the_baseline_of_several_groups_is_the_optimizer_as_it_came(recipe, tmp_path):
+    groups = "torch.optim.SGD([{'params': [model.weight], 'lr': 0.001}, {'params': [model.bias], 'lr': 0.01}])"
+    path = recipe(("torch.optim.SGD(model.parameters(), lr=0.01)", groups))
+    done = learnrate("tune", path, "--json", "--updates", 200, "--budget", 2, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"]["constant"]["lr"] == 0.01
+
+
+def test_a_terminal_that_knows_ascii_alone_and_a_recipe_that_moves_house_cost_nothing(recipe, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = recipe(("def recipe():", f"def recipe():\n    import os\n    os.chdir({str(elsewhere)!r})"))
+    command = [sys.executable, "-m", "learnrate", "tune", str(path), "--updates", "200", "--out", "results"]
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (("import torch\n", "import torch, sys\nsys.exit(0)\n"), 2, "the recipe cannot be loaded: mine.py, line 3"),
+        (("evaluate=accuracy", "evaluate=lambda model: exit(0)"), 1, "the run failed: mine.py, line 18"),
+        (
+            ("torch.optim.SGD(model.parameters(), lr=0.01)", "None"),
+            2,
+            "optimizer must be a torch.optim.Optimizer, received None",
+        ),
+        (("model.parameters(), lr", "[], lr"), 2, "Recipe.optimizer failed: mine.py, line 15"),
+    ],
+)
+def test_what_a_recipe_may_do_wrong(recipe, tmp_path, change, code, words):
+    done = learnrate("tune", recipe(change), folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert words in line
 
 
 def test_a_recipe_without_an_evaluation_is_judged_by_its_loss(recipe, tmp_path):
@@ -220,8 +283,8 @@ BAD = {
         ["--out", "/proc/none"],
         "--out must be a folder that can be written to, /proc/none is not",
     ),
-    "a folder that is a file": ([], ["--out", "mine.py"], "--out must be a folder that can be written to"),
-    "a folder that holds files": ([], ["--out", "."], "--out must be a new or empty folder, . holds files"),
+    "a folder that is a file": ([], ["--out", "mine.py"], "mine.py is a file or in use"),
+    "a folder that holds files": ([], ["--out", "."], "--out must be a new or empty folder, "),
     "no updates": ([], ["--updates", "0"], "--updates must be at least 1, received 0"),
     "one update": ([], ["--updates", "1"], "budget must cover at least 40 updates"),
     "two updates": ([], ["--updates", "2"], "received 2 updates"),
@@ -247,6 +310,8 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(recipe, tmp_path, case):
     assert words in line
     assert "Traceback" not in done.stderr
     assert path.read_text().startswith("\nimport torch")
+    for folder in (tmp_path / "runs").glob("*"):
+        assert (folder / "curve.json").exists(), "a run that came to nothing left an empty folder"
 
 
 def test_an_unwritable_folder_is_found_before_any_training(recipe, tmp_path):

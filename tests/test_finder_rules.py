@@ -80,6 +80,36 @@ def test_a_monotone_fall_ends_at_the_top_of_the_range():
     assert bounds.max_lr == two_digits(LRS[-1] / 2)
 
 
+def test_reasons_claim_only_what_was_seen():
+    still_falling = lr.Curve(LRS, np.linspace(2.3, 0.1, POINTS)).bounds()
+    assert "the last LR of the sweep; the loss had not risen yet" in still_falling.reasons.max_lr
+    assert "where the sweep began" in still_falling.reasons.base_lr
+    assert "before the loss rises again" in lr.Curve(LRS, valley()).bounds().reasons.max_lr
+    broken = [*valley()[:72], np.nan]
+    assert "before the loss was no longer finite" in lr.Curve(LRS[:73], broken).bounds().reasons.max_lr
+    at_once = lr.Curve(LRS, np.where(LRS < 0.01, 2.3, 0.5)).bounds()
+    assert at_once.base_lr < at_once.max_lr
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flat_bottom_ends_where_the_loss_rises_not_where_chance_put_the_minimum(seed):
+    floor = np.clip(2.3 - 1.8 * (np.log10(LRS) + 5), 0.5, 2.3) + np.where(LRS > 1.0, 20 * (LRS - 1.0), 0)
+    noisy = floor + 0.03 * np.random.default_rng(seed).standard_normal(POINTS)
+    assert 0.2 < lr.Curve(LRS, noisy).bounds().max_lr < 0.8
+
+
+def test_a_cliff_does_not_smear_back_over_what_trained():
+    cliff = np.where(LRS < 0.1, valley(1e-4, 0.1), 1e6)
+    assert 0.03 < lr.Curve(LRS, cliff).bounds().max_lr < 0.06
+
+
+def test_what_lies_behind_a_hump_is_not_taken():
+    humped = valley(1e-5, 1e-3)
+    humped[(LRS > 3e-2)] = 0.1
+    bounds = lr.Curve(LRS, np.minimum(humped, 4.0)).bounds()
+    assert bounds.max_lr < 3e-3
+
+
 @pytest.mark.parametrize(
     ("losses", "words"),
     [
@@ -117,6 +147,11 @@ def test_pure_noise_is_hardly_ever_an_answer(points, kind):
 @pytest.mark.parametrize("rule", EVERY_RULE)
 def test_three_points_are_no_curve(rule):
     assert isinstance(lr.Curve(LRS[:3], [3.0, 2.0, 1.0]).bounds(rule), lr.NoAnswer)
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_a_constant_is_no_answer_to_any_rule(rule):
+    assert "exactly 2.3" in lr.Curve(LRS, np.full(POINTS, 2.3)).bounds(rule).reason
 
 
 @pytest.mark.parametrize("rule", [lr.rules.steepest, lr.rules.minimum])

@@ -14,7 +14,20 @@ import learnrate as lr
 PACKAGE = Path(lr.__file__).parent
 
 # From the ground up: a room may import from rooms that stand before it, and from itself.
-FLOORS = ["errors", "checks", "records", "plots", "schedules", "finder", "tuner", "study", "torch", "recipes", "cli"]
+FLOORS = [
+    "errors",
+    "tracebacks",
+    "checks",
+    "records",
+    "plots",
+    "schedules",
+    "finder",
+    "tuner",
+    "study",
+    "torch",
+    "recipes",
+    "cli",
+]
 
 
 def room_of(path):

@@ -93,7 +93,7 @@ def test_far_positions_are_exact_in_float32():
     assert s(jnp.asarray([n]))[0] == 0.25
 
 
-@pytest.mark.parametrize("bad", [-1, -0.5, math.nan])
+@pytest.mark.parametrize("bad", [-1, -0.5, math.nan, math.inf, 10**400, 2**63])
 def test_impossible_counts_are_refused(bad):
     with pytest.raises(ValueError, match="update count must be at least 0"):
         lr.constant(0.1)(bad)

@@ -66,6 +66,18 @@ def test_says_where_the_trouble_is(text, column, words):
         assert caught.value.column == column
 
 
+def test_a_long_chain_is_read_back():
+    parts = [lr.constant(0.1, 1)] * 500
+    chain = lr.schedules.Chain(parts)
+    assert lr.parse(repr(chain)) == chain
+
+
+@pytest.mark.parametrize("parts", [(), (lr.constant(0.1, 1),), (1, 2)])
+def test_a_chain_of_something_else_is_refused(parts):
+    with pytest.raises(TypeError, match="two schedules or more"):
+        lr.schedules.Chain(parts)
+
+
 def test_a_parse_error_pickles():
     error = pickle.loads(pickle.dumps(ParseError("no", 3)))
     assert (str(error), error.column, isinstance(error, ArgumentError)) == ("no", 3, True)

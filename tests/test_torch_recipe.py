@@ -52,7 +52,7 @@ def test_imports_its_neighbours(tmp_path):
     assert load(written(tmp_path, text)).updates == 55
 
 
-@pytest.mark.parametrize("name", ["random.py", "torch.py", "learnrate.py", "two words.py", "zwölf.py"])
+@pytest.mark.parametrize("name", ["random.py", "torch.py", "learnrate.py", "statistics.py", "two words.py", "zwölf.py"])
 def test_may_have_any_name(tmp_path, name):
     torch_before, random_before = sys.modules["torch"], sys.modules["random"]
     assert load(written(tmp_path, GOOD.format(more=""), name)).updates == 1000
@@ -79,6 +79,13 @@ def test_may_have_any_name(tmp_path, name):
             "Recipe.model must be a function, received Linear.*: write lambda",
         ),
         (GOOD.format(more="colour='red',"), "unexpected keyword argument 'colour'"),
+        (GOOD.format(more="name=3,"), "Recipe.name must be a str, received 3"),
+        (GOOD.format(more="metric='mean',"), "Recipe.metric must be another word than lr, schedule"),
+        (
+            GOOD.format(more="").replace("torch.nn.Linear(1, 1)", "torch.nn.Linear(1)"),
+            r"Recipe.model failed: mine\.py, line 8",
+        ),
+        ("import sys\nsys.exit(0)\n", r"the recipe cannot be loaded: mine\.py, line 2: 'sys\.exit\(0\)': SystemExit"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_the_users_own(tmp_path, text, words):

@@ -20,7 +20,10 @@ def number(name: str, value: object) -> float:
     """Any real number, finite or not, as a float."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ArgumentTypeError(f"{name} must be a number, received {value!r} of type {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond the largest float
+        return math.inf
 
 
 def finite(name: str, value: object) -> float:

@@ -74,12 +74,14 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) 
     smoothed = curve.smoothed()
     ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label="loss of an update")
     ax.plot(curve.lrs, smoothed, color=BLUE, linewidth=2.2, label="smoothed")
-    ax.set(xscale="log", xlabel="learning rate", ylabel="loss", xlim=(curve.lrs[0], curve.lrs[-1]))
-    known = curve.losses[np.isfinite(curve.losses)]
-    start, low = float(np.median(known[: max(3, len(known) // 10)])), float(known.min())
-    # What lies above is divergence, which would press the part that matters flat.
-    room = max(start - low, 1e-12)
-    ax.set_ylim(low - 0.08 * room, start + 0.6 * room)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    ax.margins(x=0)
+    known = curve.finite().losses
+    if len(known):
+        start, low = float(np.median(known[: max(3, len(known) // 10)])), float(known.min())
+        # What lies above is divergence, which would press the part that matters flat.
+        room = (start - low) or 1.0
+        ax.set_ylim(low - 0.08 * room, start + 0.6 * room)
     if bounds:
         ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
         ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
@@ -139,15 +141,16 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         shortest = min((len(training.scores) for training in arm.trainings), default=0)
         if shortest:
             mean = np.mean([training.scores[:shortest] for training in arm.trainings], axis=0)
-            label = f"{arm.name}: {arm.mean:.4f} ± {arm.std:.4f}"
+            label = f"{arm.name}: {arm.mean:.4f}" + (f" ± {arm.std:.4f}" if len(arm.trainings) > 1 else "")
             ax.plot(arm.trainings[0].checkpoints[:shortest], mean, color=color, linewidth=2.2, label=label)
             finals.append(mean)
+    finals = [mean for mean in finals if np.isfinite(mean).all()]
     if finals:
         # The start of every training is near chance; what is compared lies above the level that all soon pass.
         top, floor = max(mean.max() for mean in finals), min(mean[len(mean) // 4 :].min() for mean in finals)
         ax.set_ylim(floor - 0.5 * (top - floor) - 1e-9, top + 0.15 * (top - floor) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
-    ax.set(xlabel="update", ylabel=f"held-out {comparison.metric}", xlim=(0, comparison.updates))
+    ax.set(xlabel="update", ylabel=comparison.scores_are, xlim=(0, comparison.updates))
     return _styled(ax)
 
 

@@ -1,6 +1,7 @@
 """The command line: `learnrate tune`."""
 
 import os
+import signal
 import sys
 
 from learnrate.errors import MissingExtraError
@@ -10,6 +11,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 a failed run, 2 bad input, 130 interrupted."""
     try:
         code = _run()
+        # All is done and written: an interrupt now would only spoil the exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         code = 130
     if code == 130:

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option, Typer
 
 from learnrate.errors import LearnrateError, OutputError
+from learnrate.tracebacks import own_line
 
 app = Typer(
     name="learnrate",
@@ -66,38 +67,21 @@ def tune(
 def run() -> int:
     """Run the command line; errors become one line on stderr and an exit code."""
     try:
+        # Typer makes an exit code of 130 of an interrupt.
         return int(app(standalone_mode=False) or 0)
-    except KeyboardInterrupt:
-        return _interrupted()
     except typer.TyperException as error:
         return _said(error.format_message(), 2)
     except OutputError as error:  # the folder was found writable before the run: the disk is full, or it is gone
         return _said(str(error), 1, error)
     except LearnrateError as error:
         return _said(str(error), 2, error)
-    except typer.Abort:
-        return _interrupted()
-    except Exception as error:  # the recipe's own code may raise anything
-        return _said(_failure(error), 1, error)
+    except (Exception, SystemExit) as error:  # the recipe's own code may raise anything
+        return _said(f"the run failed: {own_line(error)} (--debug shows more)", 1, error)
 
 
 def _said(message: str, code: int, error: BaseException | None = None) -> int:
     if error is not None and "--debug" in sys.argv:
         traceback.print_exception(error)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # there is none where the help was shown instead
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _interrupted() -> int:
-    print("interrupted", file=sys.stderr)
-    return 130
-
-
-def _failure(error: Exception) -> str:
-    """What went wrong in a run, with the line of the recipe (or else of any file) that led there."""
-    frames = traceback.extract_tb(error.__traceback__)
-    package = str(Path(__file__).parent.parent)
-    foreign = [f for f in frames if not f.filename.startswith(package) and "site-packages" not in f.filename]
-    frame = (foreign or frames)[-1]
-    where = f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line!r}"
-    return f"{where}: {type(error).__name__}: {error} (--debug shows more)"

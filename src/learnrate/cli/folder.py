@@ -1,7 +1,7 @@
 """The folder that a run leaves behind."""
 
 import datetime
-import secrets
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,26 @@ from learnrate.finder import Curve
 from learnrate.study import Comparison
 from learnrate.tuner import Plan
 
+CLAIM = ".learnrate"
+
 
 @dataclass(frozen=True)
 class Folder:
-    """Where a run's files go. Each file is written whole, as soon as its content is known."""
+    """Where a run's files go. Each file is written whole, as soon as its content is known.
+
+    Attributes:
+        path: The folder.
+        made: Whether this run made it.
+    """
 
     path: Path
+    made: bool
+
+    def close(self) -> None:
+        """Give up the claim, and leave nothing behind of a run that came to nothing."""
+        (self.path / CLAIM).unlink(missing_ok=True)
+        if self.made and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def write_curve(self, curve: Curve) -> None:
         """curve.json, and range-test.png with the bounds drawn in."""
@@ -31,7 +45,7 @@ class Folder:
         """plan.json and schedule.png."""
         plan.save(self.path / "plan.json")
         figure, (ax,) = plots.new_figure(8, 4)
-        plots.draw_schedule(plan.schedule, plan.updates, ax)
+        plots.draw_schedule(plan.schedule, plan.length, ax)
         plots.save(figure, self.path / "schedule.png")
 
     def write_trainings(self, comparison: Comparison) -> None:
@@ -53,26 +67,29 @@ class Folder:
         records.save(self.path / "result.json", "tune", summary)
 
 
-def open_folder(out: Path | None, name: str) -> Folder:
-    """Make the folder, and make sure that files can be written into it.
+def open_folder(out: Path | None, runs: Path, name: str) -> Folder:
+    """Make the folder, make sure that files can be written into it, and claim it for this run.
 
     Args:
-        out: The folder, new or empty; by default runs/<time>-<name>, numbered where that exists already.
+        out: The folder, new or empty; by default <time>-<name> in `runs`, numbered where that exists already.
+        runs: Where the default lies.
         name: Name of the recipe.
 
     Raises:
         ArgumentError: if the folder cannot be made or written to, or holds something already.
     """
     try:
-        path = _make_new(name) if out is None else _make(out)
-        probe = path / f".{secrets.token_hex(4)}.probe"
-        probe.write_bytes(b"probe")
-        probe.unlink()
+        made = out is None or not out.exists()
+        path = _make_new(runs, name) if out is None else _make(out)
+        # Two runs may find the same empty folder at once; only one of them makes this file.
+        (path / CLAIM).open("x").close()
+    except FileExistsError as error:
+        raise ArgumentError(f"--out must be a folder of this run's own, {out or runs} is a file or in use") from error
     except OSError as error:
         raise ArgumentError(
-            f"--out must be a folder that can be written to, {out or Path('runs')} is not: {error.strerror or error}"
+            f"--out must be a folder that can be written to, {out or runs} is not: {error.strerror or error}"
         ) from error
-    return Folder(path.resolve())
+    return Folder(path, made)
 
 
 def _make(out: Path) -> Path:
@@ -82,16 +99,16 @@ def _make(out: Path) -> Path:
     return out
 
 
-def _make_new(name: str) -> Path:
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    number = 1
+def _make_new(runs: Path, name: str) -> Path:
+    safe = re.sub(r"[^\w.-]+", "-", name)
+    stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
+    runs.mkdir(parents=True, exist_ok=True)
+    path, number = runs / stem, 1
     while True:
-        path = Path("runs") / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            if not path.parent.is_dir():
-                raise
-            number += 1  # another run began in the same second
+            path.mkdir()
+        except FileExistsError:  # another run began in the same second
+            number += 1
+            path = runs / f"{stem}-{number}"
         else:
             return path

@@ -1,12 +1,14 @@
 """`learnrate tune`: range test, bounds, races, plan, comparison, pictures."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -70,12 +72,26 @@ class Bars:
 
 def tune_command(options: Options) -> None:
     """Run the command; every file is written as soon as its content is known."""
-    # What a recipe prints must not get into the JSON.
-    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+    # A terminal that cannot show a sign must not cost the results.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if not options.json:
+        tuned(options)
+        return
+    with stdout_kept() as kept:
         summary = tuned(options)
-    if options.json:
-        json.dump(summary, sys.stdout, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+    kept.write(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    kept.close()
+
+
+@contextmanager
+def stdout_kept() -> Iterator[TextIO]:
+    """Send what is printed to stderr, by whatever means a recipe prints, and hand out the real stdout."""
+    sys.stdout.flush()
+    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    yield kept
 
 
 def tuned(options: Options) -> dict[str, Any]:
@@ -85,16 +101,20 @@ def tuned(options: Options) -> dict[str, Any]:
     checks.positive("--low", options.low)
     checks.positive("--high", options.high)
     checks.ordered("--low", options.low, "--high", options.high)
+    # Before the recipe is loaded, which may change the folder.
+    out, runs = options.out and options.out.absolute(), Path("runs").absolute()
     recipe = load(options.recipe or BUILT_IN)
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
     allowance = allow(int(checks.positive("--budget", options.budget) * updates))
-    folder = open_folder(options.out, recipe.name)
+    folder = open_folder(out, runs, recipe.name)
     try:
         with progress_bars() as progress:
             return run_stages(recipe, updates, allowance, options, folder, say, Bars(progress))
     except KeyboardInterrupt:
         print(f"interrupted: what was done so far is in {folder.path}", file=sys.stderr)
         raise
+    finally:
+        folder.close()
 
 
 def run_stages(
@@ -137,11 +157,13 @@ def run_stages(
     summary: dict[str, Any] = {"bounds": bounds.as_record(), "plan": plan_summary(plan)}
     if options.train:
         comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
-        folder.draw_comparison(comparison, f"{recipe.name}: the plan against a constant LR of {usual_lr:g}")
-        print_comparison(say, comparison, plan)
         summary["results"] = results_summary(comparison)
     summary["out"] = str(folder.path)
+    # Before anything is drawn or printed, which is easier to do again than the trainings.
     folder.write_summary(summary)
+    if options.train:
+        print_comparison(say, comparison, plan)
+        folder.draw_comparison(comparison, f"{recipe.name}: the plan against a constant LR of {usual_lr:g}")
     say.print(f"\nCurve, plan and pictures are in [bold]{escape(str(folder.path))}[/bold]")
     return summary
 
@@ -153,13 +175,13 @@ def compare_with_usual(
 
     def one(name: str, schedule: Schedule, seed: int) -> Training:
         what = f"training: {name}, seed {seed}"
-        return train(recipe, schedule, seed, plan.updates, lambda done, planned: bars.show(what, done, planned))
+        return train(recipe, schedule, seed, plan.length, lambda done, planned: bars.show(what, done, planned))
 
     return compare(
         {"plan": plan.schedule, "constant": constant(usual_lr)},
         one,
         seeds=range(options.seed, options.seed + options.seeds),
-        updates=plan.updates,
+        updates=plan.length,
         metric=recipe.scores_are(),
         on_training=folder.write_trainings,
     )
@@ -188,11 +210,12 @@ def print_comparison(say: Console, comparison: Comparison, plan: Plan) -> None:
     say.print(f"\n[bold]Trainings[/bold] of {comparison.updates} updates, {seeds} seeds each")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("  learning rate")
-    for heading in (f"held-out {comparison.metric}", "spread", "each seed"):
+    for heading in (comparison.scores_are, "spread", "each seed"):
         table.add_column(heading, justify="right")
     for arm in comparison.arms:
         each = "  ".join(f"{score:.4f}" for score in arm.scores)
-        table.add_row(f"  {label(arm)}", f"{arm.mean:.4f}", f"± {arm.std:.4f}", each)
+        spread = f"± {arm.std:.4f}" if len(arm.scores) > 1 else "one seed"
+        table.add_row(f"  {label(arm)}", f"{arm.mean:.4f}", spread, each)
     say.print(table)
     say.print(f"  Tuning cost {plan.cost:.2f} of one training.")
 
@@ -204,7 +227,7 @@ def label(arm: Arm) -> str:
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """The plan as --json prints it; plan.json holds races and curve as well."""
-    keys = ("schedule", "max_lr", "step_size", "cycles", "updates", "cost", "reasons")
+    keys = ("schedule", "max_lr", "step_size", "cycles", "updates", "spent", "cost", "reasons")
     record = plan.as_record()
     return {key: record[key] for key in keys}
 

@@ -1,17 +1,20 @@
 """Where the loss of a range test begins to fall, falls fastest, and ends falling, and how well that is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise
+from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
 
 SIGNIFICANT = 7.0
 """A fall counts when it is so many standard deviations of the smoothed noise: in sweeps of 20 to 300 updates of pure noise
 (normal, exponential and chi-squared) about one in 1,000 falls so far, for the minimum is taken over the whole curve."""
 
 RESAMPLES = 400
+
+END_WIDTH = 1.0
+"""Smoothing, in updates, of the losses in which the end of the fall is looked for."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Descent:
         noise: Standard deviation of the batch noise.
         begun: Position at which a tenth of the fall is done for good.
         steepest: Position at which the loss falls fastest from update to update.
+        bottom: Position of the least smoothed loss.
         ended: Last position at which the loss is still as low as it gets, within its noise.
         ends_in: "rise" where the loss rises after it, "sweep" where the sweep ends there.
     """
@@ -33,6 +37,7 @@ class Descent:
     noise: float
     begun: int
     steepest: int
+    bottom: int
     ended: int
     ends_in: Literal["rise", "sweep"]
 
@@ -45,8 +50,15 @@ class Descent:
 def find(losses: Floats) -> Descent:
     """The fall in a series of finite losses, which need not be one that stands out of the noise: see `significant`."""
     noise = difference_noise(losses)
-    smoothed = smooth(capped(losses, noise))
-    return _landmarks(smoothed, noise)
+    clean = capped(losses, noise)
+    fall = _fall(smooth(clean), noise)
+    # The end is often sharp: it is looked for in losses that are smoothed just enough to take the noise out of the question.
+    # It is also often flat: any point of the bottom may be the lowest by chance, the last one is where training still works.
+    light = smooth(clean, END_WIDTH)
+    as_low = fall.lowest + max(3 * smoothed_noise(noise, END_WIDTH), 0.05 * fall.fall)
+    above = np.flatnonzero(light[fall.bottom :] > as_low)
+    ended = fall.bottom + max(int(above[0]) - 1, 0) if above.size else len(losses) - 1
+    return replace(fall, ended=ended, ends_in="rise" if above.size else "sweep")
 
 
 def significant(descent: Descent, points: int) -> bool:
@@ -55,7 +67,7 @@ def significant(descent: Descent, points: int) -> bool:
 
 
 def _sure_change(start: float, noise: float, points: int) -> float:
-    return max(SIGNIFICANT * smoothed_noise(noise, points), 1e-3 * abs(start))
+    return max(SIGNIFICANT * smoothed_noise(noise, usual_width(points)), 1e-3 * abs(start))
 
 
 def redrawn_steepest(losses: Floats) -> list[int]:
@@ -69,7 +81,7 @@ def redrawn_steepest(losses: Floats) -> list[int]:
     smoothed = smooth(clean)
     residuals = clean - smoothed
     draws = np.random.default_rng(0).choice(residuals - residuals.mean(), size=(RESAMPLES, len(residuals)))
-    return [_landmarks(redrawn, noise).steepest for redrawn in smooth(smoothed + draws)]
+    return [_fall(redrawn, noise).steepest for redrawn in smooth(smoothed + draws)]
 
 
 def difference_noise(losses: Floats) -> float:
@@ -97,21 +109,16 @@ def capped(losses: Floats, noise: float) -> Floats:
     return np.minimum(losses, start + room)
 
 
-def _landmarks(smoothed: Floats, noise: float) -> Descent:
+def _fall(smoothed: Floats, noise: float) -> Descent:
+    """The fall as the smoothed losses show it, ended where they are lowest."""
     start = level(smoothed)
     valley = smoothed[: _first_rise(smoothed, start, _sure_change(start, noise, len(smoothed)))]
     bottom = int(valley.argmin())
     lowest = float(valley[bottom])
-    fall = start - lowest
-    # The bottom is often flat: any of its points may be the lowest by chance, the last one is where training still works.
-    as_low = lowest + max(2 * smoothed_noise(noise, len(smoothed)), 0.02 * fall)
-    above = np.flatnonzero(valley[bottom:] > as_low)
-    ended = bottom + int(above[0]) - 1 if above.size else len(valley) - 1
-    waiting = np.flatnonzero(valley[: bottom + 1] > start - 0.1 * fall)
+    waiting = np.flatnonzero(valley[: bottom + 1] > start - 0.1 * (start - lowest))
     begun = min(int(waiting[-1]) + 1, bottom) if waiting.size else 0
     steepest = begun + int(np.gradient(smoothed)[begun : bottom + 1].argmin())
-    ends_in: Literal["rise", "sweep"] = "sweep" if ended == len(smoothed) - 1 else "rise"
-    return Descent(start, lowest, noise, begun, steepest, ended, ends_in)
+    return Descent(start, lowest, noise, begun, steepest, bottom, bottom, "rise")
 
 
 def _first_rise(smoothed: Floats, start: float, sure: float) -> int:

@@ -83,7 +83,7 @@ def _why_base(base: float, lrs: Floats, found: Descent, at_once: bool) -> str:
     if at_once:
         return f"base_lr is {base:.2g}: half of max_lr, for the loss falls all at once."
     way = f"by a tenth of the way from {found.start:.3g} to {found.lowest:.3g}"
-    if found.begun < max(3, len(lrs) // 20):
+    if found.begun < max(3, len(lrs) // 6):
         return (
             f"base_lr is {base:.2g}, where the sweep began: the loss had begun to fall by then, {way}; a lower one may do."
         )

@@ -30,12 +30,12 @@ def usual_width(points: int) -> float:
     return max(1.0, 0.03 * points)
 
 
-def smoothed_noise(noise: float, points: int) -> float:
-    """Standard deviation that noise has left when smoothed with the usual width.
+def smoothed_noise(noise: float, width: float) -> float:
+    """Standard deviation that noise has left when smoothed.
 
     The Gaussian weights average over 2 sqrt(pi) width updates: (sum w) ** 2 / sum w ** 2.
     """
-    return noise / math.sqrt(2 * math.sqrt(math.pi) * usual_width(points))
+    return noise / math.sqrt(2 * math.sqrt(math.pi) * width)
 
 
 def _convolved(values: Floats, width: float) -> Floats:

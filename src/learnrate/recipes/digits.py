@@ -47,5 +47,5 @@ def recipe() -> lr.torch.Recipe:
         loss=nn.CrossEntropyLoss(),
         evaluate=accuracy_on(validation),
         test=accuracy_on(test),
-        updates=300,
+        updates=240,
     )

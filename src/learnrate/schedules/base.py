@@ -131,6 +131,9 @@ class Chain(Schedule):
     parts: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
+            raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
         for part in self.parts[:-1]:
             if part.length is None:
                 raise ArgumentError(

@@ -8,7 +8,7 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_jax_array
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
@@ -66,8 +66,8 @@ def counted(n: Any) -> tuple[Any, Namespace]:
     if isinstance(n, np.generic):
         n = n.item()
     if isinstance(n, (int, float)) and not isinstance(n, bool):
-        if not n >= 0:
-            raise ArgumentError(f"the update count must be at least 0, received {n!r}: updates are counted from 0")
+        if not 0 <= n < 2**63:
+            raise ArgumentError(f"the update count must be at least 0 and below 2 ** 63, received {n!r}")
         return n, NUMBERS
     try:
         xp = array_namespace(n)
@@ -77,10 +77,10 @@ def counted(n: Any) -> tuple[Any, Namespace]:
             "wrap a list in numpy.asarray"
         ) from None
     if xp.isdtype(n.dtype, "integral"):
-        if n.dtype.itemsize < 4:
-            n = xp.astype(n, xp.int32)
-        elif xp.isdtype(n.dtype, "unsigned integer"):
-            n = xp.astype(n, xp.int64)
+        # JAX has no 64 bits unless it is told to.
+        widest = xp.int32 if is_jax_array(n) and n.dtype.itemsize <= 4 else xp.int64
+        if n.dtype != widest:
+            n = xp.astype(n, widest)
     elif not xp.isdtype(n.dtype, "real floating"):
         raise ArgumentTypeError(f"an array of update counts must hold real numbers, received dtype {n.dtype}")
     return n, xp

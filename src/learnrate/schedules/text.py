@@ -68,12 +68,23 @@ def _fail(node: ast.AST, text: str, indent: int, what: str) -> ParseError:
 
 
 def _schedule(node: ast.expr, text: str, indent: int) -> Schedule:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
-        left, right = _schedule(node.left, text, indent), _schedule(node.right, text, indent)
+    # `a >> b >> c` is a tree that leans to the left, as deep as it is long: walked down in a loop, joined on the way back.
+    following: list[ast.BinOp] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
+        following.append(node)
+        node = node.left
+    schedule = _call(node, text, indent)
+    for pair in reversed(following):
         try:
-            return left >> right
+            schedule = schedule >> _schedule(pair.right, text, indent)
+        except ParseError:
+            raise
         except LearnrateError as error:
-            raise _fail(node, text, indent, str(error)) from None
+            raise _fail(pair, text, indent, str(error)) from None
+    return schedule
+
+
+def _call(node: ast.expr, text: str, indent: int) -> Schedule:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         raise _fail(node, text, indent, "expected a schedule such as cosine(0.1, 0, 1000)")
     name = node.func.id

@@ -17,7 +17,7 @@ class Training:
 
     Attributes:
         seed: What its random numbers began from.
-        score: The metric at the end, on data that chose nothing.
+        score: The metric at the end.
         losses: Training loss of each update; it ends early where the loss was no longer finite.
         checkpoints: Updates made when `scores` were taken.
         scores: The metric along the way.
@@ -69,7 +69,7 @@ class Comparison:
     """Arms that differ in the schedule alone.
 
     Attributes:
-        metric: What the scores are.
+        metric: Name of what the scores are; "loss" for that of the training.
         updates: Length of every training in updates.
         arms: One a schedule.
     """
@@ -77,6 +77,11 @@ class Comparison:
     metric: str
     updates: int
     arms: tuple[Arm, ...]
+
+    @property
+    def scores_are(self) -> str:
+        """What the scores are, in words: a metric is held out, a loss is that of the training."""
+        return "training loss" if self.metric == "loss" else f"held-out {self.metric}"
 
     def __getitem__(self, name: str) -> Arm:
         for arm in self.arms:

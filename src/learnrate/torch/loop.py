@@ -73,10 +73,8 @@ class Loop:
         values = returned if isinstance(returned, Mapping) else {"loss": returned}
         loss = values.get("loss")
         if not isinstance(loss, Tensor):
-            what = (
-                f"a mapping with the keys {sorted(map(str, returned))}" if isinstance(returned, Mapping) else repr(returned)
-            )
-            raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {what}")
+            received = f"a mapping with the keys {sorted(map(str, values))}" if values is returned else repr(returned)
+            raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
         seen = {str(name): scalar(value, str(name), lr) for name, value in values.items()}
         if not loss.requires_grad:
             raise LossError(

@@ -3,11 +3,11 @@
 import importlib.util
 import math
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -19,11 +19,18 @@ from learnrate.finder.sweep import Progress
 from learnrate.schedules import Schedule
 from learnrate.study import Training
 from learnrate.torch.batches import Batches
-from learnrate.torch.inputs import check_model
+from learnrate.torch.inputs import check_model, check_pair
 from learnrate.torch.loop import Evaluate, Loop, Loss, evaluated, seed_everything
+from learnrate.tracebacks import own_line
+
+T = TypeVar("T")
 
 CHECKPOINTS = 20
 """Evaluations along a training, for the pictures."""
+
+
+RESERVED = ("lr", "schedule", "seeds", "mean", "std", "loss")
+"""What stands beside the metric in the results."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,27 @@ class Recipe:
                     f"Recipe.{name} must be a function, received {value!r} of type {type(value).__name__}"
                     + (": write lambda: ..., so that each training gets a new one" if name in required else "")
                 )
+        for name, text in {"metric": self.metric, "name": self.name}.items():
+            if not isinstance(text, str):
+                raise ArgumentTypeError(f"Recipe.{name} must be a str, received {text!r} of type {type(text).__name__}")
+        if self.metric in RESERVED:
+            checks.refuse("Recipe.metric", f"another word than {', '.join(RESERVED)}", self.metric)
         object.__setattr__(self, "updates", checks.length("Recipe.updates", self.updates))
 
     def build(self, seed: int) -> tuple[nn.Module, Optimizer, Batches]:
         """A new model, its optimizer and its batches, all from this seed.
 
         Raises:
-            ArgumentError: if the model has no trainable parameters.
-            ArgumentTypeError: if it is no model.
+            RecipeError: if one of the recipe's functions fails.
+            ArgumentError: if the model has no trainable parameters, or the optimizer holds none of them.
+            ArgumentTypeError: if one of them is something else.
         """
         seed_everything(seed)
-        model = self.model()
+        model = _made("model", self.model)
         check_model(model)
-        return model, self.optimizer(model), self.batches()
+        optimizer = _made("optimizer", lambda: self.optimizer(model))
+        check_pair(model, optimizer)
+        return model, optimizer, _made("batches", self.batches)
 
     def scored_by(self) -> Evaluate | None:
         """What measures a finished training."""
@@ -83,6 +98,13 @@ class Recipe:
     def scores_are(self) -> str:
         """What a finished training's score is: the metric, or the training loss where there is no evaluation."""
         return self.metric if self.scored_by() else "loss"
+
+
+def _made(name: str, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"Recipe.{name} failed: {own_line(error)}") from error
 
 
 def train(recipe: Recipe, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None) -> Training:
@@ -135,7 +157,7 @@ def load(path: Path) -> Recipe:
     try:
         made = make()
     except (Exception, SystemExit) as error:
-        raise RecipeError(f"recipe() failed: {own_line(error, path)}") from error
+        raise RecipeError(f"recipe() failed: {own_line(error)}") from error
     if not isinstance(made, Recipe):
         raise RecipeError(
             f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {made!r} of type {type(made).__name__}"
@@ -151,20 +173,16 @@ def _run(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise RecipeError(f"the recipe must be a Python file with the ending .py, received {path.name}")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
     # Dataclasses and pickling look a class's module up by name.
     sys.modules[module.__name__] = module
+    folder = str(path.parent)
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise RecipeError(f"the recipe cannot be loaded: {own_line(error, path)}") from error
+        raise RecipeError(f"the recipe cannot be loaded: {own_line(error)}") from error
+    finally:
+        # Last from now on: a neighbour called random.py must not be what others import, late, under that name.
+        sys.path.remove(folder)
+        sys.path.append(folder)
     return module
-
-
-def own_line(error: BaseException, path: Path) -> str:
-    """What went wrong, with the last line of the user's own file that led there."""
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"{path.name}, line {error.lineno}: {(error.text or '').strip()!r}: {type(error).__name__}: {error.msg}"
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path.name}, line {own[-1].lineno}: {own[-1].line!r}: {what}" if own else what

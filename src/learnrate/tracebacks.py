@@ -1,0 +1,26 @@
+"""What went wrong in a user's own code, in one line."""
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+_FOREIGN = tuple(
+    str(Path(folder).resolve())
+    for folder in (Path(__file__).parent, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+)
+
+
+def own_line(error: BaseException) -> str:
+    """The error in one line, after the last line of the user's own files that led there, if any did.
+
+    The user's own are the files outside learnrate, the installed packages and the standard library.
+    """
+    what = f"{type(error).__name__}: {error}".splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+        return f"{Path(error.filename).name}, line {error.lineno}: {(error.text or '').strip()!r}: SyntaxError: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line!r}: {what}" if frames else what
+
+
+def _is_own(filename: str) -> bool:
+    return not filename.startswith("<") and not str(Path(filename).resolve()).startswith(_FOREIGN)
