@@ -147,8 +147,9 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
     finals = [mean for mean in finals if np.isfinite(mean).all()]
     if finals:
         # The start of every training is near chance; what is compared lies above the level that all soon pass.
-        top, floor = max(mean.max() for mean in finals), min(mean[len(mean) // 4 :].min() for mean in finals)
-        ax.set_ylim(floor - 0.5 * (top - floor) - 1e-9, top + 0.15 * (top - floor) + 1e-9)
+        floor = min(mean[len(mean) // 2 :].min() for mean in finals)
+        top = np.nanmax([score for arm in comparison.arms for training in arm.trainings for score in training.scores])
+        ax.set_ylim(floor - (top - floor) - 1e-9, top + 0.1 * (top - floor) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
     ax.set(xlabel="update", ylabel=comparison.scores_are, xlim=(0, comparison.updates))
     return _styled(ax)

@@ -13,6 +13,7 @@ from learnrate import records
 from learnrate.errors import ArgumentError
 from learnrate.finder import rules
 from learnrate.finder.bounds import Bounds, NoAnswer
+from learnrate.finder.descent import capped
 from learnrate.finder.smoothing import Floats, smooth
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Curve:
 
         A running median of five removes single spikes; then each loss becomes the Gaussian-weighted mean of its neighbours.
         The weights sum to 1 at the ends too, so a constant stays constant, and lie on both sides, so nothing is shifted
-        towards higher LRs as by an exponential average. Losses that are not finite weigh nothing.
+        towards higher LRs as by an exponential average. Losses that are not finite weigh nothing; those further above the
+        level at the start than the curve falls below it are divergence, and count as that far.
 
         Args:
             width: Standard deviation of the weights in updates; by default 3 % of the curve's length, at least 1.
@@ -105,7 +107,7 @@ class Curve:
         Returns:
             Array of the curve's length; NaN throughout where no loss is finite.
         """
-        return smooth(self.losses, width)
+        return smooth(capped(self.losses), width)
 
     def bounds(self, rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None) -> "Bounds | NoAnswer":
         """Read the bounds off the curve.

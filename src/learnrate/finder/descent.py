@@ -50,7 +50,7 @@ class Descent:
 def find(losses: Floats) -> Descent:
     """The fall in a series of finite losses, which need not be one that stands out of the noise: see `significant`."""
     noise = difference_noise(losses)
-    clean = capped(losses, noise)
+    clean = capped(losses)
     fall = _fall(smooth(clean), noise)
     # The end is often sharp: it is looked for in losses that are smoothed just enough to take the noise out of the question.
     # It is also often flat: any point of the bottom may be the lowest by chance, the last one is where training still works.
@@ -77,7 +77,7 @@ def redrawn_steepest(losses: Floats) -> list[int]:
     (Efron and Tibshirani 1993, chapter 9).
     """
     noise = difference_noise(losses)
-    clean = capped(losses, noise)
+    clean = capped(losses)
     smoothed = smooth(clean)
     residuals = clean - smoothed
     draws = np.random.default_rng(0).choice(residuals - residuals.mean(), size=(RESAMPLES, len(residuals)))
@@ -99,14 +99,20 @@ def level(losses: Floats) -> float:
     return float(np.median(losses[: max(3, len(losses) // 10)]))
 
 
-def capped(losses: Floats, noise: float) -> Floats:
-    """The losses with a ceiling as far above the level at the start as they fall below it.
+def capped(losses: Floats) -> Floats:
+    """The losses with a ceiling as far above the level at the start as they fall below it, if they fall.
 
     What lies above is divergence: how far is chance, and smoothing would smear it back over the LRs that still trained.
+    Losses that are not finite stay.
     """
-    start = level(losses)
-    room = max(start - float(running_median(losses).min()), 4 * noise)
-    return np.minimum(losses, start + room)
+    known = losses[np.isfinite(losses)]
+    if len(known) < 3:
+        return losses
+    start = level(known)
+    fall = start - float(running_median(known).min())
+    if fall <= max(4 * difference_noise(known), 1e-3 * abs(start)):
+        return losses
+    return np.where(losses > start + fall, np.where(np.isfinite(losses), start + fall, losses), losses)
 
 
 def _fall(smoothed: Floats, noise: float) -> Descent:

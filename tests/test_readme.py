@@ -1,0 +1,83 @@
+"""What the README and the examples show is what happens."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import learnrate as lr
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+
+
+def test_the_scripts_run(toy):
+    def train(model, optimizer, batches, updates):
+        toy.train(updates)
+
+    names = {
+        "model": toy.model,
+        "optimizer": toy.optimizer,
+        "batches": toy.batches,
+        "loss": toy.loss,
+        "train": train,
+    }
+    whole, pieces, _ = blocks("python")
+    exec(whole, names)
+    assert toy.accuracy(toy.model) > 0.9
+    names["optimizer"] = torch.optim.SGD(toy.model.parameters(), lr=0.1)
+    exec("import learnrate as lr\n" + pieces, names)
+    assert names["schedule"](500) == 0.1
+
+
+def test_the_recipe_is_one(toy):
+    names = {"my_data": lambda: [toy.inputs] * 3, "MyNetwork": lambda: toy.model, "accuracy": lambda *_: 0.5}
+    *_, text = blocks("python")
+    exec(text, names)
+    recipe = names["recipe"]()
+    assert isinstance(recipe, lr.torch.Recipe)
+    assert len(recipe.build(0)) == 3
+
+
+def test_the_printed_schedule_is_one():
+    (printed,) = [line.strip() for line in blocks("")[1].splitlines() if line.strip().startswith("triangular2(")]
+    assert lr.parse(printed).length == 240
+
+
+def test_pictures_and_pages_that_it_names_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_claim_about_the_scheduler_is_what_was_measured():
+    record = json.loads((ROOT / "benchmarks" / "results" / "scheduler_step.json").read_text())
+    assert record["rounds"] >= 5
+    medians = [row["torch CyclicLR / learnrate"]["median"] for row in record["groups"].values()]
+    assert list(record["groups"]) == ["1", "10", "100"]
+    assert min(medians) >= 10
+    one, ten, hundred = (round(median) for median in medians)
+    assert f"costs {one}, {ten} and {hundred} times as much" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("example", ["breast_cancer.py"])
+def test_the_example_recipes_are_tuned(example, tmp_path):
+    command = [sys.executable, "-m", "learnrate", "tune", str(ROOT / "examples" / example), "--json", "--seeds", "1"]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"]["plan"]["mean"] > 0.9
+
+
+def test_the_loop_without_a_framework_runs():
+    command = [sys.executable, str(ROOT / "examples" / "numpy_loop.py")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert lr.parse(printed.splitlines()[-1]).max_lr > 0.05
