@@ -170,7 +170,8 @@ def test_a_recipe_that_diverges_or_scores_nan_keeps_its_results(recipe, tmp_path
     done = learnrate("tune", wild, "--json", "--updates", 200, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
-    assert results["plan"]["mean"] < 1 < float(results["constant"]["mean"])
+    assert results["plan"]["mean"] < 1
+    assert not float(results["constant"]["mean"]) < 1
 
 
 def test_the_baseline_of_several_groups_is_the_optimizer_as_it_came(recipe, tmp_path):
@@ -356,19 +357,22 @@ def wait_for(condition, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("moment", ["start", "curve.json", "plan.json", "trainings.json"])
+@pytest.mark.parametrize("moment", ["loading", "curve.json", "plan.json", "trainings.json"])
 def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(recipe, tmp_path, moment):
     # Slow enough that the run is still going when the file has appeared.
-    path = recipe(("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"))
+    path = recipe(
+        ("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"),
+        (
+            "def recipe():",
+            f"import pathlib, time\npathlib.Path({str(tmp_path / 'loading')!r}).touch()\ntime.sleep(1)\ndef recipe():",
+        ),
+    )
     out = tmp_path / "results"
     command = [sys.executable, "-m", "learnrate", "tune", str(path), "--json", "--out", str(out)]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    if moment == "start":
-        time.sleep(0.6)
-    else:
-        wait_for((out / moment).exists, process)
+    wait_for((tmp_path / moment if moment == "loading" else out / moment).exists, process)
     process.send_signal(signal.SIGINT)
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -379,7 +383,7 @@ def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(reci
     for name in written:
         if name.endswith(".json"):
             json.loads((out / name).read_text())
-    if moment != "start":
+    if moment != "loading":
         assert moment in written
         assert f"interrupted: what was done so far is in {out}" in said
         lr.Curve.load(out / "curve.json")

@@ -1,0 +1,89 @@
+"""What must hold on a GPU as it does on a CPU."""
+
+import pytest
+import torch
+
+import learnrate as lr
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, this machine has none")
+
+
+@pytest.fixture
+def toy(new_toy):
+    toy = new_toy()
+    toy.model.cuda()
+    toy.optimizer = torch.optim.AdamW(toy.model.parameters(), lr=1e-2, fused=True)
+    return toy
+
+
+def batches_on(toy, device):
+    return [(x.to(device), y.to(device)) for x, y in zip(toy.inputs.split(16), toy.targets.split(16), strict=True)]
+
+
+def state(toy):
+    parts = {f"model.{name}": value.clone() for name, value in toy.model.state_dict().items()}
+    for number, parameter in enumerate(toy.model.parameters()):
+        for name, value in toy.optimizer.state[parameter].items():
+            parts[f"optimizer.{number}.{name}"] = value.clone()
+    return {**parts, "random": torch.cuda.get_rng_state(), "host random": torch.get_rng_state()}
+
+
+@pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt])
+def test_everything_is_given_back_byte_for_byte(toy, end):
+    made = 0
+
+    def loss(model, batch):
+        nonlocal made
+        made += 1
+        if end is not None and made == 50:
+            raise end
+        return toy.loss(model(batch[0]), batch[1])
+
+    for inputs, targets in batches_on(toy, "cuda")[:3]:
+        toy.optimizer.zero_grad()
+        toy.loss(toy.model(inputs), targets).backward()
+        toy.optimizer.step()
+    before = state(toy)
+    if end is None:
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, loss, updates=400)
+    else:
+        with pytest.raises(end):
+            lr.torch.tune(toy.model, toy.optimizer, toy.batches, loss, updates=400)
+    after = state(toy)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
+
+
+def test_batches_are_moved_to_the_models_device(toy):
+    curve = lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cpu"), toy.loss, seed=0)
+    there = lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cuda"), toy.loss, seed=0)
+    assert curve == there
+    assert curve.bounds().max_lr > 1e-4
+
+
+def test_schedules_are_evaluated_where_the_counts_are():
+    value = (lr.warmup(0.1, 10) >> lr.triangular2(0.01, 0.1, 5))(torch.arange(40, device="cuda"))
+    assert value.device.type == "cuda"
+    assert value[20].item() == pytest.approx(0.01)
+
+
+def test_a_tensor_lr_on_the_device_is_written_in_place(toy):
+    optimizer = torch.optim.AdamW(toy.model.parameters(), lr=torch.tensor(0.1, device="cuda"), capturable=True, foreach=True)
+    held = optimizer.param_groups[0]["lr"]
+    scheduler = lr.torch.Scheduler(optimizer, lr.linear(1.0, 0.0, 4))
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] is held
+    assert held.item() == 0.75
+
+
+def test_updates_that_a_fused_optimizer_skips_under_a_grad_scaler_do_not_count(toy):
+    attachment = lr.torch.attach(toy.optimizer, lr.linear(1e-3, 0.0, 100))
+    scaler = torch.amp.GradScaler("cuda", init_scale=2.0**8)
+    for update, (inputs, targets) in enumerate(batches_on(toy, "cuda")[:6]):
+        toy.optimizer.zero_grad()
+        loss = toy.loss(toy.model(inputs), targets) * (float("inf") if update in (1, 4) else 1.0)
+        scaler.scale(loss).backward()
+        scaler.step(toy.optimizer)
+        scaler.update()
+    assert attachment.updates == 4
