@@ -135,13 +135,31 @@ def test_no_answer_says_why_and_what_would_help(losses, words):
 
 
 @pytest.mark.parametrize("points", [20, 50, 100])
-@pytest.mark.parametrize("kind", ["standard_normal", "standard_exponential"])
-def test_pure_noise_is_hardly_ever_an_answer(points, kind):
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda random, points: 2.3 + 0.2 * random.standard_normal(points),
+        lambda random, points: 2.3 + 0.2 * random.standard_exponential(points),
+        lambda random, points: random.chisquare(8, points),
+        lambda random, points: random.lognormal(size=points),
+    ],
+    ids=["normal", "exponential", "chi-squared", "log-normal"],
+)
+def test_pure_noise_is_hardly_ever_an_answer(points, noise):
     def answered(seed):
-        noise = getattr(np.random.default_rng(seed), kind)(points)
-        return bool(lr.Curve(np.geomspace(1e-7, 10, points), 2.3 + 0.2 * noise).bounds())
+        losses = noise(np.random.default_rng(seed), points)
+        return bool(lr.Curve(np.geomspace(1e-7, 10, points), losses).bounds())
 
     assert sum(map(answered, range(300))) <= 3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fall_to_nothing_counts_however_noisy_the_start(seed):
+    # The noise of a squared error shrinks with the error.
+    losses = valley(1e-3, 0.3) * np.random.default_rng(seed).chisquare(4, POINTS) / 4
+    bounds = lr.Curve(LRS, np.where(LRS > 0.03, losses / 10, losses)).bounds()
+    assert bounds
+    assert bounds.max_lr > 0.02
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE)

@@ -50,7 +50,11 @@ def progress_bars() -> Iterator[Progress]:
     """Progress bars on stderr, so that stdout holds results alone."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # rich would else draw what goes to a redirected stdout above the bars, on the terminal.
+    redirect = sys.stdout.isatty()
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=redirect, disable=not console.is_terminal
+    ) as progress:
         yield progress
 
 

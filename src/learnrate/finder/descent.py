@@ -9,7 +9,8 @@ from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_
 
 SIGNIFICANT = 7.0
 """A fall counts when it is so many standard deviations of the smoothed noise: in sweeps of 20 to 300 updates of pure noise
-(normal, exponential and chi-squared) about one in 1,000 falls so far, for the minimum is taken over the whole curve."""
+(normal, log-normal, exponential and chi-squared) one to three in 1,000 fall so far, for the minimum is taken over the whole
+curve."""
 
 RESAMPLES = 400
 
@@ -55,15 +56,27 @@ def find(losses: Floats) -> Descent:
     # The end is often sharp: it is looked for in losses that are smoothed just enough to take the noise out of the question.
     # It is also often flat: any point of the bottom may be the lowest by chance, the last one is where training still works.
     light = smooth(clean, END_WIDTH)
-    as_low = fall.lowest + max(3 * smoothed_noise(noise, END_WIDTH), 0.05 * fall.fall)
+    around = clean[max(fall.bottom - 8, 0) : fall.bottom + 9]
+    as_low = fall.lowest + max(3 * smoothed_noise(difference_noise(around), END_WIDTH), 0.05 * fall.fall)
     above = np.flatnonzero(light[fall.bottom :] > as_low)
     ended = fall.bottom + max(int(above[0]) - 1, 0) if above.size else len(losses) - 1
     return replace(fall, ended=ended, ends_in="rise" if above.size else "sweep")
 
 
-def significant(descent: Descent, points: int) -> bool:
-    """Whether the fall stands out of the batch noise, and of the digits of the loss."""
-    return descent.fall > _sure_change(descent.start, descent.noise, points)
+def significant(losses: Floats, found: Descent) -> bool:
+    """Whether the fall stands out of the batch noise, and of the digits of the loss.
+
+    Judged in the loss and, where all losses are above 0, in its logarithm: the noise of most losses shrinks with the loss,
+    so that a fall to near nothing is plain to see in the logarithm, and hidden in the noise of the start otherwise.
+    """
+    if found.fall > _sure_change(found.start, found.noise, len(losses)):
+        return True
+    if losses.min() <= 0:
+        return False
+    logs = np.log(capped(losses))
+    smoothed = smooth(logs)
+    fall = level(smoothed) - float(smoothed[: found.ended + 1].min())
+    return fall > max(SIGNIFICANT * smoothed_noise(difference_noise(logs), usual_width(len(logs))), 1e-3)
 
 
 def _sure_change(start: float, noise: float, points: int) -> float:

@@ -39,7 +39,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         return unusable
     known = curve.finite()
     found = find(known.losses)
-    if not significant(found, len(known)):
+    if not significant(known.losses, found):
         return NoAnswer(
             f"the loss never fell by more than its noise within {len(known)} updates: by {max(found.fall, 0.0):.2g}, "
             f"with a batch noise of {found.noise:.2g}.",

@@ -34,7 +34,7 @@ def range_test(
     (arXiv 1506.01186, section 3.3), as in fastai's `lr_find`.
 
     The sweep ends early when the loss is no longer finite, or diverges: when it has risen above its level at the start by as
-    much as it had fallen below it (or, where that is more, by eight times the batch noise or by a twentieth of that level).
+    much as it had fallen below it (or, where that is more, by six times the batch noise or by a twentieth of that level).
     Measured in units of the loss at the start, this comes before the model is wrecked, and holds for models that are already
     trained and for losses of any size or sign.
 
@@ -80,7 +80,7 @@ def range_test(
     notes: list[str] = []
     for update in range(updates):
         lr = sweep(update)
-        values = _scalars(step(lr), lr)
+        values = scalars(step(lr), lr)
         if update == 0:
             series = {name: [] for name in values}
         elif values.keys() != series.keys():
@@ -129,17 +129,22 @@ class StopRule:
             self._first.append(loss)
             if len(self._first) == self.watch_from:
                 self._start = self._average = self._best = float(np.median(self._first))
-                self._noise = 1.4826 * float(np.median(np.abs(np.array(self._first) - self._start)))
+                self._noise = float(np.std(self._first, ddof=1))
             return None
         # A short memory: at twelve updates a decade, three updates are a quarter of a decade of LR.
         self._average += (loss - self._average) / 3
         self._best = min(self._best, self._average)
         fallen = self._start - self._best
-        limit = self._start + max(fallen, 8 * self._noise, 0.05 * abs(self._start))
+        limit = self._start + max(fallen, 6 * self._noise, 0.05 * abs(self._start))
         return "diverged" if self._average > limit else None
 
 
-def _scalars(returned: Any, lr: float) -> dict[str, float]:
+def scalars(returned: Any, lr: float) -> dict[str, float]:
+    """What a step returned, as floats by name, the loss among them.
+
+    Raises:
+        LossError: if one of them is no scalar, or there is no loss.
+    """
     if not isinstance(returned, Mapping):
         return {"loss": scalar(returned, "loss", lr)}
     if "loss" not in returned:

@@ -62,6 +62,7 @@ def tune(
 
     Example:
         >>> import torch, learnrate as lr
+        >>> _ = torch.manual_seed(0)
         >>> model = torch.nn.Linear(4, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         >>> x = torch.randn(256, 4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.finder.sweep import Progress, scalar
+from learnrate.finder.sweep import Progress, scalars
 from learnrate.schedules import Schedule
 from learnrate.tuner.trainee import Trainee
 
@@ -74,8 +74,7 @@ def run(
         losses: list[float] = []
         for update in range(updates):
             value = schedule(update * horizon / updates)
-            returned = trainee.update(value)
-            loss = scalar(returned["loss"] if isinstance(returned, dict) else returned, "loss", value)
+            loss = scalars(trainee.update(value), value)["loss"]
             losses.append(loss)
             if progress is not None:
                 progress(place * updates + update + 1, len(candidates) * updates)

@@ -198,7 +198,7 @@ def _best(entries: tuple[Race, ...], number: int) -> tuple[float, ...]:
 
 
 def _why_winner(winner: float, heats: tuple[Race, ...], finals: tuple[Race, ...]) -> str:
-    edge = " It is the highest that raced: the curve warns of more." if winner == heats[0].max_lr else ""
+    edge = " It is the highest that raced." if winner == heats[0].max_lr else ""
     field = ", ".join(f"{entry.max_lr:.2g}" for entry in heats)
     ends = "; ".join(f"{entry.max_lr:.2g} {_ended(entry)}" for entry in finals)
     return (
