@@ -174,6 +174,30 @@ def test_one_thing_that_cannot_be_put_back_does_not_keep_the_rest_away(new_toy):
     assert not toy.optimizer.state
 
 
+def test_an_interrupt_while_things_are_put_back_does_not_keep_the_rest_away(new_toy):
+    class Impatient(torch.nn.Linear):
+        """Interrupts, once, when its mode is put back."""
+
+        patience = 0
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == "training" and Impatient.patience:
+                Impatient.patience -= 1
+                raise KeyboardInterrupt
+
+    toy = new_toy()
+    toy.model[4] = Impatient(16, 2)
+    toy.optimizer = torch.optim.AdamW(toy.model.parameters())
+    toy.model[0].eval()
+    before = fingerprint(toy)
+    with pytest.raises(KeyboardInterrupt), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
+        toy.model.train()
+        toy.train(3)
+        Impatient.patience = 1
+    assert fingerprint(toy) == before
+
+
 def test_state_that_was_not_there_is_gone_again(new_toy):
     toy = new_toy()
     with lr.torch.preserve(toy.model, toy.optimizer):

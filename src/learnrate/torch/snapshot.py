@@ -71,12 +71,15 @@ class Snapshot:
         ]
 
     def restore(self) -> None:
-        """Put everything back, also what comes after a part that cannot be; then its error is raised."""
-        failed: list[Exception] = []
+        """Put everything back, also what comes after a part that cannot be, and through an interrupt; then raise that."""
+        failed: list[BaseException] = []
         with torch.no_grad():
             for undo in self._undo:
                 try:
                     undo()
+                except KeyboardInterrupt as interrupt:
+                    failed.append(interrupt)
+                    undo()  # it may have been done in part
                 except Exception as error:
                     failed.append(error)
         if failed:
