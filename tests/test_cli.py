@@ -389,6 +389,12 @@ def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(reci
         lr.Curve.load(out / "curve.json")
 
 
+def test_a_reader_that_goes_away_is_no_news():
+    command = f"{sys.executable} -m learnrate tune --help | head -1"
+    done = subprocess.run(command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
 def test_version_and_help(tmp_path):
     assert learnrate("--version", folder=tmp_path).stdout.strip() == lr.__version__
     shown = learnrate("tune", "--help", folder=tmp_path).stdout

@@ -76,6 +76,8 @@ def run() -> int:
     except LearnrateError as error:
         return _said(str(error), 2, error)
     except (Exception, SystemExit) as error:  # the recipe's own code may raise anything
+        if isinstance(error.__context__, BrokenPipeError):
+            return 1  # whoever read the output has gone, as `head` does
         return _said(f"the run failed: {own_line(error)} (--debug shows more)", 1, error)
 
 
