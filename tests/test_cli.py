@@ -166,6 +166,7 @@ def test_a_recipe_that_diverges_or_scores_nan_keeps_its_results(recipe, tmp_path
     done = learnrate("tune", nan, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"]["plan"]["accuracy"] == ["nan"]
+    assert json.loads(done.stdout)["results"]["plan"]["std"] is None
     wild = recipe(("lr=0.01", "lr=1e38"), ("evaluate=accuracy,", ""), name="wild.py")
     done = learnrate("tune", wild, "--json", "--updates", 200, folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -295,6 +296,7 @@ BAD = {
     "an LR of NaN": ([], ["--high", "nan"], "--high must be finite, received nan"),
     "swapped LRs": ([], ["--low", "1", "--high", "0.1"], "--low must be below --high, received 1.0 and 0.1: swap them"),
     "a budget of 0": ([], ["--budget", "0"], "--budget must be above 0"),
+    "a seed that is too high": ([], ["--seed", str(2**32 - 2)], "--seed must be at most 2 ** 32 - 3, for 3 seeds"),
     "a misspelt option": ([], ["--update", "3"], "No such option: --update"),
 }
 
@@ -357,22 +359,35 @@ def wait_for(condition, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("moment", ["loading", "curve.json", "plan.json", "trainings.json"])
+MARK = """
+import pathlib, time
+
+def mark(path):
+    path = pathlib.Path(path)
+    if not path.exists():
+        path.touch()
+        time.sleep(1)
+
+def first(path, model, batch):
+    mark(path)
+    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+"""
+
+
+@pytest.mark.parametrize("moment", ["loading", "first update", "curve.json", "plan.json", "trainings.json"])
 def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(recipe, tmp_path, moment):
     # Slow enough that the run is still going when the file has appeared.
     path = recipe(
         ("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"),
-        (
-            "def recipe():",
-            f"import pathlib, time\npathlib.Path({str(tmp_path / 'loading')!r}).touch()\ntime.sleep(1)\ndef recipe():",
-        ),
+        ("def recipe():", f"{MARK}\nmark({str(tmp_path / 'loading')!r})\n\ndef recipe():"),
+        ("torch.nn.CrossEntropyLoss()", f"lambda model, batch: first({str(tmp_path / 'first update')!r}, model, batch)"),
     )
     out = tmp_path / "results"
     command = [sys.executable, "-m", "learnrate", "tune", str(path), "--json", "--out", str(out)]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for((tmp_path / moment if moment == "loading" else out / moment).exists, process)
+    wait_for((out / moment if "." in moment else tmp_path / moment).exists, process)
     process.send_signal(signal.SIGINT)
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -383,10 +398,15 @@ def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(reci
     for name in written:
         if name.endswith(".json"):
             json.loads((out / name).read_text())
-    if moment != "loading":
+    if moment in ("loading", "first update"):
+        assert not list(tmp_path.glob("results/*"))
+    else:
         assert moment in written
         assert f"interrupted: what was done so far is in {out}" in said
         lr.Curve.load(out / "curve.json")
+    if moment == "first update":
+        assert "interrupted: nothing was written yet" in said
+        assert not out.exists()
 
 
 def test_a_reader_that_goes_away_is_no_news():

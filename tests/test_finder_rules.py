@@ -87,6 +87,10 @@ def test_reasons_claim_only_what_was_seen():
     assert "before the loss rises again" in lr.Curve(LRS, valley()).bounds().reasons.max_lr
     broken = [*valley()[:72], np.nan]
     assert "before the loss was no longer finite" in lr.Curve(LRS[:73], broken).bounds().reasons.max_lr
+    # Divergence so sudden that the sweep ended before the smoothed losses saw it.
+    sudden = lr.Curve(LRS[:75], [*valley(1e-4, 0.3)[:74], 30.0], ended="diverged").bounds()
+    assert "before the loss rises again" in sudden.reasons.max_lr
+    assert sudden.max_lr <= LRS[73] / 2 * 1.1
     at_once = lr.Curve(LRS, np.where(LRS < 0.01, 2.3, 0.5)).bounds()
     assert at_once.base_lr < at_once.max_lr
 

@@ -47,6 +47,14 @@ def test_goes_on_through_divergence_when_told_to():
     assert len(curve) == 50
 
 
+@pytest.mark.parametrize(("rise", "updates"), [(1.04, 40), (1.2, 21)])
+def test_a_rise_of_a_twentieth_is_no_divergence(rise, updates):
+    losses = [1.0] * 20 + [rise] * 20
+    curve = lr.range_test(lambda _: losses.pop(0), updates=40)
+    assert len(curve) == updates
+    assert curve.ended == ("swept" if updates == 40 else "diverged")
+
+
 def test_noise_is_no_divergence():
     curve = lr.range_test(Quadratic(weight=0.1, offset=1.0, noise=0.3), low=1e-6, high=1.0, updates=300)
     assert len(curve) == 300
@@ -58,6 +66,7 @@ def test_a_loss_that_is_no_longer_finite_ends_the_sweep_and_stays_in_the_record(
     curve = lr.range_test(lambda _: next(losses), stop_early=False)
     assert len(curve) == 21
     assert not math.isfinite(curve.losses[-1])
+    assert curve.ended == "not finite"
     assert f"became {bad}" in curve.notes[0]
 
 

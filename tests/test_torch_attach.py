@@ -1,5 +1,8 @@
 """attach: follows the optimizer's real updates, with nothing to call."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -115,6 +118,21 @@ def test_detach_leaves_the_optimizer_to_itself():
     lr.torch.attach(optimizer, SCHEDULE)
     with pytest.raises(AlreadyDrivenError, match="was detached"):
         attachment.load_state_dict({"updates": 1})
+
+
+def test_a_copied_attachment_follows_the_copied_optimizer():
+    parameter, optimizer = one_parameter()
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    trained(optimizer, parameter, 3)
+    for copied in (copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))):
+        twin, attached = copied((optimizer, attachment))
+        assert trained(twin, twin.param_groups[0]["params"][0], 2) == pytest.approx([SCHEDULE(3), SCHEDULE(4)])
+        assert attached.updates == 5
+        with pytest.raises(AlreadyDrivenError):
+            lr.torch.attach(twin, SCHEDULE)
+    assert attachment.updates == 3
+    with pytest.raises(AlreadyDrivenError):
+        copy.copy(attachment)
 
 
 def test_a_refused_attachment_claims_nothing():

@@ -165,13 +165,33 @@ def test_a_buffer_that_appears_is_gone_again_and_a_criterion_is_given_back(new_t
 
 
 def test_one_thing_that_cannot_be_put_back_does_not_keep_the_rest_away(new_toy):
+    class Stubborn(torch.nn.ReLU):
+        frozen = False
+
+        def __setattr__(self, name, value):
+            if name == "training" and Stubborn.frozen:
+                raise RuntimeError("not any more")
+            super().__setattr__(name, value)
+
     toy = new_toy()
-    before = toy.model[4].weight.detach().clone()
-    with pytest.raises(RuntimeError), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
+    toy.model[2] = Stubborn()
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="not any more"), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
         toy.train(2)
-        toy.model[0].weight.data = torch.zeros(3, 3)
-    assert torch.equal(toy.model[4].weight, before)
+        Stubborn.frozen = True
+    assert torch.equal(torch.get_rng_state(), before)
     assert not toy.optimizer.state
+
+
+def test_tensors_of_another_shape_and_expanded_ones_are_put_back(new_toy):
+    toy = new_toy()
+    before = toy.model[0].weight.detach().clone()
+    toy.model.register_buffer("mask", torch.ones(1).expand(4))
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        toy.model[0].weight.data = torch.zeros(3, 3)
+        toy.model.mask = torch.zeros(4)
+    assert torch.equal(toy.model[0].weight, before)
+    assert torch.equal(toy.model.mask, torch.ones(4))
 
 
 def test_an_interrupt_while_things_are_put_back_does_not_keep_the_rest_away(new_toy):

@@ -236,7 +236,19 @@ def test_a_scheduler_pickles_and_copies_with_its_optimizer():
         assert twin.last_epoch == 33
         twin.step()
         assert lrs(twin.optimizer) == pytest.approx([SCHEDULE(34)])
+        with pytest.raises(AlreadyDrivenError):
+            lr.torch.Scheduler(twin.optimizer, SCHEDULE)
     assert lrs(optimizer) == pytest.approx([SCHEDULE(33)])
+    with pytest.raises(AlreadyDrivenError):
+        copy.copy(scheduler)
+
+
+def test_torchs_chained_scheduler_takes_it():
+    optimizer = optimizer_of()
+    chained = torch.optim.lr_scheduler.ChainedScheduler([lr.torch.Scheduler(optimizer, SCHEDULE)])
+    for n in range(40):
+        assert lrs(optimizer) == pytest.approx([SCHEDULE(n)])
+        chained.step()
 
 
 def test_two_drivers_are_refused():

@@ -9,7 +9,8 @@ import pytest
 import learnrate as lr
 from learnrate.errors import NoAnswerError
 from learnrate.tuner.cycling import cut
-from learnrate.tuner.tune import allow
+from learnrate.tuner.races import Race
+from learnrate.tuner.tune import _best, allow, cyclical
 
 
 class Regression:
@@ -204,6 +205,36 @@ def test_candidates_that_all_diverge_are_no_answer():
 def test_bad_arguments(arguments, error, words):
     with pytest.raises(error, match=words):
         lr.tune(Regression(), **arguments)
+
+
+def race(max_lr, loss, score):
+    return Race(max_lr, 10, 10, loss, score)
+
+
+def test_the_best_score_wins_then_the_lower_loss_then_the_lower_lr():
+    assert _best((race(0.4, 0.1, 0.8), race(0.2, 0.5, 0.9)), 1) == (0.2,)
+    assert _best((race(0.4, 0.1, 0.9), race(0.2, 0.5, 0.9)), 1) == (0.4,)
+    assert _best((race(0.4, 0.1, 0.9), race(0.2, 0.1, 0.9), race(0.1, 0.2, 0.9)), 2) == (0.2, 0.4)
+    assert _best((race(0.4, 0.1, None), race(0.2, 0.2, None)), 1) == (0.4,)
+    assert _best((race(0.4, math.inf, None), race(0.2, 0.2, math.nan)), 2) == (0.2,)
+
+
+def test_the_default_family_starts_at_a_quarter_of_a_low_peak():
+    bounds = lr.Bounds(0.01, 1.0, 0.1, (0.1, 0.1), None, "none")
+    family = cyclical(bounds, cut(400, 20))
+    assert family(1.0).base_lr == 0.01
+    assert family(0.02).base_lr == 0.005
+
+
+def test_every_schedule_of_a_family_is_checked():
+    made = []
+
+    def family(max_lr):
+        made.append(max_lr)
+        return lr.constant(max_lr) if len(made) < 3 else 3.0
+
+    with pytest.raises(TypeError, match=r"family must return a schedule, received 3\.0"):
+        lr.tune(Regression(), updates=300, family=family)
 
 
 @pytest.mark.parametrize("budget", range(40, 400, 7))

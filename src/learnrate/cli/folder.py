@@ -31,7 +31,7 @@ class Folder:
     def close(self) -> None:
         """Give up the claim, and leave nothing behind of a run that came to nothing."""
         (self.path / CLAIM).unlink(missing_ok=True)
-        if self.made and not any(self.path.iterdir()):
+        if self.made and self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def write_curve(self, curve: Curve) -> None:

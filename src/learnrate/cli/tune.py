@@ -77,6 +77,8 @@ class Bars:
 def tune_command(options: Options) -> None:
     """Run the command; every file is written as soon as its content is known."""
     # A terminal that cannot show a sign must not cost the results.
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -105,6 +107,8 @@ def tuned(options: Options) -> dict[str, Any]:
     checks.positive("--low", options.low)
     checks.positive("--high", options.high)
     checks.ordered("--low", options.low, "--high", options.high)
+    if options.seed + options.seeds > 2**32:
+        checks.refuse("--seed", f"at most 2 ** 32 - {options.seeds}, for {options.seeds} seeds from there on", options.seed)
     # Before the recipe is loaded, which may change the folder.
     out, runs = options.out and options.out.absolute(), Path("runs").absolute()
     recipe = load(options.recipe or BUILT_IN)
@@ -115,7 +119,9 @@ def tuned(options: Options) -> dict[str, Any]:
         with progress_bars() as progress:
             return run_stages(recipe, updates, allowance, options, folder, say, Bars(progress))
     except KeyboardInterrupt:
-        print(f"interrupted: what was done so far is in {folder.path}", file=sys.stderr)
+        folder.close()
+        found = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
+        print(f"interrupted: {found}", file=sys.stderr)
         raise
     finally:
         folder.close()
@@ -211,7 +217,9 @@ def print_plan(say: Console, plan: Plan) -> None:
 def print_comparison(say: Console, comparison: Comparison, plan: Plan) -> None:
     """Mean and spread of both kinds of training, and the cost of tuning."""
     seeds = len(comparison.arms[0].trainings)
-    say.print(f"\n[bold]Trainings[/bold] of {comparison.updates} updates, {seeds} seeds each")
+    say.print(
+        f"\n[bold]Trainings[/bold] of {comparison.updates} updates, {'one seed' if seeds == 1 else f'{seeds} seeds'} each"
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("  learning rate")
     for heading in (comparison.scores_are, "spread", "each seed"):
@@ -243,7 +251,10 @@ def results_summary(comparison: Comparison) -> dict[str, Any]:
         lr = {"lr": arm.schedule(0)} if arm.name == "constant" else {"schedule": repr(arm.schedule)}
         seeds = [training.seed for training in arm.trainings]
         scores = [records.encode_float(score) for score in arm.scores]
-        spread = {"mean": records.encode_float(arm.mean), "std": records.encode_float(arm.std)}
+        spread = {
+            "mean": records.encode_float(arm.mean),
+            "std": records.encode_float(arm.std) if len(arm.scores) > 1 else None,
+        }
         return {**lr, "seeds": seeds, comparison.metric: scores, **spread}
 
     return {arm.name: summary(arm) for arm in comparison.arms}

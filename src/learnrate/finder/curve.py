@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from learnrate import records
+from learnrate import checks, records
 from learnrate.errors import ArgumentError
 from learnrate.finder import rules
 from learnrate.finder.bounds import Bounds, NoAnswer
@@ -41,6 +41,7 @@ class Curve:
         metrics: Further series by name, each of the same shape.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
         updates_per_epoch: Length of an epoch, where the sweep learned it.
+        ended: "swept" where all LRs were tried, "diverged" where the loss rose too far, "not finite" where it was lost.
 
     Raises:
         ArgumentError: if the series differ in shape, or the LRs are not above 0 and rising.
@@ -51,6 +52,7 @@ class Curve:
     metrics: Mapping[str, Floats] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     updates_per_epoch: int | None = None
+    ended: Literal["swept", "diverged", "not finite"] = "swept"
 
     def __post_init__(self) -> None:
         lrs, losses = _floats("lrs", self.lrs), _floats("losses", self.losses)
@@ -63,6 +65,7 @@ class Curve:
         object.__setattr__(self, "lrs", lrs)
         object.__setattr__(self, "losses", losses)
         object.__setattr__(self, "metrics", MappingProxyType(metrics))
+        checks.choice("ended", self.ended, ("swept", "diverged", "not finite"))
         notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
         object.__setattr__(self, "notes", notes)
 
@@ -77,13 +80,13 @@ class Curve:
             and np.array_equal(self.losses, other.losses, equal_nan=True)
             and self.metrics.keys() == other.metrics.keys()
             and all(np.array_equal(self.metrics[k], other.metrics[k], equal_nan=True) for k in self.metrics)
-            and (self.notes, self.updates_per_epoch) == (other.notes, other.updates_per_epoch)
+            and (self.notes, self.updates_per_epoch, self.ended) == (other.notes, other.updates_per_epoch, other.ended)
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Curve, (self.lrs, self.losses, dict(self.metrics), self.notes, self.updates_per_epoch)
+        return Curve, (self.lrs, self.losses, dict(self.metrics), self.notes, self.updates_per_epoch, self.ended)
 
     def finite(self) -> "Curve":
         """The part of the curve whose losses are finite."""
@@ -145,6 +148,7 @@ class Curve:
             "metrics": {name: encoded(values) for name, values in self.metrics.items()},
             "notes": list(self.notes),
             "updates_per_epoch": self.updates_per_epoch,
+            "ended": self.ended,
         }
 
     @classmethod
@@ -160,6 +164,7 @@ class Curve:
             {name: decoded(values) for name, values in record["metrics"].items()},
             tuple(record["notes"]),
             record["updates_per_epoch"],
+            record["ended"],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

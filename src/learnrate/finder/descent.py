@@ -8,9 +8,9 @@ import numpy as np
 from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
 
 SIGNIFICANT = 7.0
-"""A fall counts when it is so many standard deviations of the smoothed noise: in sweeps of 20 to 300 updates of pure noise
-(normal, log-normal, exponential and chi-squared) one to three in 1,000 fall so far, for the minimum is taken over the whole
-curve."""
+"""A fall counts when it is so many standard deviations of the smoothed noise. In sweeps of 20 to 300 updates of pure noise,
+drawn independently for each update, 1 (normal) to 7 (log-normal) in 1,000 fall so far, for the minimum is taken over the
+whole curve."""
 
 RESAMPLES = 400
 
@@ -26,7 +26,7 @@ class Descent:
         start: Level of the loss before it falls: the median of the first tenth.
         lowest: The least smoothed loss of the fall.
         noise: Standard deviation of the batch noise.
-        begun: Position at which a tenth of the fall is done for good.
+        begun: Position at which a tenth of the fall is done for good (or what stands out of the noise, where that is more).
         steepest: Position at which the loss falls fastest from update to update.
         bottom: Position of the least smoothed loss.
         ended: Last position at which the loss is still as low as it gets, within its noise.
@@ -48,8 +48,13 @@ class Descent:
         return self.start - self.lowest
 
 
-def find(losses: Floats) -> Descent:
-    """The fall in a series of finite losses, which need not be one that stands out of the noise: see `significant`."""
+def find(losses: Floats, diverged: bool) -> Descent:
+    """The fall in a series of finite losses, which need not be one that stands out of the noise: see `significant`.
+
+    Args:
+        losses: The losses, update by update.
+        diverged: Whether the last of them are those for which the sweep was ended.
+    """
     noise = difference_noise(losses)
     clean = capped(losses)
     fall = _fall(smooth(clean), noise)
@@ -58,8 +63,15 @@ def find(losses: Floats) -> Descent:
     light = smooth(clean, END_WIDTH)
     around = clean[max(fall.bottom - 8, 0) : fall.bottom + 9]
     as_low = fall.lowest + max(3 * smoothed_noise(difference_noise(around), END_WIDTH), 0.05 * fall.fall)
-    above = np.flatnonzero(light[fall.bottom :] > as_low)
-    ended = fall.bottom + max(int(above[0]) - 1, 0) if above.size else len(losses) - 1
+    if diverged:
+        # The last losses are known to be beyond the end, however few they are for the smoothing to see.
+        light = np.maximum(light, clean)
+    low = light <= as_low
+    if not low[fall.bottom]:
+        ended = int(np.flatnonzero(low[: fall.bottom])[-1]) if low[: fall.bottom].any() else fall.bottom
+        return replace(fall, ended=ended, ends_in="rise")
+    above = np.flatnonzero(~low[fall.bottom :])
+    ended = fall.bottom + int(above[0]) - 1 if above.size else len(losses) - 1
     return replace(fall, ended=ended, ends_in="rise" if above.size else "sweep")
 
 
@@ -134,7 +146,9 @@ def _fall(smoothed: Floats, noise: float) -> Descent:
     valley = smoothed[: _first_rise(smoothed, start, _sure_change(start, noise, len(smoothed)))]
     bottom = int(valley.argmin())
     lowest = float(valley[bottom])
-    waiting = np.flatnonzero(valley[: bottom + 1] > start - 0.1 * (start - lowest))
+    trace = smoothed_noise(noise, usual_width(len(smoothed)))
+    tenth = min(max(0.1 * (start - lowest), 2 * trace), 0.5 * (start - lowest))
+    waiting = np.flatnonzero(valley[: bottom + 1] > start - tenth)
     begun = min(int(waiting[-1]) + 1, bottom) if waiting.size else 0
     steepest = begun + int(np.gradient(smoothed)[begun : bottom + 1].argmin())
     return Descent(start, lowest, noise, begun, steepest, bottom, bottom, "rise")

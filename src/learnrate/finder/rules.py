@@ -28,6 +28,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
       one that converges" (the same section, after Bengio, arXiv 1206.5533, section 3.1.1).
     - lr: the LR where the loss falls fastest from update to update, within [base_lr, max_lr].
     - interval: what 90 % of `lr` lie in when the batch noise is drawn anew (residual bootstrap, 400 draws of a fixed seed).
+      It tells the noise of this one sweep; a sweep from other initial weights may differ by more.
 
     No answer where fewer than 10 losses are finite, the fall does not stand out of the noise, or the loss only rises.
 
@@ -38,7 +39,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     if unusable is not None:
         return unusable
     known = curve.finite()
-    found = find(known.losses)
+    found = find(known.losses, diverged=curve.ended == "diverged")
     if not significant(known.losses, found):
         return NoAnswer(
             f"the loss never fell by more than its noise within {len(known)} updates: by {max(found.fall, 0.0):.2g}, "
@@ -52,10 +53,10 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
             f"Start the sweep at {two_digits(known.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(known.lrs, known.losses, found, diverged=len(known) < len(curve))
+    return _bounds(known.lrs, known.losses, found, lost=len(known) < len(curve))
 
 
-def _bounds(lrs: Floats, losses: Floats, found: Descent, diverged: bool) -> Bounds:
+def _bounds(lrs: Floats, losses: Floats, found: Descent, lost: bool) -> Bounds:
     base, fastest, end = (two_digits(lrs[i]) for i in (found.begun, found.steepest, found.ended))
     top = two_digits(end / 2)
     at_once = top <= base
@@ -67,7 +68,7 @@ def _bounds(lrs: Floats, losses: Floats, found: Descent, diverged: bool) -> Boun
     low, high = max(min(low, lr), base), min(max(high, lr), top)
     reasons = Reasons(
         base_lr=_why_base(base, lrs, found, at_once),
-        max_lr=_why_top(top, end, found, at_once, diverged),
+        max_lr=_why_top(top, end, found, at_once, lost),
         lr=f"lr is {lr:.2g}: "
         + (
             "there the loss falls fastest."
@@ -90,12 +91,12 @@ def _why_base(base: float, lrs: Floats, found: Descent, at_once: bool) -> str:
     return f"base_lr is {base:.2g}: there the loss has begun to fall, {way}."
 
 
-def _why_top(top: float, end: float, found: Descent, at_once: bool, diverged: bool) -> str:
+def _why_top(top: float, end: float, found: Descent, at_once: bool, lost: bool) -> str:
     if at_once:
         return f"max_lr is {top:.2g}: there the loss ends its fall, which begins within a factor of two."
     if found.ends_in == "rise":
         return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss rises again."
-    if diverged:
+    if lost:
         return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss was no longer finite."
     return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR of the sweep; the loss had not risen yet, so more may do."
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -103,7 +103,9 @@ def range_test(
             notes.append(f"the loss {why} at LR {lr:.2g}, update {update} of {updates}")
             break
     losses = series.pop("loss")
-    return Curve(np.array(lrs), np.array(losses), {k: np.array(v) for k, v in series.items()}, tuple(notes))
+    stopped: Literal["diverged", "not finite"] = "diverged" if math.isfinite(losses[-1]) else "not finite"
+    metrics = {name: np.array(values) for name, values in series.items()}
+    return Curve(np.array(lrs), np.array(losses), metrics, tuple(notes), ended=stopped if notes else "swept")
 
 
 @dataclass

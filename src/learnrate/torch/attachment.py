@@ -1,6 +1,6 @@
 """Schedules that follow an optimizer's own updates, with nothing to call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -66,7 +66,7 @@ class Attachment:
     def __init__(
         self,
         optimizer: Optimizer,
-        schedules: dict[str, Schedule | Sequence[Schedule] | None],
+        schedules: Mapping[str, Schedule | Sequence[Schedule] | None],
         relative: bool,
         start: int,
     ) -> None:
@@ -79,12 +79,17 @@ class Attachment:
         claim(optimizer, wanted, self)
         self.updates = start
         self._attached = True
+        self._made_of = (wanted, relative)
         self._optimizer = optimizer
         self._handles = (
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         )
         self._write()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An optimizer leaves its hooks behind when it is copied; the copy of an attachment attaches itself anew.
+        return type(self), (self._optimizer, *self._made_of, self.updates)
 
     def _write(self) -> None:
         for drive in self._drives:
@@ -112,7 +117,7 @@ class Attachment:
             ArgumentError: if `state_dict` is not that of an attachment.
         """
         if "updates" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(state_dict)}")
+            raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(map(str, state_dict))}")
         require_attached(self, self._attached)
         self.updates = checks.whole("updates", state_dict["updates"], at_least=0)
         self._write()

@@ -68,11 +68,10 @@ class Stream:
         self.restarts = []
 
     def epoch(self) -> int | None:
-        """Batches in an epoch: the source's length, or what was counted up to its first end; None where neither is known."""
-        try:
-            return len(self._batches) or None  # type: ignore[arg-type]
-        except TypeError:
+        """Batches in an epoch: what was counted up to its first end, or the source's length; None where neither is known."""
+        if self._counted is not None:
             return self._counted
+        return len(self._batches) or None if self.has_length else None  # type: ignore[arg-type]
 
     @property
     def has_length(self) -> bool:

@@ -53,7 +53,7 @@ class Loop:
         self._device = next(model.parameters()).device
 
     def update(self, lr: float) -> dict[str, float]:
-        """One update at this LR, and the loss (and metrics) that it saw. A loss that is not finite changes nothing."""
+        """One update at this LR, and the loss (and metrics) that it saw. None is made where the loss is not finite."""
         for group, ratio in zip(self.optimizer.param_groups, self._ratios, strict=True):
             write("lr", group, lr * ratio)
         if not self.model.training:

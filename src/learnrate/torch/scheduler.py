@@ -1,6 +1,7 @@
 """A torch scheduler over a learnrate schedule."""
 
 from collections.abc import Sequence
+from functools import partial
 from operator import length_hint
 from typing import Any
 
@@ -19,6 +20,8 @@ class Scheduler(LRScheduler):
     A real `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own it computes every
     LR from the count alone, leaves `optimizer.step` unpatched, and has one integer of state, so that it resumes exactly at
     any update, whether the optimizer's checkpoint is loaded before or after it is built and loaded.
+
+    It is not made for torch's `SequentialLR`, which rewrites the counts of its parts: chain schedules with `>>` instead.
 
     Args:
         optimizer: Its LRs are set to those of update `start` at once.
@@ -67,6 +70,7 @@ class Scheduler(LRScheduler):
         claim(optimizer, ["lr"], self)
         self.optimizer = optimizer
         self.schedule = schedule
+        self._relative = relative
         self._attached = True
         self._seek(start)
 
@@ -89,6 +93,11 @@ class Scheduler(LRScheduler):
     @last_epoch.setter
     def last_epoch(self, n: int) -> None:
         self._seek(checks.whole("last_epoch", n, at_least=0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The iterator is no state of its own, and the copy must be known as what drives its optimizer.
+        made = partial(type(self), relative=self._relative, start=self.last_epoch)
+        return made, (self.optimizer, self.schedule)
 
     def step(self, epoch: int | None = None) -> None:
         """Count an update and set the LRs of the next.
@@ -131,7 +140,9 @@ class Scheduler(LRScheduler):
             ArgumentError: if `state_dict` is not that of a scheduler.
         """
         if "last_epoch" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'last_epoch', received the keys {sorted(state_dict)}")
+            raise ArgumentError(
+                f"state_dict must have the key 'last_epoch', received the keys {sorted(map(str, state_dict))}"
+            )
         self.last_epoch = state_dict["last_epoch"]
 
     @property

@@ -90,7 +90,10 @@ def _tensor(tensor: Tensor) -> Undo:
     copied = tensor.detach().clone()
 
     def undo() -> None:
-        tensor.data.copy_(copied)
+        try:
+            tensor.data.copy_(copied)
+        except RuntimeError:  # another shape by now, or expanded: several of its elements lie in one place
+            tensor.data = copied.clone()
 
     return undo
 

@@ -36,6 +36,8 @@ def tune(
         model: The model, on its device and with the weights that the training starts from.
         optimizer: Its optimizer. Groups keep the ratios of their LRs; the plan gives the LR of the group with the largest.
         batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
+            Every race sees the same data if what is random in it follows from the global random numbers or from the
+            generator of a `DataLoader` given as it is.
         loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training.
         family: From a max_lr to the schedule of the whole training. By default triangular2 between the bounds, with

@@ -124,8 +124,12 @@ def tune(
         if isinstance(bounds, NoAnswer):
             raise NoAnswerError(bounds.reason, bounds.remedy)
         cycling = cut(updates, trainee.updates_per_epoch() or curve.updates_per_epoch)
-        made = family or cyclical(bounds, cycling)
-        horizon = _checked(made(bounds.max_lr), updates).length or updates
+        chosen = family or cyclical(bounds, cycling)
+
+        def made(max_lr: float) -> Schedule:
+            return _checked(chosen(max_lr), updates)
+
+        horizon = made(bounds.max_lr).length or updates
 
         def race(candidates: tuple[float, ...], length: int, round_name: str) -> tuple[Race, ...]:
             return races.run(trainee, start, candidates, made, updates=length, horizon=horizon, progress=told(round_name))
