@@ -199,6 +199,9 @@ def test_a_terminal_that_knows_ascii_alone_and_a_recipe_that_moves_house_cost_no
     [
         (("import torch\n", "import torch, sys\nsys.exit(0)\n"), 2, "the recipe cannot be loaded: mine.py, line 3"),
         (("evaluate=accuracy", "evaluate=lambda model: exit(0)"), 1, "the run failed: mine.py, line 18"),
+        (("evaluate=accuracy", "evaluate=lambda model: open('none.pkl')"), 1, "the run failed: mine.py, line 18"),
+        (("evaluate=accuracy", "evaluate=lambda model: next(_ for _ in [].index(1))"), 1, "mine.py, line 18"),
+        (("evaluate=accuracy", "evaluate=lambda model: __import__('pickle').loads(b'')"), 1, "EOFError: Ran out of input"),
         (
             ("torch.optim.SGD(model.parameters(), lr=0.01)", "None"),
             2,

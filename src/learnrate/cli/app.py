@@ -36,6 +36,10 @@ def learnrate_command(
     """Find, schedule and compare learning rates for deep learning."""
 
 
+class RunFailedError(Exception):
+    """A run failed, by no fault of learnrate's that it knows of; the cause says how."""
+
+
 @app.command()
 def tune(
     recipe: Annotated[
@@ -61,7 +65,13 @@ def tune(
     _ = learnrate.torch  # says how to install PyTorch, where it is missing
     from learnrate.cli.tune import Options, tune_command
 
-    tune_command(Options(recipe, updates, seed, seeds, budget, low, high, out, train, json))
+    try:
+        tune_command(Options(recipe, updates, seed, seeds, budget, low, high, out, train, json))
+    except LearnrateError:
+        raise
+    except (Exception, SystemExit) as error:
+        # The recipe's own code may raise anything. Wrapped, because Typer gives some errors a meaning of its own.
+        raise RunFailedError from error
 
 
 def run() -> int:
@@ -75,10 +85,13 @@ def run() -> int:
         return _said(str(error), 1, error)
     except LearnrateError as error:
         return _said(str(error), 2, error)
-    except (Exception, SystemExit) as error:  # the recipe's own code may raise anything
-        if isinstance(error.__context__, BrokenPipeError):
+    except RunFailedError as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, BrokenPipeError):
             return 1  # whoever read the output has gone, as `head` does
-        return _said(f"the run failed: {own_line(error)} (--debug shows more)", 1, error)
+        return _said(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
+    except SystemExit:  # Typer's, when whoever read the help has gone
+        return 1
 
 
 def _said(message: str, code: int, error: BaseException | None = None) -> int:
