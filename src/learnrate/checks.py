@@ -111,7 +111,6 @@ def optional(check: Any) -> Any:
 
 # What a field of a schedule may be. The check travels with the type, and is run when the schedule is built.
 Rate = Annotated[float, rate]
-PositiveRate = Annotated[float, positive]
 Positive = Annotated[float, positive]
 Factor = Annotated[float, factor]
 Decay = Annotated[float, decay]

@@ -9,7 +9,7 @@ from typing import Any
 
 from learnrate import plots, records
 from learnrate.errors import ArgumentError
-from learnrate.finder import Curve
+from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.study import Comparison
 from learnrate.tuner import Plan
 
@@ -35,10 +35,13 @@ class Folder:
             self.path.rmdir()
 
     def write_curve(self, curve: Curve) -> None:
-        """curve.json, and range-test.png with the bounds drawn in."""
+        """curve.json."""
         curve.save(self.path / "curve.json")
+
+    def draw_curve(self, curve: Curve, bounds: Bounds | NoAnswer) -> None:
+        """range-test.png, with the bounds drawn in."""
         figure, (ax,) = plots.new_figure(8, 4.5)
-        plots.draw_curve(curve, curve.bounds(), ax)
+        plots.draw_curve(curve, bounds, ax)
         plots.save(figure, self.path / "range-test.png")
 
     def write_plan(self, plan: Plan) -> None:

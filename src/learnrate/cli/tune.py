@@ -147,6 +147,7 @@ def run_stages(
     )
     folder.write_curve(curve)
     bounds = curve.bounds()
+    folder.draw_curve(curve, bounds)
     if isinstance(bounds, NoAnswer):
         raise NoAnswerError(bounds.reason, bounds.remedy)
     print_bounds(say, curve, bounds)

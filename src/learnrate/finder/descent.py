@@ -88,10 +88,12 @@ def significant(losses: Floats, found: Descent) -> bool:
     logs = np.log(capped(losses))
     smoothed = smooth(logs)
     fall = level(smoothed) - float(smoothed[: found.ended + 1].min())
-    return fall > max(SIGNIFICANT * smoothed_noise(difference_noise(logs), usual_width(len(logs))), 1e-3)
+    # A change of the logarithm is a relative one: its digits are those of a level of 1.
+    return fall > _sure_change(1.0, difference_noise(logs), len(logs))
 
 
 def _sure_change(start: float, noise: float, points: int) -> float:
+    """How far a smoothed series of a level must move for it to be no accident of its noise, nor of its digits."""
     return max(SIGNIFICANT * smoothed_noise(noise, usual_width(points)), 1e-3 * abs(start))
 
 

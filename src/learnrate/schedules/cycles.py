@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Factor, Fraction, Length, PositiveRate, Rate
+from learnrate.checks import Decay, Factor, Fraction, Length, Positive, Rate
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.numerics import Namespace, half_cosine, lerp, progress
 
@@ -20,7 +20,7 @@ class _Cyclical(Schedule):
     """What the cyclical policies share: bounds, half-cycles of `step_size` updates, and an end only where one is stated."""
 
     base_lr: Rate
-    max_lr: PositiveRate
+    max_lr: Positive
     step_size: Length
     cycles: Cycles
 
@@ -69,7 +69,7 @@ class triangular(_Cyclical):
     """
 
     base_lr: Rate
-    max_lr: PositiveRate
+    max_lr: Positive
     step_size: Length
     cycles: Cycles = None
 
@@ -101,7 +101,7 @@ class triangular2(_Cyclical):
     """
 
     base_lr: Rate
-    max_lr: PositiveRate
+    max_lr: Positive
     step_size: Length
     cycles: Cycles = None
 
@@ -145,7 +145,7 @@ class exp_range(_Cyclical):
     """
 
     base_lr: Rate
-    max_lr: PositiveRate
+    max_lr: Positive
     step_size: Length
     gamma: Decay
     cycles: Cycles = None
@@ -196,7 +196,7 @@ class one_cycle(Schedule):
         (0.04, 1.0, 4e-06)
     """
 
-    max_lr: PositiveRate
+    max_lr: Positive
     length: Length
     pct_start: Fraction = 0.3
     div_factor: Factor = 25.0

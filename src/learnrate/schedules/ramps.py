@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from learnrate import checks
-from learnrate.checks import Length, Positive, PositiveRate, Rate
+from learnrate.checks import Length, Positive, Rate
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.numerics import Namespace, half_cosine, lerp, progress
 
@@ -138,8 +138,8 @@ class exponential(Schedule):
         (1e-06, 0.001, 1.0)
     """
 
-    start: PositiveRate
-    end: PositiveRate
+    start: Positive
+    end: Positive
     length: Length
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -169,7 +169,7 @@ class warmup(Schedule):
         [0.2, 0.4, 0.6, 0.8, 1.0]
     """
 
-    max_lr: PositiveRate
+    max_lr: Positive
     length: Length
     start: Annotated[float | None, checks.optional(checks.rate)] = None
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError, LossError
-from learnrate.finder.sweep import scalar
+from learnrate.finder.sweep import scalars
 from learnrate.torch.batches import Batches, Stream, to_device
 from learnrate.torch.drive import ratios, require_undriven, write
 from learnrate.torch.inputs import check_pair
@@ -75,7 +75,7 @@ class Loop:
         if not isinstance(loss, Tensor):
             received = f"a mapping with the keys {sorted(map(str, values))}" if values is returned else repr(returned)
             raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
-        seen = {str(name): scalar(value, str(name), lr) for name, value in values.items()}
+        seen = scalars(values, lr)
         if not loss.requires_grad:
             raise LossError(
                 "the loss must depend on a trainable parameter, received one without a gradient: "

@@ -85,11 +85,11 @@ class Recipe:
             ArgumentTypeError: if one of them is something else.
         """
         seed_everything(seed)
-        model = _made("model", self.model)
+        model = _made(self.model, "Recipe.model failed")
         check_model(model)
-        optimizer = _made("optimizer", lambda: self.optimizer(model))
+        optimizer = _made(lambda: self.optimizer(model), "Recipe.optimizer failed")
         check_pair(model, optimizer)
-        return model, optimizer, _made("batches", self.batches)
+        return model, optimizer, _made(self.batches, "Recipe.batches failed")
 
     def scored_by(self) -> Evaluate | None:
         """What measures a finished training."""
@@ -100,11 +100,12 @@ class Recipe:
         return self.metric if self.scored_by() else "loss"
 
 
-def _made(name: str, make: Callable[[], T]) -> T:
+def _made(make: Callable[[], T], otherwise: str) -> T:
+    """What the user's own function makes; if it fails, an error that begins with `otherwise` and names the user's line."""
     try:
         return make()
     except (Exception, SystemExit) as error:
-        raise RecipeError(f"Recipe.{name} failed: {own_line(error)}") from error
+        raise RecipeError(f"{otherwise}: {own_line(error)}") from error
 
 
 def train(recipe: Recipe, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None) -> Training:
@@ -154,10 +155,7 @@ def load(path: Path) -> Recipe:
     make = getattr(module, "recipe", None)
     if not callable(make):
         raise RecipeError(f"{path.name} must define a function recipe() that returns a learnrate.torch.Recipe, it has none")
-    try:
-        made = make()
-    except (Exception, SystemExit) as error:
-        raise RecipeError(f"recipe() failed: {own_line(error)}") from error
+    made = _made(make, "recipe() failed")
     if not isinstance(made, Recipe):
         raise RecipeError(
             f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {made!r} of type {type(made).__name__}"
@@ -172,15 +170,13 @@ def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"learnrate_recipe_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise RecipeError(f"the recipe must be a Python file with the ending .py, received {path.name}")
-    module = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
     # Dataclasses and pickling look a class's module up by name.
     sys.modules[module.__name__] = module
     folder = str(path.parent)
     sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise RecipeError(f"the recipe cannot be loaded: {own_line(error)}") from error
+        _made(lambda: loader.exec_module(module), "the recipe cannot be loaded")
     finally:
         # Last from now on: a neighbour called random.py must not be what others import, late, under that name.
         sys.path.remove(folder)
