@@ -37,7 +37,7 @@ def test_prints_only_what_differs_from_the_default():
         ("zzz(1)", 1, "known are constant, cosine"),
         ("constant(0.1, 5) >> cosin(0.1, 0, 5)", 21, "did you mean 'cosine'?"),
         ("constant(0.1, 5) >> 3", 21, "expected a schedule"),
-        ("cosine(0.1, 0)", 1, "missing 1 required positional argument: 'length'"),
+        ("cosine(0.1)", 1, "missing 1 required positional argument: 'end'"),
         ("cosine(0.1, 0, lenth=3)", 1, "unexpected keyword argument 'lenth'"),
         ("cosine(0.1, 0, open('x'))", 16, "expected a number"),
         ("constant(True)", 10, "expected a number"),

@@ -5,8 +5,11 @@ Plain numbers (and not, say, `numpy.float32`) keep schedules equal by value, has
 
 import math
 import operator
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import cache
 from numbers import Real
-from typing import Annotated, Any, Never, SupportsIndex
+from typing import Annotated, Any, Never, SupportsIndex, get_args, get_origin, get_type_hints
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
@@ -97,6 +100,14 @@ def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
         raise ArgumentError(f"{low_name} must be below {high_name}, received {low!r} and {high!r}: {remedy}")
 
 
+def weight(name: str, value: object) -> float:
+    """A finite number of at least 0 and below 1."""
+    checked = finite(name, value)
+    if not 0 <= checked < 1:
+        refuse(name, "at least 0 and below 1", value)
+    return checked
+
+
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     """One of a few words."""
     if value not in options:
@@ -109,10 +120,37 @@ def optional(check: Any) -> Any:
     return lambda name, value: None if value is None else check(name, value)
 
 
-# What a field of a schedule may be. The check travels with the type, and is run when the schedule is built.
+Check = Callable[[str, Any], object]
+
+
+def one_of(*options: str) -> Check:
+    """`choice` between these words."""
+    return lambda name, value: choice(name, value, options)
+
+
+@cache
+def of_fields(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
+    """The checks that the annotated types of a dataclass' fields carry, with the fields' names."""
+
+    def found() -> Iterator[tuple[str, Check]]:
+        hints = get_type_hints(cls, include_extras=True)
+        for field in fields(cls):
+            if get_origin(hints[field.name]) is Annotated:
+                for check in get_args(hints[field.name])[1:]:
+                    yield field.name, check
+
+    return tuple(found())
+
+
+def check_fields(instance: Any) -> None:
+    """Run them, and keep the values that they return."""
+    for name, check in of_fields(instance.__class__):
+        object.__setattr__(instance, name, check(name, getattr(instance, name)))
+
+
+# What a field may be. The check travels with the type, and is run when the object is built.
 Rate = Annotated[float, rate]
 Positive = Annotated[float, positive]
 Factor = Annotated[float, factor]
 Decay = Annotated[float, decay]
 Fraction = Annotated[float, fraction]
-Length = Annotated[int, length]

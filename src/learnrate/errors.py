@@ -2,7 +2,8 @@
 
     LearnrateError
     ├── ArgumentError        (ValueError)    an argument breaks its rule
-    │   └── ParseError                       a text is no schedule; knows the column
+    │   ├── ParseError                       a text is no schedule; knows the column
+    │   └── UnresolvedError                  a schedule's length is known only with the run
     ├── ArgumentTypeError    (TypeError)     an argument is of the wrong kind
     ├── RecipeError          (ValueError)    a recipe file is missing, broken, or returns the wrong thing
     ├── DataError            (ValueError)    the batches cannot feed the run
@@ -38,6 +39,10 @@ class ParseError(ArgumentError):
 
     def __reduce__(self) -> tuple[type["ParseError"], tuple[str, int]]:
         return type(self), (str(self), self.column)
+
+
+class UnresolvedError(ArgumentError):
+    """A schedule has a length, such as "5%", that is known only with the run: call `schedule.resolve` first."""
 
 
 class ArgumentTypeError(LearnrateError, TypeError):

@@ -68,6 +68,19 @@ def draw_schedule(schedule: Schedule, updates: int, ax: Axes | None = None) -> A
     return _styled(ax)
 
 
+def schedule_svg(schedule: Schedule, updates: int) -> str:
+    """`draw_schedule` as the text of an SVG picture, without a word to pyplot, which would keep the figure."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    draw_schedule(schedule, updates, figure.subplots())
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()
+
+
 def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) -> Axes:
     """A range test: raw and smoothed loss against the LR, with the bounds drawn in."""
     ax = _axes(ax)

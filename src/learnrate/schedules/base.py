@@ -1,18 +1,23 @@
 """What every schedule is: a frozen value, a pure function of the update count, printable as what rebuilds it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints, overload
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.schedules.numerics import Namespace, counted
+import numpy as np
+
+from learnrate import checks
+from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
+from learnrate.schedules import durations, functions
+from learnrate.schedules.durations import Horizon
+from learnrate.schedules.numerics import BLOCK, Namespace, counted, in_blocks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Check = Callable[[str, object], object]
+    from learnrate.schedules.chain import Chain
+    from learnrate.schedules.combine import Clipped, Mirrored, Product, Rebased, Repeated, Scaled, Shifted, Staircase
 
 
 class Schedule(ABC):
@@ -21,18 +26,37 @@ class Schedule(ABC):
     A schedule is a value: its fields are public and frozen; it compares and hashes by them; `repr` prints the expression
     that rebuilds it and `learnrate.parse` reads that back. It holds no optimizer and no state, so resuming needs only the
     count.
+
+    Schedules combine: `a >> b` is one after the other, `s * 0.5` and `s * t` are products, and there are the methods
+    `repeat`, `clip`, `mirrored`, `staircase`, `rebase` and `shift`.
+
+    A length is a number of updates or a text: "3 epochs", "5%" of the run, "2e9 tokens", "rest" of the run. A schedule with
+    such a length has no value before `resolve` has put numbers in their place.
     """
 
     if TYPE_CHECKING:
         # Declared to the type checker alone: at run time a dataclass would take an inherited attribute for the default
         # value of its own field `length`.
         @property
-        def length(self) -> int | None:
-            """Number of updates after which the value is held; None for a schedule without end."""
+        def length(self) -> int | str | None:
+            """Number of updates after which the value is held; None for a schedule without end; a text if unresolved."""
 
     @abstractmethod
     def _at(self, n: Any, xp: Namespace) -> Any:
         """The formula, for a count `n` of at least 0 in the namespace `xp`."""
+
+    @abstractmethod
+    def _range(self) -> tuple[float, float]:
+        """Least and greatest value over all counts, or what they cannot exceed."""
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        """Where one formula ends and another begins, at least up to `limit`, in any order."""
+        if isinstance(self.length, int):
+            yield self.length
+
+    def _cycle_ends(self, limit: float) -> Iterator[float]:
+        """Where cycles end, at least up to `limit`, in any order."""
+        yield from ()
 
     @overload
     def __call__(self, n: float) -> float: ...
@@ -42,8 +66,8 @@ class Schedule(ABC):
         """The value that update number `n` uses, counted from 0.
 
         Args:
-            n: A Python or NumPy number (at least 0, fractions allowed), or an array of counts of any shape: NumPy, torch, or
-                JAX, inside a traced function too.
+            n: A Python or NumPy number (at least 0, fractions allowed), or an array of counts of any shape: NumPy, torch,
+                CuPy, or JAX, inside a traced function too.
 
         Returns:
             A Python float for a number. For an array of integers, an array of the same shape in the library's default
@@ -52,18 +76,253 @@ class Schedule(ABC):
         Raises:
             ArgumentError: if `n` is a negative or NaN number.
             ArgumentTypeError: if `n` is neither a number nor an array.
+            UnresolvedError: if a length is known only with the run.
         """
         count, xp = counted(n)
+        if isinstance(count, np.ndarray) and count.size > BLOCK:
+            return in_blocks(self._at, count)
         return self._at(count, xp)
+
+    @property
+    def min(self) -> float:
+        """A bound below which no value lies. The least one that there is, or its limit; for a product of two, a safe one."""
+        return self._range()[0]
+
+    @property
+    def max(self) -> float:
+        """A bound above which no value lies. The least one that there is; for a product of two schedules, a safe one."""
+        return self._range()[1]
+
+    def boundaries(self, updates: int | None = None) -> tuple[float, ...]:
+        """The counts at which one formula ends and another begins: where the curve has a corner, a jump, or its end.
+
+        Args:
+            updates: How far to look. By default the whole of a finite schedule.
+
+        Returns:
+            Counts in ascending order; whole numbers are ints.
+
+        Raises:
+            ArgumentError: if the schedule is endless and `updates` is not given.
+
+        Example:
+            >>> from learnrate import linear, triangular
+            >>> triangular(0.1, 0.5, step_size=10).boundaries(45)
+            (10, 20, 30, 40)
+            >>> (linear(0, 1, 5) >> linear(1, 0, 20)).boundaries()
+            (5, 25)
+        """
+        limit = self._limit(updates)
+        return _ascending(self._edges(limit), limit)
+
+    def cycle_ends(self, updates: int | None = None) -> tuple[float, ...]:
+        """The counts at which a training may well stop: ends of cycles, and the end of a finite schedule.
+
+        Args:
+            updates: How far to look. By default the whole of a finite schedule.
+
+        Raises:
+            ArgumentError: if the schedule is endless and `updates` is not given.
+
+        Example:
+            >>> from learnrate import triangular
+            >>> triangular(0.1, 0.5, step_size=10).cycle_ends(45)
+            (20, 40)
+        """
+        limit = self._limit(updates)
+        length = known_length(self)
+        return _ascending([*self._cycle_ends(limit), *([] if length is None else [length])], limit)
+
+    def _limit(self, updates: int | None) -> int:
+        limit = known_length(self) if updates is None else checks.length("updates", updates)
+        if limit is None:
+            raise ArgumentError(f"updates must be given for the endless {self!r}: say how far to look")
+        return limit
 
     def __rshift__(self, after: "Schedule") -> "Chain":
         """`a >> b`: first a, then b with its own count from 0, from update `a.length` on."""
-        if not isinstance(after, Schedule):
-            raise ArgumentTypeError(
-                f"what follows >> must be a schedule, received {after!r} of type {type(after).__name__}: "
-                "to hold a number, write constant(number)"
-            )
-        return Chain((*_parts(self), *_parts(after)))
+        from learnrate.schedules.chain import chain
+
+        return chain(self, after)
+
+    def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
+        """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
+        from learnrate.schedules.combine import Product, Scaled
+
+        return Product(self, other) if isinstance(other, Schedule) else Scaled(self, other)
+
+    __rmul__ = __mul__
+
+    def repeat(self, times: int | None = None, *, length_growth: float = 1.0, value_decay: float = 1.0) -> "Repeated":
+        """This schedule over and over.
+
+        Args:
+            times: How often; without end by default.
+            length_growth: Factor, at least 1, by which each repetition is longer than the one before.
+            value_decay: Factor in (0, 1] on the values of each repetition after the first.
+
+        Raises:
+            ArgumentError: if the schedule is endless, or a number is out of its range.
+
+        Example:
+            >>> from learnrate import linear
+            >>> s = linear(1.0, 0.0, length=2).repeat(2, length_growth=2, value_decay=0.5)
+            >>> [s(n) for n in range(7)], s.length
+            ([1.0, 0.5, 0.5, 0.375, 0.25, 0.125, 0.0], 6)
+        """
+        from learnrate.schedules.combine import Repeated
+
+        return Repeated(self, times, length_growth, value_decay)
+
+    def clip(self, low: float | None = None, high: float | None = None) -> "Clipped":
+        """This schedule, kept at or above `low` and at or below `high`.
+
+        Raises:
+            ArgumentError: if neither is given, or `low` is not below `high`.
+
+        Example:
+            >>> from learnrate import exponential_decay
+            >>> exponential_decay(1.0, 0.5).clip(low=0.1)(10)
+            0.1
+        """
+        from learnrate.schedules.combine import Clipped
+
+        return Clipped(self, low, high)
+
+    def mirrored(self, low: float, high: float) -> "Mirrored":
+        """Upside down: `high` where this schedule is at its `min`, `low` at its `max`, straight in between.
+
+        So that momentum goes against the LR, as in the one-cycle policy (Smith, arXiv 1803.09820, section 4.3).
+
+        Raises:
+            ArgumentError: if `low` is not below `high`, or this schedule is constant.
+
+        Example:
+            >>> from learnrate import one_cycle
+            >>> momentum = one_cycle(max_lr=1.0, length=100).mirrored(0.85, 0.95)
+            >>> momentum(30), momentum(100)
+            (0.85, 0.95)
+        """
+        from learnrate.schedules.combine import Mirrored
+
+        return Mirrored(self, low, high)
+
+    def staircase(self, every: int | str) -> "Staircase":
+        """Held between multiples of `every`: value(n) = self(every * floor(n / every)).
+
+        Args:
+            every: Length of a stair, in updates or as a text, such as "1 epoch".
+
+        Example:
+            >>> from learnrate import linear
+            >>> [linear(1.0, 0.0, length=4).staircase(2)(n) for n in range(5)]
+            [1.0, 1.0, 0.5, 0.5, 0.0]
+        """
+        from learnrate.schedules.combine import Staircase
+
+        return Staircase(self, every)
+
+    def rebase(self, at: int, new_length: int) -> "Rebased":
+        """A new horizon in mid-run: the same up to update `at`, the rest stretched or squeezed to end at `new_length`.
+
+        The value is continuous at `at`, and what is left of the curve keeps its form.
+
+        Args:
+            at: The update from which on the change holds.
+            new_length: Length of the whole in updates, above `at`.
+
+        Raises:
+            ArgumentError: if the schedule is endless, or `at` is not before its end and before `new_length`.
+
+        Example:
+            >>> from learnrate import linear
+            >>> s = linear(1.0, 0.0, length=100).rebase(at=50, new_length=150)
+            >>> s(50), s(100), s(150)
+            (0.5, 0.25, 0.0)
+        """
+        from learnrate.schedules.combine import Rebased
+
+        return Rebased(self, at, new_length)
+
+    def shift(self, by: int) -> "Shifted":
+        """The same curve, `by` updates later, the first value held until then; or -`by` updates earlier where negative.
+
+        Example:
+            >>> from learnrate import linear
+            >>> s = linear(1.0, 0.0, length=10)
+            >>> s.shift(5)(10), s.shift(-5)(0), s.shift(5).length
+            (0.5, 0.5, 15)
+        """
+        from learnrate.schedules.combine import Shifted
+
+        return Shifted(self, by)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether all lengths are known in updates."""
+        return all(durations.is_resolved(value) for value in self._durations().values()) and all(
+            part.is_resolved for part in self._inner()
+        )
+
+    def resolve(self, horizon: "int | Horizon") -> Self:
+        """This schedule with every length in updates.
+
+        "5%" is a share of the horizon's updates, wherever it stands; "rest" is what the other parts of a chain leave.
+
+        Args:
+            horizon: Length of the run in updates, or a `Horizon`, which knows epochs and tokens too.
+
+        Raises:
+            ArgumentError: if the horizon lacks what a unit needs, or leaves nothing to the rest.
+
+        Example:
+            >>> from learnrate import cosine, warmup
+            >>> (warmup(0.1, "5%") >> cosine(0.1, 0)).resolve(1000)
+            warmup(max_lr=0.1, length=50) >> cosine(start=0.1, end=0.0, length=950)
+        """
+        known = durations.horizon(horizon)
+        return self._resolve(known, known.updates)
+
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+        if self.is_resolved:
+            return self
+        known = {name: durations.resolved(value, horizon, rest) for name, value in self._durations().items()}
+        inner = {
+            field.name: value._resolve(horizon, rest)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Schedule)
+        }
+        return replace(self, **known, **inner)  # type: ignore[type-var]
+
+    def _durations(self) -> dict[str, Any]:
+        """The fields that hold lengths."""
+        held = (name for name, check in checks.of_fields(type(self)) if check in durations.CHECKS)
+        return {name: value for name in held if (value := getattr(self, name)) is not None}
+
+    def _inner(self) -> Iterator["Schedule"]:
+        """The schedules that this one is made of."""
+        for field in fields(self):  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Schedule):
+                yield value
+
+    def _takes_rest(self) -> bool:
+        """Whether something in it takes the rest of the run."""
+        return durations.REST in self._durations().values() or any(part._takes_rest() for part in self._inner())
+
+    def to_json(self) -> str:
+        """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it back.
+
+        Raises:
+            ArgumentError: if it holds a function that does not stand in a module.
+
+        Example:
+            >>> from learnrate import constant
+            >>> constant(0.1).to_json()
+            '{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": 0.1, "length": null}}'
+        """
+        from learnrate.schedules.jsonform import to_json
+
+        return to_json(self)
 
     def plot(self, updates: int | None = None, ax: "Axes | None" = None) -> "Axes":
         """Draw the schedule and return the axes.
@@ -80,84 +339,56 @@ class Schedule(ABC):
 
         return plots.draw_schedule(self, self._span() if updates is None else updates, ax)
 
+    def _repr_svg_(self) -> str | None:
+        """The picture that a notebook shows; the printed form where there is none."""
+        from learnrate import plots
+
+        try:
+            return plots.schedule_svg(self, self._span())
+        except (UnresolvedError, ImportError):
+            return None
+
     def _span(self) -> int:
         """How many updates a picture shows by default."""
-        return self.length or 100
+        return known_length(self) or 100
 
     def __post_init__(self) -> None:
-        for name, check in _field_checks(type(self)):
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        checks.check_fields(self)
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={value!r}" for f in fields(self) if (value := getattr(self, f.name)) != f.default)  # type: ignore[arg-type]
+        shown = (
+            f"{f.name}={functions.shown(value) if callable(value) and not isinstance(value, Schedule) else repr(value)}"
+            for f in fields(self)  # type: ignore[arg-type]
+            if (value := getattr(self, f.name)) != f.default
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-@cache
-def _field_checks(cls: type) -> tuple[tuple[str, Check], ...]:
-    """The checks that the annotated types of a schedule's fields carry (see `learnrate.checks`)."""
-
-    def found() -> Iterator[tuple[str, Check]]:
-        for name, hint in get_type_hints(cls, include_extras=True).items():
-            if get_origin(hint) is Annotated:
-                for check in get_args(hint)[1:]:
-                    yield name, check
-
-    return tuple(found())
+def require_schedule(name: str, value: object) -> Schedule:
+    """A check: a schedule."""
+    if not isinstance(value, Schedule):
+        raise ArgumentTypeError(
+            f"{name} must be a schedule, received {value!r} of type {type(value).__name__}: "
+            "to hold a number, write constant(number)"
+        )
+    return value
 
 
-def _parts(schedule: Schedule) -> tuple[Schedule, ...]:
-    # Chains are kept flat, so that (a >> b) >> c and a >> (b >> c), the same function, are the same value.
-    return schedule.parts if isinstance(schedule, Chain) else (schedule,)
+def known_length(schedule: Schedule) -> int | None:
+    """The schedule's length in updates; None where it has no end.
 
-
-@dataclass(frozen=True, repr=False)
-class Chain(Schedule):
-    """Schedules one after the other: what `a >> b >> c` makes.
-
-    Each part counts from 0 at its own start. A ramp reaches its end value at the count `length`, which is the first update
-    of the part that follows: neither end is visited twice.
-
-    Attributes:
-        parts: at least two schedules, all finite but perhaps the last.
-
-    Example:
-        >>> from learnrate import cosine, warmup
-        >>> s = warmup(0.1, 500) >> cosine(0.1, 0, 9_500)
-        >>> s(500), s.length
-        (0.1, 10000)
+    Raises:
+        UnresolvedError: if it is known only with the run.
     """
+    length = schedule.length
+    return None if length is None else durations.updates(length)
 
-    parts: tuple[Schedule, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple(self.parts))
-        if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
-            raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
-        for part in self.parts[:-1]:
-            if part.length is None:
-                raise ArgumentError(
-                    f"what stands before >> must be finite, received the endless {part!r}: "
-                    "give it a number of cycles or a length"
-                )
+def is_endless(schedule: Schedule) -> bool:
+    """Whether it has no end; known also of a schedule that is not resolved."""
+    return schedule.length is None
 
-    @property
-    def length(self) -> int | None:
-        """Sum of the parts' lengths in updates; None where the last part is endless."""
-        last = self.parts[-1].length
-        return None if last is None else last + sum(part.length or 0 for part in self.parts[:-1])
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        head = self.parts[0]
-        value, start = head._at(n, xp), head.length or 0
-        for part in self.parts[1:]:
-            # All parts are evaluated everywhere, as tracing demands; the count is clipped so that none sees one below 0.
-            value = xp.where(n < start, value, part._at(xp.clip(n - start, 0, None), xp))
-            start += part.length or 0
-        return value
-
-    def _span(self) -> int:
-        return sum(part._span() for part in self.parts)
-
-    def __repr__(self) -> str:
-        return " >> ".join(map(repr, self.parts))
+def _ascending(counts: Iterable[float], limit: float) -> tuple[float, ...]:
+    found = {int(count) if float(count).is_integer() else count for count in counts if 0 < count <= limit}
+    return tuple(sorted(found))

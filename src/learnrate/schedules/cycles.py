@@ -1,19 +1,26 @@
-"""Cyclical learning rates (Smith, arXiv 1506.01186) and the one-cycle policy (Smith and Topin, arXiv 1708.07120).
+"""Cyclical learning rates (Smith, arXiv 1506.01186): windows times envelopes between two bounds.
 
 All positions in a cycle are taken with integer arithmetic before the first division, so that update 1,000,000,007 is
 as exact as update 7, in float32 as well.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Factor, Fraction, Length, Positive, Rate
+from learnrate.checks import Decay, Positive, Rate
+from learnrate.errors import ArgumentTypeError
+from learnrate.schedules import functions, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.numerics import Namespace, half_cosine, lerp, progress
+from learnrate.schedules.durations import Length, OptionalLength, updates
+from learnrate.schedules.functions import Function
+from learnrate.schedules.numerics import Namespace, blend, capped, split
+from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, by_function
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
+Shrinks = Annotated[Literal["amplitude", "bounds"], checks.one_of("amplitude", "bounds")]
 
 
 class _Cyclical(Schedule):
@@ -29,21 +36,55 @@ class _Cyclical(Schedule):
         checks.ordered("base_lr", self.base_lr, "max_lr", self.max_lr)
 
     @property
-    def length(self) -> int | None:
-        """2 * step_size * cycles updates; None where no number of cycles is given."""
-        return None if self.cycles is None else 2 * self.step_size * self.cycles
+    def length(self) -> int | str | None:
+        """The whole cycles, in updates; None where no number of cycles is given."""
+        if self.cycles is None:
+            return None
+        return self._period() * self.cycles if self.is_resolved else "unresolved"
+
+    def _down(self) -> int:
+        """Length of the way down, in updates."""
+        return updates(self.step_size)
+
+    def _period(self) -> int:
+        return updates(self.step_size) + self._down()
+
+    def _window(self) -> Shape:
+        return LINEAR
+
+    def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
+        """What the envelope leaves of the cycle's height; None for all of it."""
+        return None
+
+    def _shrinks_bounds(self) -> bool:
+        return False
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        if self.length is not None:
+            n = capped(n, updates(self.length), xp)
+        up, down = updates(self.step_size), self._down()
+        cycle, into = split(n, up + down, xp)
+        even = up == down
+        place = (up - xp.abs(into - up)) / up if even else xp.where(into < up, into / up, (up + down - into) / down)
+        window, height = self._window().rise(place, xp), self._height(cycle, n, xp)
+        if self._shrinks_bounds() and height is not None:
+            return blend(self.base_lr, self.max_lr, window) * height
+        return blend(self.base_lr, self.max_lr, window if height is None else window * height)
+
+    def _range(self) -> tuple[float, float]:
+        return self.base_lr, self.max_lr
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        for start in self._cycle_ends(limit):
+            yield start
+            if self.cycles is None or start < self._period() * self.cycles:
+                yield start + updates(self.step_size)
+
+    def _cycle_ends(self, limit: float) -> Iterator[float]:
+        yield from periods.starts(self._period(), 1, None if self.cycles is None else self.cycles + 1, limit)
 
     def _span(self) -> int:
-        return self.length or 10 * self.step_size
-
-    def _held(self, n: Any, xp: Namespace) -> Any:
-        return n if self.length is None else xp.clip(n, None, self.length)
-
-    def _triangle(self, n: Any, xp: Namespace) -> tuple[Any, Any]:
-        """The place in the cycle, 0 at its ends, 1 in its middle, straight in between; and the number of the cycle."""
-        cycle = n // (2 * self.step_size)
-        from_peak = xp.abs(n - (2 * cycle + 1) * self.step_size)
-        return (self.step_size - from_peak) / self.step_size, cycle
+        return updates(self.length) if self.length is not None else 5 * self._period()
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +97,7 @@ class triangular(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates. The paper advises 2 to 10 epochs (section 3.2).
+        step_size: Half a cycle, in updates or as a text. The paper advises 2 to 10 epochs (section 3.2).
         cycles: Number of cycles after which the schedule ends, at `base_lr`; endless by default.
 
     Raises:
@@ -73,10 +114,6 @@ class triangular(_Cyclical):
     step_size: Length
     cycles: Cycles = None
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        window, _ = self._triangle(self._held(n, xp), xp)
-        return lerp(self.base_lr, self.max_lr, window, 1 - window)
-
 
 @dataclass(frozen=True, repr=False)
 class triangular2(_Cyclical):
@@ -88,7 +125,7 @@ class triangular2(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound of the first cycle, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates. The paper advises 2 to 10 epochs (section 3.2).
+        step_size: Half a cycle, in updates or as a text. The paper advises 2 to 10 epochs (section 3.2).
         cycles: Number of cycles after which the schedule ends, at `base_lr`; endless by default.
 
     Raises:
@@ -105,11 +142,8 @@ class triangular2(_Cyclical):
     step_size: Length
     cycles: Cycles = None
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        window, cycle = self._triangle(self._held(n, xp), xp)
-        # Clipped where the amplitude has long been below the smallest float, so that no power overflows.
-        amplitude = window * 0.5 ** xp.clip(cycle, 0, 1100)
-        return lerp(self.base_lr, self.max_lr, amplitude, 1 - amplitude)
+    def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
+        return 0.5**cycle
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,7 +163,7 @@ class exp_range(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0.
         max_lr: Upper bound, above `base_lr`.
-        step_size: Half a cycle, in updates.
+        step_size: Half a cycle, in updates or as a text.
         gamma: Factor per update, above 0 and at most 1; 0.99994 in the paper.
         cycles: Number of cycles after which the schedule ends; endless by default.
         shrinks: "amplitude" or "bounds".
@@ -149,70 +183,122 @@ class exp_range(_Cyclical):
     step_size: Length
     gamma: Decay
     cycles: Cycles = None
-    shrinks: Literal["amplitude", "bounds"] = "amplitude"
+    shrinks: Shrinks = "amplitude"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.choice("shrinks", self.shrinks, ("amplitude", "bounds"))
+    def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
+        return _per_update(self.gamma, n, xp)
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        n = self._held(n, xp)
-        # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
-        # that error by n.
-        envelope = xp.exp(math.log(self.gamma) * n)
-        window, _ = self._triangle(n, xp)
-        if self.shrinks == "amplitude":
-            amplitude = window * envelope
-            return lerp(self.base_lr, self.max_lr, amplitude, 1 - amplitude)
-        return lerp(self.base_lr, self.max_lr, window, 1 - window) * envelope
+    def _shrinks_bounds(self) -> bool:
+        return self.shrinks == "bounds"
+
+    def _range(self) -> tuple[float, float]:
+        return _shrinking_range(self, self.gamma)
+
+
+def _per_update(gamma: float, n: Any, xp: Namespace) -> Any:
+    # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
+    # that error by n.
+    return xp.exp(math.log(gamma) * n)
+
+
+def _shrinking_range(schedule: "exp_range | cyclical", gamma: float) -> tuple[float, float]:
+    """The highest point of a first rise that shrinks as it rises lies before its peak where gamma is small."""
+    rise = updates(schedule.step_size)
+    values = [schedule(float(n)) for n in (0, rise, *_stationary(schedule, gamma, rise))]
+    low = schedule.base_lr
+    if schedule.shrinks == "bounds":
+        low = 0.0 if schedule.length is None else min(schedule(updates(schedule.length)), *values)
+    return low, max(values)
+
+
+def _stationary(schedule: "exp_range | cyclical", gamma: float, rise: int) -> Iterator[float]:
+    # A straight rise a + b n times exp(n log gamma) turns at n = -1 / log gamma - a / b.
+    if gamma < 1:
+        a = schedule.base_lr if schedule.shrinks == "bounds" else 0.0
+        turn = -1 / math.log(gamma) - a * rise / (schedule.max_lr - schedule.base_lr)
+        if 0 < turn < rise:
+            yield turn
+
+
+ENVELOPES = ("constant", "halving", "gamma per update", "gamma per cycle")
+
+
+def _window(name: str, value: object) -> str | Function:
+    if isinstance(value, str):
+        return checks.choice(name, value, tuple(WINDOWS))
+    if not callable(value):
+        raise ArgumentTypeError(f"{name} must be a function or one of {', '.join(map(repr, WINDOWS))}, received {value!r}")
+    return functions.shape(name, value)
 
 
 @dataclass(frozen=True, repr=False)
-class one_cycle(Schedule):
-    """The one-cycle policy: one rise to a high LR, then a long fall to far below where it began.
+class cyclical(_Cyclical):
+    """Any window under any envelope: value(n) = base_lr + (max_lr - base_lr) w(n) e(n).
 
-    From max_lr / div_factor up to max_lr over pct_start * length updates, then down to
-    max_lr / (div_factor * final_div_factor) at update `length`; both ways along half a cosine, or a straight line.
+    The window w is the way up from 0 to 1 in `step_size` updates, and the same way down; u is the fraction of it:
 
-    After Smith and Topin (arXiv 1708.07120) and Smith (arXiv 1803.09820); the numbers and the cosine are those of
-    fastai and of torch's OneCycleLR. That one reaches its end at update total_steps - 1 and its peak at pct_start *
-    total_steps - 1: it equals one_cycle(max_lr, length=T - 1, pct_start=(f * T - 1) / (T - 1)) with T = total_steps
-    and f its pct_start.
+    - "triangular": u
+    - "welch": u (2 - u), a parabola (Smith, arXiv 1506.01186, section 3.1)
+    - "hann": (1 - cos(pi u)) / 2, a sine wave (same section)
+    - a function of u, from 0 at 0 to 1 at 1
+
+    The envelope e is "constant", "halving" with every cycle, "gamma per update" or "gamma per cycle".
+    triangular, triangular2 and exp_range are the three of these that the paper names.
 
     Args:
-        max_lr: The peak, above 0.
-        length: Number of updates, at least 1.
-        pct_start: Share of the length spent rising, strictly between 0 and 1.
-        div_factor: max_lr / value at update 0, at least 1.
-        final_div_factor: Value at update 0 / value at the end, at least 1.
-        shape: "cosine" or "linear".
+        base_lr: Lower bound, at least 0; the value at update 0.
+        max_lr: Upper bound of the first cycle, above `base_lr`.
+        step_size: Length of the way up, in updates or as a text.
+        step_size_down: Length of the way down; the same by default.
+        window: A word or a function, see above.
+        envelope: A word, see above.
+        gamma: Factor of the envelopes that take one, above 0 and at most 1.
+        cycles: Number of cycles after which the schedule ends; endless by default.
+        shrinks: What the envelope shrinks, see `exp_range`.
 
     Raises:
-        ArgumentError: if a number is out of its range or `shape` is another word.
+        ArgumentError: if a bound is negative or not finite, the bounds are swapped, a length is below 1, `gamma` is outside
+            (0, 1], or a word or function is none of the above.
 
     Example:
-        >>> s = one_cycle(max_lr=1.0, length=10_000)
-        >>> s(0), s(3_000), round(s(10_000), 9)
-        (0.04, 1.0, 4e-06)
+        >>> s = cyclical(base_lr=1.0, max_lr=5.0, step_size=4, step_size_down=2, window="hann")
+        >>> [round(s(n), 6) for n in range(7)]
+        [1.0, 1.585786, 3.0, 4.414214, 5.0, 3.0, 1.0]
     """
 
+    base_lr: Rate
     max_lr: Positive
-    length: Length
-    pct_start: Fraction = 0.3
-    div_factor: Factor = 25.0
-    final_div_factor: Factor = 1e4
-    shape: Literal["cosine", "linear"] = "cosine"
+    step_size: Length
+    step_size_down: OptionalLength = None
+    window: Annotated[str | Function, _window] = "triangular"
+    envelope: Annotated[Literal["constant", "halving", "gamma per update", "gamma per cycle"], checks.one_of(*ENVELOPES)] = (
+        "constant"
+    )
+    gamma: Decay = 1.0
+    cycles: Cycles = None
+    shrinks: Shrinks = "amplitude"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.choice("shape", self.shape, ("cosine", "linear"))
+        if self.gamma != 1 and not self.envelope.startswith("gamma"):
+            checks.refuse("gamma", f"1 where the envelope is {self.envelope!r}", self.gamma, "use 'gamma per cycle', say")
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        peak = self.pct_start * self.length
-        first = self.max_lr / self.div_factor
-        last = first / self.final_div_factor
-        up = progress(n, peak, xp)
-        down = progress(xp.clip(n, peak, self.length) - peak, self.length - peak, xp)
-        if self.shape == "cosine":
-            up, down = half_cosine(*up, xp), half_cosine(*down, xp)
-        return xp.where(n < peak, lerp(first, self.max_lr, *up), lerp(self.max_lr, last, *down))
+    def _down(self) -> int:
+        return updates(self.step_size if self.step_size_down is None else self.step_size_down)
+
+    def _window(self) -> Shape:
+        return WINDOWS[self.window] if isinstance(self.window, str) else by_function(self.window)
+
+    def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
+        if self.envelope == "gamma per update":
+            return _per_update(self.gamma, n, xp)
+        factor = {"constant": 1.0, "halving": 0.5, "gamma per cycle": self.gamma}[self.envelope]
+        return None if factor == 1 else factor**cycle
+
+    def _shrinks_bounds(self) -> bool:
+        return self.shrinks == "bounds"
+
+    def _range(self) -> tuple[float, float]:
+        if self.shrinks == "amplitude" or self.envelope == "constant":
+            return self.base_lr, self.max_lr
+        return 0.0, self.max_lr

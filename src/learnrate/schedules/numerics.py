@@ -1,16 +1,22 @@
-"""One formula for every kind of count: Python numbers, NumPy, torch and JAX arrays, traced or not.
+"""One formula for every kind of count: Python numbers, NumPy, torch, CuPy and JAX arrays, traced or not.
 
 A schedule writes its formula once, against the few functions of `Namespace`. For an array they are those of the array's own
 library (found by array-api-compat, which imports none of them); for a plain number they are those of `math`.
 """
 
 import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace, is_jax_array
+from array_api_compat import array_namespace, is_jax_array, is_torch_array
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
+
+BLOCK = 8192
+"""Counts of a NumPy array that are evaluated at a time, so that what stands between the steps of a formula stays in the
+processor's cache and a long curve needs no more memory than its counts and its values."""
 
 
 class Namespace(Protocol):
@@ -19,8 +25,17 @@ class Namespace(Protocol):
     def exp(self, x: Any, /) -> Any:
         """E to the power x."""
 
+    def log1p(self, x: Any, /) -> Any:
+        """Natural logarithm of 1 + x."""
+
     def sin(self, x: Any, /) -> Any:
         """Sine of x, in radians."""
+
+    def sqrt(self, x: Any, /) -> Any:
+        """Square root of x."""
+
+    def tanh(self, x: Any, /) -> Any:
+        """Hyperbolic tangent of x."""
 
     def abs(self, x: Any, /) -> Any:
         """Magnitude of x."""
@@ -36,7 +51,10 @@ class _Numbers:
     """The same functions over plain Python numbers, without the cost of making arrays of them."""
 
     exp = staticmethod(math.exp)
+    log1p = staticmethod(math.log1p)
     sin = staticmethod(math.sin)
+    sqrt = staticmethod(math.sqrt)
+    tanh = staticmethod(math.tanh)
     abs = staticmethod(abs)
 
     @staticmethod
@@ -70,7 +88,8 @@ def counted(n: Any) -> tuple[Any, Namespace]:
             raise ArgumentError(f"the update count must be at least 0 and below 2 ** 63, received {n!r}")
         return n, NUMBERS
     try:
-        xp = array_namespace(n)
+        # NumPy is its own array namespace since 2.0; the compatibility layer would only make it slower.
+        xp: Any = np if isinstance(n, np.ndarray) else array_namespace(n)
     except TypeError:
         raise ArgumentTypeError(
             f"the update count must be a number or an array, received {n!r} of type {type(n).__name__}: "
@@ -86,27 +105,96 @@ def counted(n: Any) -> tuple[Any, Namespace]:
     return n, xp
 
 
-def progress(n: Any, length: Any, xp: Namespace) -> tuple[Any, Any]:
-    """How far count `n` is along `length` updates, and how far it is from their end: p from 0 to 1, and q = 1 - p.
+def _is_integral(n: Any, xp: Any) -> bool:
+    return bool(xp.isdtype(n.dtype, "integral"))
 
-    Both are quotients of exact differences of counts. 1 - p would be rounded near the end, where it matters most: there
-    a falling LR is a small multiple of q, and a compiler that turns the division into a product could make it negative.
+
+def known_range(n: Any, xp: Namespace) -> tuple[float, float]:
+    """Least and greatest count in `n`, where looking costs nothing to speak of: for numbers and NumPy arrays.
+
+    For others, which may be traced or on another device, what their dtype can hold.
     """
-    done = xp.clip(n, 0, length)
-    return done / length, (length - done) / length
+    if xp is NUMBERS:
+        return n, n
+    if isinstance(n, np.ndarray) and n.size:
+        return n.min(), n.max()
+    return 0, reach(n, xp)
 
 
-def lerp(start: Any, end: Any, p: Any, q: Any) -> Any:
-    """From `start` at p = 0 to `end` at p = 1, where q = 1 - p.
+def reach(n: Any, xp: Any) -> float:
+    """The greatest count that `n` can hold. A constant beyond it could not even be compared with it (JAX refuses)."""
+    return int(xp.iinfo(n.dtype).max) if xp is not NUMBERS and _is_integral(n, xp) else math.inf
 
-    Written as a sum of two products because this form gives both ends exactly, which `start + (end - start) * p` does not.
+
+def capped(n: Any, limit: float, xp: Namespace) -> Any:
+    """`n` where it is at most `limit`, else `limit`."""
+    return n if reach(n, xp) <= limit else xp.clip(n, None, limit)
+
+
+def split(n: Any, period: int, xp: Namespace) -> tuple[Any, Any]:
+    """The whole number of periods in `n`, and what is left over, exactly."""
+    if reach(n, xp) < period:
+        return 0 * n, n
+    whole = n // period
+    return whole, n - whole * period
+
+
+def below(n: Any, edge: float, xp: Namespace) -> Any:
+    """Where `n` is less than `edge`."""
+    return n == n if reach(n, xp) < edge else n < edge
+
+
+def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
+    """How many of the ascending `edges` lie at or below `n`."""
+    if xp is NUMBERS:
+        return bisect_right(edges, n)
+    if _is_integral(n, xp):
+        largest = reach(n, xp)
+        edges = [whole for edge in edges if (whole := math.ceil(edge)) <= largest]
+    return xp.searchsorted(_array(edges, n, xp, n.dtype), n, side="right")
+
+
+def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:
+    """`values[index]`, in the floating dtype that belongs to the counts `n`; whole numbers in that of `n`."""
+    if xp is NUMBERS:
+        return values[index]
+    whole = _is_integral(n, xp) and all(isinstance(value, int) for value in values)
+    if whole:
+        largest = int(reach(n, xp))
+        values = [min(value, largest) for value in values]
+    return _array(values, n, xp, n.dtype if whole or not _is_integral(n, xp) else _floating(xp))[index]
+
+
+def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
+    return xp.asarray(values, dtype=dtype, device=n.device) if is_torch_array(n) else xp.asarray(values, dtype=dtype)
+
+
+def _floating(xp: Any) -> Any:
+    """The library's default floating dtype."""
+    return xp.asarray(0.0).dtype
+
+
+def blend(low: float, high: float, weight: Any) -> Any:
+    """From `low` at weight 0 to `high` at weight 1.
+
+    Written as a sum of two products because this form gives both ends exactly, which `low + (high - low) * weight` does not.
     """
-    return start * q + end * p
+    return high * weight if low == 0 else low * (1 - weight) + high * weight
 
 
-def half_cosine(p: Any, q: Any, xp: Namespace) -> tuple[Any, Any]:
-    """Bend p and q into half a cosine wave, flat at both ends: (1 - cos(pi p)) / 2 and (1 + cos(pi p)) / 2.
+def in_blocks(formula: Any, counts: np.ndarray) -> np.ndarray:
+    """`formula(counts, numpy)`, evaluated a block at a time."""
+    flat = counts.reshape(-1)
+    values = np.empty(flat.shape, counts.dtype if counts.dtype.kind == "f" else np.float64)
+    for first in range(0, len(flat), BLOCK):
+        values[first : first + BLOCK] = formula(flat[first : first + BLOCK], np)
+    return values.reshape(counts.shape)
 
-    Written as squares of sines, which lose no digits where the value is small.
-    """
-    return xp.sin(math.pi / 2 * p) ** 2, xp.sin(math.pi / 2 * q) ** 2
+
+def crossings(values: Callable[[np.ndarray], np.ndarray], levels: Sequence[float], limit: float) -> Iterator[int]:
+    """The whole counts up to `limit` from which on `values` is on another side of a level than the count before."""
+    for first in range(0, int(limit), BLOCK):
+        counts = np.arange(first, min(first + BLOCK, int(limit)) + 1)
+        found = values(counts)
+        for level in levels:
+            yield from (counts[1:][np.diff(np.sign(found - level)) != 0]).tolist()

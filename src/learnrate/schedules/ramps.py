@@ -1,12 +1,19 @@
-"""Finite schedules from one value to another: value `start` at update 0, `end` from update `length` on."""
+"""Finite schedules from one value to another: value `start` at update 0, `end` from update `length` on.
 
+In the formulas p = min(n / length, 1) is the fraction of the way, for update number n.
+"""
+
+import math
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Length, Positive, Rate
+from learnrate.checks import Positive, Rate
+from learnrate.schedules import shapes
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.numerics import Namespace, half_cosine, lerp, progress
+from learnrate.schedules.durations import REST, Length, OptionalLength, updates
+from learnrate.schedules.numerics import Namespace, capped
+from learnrate.schedules.shapes import Shape, between
 
 
 @dataclass(frozen=True, repr=False)
@@ -15,7 +22,7 @@ class constant(Schedule):
 
     Args:
         value: The value, at least 0.
-        length: Number of updates, so that something can follow it; endless by default.
+        length: Number of updates or a text such as "10%" or "rest", so that something can follow it; endless by default.
 
     Raises:
         ArgumentError: if `value` is negative or not finite, or `length` below 1.
@@ -26,20 +33,40 @@ class constant(Schedule):
     """
 
     value: Rate
-    length: Annotated[int | None, checks.optional(checks.length)] = None
+    length: OptionalLength = None
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.value + 0.0 * n
 
+    def _range(self) -> tuple[float, float]:
+        return self.value, self.value
+
+
+class Ramp(Schedule):
+    """What the ramps share: two ends, a length, and a shape between them."""
+
+    start: Rate
+    end: Rate
+    length: Length
+
+    def _shape(self) -> Shape:
+        raise NotImplementedError
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return between(self.start, self.end, self._shape(), n, updates(self.length), xp)
+
+    def _range(self) -> tuple[float, float]:
+        return min(self.start, self.end), max(self.start, self.end)
+
 
 @dataclass(frozen=True, repr=False)
-class linear(Schedule):
-    """A straight line: value(n) = start (1 - p) + end p, with p = min(n / length, 1).
+class linear(Ramp):
+    """A straight line: value(n) = start (1 - p) + end p.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
 
     Raises:
         ArgumentError: if a value is negative or not finite, or `length` below 1.
@@ -52,25 +79,27 @@ class linear(Schedule):
 
     start: Rate
     end: Rate
-    length: Length
+    length: Length = REST
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return lerp(self.start, self.end, *progress(n, self.length, xp))
+    def _shape(self) -> Shape:
+        return shapes.LINEAR
 
 
 @dataclass(frozen=True, repr=False)
-class cosine(Schedule):
-    """Half a cosine wave: value(n) = start (1 - w) + end w, with w = (1 - cos(pi p)) / 2 and p = min(n / length, 1).
+class cosine(Ramp):
+    """Half a cosine wave: value(n) = end + (start - end) ((1 + cos(pi p ** k)) / 2) ** power.
 
-    One period of SGDR (Loshchilov and Hutter, arXiv 1608.03983, equation 5), without the restart.
+    With the defaults one period of SGDR (Loshchilov and Hutter, arXiv 1608.03983, equation 5), without the restart.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        power: Exponent on the wave, above 0; above 1 falls faster first (optax' `exponent`).
+        k: Exponent on the fraction of the way, above 0; above 1 falls later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
 
     Example:
         >>> s = cosine(1.0, 0.0, length=100)
@@ -80,26 +109,29 @@ class cosine(Schedule):
 
     start: Rate
     end: Rate
-    length: Length
+    length: Length = REST
+    power: Positive = 1.0
+    k: Positive = 1.0
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return lerp(self.start, self.end, *half_cosine(*progress(n, self.length, xp), xp))
+    def _shape(self) -> Shape:
+        return shapes.warped(self.k, shapes.power(self.power, shapes.COSINE))
 
 
 @dataclass(frozen=True, repr=False)
-class polynomial(Schedule):
-    """A power of what remains: value(n) = end + (start - end) (1 - p) ** power, with p = min(n / length, 1).
+class polynomial(Ramp):
+    """A power of what remains: value(n) = end + (start - end) (1 - p ** k) ** power.
 
-    The "poly" policy of Caffe and of DeepLab (Chen et al., arXiv 1606.00915, section 4.1.1), where end is 0.
+    The "poly" policy of Caffe and of DeepLab (Chen et al., arXiv 1606.00915, section 4.1.1), where end is 0 and k is 1.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
         power: Exponent, above 0; 1 is a straight line, above 1 falls fast first.
+        k: Exponent on the fraction of the way, above 0; above 1 falls later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, `power` not above 0, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
 
     Example:
         >>> s = polynomial(1.0, 0.0, length=10, power=2)
@@ -109,25 +141,24 @@ class polynomial(Schedule):
 
     start: Rate
     end: Rate
-    length: Length
+    length: Length = REST
     power: Positive = 1.0
+    k: Positive = 1.0
 
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        _, q = progress(n, self.length, xp)
-        remaining = q**self.power
-        return lerp(self.end, self.start, remaining, 1 - remaining)
+    def _shape(self) -> Shape:
+        return shapes.warped(self.k, shapes.power(self.power))
 
 
 @dataclass(frozen=True, repr=False)
 class exponential(Schedule):
-    """A geometric ramp, straight on a logarithmic axis: value(n) = start ** (1 - p) * end ** p, with p = min(n / length, 1).
+    """A geometric ramp, straight on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
 
     The sweep of the LR range test in its usual form; falling, the classic exponential decay with a stated end.
 
     Args:
         start: Value at update 0, above 0.
         end: Value from update `length` on, above 0.
-        length: Number of updates, at least 1.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
 
     Raises:
         ArgumentError: if a value is not above 0 or not finite, or `length` below 1.
@@ -140,28 +171,174 @@ class exponential(Schedule):
 
     start: Positive
     end: Positive
-    length: Length
+    length: Length = REST
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        p, q = progress(n, self.length, xp)
-        return self.start**q * self.end**p
+        length = updates(self.length)
+        done = capped(n, length, xp)
+        return self.start ** ((length - done) / length) * self.end ** (done / length)
+
+    def _range(self) -> tuple[float, float]:
+        return min(self.start, self.end), max(self.start, self.end)
+
+
+@dataclass(frozen=True, repr=False)
+class one_minus_sqrt(Ramp):
+    """The 1-sqrt cooldown: value(n) = end + (start - end) (1 - sqrt(p)).
+
+    Best of the cooldowns tried by Haegele et al. (arXiv 2405.18392, section 3), where end is 0.
+
+    Args:
+        start: Value at update 0, at least 0.
+        end: Value from update `length` on, at least 0.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
+
+    Raises:
+        ArgumentError: if a value is negative or not finite, or `length` below 1.
+
+    Example:
+        >>> s = one_minus_sqrt(1.0, 0.0, length=100)
+        >>> s(0), s(25), s(100)
+        (1.0, 0.5, 0.0)
+    """
+
+    start: Rate
+    end: Rate
+    length: Length = REST
+
+    def _shape(self) -> Shape:
+        return shapes.ONE_MINUS_SQRT
+
+
+@dataclass(frozen=True, repr=False)
+class rex(Ramp):
+    """REX, the reflected exponential: value(n) = end + (start - end) (1 - p) / ((1 - beta) + beta (1 - p)).
+
+    High for long, then a fast fall (Chen et al., arXiv 2107.04197, section 4), where end is 0 and beta 1/2. Some ports
+    use (1 - p) / (0.1 + 0.9 (1 - p)), which is beta=0.9.
+
+    Args:
+        start: Value at update 0, at least 0.
+        end: Value from update `length` on, at least 0.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        beta: How late the fall, at least 0 (a straight line) and below 1.
+
+    Raises:
+        ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 1.
+
+    Example:
+        >>> s = rex(1.0, 0.0, length=100)
+        >>> s(0), round(s(50), 6), s(100)
+        (1.0, 0.666667, 0.0)
+    """
+
+    start: Rate
+    end: Rate
+    length: Length = REST
+    beta: Annotated[float, checks.weight] = 0.5
+
+    def _shape(self) -> Shape:
+        return shapes.rex(self.beta)
+
+
+@dataclass(frozen=True, repr=False)
+class tanh(Ramp):
+    """Hyperbolic tangent decay: value(n) = end + (start - end) (1 - tanh(low (1 - p) + high p)) / 2.
+
+    Hsueh et al., arXiv 1806.01593, equation 3, with low = -6 and high = 3 advised (section 4); timm's default is -7 and 3.
+    The published curve starts a little below `start` and ends a little above `end`; by default it is stretched to meet both.
+
+    Args:
+        start: Value at update 0, at least 0.
+        end: Value from update `length` on, at least 0.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        low: Where on the tangent it begins.
+        high: Where it ends, above `low`.
+        ends: "exact" or "published".
+
+    Raises:
+        ArgumentError: if a value is negative or not finite, `low` is not below `high`, `ends` is another word, or `length`
+            is below 1.
+
+    Example:
+        >>> s = tanh(1.0, 0.0, length=90)
+        >>> s(0), round(s(60), 6), s(90)
+        (1.0, 0.498764, 0.0)
+    """
+
+    start: Rate
+    end: Rate
+    length: Length = REST
+    low: Annotated[float, checks.finite] = -6.0
+    high: Annotated[float, checks.finite] = 3.0
+    ends: Annotated[Literal["exact", "published"], checks.one_of("exact", "published")] = "exact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.ordered("low", self.low, "high", self.high)
+        if math.tanh(self.low) == math.tanh(self.high):
+            checks.refuse("low", "where the tangent still moves", self.low, "stay within -18 and 18")
+
+    def _shape(self) -> Shape:
+        return shapes.hyperbolic(self.low, self.high, self.ends)
+
+
+@dataclass(frozen=True, repr=False)
+class sigmoid(Ramp):
+    """A logistic curve, stretched to meet both ends.
+
+    value(n) = start + (end - start) (s(x) - s(-c)) / (s(c) - s(-c)), with s(x) = 1 / (1 + exp(-x)), c = steepness / 2 and
+    x = steepness (p - 1/2). The logistic policy of Caffe with stated ends; see `sigmoid_decay` for the endless one.
+
+    Args:
+        start: Value at update 0, at least 0.
+        end: Value from update `length` on, at least 0.
+        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        steepness: Above 0: near 0 a straight line, at 50 nearly a jump.
+
+    Raises:
+        ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 1.
+
+    Example:
+        >>> s = sigmoid(1.0, 0.0, length=100)
+        >>> s(0), round(s(50), 12), s(100)
+        (1.0, 0.5, 0.0)
+    """
+
+    start: Rate
+    end: Rate
+    length: Length = REST
+    steepness: Positive = 12.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steepness > 70:
+            checks.refuse("steepness", "at most 70", self.steepness, "for a jump, write constant(a, n) >> constant(b)")
+
+    def _shape(self) -> Shape:
+        # s(x) = (1 + tanh(x / 2)) / 2
+        return shapes.hyperbolic(-self.steepness / 4, self.steepness / 4, "exact")
 
 
 @dataclass(frozen=True, repr=False)
 class warmup(Schedule):
-    """A straight rise to `max_lr`, made to be followed by something.
+    """A rise to `max_lr`, made to be followed by something.
 
-    value(n) = start (1 - p) + max_lr p, with p = min(n / length, 1). Gradual warm-up (Goyal et al., arXiv 1706.02677,
-    section 2.2).
+    - shape="linear": value(n) = start (1 - p) + max_lr p. Gradual warm-up (Goyal et al., arXiv 1706.02677, section 2.2).
+    - shape="cosine": the same along half a cosine wave.
+    - shape="exponential": value(n) = start ** (1 - p) * max_lr ** p.
+    - shape="constant": `start` throughout (Goyal et al., section 2.2; He et al., arXiv 1512.03385, section 4.2).
 
     Args:
         max_lr: Value from update `length` on, above 0.
-        length: Number of updates, at least 1.
+        length: Number of updates, at least 1, or a text such as "5%".
         start: Value at update 0. By default max_lr / (length + 1), one step of the rise, so that the first update is not
-            wasted at an LR of 0.
+            wasted at an LR of 0; for a constant warm-up it must be given.
+        shape: "linear", "cosine", "exponential" or "constant".
 
     Raises:
-        ArgumentError: if `max_lr` is not above 0, `start` is negative or above `max_lr`, or `length` is below 1.
+        ArgumentError: if `max_lr` is not above 0, `start` is negative, above `max_lr`, or 0 where the shape is
+            "exponential", or `length` is below 1.
 
     Example:
         >>> s = warmup(1.0, length=4)
@@ -172,6 +349,10 @@ class warmup(Schedule):
     max_lr: Positive
     length: Length
     start: Annotated[float | None, checks.optional(checks.rate)] = None
+    shape: Annotated[
+        Literal["linear", "cosine", "exponential", "constant"],
+        checks.one_of("linear", "cosine", "exponential", "constant"),
+    ] = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,7 +360,21 @@ class warmup(Schedule):
             checks.refuse(
                 "start", f"at most max_lr = {self.max_lr!r}", self.start, "to fall, use linear(start, end, length)"
             )
+        if self.shape == "constant" and self.start is None:
+            checks.refuse("start", "given for a constant warm-up", self.start, "a tenth of max_lr is usual")
+        if self.shape == "exponential" and self.start == 0:
+            checks.refuse("start", "above 0 for an exponential warm-up", self.start)
+
+    def _start(self) -> float:
+        return self.max_lr / (updates(self.length) + 1) if self.start is None else self.start
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        start = self.max_lr / (self.length + 1) if self.start is None else self.start
-        return lerp(start, self.max_lr, *progress(n, self.length, xp))
+        start, length = self._start(), updates(self.length)
+        if self.shape == "exponential":
+            return exponential(start, self.max_lr, length)._at(n, xp)
+        if self.shape == "constant":
+            return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
+        return between(start, self.max_lr, shapes.COOLDOWNS[self.shape], n, length, xp)
+
+    def _range(self) -> tuple[float, float]:
+        return self._start(), self.max_lr

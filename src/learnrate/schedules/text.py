@@ -2,36 +2,27 @@
 
 import ast
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from learnrate.errors import LearnrateError, ParseError
+from learnrate.schedules import functions as named_functions
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.cycles import exp_range, one_cycle, triangular, triangular2
-from learnrate.schedules.ramps import constant, cosine, exponential, linear, polynomial, warmup
-
-_SCHEDULES: tuple[type[Schedule], ...] = (
-    constant,
-    cosine,
-    exp_range,
-    exponential,
-    linear,
-    one_cycle,
-    polynomial,
-    triangular,
-    triangular2,
-    warmup,
-)
-VOCABULARY: Mapping[str, type[Schedule]] = {schedule.__name__: schedule for schedule in _SCHEDULES}
+from learnrate.schedules.functions import Function
+from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
 
 
-def parse(text: str) -> Schedule:
+def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """The schedule that a text describes; the inverse of `repr`.
 
-    The text is read as an expression of schedule names, numbers, words in quotes and `>>`. Nothing is evaluated, so a text
-    from elsewhere is safe to read.
+    The text is read as an expression of schedule names, their methods, numbers, words in quotes, `>>` and `*`. Nothing is
+    evaluated, so a text from elsewhere is safe to read.
 
     Args:
         text: For example "warmup(0.1, 500) >> cosine(0.1, 0, 9500)".
+        functions: Functions of your own that the text may name, as `custom` and `function` print them: "module.name".
 
     Returns:
         The schedule, with `parse(repr(schedule)) == schedule`.
@@ -41,78 +32,141 @@ def parse(text: str) -> Schedule:
             nearest one.
 
     Example:
-        >>> parse("warmup(0.1, 500) >> cosine(0.1, 0, 9500)")
-        warmup(max_lr=0.1, length=500) >> cosine(start=0.1, end=0.0, length=9500)
+        >>> parse("warmup(0.1, '5%') >> (cosine(0.1, 0) * 0.5).clip(low=0.01)")
+        warmup(max_lr=0.1, length='5%') >> (cosine(start=0.1, end=0.0) * 0.5).clip(low=0.01)
     """
     if not isinstance(text, str):
         raise ParseError(f"the text of a schedule must be a str, received {text!r}", 1)
     # Leading space would be an indent to the expression grammar; it is put back into the columns that errors name.
     stripped = text.lstrip()
-    indent = len(text) - len(stripped)
+    reader = _Reader(text, len(text) - len(stripped), named_functions.by_name(functions))
     try:
         tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        raise _error(text, "not an expression", indent + (error.offset or 1)) from None
+        raise reader.error("not an expression", reader.indent + (error.offset or 1)) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise _error(text, f"cannot be read ({error})", 1) from None
-    return _schedule(tree.body, text, indent)
+        raise reader.error(f"cannot be read ({error})", 1) from None
+    try:
+        return reader.schedule(tree.body)
+    except RecursionError:
+        raise reader.error("nested too deep to be read", 1) from None
 
 
-def _error(text: str, what: str, column: int) -> ParseError:
-    shown = text if len(text) <= 80 else text[:77] + "..."
-    return ParseError(f"not a schedule, column {column}: {what}, in {shown!r}", column)
+@dataclass(frozen=True)
+class _Reader:
+    """Turns the nodes of one text into schedules."""
 
+    text: str
+    indent: int
+    functions: Mapping[str, Function]
 
-def _fail(node: ast.AST, text: str, indent: int, what: str) -> ParseError:
-    return _error(text, what, indent + getattr(node, "col_offset", 0) + 1)
+    def error(self, what: str, column: int) -> ParseError:
+        shown = self.text if len(self.text) <= 80 else self.text[:77] + "..."
+        return ParseError(f"not a schedule, column {column}: {what}, in {shown!r}", column)
 
+    def fail(self, node: ast.AST, what: str) -> ParseError:
+        return self.error(what, self.indent + getattr(node, "col_offset", 0) + 1)
 
-def _schedule(node: ast.expr, text: str, indent: int) -> Schedule:
-    # `a >> b >> c` is a tree that leans to the left, as deep as it is long: walked down in a loop, joined on the way back.
-    following: list[ast.BinOp] = []
-    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
-        following.append(node)
-        node = node.left
-    schedule = _call(node, text, indent)
-    for pair in reversed(following):
+    def made(self, node: ast.AST, make: Callable[[], Schedule]) -> Schedule:
+        """What `make` builds; what it refuses is an error at this node."""
         try:
-            schedule = schedule >> _schedule(pair.right, text, indent)
+            return make()
         except ParseError:
             raise
-        except LearnrateError as error:
-            raise _fail(pair, text, indent, str(error)) from None
-    return schedule
+        except (LearnrateError, TypeError) as error:
+            # TypeError: too many or too few arguments, or a misspelt one; the constructor's own words say which.
+            raise self.fail(node, str(error).replace(".__init__()", "()").replace("Schedule.", ".")) from None
 
+    def schedule(self, node: ast.expr) -> Schedule:
+        # `a >> b * 2 >> c` is a tree that leans to the left, as deep as it is long: walked down in a loop, joined on the way
+        # back.
+        following: list[tuple[ast.expr, Callable[[Schedule], Schedule]]] = []
+        while True:
+            step = self.operator(node) or self.method(node)
+            if step is None:
+                break
+            node, apply = step
+            following.append((node, apply))
+        schedule = self.call(node)
+        for at, apply in reversed(following):
+            schedule = self.made(at, lambda apply=apply, schedule=schedule: apply(schedule))  # type: ignore[misc]
+        return schedule
 
-def _call(node: ast.expr, text: str, indent: int) -> Schedule:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        raise _fail(node, text, indent, "expected a schedule such as cosine(0.1, 0, 1000)")
-    name = node.func.id
-    if name not in VOCABULARY:
-        near = difflib.get_close_matches(name, VOCABULARY, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(VOCABULARY)}"
-        raise _fail(node, text, indent, f"unknown schedule {name!r}; {hint}")
-    arguments = [_value(argument, text, indent) for argument in node.args]
-    keywords: dict[str, object] = {}
-    for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg in keywords:
-            raise _fail(keyword, text, indent, "arguments must be written out, each once")
-        keywords[keyword.arg] = _value(keyword.value, text, indent)
-    try:
-        return VOCABULARY[name](*arguments, **keywords)
-    except (LearnrateError, TypeError) as error:
-        # TypeError: too many or too few arguments, or a misspelt one; the constructor's own words say which.
-        raise _fail(node, text, indent, str(error).replace(f"{name}.__init__()", f"{name}()")) from None
+    def operator(self, node: ast.expr) -> "tuple[ast.expr, Callable[[Schedule], Schedule]] | None":
+        if not isinstance(node, ast.BinOp):
+            return None
+        right = node.right
+        if isinstance(node.op, ast.RShift):
+            return node.left, lambda schedule: schedule >> self.schedule(right)
+        if not isinstance(node.op, ast.Mult):
+            raise self.fail(node, "schedules are joined by >> and *")
+        if self.is_number(node.left):
+            factor = self.value(node.left)
+            return right, lambda schedule: factor * schedule
+        return node.left, lambda schedule: schedule * (self.value(right) if self.is_number(right) else self.schedule(right))
 
+    def method(self, node: ast.expr) -> "tuple[ast.expr, Callable[[Schedule], Schedule]] | None":
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            return None
+        name = node.func.attr
+        if isinstance(node.func.value, ast.Name):
+            raise self.fail(node, "expected a schedule such as cosine(0.1, 0, 1000)")
+        if name not in METHODS:
+            raise self.fail(node, f"unknown method {name!r}; {self.nearest(name, METHODS)}")
+        arguments, keywords = self.arguments(node)
+        return node.func.value, lambda schedule: getattr(schedule, name)(*arguments, **keywords)
 
-def _value(node: ast.expr, text: str, indent: int) -> float | str:
-    sign = 1
-    while isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        sign = -sign if isinstance(node.op, ast.USub) else sign
-        node = node.operand
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
-            return sign * node.value
-        if isinstance(node.value, str) and sign == 1:
-            return node.value
-    raise _fail(node, text, indent, "expected a number or a word in quotes")
+    def call(self, node: ast.expr) -> Schedule:
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            raise self.fail(node, "expected a schedule such as cosine(0.1, 0, 1000)")
+        name = node.func.id
+        make = SCHEDULES.get(name) or RUNS.get(name)
+        if make is None:
+            raise self.fail(node, f"unknown schedule {name!r}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
+        arguments, keywords = self.arguments(node)
+        return self.made(node, lambda: make(*arguments, **keywords))
+
+    def nearest(self, name: str, known: tuple[str, ...]) -> str:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        more = f" and {len(known) - 6} more, see learnrate.schedules" if len(known) > 6 else ""
+        return f"known are {', '.join(known[:6])}{more}"
+
+    def arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
+        keywords: dict[str, Any] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None or keyword.arg in keywords:
+                raise self.fail(keyword, "arguments must be written out, each once")
+            keywords[keyword.arg] = self.value(keyword.value)
+        return [self.value(argument) for argument in node.args], keywords
+
+    def is_number(self, node: ast.expr) -> bool:
+        while isinstance(node, ast.UnaryOp):
+            node = node.operand
+        return isinstance(node, ast.Constant)
+
+    def value(self, node: ast.expr) -> Any:
+        if isinstance(node, (ast.Tuple, ast.List)):
+            return tuple(self.value(one) for one in node.elts)
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            return self.function(node)
+        sign, whole = 1, node
+        while isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            sign = -sign if isinstance(node.op, ast.USub) else sign
+            node = node.operand
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, (int, float)) and not isinstance(node.value, bool) and not math.isnan(node.value):
+                return sign * node.value
+            if isinstance(node.value, str) and node is whole:
+                return node.value
+        raise self.fail(whole, "expected a number or a word in quotes")
+
+    def function(self, node: ast.expr) -> Function:
+        name = ast.unparse(node)
+        if name not in self.functions:
+            known = f"known are {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
+            raise self.fail(
+                node, f"expected a number or a word in quotes, or a function that is known here; {name!r} is not, {known}"
+            )
+        return self.functions[name]

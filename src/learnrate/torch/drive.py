@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError, PastEndWarning
 from learnrate.schedules import Schedule
+from learnrate.schedules.base import known_length
 from learnrate.torch.inputs import check_optimizer
 
 BLOCK = 4096
@@ -79,7 +80,7 @@ class Drive:
         self._relative = relative
         self._optimizer = optimizer
         self.key = _field(key, optimizer)
-        lengths = [s.length for s in self._schedules if s.length is not None]
+        lengths = [length for s in self._schedules if (length := known_length(s)) is not None]
         # After the last update of a finite schedule the count is its length; only the next one is past the end.
         self._overrun = min(lengths) + 1 if lengths else None
         self.block = self._make_block(0)

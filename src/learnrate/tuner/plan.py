@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from learnrate import records
 from learnrate.finder import Bounds, Curve
 from learnrate.schedules import Schedule, parse
+from learnrate.schedules.base import known_length
 from learnrate.tuner.races import Race
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Plan:
     @property
     def length(self) -> int:
         """Number of updates to train for: to the end of the schedule, or all that were asked for where it has none."""
-        return self.schedule.length or self.updates
+        return known_length(self.schedule) or self.updates
 
     @property
     def cost(self) -> float:

@@ -9,6 +9,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError, NoAnswerError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.bounds import two_digits
 from learnrate.schedules import Schedule, triangular2
+from learnrate.schedules.base import known_length
 from learnrate.tuner import races
 from learnrate.tuner.cycling import Cycling, cut
 from learnrate.tuner.plan import Plan
@@ -129,7 +130,7 @@ def tune(
         def made(max_lr: float) -> Schedule:
             return _checked(chosen(max_lr), updates)
 
-        horizon = made(bounds.max_lr).length or updates
+        horizon = known_length(made(bounds.max_lr)) or updates
 
         def race(candidates: tuple[float, ...], length: int, round_name: str) -> tuple[Race, ...]:
             return races.run(trainee, start, candidates, made, updates=length, horizon=horizon, progress=told(round_name))
@@ -183,9 +184,11 @@ def candidates_below(max_lr: float, number: int) -> tuple[float, ...]:
 def _checked(schedule: object, updates: int) -> Schedule:
     if not isinstance(schedule, Schedule):
         raise ArgumentTypeError(f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}")
-    if schedule.length is not None and schedule.length > updates:
+    schedule = schedule.resolve(updates)
+    length = known_length(schedule)
+    if length is not None and length > updates:
         raise ArgumentError(
-            f"family must return a schedule of at most {updates} updates, received one of {schedule.length}: "
+            f"family must return a schedule of at most {updates} updates, received one of {length}: "
             "make it of the length that updates says"
         )
     return schedule

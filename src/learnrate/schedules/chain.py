@@ -1,0 +1,123 @@
+"""Schedules one after the other: `a >> b >> c`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.schedules import base, durations
+from learnrate.schedules.base import Schedule, is_endless, known_length
+from learnrate.schedules.durations import Horizon
+from learnrate.schedules.numerics import Namespace, known_range
+
+
+def chain(before: Schedule, after: Schedule) -> "Chain":
+    """`before >> after`, kept flat, so that (a >> b) >> c and a >> (b >> c), the same function, are the same value."""
+    base.require_schedule("what follows >>", after)
+    parts = (part.parts if isinstance(part, Chain) else (part,) for part in (before, after))
+    return Chain(tuple(part for some in parts for part in some))
+
+
+def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) -> int | str | None:
+    """The length of a whole: None if a part has no end, a text if one is not resolved."""
+    if None in lengths:
+        return None
+    known = [length for length in lengths if isinstance(length, int)]
+    return join(known) if len(known) == len(lengths) else durations.UNRESOLVED
+
+
+def in_parentheses(schedule: Schedule, around: tuple[type[Schedule], ...]) -> str:
+    """The printed form, in parentheses where what stands around it would bind closer."""
+    return f"({schedule!r})" if isinstance(schedule, around) else repr(schedule)
+
+
+def require_finite(schedule: Schedule, what: str) -> None:
+    """Refuse a schedule without end."""
+    if is_endless(schedule):
+        raise ArgumentError(
+            f"what {what} must be finite, received the endless {schedule!r}: give it a number of cycles or a length"
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Chain(Schedule):
+    """Schedules one after the other: what `a >> b >> c` makes.
+
+    Each part counts from 0 at its own start. A ramp reaches its end value at the count `length`, which is the first update
+    of the part that follows: neither end is visited twice.
+
+    Attributes:
+        parts: at least two schedules, all finite but perhaps the last.
+
+    Example:
+        >>> from learnrate import cosine, warmup
+        >>> s = warmup(0.1, 500) >> cosine(0.1, 0, 9_500)
+        >>> s(500), s.length
+        (0.1, 10000)
+    """
+
+    parts: tuple[Schedule, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
+            raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
+        for part in self.parts[:-1]:
+            require_finite(part, "stands before >>")
+
+    @property
+    def length(self) -> int | str | None:
+        """Sum of the parts' lengths in updates; None where the last part is endless."""
+        return joined([part.length for part in self.parts], sum)
+
+    def _starts(self) -> Iterator[tuple[int, Schedule]]:
+        start = 0
+        for part in self.parts:
+            yield start, part
+            start += known_length(part) or 0
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        # Parts that no count reaches are left out where the counts can be looked at. Elsewhere all are evaluated
+        # everywhere, as tracing demands; the count is clipped so that none sees one below 0.
+        low, high = known_range(n, xp)
+        value = None
+        for (start, part), stop in zip(self._starts(), [*self._stops(), float("inf")], strict=True):
+            if low < stop and start <= high:
+                inside = n if start == 0 else n - start if start <= low else xp.clip(n - start, 0, None)
+                here = part._at(inside, xp)
+                value = here if value is None else xp.where(n < start, value, here)
+        return value
+
+    def _stops(self) -> list[int]:
+        return [start for start, _ in self._starts()][1:]
+
+    def _range(self) -> tuple[float, float]:
+        lows, highs = zip(*(part._range() for part in self.parts), strict=True)
+        return min(lows), max(highs)
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        for start, part in self._starts():
+            yield from (start + edge for edge in (0, *part._edges(limit - start)))
+
+    def _cycle_ends(self, limit: float) -> Iterator[float]:
+        for start, part in self._starts():
+            yield from (start + end for end in part._cycle_ends(limit - start))
+
+    def _inner(self) -> Iterator[Schedule]:
+        yield from self.parts
+
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+        open_ended = [part for part in self.parts if part._takes_rest()]
+        if len(open_ended) > 1:
+            raise ArgumentError(f"only one part of a chain can take the rest of the run, {len(open_ended)} do in {self!r}")
+        known = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not part._takes_rest()}
+        left = None if rest is None else rest - sum(known_length(part) or 0 for part in known.values())
+        return type(self)(
+            tuple(known[i] if i in known else part._resolve(horizon, left) for i, part in enumerate(self.parts))
+        )
+
+    def _span(self) -> int:
+        return sum(part._span() for part in self.parts)
+
+    def __repr__(self) -> str:
+        return " >> ".join(map(repr, self.parts))

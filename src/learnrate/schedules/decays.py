@@ -1,0 +1,291 @@
+"""Endless schedules that fall: from `start` at update 0, without ever coming to an end.
+
+In the formulas n is the update number. Where a formula decays by the epoch, give lengths such as "30 epochs", or hold the
+value through an epoch with `staircase`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from learnrate import checks
+from learnrate.checks import Decay, Positive, Rate
+from learnrate.schedules.base import Schedule
+from learnrate.schedules.durations import Length, updates
+from learnrate.schedules.numerics import Namespace
+
+
+class Endless(Schedule):
+    """A schedule without end."""
+
+    @property
+    def length(self) -> None:
+        """None: it has no end."""
+        return None
+
+
+class Decaying(Endless):
+    """One that falls from `start` towards 0."""
+
+    start: Positive
+
+    def _range(self) -> tuple[float, float]:
+        return 0.0, self.start
+
+
+@dataclass(frozen=True, repr=False)
+class inverse_time(Decaying):
+    """Time-based decay in closed form: value(n) = start / (1 + decay n) ** power.
+
+    With power 1 Keras' InverseTimeDecay, with any power Caffe's "inv" policy.
+
+    Args:
+        start: Value at update 0, above 0.
+        decay: Fall per update, at least 0.
+        power: Exponent, above 0.
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> inverse_time(1.0, decay=0.01)(100)
+        0.5
+    """
+
+    start: Positive
+    decay: Rate
+    power: Positive = 1.0
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        slowing = 1 + self.decay * n
+        return self.start / (slowing if self.power == 1 else slowing**self.power)
+
+    def _range(self) -> tuple[float, float]:
+        return (self.start if self.decay == 0 else 0.0), self.start
+
+
+@dataclass(frozen=True, repr=False)
+class time_based(Decaying):
+    """Time-based decay as a recursion: a[0] = start, a[n + 1] = a[n] / (1 + decay n).
+
+    Other than `inverse_time` it divides what the last update left, so it soon falls far faster. In closed form the product
+    is a ratio of gamma functions, a[n] = start G(x) / (decay ** n G(x + n)) with x = 1 / decay, which is also its value
+    between updates.
+
+    Args:
+        start: Value at update 0, above 0.
+        decay: Above 0.
+
+    Raises:
+        ArgumentError: if a number is not above 0.
+
+    Example:
+        >>> s = time_based(1.0, decay=0.5)
+        >>> s(0), s(1), round(s(3), 9), round(1 / 1.5 / 2, 9)
+        (1.0, 1.0, 0.333333333, 0.333333333)
+    """
+
+    start: Positive
+    decay: Positive
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return self.start * xp.exp(-_log_rising(1 / self.decay, n, xp))
+
+
+_SHIFT = 10
+"""Where Stirling's series is good to the last digit: its next term at 10 is 1e-16."""
+
+
+def _log_rising(x: float, n: Any, xp: Namespace) -> Any:
+    """Logarithm of the product of (1 + k / x) for k = 0 .. n - 1, which is G(x + n) / (G(x) x ** n)."""
+    if x >= _SHIFT:
+        return _log_rising_stirling(x, n, xp)
+    # G(x + n) = G(x + n + 10) / ((x + n) ... (x + n + 9)), and the same at n = 0.
+    shifted = x + _SHIFT
+    factors = sum(xp.log1p(n / (x + j)) for j in range(_SHIFT))
+    return _log_rising_stirling(shifted, n, xp) + n * math.log(shifted / x) - factors
+
+
+def _log_rising_stirling(x: float, n: Any, xp: Namespace) -> Any:
+    # With t = n / x, Stirling's series gives x (log(1 + t) - t) + (n - 1/2) log(1 + t) and a correction. All terms are as
+    # small as their sum, where a difference of two log-gammas would have lost all digits for a large x.
+    t = n / x
+    log = xp.log1p(t)
+    return x * _log1p_minus(t, log, xp) + (n - 0.5) * log + _series(x + n) - _series(x)
+
+
+def _log1p_minus(t: Any, log: Any, xp: Namespace) -> Any:
+    """log(1 + t) - t, without cancellation where t is small: a series in r = t / (2 + t)."""
+    small = xp.clip(t, None, 0.5)
+    r = small / (2 + small)
+    square = r * r
+    series = 0.0 * r
+    for odd in range(25, 2, -2):
+        series = (series + 1 / odd) * square
+    return xp.where(t < 0.5, 2 * r * series - 2 * square / (1 - r), log - t)
+
+
+def _series(z: Any) -> Any:
+    """Stirling's correction to log G(z)."""
+    square = z * z
+    return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * square)) / square) / square) / square) / z
+
+
+@dataclass(frozen=True, repr=False)
+class exponential_decay(Decaying):
+    """Exponential decay by a rate: value(n) = start * rate ** (n / every).
+
+    torch's ExponentialLR with every=1, Keras' ExponentialDecay with every=decay_steps; `.staircase(every)` for its stairs.
+
+    Args:
+        start: Value at update 0, above 0.
+        rate: Factor per `every` updates, above 0 and at most 1.
+        every: Updates, at least 1, or a text such as "1 epoch".
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> s = exponential_decay(1.0, rate=0.25, every=10)
+        >>> s(5), s(10), s.staircase(10)(15)
+        (0.5, 0.25, 0.25)
+    """
+
+    start: Positive
+    rate: Decay
+    every: Length = 1
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return self.start * self.rate ** (n / updates(self.every))
+
+    def _range(self) -> tuple[float, float]:
+        return (self.start if self.rate == 1 else 0.0), self.start
+
+
+@dataclass(frozen=True, repr=False)
+class natural_exp_decay(Decaying):
+    """Exponential decay by a constant: value(n) = start * exp(-decay n).
+
+    Args:
+        start: Value at update 0, above 0.
+        decay: Decay constant per update, at least 0.
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> round(natural_exp_decay(1.0, decay=0.1)(10), 6)
+        0.367879
+    """
+
+    start: Positive
+    decay: Rate
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return self.start * xp.exp(-self.decay * n)
+
+    def _range(self) -> tuple[float, float]:
+        return (self.start if self.decay == 0 else 0.0), self.start
+
+
+@dataclass(frozen=True, repr=False)
+class inverse_sqrt(Decaying):
+    """Inverse square root decay: value(n) = max_lr / sqrt(1 + n / timescale).
+
+    After a warm-up of `timescale` updates it is the schedule of Vaswani et al. (arXiv 1706.03762, section 5.3; see `noam`)
+    and of Zhai et al. (arXiv 2106.04560, section 3.4): warmup(max_lr, w) >> inverse_sqrt(max_lr, w).
+    With a stair of an epoch it is k / sqrt(epoch): inverse_sqrt(k, timescale=e).staircase(e).
+
+    Args:
+        max_lr: Value at update 0, above 0.
+        timescale: Updates, at least 1, or a text.
+
+    Raises:
+        ArgumentError: if `max_lr` is not above 0 or `timescale` below 1.
+
+    Example:
+        >>> inverse_sqrt(1.0, timescale=100)(300)
+        0.5
+    """
+
+    max_lr: Positive
+    timescale: Length
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return self.max_lr / xp.sqrt(1 + n / updates(self.timescale))
+
+    def _range(self) -> tuple[float, float]:
+        return 0.0, self.max_lr
+
+
+@dataclass(frozen=True, repr=False)
+class noam(Endless):
+    """The Transformer's schedule: value(n) = factor * d_model ** -0.5 * min((n + 1) ** -0.5, (n + 1) * warmup ** -1.5).
+
+    Vaswani et al., arXiv 1706.03762, equation 3, whose step number counts from 1.
+
+    Args:
+        d_model: Width of the model.
+        warmup: Updates of the rise, at least 1, or a text; 4,000 in the paper.
+        factor: Above 0; 1 in the paper.
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> s = noam(d_model=512, warmup=4000)
+        >>> round(s(3999), 9), round(s(15_999), 9)
+        (0.000698771, 0.000349386)
+    """
+
+    d_model: Annotated[int, checks.length]
+    warmup: Length = 4000
+    factor: Positive = 1.0
+
+    def _peak(self) -> float:
+        return self.factor / math.sqrt(self.d_model) / math.sqrt(updates(self.warmup))
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        warmup = updates(self.warmup)
+        steps = (n + 1.0) / warmup
+        return self._peak() * xp.where(steps < 1, steps, 1 / xp.sqrt(xp.clip(steps, 1, None)))
+
+    def _range(self) -> tuple[float, float]:
+        return 0.0, self._peak()
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        yield updates(self.warmup) - 1
+
+
+@dataclass(frozen=True, repr=False)
+class sigmoid_decay(Endless):
+    """A logistic fall: value(n) = height / (1 + exp(gamma (n - midpoint))).
+
+    Caffe's "sigmoid" policy, whose gamma has the other sign.
+
+    Args:
+        height: What it falls from, above 0; half of it is left at the midpoint.
+        gamma: Steepness per update, above 0.
+        midpoint: Update number of the fall, or a text.
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> sigmoid_decay(1.0, gamma=0.1, midpoint=100)(100)
+        0.5
+    """
+
+    height: Positive
+    gamma: Positive
+    midpoint: Length
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        x = self.gamma * (n - updates(self.midpoint))
+        # The exponential of a negative number only: the other one overflows.
+        small = xp.exp(-xp.abs(x))
+        return self.height * xp.where(x < 0, 1 / (1 + small), small / (1 + small))
+
+    def _range(self) -> tuple[float, float]:
+        return 0.0, self(0)

@@ -1,0 +1,174 @@
+"""Lengths in the units that a user thinks in: updates, epochs, a share of the run, tokens, or what is left of it."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any
+
+from learnrate import checks
+from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
+
+REST = "rest"
+"""The length of whatever is left of the horizon."""
+
+UNRESOLVED = "unresolved"
+"""The length of a whole, where that of a part is known only with the run."""
+
+_UNITS = {"%": "%", "update": "updates", "epoch": "epochs", "token": "tokens"}
+_TEXT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What is known of the run that a schedule is for.
+
+    Args:
+        updates: Its length in updates.
+        updates_per_epoch: Updates that go once over the data.
+        tokens_per_update: Tokens (or examples, whatever the schedule counts) that an update consumes.
+
+    Raises:
+        ArgumentError: if a number is not above 0, or all are missing.
+
+    Example:
+        >>> Horizon(updates=10_000, updates_per_epoch=100).resolve("3 epochs")
+        300
+    """
+
+    updates: Annotated[int | None, checks.optional(checks.length)] = None
+    updates_per_epoch: Annotated[float | None, checks.optional(checks.positive)] = None
+    tokens_per_update: Annotated[float | None, checks.optional(checks.positive)] = None
+
+    def __post_init__(self) -> None:
+        checks.check_fields(self)
+        if self.updates is None and self.updates_per_epoch is None and self.tokens_per_update is None:
+            raise ArgumentError("a Horizon must know something of the run: give updates=, the length of the training")
+
+    def resolve(self, length: "int | str") -> int:
+        """A length in updates, rounded to whole ones and at least 1.
+
+        Args:
+            length: A number of updates, or a text such as "3 epochs", "5%" or "2e9 tokens".
+
+        Raises:
+            ArgumentError: if the horizon lacks what the unit needs, or the length is "rest", which only a schedule knows.
+        """
+        if isinstance(length, int):
+            return length
+        match = _TEXT.fullmatch(length)
+        if match is None:
+            raise ArgumentError(f"a length must be a number with a unit, received {length!r}")
+        number, unit = float(match[1]), match[2]
+        if unit == "%":
+            updates = number / 100 * self._known("updates", length)
+        elif unit == "epochs":
+            updates = number * self._known("updates_per_epoch", length)
+        else:
+            updates = number / self._known("tokens_per_update", length)
+        return max(1, round(updates))
+
+    def _known(self, name: str, length: str) -> float:
+        value: float | None = getattr(self, name)
+        if value is None:
+            raise ArgumentError(f"the horizon must have {name} to resolve {length!r}, received {self!r}")
+        return value
+
+
+def horizon(value: "int | Horizon") -> Horizon:
+    """A horizon as a user may give it: a number is its length in updates."""
+    return value if isinstance(value, Horizon) else Horizon(updates=checks.length("horizon", value))
+
+
+def length(name: str, value: object) -> int | str:
+    """A length as a schedule keeps it: a whole number of updates, or a text in one spelling."""
+    if not isinstance(value, str):
+        return checks.length(name, value)
+    if value.strip().lower() == REST:
+        return REST
+    match = _TEXT.fullmatch(value)
+    number = float(match[1]) if match and match[1].count(".") <= 1 and match[1] != "." else 0.0
+    if match is None or not 0 < number < float("inf"):
+        raise ArgumentError(
+            f"{name} must be a number of updates or a text such as '3 epochs', '5%', '2e9 tokens' or 'rest', "
+            f"received {value!r}"
+        )
+    unit = _UNITS[match[2].lower().removesuffix("s")]
+    if unit == "updates":
+        return checks.length(name, int(number) if number.is_integer() else number)
+    if unit == "%" and number > 100:
+        checks.refuse(name, "at most '100%'", value, "the rest of a run cannot be longer than the run")
+    brief = f"{number:g}"
+    text = brief if float(brief) == number else repr(number)
+    return f"{text}%" if unit == "%" else f"{text} {unit if number != 1 else unit[:-1]}"
+
+
+def optional_length(name: str, value: object) -> int | str | None:
+    """A length, or None for no end."""
+    return None if value is None else length(name, value)
+
+
+def pause(name: str, value: object) -> int | str:
+    """A length that may be 0."""
+    return length(name, value) if isinstance(value, str) else checks.whole(name, value, at_least=0)
+
+
+def moments(name: str, value: object) -> tuple[int | str, ...]:
+    """Points of a run, in ascending order, each an update number above 0 or a text."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ArgumentTypeError(f"{name} must be a sequence of update numbers, received {value!r}")
+    found = tuple(length(f"{name}[{i}]", one) for i, one in enumerate(value))
+    if not found:
+        raise ArgumentError(f"{name} must hold at least one update number, received none")
+    for i, (one, other) in enumerate(pairwise(found)):
+        if isinstance(one, int) and isinstance(other, int) and one >= other:
+            checks.refuse(f"{name}[{i + 1}]", f"above {name}[{i}] = {one}", other, "put them in ascending order, each once")
+    return found
+
+
+def is_resolved(value: object) -> bool:
+    """Whether a field of a schedule is known in updates."""
+    return all(map(is_resolved, value)) if isinstance(value, tuple) else not isinstance(value, str)
+
+
+def updates(value: "int | str") -> int:
+    """A length that is known in updates.
+
+    Raises:
+        UnresolvedError: if it is still a text.
+    """
+    if isinstance(value, str):
+        raise UnresolvedError(
+            f"the lengths of a schedule must be known in updates before it has a value, one is {value!r}: "
+            "call schedule.resolve(updates), or resolve(Horizon(...)) for epochs and tokens"
+        )
+    return value
+
+
+def resolved(value: Any, horizon: Horizon, rest: int | None) -> Any:
+    """A field of a schedule in updates; "rest" is what `rest` says is left.
+
+    Raises:
+        ArgumentError: if the horizon lacks what a unit needs, or nothing is left.
+    """
+    if isinstance(value, tuple):
+        return tuple(resolved(one, horizon, rest) for one in value)
+    if value != REST:
+        return horizon.resolve(value)
+    if rest is None:
+        raise ArgumentError(f"the horizon must have updates to resolve 'rest', received {horizon!r}")
+    if rest < 1:
+        raise ArgumentError(
+            f"the parts of known length must leave at least 1 of {horizon.updates} updates to the 'rest', "
+            f"they leave {rest}: "
+            "shorten them, or train for longer"
+        )
+    return rest
+
+
+Length = Annotated[int | str, length]
+OptionalLength = Annotated[int | str | None, optional_length]
+Pause = Annotated[int | str, pause]
+Moments = Annotated[tuple[int | str, ...], moments]
+
+CHECKS = (length, optional_length, pause, moments)
+"""The checks by which a field is known to hold lengths."""

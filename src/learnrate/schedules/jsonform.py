@@ -1,0 +1,86 @@
+"""Schedules as JSON: their names and fields, nested as they are, under a kind and a version."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from learnrate.errors import ArgumentError, LearnrateError
+from learnrate.schedules import functions as named_functions
+from learnrate.schedules.base import Schedule
+from learnrate.schedules.functions import Function
+from learnrate.schedules.vocabulary import COMBINED, SCHEDULES
+
+VERSION = 1
+_CLASSES: Mapping[str, type[Schedule]] = {**SCHEDULES, **COMBINED}
+
+
+def to_json(schedule: Schedule) -> str:
+    """See `Schedule.to_json`."""
+    return json.dumps({"learnrate": "schedule", "version": VERSION, "schedule": _encoded(schedule)}, allow_nan=False)
+
+
+def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
+    """The schedule that `Schedule.to_json` wrote.
+
+    Args:
+        text: What `to_json` returned.
+        functions: Functions of your own that it may name.
+
+    Raises:
+        ArgumentError: if the text is not that, or of a version not known here.
+
+    Example:
+        >>> from learnrate import cosine, warmup
+        >>> s = warmup(0.1, 500) >> cosine(0.1, 0, 9_500)
+        >>> from_json(s.to_json()) == s
+        True
+    """
+    try:
+        record = json.loads(text)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"a schedule must be read from JSON, received what is none: {error}") from None
+    if not isinstance(record, dict) or record.get("learnrate") != "schedule":
+        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
+    if record.get("version") != VERSION:
+        raise ArgumentError(
+            f"the schedule must be of version {VERSION}, received {record.get('version')!r}: upgrade learnrate"
+        )
+    schedule = _decoded(record.get("schedule"), named_functions.by_name(functions))
+    if not isinstance(schedule, Schedule):
+        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
+    return schedule
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return {"name": type(value).__name__, **{f.name: _encoded(getattr(value, f.name)) for f in fields(value)}}  # type: ignore[arg-type]
+    if isinstance(value, tuple):
+        return [_encoded(one) for one in value]
+    if callable(value):
+        name = named_functions.dotted_name(value)
+        if name is None:
+            raise ArgumentError(f"a function in a schedule must stand in a module to be written, received {value!r}")
+        return {"function": name}
+    return value
+
+
+def _decoded(value: Any, functions: Mapping[str, Function]) -> Any:
+    if isinstance(value, list):
+        return tuple(_decoded(one, functions) for one in value)
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"function"}:
+        if value["function"] not in functions:
+            raise ArgumentError(f"the function {value['function']!r} is not known here: give it in functions=[...]")
+        return functions[value["function"]]
+    name = str(value.get("name"))
+    if name not in _CLASSES:
+        raise ArgumentError(f"the name of a schedule must be a known one, received {name!r}")
+    arguments = {key: _decoded(one, functions) for key, one in value.items() if key != "name"}
+    try:
+        return _CLASSES[name](**arguments)
+    except LearnrateError:
+        raise
+    except TypeError as error:
+        raise ArgumentError(f"the fields of {name} must be those that it has: {error}") from None

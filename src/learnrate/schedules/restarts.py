@@ -1,0 +1,108 @@
+"""Warm restarts: SGDR (Loshchilov and Hutter, arXiv 1608.03983)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from learnrate import checks
+from learnrate.checks import Decay, Positive, Rate
+from learnrate.schedules import periods
+from learnrate.schedules.base import Schedule
+from learnrate.schedules.durations import Length, Pause, updates
+from learnrate.schedules.numerics import Namespace, blend, capped
+from learnrate.schedules.shapes import COOLDOWNS
+
+
+@dataclass(frozen=True, repr=False)
+class warm_restarts(Schedule):
+    """Falls from `max_lr` to `min_lr`, then starts again, in periods that may grow.
+
+    Period i has period * growth ** i updates, and in it, with p the fraction of the way, value(n) = min_lr + (peak -
+    min_lr) (1 + cos(pi p)) / 2 (Loshchilov and Hutter, arXiv 1608.03983, equation 5). What decays from restart to restart
+    is one of two things:
+
+    - decays="peak": peak = max_lr decay ** i, as in timm
+    - decays="amplitude": peak = min_lr + (max_lr - min_lr) decay ** i, as in Keras, where the peak never comes below min_lr
+
+    Args:
+        max_lr: Value at update 0, above `min_lr`.
+        period: Length of the first period, in updates or as a text.
+        min_lr: Value that every period falls to, at least 0.
+        growth: Factor, at least 1, by which each period is longer than the one before (T_mult).
+        decay: Factor in (0, 1] for what decays.
+        warmup: Updates at the beginning of every period, a text, or 0, of a straight rise from `min_lr` to the peak.
+        cycles: Number of periods after which the schedule ends, at `min_lr`; endless by default.
+        shape: "cosine", "linear" or "1-sqrt": how it falls.
+        decays: "peak" or "amplitude".
+
+    Raises:
+        ArgumentError: if a number is out of its range, `min_lr` not below `max_lr`, or the warm-up not shorter than a
+            period.
+
+    Example:
+        >>> s = warm_restarts(max_lr=1.0, period=10, growth=2)
+        >>> s(0), round(s(5), 12), s(10), round(s(20), 12), s(30)
+        (1.0, 0.5, 1.0, 0.5, 1.0)
+    """
+
+    max_lr: Positive
+    period: Length
+    min_lr: Rate = 0.0
+    growth: Annotated[float, checks.factor] = 1.0
+    decay: Decay = 1.0
+    warmup: Pause = 0
+    cycles: Annotated[int | None, checks.optional(checks.length)] = None
+    shape: Annotated[Literal["cosine", "linear", "1-sqrt"], checks.one_of("cosine", "linear", "1-sqrt")] = "cosine"
+    decays: Annotated[Literal["peak", "amplitude"], checks.one_of("peak", "amplitude")] = "peak"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
+        periods.check_growth("growth", self.growth, self.cycles)
+        if isinstance(self.warmup, int) and isinstance(self.period, int) and self.warmup >= self.period:
+            checks.refuse("warmup", f"below period = {self.period}", self.warmup)
+        if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
+            checks.refuse("decay", "such that every peak lies above min_lr", self.decay, "decays='amplitude' keeps it so")
+
+    @property
+    def length(self) -> int | str | None:
+        """All periods, in updates; None where no number of cycles is given."""
+        if self.cycles is None:
+            return None
+        return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else "unresolved"
+
+    def _peak(self, index: Any) -> Any:
+        if self.decay == 1:
+            return self.max_lr
+        if self.decays == "peak":
+            return self.max_lr * self.decay**index
+        return self.min_lr + (self.max_lr - self.min_lr) * self.decay**index
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        index, into, length = periods.located(n, updates(self.period), self.growth, self.cycles, xp)
+        peak, warmup = self._peak(index), updates(self.warmup)
+        if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
+            peak = xp.clip(peak, self.min_lr, None)
+        left = length - (into if isinstance(length, int) else xp.where(into < length, into, length))
+        value = blend(self.min_lr, peak, COOLDOWNS[self.shape].fall(left / (length - warmup), xp))
+        if not warmup:
+            return value
+        return xp.where(into < warmup, blend(self.min_lr, peak, capped(into, warmup, xp) / warmup), value)
+
+    def _range(self) -> tuple[float, float]:
+        return self.min_lr, self.max_lr
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        for start in self._cycle_ends(limit):
+            yield start
+            if updates(self.warmup) and (self.length is None or start < updates(self.length)):
+                yield start + updates(self.warmup)
+
+    def _cycle_ends(self, limit: float) -> Iterator[float]:
+        cycles = None if self.cycles is None else self.cycles + 1
+        yield from periods.starts(updates(self.period), self.growth, cycles, limit)
+
+    def _span(self) -> int:
+        if self.length is not None:
+            return updates(self.length)
+        return periods.total(updates(self.period), self.growth, 5 if self.growth == 1 else 3)

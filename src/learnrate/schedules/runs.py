@@ -1,0 +1,132 @@
+"""Whole runs: published recipes, each a composition of the parts that the other rooms hold."""
+
+from collections.abc import Callable
+
+from learnrate import checks
+from learnrate.schedules.base import Schedule
+from learnrate.schedules.durations import REST, Horizon
+from learnrate.schedules.durations import length as checked_length
+from learnrate.schedules.ramps import constant, cosine, linear, one_minus_sqrt
+from learnrate.schedules.ramps import warmup as rise
+
+_COOLDOWNS: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "1-sqrt": one_minus_sqrt}
+
+
+def _share(name: str, value: int | str, total: int | str) -> int | str:
+    """A part of a run: where the run's length is known, in updates."""
+    part = checked_length(name, value)
+    return Horizon(updates=total).resolve(part) if isinstance(total, int) and part != REST else part
+
+
+def wsd(
+    max_lr: float,
+    length: int | str = REST,
+    *,
+    warmup: int | str = "5%",
+    cooldown: int | str = "20%",
+    end: float = 0.0,
+    shape: str = "1-sqrt",
+) -> Schedule:
+    """Warm-up, stable, decay: a rise, a long constant stretch, and a cooldown.
+
+    Hu et al. (MiniCPM, arXiv 2404.06395, section 4); the shape and the 20 % of the cooldown are those of Haegele et al.
+    (arXiv 2405.18392, section 3).
+
+    Args:
+        max_lr: The constant LR, above 0.
+        length: Length of the whole in updates; by default the run, and `resolve` puts in the numbers.
+        warmup: Length of the rise, in updates or as a text.
+        cooldown: Length of the cooldown, in updates or as a text.
+        end: Value at the end, at least 0.
+        shape: "1-sqrt", "linear" or "cosine".
+
+    Raises:
+        ArgumentError: if a number is out of its range, or the parts leave nothing to the constant stretch.
+
+    Example:
+        >>> wsd(0.1, 1000)
+        warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> one_minus_sqrt(start=0.1, end=0.0, length=200)
+    """
+    checks.choice("shape", shape, tuple(_COOLDOWNS))
+    total = checked_length("length", length)
+    fall = _COOLDOWNS[shape](max_lr, end, _share("cooldown", cooldown, total))
+    whole = rise(max_lr, _share("warmup", warmup, total)) >> constant(max_lr, REST) >> fall
+    return whole.resolve(total) if isinstance(total, int) else whole
+
+
+def trapezoid(
+    max_lr: float, length: int | str = REST, *, warmup: int | str = "5%", cooldown: int | str = "20%", end: float = 0.0
+) -> Schedule:
+    """`wsd` with a straight cooldown (Zhai et al., arXiv 2106.04560, section 3.4).
+
+    Example:
+        >>> trapezoid(0.1, 1000)
+        warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> linear(start=0.1, end=0.0, length=200)
+    """
+    return wsd(max_lr, length, warmup=warmup, cooldown=cooldown, end=end, shape="linear")
+
+
+def linear_to_zero(max_lr: float, length: int | str = REST, *, warmup: int | str = "10%") -> Schedule:
+    """A warm-up, then a straight line to 0 (Bergsma et al., "Straight to zero", arXiv 2502.15938).
+
+    Args:
+        max_lr: The peak, above 0.
+        length: Length of the whole in updates; by default the run.
+        warmup: Length of the rise, in updates or as a text.
+
+    Raises:
+        ArgumentError: if a number is out of its range, or the warm-up leaves nothing of the run.
+
+    Example:
+        >>> linear_to_zero(0.1, 1000)
+        warmup(max_lr=0.1, length=100) >> linear(start=0.1, end=0.0, length=900)
+    """
+    total = checked_length("length", length)
+    whole = rise(max_lr, _share("warmup", warmup, total)) >> linear(max_lr, 0.0)
+    return whole.resolve(total) if isinstance(total, int) else whole
+
+
+def knee(
+    max_lr: float, length: int | str = REST, *, explore: int | str = "50%", warmup: int | str | None = None
+) -> Schedule:
+    """Explore at a high constant LR, then exploit along a straight line to 0 (Iyer et al., arXiv 2003.03977, section 4).
+
+    Args:
+        max_lr: The LR of the exploration, above 0.
+        length: Length of the whole in updates; by default the run.
+        explore: Length of the exploration, in updates or as a text; the paper spends about half of the run.
+        warmup: Length of a rise before it, in updates or as a text; none by default.
+
+    Raises:
+        ArgumentError: if a number is out of its range, or nothing is left for the line.
+
+    Example:
+        >>> knee(0.1, 1000)
+        constant(value=0.1, length=500) >> linear(start=0.1, end=0.0, length=500)
+    """
+    total = checked_length("length", length)
+    whole: Schedule = constant(max_lr, _share("explore", explore, total)) >> linear(max_lr, 0.0)
+    if warmup is not None:
+        whole = rise(max_lr, _share("warmup", warmup, total)) >> whole
+    return whole.resolve(total) if isinstance(total, int) else whole
+
+
+def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
+    """The control policy of the CLR paper: from `max_lr` straight down to `base_lr`, then held.
+
+    Smith, arXiv 1506.01186, section 4.1.1: the run that shows that a falling LR alone does not explain what cycles gain.
+
+    Args:
+        base_lr: Value from update `step_size` on, at least 0.
+        max_lr: Value at update 0, above `base_lr`.
+        step_size: Length of the fall, in updates or as a text.
+
+    Raises:
+        ArgumentError: if a bound is negative or not finite, the bounds are swapped, or the length is below 1.
+
+    Example:
+        >>> decay(base_lr=0.001, max_lr=0.006, step_size=2000)
+        linear(start=0.006, end=0.001, length=2000) >> constant(value=0.001)
+    """
+    checks.ordered("base_lr", checks.rate("base_lr", base_lr), "max_lr", checks.positive("max_lr", max_lr))
+    return linear(max_lr, base_lr, step_size) >> constant(base_lr)

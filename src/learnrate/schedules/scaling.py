@@ -1,0 +1,86 @@
+"""What a change of the batch size does to the LR: rules that say what they did."""
+
+import math
+from dataclasses import dataclass
+
+from learnrate import checks
+
+
+@dataclass(frozen=True)
+class ScaledLR:
+    """A learning rate for another batch size. `float(scaled)` is the number.
+
+    Attributes:
+        lr: The new LR.
+        reason: What was done, in one sentence.
+    """
+
+    lr: float
+    reason: str
+
+    def __float__(self) -> float:
+        return self.lr
+
+
+def linear_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR:
+    """The linear rule: lr * batch_size / base_batch_size (Goyal et al., arXiv 1706.02677, section 2.1). For SGD.
+
+    Args:
+        lr: The LR that works at `base_batch_size`, above 0.
+        batch_size: The batch size to go to, over all workers.
+        base_batch_size: The batch size that `lr` belongs to.
+
+    Raises:
+        ArgumentError: if a number is not above 0.
+
+    Example:
+        >>> linear_scaling(0.1, batch_size=1024, base_batch_size=256)
+        ScaledLR(lr=0.4, reason='0.1 at batch size 256 becomes 0.4 at 1024: times 4, by the linear rule.')
+    """
+    return _scaled(lr, batch_size, base_batch_size, 1.0, "by the linear rule")
+
+
+def sqrt_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR:
+    """The square-root rule: lr * sqrt(batch_size / base_batch_size) (Krizhevsky, arXiv 1404.5997, section 5).
+
+    For adaptive optimizers such as Adam (Malladi et al., arXiv 2205.10287).
+
+    Args:
+        lr: The LR that works at `base_batch_size`, above 0.
+        batch_size: The batch size to go to, over all workers.
+        base_batch_size: The batch size that `lr` belongs to.
+
+    Raises:
+        ArgumentError: if a number is not above 0.
+
+    Example:
+        >>> sqrt_scaling(0.1, batch_size=1024, base_batch_size=256).lr
+        0.2
+    """
+    return _scaled(lr, batch_size, base_batch_size, 0.5, "by the square-root rule")
+
+
+def inverse_sqrt_scaling(k: float, batch_size: int) -> ScaledLR:
+    """K / sqrt(batch_size): the rule of thumb that lowers the LR as batches grow.
+
+    Args:
+        k: The LR at batch size 1, above 0.
+        batch_size: The batch size, over all workers.
+
+    Raises:
+        ArgumentError: if a number is not above 0.
+
+    Example:
+        >>> inverse_sqrt_scaling(1.0, batch_size=16).lr
+        0.25
+    """
+    return _scaled(k, batch_size, 1, -0.5, "by k / sqrt(batch size)")
+
+
+def _scaled(lr: float, batch_size: int, base_batch_size: int, power: float, rule: str) -> ScaledLR:
+    lr = checks.positive("lr", lr)
+    batch_size, base = checks.length("batch_size", batch_size), checks.length("base_batch_size", base_batch_size)
+    ratio = batch_size / base
+    factor = {1.0: ratio, 0.5: math.sqrt(ratio), -0.5: 1 / math.sqrt(ratio)}[power]
+    new = lr * factor
+    return ScaledLR(new, f"{lr:g} at batch size {base} becomes {new:g} at {batch_size}: times {factor:g}, {rule}.")

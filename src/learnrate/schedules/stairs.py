@@ -1,0 +1,135 @@
+"""Endless schedules that jump from one constant to the next."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from learnrate import checks
+from learnrate.checks import Decay, Positive
+from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.schedules import periods
+from learnrate.schedules.decays import Decaying, Endless
+from learnrate.schedules.durations import Length, Moments, Pause, updates
+from learnrate.schedules.numerics import Namespace, looked_up, passed, split
+
+
+@dataclass(frozen=True, repr=False)
+class step_decay(Decaying):
+    """Step decay: value(n) = start * factor ** floor((n + offset) / every).
+
+    With factor 1/2 and every="30 epochs" it halves every 30 epochs. offset=1 is the form of floor((1 + n) / r).
+
+    Args:
+        start: Value before the first step, above 0.
+        factor: Above 0 and at most 1.
+        every: Length of a stair: updates, at least 1, or a text.
+        offset: Updates by which every step comes earlier, at least 0.
+
+    Raises:
+        ArgumentError: if a number is out of its range.
+
+    Example:
+        >>> s = step_decay(1.0, factor=0.5, every=10)
+        >>> s(9), s(10), s(20), step_decay(1.0, 0.5, 10, offset=1)(9)
+        (1.0, 0.5, 0.25, 0.5)
+    """
+
+    start: Positive
+    factor: Decay
+    every: Length
+    offset: Pause = 0
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        steps, _ = split(n + updates(self.offset), updates(self.every), xp)
+        return self.start * self.factor**steps
+
+    def _range(self) -> tuple[float, float]:
+        return (self.start if self.factor == 1 else 0.0), self(0)
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        offset = updates(self.offset)
+        yield from (start - offset for start in periods.starts(updates(self.every), 1, None, limit + offset))
+
+
+@dataclass(frozen=True, repr=False)
+class multistep(Endless):
+    """A factor at each milestone: value(n) = start * factor ** (number of milestones <= n).
+
+    Args:
+        start: Value before the first milestone, above 0.
+        factor: Above 0 and at most 1.
+        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+
+    Raises:
+        ArgumentError: if a number is out of its range, or the milestones do not ascend.
+
+    Example:
+        >>> s = multistep(0.1, factor=0.1, milestones=(30, 60))
+        >>> s(29), round(s(30), 12), round(s(60), 12)
+        (0.1, 0.01, 0.001)
+    """
+
+    start: Positive
+    factor: Decay
+    milestones: Moments
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        values = [self.start * self.factor**i for i in range(len(self.milestones) + 1)]
+        return _stairs(values, self.milestones, n, xp)
+
+    def _range(self) -> tuple[float, float]:
+        return self.start * self.factor ** len(self.milestones), self.start
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        yield from map(updates, self.milestones)
+
+
+def _values(name: str, value: object) -> tuple[float, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ArgumentTypeError(f"{name} must be a sequence of numbers, received {value!r}")
+    return tuple(checks.rate(f"{name}[{i}]", one) for i, one in enumerate(value))
+
+
+@dataclass(frozen=True, repr=False)
+class piecewise_constant(Endless):
+    """Constant between milestones: value(n) = values[number of milestones <= n].
+
+    A milestone is the first update of the new value, as everywhere here; Keras' PiecewiseConstantDecay keeps the old value
+    for one update more.
+
+    Args:
+        values: One more than there are milestones, each at least 0.
+        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+
+    Raises:
+        ArgumentError: if a value is negative or not finite, the milestones do not ascend, or the numbers do not fit.
+
+    Example:
+        >>> s = piecewise_constant(values=(0.1, 0.05, 0.2), milestones=(10, 20))
+        >>> s(9), s(10), s(20)
+        (0.1, 0.05, 0.2)
+    """
+
+    values: Annotated[tuple[float, ...], _values]
+    milestones: Moments
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.values) != len(self.milestones) + 1:
+            raise ArgumentError(
+                f"values must be one more than milestones, received {len(self.values)} values "
+                f"and {len(self.milestones)} milestones"
+            )
+
+    def _at(self, n: Any, xp: Namespace) -> Any:
+        return _stairs(self.values, self.milestones, n, xp)
+
+    def _range(self) -> tuple[float, float]:
+        return min(self.values), max(self.values)
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        yield from map(updates, self.milestones)
+
+
+def _stairs(values: Any, milestones: tuple[int | str, ...], n: Any, xp: Namespace) -> Any:
+    return looked_up(values, passed(n, [updates(milestone) for milestone in milestones], xp), n, xp)
