@@ -83,8 +83,9 @@ class warm_restarts(Schedule):
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
             peak = xp.clip(peak, self.min_lr, None)
-        left = length - (into if isinstance(length, int) else xp.where(into < length, into, length))
-        value = blend(self.min_lr, peak, COOLDOWNS[self.shape].fall(left / (length - warmup), xp))
+        # Outside of [0, 1] during the warm-up, and past the end of the last of growing periods.
+        left = xp.clip((length - into) / (length - warmup), 0.0, 1.0)
+        value = blend(self.min_lr, peak, COOLDOWNS[self.shape].fall(left, xp))
         if not warmup:
             return value
         return xp.where(into < warmup, blend(self.min_lr, peak, capped(into, warmup, xp) / warmup), value)
