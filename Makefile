@@ -41,6 +41,7 @@ $(BIN)/python:
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what '$*' needs into $(VENV) ..."
 	@$(INSTALL) --editable '.[$*]'
+	@case '$*' in test|dev) $(INSTALL) --no-deps timm ;; esac
 	@touch $@
 
 clean:

@@ -15,7 +15,10 @@ import learnrate as lr
         (lambda: lr.constant(math.nan), r"value must be finite, received nan"),
         (lambda: lr.constant(0.1, 0), r"length must be at least 1, received 0"),
         (lambda: lr.linear(0.1, math.inf, 10), r"end must be finite, received inf"),
-        (lambda: lr.linear(0.1, 0, "10"), r"length must be a number of updates or a text such as '3 epochs'.*, received '10'"),
+        (
+            lambda: lr.linear(0.1, 0, "10"),
+            r"length must be a number of updates or a text such as '3 epochs'.*, received '10'",
+        ),
         (lambda: lr.cosine(0.1, 0, 0), r"length must be at least 1, received 0"),
         (lambda: lr.cosine(0.1, 0, -5), r"length must be at least 1, received -5"),
         (lambda: lr.polynomial(0.1, 0, 10, power=0), r"power must be above 0, received 0"),

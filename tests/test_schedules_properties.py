@@ -1,6 +1,7 @@
 """What holds for every schedule."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,14 +21,10 @@ from strategies import (
     lengths,
     ramps,
     schedules,
-    smooth_decays,
-    stairs,
-    wrapped,
 )
 
 counts = st.integers(0, 30_000)
 TOLERANCE = 1e-12
-
 
 
 @given(schedules, counts | st.integers(0, 2**53))
@@ -69,7 +66,7 @@ def test_between_boundaries_nothing_jumps(schedule, updates):
     at = [0, *schedule.boundaries(updates), updates]
     assert list(at[1:-1]) == sorted(set(at[1:-1]))
     tiny = 1e-7
-    for low, high in zip(at, at[1:], strict=False):
+    for low, high in pairwise(at):
         if high - low > 1:
             middle = np.linspace(low + 0.25, high - 0.25, 7)
             values, near = schedule(middle), schedule(middle + tiny)
