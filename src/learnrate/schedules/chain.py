@@ -8,7 +8,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import base, durations
 from learnrate.schedules.base import Schedule, is_endless, known_length
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import Namespace, known_range
+from learnrate.schedules.numerics import Namespace, in_pieces
 
 
 def chain(before: Schedule, after: Schedule) -> "Chain":
@@ -77,19 +77,7 @@ class Chain(Schedule):
             start += known_length(part) or 0
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        # Parts that no count reaches are left out where the counts can be looked at. Elsewhere all are evaluated
-        # everywhere, as tracing demands; the count is clipped so that none sees one below 0.
-        low, high = known_range(n, xp)
-        value = None
-        for (start, part), stop in zip(self._starts(), [*self._stops(), float("inf")], strict=True):
-            if low < stop and start <= high:
-                inside = n if start == 0 else n - start if start <= low else xp.clip(n - start, 0, None)
-                here = part._at(inside, xp)
-                value = here if value is None else xp.where(n < start, value, here)
-        return value
-
-    def _stops(self) -> list[int]:
-        return [start for start, _ in self._starts()][1:]
+        return in_pieces(n, [(start, part._at) for start, part in self._starts()], xp)
 
     def _range(self) -> tuple[float, float]:
         lows, highs = zip(*(part._range() for part in self.parts), strict=True)

@@ -11,7 +11,7 @@ from learnrate.schedules import base, durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.chain import Chain, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import NUMBERS, Namespace, blend, capped, known_range
+from learnrate.schedules.numerics import NUMBERS, Namespace, blend, capped, known_range, power
 
 Part = Annotated[Schedule, base.require_schedule]
 Times = Annotated[int | None, checks.optional(checks.length)]
@@ -135,7 +135,7 @@ class Repeated(_Wrapped):
         period = durations.updates(self.schedule.length or 0)
         index, into, length = periods.located(n, period, self.length_growth, self.times, xp)
         value = self.schedule._at(into if self.length_growth == 1 else into * (period / length), xp)
-        return value if self.value_decay == 1 else value * self.value_decay**index
+        return value if self.value_decay == 1 else value * power(self.value_decay, index)
 
     def _range(self) -> tuple[float, float]:
         low, high = self.schedule._range()

@@ -16,7 +16,7 @@ from learnrate.schedules import functions, periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import Length, OptionalLength, updates
 from learnrate.schedules.functions import Function
-from learnrate.schedules.numerics import Namespace, blend, capped, split
+from learnrate.schedules.numerics import Namespace, blend, capped, power, split
 from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, by_function
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
@@ -143,7 +143,7 @@ class triangular2(_Cyclical):
     cycles: Cycles = None
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
-        return 0.5**cycle
+        return power(0.5, cycle)
 
 
 @dataclass(frozen=True, repr=False)
@@ -293,7 +293,7 @@ class cyclical(_Cyclical):
         if self.envelope == "gamma per update":
             return _per_update(self.gamma, n, xp)
         factor = {"constant": 1.0, "halving": 0.5, "gamma per cycle": self.gamma}[self.envelope]
-        return None if factor == 1 else factor**cycle
+        return None if factor == 1 else power(factor, cycle)
 
     def _shrinks_bounds(self) -> bool:
         return self.shrinks == "bounds"

@@ -19,6 +19,10 @@ BLOCK = 8192
 processor's cache and a long curve needs no more memory than its counts and its values."""
 
 
+Formula = Callable[[Any, "Namespace"], Any]
+"""What a schedule computes: from a count and its namespace to the value."""
+
+
 class Namespace(Protocol):
     """What the formulas need of an array library."""
 
@@ -116,7 +120,7 @@ def known_range(n: Any, xp: Namespace) -> tuple[float, float]:
     """
     if xp is NUMBERS:
         return n, n
-    if isinstance(n, np.ndarray) and n.size:
+    if isinstance(n, np.ndarray) and n.size and n.min() >= 0:  # not so where there are NaNs
         return n.min(), n.max()
     return 0, reach(n, xp)
 
@@ -174,6 +178,33 @@ def _floating(xp: Any) -> Any:
     return xp.asarray(0.0).dtype
 
 
+def in_pieces(n: Any, pieces: Sequence[tuple[float, Formula]], xp: Namespace) -> Any:
+    """Formulas one after the other, each with the count at which it begins and counted from there.
+
+    Formulas that no count reaches are left out where the counts can be looked at. Elsewhere all are evaluated everywhere, as
+    tracing demands; the count is clipped so that none sees one below 0.
+    """
+    low, high = known_range(n, xp)
+    stops = [start for start, _ in pieces[1:]] + [math.inf]
+    value = None
+    for (start, formula), stop in zip(pieces, stops, strict=True):
+        if low < stop and start <= high:
+            inside = n if start == 0 else n - start if start <= low else xp.clip(n - start, 0, None)
+            here = formula(inside, xp)
+            value = here if value is None else xp.where(n < start, value, here)
+    return value
+
+
+def power(factor: float, exponent: Any) -> Any:
+    """`factor ** exponent` for whole exponents, such as the numbers of cycles."""
+    if isinstance(exponent, np.ndarray) and exponent.size and exponent.dtype.kind == "i":
+        low, high = int(exponent.min()), int(exponent.max())
+        if high - low < exponent.size // 4:
+            # Neighbouring updates share their cycle, and a power costs more than the rest of a formula.
+            return (factor ** np.arange(low, high + 1))[exponent - low]
+    return factor**exponent
+
+
 def blend(low: float, high: float, weight: Any) -> Any:
     """From `low` at weight 0 to `high` at weight 1.
 
@@ -182,7 +213,7 @@ def blend(low: float, high: float, weight: Any) -> Any:
     return high * weight if low == 0 else low * (1 - weight) + high * weight
 
 
-def in_blocks(formula: Any, counts: np.ndarray) -> np.ndarray:
+def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
     """`formula(counts, numpy)`, evaluated a block at a time."""
     flat = counts.reshape(-1)
     values = np.empty(flat.shape, counts.dtype if counts.dtype.kind == "f" else np.float64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -10,8 +11,8 @@ from learnrate.checks import Factor, Fraction, Positive
 from learnrate.errors import ArgumentError
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, Length, updates
-from learnrate.schedules.numerics import Namespace
-from learnrate.schedules.shapes import COOLDOWNS, between
+from learnrate.schedules.numerics import Namespace, in_pieces
+from learnrate.schedules.shapes import COOLDOWNS, Shape, between
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,15 +127,19 @@ class one_cycle(Schedule):
         return corners if self.phases == 2 else [*corners[:2], (2 * peak, first), corners[2]]
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        points, shape = self._points(), COOLDOWNS[self.shape]
-        value = None
-        for (begin, start), (end, stop) in pairwise(points):
-            here = between(start, stop, shape, n if begin == 0 else xp.clip(n - begin, 0, None), end - begin, xp)
-            value = here if value is None else xp.where(n < begin, value, here)
-        return value
+        shape = COOLDOWNS[self.shape]
+        phases = [
+            (begin, partial(_phase, start=start, end=end, shape=shape, length=stop - begin))
+            for (begin, start), (stop, end) in pairwise(self._points())
+        ]
+        return in_pieces(n, phases, xp)
 
     def _range(self) -> tuple[float, float]:
         return self.max_lr / self.div_factor / self.final_div_factor, self.max_lr
 
     def _edges(self, limit: float) -> Iterator[float]:
         yield from (count for count, _ in self._points())
+
+
+def _phase(n: Any, xp: Namespace, *, start: float, end: float, shape: Shape, length: float) -> Any:
+    return between(start, end, shape, n, length, xp)

@@ -9,7 +9,7 @@ from learnrate.checks import Decay, Positive, Rate
 from learnrate.schedules import periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import Length, Pause, updates
-from learnrate.schedules.numerics import Namespace, blend, capped
+from learnrate.schedules.numerics import Namespace, blend, capped, power
 from learnrate.schedules.shapes import COOLDOWNS
 
 
@@ -75,8 +75,8 @@ class warm_restarts(Schedule):
         if self.decay == 1:
             return self.max_lr
         if self.decays == "peak":
-            return self.max_lr * self.decay**index
-        return self.min_lr + (self.max_lr - self.min_lr) * self.decay**index
+            return self.max_lr * power(self.decay, index)
+        return self.min_lr + (self.max_lr - self.min_lr) * power(self.decay, index)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         index, into, length = periods.located(n, updates(self.period), self.growth, self.cycles, xp)

@@ -10,7 +10,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import periods
 from learnrate.schedules.decays import Decaying, Endless
 from learnrate.schedules.durations import Length, Moments, Pause, updates
-from learnrate.schedules.numerics import Namespace, looked_up, passed, split
+from learnrate.schedules.numerics import Namespace, looked_up, passed, power, split
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +41,7 @@ class step_decay(Decaying):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         steps, _ = split(n + updates(self.offset), updates(self.every), xp)
-        return self.start * self.factor**steps
+        return self.start * power(self.factor, steps)
 
     def _range(self) -> tuple[float, float]:
         return (self.start if self.factor == 1 else 0.0), self(0)

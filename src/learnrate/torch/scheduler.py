@@ -106,12 +106,18 @@ class Scheduler(LRScheduler):
             epoch: Jump to this number of updates instead. The name is torch's.
         """
         if epoch is None:
-            groups = self.optimizer.param_groups
-            if groups is self._groups and len(groups) == self._size:
-                for lr in self._ahead:
-                    for group in groups:
-                        group["lr"] = lr
-                    return
+            groups, size = self.optimizer.param_groups, self._size
+            if groups is self._groups and len(groups) == size:
+                # One turn of a loop takes the next LR, and none where the block has come to its end. The loop over a single
+                # group would cost as much as all the rest.
+                if size == 1:
+                    for groups[0]["lr"] in self._ahead:
+                        return
+                else:
+                    for lr in self._ahead:
+                        for group in groups:
+                            group["lr"] = lr
+                        return
             epoch = self.last_epoch + 1
         self.last_epoch = epoch
 
