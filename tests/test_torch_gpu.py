@@ -87,3 +87,30 @@ def test_updates_that_a_fused_optimizer_skips_under_a_grad_scaler_do_not_count(t
         scaler.step(toy.optimizer)
         scaler.update()
     assert attachment.updates == 4
+
+
+def test_a_captured_update_takes_every_lr_without_a_sync():
+    """In a CUDA graph nothing is compiled or copied again: the schedule writes into the tensor that the graph reads."""
+    parameter = torch.nn.Parameter(torch.zeros(4, device="cuda"))
+    optimizer = torch.optim.SGD([parameter], lr=torch.tensor(0.1, device="cuda"), foreach=True)
+    parameter.grad = torch.ones(4, device="cuda")
+    schedule = lr.warmup(0.1, 3) >> lr.triangular2(0.01, 0.1, 2)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        optimizer.step()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        optimizer.step()
+    with torch.no_grad():
+        parameter.zero_()
+    scheduler = lr.torch.Scheduler(optimizer, schedule)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(20):
+            graph.replay()
+            scheduler.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    expected = -sum(schedule(n) for n in range(20))
+    torch.testing.assert_close(parameter.cpu(), torch.full((4,), expected))

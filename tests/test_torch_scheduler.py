@@ -291,3 +291,43 @@ def test_two_drivers_are_refused():
 def test_bad_arguments(build, error, words):
     with pytest.raises(error, match=words):
         build()
+
+
+def test_groups_that_share_one_tensor_lr_get_their_own():
+    shared = torch.tensor(0.1)
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    optimizer = torch.optim.SGD([{"params": [parameter]} for parameter in parameters], lr=shared)
+    scheduler = lr.torch.Scheduler(optimizer, [lr.linear(top, 0.0, 4) for top in (1.0, 0.5, 0.25)])
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.75, 0.375, 0.1875]
+    assert optimizer.param_groups[0]["lr"] is shared
+    assert optimizer.param_groups[2]["lr"] is not shared
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch, about itself
+def test_a_compiled_optimizer_with_a_tensor_lr_is_not_compiled_again():
+    parameter = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.AdamW([parameter], lr=torch.tensor(0.1))
+    eager = torch.nn.Parameter(torch.ones(4))
+    reference = torch.optim.AdamW([eager], lr=torch.tensor(0.1))
+    schedule = lr.warmup(0.1, 3) >> lr.triangular2(0.01, 0.1, 2)
+    scheduler, beside = lr.torch.Scheduler(optimizer, schedule), lr.torch.Scheduler(reference, schedule)
+    held = optimizer.param_groups[0]["lr"]
+    compiled = torch.compile(optimizer.step, backend="eager")
+    with torch._dynamo.config.patch(error_on_recompile=False):
+        for update in range(12):
+            parameter.grad, eager.grad = torch.ones(4), torch.ones(4)
+            compiled()
+            reference.step()
+            scheduler.step()
+            beside.step()
+            if update == 1:  # the first updates build the state
+                torch._dynamo.config.error_on_recompile = True
+    assert optimizer.param_groups[0]["lr"] is held
+    torch.testing.assert_close(parameter, eager)
+
+
+def test_a_schedule_that_is_not_resolved_is_refused():
+    with pytest.raises(ValueError, match=r"call schedule.resolve\(updates\)"):
+        lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1))
+    assert lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1).resolve(100)).get_last_lr() == [0.1 / 6]

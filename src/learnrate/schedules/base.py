@@ -134,6 +134,8 @@ class Schedule(ABC):
         return _ascending([*self._cycle_ends(limit), *([] if length is None else [length])], limit)
 
     def _limit(self, updates: int | None) -> int:
+        if not self.is_resolved:
+            durations.updates(durations.UNRESOLVED)
         limit = known_length(self) if updates is None else checks.length("updates", updates)
         if limit is None:
             raise ArgumentError(f"updates must be given for the endless {self!r}: say how far to look")

@@ -89,12 +89,14 @@ class Chain(Schedule):
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         for start, part in self._starts():
-            yield from (start + end for end in part._cycle_ends(limit - start))
+            yield from (start + end for end in part._cycle_ends(limit - start) if end > 0)
 
     def _inner(self) -> Iterator[Schedule]:
         yield from self.parts
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+        if self.is_resolved:
+            return self
         open_ended = [part for part in self.parts if part._takes_rest()]
         if len(open_ended) > 1:
             raise ArgumentError(f"only one part of a chain can take the rest of the run, {len(open_ended)} do in {self!r}")

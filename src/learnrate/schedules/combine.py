@@ -339,7 +339,7 @@ class Shifted(_Wrapped):
         yield from (edge + self.by for edge in self.schedule._edges(limit - self.by))
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by))
+        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end > 0)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         return super()._resolve(horizon, None if rest is None else rest - self.by)

@@ -18,6 +18,10 @@ _UNITS = {"%": "%", "update": "updates", "epoch": "epochs", "token": "tokens"}
 _TEXT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
 
 
+def _unit(match: re.Match[str]) -> str:
+    return _UNITS[match[2].lower().removesuffix("s")]
+
+
 @dataclass(frozen=True)
 class Horizon:
     """What is known of the run that a schedule is for.
@@ -58,14 +62,14 @@ class Horizon:
         match = _TEXT.fullmatch(length)
         if match is None:
             raise ArgumentError(f"a length must be a number with a unit, received {length!r}")
-        number, unit = float(match[1]), match[2]
+        number, unit = float(match[1]), _unit(match)
         if unit == "%":
-            updates = number / 100 * self._known("updates", length)
+            number *= self._known("updates", length) / 100
         elif unit == "epochs":
-            updates = number * self._known("updates_per_epoch", length)
-        else:
-            updates = number / self._known("tokens_per_update", length)
-        return max(1, round(updates))
+            number *= self._known("updates_per_epoch", length)
+        elif unit == "tokens":
+            number /= self._known("tokens_per_update", length)
+        return max(1, round(number))
 
     def _known(self, name: str, length: str) -> float:
         value: float | None = getattr(self, name)
@@ -92,7 +96,7 @@ def length(name: str, value: object) -> int | str:
             f"{name} must be a number of updates or a text such as '3 epochs', '5%', '2e9 tokens' or 'rest', "
             f"received {value!r}"
         )
-    unit = _UNITS[match[2].lower().removesuffix("s")]
+    unit = _unit(match)
     if unit == "updates":
         return checks.length(name, int(number) if number.is_integer() else number)
     if unit == "%" and number > 100:

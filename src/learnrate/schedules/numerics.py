@@ -228,4 +228,4 @@ def crossings(values: Callable[[np.ndarray], np.ndarray], levels: Sequence[float
         counts = np.arange(first, min(first + BLOCK, int(limit)) + 1)
         found = values(counts)
         for level in levels:
-            yield from (counts[1:][np.diff(np.sign(found - level)) != 0]).tolist()
+            yield from (counts[1:][np.diff(found > level)]).tolist()

@@ -131,6 +131,8 @@ class Drive:
             columns = columns * len(groups) if len(columns) == 1 else columns
             ratios = initial_ratios(groups)
             columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
+        if len(columns) > 1:
+            _unshare(self.key, groups)
         return Block(first, groups, self.key, columns)
 
 
@@ -201,6 +203,16 @@ def _write_first_beta(group: Group, value: float) -> None:
 def _fill(key: str, group: Group, value: float) -> None:
     # In place: a compiled or captured optimizer holds this very tensor.
     group[key].fill_(value)
+
+
+def _unshare(key: str, groups: list[Group]) -> None:
+    """Give each group a tensor of its own: an optimizer built with one tensor LR hands that very tensor to every group."""
+    seen: set[int] = set()
+    for group in groups:
+        if isinstance(group[key], Tensor):
+            if id(group[key]) in seen:
+                group[key] = group[key].clone()
+            seen.add(id(group[key]))
 
 
 def write(key: str, group: Group, value: float) -> None:

@@ -1,0 +1,172 @@
+"""Combinators: their values, lengths, boundaries and the errors of those that cannot be."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import learnrate as lr
+from strategies import finite_leaves, leaves
+
+DOWN = lr.linear(1.0, 0.0, length=4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (DOWN * 0.5, [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
+        (0.5 * DOWN, [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
+        (DOWN * lr.linear(0.0, 1.0, 2), [0.0, 0.375, 0.5, 0.25, 0.0, 0.0]),
+        (DOWN.repeat(2), [1.0, 0.75, 0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+        (DOWN.repeat(), [1.0, 0.75, 0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 1.0]),
+        (DOWN.repeat(2, value_decay=0.5), [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]),
+        (DOWN.repeat(2, length_growth=2), [1.0, 0.75, 0.5, 0.25, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0.0]),
+        (DOWN.clip(0.3, 0.8), [0.8, 0.75, 0.5, 0.3, 0.3]),
+        (DOWN.mirrored(2.0, 4.0), [2.0, 2.5, 3.0, 3.5, 4.0, 4.0]),
+        (DOWN.staircase(2), [1.0, 1.0, 0.5, 0.5, 0.0, 0.0]),
+        (DOWN.staircase(3), [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.25]),  # held where the schedule ends
+        (DOWN.rebase(2, 6), [1.0, 0.75, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
+        (DOWN.rebase(2, 3), [1.0, 0.75, 0.5, 0.0, 0.0]),
+        (DOWN.shift(2), [1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+        (DOWN.shift(-2), [0.5, 0.25, 0.0, 0.0]),
+        ((DOWN >> DOWN).staircase(2) * 2, [2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 0.0]),
+    ],
+    ids=repr,
+)
+def test_values(schedule, values):
+    assert [schedule(n) for n in range(len(values))] == pytest.approx(values)
+    np.testing.assert_allclose(schedule(np.arange(len(values))), values)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "length"),
+    [
+        (DOWN * 2, 4),
+        (DOWN * lr.linear(1, 0, 9), 9),
+        (DOWN * lr.constant(1), None),
+        (DOWN.repeat(3), 12),
+        (DOWN.repeat(3, length_growth=2), 28),
+        (DOWN.repeat(2, length_growth=1.3), 10),  # 4 + 5.2, in whole updates
+        (DOWN.repeat(), None),
+        (DOWN.rebase(1, 7), 7),
+        (DOWN.shift(3), 7),
+        (DOWN.shift(-3), 1),
+        (lr.constant(1) * 2, None),
+    ],
+    ids=repr,
+)
+def test_lengths(schedule, length):
+    assert schedule.length == length
+
+
+@pytest.mark.parametrize(
+    ("schedule", "boundaries", "ends"),
+    [
+        (DOWN, (4,), (4,)),
+        (DOWN >> DOWN, (4, 8), (8,)),
+        (lr.triangular(0, 1, 5, cycles=2), (5, 10, 15, 20), (10, 20)),
+        (lr.warmup(1, 3) >> lr.triangular(0, 1, 5, cycles=2), (3, 8, 13, 18, 23), (13, 23)),
+        (lr.cyclical(0, 1, 4, 2, cycles=2), (4, 6, 10, 12), (6, 12)),
+        (lr.warm_restarts(1, 4, growth=2, cycles=3, warmup=1), (1, 4, 5, 12, 13, 28), (4, 12, 28)),
+        (lr.one_cycle(1, 10), (3, 10), (10,)),
+        (lr.one_cycle(1, 10, phases=3), (3, 6, 10), (10,)),
+        (lr.one_cycle(1, 9), (2.7, 9), (9,)),
+        (DOWN.repeat(2, length_growth=2), (4, 12), (4, 12)),
+        (lr.triangular(0, 1, 5, cycles=2).rebase(10, 30), (5, 10, 20, 30), (10, 30)),
+        (DOWN.shift(2), (2, 6), (6,)),
+        (lr.linear(1, 0, 100).clip(low=0.5), (50, 100), (100,)),
+        (DOWN * lr.linear(0, 1, 2), (2, 4), (4,)),
+    ],
+    ids=repr,
+)
+def test_boundaries_and_cycle_ends(schedule, boundaries, ends):
+    assert schedule.boundaries() == pytest.approx(boundaries)
+    assert schedule.cycle_ends() == pytest.approx(ends)
+
+
+def test_boundaries_of_an_endless_schedule_need_a_limit():
+    s = lr.step_decay(1.0, 0.5, every=30, offset=1)
+    assert s.boundaries(100) == (29, 59, 89)
+    assert lr.multistep(1, 0.1, (3, 7)).boundaries(5) == (3,)
+    assert lr.noam(512, 100).boundaries(1000) == (99,)
+    with pytest.raises(ValueError, match="updates must be given for the endless step_decay"):
+        s.boundaries()
+
+
+def test_bounds():
+    assert (DOWN * 3).max == 3
+    assert (DOWN.clip(0.2, 0.7).min, DOWN.clip(0.2, 0.7).max) == (0.2, 0.7)
+    assert lr.exponential_decay(1.0, 0.5).min == 0.0
+    early = lr.exp_range(0.0, 1.0, 1000, 0.99)
+    assert early.max == pytest.approx(max(early(n) for n in range(1000)), rel=1e-4)
+    with pytest.raises(ValueError, match="cannot be known: give it a length, or bounds with clip"):
+        _ = lr.function(abs).max
+    assert lr.function(abs, length=7).max == 7
+    assert lr.function(abs, length=7).clip(high=3).max == 3
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: lr.constant(1) >> DOWN, "what stands before >> must be finite, received the endless constant"),
+        (lambda: lr.constant(1).repeat(2), "what is repeated must be finite"),
+        (lambda: lr.constant(1).rebase(1, 2), "what is rebased must be finite"),
+        (lambda: DOWN.repeat(0), "times must be at least 1, received 0"),
+        (lambda: DOWN.repeat(2, length_growth=0.5), "length_growth must be at least 1"),
+        (lambda: DOWN.repeat(length_growth=1.0001), "length_growth must be 1, or at least 1.001"),
+        (lambda: DOWN.repeat(value_decay=1.5), "value_decay must be above 0 and at most 1"),
+        (lambda: DOWN.clip(), "clip must be given low, high or both"),
+        (lambda: DOWN.clip(2, 1), "low must be below high, received 2.0 and 1.0: swap them"),
+        (lambda: DOWN.mirrored(1, 1), "low must be below high"),
+        (lambda: lr.constant(1).mirrored(0, 1), "what is mirrored must not be constant"),
+        (lambda: DOWN.staircase(0), "every must be at least 1"),
+        (lambda: DOWN.rebase(4, 8), "at must be below the schedule's length of 4, received 4"),
+        (lambda: DOWN.rebase(3, 3), "new_length must be above at = 3, received 3"),
+        (lambda: DOWN.rebase(-1, 3), "at must be at least 0"),
+        (lambda: DOWN.shift(-4), "by must be above -4"),
+        (lambda: DOWN * 0, "factor must be above 0, received 0"),
+        (lambda: DOWN * -1, "factor must be above 0, received -1"),
+        (lambda: DOWN * float("nan"), "factor must be finite, received nan"),
+        (lambda: DOWN * "2", "factor must be a number, received '2'"),
+        (lambda: DOWN * True, "factor must be a number, received True"),
+        (lambda: DOWN.shift(1.5), "by must be an integer"),
+    ],
+)
+def test_impossible_combinations_are_refused(build, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        build()
+
+
+@given(finite_leaves, st.data())
+def test_rebasing_is_continuous_and_ends_where_it_says(schedule, data):
+    if schedule.length < 2:
+        return
+    at = data.draw(st.integers(0, schedule.length - 1))
+    rebased = schedule.rebase(at, at + data.draw(st.integers(1, 5000)))
+    assert rebased(at) == pytest.approx(schedule(at), rel=1e-9, abs=1e-12 * schedule.max)
+    assert rebased(rebased.length) == pytest.approx(schedule(schedule.length), rel=1e-6, abs=1e-6 * schedule.max)
+
+
+@given(leaves, leaves, st.integers(0, 10_000))
+def test_a_product_is_one(first, second, n):
+    assert (first * second)(n) == first(n) * second(n)
+
+
+@given(leaves, st.integers(0, 3000), st.integers(0, 10_000))
+def test_shifting_later_and_back_is_the_schedule(schedule, by, n):
+    assert schedule.shift(by)(n + by) == schedule(n)
+    assert schedule.shift(by).shift(-by)(n) == schedule(n)
+
+
+@given(finite_leaves, st.integers(1, 5), st.integers(0, 10_000))
+def test_a_repetition_is_a_chain_of_itself(schedule, times, n):
+    chain = schedule
+    for _ in range(times - 1):
+        chain = chain >> schedule
+    assert schedule.repeat(times)(n) == chain(n)
+
+
+def test_a_mirror_of_a_mirror_is_the_schedule():
+    s = lr.one_cycle(1.0, 100)
+    back = s.mirrored(0.85, 0.95).mirrored(s.min, s.max)
+    np.testing.assert_allclose(back(np.arange(101)), s(np.arange(101)), rtol=0, atol=1e-12)
