@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from strategies import smoothstep
 
 EVERY_KIND = [
     lr.constant(0.1),
@@ -24,6 +25,39 @@ EVERY_KIND = [
     lr.one_cycle(0.5, 150),
     lr.one_cycle(0.5, 150, shape="linear"),
     lr.warmup(0.1, 30) >> lr.cosine(0.1, 0, 60) >> lr.triangular2(0.01, 0.1, 10),
+    lr.cosine(0.5, 0.1, 100, power=2, k=1.5),
+    lr.one_minus_sqrt(0.5, 0.0, 100),
+    lr.rex(0.5, 0.0, 100),
+    lr.tanh(0.5, 0.0, 100),
+    lr.sigmoid(0.0, 0.5, 100),
+    lr.custom(0.5, 0.1, smoothstep, 100),
+    lr.warmup(0.1, 30, start=0.01, shape="constant"),
+    lr.warmup(0.1, 30, shape="exponential"),
+    lr.one_cycle.paper(0.5, 150),
+    lr.inverse_time(0.5, 0.1, power=0.7),
+    lr.time_based(0.5, 0.01),
+    lr.time_based(0.5, 2.0),
+    lr.exponential_decay(0.5, 0.9, every=10),
+    lr.natural_exp_decay(0.5, 0.01),
+    lr.step_decay(0.5, 0.5, 10, offset=1),
+    lr.multistep(0.5, 0.1, (30, 60)),
+    lr.piecewise_constant((0.1, 0.5, 0.2), (30, 60)),
+    lr.inverse_sqrt(0.5, 30),
+    lr.noam(512, 30),
+    lr.sigmoid_decay(0.5, 0.2, 50),
+    lr.cyclical(0.1, 0.6, 20, 10, window="hann", envelope="gamma per cycle", gamma=0.8),
+    lr.cyclical(0.1, 0.6, 20, window=smoothstep, cycles=3),
+    lr.warm_restarts(0.5, 30, 0.01, growth=2, decay=0.7, warmup=5),
+    lr.warm_restarts(0.5, 30, 0.01, growth=1.3, cycles=3),
+    lr.linear(0.5, 0.1, 40).repeat(3, value_decay=0.5),
+    lr.cosine(0.5, 0.1, 40).repeat(length_growth=1.5),
+    lr.exponential_decay(0.5, 0.9) * lr.warmup(1.0, 10) * 0.5,
+    lr.exponential_decay(0.5, 0.9).clip(low=0.01, high=0.3),
+    lr.one_cycle(0.5, 150).mirrored(0.85, 0.95),
+    lr.cosine(0.5, 0.1, 100).staircase(30),
+    lr.cosine(0.5, 0.1, 100).rebase(50, 150),
+    lr.cosine(0.5, 0.1, 100).shift(20),
+    lr.cosine(0.5, 0.1, 100).shift(-20),
 ]
 COUNTS = np.arange(200)
 
@@ -103,3 +137,38 @@ def test_impossible_counts_are_refused(bad):
 def test_what_is_no_count_is_refused(bad):
     with pytest.raises(TypeError, match="update count"):
         lr.constant(0.1)(bad)
+
+
+@every_kind
+def test_a_long_numpy_curve_is_the_numbers(schedule):
+    counts = np.arange(20_000).reshape(2, 10_000)
+    curve = schedule(counts)
+    assert curve.shape == counts.shape
+    for n in (0, 1, 8191, 8192, 8193, 19_999):
+        assert curve[n // 10_000, n % 10_000] == pytest.approx(schedule(n), rel=1e-9, abs=1e-14)
+    assert schedule(counts.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("length", [2**30, 2**31, 10**15])
+def test_lengths_that_jax_cannot_count_to(length):
+    """Without 64 bits JAX cannot even compare its counts with such a length."""
+    for s in (
+        lr.cosine(0.5, 0.1, length),
+        lr.triangular(0.1, 0.5, length),
+        lr.constant(0.5, 5) >> lr.linear(0.5, 0, length),
+        lr.multistep(0.5, 0.1, (5, length)),
+        lr.cosine(0.5, 0.1, 100).shift(length),
+        lr.cosine(0.5, 0.1, 100).rebase(50, length),
+        lr.linear(0.5, 0, length // 2).repeat(2),
+        lr.warm_restarts(0.5, length // 10, cycles=10),
+    ):
+        with pytest.raises(ValueError, match=r"below 2 \*\* 29 updates where JAX counts in 32 bits.*jax_enable_x64"):
+            jax.jit(s)(jnp.asarray([0, 5]))
+        with jax.enable_x64(True):
+            np.testing.assert_allclose(jax.jit(s)(jnp.asarray([0, 5, length])), [s(0), s(5), s(length)], rtol=1e-12)
+
+
+def test_the_last_counts_of_jax():
+    counts = jnp.asarray([2**31 - 1, 2**31 - 5])
+    for s in (lr.triangular(0.1, 0.5, 1000), lr.warm_restarts(0.5, 30, growth=3), lr.linear(0.5, 0, 100).shift(-50)):
+        np.testing.assert_allclose(jax.jit(s)(counts), [s(int(n)) for n in counts], rtol=1e-4)

@@ -11,7 +11,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from learnrate.schedules import durations, functions
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import BLOCK, Namespace, counted, in_blocks
+from learnrate.schedules.numerics import BLOCK, NUMBERS, Namespace, counted, in_blocks, require_room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,6 +79,8 @@ class Schedule(ABC):
             UnresolvedError: if a length is known only with the run.
         """
         count, xp = counted(n)
+        if xp is not NUMBERS:
+            require_room(count, self._greatest_count(), xp)
         if isinstance(count, np.ndarray) and count.size > BLOCK:
             return in_blocks(self._at, count)
         return self._at(count, xp)
@@ -306,6 +308,12 @@ class Schedule(ABC):
         for field in fields(self):  # type: ignore[arg-type]
             if isinstance(value := getattr(self, field.name), Schedule):
                 yield value
+
+    def _greatest_count(self) -> int:
+        """The greatest whole number that its formula adds to a count or compares it with."""
+        flat = [known for value in self._durations().values() for known in (value if isinstance(value, tuple) else (value,))]
+        own = [value for value in (*flat, self.length) if isinstance(value, int)]
+        return max([*own, *(part._greatest_count() for part in self._inner())], default=0)
 
     def _takes_rest(self) -> bool:
         """Whether something in it takes the rest of the run."""

@@ -11,7 +11,7 @@ from learnrate.schedules import base, durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.chain import Chain, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import NUMBERS, Namespace, blend, capped, known_range, power
+from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
 
 Part = Annotated[Schedule, base.require_schedule]
 Times = Annotated[int | None, checks.optional(checks.length)]
@@ -238,7 +238,7 @@ class Staircase(_Wrapped):
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = known_length(self.schedule)
         every = durations.updates(self.every)
-        stair, _ = numerics.split(n if length is None else capped(n, length, xp), every, xp)
+        stair, _ = numerics.split(n if length is None else xp.clip(n, None, length), every)
         return self.schedule._at(stair * every, xp)
 
     def _range(self) -> tuple[float, float]:
@@ -282,7 +282,7 @@ class Rebased(_Wrapped):
         low, high = known_range(n, xp)
         if high < self.at:
             return self.schedule._at(n, xp)
-        past = xp.clip(capped(n, self.new_length, xp) - self.at, 0, None)
+        past = xp.clip(xp.clip(n, None, self.new_length) - self.at, 0, None)
         rest = self.schedule._at(self.at + past / self._stretch(), xp)
         return rest if low >= self.at else xp.where(n < self.at, self.schedule._at(n, xp), rest)
 
@@ -329,7 +329,7 @@ class Shifted(_Wrapped):
     def _at(self, n: Any, xp: Namespace) -> Any:
         if self.by >= 0:
             return self.schedule._at(xp.clip(n - self.by, 0, None), xp)
-        return self.schedule._at(capped(n, numerics.reach(n, xp) + self.by, xp) - self.by, xp)
+        return self.schedule._at(xp.clip(n, None, numerics.reach(n, xp) + self.by) - self.by, xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()

@@ -12,7 +12,7 @@ from learnrate.schedules import functions, shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, Length, OptionalLength, updates
 from learnrate.schedules.functions import Function
-from learnrate.schedules.numerics import NUMBERS, Namespace, capped
+from learnrate.schedules.numerics import NUMBERS, Namespace
 from learnrate.schedules.ramps import Ramp
 from learnrate.schedules.shapes import Shape
 
@@ -74,7 +74,7 @@ class function(Schedule):
     length: OptionalLength = None
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        n = n if self.length is None else capped(n, updates(self.length), xp)
+        n = n if self.length is None else xp.clip(n, None, updates(self.length))
         if isinstance(n, np.ndarray):
             flat = n.reshape(-1).tolist()
             return np.fromiter((self._number(count) for count in flat), float, len(flat)).reshape(n.shape)

@@ -16,7 +16,7 @@ from learnrate.schedules import functions, periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import Length, OptionalLength, updates
 from learnrate.schedules.functions import Function
-from learnrate.schedules.numerics import Namespace, blend, capped, power, split
+from learnrate.schedules.numerics import Namespace, blend, power, split
 from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, by_function
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
@@ -61,9 +61,9 @@ class _Cyclical(Schedule):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         if self.length is not None:
-            n = capped(n, updates(self.length), xp)
+            n = xp.clip(n, None, updates(self.length))
         up, down = updates(self.step_size), self._down()
-        cycle, into = split(n, up + down, xp)
+        cycle, into = split(n, up + down)
         even = up == down
         place = (up - xp.abs(into - up)) / up if even else xp.where(into < up, into / up, (up + down - into) / down)
         window, height = self._window().rise(place, xp), self._height(cycle, n, xp)

@@ -126,26 +126,30 @@ def known_range(n: Any, xp: Namespace) -> tuple[float, float]:
 
 
 def reach(n: Any, xp: Any) -> float:
-    """The greatest count that `n` can hold. A constant beyond it could not even be compared with it (JAX refuses)."""
+    """The greatest count that `n` can hold."""
     return int(xp.iinfo(n.dtype).max) if xp is not NUMBERS and _is_integral(n, xp) else math.inf
 
 
-def capped(n: Any, limit: float, xp: Namespace) -> Any:
-    """`n` where it is at most `limit`, else `limit`."""
-    return n if reach(n, xp) <= limit else xp.clip(n, None, limit)
+def require_room(n: Any, greatest: int, xp: Any) -> None:
+    """Refuse counts that cannot be computed with where a schedule has lengths as great as `greatest`.
+
+    JAX has no 64 bits unless it is told to, and then refuses an integer that 32 cannot hold, with an error of its own that
+    does not say where it comes from.
+
+    Raises:
+        ArgumentError: if a sum of a few such lengths could be too large.
+    """
+    if is_jax_array(n) and greatest >= 2**29 and xp.asarray(0).dtype.itemsize < 8:
+        raise ArgumentError(
+            f"lengths must be below 2 ** 29 updates where JAX counts in 32 bits, received {greatest}: "
+            'jax.config.update("jax_enable_x64", True), or count in larger units'
+        )
 
 
-def split(n: Any, period: int, xp: Namespace) -> tuple[Any, Any]:
+def split(n: Any, period: int) -> tuple[Any, Any]:
     """The whole number of periods in `n`, and what is left over, exactly."""
-    if reach(n, xp) < period:
-        return 0 * n, n
     whole = n // period
     return whole, n - whole * period
-
-
-def below(n: Any, edge: float, xp: Namespace) -> Any:
-    """Where `n` is less than `edge`."""
-    return n == n if reach(n, xp) < edge else n < edge
 
 
 def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
@@ -156,6 +160,11 @@ def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
         largest = reach(n, xp)
         edges = [whole for edge in edges if (whole := math.ceil(edge)) <= largest]
     return xp.searchsorted(_array(edges, n, xp, n.dtype), n, side="right")
+
+
+def as_counts(index: Any, n: Any, xp: Any) -> Any:
+    """An index as floats where the counts are floats, so that what is computed from it has their dtype."""
+    return index if xp is NUMBERS or _is_integral(n, xp) else xp.astype(index, n.dtype)
 
 
 def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:

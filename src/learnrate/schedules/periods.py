@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from learnrate import checks
-from learnrate.schedules.numerics import Namespace, capped, looked_up, passed, split
+from learnrate.schedules.numerics import Namespace, as_counts, looked_up, passed, split
 
 LEAST_GROWTH = 1.001
 
@@ -56,9 +56,9 @@ def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace
     """Which period count `n` is in, how far in it, and how long that one is; at the end of the last, past its end."""
     if growth == 1:
         if times is None:
-            return *split(n, period, xp), period
-        n = capped(n, period * times, xp)
-        index, _ = split(n, period, xp)
+            return *split(n, period), period
+        n = xp.clip(n, None, period * times)
+        index, _ = split(n, period)
         index = xp.clip(index, None, times - 1)
         return index, n - index * period, period
     begins, lengths = _table(period, growth, times)
@@ -67,4 +67,5 @@ def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace
     into = n - whole
     if any(isinstance(begin, float) for begin in begins):
         into = into - looked_up([begin - math.floor(begin) for begin in begins], index, n, xp)
-    return index, xp.clip(into, 0, None), looked_up([float(length) for length in lengths], index, n, xp)
+    length = looked_up([float(length) for length in lengths], index, n, xp)
+    return as_counts(index, n, xp), xp.clip(into, 0, None), length

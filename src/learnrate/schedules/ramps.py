@@ -12,7 +12,7 @@ from learnrate.checks import Positive, Rate
 from learnrate.schedules import shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, Length, OptionalLength, updates
-from learnrate.schedules.numerics import Namespace, capped
+from learnrate.schedules.numerics import Namespace
 from learnrate.schedules.shapes import Shape, between
 
 
@@ -175,7 +175,7 @@ class exponential(Schedule):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = updates(self.length)
-        done = capped(n, length, xp)
+        done = xp.clip(n, None, length)
         return self.start ** ((length - done) / length) * self.end ** (done / length)
 
     def _range(self) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from learnrate.checks import Decay, Positive, Rate
 from learnrate.schedules import periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import Length, Pause, updates
-from learnrate.schedules.numerics import Namespace, blend, capped, power
+from learnrate.schedules.numerics import Namespace, blend, power
 from learnrate.schedules.shapes import COOLDOWNS
 
 
@@ -88,7 +88,7 @@ class warm_restarts(Schedule):
         value = blend(self.min_lr, peak, COOLDOWNS[self.shape].fall(left, xp))
         if not warmup:
             return value
-        return xp.where(into < warmup, blend(self.min_lr, peak, capped(into, warmup, xp) / warmup), value)
+        return xp.where(into < warmup, blend(self.min_lr, peak, xp.clip(into, None, warmup) / warmup), value)
 
     def _range(self) -> tuple[float, float]:
         return self.min_lr, self.max_lr

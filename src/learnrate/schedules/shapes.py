@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from learnrate.schedules.functions import Function
-from learnrate.schedules.numerics import Namespace, blend, capped
+from learnrate.schedules.numerics import Namespace, blend
 
 Curve = Callable[[Any, Namespace], Any]
 
@@ -100,7 +100,7 @@ def between(start: float, end: float, shape: Shape, n: Any, length: float, xp: N
     value is a small multiple of it, which 1 - p would have rounded away, and a compiler that turns the division into a
     product cannot make it negative.
     """
-    done = capped(n, length, xp)
+    done = xp.clip(n, None, length)
     if start <= end:
         return blend(start, end, shape.rise(done / length, xp))
     return blend(end, start, shape.fall((length - done) / length, xp))

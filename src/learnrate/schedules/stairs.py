@@ -40,7 +40,7 @@ class step_decay(Decaying):
     offset: Pause = 0
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        steps, _ = split(n + updates(self.offset), updates(self.every), xp)
+        steps, _ = split(n + updates(self.offset), updates(self.every))
         return self.start * power(self.factor, steps)
 
     def _range(self) -> tuple[float, float]:
