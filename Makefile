@@ -30,8 +30,8 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/demo.stamp
-	$(BIN)/python benchmarks/scheduler_step.py
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/schedules.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "learnrate needs Python 3.11 or newer, found " + sys.version.split()[0] + ": set PYTHON=python3.11, say")'

@@ -583,3 +583,23 @@ REACTING = {
     "Transformers": {"reduce_lr_on_plateau", "greedy"},
 }
 """What reacts to the loss: no function of the update count, so not in the table."""
+
+DOCUMENTED = {
+    "fastai": {
+        "fit_one_cycle(epochs, max_lr)  # fastai 1": "one_cycle.fastai_v1(max_lr, length)",
+        "fit_one_cycle(n_epoch, lr_max)  # fastai 2": "one_cycle.fastai_v2(lr_max, length)",
+        "SchedLin(start, end), SchedCos(start, end)": "linear(start, end, length), cosine(start, end, length)",
+        "SchedExp(start, end)": "exponential(start, end, length)",
+        "combine_scheds([0.3, 0.7], [a, b])": "a >> b",
+    },
+    "Caffe": {
+        'lr_policy: "fixed"': "constant(base_lr)",
+        'lr_policy: "step"': "step_decay(base_lr, gamma, every=stepsize)",
+        'lr_policy: "exp"': "exponential_decay(base_lr, gamma)",
+        'lr_policy: "inv"': "inverse_time(base_lr, gamma, power)",
+        'lr_policy: "multistep"': "multistep(base_lr, gamma, stepvalue)",
+        'lr_policy: "poly"': "polynomial(base_lr, 0, max_iter, power)",
+        'lr_policy: "sigmoid"': "sigmoid_decay(base_lr, -gamma, midpoint=stepsize)",
+    },
+}
+"""Libraries that the tests do not install: their formulas stand in `test_schedules_golden.py`."""

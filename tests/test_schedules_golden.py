@@ -209,3 +209,11 @@ def test_restarts_are_exact_at_every_power():
             if float(restart).is_integer():
                 assert s(restart) == 1.0
                 assert s(restart - 1) < 0.5
+
+
+def test_many_milestones_are_searched_and_few_compared_to_the_same_end():
+    milestones = tuple(range(3, 63, 3))
+    counts = np.arange(80)
+    for s in (lr.multistep(1.0, 0.9, milestones), lr.multistep(1.0, 0.9, milestones[:16])):
+        np.testing.assert_allclose(s(counts), [s(int(n)) for n in counts], rtol=1e-12)
+        assert s(counts.astype(np.float32)).dtype == np.float32

@@ -120,8 +120,8 @@ def known_range(n: Any, xp: Namespace) -> tuple[float, float]:
     """
     if xp is NUMBERS:
         return n, n
-    if isinstance(n, np.ndarray) and n.size and n.min() >= 0:  # not so where there are NaNs
-        return n.min(), n.max()
+    if isinstance(n, np.ndarray) and n.size and (low := n.min()) >= 0:  # not so where there are NaNs
+        return low, n.max()
     return 0, reach(n, xp)
 
 

@@ -10,7 +10,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import periods
 from learnrate.schedules.decays import Decaying, Endless
 from learnrate.schedules.durations import Length, Moments, Pause, updates
-from learnrate.schedules.numerics import Namespace, looked_up, passed, power, split
+from learnrate.schedules.numerics import NUMBERS, Namespace, looked_up, passed, power, split
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,5 +131,15 @@ class piecewise_constant(Endless):
         yield from map(updates, self.milestones)
 
 
+_FEW = 16
+"""Up to so many milestones comparing with each is faster than a search, above all in a compiled function."""
+
+
 def _stairs(values: Any, milestones: tuple[int | str, ...], n: Any, xp: Namespace) -> Any:
-    return looked_up(values, passed(n, [updates(milestone) for milestone in milestones], xp), n, xp)
+    edges = [updates(milestone) for milestone in milestones]
+    if xp is NUMBERS or len(edges) > _FEW:
+        return looked_up(values, passed(n, edges, xp), n, xp)
+    value = values[0] + 0.0 * n
+    for edge, following in zip(edges, values[1:], strict=True):
+        value = xp.where(n < edge, value, following)
+    return value

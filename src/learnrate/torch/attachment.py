@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
+from learnrate.torch.clock import Clock
 from learnrate.torch.drive import Drive, claim, release, require_attached
 
 
@@ -25,8 +26,8 @@ def attach(
     that a gradient scaler skips change nothing.
 
     Args:
-        optimizer: Its LR (and momentum) is that of the next update at all times, and is set again just before each one, so
-            that nothing else, a loaded checkpoint say, comes in between.
+        optimizer: Its LR (and momentum) is that of the next update at all times. Groups that were added, or loaded from a
+            checkpoint, since the last update are set just before the next.
         lr: Schedule of the LR, one for all parameter groups or a sequence with one for each.
         momentum: Schedule of the momentum, or of the first of `betas` where the optimizer has those; likewise.
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
@@ -57,11 +58,7 @@ def attach(
 
 
 class Attachment:
-    """What `attach` returns.
-
-    Attributes:
-        updates: Number of updates made.
-    """
+    """What `attach` returns."""
 
     def __init__(
         self,
@@ -73,11 +70,9 @@ class Attachment:
         wanted = {key: schedule for key, schedule in schedules.items() if schedule is not None}
         if not wanted:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
-        self._drives = [
-            Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()
-        ]
+        drives = [Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()]
         claim(optimizer, wanted, self)
-        self.updates = start
+        self._clocks = [Clock(optimizer, drive, start) for drive in drives]
         self._attached = True
         self._made_of = (wanted, relative)
         self._optimizer = optimizer
@@ -85,26 +80,27 @@ class Attachment:
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         )
-        self._write()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An optimizer leaves its hooks behind when it is copied; the copy of an attachment attaches itself anew.
         return type(self), (self._optimizer, *self._made_of, self.updates)
 
-    def _write(self) -> None:
-        for drive in self._drives:
-            drive.set(self.updates)
+    @property
+    def updates(self) -> int:
+        """Number of updates made."""
+        return self._clocks[0].last_epoch
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._write()
+        for clock in self._clocks:
+            clock.keep_up()
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # A GradScaler skips a bad update by not calling step, except with fused optimizers: those it hands the flag, for the
         # length of the call, and they skip by themselves.
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is None or not found_inf.item():
-            self.updates += 1
-            self._write()
+            for clock in self._clocks:
+                clock.step()
 
     def state_dict(self) -> dict[str, int]:
         """The number of updates made, which is all there is to know."""
@@ -119,8 +115,9 @@ class Attachment:
         if "updates" not in state_dict:
             raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(map(str, state_dict))}")
         require_attached(self, self._attached)
-        self.updates = checks.whole("updates", state_dict["updates"], at_least=0)
-        self._write()
+        updates = checks.whole("updates", state_dict["updates"], at_least=0)
+        for clock in self._clocks:
+            clock.last_epoch = updates
 
     def detach(self) -> None:
         """Leave the optimizer to itself, with the values that it has now."""

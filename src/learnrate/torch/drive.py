@@ -19,7 +19,7 @@ from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.torch.inputs import check_optimizer
 
-BLOCK = 4096
+BLOCK = 8192
 Group = dict[str, Any]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from operator import length_hint
 from typing import Any
 
 from torch.optim import Optimizer
@@ -11,10 +10,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.torch.drive import Drive, claim, release, require_attached
+from learnrate.torch.clock import Clock
+from learnrate.torch.drive import Drive, claim, release
 
 
-class Scheduler(LRScheduler):
+class Scheduler(Clock, LRScheduler):
     """Drives an optimizer's LR along a schedule; call `step()` after every update.
 
     A real `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own it computes every
@@ -66,66 +66,22 @@ class Scheduler(LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
-        self._drive = Drive(optimizer, "lr", schedule, relative=relative)
+        drive = Drive(optimizer, "lr", schedule, relative=relative)
         claim(optimizer, ["lr"], self)
-        self.optimizer = optimizer
         self.schedule = schedule
         self._relative = relative
-        self._attached = True
-        self._seek(start)
-
-    def _seek(self, n: int) -> None:
-        """Set the LRs of update `n`, and lay out those of the updates that follow."""
-        require_attached(self, self._attached)
-        self._drive.set(n)
-        block = self._drive.block
-        self._groups, self._size = block.groups, block.size
-        # An iterator over a list knows what is left of it, which makes it the count as well (see last_epoch): then an
-        # update need not keep one.
-        self._ahead = iter(block.values[n + 1 - block.first :])
-        self._end = block.stop if block.values else n + 1
-
-    @property
-    def last_epoch(self) -> int:
-        """Number of updates made; the groups hold the LR of the next. The name is torch's."""
-        return self._end - 1 - length_hint(self._ahead)
-
-    @last_epoch.setter
-    def last_epoch(self, n: int) -> None:
-        self._seek(checks.whole("last_epoch", n, at_least=0))
+        Clock.__init__(self, optimizer, drive, start)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The iterator is no state of its own, and the copy must be known as what drives its optimizer.
         made = partial(type(self), relative=self._relative, start=self.last_epoch)
         return made, (self.optimizer, self.schedule)
 
-    def step(self, epoch: int | None = None) -> None:
-        """Count an update and set the LRs of the next.
-
-        Args:
-            epoch: Jump to this number of updates instead. The name is torch's.
-        """
-        if epoch is None:
-            groups, size = self.optimizer.param_groups, self._size
-            if groups is self._groups and len(groups) == size:
-                # One turn of a loop takes the next LR, and none where the block has come to its end. The loop over a single
-                # group would cost as much as all the rest.
-                if size == 1:
-                    for groups[0]["lr"] in self._ahead:
-                        return
-                else:
-                    for lr in self._ahead:
-                        for group in groups:
-                            group["lr"] = lr
-                        return
-            epoch = self.last_epoch + 1
-        self.last_epoch = epoch
-
     def detach(self) -> None:
         """Leave the optimizer to itself, with the LRs that it has now, so that something else may drive it."""
         release(self.optimizer, self)
         self._attached = False
-        self._size = -1  # no optimizer has so many groups: step() finds out that it is detached
+        self._size, self._only_group = -1, None  # no optimizer has so many groups: step() finds out that it is detached
 
     def get_last_lr(self) -> list[Any]:
         """The LRs now in force, one a parameter group, as floats."""

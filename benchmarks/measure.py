@@ -1,0 +1,70 @@
+"""What the benchmarks share: rounds, ratios taken within a round, the machine they ran on, the record on disk."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+Work = Callable[[], object]
+
+
+def seconds(work: Work, calls: int = 1) -> float:
+    """Mean time of a call."""
+    repeated = range(calls)
+    begun = time.perf_counter()
+    for _ in repeated:
+        work()
+    return (time.perf_counter() - begun) / calls
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def in_rounds(rounds: int, **contenders: Callable[[], float]) -> dict[str, list[float]]:
+    """Figures of each contender, round by round; the first round warms up and is not counted.
+
+    A round asks every contender, one after the other, so that a drift of the machine's speed meets all alike.
+    """
+    table: dict[str, list[float]] = {name: [] for name in contenders}
+    for counted in range(rounds + 1):
+        for name, measure in contenders.items():
+            value = measure()
+            if counted:
+                table[name].append(value)
+    return table
+
+
+def ratios(figures: dict[str, list[float]], over: str, under: str) -> list[float]:
+    """One contender's figure as a multiple of another's, within each round."""
+    return [one / other for one, other in zip(figures[over], figures[under], strict=True)]
+
+
+def keep(name: str, packages: tuple[str, ...], **content: Any) -> Path:
+    """Write the record of a benchmark, with hardware and versions."""
+    record = {
+        "benchmark": name,
+        "hardware": {"processor": processor(), "cores": os.cpu_count()},
+        "versions": {"Python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
+        **content,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

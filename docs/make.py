@@ -1,0 +1,243 @@
+"""Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmark tables.
+
+python docs/make.py            # all pages, and the pictures of the gallery
+python docs/make.py --check    # say which pages are not what this would write; exit 1 if any
+"""
+
+import argparse
+import inspect
+import json
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+PICTURES = DOCS / "images" / "gallery"
+sys.path.insert(0, str(ROOT / "tests"))
+
+import learnrate as lr  # noqa: E402
+from learnrate.schedules.vocabulary import RUNS, SCHEDULES  # noqa: E402
+
+
+def smoothstep(p):  # noqa: ANN001, ANN201
+    """A shape, for the picture of `custom`."""
+    return p * p * (3 - 2 * p)
+
+
+GALLERY: dict[str, dict[str, str]] = {
+    "Ramps": {
+        "linear": "linear(0.1, 0.0, 1000)",
+        "cosine": "cosine(0.1, 0.0, 1000)",
+        "polynomial": "polynomial(0.1, 0.0, 1000, power=2)",
+        "exponential": "exponential(0.1, 0.001, 1000)",
+        "one_minus_sqrt": "one_minus_sqrt(0.1, 0.0, 1000)",
+        "rex": "rex(0.1, 0.0, 1000)",
+        "tanh": "tanh(0.1, 0.0, 1000)",
+        "sigmoid": "sigmoid(0.1, 0.0, 1000)",
+        "custom": "custom(0.1, 0.0, smoothstep, 1000)",
+        "constant": "constant(0.1, 1000)",
+    },
+    "Warm-up": {
+        "warmup": "warmup(0.1, 300) >> constant(0.1, 700)",
+        "warmup, cosine": 'warmup(0.1, 300, shape="cosine") >> constant(0.1, 700)',
+        "warmup, exponential": 'warmup(0.1, 300, start=1e-4, shape="exponential") >> constant(0.1, 700)',
+        "warmup, constant": 'warmup(0.1, 300, start=0.01, shape="constant") >> constant(0.1, 700)',
+    },
+    "Decays": {
+        "inverse_time": "inverse_time(0.1, decay=0.01)",
+        "time_based": "time_based(0.1, decay=1e-5)",
+        "exponential_decay": "exponential_decay(0.1, rate=0.5, every=200)",
+        "exponential_decay, staircase": "exponential_decay(0.1, rate=0.5, every=200).staircase(200)",
+        "natural_exp_decay": "natural_exp_decay(0.1, decay=0.005)",
+        "step_decay": "step_decay(0.1, factor=0.5, every=200)",
+        "multistep": "multistep(0.1, factor=0.1, milestones=(500, 750))",
+        "piecewise_constant": "piecewise_constant((0.02, 0.1, 0.05), milestones=(200, 700))",
+        "inverse_sqrt": "inverse_sqrt(0.1, timescale=50)",
+        "inverse_sqrt, k / sqrt(epoch)": "inverse_sqrt(0.1, timescale=100).staircase(100)",
+        "noam": "noam(d_model=512, warmup=200)",
+        "sigmoid_decay": "sigmoid_decay(0.1, gamma=0.02, midpoint=500)",
+        "function": "function(halving_each_hundred)",
+    },
+    "Cycles": {
+        "triangular": "triangular(0.01, 0.1, step_size=100)",
+        "triangular2": "triangular2(0.01, 0.1, step_size=100)",
+        "exp_range": "exp_range(0.01, 0.1, step_size=100, gamma=0.998)",
+        "exp_range, the paper's form": 'exp_range(0.01, 0.1, step_size=100, gamma=0.998, shrinks="bounds")',
+        "cyclical, Welch window": 'cyclical(0.01, 0.1, step_size=100, window="welch")',
+        "cyclical, Hann window": 'cyclical(0.01, 0.1, step_size=100, window="hann")',
+        "cyclical, two lengths": 'cyclical(0.01, 0.1, 50, 150, envelope="gamma per cycle", gamma=0.7)',
+        "decay": "decay(0.01, 0.1, step_size=500)",
+        "warm_restarts": "warm_restarts(0.1, period=140, growth=2, cycles=3)",
+        "warm_restarts, warm-up and decay": "warm_restarts(0.1, period=200, warmup=40, decay=0.7, cycles=5)",
+        "one_cycle": "one_cycle(0.1, 1000)",
+        "one_cycle, the paper's numbers": "one_cycle.paper(0.1, 1000)",
+    },
+    "Whole runs": {
+        "wsd": "wsd(0.1, 1000)",
+        "trapezoid": "trapezoid(0.1, 1000)",
+        "linear_to_zero": "linear_to_zero(0.1, 1000)",
+        "knee": "knee(0.1, 1000)",
+    },
+    "Combinators": {
+        ">>": "warmup(0.1, 200) >> cosine(0.1, 0.02, 400) >> linear(0.02, 0.0, 400)",
+        "* number": "triangular(0.01, 0.1, 100, cycles=5) * 0.5",
+        "* schedule": "triangular(0.01, 0.1, 100, cycles=5) * linear(1.0, 0.0, 1000)",
+        "repeat": "one_minus_sqrt(0.1, 0.0, 140).repeat(3, length_growth=2, value_decay=0.7)",
+        "clip": "exponential_decay(0.2, 0.5, every=200).clip(low=0.02, high=0.1)",
+        "mirrored": "one_cycle(0.1, 1000).mirrored(0.85, 0.95)",
+        "staircase": "cosine(0.1, 0.0, 1000).staircase(100)",
+        "rebase": "cosine(0.1, 0.0, 700).rebase(at=300, new_length=1000)",
+        "shift": "cosine(0.1, 0.0, 700).shift(300)",
+    },
+}
+
+
+def halving_each_hundred(n):  # noqa: ANN001, ANN201
+    """A function of the count, for the picture of `function`."""
+    return 0.1 * 0.5 ** (n // 100)
+
+
+NAMES = {
+    **{name: getattr(lr, name) for name in lr.__all__},
+    "smoothstep": smoothstep,
+    "halving_each_hundred": halving_each_hundred,
+}
+GENERATED = "<!-- Written by docs/make.py. -->\n"
+
+
+def picture_name(title: str) -> str:
+    """The file of an entry's picture."""
+    words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule"}.get(title, title)
+    return "".join(c if c.isalnum() or c == "_" else "-" for c in words.lower()).replace("--", "-").strip("-") + ".png"
+
+
+def what_it_is(title: str) -> str:
+    """The first sentence of what the docstring says."""
+    name = title.split(",")[0]
+    operators = {
+        ">>": "One after the other, each with its own count from 0.",
+        "* number": "Every value times a number.",
+        "* schedule": "The product of two schedules.",
+    }
+    if title in operators:
+        return operators[title]
+    thing = SCHEDULES.get(name) or RUNS.get(name) or getattr(lr.Schedule, name)
+    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").replace("*", r"\*")
+
+
+def gallery() -> str:
+    """The page with a picture of every schedule."""
+    lines = [GENERATED + "# Gallery of schedules", ""]
+    lines += [
+        "Every schedule, drawn over 1,000 updates. What each argument means stands in its docstring: `help(learnrate.rex)`.",
+        "",
+    ]
+    for room, entries in GALLERY.items():
+        lines += [f"## {room}", "", "| | |", "|---|---|"]
+        for title, expression in entries.items():
+            picture = f"![{title}](images/gallery/{picture_name(title)})"
+            lines.append(f"| **`{title}`**<br>{what_it_is(title)}<br>`{expression}` | {picture} |".replace("``", "`"))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def draw_gallery() -> None:
+    """Its pictures."""
+    from learnrate import plots
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for entries in GALLERY.values():
+        for title, expression in entries.items():
+            figure, (ax,) = plots.new_figure(4.6, 1.9)
+            figure.set_dpi(80)
+            schedule = eval(expression, dict(NAMES))
+            plots.draw_schedule(schedule, 1000, ax)
+            ax.set_title("", loc="left")
+            ax.set(xlabel="", ylabel="momentum" if title == "mirrored" else "")
+            if title == "mirrored":
+                ax.set_ylim(0.84, 0.96)
+            plots.save(figure, PICTURES / picture_name(title))
+
+
+def coming_from() -> str:
+    """The page that puts their calls beside ours."""
+    from parity_table import DOCUMENTED, REACTING, TABLE
+
+    lines = [GENERATED + "# Coming from torch, optax, Keras, timm, Transformers, fastai or Caffe", ""]
+    lines += [
+        "Their call on the left, ours on the right, over the same names; `lr` is the LR that the optimizer was built with.",
+        "`tests/test_parity.py` evaluates both sides of every row of the first five tables over whole runs, with settings",
+        "drawn at random, and holds them equal to nine digits; the last two are held to their published formulas.",
+        "",
+        "Everything here is a value of the update count: `schedule(n)`. To drive a torch optimizer with it use",
+        "`learnrate.torch.Scheduler(optimizer, schedule)` or `learnrate.torch.attach(optimizer, lr=schedule)`;",
+        "the optimizers of optax take `schedule` itself.",
+        "",
+    ]
+    for peer, rows in TABLE.items():
+        lines += [f"## {peer}", "", f"| {peer} | learnrate | |", "|---|---|---|"]
+        lines += [f"| {_code(row.theirs)} | {_code(row.ours)} | {row.note} |" for row in rows]
+        if peer in REACTING:
+            names = ", ".join(f"`{name}`" for name in sorted(REACTING[peer]))
+            lines += ["", f"Not here: {names} reacts to the loss, so it is no function of the update count."]
+        lines.append("")
+    for peer, pairs in DOCUMENTED.items():
+        lines += [f"## {peer}", "", f"| {peer} | learnrate |", "|---|---|"]
+        lines += [f"| {_code(theirs)} | {_code(ours)} |" for theirs, ours in pairs.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|")
+
+
+def benchmarks() -> str:
+    """The tables of what was measured."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "schedules.json").read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    lines = [GENERATED + "# Benchmarks", ""]
+    lines += [
+        f"Measured by `make bench` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
+        f"used); {versions}.",
+        f"Each ratio is taken within a round, of {record['rounds']} counted rounds after one that is not; median and range.",
+        "The record: [benchmarks/results/schedules.json](../benchmarks/results/schedules.json).",
+        "",
+    ]
+    for table in record["tables"]:
+        lines += [f"## {table['title']}", "", table["what"], ""]
+        lines += ["| | ours | theirs | ratio (range) | target | |", "|---|---|---|---|---|---|"]
+        for row in table["rows"]:
+            ratio = row["ratio"]
+            reached = "" if not row["target"] else "reached" if row["reached"] else "**not reached**"
+            lines.append(
+                f"| {row['name']} | {row['ours']} | {row['theirs']} | {ratio['median']:.2f} ({ratio['min']:.2f} to "
+                f"{ratio['max']:.2f}) | {row['target']} | {reached} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"gallery.md": gallery, "coming-from.md": coming_from, "benchmarks.md": benchmarks}
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare only")
+    check = parser.parse_args().check
+    stale = [
+        name for name, page in PAGES.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != page() + "\n"
+    ]
+    if check:
+        print("\n".join(f"docs/{name} is not what docs/make.py writes" for name in stale) or "all pages are up to date")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name]() + "\n")
+    draw_gallery()
+    print(f"written: {', '.join(stale) or 'nothing new'}; drawn: {sum(map(len, GALLERY.values()))} pictures")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
