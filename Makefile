@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help tune test check format bench clean
+.PHONY: help tune test check format bench docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   lint, format, types"
 	@echo "make format  format the code"
 	@echo "make bench   measure, and write benchmarks/results/"
+	@echo "make docs    write the generated pages of docs/"
 	@echo "make clean   remove .venv and caches"
 
 tune: $(VENV)/demo.stamp
@@ -32,6 +33,9 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/schedules.py
+
+docs: $(VENV)/test.stamp
+	$(BIN)/python docs/make.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "learnrate needs Python 3.11 or newer, found " + sys.version.split()[0] + ": set PYTHON=python3.11, say")'

@@ -154,8 +154,6 @@ def draw_gallery() -> None:
             plots.draw_schedule(schedule, 1000, ax)
             ax.set_title("", loc="left")
             ax.set(xlabel="", ylabel="momentum" if title == "mirrored" else "")
-            if title == "mirrored":
-                ax.set_ylim(0.84, 0.96)
             plots.save(figure, PICTURES / picture_name(title))
 
 

@@ -95,3 +95,19 @@ def test_comparisons_are_drawn_with_every_seed(measured, tmp_path):
     plots.save(figure, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert pyplot.get_fignums() == []
+
+
+def test_a_notebook_shows_a_picture_and_pyplot_keeps_none():
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    picture = (lr.warmup(0.1, 10) >> lr.cosine(0.1, 0, 90))._repr_svg_()
+    assert picture.startswith("<?xml")
+    assert "</svg>" in picture
+    assert pyplot.get_fignums() == before
+
+
+def test_momentum_is_not_flattened_by_an_axis_from_0():
+    ax = lr.one_cycle(1.0, 100).mirrored(0.85, 0.95).plot()
+    assert ax.get_ylim()[0] > 0.8
+    assert lr.cosine(0.1, 0, 10).plot().get_ylim()[0] == 0

@@ -61,9 +61,11 @@ def draw_schedule(schedule: Schedule, updates: int, ax: Axes | None = None) -> A
     updates = checks.length("updates", updates)
     ax = _axes(ax)
     n = np.arange(updates + 1) if updates < POINTS else np.linspace(0, updates, POINTS).round().astype(np.int64)
-    ax.plot(n, schedule(n), color=BLUE, linewidth=2)
+    values = schedule(n)
+    ax.plot(n, values, color=BLUE, linewidth=2)
     ax.set(xlabel="update", ylabel="learning rate", xlim=(0, updates))
-    ax.set_ylim(bottom=0)
+    if values.min() < values.max() / 2:  # else it is something such as momentum, whose changes 0 would flatten
+        ax.set_ylim(bottom=0)
     ax.set_title(_wrapped(repr(schedule)), fontsize=10, loc="left")
     return _styled(ax)
 
@@ -74,7 +76,7 @@ def schedule_svg(schedule: Schedule, updates: int) -> str:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise _missing() from error
-    figure = Figure(figsize=(6, 3), layout="constrained")
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
     draw_schedule(schedule, updates, figure.subplots())
     text = io.StringIO()
     figure.savefig(text, format="svg")
@@ -194,7 +196,7 @@ def _styled(ax: Axes) -> Axes:
 def _wrapped(text: str) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(text, 90, break_long_words=False))
+    return "\n".join(textwrap.wrap(text, 76, break_long_words=False))
 
 
 def _trailing_mean(values: np.ndarray, width: int) -> np.ndarray:
