@@ -86,3 +86,95 @@ def test_a_parse_error_pickles():
 def test_only_text_is_parsed():
     with pytest.raises(ParseError, match="must be a str"):
         lr.parse(0.1)
+
+
+def smoothstep(p):
+    return p * p * (3 - 2 * p)
+
+
+def test_a_function_that_stands_in_a_module_is_printed_and_read_by_name():
+    s = lr.custom(1.0, 0.0, smoothstep, 10) >> lr.function(smoothstep)
+    assert repr(s) == (
+        "custom(start=1.0, end=0.0, shape=test_schedules_text.smoothstep, length=10) "
+        ">> function(of=test_schedules_text.smoothstep)"
+    )
+    assert lr.parse(repr(s), [smoothstep]) == s
+    with pytest.raises(
+        ParseError, match=r"column 34: .* a function that is known here; 'test_schedules_text\.smoothstep' is not, give it"
+    ):
+        lr.parse(repr(s))
+    with pytest.raises(ArgumentError, match=r"'test_schedules_text\.smoothstep' is not known here"):
+        lr.schedules.from_json(s.to_json())
+
+
+def test_a_function_without_a_name_works_but_cannot_be_written():
+    s = lr.custom(1.0, 0.0, lambda p: p, 10)
+    assert s(5) == 0.5
+    assert "<test_a_function_without_a_name_works_but_cannot_be_written.<locals>.<lambda>>" in repr(s)
+    with pytest.raises(ArgumentError, match="must stand in a module"):
+        s.to_json()
+    with pytest.raises(TypeError, match="functions that stand in a module"):
+        lr.parse("constant(1)", [lambda p: p])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wsd(0.1, 1000)",
+        "2 * constant(0.1)",
+        "(constant(1, 2) >> constant(2, 3)) * 0.5 * linear(1, 0, 5)",
+        "linear(1, 0, 5).repeat(2).clip(low=0.1) >> constant(0.1)",
+        "multistep(0.1, 0.5, [3, '5%'])",
+        "-linear(1, 0, 5)",
+    ],
+)
+def test_reads_operators_and_methods(text):
+    if text.startswith("-"):
+        with pytest.raises(ParseError, match="expected a schedule"):
+            lr.parse(text)
+    else:
+        assert lr.parse(text) == eval(text, dict(vars(lr)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("linear(1, 0, 5).repeet(2)", "unknown method 'repeet'; did you mean 'repeat'?"),
+        ("linear(1, 0, 5).plot()", "unknown method 'plot'"),
+        ("linear(1, 0, 5).__class__()", "unknown method '__class__'"),
+        ("constant(1) + constant(2)", "schedules are joined by >> and *"),
+        ("constant(1) * 0", "factor must be above 0"),
+        ("linear(1, 0, 5).repeat(tims=2)", "unexpected keyword argument 'tims'"),
+        ("one_cycle.paper(1)", "expected a schedule"),
+        ("one_cycel(1)", "did you mean 'one_cycle'?"),
+        ("(constant(1)).clip(low=(1, 2))", "low must be a number"),
+        ("linear(1, 0, 1e400)", "length must be an integer"),
+    ],
+)
+def test_says_what_is_wrong_with_operators_and_methods(text, words):
+    with pytest.raises(ParseError) as caught:
+        lr.parse(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must be read from JSON"),
+        ("[]", "must be read from the JSON of a schedule"),
+        ('{"learnrate": "curve"}', "must be read from the JSON of a schedule"),
+        ('{"learnrate": "schedule", "version": 2}', "must be of version 1, received 2"),
+        ('{"learnrate": "schedule", "version": 1}', "must be read from the JSON of a schedule"),
+        ('{"learnrate": "schedule", "version": 1, "schedule": {"name": "cosin"}}', "a known one, received 'cosin'"),
+        ('{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "x": 1}}', "fields of constant"),
+        (
+            '{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": -1}}',
+            "value must be at least 0",
+        ),
+        ('{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": NaN}}', "value must be finite"),
+    ],
+)
+def test_json_that_is_no_schedule_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        lr.schedules.from_json(text)

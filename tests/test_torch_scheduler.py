@@ -331,3 +331,14 @@ def test_a_schedule_that_is_not_resolved_is_refused():
     with pytest.raises(ValueError, match=r"call schedule.resolve\(updates\)"):
         lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1))
     assert lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1).resolve(100)).get_last_lr() == [0.1 / 6]
+
+
+def test_tensor_lrs_with_ratios_do_not_compound():
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": [p], "lr": torch.tensor(rate)} for p, rate in zip(parameters, (0.4, 0.1), strict=True)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    scheduler = lr.torch.Scheduler(optimizer, lr.triangular(0.1, 0.2, 5), relative=True)
+    for _ in range(20):
+        scheduler.step()
+    assert scheduler.get_last_lr() == pytest.approx([0.1, 0.025])
+    assert optimizer.param_groups[0]["initial_lr"] == pytest.approx(0.4)
