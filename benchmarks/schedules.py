@@ -44,7 +44,7 @@ SCHEDULES = {
         ("", lr.sigmoid(0.1, 0, LONG)),
         ("", lr.warmup(0.1, LONG)),
         ("", lr.triangular(1e-3, 6e-3, 2000)),
-        ("2", lr.triangular2(1e-3, 6e-3, 2000)),
+        ("", lr.triangular2(1e-3, 6e-3, 2000)),
         ("", lr.exp_range(1e-3, 6e-3, 2000, 0.99994)),
         ("", lr.cyclical(1e-3, 6e-3, 2000, 1000, window="hann", envelope="gamma per cycle", gamma=0.9)),
         ("", lr.warm_restarts(0.1, 2000, growth=2)),
@@ -112,7 +112,7 @@ def row(
 
 
 def against_a_bare_loop(rounds: int) -> dict[str, Any]:
-    """`Scheduler.step()`, for every schedule."""
+    """`Scheduler.step()`, for schedules of every kind."""
     rows, each = [], {}
     for groups in (1, 10, 100):
         found = {}
@@ -129,7 +129,7 @@ def against_a_bare_loop(rounds: int) -> dict[str, Any]:
 
 
 def against_torch(rounds: int) -> dict[str, Any]:
-    """`step()` of torch's own schedulers as a multiple of ours, one parameter group, the same schedule."""
+    """`step()` of torch's own schedulers as a multiple of ours, on the same schedule."""
     steps = LONG * 10
     rates = torch.optim.lr_scheduler
 
@@ -280,12 +280,12 @@ def compiled_by_jax(rounds: int) -> dict[str, Any]:
     for name, (own, theirs) in pairs.items():
         (run, step), (other, _) = training(own), training(theirs)
         figures = in_turns(rounds, ours=run, theirs=other, updates=100)
+        same = in_turns(rounds, ours=training(theirs)[0], theirs=other, updates=100)
+        noise = max(1.0, *ratios(same, "ours", "theirs"))
         ratio = ratios(figures, "ours", "theirs")
         assert step._cache_size() == 1, "compiled again while it ran"
-        # "Not slower": within what two runs of one and the same step differ by.
-        rows.append(
-            row(f"{name}; compiled once", figures, "at most 1 (± the noise of a round)", spread(ratio)["min"] <= 1, ratio)
-        )
+        target = f"at most {noise:.3f}, which theirs is of itself"
+        rows.append(row(f"{name}; compiled once", figures, target, spread(ratio)["median"] <= round(noise, 3), ratio))
     return {
         "title": "A training step under jax.jit",
         "what": "One Adam update of optax, ours over optax' own schedule.",

@@ -165,7 +165,8 @@ def coming_from() -> str:
     lines += [
         "Their call on the left, ours on the right, over the same names; `lr` is the LR that the optimizer was built with.",
         "`tests/test_parity.py` evaluates both sides of every row of the first five tables over whole runs, with settings",
-        "drawn at random, and holds them equal to nine digits; the last two are held to their published formulas.",
+        "drawn at random, and holds them equal to nine digits (timm with `t_in_epochs=False`); fastai and Caffe are not",
+        "installed for the tests, Caffe's policies are held to its formulas.",
         "",
         "Everything here is a value of the update count: `schedule(n)`. To drive a torch optimizer with it use",
         "`learnrate.torch.Scheduler(optimizer, schedule)` or `learnrate.torch.attach(optimizer, lr=schedule)`;",
@@ -177,7 +178,7 @@ def coming_from() -> str:
         lines += [f"| {_code(row.theirs)} | {_code(row.ours)} | {row.note} |" for row in rows]
         if peer in REACTING:
             names = ", ".join(f"`{name}`" for name in sorted(REACTING[peer]))
-            lines += ["", f"Not here: {names} reacts to the loss, so it is no function of the update count."]
+            lines += ["", f"Not here: {names}. What reacts to the loss is no function of the update count."]
         lines.append("")
     for peer, pairs in DOCUMENTED.items():
         lines += [f"## {peer}", "", f"| {peer} | learnrate |", "|---|---|"]

@@ -23,7 +23,6 @@ class Row:
         where: A condition on the settings.
         note: What one should know: where they are wrong, ambiguous or merely different.
         momentum: Whether it is the momentum that is compared.
-        rtol: Relative tolerance, wider only where the note says why.
     """
 
     theirs: str
@@ -33,7 +32,6 @@ class Row:
     where: str = "True"
     note: str = ""
     momentum: bool = False
-    rtol: float = 1e-9
 
 
 lr = st.floats(1e-5, 1.0)

@@ -144,7 +144,7 @@ def test_rebasing_is_continuous_and_ends_where_it_says(schedule, data):
     at = data.draw(st.integers(0, schedule.length - 1))
     rebased = schedule.rebase(at, at + data.draw(st.integers(1, 5000)))
     assert rebased(at) == pytest.approx(schedule(at), rel=1e-9, abs=1e-12 * schedule.max)
-    assert rebased(rebased.length) == pytest.approx(schedule(schedule.length), rel=1e-6, abs=1e-6 * schedule.max)
+    assert rebased(rebased.length) == schedule(schedule.length)
 
 
 @given(leaves, leaves, st.integers(0, 10_000))
@@ -170,3 +170,73 @@ def test_a_mirror_of_a_mirror_is_the_schedule():
     s = lr.one_cycle(1.0, 100)
     back = s.mirrored(0.85, 0.95).mirrored(s.min, s.max)
     np.testing.assert_allclose(back(np.arange(101)), s(np.arange(101)), rtol=0, atol=1e-12)
+
+
+def test_no_rounding_ends_short_of_a_jump():
+    for length in range(2, 30):
+        for at in range(length):
+            for new in range(at + 1, 70):
+                s = lr.linear(1.0, 0.0, length).staircase(2 if length % 2 == 0 else 1).rebase(at, new)
+                assert s(new) == 0.0, s
+                assert s.boundaries()[-1] == new, s
+    for length in range(1, 12):
+        for growth in (1.1, 1.3, 1.7, 2.3, 3, 7):
+            s = lr.linear(1.0, 0.0, length).staircase(1).repeat(3, length_growth=growth)
+            assert s(s.length) == 0.0, s
+
+
+def test_boundaries_stay_inside_the_part_that_has_them():
+    late = lr.step_decay(1, 0.5, 10, offset=25)
+    assert (lr.constant(1, 100) >> late).boundaries(120) == (100, 105, 115)
+    assert late.shift(100).boundaries(120) == (100, 105, 115)
+    inner = (lr.linear(1, 0, 10) >> lr.linear(0, 1, 10)).shift(-13)
+    assert (lr.constant(1, 100) >> inner).boundaries() == (100, 107)
+    assert inner.repeat(2).boundaries() == (7, 14)
+
+
+def test_chains_of_chains_are_flat():
+    a, b, c = lr.constant(1, 5), lr.constant(2, 5), lr.constant(3)
+    assert lr.schedules.Chain((a >> b, c)) == a >> b >> c
+    assert hash(lr.schedules.Chain((a, b >> c))) == hash(a >> b >> c)
+
+
+def test_a_function_of_the_users_own():
+    calls = []
+
+    def counted(n):
+        calls.append(n)
+        return 1.0 + n
+
+    s = lr.function(counted, length=100)
+    momentum = s.mirrored(0.8, 0.9)
+    made = len(calls)
+    assert [momentum(0), momentum(100)] == [0.9, 0.8]
+    assert len(calls) == made + 2  # its bounds are found once
+    assert s(np.arange(3, dtype=np.float32)).dtype == np.float32
+    assert s(1000) == 101.0
+    for bad, words in (
+        (lambda n: -1.0, "must be at least 0, received -1"),
+        (lambda n: None, "must be a number"),
+        (lambda n: float("nan"), "finite"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            lr.function(bad)(np.arange(3))
+    with pytest.raises(TypeError, match="of must be a function"):
+        lr.function(lr.constant(1))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shown"),
+    [
+        (lr.multistep(1, 0.1, (30_000, 60_000)), 300_000),
+        (lr.step_decay(1, 0.1, 3000), 15_000),
+        (lr.noam(512), 20_000),
+        (lr.triangular(0, 1, 70), 700),
+        (lr.exponential_decay(1, 0.9, every=50).clip(low=0.1), 250),
+        (lr.constant(1), 100),
+        (lr.warmup(1, 30) >> lr.triangular2(0, 1, 10), 130),
+    ],
+    ids=repr,
+)
+def test_a_picture_of_an_endless_schedule_shows_its_character(schedule, shown):
+    assert schedule.plot().get_xlim() == (0, shown)

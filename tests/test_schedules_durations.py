@@ -115,6 +115,17 @@ def test_the_parts_of_a_run_fill_it(updates):
         assert run.length == updates
 
 
+@pytest.mark.parametrize("bad", [-3, 0, "0 epochs", "200%", 2.5, "1.2.3 epochs", "rest", None])
+def test_a_horizon_resolves_only_lengths(bad):
+    with pytest.raises((ValueError, TypeError), match=r"^length must"):
+        RUN.resolve(bad)
+
+
+def test_the_error_names_the_length():
+    with pytest.raises(UnresolvedError, match="one is '5%'"):
+        (lr.linear(1, 0, "5%") * 2).boundaries()
+
+
 def test_the_rest_lies_between_and_inside():
     s = lr.warmup(1, 100) >> (lr.cosine(1, 0) * 0.5) >> lr.constant(0.1, "10%") >> lr.constant(0.2)
     assert s.resolve(1000) == lr.warmup(1, 100) >> (lr.cosine(1, 0, 800) * 0.5) >> lr.constant(0.1, 100) >> lr.constant(0.2)

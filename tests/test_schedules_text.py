@@ -162,6 +162,8 @@ def test_says_what_is_wrong_with_operators_and_methods(text, words):
     ("text", "words"),
     [
         ("", "must be read from JSON"),
+        ("[" * 100_000, "must be read from JSON"),
+        ('{"learnrate": "schedule", "version": 1, "schedule": {"function": [1]}}', "is not known here"),
         ("[]", "must be read from the JSON of a schedule"),
         ('{"learnrate": "curve"}', "must be read from the JSON of a schedule"),
         ('{"learnrate": "schedule", "version": 2}', "must be of version 1, received 2"),

@@ -342,3 +342,16 @@ def test_tensor_lrs_with_ratios_do_not_compound():
         scheduler.step()
     assert scheduler.get_last_lr() == pytest.approx([0.1, 0.025])
     assert optimizer.param_groups[0]["initial_lr"] == pytest.approx(0.4)
+
+
+def test_a_refused_scheduler_has_changed_nothing():
+    optimizer = optimizer_of()
+    lr.torch.Scheduler(optimizer, lr.constant(0.1))  # not kept, so it drives nothing
+    driver = lr.torch.Scheduler(optimizer, lr.constant(0.1))
+    before = [dict(group) for group in optimizer.param_groups]
+    with pytest.raises(AlreadyDrivenError):
+        lr.torch.Scheduler(optimizer, lr.constant(0.2), relative=True)
+    with pytest.raises(AlreadyDrivenError):
+        lr.torch.attach(optimizer, lr.constant(0.2), relative=True)
+    assert [dict(group) for group in optimizer.param_groups] == before
+    assert driver.get_last_lr() == [0.1]

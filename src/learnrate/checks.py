@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
 from numbers import Real
-from typing import Annotated, Any, Never, SupportsIndex, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Never, get_args, get_origin, get_type_hints
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
+
+LONGEST = 2**62
+"""Updates. Sums of two lengths must be counts as well."""
 
 
 def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:
@@ -61,11 +64,19 @@ def factor(name: str, value: object) -> float:
     return checked
 
 
+def growth(name: str, value: object) -> float:
+    """A finite number of at least 1, by which something becomes longer."""
+    checked = finite(name, value)
+    if checked < 1:
+        refuse(name, "at least 1", value, "periods that shrink would soon be shorter than an update")
+    return checked
+
+
 def decay(name: str, value: object) -> float:
     """A factor in (0, 1]: with more than 1 the value would grow without limit."""
     checked = finite(name, value)
     if not 0 < checked <= 1:
-        refuse(name, "above 0 and at most 1", value)
+        refuse(name, "above 0 and at most 1", value, "with more the value would grow without limit")
     return checked
 
 
@@ -79,10 +90,15 @@ def fraction(name: str, value: object) -> float:
 
 def whole(name: str, value: object, at_least: int) -> int:
     """An integer of at least `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        checked = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
         remedy = ": round it to whole updates" if isinstance(value, float) else ""
-        raise ArgumentTypeError(f"{name} must be an integer, received {value!r} of type {type(value).__name__}{remedy}")
-    checked = operator.index(value)
+        raise ArgumentTypeError(
+            f"{name} must be an integer, received {value!r} of type {type(value).__name__}{remedy}"
+        ) from None
     if checked < at_least:
         refuse(name, f"at least {at_least}", value)
     return checked
@@ -90,7 +106,10 @@ def whole(name: str, value: object, at_least: int) -> int:
 
 def length(name: str, value: object) -> int:
     """A length in updates: an integer of at least 1."""
-    return whole(name, value, at_least=1)
+    checked = whole(name, value, at_least=1)
+    if checked > LONGEST:
+        refuse(name, "at most 2 ** 62", value, "no run is so long")
+    return checked
 
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
@@ -135,9 +154,11 @@ def of_fields(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
     def found() -> Iterator[tuple[str, Check]]:
         hints = get_type_hints(cls, include_extras=True)
         for field in fields(cls):
-            if get_origin(hints[field.name]) is Annotated:
-                for check in get_args(hints[field.name])[1:]:
-                    yield field.name, check
+            hint = hints[field.name]
+            if get_origin(hint) is Literal:
+                yield field.name, one_of(*get_args(hint))
+            elif get_origin(hint) is Annotated:
+                yield from ((field.name, check) for check in get_args(hint)[1:])
 
     return tuple(found())
 

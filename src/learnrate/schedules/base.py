@@ -1,7 +1,7 @@
 """What every schedule is: a frozen value, a pure function of the update count, printable as what rebuilds it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -11,7 +11,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from learnrate.schedules import durations, functions
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import BLOCK, NUMBERS, Namespace, counted, in_blocks, require_room
+from learnrate.schedules.numerics import BLOCK, NUMBERS, Namespace, as_given, ascending, counted, in_blocks, require_room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ class Schedule(ABC):
         """Least and greatest value over all counts, or what they cannot exceed."""
 
     def _edges(self, limit: float) -> Iterator[float]:
-        """Where one formula ends and another begins, at least up to `limit`, in any order."""
+        """Where one formula ends and another begins, all above 0, at least up to `limit`, in any order."""
         if isinstance(self.length, int):
             yield self.length
 
@@ -81,18 +81,20 @@ class Schedule(ABC):
         count, xp = counted(n)
         if xp is not NUMBERS:
             require_room(count, self._greatest_count(), xp)
-        if isinstance(count, np.ndarray) and count.size > BLOCK:
-            return in_blocks(self._at, count)
-        return self._at(count, xp)
+        blocks = isinstance(count, np.ndarray) and count.size > BLOCK
+        return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
 
     @property
     def min(self) -> float:
-        """A bound below which no value lies. The least one that there is, or its limit; for a product of two, a safe one."""
+        """A bound below which no value lies: the least value, or its limit.
+
+        A safe bound, which may not be reached, for products, shifted, rebased and held schedules, and envelopes per update.
+        """
         return self._range()[0]
 
     @property
     def max(self) -> float:
-        """A bound above which no value lies. The least one that there is; for a product of two schedules, a safe one."""
+        """A bound above which no value lies: the greatest value. A safe bound where `min` has one."""
         return self._range()[1]
 
     def boundaries(self, updates: int | None = None) -> tuple[float, ...]:
@@ -115,7 +117,7 @@ class Schedule(ABC):
             (5, 25)
         """
         limit = self._limit(updates)
-        return _ascending(self._edges(limit), limit)
+        return ascending(self._edges(limit), limit)
 
     def cycle_ends(self, updates: int | None = None) -> tuple[float, ...]:
         """The counts at which a training may well stop: ends of cycles, and the end of a finite schedule.
@@ -133,21 +135,20 @@ class Schedule(ABC):
         """
         limit = self._limit(updates)
         length = known_length(self)
-        return _ascending([*self._cycle_ends(limit), *([] if length is None else [length])], limit)
+        return ascending([*self._cycle_ends(limit), *([] if length is None else [length])], limit)
 
     def _limit(self, updates: int | None) -> int:
-        if not self.is_resolved:
-            durations.updates(durations.UNRESOLVED)
-        limit = known_length(self) if updates is None else checks.length("updates", updates)
-        if limit is None:
+        for length in self._all_lengths():
+            durations.updates(length)
+        if updates is None and self.length is None:
             raise ArgumentError(f"updates must be given for the endless {self!r}: say how far to look")
-        return limit
+        return known_length(self) or 0 if updates is None else checks.length("updates", updates)
 
     def __rshift__(self, after: "Schedule") -> "Chain":
         """`a >> b`: first a, then b with its own count from 0, from update `a.length` on."""
-        from learnrate.schedules.chain import chain
+        from learnrate.schedules.chain import Chain
 
-        return chain(self, after)
+        return Chain((self, require_schedule("what follows >>", after)))
 
     def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
         """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
@@ -264,9 +265,7 @@ class Schedule(ABC):
     @property
     def is_resolved(self) -> bool:
         """Whether all lengths are known in updates."""
-        return all(durations.is_resolved(value) for value in self._durations().values()) and all(
-            part.is_resolved for part in self._inner()
-        )
+        return not any(isinstance(length, str) for length in self._all_lengths())
 
     def resolve(self, horizon: "int | Horizon") -> Self:
         """This schedule with every length in updates.
@@ -309,15 +308,26 @@ class Schedule(ABC):
             if isinstance(value := getattr(self, field.name), Schedule):
                 yield value
 
+    def _tree(self) -> Iterator["Schedule"]:
+        """This schedule, and all that it is made of."""
+        yield self
+        for part in self._inner():
+            yield from part._tree()
+
+    def _all_lengths(self) -> Iterator[int | str]:
+        """All lengths in it, resolved or not."""
+        for part in self._tree():
+            for value in part._durations().values():
+                yield from value if isinstance(value, tuple) else (value,)
+
     def _greatest_count(self) -> int:
         """The greatest whole number that its formula adds to a count or compares it with."""
-        flat = [known for value in self._durations().values() for known in (value if isinstance(value, tuple) else (value,))]
-        own = [value for value in (*flat, self.length) if isinstance(value, int)]
-        return max([*own, *(part._greatest_count() for part in self._inner())], default=0)
+        counts = (*self._all_lengths(), *(part.length for part in self._tree()))
+        return max((count for count in counts if isinstance(count, int)), default=0)
 
     def _takes_rest(self) -> bool:
         """Whether something in it takes the rest of the run."""
-        return durations.REST in self._durations().values() or any(part._takes_rest() for part in self._inner())
+        return durations.REST in self._all_lengths()
 
     def to_json(self) -> str:
         """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it back.
@@ -360,14 +370,14 @@ class Schedule(ABC):
 
     def _span(self) -> int:
         """How many updates a picture shows by default."""
-        return known_length(self) or 100
+        return known_length(self) or 5 * self._greatest_count() or 100
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
 
     def __repr__(self) -> str:
         shown = (
-            f"{f.name}={functions.shown(value) if callable(value) and not isinstance(value, Schedule) else repr(value)}"
+            f"{f.name}={repr(value) if isinstance(value, Schedule) or not callable(value) else functions.shown(value)}"
             for f in fields(self)  # type: ignore[arg-type]
             if (value := getattr(self, f.name)) != f.default
         )
@@ -385,20 +395,5 @@ def require_schedule(name: str, value: object) -> Schedule:
 
 
 def known_length(schedule: Schedule) -> int | None:
-    """The schedule's length in updates; None where it has no end.
-
-    Raises:
-        UnresolvedError: if it is known only with the run.
-    """
-    length = schedule.length
-    return None if length is None else durations.updates(length)
-
-
-def is_endless(schedule: Schedule) -> bool:
-    """Whether it has no end; known also of a schedule that is not resolved."""
-    return schedule.length is None
-
-
-def _ascending(counts: Iterable[float], limit: float) -> tuple[float, ...]:
-    found = {int(count) if float(count).is_integer() else count for count in counts if 0 < count <= limit}
-    return tuple(sorted(found))
+    """The schedule's length in updates; None where it has no end. It must be resolved."""
+    return None if schedule.length is None else durations.updates(schedule.length)

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.schedules import base, durations
-from learnrate.schedules.base import Schedule, is_endless, known_length
+from learnrate.schedules import durations
+from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import Namespace, in_pieces
-
-
-def chain(before: Schedule, after: Schedule) -> "Chain":
-    """`before >> after`, kept flat, so that (a >> b) >> c and a >> (b >> c), the same function, are the same value."""
-    base.require_schedule("what follows >>", after)
-    parts = (part.parts if isinstance(part, Chain) else (part,) for part in (before, after))
-    return Chain(tuple(part for some in parts for part in some))
 
 
 def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) -> int | str | None:
@@ -33,10 +26,15 @@ def in_parentheses(schedule: Schedule, around: tuple[type[Schedule], ...]) -> st
 
 def require_finite(schedule: Schedule, what: str) -> None:
     """Refuse a schedule without end."""
-    if is_endless(schedule):
+    if schedule.length is None:
         raise ArgumentError(
             f"what {what} must be finite, received the endless {schedule!r}: give it a number of cycles or a length"
         )
+
+
+def finite_length(schedule: Schedule) -> int:
+    """Length in updates of a schedule that `require_finite` let pass."""
+    return durations.updates(schedule.length or 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +57,9 @@ class Chain(Schedule):
     parts: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple(self.parts))
+        # Kept flat, so that (a >> b) >> c and a >> (b >> c), the same function, are the same value.
+        flat = ((part.parts if isinstance(part, Chain) else (part,)) for part in self.parts)
+        object.__setattr__(self, "parts", tuple(part for parts in flat for part in parts))
         if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
             raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
         for part in self.parts[:-1]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from learnrate import checks
@@ -9,7 +10,7 @@ from learnrate.checks import Positive, Rate
 from learnrate.errors import ArgumentError
 from learnrate.schedules import base, durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length
-from learnrate.schedules.chain import Chain, in_parentheses, joined, require_finite
+from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
 
@@ -115,7 +116,7 @@ class Repeated(_Wrapped):
 
     schedule: Part
     times: Times = None
-    length_growth: Annotated[float, checks.factor] = 1.0
+    length_growth: Annotated[float, checks.growth] = 1.0
     value_decay: Annotated[float, checks.decay] = 1.0
 
     def __post_init__(self) -> None:
@@ -132,9 +133,10 @@ class Repeated(_Wrapped):
         return joined([self.schedule.length], lambda known: periods.total(known[0], self.length_growth, times))
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        period = durations.updates(self.schedule.length or 0)
+        period = finite_length(self.schedule)
         index, into, length = periods.located(n, period, self.length_growth, self.times, xp)
-        value = self.schedule._at(into if self.length_growth == 1 else into * (period / length), xp)
+        # The product before the quotient: it is exact, so that no repetition ends a rounding short of a jump.
+        value = self.schedule._at(into if self.length_growth == 1 else into * float(period) / length, xp)
         return value if self.value_decay == 1 else value * power(self.value_decay, index)
 
     def _range(self) -> tuple[float, float]:
@@ -144,14 +146,14 @@ class Repeated(_Wrapped):
         return 0.0 if self.times is None else low * self.value_decay ** (self.times - 1), high
 
     def _edges(self, limit: float) -> Iterator[float]:
-        period = durations.updates(self.schedule.length or 0)
+        period = finite_length(self.schedule)
         inner = (0, *self.schedule._edges(period))
         for start in periods.starts(period, self.length_growth, self.times, limit):
             stretch = (start * (self.length_growth - 1) + period) / period
             yield from (start + edge * stretch for edge in inner)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.starts(durations.updates(self.schedule.length or 0), self.length_growth, self.times, limit)
+        yield from periods.starts(finite_length(self.schedule), self.length_growth, self.times, limit)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if rest is not None and self._takes_rest():
@@ -200,6 +202,12 @@ class Clipped(_Wrapped):
         return self._printed("clip", low=self.low, high=self.high)
 
 
+@lru_cache(maxsize=64)
+def _range_of(schedule: Schedule) -> tuple[float, float]:
+    # That of a function of the user's own is found by trying every update.
+    return schedule._range()
+
+
 @dataclass(frozen=True, repr=False)
 class Mirrored(_Wrapped):
     """A schedule upside down: see `Schedule.mirrored`."""
@@ -211,14 +219,17 @@ class Mirrored(_Wrapped):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("low", self.low, "high", self.high)
-        if self.schedule.is_resolved and self.schedule.min == self.schedule.max:
+        if not self.schedule.is_resolved:
+            return
+        low, high = _range_of(self.schedule)
+        if low == high:
             raise ArgumentError(
                 f"what is mirrored must not be constant, received {self.schedule!r}: "
                 "to hold a number, write constant(number)"
             )
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        low, high = self.schedule._range()
+        low, high = _range_of(self.schedule)
         return blend(self.high, self.low, (self.schedule._at(n, xp) - low) / (high - low))
 
     def _range(self) -> tuple[float, float]:
@@ -233,7 +244,7 @@ class Staircase(_Wrapped):
     """A schedule held from one multiple of `every` to the next: see `Schedule.staircase`."""
 
     schedule: Part
-    every: durations.Length
+    every: durations.Span
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = known_length(self.schedule)
@@ -275,30 +286,33 @@ class Rebased(_Wrapped):
         """The new length."""
         return self.new_length
 
-    def _stretch(self) -> float:
-        return (self.new_length - self.at) / (durations.updates(self.schedule.length or 0) - self.at)
+    def _lengths(self) -> tuple[float, float]:
+        """Length of what comes after the change, as it was and as it is."""
+        return float(finite_length(self.schedule) - self.at), float(self.new_length - self.at)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         low, high = known_range(n, xp)
         if high < self.at:
             return self.schedule._at(n, xp)
+        old, new = self._lengths()
         past = xp.clip(xp.clip(n, None, self.new_length) - self.at, 0, None)
-        rest = self.schedule._at(self.at + past / self._stretch(), xp)
+        rest = self.schedule._at(self.at + past * old / new, xp)
         return rest if low >= self.at else xp.where(n < self.at, self.schedule._at(n, xp), rest)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
 
     def _moved(self, counts: Iterator[float]) -> Iterator[float]:
+        old, new = self._lengths()
         for count in counts:
-            yield count if count <= self.at else self.at + (count - self.at) * self._stretch()
+            yield count if count <= self.at else self.at + (count - self.at) * new / old
 
     def _edges(self, limit: float) -> Iterator[float]:
         yield self.at
-        yield from self._moved(self.schedule._edges(float(durations.updates(self.schedule.length or 0))))
+        yield from self._moved(self.schedule._edges(finite_length(self.schedule)))
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from self._moved(self.schedule._cycle_ends(float(durations.updates(self.schedule.length or 0))))
+        yield from self._moved(self.schedule._cycle_ends(finite_length(self.schedule)))
 
     def _span(self) -> int:
         return self.new_length
@@ -335,11 +349,11 @@ class Shifted(_Wrapped):
         return self.schedule._range()
 
     def _edges(self, limit: float) -> Iterator[float]:
-        yield max(self.by, 0)
-        yield from (edge + self.by for edge in self.schedule._edges(limit - self.by))
+        edges = (0, *self.schedule._edges(limit - self.by))
+        yield from (edge + self.by for edge in edges if edge + self.by > 0)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end > 0)
+        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if 0 < end > -self.by)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         return super()._resolve(horizon, None if rest is None else rest - self.by)

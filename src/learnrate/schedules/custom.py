@@ -62,7 +62,7 @@ class function(Schedule):
 
     Raises:
         ArgumentTypeError: if `of` is no function; when called, if it returns no number.
-        ArgumentError: when called, if it returns a number that is not finite.
+        ArgumentError: when called, if it returns a number that is negative or not finite.
 
     Example:
         >>> s = function(lambda n: 0.1 / (1 + n / 100))
@@ -77,11 +77,12 @@ class function(Schedule):
         n = n if self.length is None else xp.clip(n, None, updates(self.length))
         if isinstance(n, np.ndarray):
             flat = n.reshape(-1).tolist()
-            return np.fromiter((self._number(count) for count in flat), float, len(flat)).reshape(n.shape)
+            dtype = n.dtype if n.dtype.kind == "f" else np.float64
+            return np.fromiter((self._number(count) for count in flat), dtype, len(flat)).reshape(n.shape)
         return self._number(n) if xp is NUMBERS else self.of(n)
 
     def _number(self, n: float) -> float:
-        return checks.finite(f"the value of {functions.shown(self.of)} at {n}", self.of(n))
+        return checks.rate(f"the value of {functions.shown(self.of)} at {n}", self.of(n))
 
     def _range(self) -> tuple[float, float]:
         if self.length is None:

@@ -14,13 +14,13 @@ from learnrate.checks import Decay, Positive, Rate
 from learnrate.errors import ArgumentTypeError
 from learnrate.schedules import functions, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import Length, OptionalLength, updates
+from learnrate.schedules.durations import UNRESOLVED, OptionalSpan, Span, updates
 from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import Namespace, blend, power, split
 from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, by_function
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
-Shrinks = Annotated[Literal["amplitude", "bounds"], checks.one_of("amplitude", "bounds")]
+Shrinks = Literal["amplitude", "bounds"]
 
 
 class _Cyclical(Schedule):
@@ -28,7 +28,7 @@ class _Cyclical(Schedule):
 
     base_lr: Rate
     max_lr: Positive
-    step_size: Length
+    step_size: Span
     cycles: Cycles
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class _Cyclical(Schedule):
         """The whole cycles, in updates; None where no number of cycles is given."""
         if self.cycles is None:
             return None
-        return self._period() * self.cycles if self.is_resolved else "unresolved"
+        return self._period() * self.cycles if self.is_resolved else UNRESOLVED
 
     def _down(self) -> int:
         """Length of the way down, in updates."""
@@ -60,8 +60,8 @@ class _Cyclical(Schedule):
         return False
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        if self.length is not None:
-            n = xp.clip(n, None, updates(self.length))
+        if self.cycles is not None:
+            n = xp.clip(n, None, self._period() * self.cycles)
         up, down = updates(self.step_size), self._down()
         cycle, into = split(n, up + down)
         even = up == down
@@ -111,7 +111,7 @@ class triangular(_Cyclical):
 
     base_lr: Rate
     max_lr: Positive
-    step_size: Length
+    step_size: Span
     cycles: Cycles = None
 
 
@@ -139,7 +139,7 @@ class triangular2(_Cyclical):
 
     base_lr: Rate
     max_lr: Positive
-    step_size: Length
+    step_size: Span
     cycles: Cycles = None
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
@@ -180,7 +180,7 @@ class exp_range(_Cyclical):
 
     base_lr: Rate
     max_lr: Positive
-    step_size: Length
+    step_size: Span
     gamma: Decay
     cycles: Cycles = None
     shrinks: Shrinks = "amplitude"
@@ -192,32 +192,22 @@ class exp_range(_Cyclical):
         return self.shrinks == "bounds"
 
     def _range(self) -> tuple[float, float]:
-        return _shrinking_range(self, self.gamma)
+        rise, tried = updates(self.step_size), [0.0, float(updates(self.step_size))]
+        if self.gamma < 1:
+            # A straight rise a + b n times exp(n log gamma) turns at n = -1 / log gamma - a / b, perhaps before its peak.
+            lowest = self.base_lr if self._shrinks_bounds() else 0.0
+            turn = -1 / math.log(self.gamma) - lowest * rise / (self.max_lr - self.base_lr)
+            tried += [turn] if 0 < turn < rise else []
+        values = [self(n) for n in tried]
+        if not self._shrinks_bounds():
+            return self.base_lr, max(values)
+        return (0.0 if self.cycles is None else min(self(self._period() * self.cycles), *values)), max(values)
 
 
 def _per_update(gamma: float, n: Any, xp: Namespace) -> Any:
     # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
     # that error by n.
     return xp.exp(math.log(gamma) * n)
-
-
-def _shrinking_range(schedule: "exp_range | cyclical", gamma: float) -> tuple[float, float]:
-    """The highest point of a first rise that shrinks as it rises lies before its peak where gamma is small."""
-    rise = updates(schedule.step_size)
-    values = [schedule(float(n)) for n in (0, rise, *_stationary(schedule, gamma, rise))]
-    low = schedule.base_lr
-    if schedule.shrinks == "bounds":
-        low = 0.0 if schedule.length is None else min(schedule(updates(schedule.length)), *values)
-    return low, max(values)
-
-
-def _stationary(schedule: "exp_range | cyclical", gamma: float, rise: int) -> Iterator[float]:
-    # A straight rise a + b n times exp(n log gamma) turns at n = -1 / log gamma - a / b.
-    if gamma < 1:
-        a = schedule.base_lr if schedule.shrinks == "bounds" else 0.0
-        turn = -1 / math.log(gamma) - a * rise / (schedule.max_lr - schedule.base_lr)
-        if 0 < turn < rise:
-            yield turn
 
 
 ENVELOPES = ("constant", "halving", "gamma per update", "gamma per cycle")
@@ -268,12 +258,10 @@ class cyclical(_Cyclical):
 
     base_lr: Rate
     max_lr: Positive
-    step_size: Length
-    step_size_down: OptionalLength = None
+    step_size: Span
+    step_size_down: OptionalSpan = None
     window: Annotated[str | Function, _window] = "triangular"
-    envelope: Annotated[Literal["constant", "halving", "gamma per update", "gamma per cycle"], checks.one_of(*ENVELOPES)] = (
-        "constant"
-    )
+    envelope: Literal["constant", "halving", "gamma per update", "gamma per cycle"] = "constant"
     gamma: Decay = 1.0
     cycles: Cycles = None
     shrinks: Shrinks = "amplitude"

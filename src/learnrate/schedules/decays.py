@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from learnrate import checks
 from learnrate.checks import Decay, Positive, Rate
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import Length, updates
+from learnrate.schedules.durations import Span, updates
 from learnrate.schedules.numerics import Namespace
 
 
@@ -25,17 +25,8 @@ class Endless(Schedule):
         return None
 
 
-class Decaying(Endless):
-    """One that falls from `start` towards 0."""
-
-    start: Positive
-
-    def _range(self) -> tuple[float, float]:
-        return 0.0, self.start
-
-
 @dataclass(frozen=True, repr=False)
-class inverse_time(Decaying):
+class inverse_time(Endless):
     """Time-based decay in closed form: value(n) = start / (1 + decay n) ** power.
 
     With power 1 Keras' InverseTimeDecay, with any power Caffe's "inv" policy.
@@ -59,14 +50,14 @@ class inverse_time(Decaying):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         slowing = 1 + self.decay * n
-        return self.start / (slowing if self.power == 1 else slowing**self.power)
+        return self.start / slowing if self.power == 1 else self.start * slowing**-self.power
 
     def _range(self) -> tuple[float, float]:
         return (self.start if self.decay == 0 else 0.0), self.start
 
 
 @dataclass(frozen=True, repr=False)
-class time_based(Decaying):
+class time_based(Endless):
     """Time-based decay as a recursion: a[0] = start, a[n + 1] = a[n] / (1 + decay n).
 
     Other than `inverse_time` it divides what the last update left, so it soon falls far faster. In closed form the product
@@ -91,6 +82,9 @@ class time_based(Decaying):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * xp.exp(-_log_rising(1 / self.decay, n, xp))
+
+    def _range(self) -> tuple[float, float]:
+        return 0.0, self.start
 
 
 _SHIFT = 10
@@ -133,7 +127,7 @@ def _series(z: Any) -> Any:
 
 
 @dataclass(frozen=True, repr=False)
-class exponential_decay(Decaying):
+class exponential_decay(Endless):
     """Exponential decay by a rate: value(n) = start * rate ** (n / every).
 
     torch's ExponentialLR with every=1, Keras' ExponentialDecay with every=decay_steps; `.staircase(every)` for its stairs.
@@ -154,7 +148,7 @@ class exponential_decay(Decaying):
 
     start: Positive
     rate: Decay
-    every: Length = 1
+    every: Span = 1
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * self.rate ** (n / updates(self.every))
@@ -164,7 +158,7 @@ class exponential_decay(Decaying):
 
 
 @dataclass(frozen=True, repr=False)
-class natural_exp_decay(Decaying):
+class natural_exp_decay(Endless):
     """Exponential decay by a constant: value(n) = start * exp(-decay n).
 
     Args:
@@ -190,7 +184,7 @@ class natural_exp_decay(Decaying):
 
 
 @dataclass(frozen=True, repr=False)
-class inverse_sqrt(Decaying):
+class inverse_sqrt(Endless):
     """Inverse square root decay: value(n) = max_lr / sqrt(1 + n / timescale).
 
     After a warm-up of `timescale` updates it is the schedule of Vaswani et al. (arXiv 1706.03762, section 5.3; see `noam`)
@@ -210,7 +204,7 @@ class inverse_sqrt(Decaying):
     """
 
     max_lr: Positive
-    timescale: Length
+    timescale: Span
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.max_lr / xp.sqrt(1 + n / updates(self.timescale))
@@ -240,7 +234,7 @@ class noam(Endless):
     """
 
     d_model: Annotated[int, checks.length]
-    warmup: Length = 4000
+    warmup: Span = 4000
     factor: Positive = 1.0
 
     def _peak(self) -> float:
@@ -279,7 +273,7 @@ class sigmoid_decay(Endless):
 
     height: Positive
     gamma: Positive
-    midpoint: Length
+    midpoint: Span
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         x = self.gamma * (n - updates(self.midpoint))

@@ -18,8 +18,12 @@ _UNITS = {"%": "%", "update": "updates", "epoch": "epochs", "token": "tokens"}
 _TEXT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
 
 
-def _unit(match: re.Match[str]) -> str:
-    return _UNITS[match[2].lower().removesuffix("s")]
+def _parsed(text: str) -> tuple[float, str]:
+    """Number and unit; a number of 0 where the text is no length."""
+    match = _TEXT.fullmatch(text)
+    if match is None or match[1].count(".") > 1 or match[1].startswith((".e", ".E")) or match[1] == ".":
+        return 0.0, ""
+    return float(match[1]), _UNITS[match[2].lower().removesuffix("s")]
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,16 @@ class Horizon:
         Raises:
             ArgumentError: if the horizon lacks what the unit needs, or the length is "rest", which only a schedule knows.
         """
-        if isinstance(length, int):
-            return length
-        match = _TEXT.fullmatch(length)
-        if match is None:
-            raise ArgumentError(f"a length must be a number with a unit, received {length!r}")
-        number, unit = float(match[1]), _unit(match)
+        checked = span("length", length)
+        if isinstance(checked, int):
+            return checked
+        number, unit = _parsed(checked)
         if unit == "%":
-            number *= self._known("updates", length) / 100
+            number *= self._known("updates", checked) / 100
         elif unit == "epochs":
-            number *= self._known("updates_per_epoch", length)
-        elif unit == "tokens":
-            number /= self._known("tokens_per_update", length)
+            number *= self._known("updates_per_epoch", checked)
+        else:
+            number /= self._known("tokens_per_update", checked)
         return max(1, round(number))
 
     def _known(self, name: str, length: str) -> float:
@@ -89,21 +91,32 @@ def length(name: str, value: object) -> int | str:
         return checks.length(name, value)
     if value.strip().lower() == REST:
         return REST
-    match = _TEXT.fullmatch(value)
-    number = float(match[1]) if match and match[1].count(".") <= 1 and match[1] != "." else 0.0
-    if match is None or not 0 < number < float("inf"):
+    number, unit = _parsed(value)
+    if not 0 < number < float("inf"):
         raise ArgumentError(
             f"{name} must be a number of updates or a text such as '3 epochs', '5%', '2e9 tokens' or 'rest', "
             f"received {value!r}"
         )
-    unit = _unit(match)
     if unit == "updates":
         return checks.length(name, int(number) if number.is_integer() else number)
     if unit == "%" and number > 100:
-        checks.refuse(name, "at most '100%'", value, "the rest of a run cannot be longer than the run")
+        checks.refuse(name, "at most '100%'", value, "a part of a run cannot be longer than the run")
     brief = f"{number:g}"
     text = brief if float(brief) == number else repr(number)
     return f"{text}%" if unit == "%" else f"{text} {unit if number != 1 else unit[:-1]}"
+
+
+def span(name: str, value: object) -> int | str:
+    """A length that something has wherever it stands: "rest" would say nothing of it."""
+    found = length(name, value)
+    if found == REST:
+        checks.refuse(name, "a length of its own", value, "give updates, '3 epochs' or '5%'")
+    return found
+
+
+def optional_span(name: str, value: object) -> int | str | None:
+    """A span, or None."""
+    return None if value is None else span(name, value)
 
 
 def optional_length(name: str, value: object) -> int | str | None:
@@ -113,25 +126,28 @@ def optional_length(name: str, value: object) -> int | str | None:
 
 def pause(name: str, value: object) -> int | str:
     """A length that may be 0."""
-    return length(name, value) if isinstance(value, str) else checks.whole(name, value, at_least=0)
+    return span(name, value) if isinstance(value, str) else checks.whole(name, value, at_least=0)
 
 
 def moments(name: str, value: object) -> tuple[int | str, ...]:
     """Points of a run, in ascending order, each an update number above 0 or a text."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ArgumentTypeError(f"{name} must be a sequence of update numbers, received {value!r}")
-    found = tuple(length(f"{name}[{i}]", one) for i, one in enumerate(value))
+    found = tuple(span(f"{name}[{i}]", one) for i, one in enumerate(value))
     if not found:
         raise ArgumentError(f"{name} must hold at least one update number, received none")
     for i, (one, other) in enumerate(pairwise(found)):
-        if isinstance(one, int) and isinstance(other, int) and one >= other:
+        if comes_before(other, one) or one == other:
             checks.refuse(f"{name}[{i + 1}]", f"above {name}[{i}] = {one}", other, "put them in ascending order, each once")
     return found
 
 
-def is_resolved(value: object) -> bool:
-    """Whether a field of a schedule is known in updates."""
-    return all(map(is_resolved, value)) if isinstance(value, tuple) else not isinstance(value, str)
+def comes_before(one: int | str, other: int | str) -> bool:
+    """Whether one length is shorter than another, as far as it can be told: they must be in the same unit."""
+    if isinstance(one, str) and isinstance(other, str):
+        (number, unit), (other_number, other_unit) = _parsed(one), _parsed(other)
+        return unit == other_unit and number < other_number
+    return isinstance(one, int) and isinstance(other, int) and one < other
 
 
 def updates(value: "int | str") -> int:
@@ -170,9 +186,11 @@ def resolved(value: Any, horizon: Horizon, rest: int | None) -> Any:
 
 
 Length = Annotated[int | str, length]
+Span = Annotated[int | str, span]
+OptionalSpan = Annotated[int | str | None, optional_span]
 OptionalLength = Annotated[int | str | None, optional_length]
 Pause = Annotated[int | str, pause]
 Moments = Annotated[tuple[int | str, ...], moments]
 
-CHECKS = (length, optional_length, pause, moments)
+CHECKS = (length, span, optional_length, optional_span, pause, moments)
 """The checks by which a field is known to hold lengths."""

@@ -40,7 +40,9 @@ def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
 
 def callable_(name: str, value: object) -> Function:
     """Something that can be called."""
-    if not callable(value):
+    from learnrate.schedules.base import Schedule  # which prints functions
+
+    if not callable(value) or isinstance(value, Schedule):
         raise ArgumentTypeError(f"{name} must be a function, received {value!r} of type {type(value).__name__}")
     return value
 

@@ -38,7 +38,7 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """
     try:
         record = json.loads(text)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ArgumentError(f"a schedule must be read from JSON, received what is none: {error}") from None
     if not isinstance(record, dict) or record.get("learnrate") != "schedule":
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
@@ -71,7 +71,7 @@ def _decoded(value: Any, functions: Mapping[str, Function]) -> Any:
     if not isinstance(value, dict):
         return value
     if set(value) == {"function"}:
-        if value["function"] not in functions:
+        if str(value["function"]) not in functions:
             raise ArgumentError(f"the function {value['function']!r} is not known here: give it in functions=[...]")
         return functions[value["function"]]
     name = str(value.get("name"))

@@ -6,7 +6,7 @@ library (found by array-api-compat, which imports none of them); for a plain num
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -106,7 +106,16 @@ def counted(n: Any) -> tuple[Any, Namespace]:
             n = xp.astype(n, widest)
     elif not xp.isdtype(n.dtype, "real floating"):
         raise ArgumentTypeError(f"an array of update counts must hold real numbers, received dtype {n.dtype}")
+    elif n.dtype.itemsize < 4:
+        n = xp.astype(n, xp.float32)  # half a float cannot hold the lengths; what comes out is cast back by `as_given`
     return n, xp
+
+
+def as_given(value: Any, n: Any, xp: Any) -> Any:
+    """The values of an array of half floats as half floats."""
+    if xp is NUMBERS or n.dtype.itemsize >= 4 or _is_integral(n, xp):
+        return value
+    return xp.astype(value, n.dtype)
 
 
 def _is_integral(n: Any, xp: Any) -> bool:
@@ -238,3 +247,9 @@ def crossings(values: Callable[[np.ndarray], np.ndarray], levels: Sequence[float
         found = values(counts)
         for level in levels:
             yield from (counts[1:][np.diff(found > level)]).tolist()
+
+
+def ascending(counts: Iterable[float], limit: float) -> tuple[float, ...]:
+    """Counts above 0 and up to a limit, in ascending order, each once; whole numbers as ints."""
+    found = {int(count) if float(count).is_integer() else count for count in counts if 0 < count <= limit}
+    return tuple(sorted(found))

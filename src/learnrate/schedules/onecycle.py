@@ -50,7 +50,7 @@ class one_cycle(Schedule):
     pct_start: Fraction = 0.3
     div_factor: Factor = 25.0
     final_div_factor: Factor = 1e4
-    shape: Annotated[Literal["cosine", "linear"], checks.one_of("cosine", "linear")] = "cosine"
+    shape: Literal["cosine", "linear"] = "cosine"
     phases: Annotated[int, checks.length] = 2
 
     def __post_init__(self) -> None:

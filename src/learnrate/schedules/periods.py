@@ -5,16 +5,18 @@ the usual formula, the floor of a floating-point logarithm, is off by one at exa
 """
 
 import math
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from learnrate import checks
 from learnrate.schedules.numerics import Namespace, as_counts, looked_up, passed, split
 
 LEAST_GROWTH = 1.001
+MOST_PERIODS = 10_000
+"""With a smaller growth, so many periods at most: more fill the memory, and none shows it."""
 
 
-@cache
+@lru_cache(maxsize=256)
 def _table(period: int, growth: float, times: int | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Starts and lengths of the periods, of all that begin below 2 ** 63 where there is no number of times."""
     factor = int(growth) if growth.is_integer() else growth
@@ -32,8 +34,8 @@ def _table(period: int, growth: float, times: int | None) -> tuple[tuple[float, 
 
 def check_growth(name: str, growth: float, times: int | None) -> None:
     """Refuse a growth that would never show, but fill the memory with boundaries."""
-    if times is None and 1 < growth < LEAST_GROWTH:
-        checks.refuse(name, f"1, or at least {LEAST_GROWTH}, where there is no end", growth, "give a number of times")
+    if 1 < growth < LEAST_GROWTH and (times is None or times > MOST_PERIODS):
+        checks.refuse(name, f"1, or at least {LEAST_GROWTH}", growth, f"or repeat at most {MOST_PERIODS} times")
 
 
 def total(period: int, growth: float, times: int) -> int:

@@ -4,6 +4,7 @@ In the formulas p = min(n / length, 1) is the fraction of the way, for update nu
 """
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -49,8 +50,9 @@ class Ramp(Schedule):
     end: Rate
     length: Length
 
+    @abstractmethod
     def _shape(self) -> Shape:
-        raise NotImplementedError
+        """The way from the start to the end."""
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return between(self.start, self.end, self._shape(), n, updates(self.length), xp)
@@ -149,6 +151,11 @@ class polynomial(Ramp):
         return shapes.warped(self.k, shapes.power(self.power))
 
 
+def _geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:
+    done = xp.clip(n, None, length)
+    return start ** ((length - done) / length) * end ** (done / length)
+
+
 @dataclass(frozen=True, repr=False)
 class exponential(Schedule):
     """A geometric ramp, straight on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
@@ -174,9 +181,7 @@ class exponential(Schedule):
     length: Length = REST
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        length = updates(self.length)
-        done = xp.clip(n, None, length)
-        return self.start ** ((length - done) / length) * self.end ** (done / length)
+        return _geometric(self.start, self.end, n, updates(self.length), xp)
 
     def _range(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
@@ -271,7 +276,7 @@ class tanh(Ramp):
     length: Length = REST
     low: Annotated[float, checks.finite] = -6.0
     high: Annotated[float, checks.finite] = 3.0
-    ends: Annotated[Literal["exact", "published"], checks.one_of("exact", "published")] = "exact"
+    ends: Literal["exact", "published"] = "exact"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -349,10 +354,7 @@ class warmup(Schedule):
     max_lr: Positive
     length: Length
     start: Annotated[float | None, checks.optional(checks.rate)] = None
-    shape: Annotated[
-        Literal["linear", "cosine", "exponential", "constant"],
-        checks.one_of("linear", "cosine", "exponential", "constant"),
-    ] = "linear"
+    shape: Literal["linear", "cosine", "exponential", "constant"] = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -371,7 +373,7 @@ class warmup(Schedule):
     def _at(self, n: Any, xp: Namespace) -> Any:
         start, length = self._start(), updates(self.length)
         if self.shape == "exponential":
-            return exponential(start, self.max_lr, length)._at(n, xp)
+            return _geometric(start, self.max_lr, n, length, xp)
         if self.shape == "constant":
             return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
         return between(start, self.max_lr, shapes.COOLDOWNS[self.shape], n, length, xp)

@@ -8,7 +8,7 @@ from learnrate import checks
 from learnrate.checks import Decay, Positive, Rate
 from learnrate.schedules import periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import Length, Pause, updates
+from learnrate.schedules.durations import UNRESOLVED, Pause, Span, comes_before, updates
 from learnrate.schedules.numerics import Namespace, blend, power
 from learnrate.schedules.shapes import COOLDOWNS
 
@@ -46,21 +46,21 @@ class warm_restarts(Schedule):
     """
 
     max_lr: Positive
-    period: Length
+    period: Span
     min_lr: Rate = 0.0
-    growth: Annotated[float, checks.factor] = 1.0
+    growth: Annotated[float, checks.growth] = 1.0
     decay: Decay = 1.0
     warmup: Pause = 0
     cycles: Annotated[int | None, checks.optional(checks.length)] = None
-    shape: Annotated[Literal["cosine", "linear", "1-sqrt"], checks.one_of("cosine", "linear", "1-sqrt")] = "cosine"
-    decays: Annotated[Literal["peak", "amplitude"], checks.one_of("peak", "amplitude")] = "peak"
+    shape: Literal["cosine", "linear", "1-sqrt"] = "cosine"
+    decays: Literal["peak", "amplitude"] = "peak"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
         periods.check_growth("growth", self.growth, self.cycles)
-        if isinstance(self.warmup, int) and isinstance(self.period, int) and self.warmup >= self.period:
-            checks.refuse("warmup", f"below period = {self.period}", self.warmup)
+        if self.warmup == self.period or comes_before(self.period, self.warmup):
+            checks.refuse("warmup", f"below period = {self.period}", self.warmup, "leave room for the fall")
         if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
             checks.refuse("decay", "such that every peak lies above min_lr", self.decay, "decays='amplitude' keeps it so")
 
@@ -69,7 +69,7 @@ class warm_restarts(Schedule):
         """All periods, in updates; None where no number of cycles is given."""
         if self.cycles is None:
             return None
-        return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else "unresolved"
+        return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else UNRESOLVED
 
     def _peak(self, index: Any) -> Any:
         if self.decay == 1:

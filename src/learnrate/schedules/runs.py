@@ -4,18 +4,20 @@ from collections.abc import Callable
 
 from learnrate import checks
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import REST, Horizon
-from learnrate.schedules.durations import length as checked_length
+from learnrate.schedules.durations import REST
 from learnrate.schedules.ramps import constant, cosine, linear, one_minus_sqrt
 from learnrate.schedules.ramps import warmup as rise
 
-_COOLDOWNS: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "1-sqrt": one_minus_sqrt}
+_FALLS: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "1-sqrt": one_minus_sqrt}
 
 
-def _share(name: str, value: int | str, total: int | str) -> int | str:
-    """A part of a run: where the run's length is known, in updates."""
-    part = checked_length(name, value)
-    return Horizon(updates=total).resolve(part) if isinstance(total, int) and part != REST else part
+def _run(whole: Schedule, length: int | str) -> Schedule:
+    """The whole in updates, where its length is known."""
+    if length == REST:
+        return whole
+    if isinstance(length, str):
+        checks.refuse("length", "a number of updates or 'rest'", length, "resolve the run: run().resolve(horizon)")
+    return whole.resolve(checks.length("length", length))
 
 
 def wsd(
@@ -47,11 +49,10 @@ def wsd(
         >>> wsd(0.1, 1000)
         warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> one_minus_sqrt(start=0.1, end=0.0, length=200)
     """
-    checks.choice("shape", shape, tuple(_COOLDOWNS))
-    total = checked_length("length", length)
-    fall = _COOLDOWNS[shape](max_lr, end, _share("cooldown", cooldown, total))
-    whole = rise(max_lr, _share("warmup", warmup, total)) >> constant(max_lr, REST) >> fall
-    return whole.resolve(total) if isinstance(total, int) else whole
+    checks.choice("shape", shape, tuple(_FALLS))
+    fall = _FALLS[shape](max_lr, end, cooldown)
+    whole = rise(max_lr, warmup) >> constant(max_lr, REST) >> fall
+    return _run(whole, length)
 
 
 def trapezoid(
@@ -81,9 +82,8 @@ def linear_to_zero(max_lr: float, length: int | str = REST, *, warmup: int | str
         >>> linear_to_zero(0.1, 1000)
         warmup(max_lr=0.1, length=100) >> linear(start=0.1, end=0.0, length=900)
     """
-    total = checked_length("length", length)
-    whole = rise(max_lr, _share("warmup", warmup, total)) >> linear(max_lr, 0.0)
-    return whole.resolve(total) if isinstance(total, int) else whole
+    whole = rise(max_lr, warmup) >> linear(max_lr, 0.0)
+    return _run(whole, length)
 
 
 def knee(
@@ -104,11 +104,10 @@ def knee(
         >>> knee(0.1, 1000)
         constant(value=0.1, length=500) >> linear(start=0.1, end=0.0, length=500)
     """
-    total = checked_length("length", length)
-    whole: Schedule = constant(max_lr, _share("explore", explore, total)) >> linear(max_lr, 0.0)
+    whole: Schedule = constant(checks.positive("max_lr", max_lr), explore) >> linear(max_lr, 0.0)
     if warmup is not None:
-        whole = rise(max_lr, _share("warmup", warmup, total)) >> whole
-    return whole.resolve(total) if isinstance(total, int) else whole
+        whole = rise(max_lr, warmup) >> whole
+    return _run(whole, length)
 
 
 def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:

@@ -1,6 +1,5 @@
 """What a change of the batch size does to the LR: rules that say what they did."""
 
-import math
 from dataclasses import dataclass
 
 from learnrate import checks
@@ -74,13 +73,13 @@ def inverse_sqrt_scaling(k: float, batch_size: int) -> ScaledLR:
         >>> inverse_sqrt_scaling(1.0, batch_size=16).lr
         0.25
     """
-    return _scaled(k, batch_size, 1, -0.5, "by k / sqrt(batch size)")
+    return _scaled(checks.positive("k", k), batch_size, 1, -0.5, "by k / sqrt(batch size)")
 
 
 def _scaled(lr: float, batch_size: int, base_batch_size: int, power: float, rule: str) -> ScaledLR:
     lr = checks.positive("lr", lr)
     batch_size, base = checks.length("batch_size", batch_size), checks.length("base_batch_size", base_batch_size)
     ratio = batch_size / base
-    factor = {1.0: ratio, 0.5: math.sqrt(ratio), -0.5: 1 / math.sqrt(ratio)}[power]
+    factor = ratio**power
     new = lr * factor
     return ScaledLR(new, f"{lr:g} at batch size {base} becomes {new:g} at {batch_size}: times {factor:g}, {rule}.")

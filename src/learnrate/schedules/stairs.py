@@ -8,13 +8,13 @@ from learnrate import checks
 from learnrate.checks import Decay, Positive
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import periods
-from learnrate.schedules.decays import Decaying, Endless
-from learnrate.schedules.durations import Length, Moments, Pause, updates
+from learnrate.schedules.decays import Endless
+from learnrate.schedules.durations import Moments, Pause, Span, updates
 from learnrate.schedules.numerics import NUMBERS, Namespace, looked_up, passed, power, split
 
 
 @dataclass(frozen=True, repr=False)
-class step_decay(Decaying):
+class step_decay(Endless):
     """Step decay: value(n) = start * factor ** floor((n + offset) / every).
 
     With factor 1/2 and every="30 epochs" it halves every 30 epochs. offset=1 is the form of floor((1 + n) / r).
@@ -36,7 +36,7 @@ class step_decay(Decaying):
 
     start: Positive
     factor: Decay
-    every: Length
+    every: Span
     offset: Pause = 0
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -48,7 +48,8 @@ class step_decay(Decaying):
 
     def _edges(self, limit: float) -> Iterator[float]:
         offset = updates(self.offset)
-        yield from (start - offset for start in periods.starts(updates(self.every), 1, None, limit + offset))
+        starts = periods.starts(updates(self.every), 1, None, limit + offset)
+        yield from (start - offset for start in starts if start > offset)
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,8 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.clock import Clock
-from learnrate.torch.drive import Drive, claim, release
+from learnrate.torch.drive import Drive, claim, release, require_undriven
+from learnrate.torch.inputs import check_optimizer
 
 
 class Scheduler(Clock, LRScheduler):
@@ -66,6 +67,8 @@ class Scheduler(Clock, LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
+        check_optimizer(optimizer)
+        require_undriven(optimizer, "lr")  # before anything is noted in the groups
         drive = Drive(optimizer, "lr", schedule, relative=relative)
         claim(optimizer, ["lr"], self)
         self.schedule = schedule
