@@ -172,3 +172,31 @@ def test_the_last_counts_of_jax():
     counts = jnp.asarray([2**31 - 1, 2**31 - 5])
     for s in (lr.triangular(0.1, 0.5, 1000), lr.warm_restarts(0.5, 30, growth=3), lr.linear(0.5, 0, 100).shift(-50)):
         np.testing.assert_allclose(jax.jit(s)(counts), [s(int(n)) for n in counts], rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [3, 7, 10, 41, 1000])
+def test_a_compiled_quotient_does_not_leave_the_range(length):
+    """XLA turns a division by a constant into a product, which can put p above 1 and 1 - p below 0."""
+    counts = np.arange(2 * length)
+    for s in (
+        lr.polynomial(0.1, 0, length, k=0.5),
+        lr.polynomial(0, 0.1, length, power=0.9),
+        lr.cosine(0.1, 0, length, k=0.9),
+        lr.one_minus_sqrt(0.1, 0, length),
+        lr.one_minus_sqrt(0, 0.1, length),
+        lr.custom(0.1, 0, smoothstep, length),
+        lr.rex(0.1, 0, length),
+        lr.warm_restarts(0.1, length, shape="1-sqrt", growth=2, warmup=1),
+    ):
+        values = np.asarray(jax.jit(s)(jnp.asarray(counts)))
+        assert (values >= 0).all(), s
+        np.testing.assert_allclose(values, s(counts), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_floats(dtype):
+    for s in (lr.cosine(0.1, 0, 100_000), lr.triangular(0.1, 0.5, 40_000), lr.warm_restarts(0.1, 20, growth=1.7)):
+        for counts in (torch.arange(5, dtype=getattr(torch, dtype)), jnp.arange(5, dtype=dtype)):
+            values = s(counts)
+            assert values.dtype == counts.dtype
+            np.testing.assert_allclose(np.asarray(values.tolist()), [s(n) for n in range(5)], rtol=1e-2)

@@ -54,8 +54,9 @@ def test_a_text_that_is_no_length_is_refused(text):
         (lr.linear(1, 0, "3 epochs"), 100, "must have updates_per_epoch to resolve '3 epochs'"),
         (lr.linear(1, 0, "3 tokens"), 100, "must have tokens_per_update to resolve '3 tokens'"),
         (lr.warmup(1, 100) >> lr.cosine(1, 0), 100, "must leave at least 1 of 100 updates to the 'rest', they leave 0"),
-        (lr.linear(1, 0) >> lr.linear(0, 1), 100, "only one part of a chain can take the rest of the run, 2 do"),
-        (lr.linear(1, 0).repeat(), 100, "cannot be repeated without end"),
+        (lr.linear(1, 0).repeat(10**5, length_growth=1.5), 100, "must leave at least 1"),
+        (lr.linear(1, 0, "1e300 epochs"), lr.Horizon(updates_per_epoch=1e300), "length must be at most 2"),
+        (lr.linear(1, 0, "5 tokens"), lr.Horizon(tokens_per_update=1e-320), "length must be at most 2"),
         (lr.linear(1, 0), 0, "horizon must be at least 1, received 0"),
     ],
 )

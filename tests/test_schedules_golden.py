@@ -202,6 +202,33 @@ def test_huge_counts_have_a_limit():
             assert s(np.array([n])) == pytest.approx(s(n), abs=1e-300, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("period", "growth", "restarts"),
+    [
+        (7, 1.3, (7, 16.1, 27.93)),
+        (10, 1.2, (10, 22, 36.4)),
+        (1000, 1.1, (1000, 2100, 3310, 4641)),
+        (100, 1.6, (100, 260, 516)),
+    ],
+)
+def test_a_growth_is_the_decimal_that_was_written(period, growth, restarts):
+    s = lr.warm_restarts(0.1, period, growth=growth)
+    assert s.cycle_ends(math.ceil(restarts[-1])) == restarts
+    for restart in restarts:
+        if isinstance(restart, int):
+            assert s(restart) == 0.1
+            assert s(np.array([restart])) == 0.1
+    cut = lr.warm_restarts(0.1, period, growth=growth, cycles=len(restarts))
+    assert cut.length == math.ceil(restarts[-1])
+
+
+@pytest.mark.parametrize("decay", [0.01, 0.5, 3.0, 100.0])
+def test_time_based_never_rises(decay):
+    values = lr.time_based(0.1, decay)(np.linspace(0, 5, 501))
+    assert values[0] == lr.time_based(0.1, decay)(1) == 0.1
+    assert (np.diff(values) <= 0).all()
+
+
 def test_restarts_are_exact_at_every_power():
     for growth in (2, 3, 5, 7, 10, 1.5):
         s = lr.warm_restarts(1.0, 8, growth=growth)

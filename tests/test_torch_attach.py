@@ -180,3 +180,18 @@ def test_two_drivers_are_refused():
     with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
         lr.torch.attach(optimizer, SCHEDULE)
     assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not kept
+
+
+def test_a_momentum_of_1_is_refused():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ValueError, match=r"momentum must be below 1, received 1\.0"):
+        lr.torch.attach(optimizer, momentum=lr.constant(1.0))
+    lr.torch.attach(optimizer, momentum=lr.constant(0.5))  # nothing drives it yet
+
+
+def test_a_beta_that_is_a_tensor_is_filled():
+    betas = (torch.tensor(0.9), torch.tensor(0.99))
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=torch.tensor(0.1), betas=betas)
+    lr.torch.attach(optimizer, momentum=lr.constant(0.5))
+    assert optimizer.param_groups[0]["betas"][0] is betas[0]
+    assert betas[0].item() == 0.5

@@ -355,3 +355,25 @@ def test_a_refused_scheduler_has_changed_nothing():
         lr.torch.attach(optimizer, lr.constant(0.2), relative=True)
     assert [dict(group) for group in optimizer.param_groups] == before
     assert driver.get_last_lr() == [0.1]
+
+
+def test_a_scheduler_that_could_not_be_built_drives_nothing():
+    optimizer = optimizer_of()
+    table = [0.1] * 9000
+    with pytest.raises(IndexError) as kept:
+        lr.torch.Scheduler(optimizer, lr.function(lambda n: table[n]), start=9000)
+    assert lr.torch.Scheduler(optimizer, lr.constant(0.1)).last_epoch == 0
+    assert kept.type is IndexError
+
+
+def test_an_integer_tensor_lr_is_refused():
+    optimizer = optimizer_of(lr=torch.tensor(1))
+    with pytest.raises(ValueError, match="tensor of lr must hold a float"):
+        lr.torch.Scheduler(optimizer, lr.constant(0.5))
+
+
+@pytest.mark.parametrize("state", [None, 3, {}, {"last_epoch": 2**64}, {"last_epoch": -1}, {"last_epoch": "3"}])
+def test_a_state_that_is_none_is_refused(state):
+    scheduler = lr.torch.Scheduler(optimizer_of(), lr.constant(0.1))
+    with pytest.raises((ValueError, TypeError), match=r"state_dict must have the key|last_epoch must be"):
+        scheduler.load_state_dict(state)

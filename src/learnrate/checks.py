@@ -88,8 +88,8 @@ def fraction(name: str, value: object) -> float:
     return checked
 
 
-def whole(name: str, value: object, at_least: int) -> int:
-    """An integer of at least `at_least`."""
+def whole(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
+    """An integer of at least `at_least`, and at most `at_most` where that is given."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -101,15 +101,14 @@ def whole(name: str, value: object, at_least: int) -> int:
         ) from None
     if checked < at_least:
         refuse(name, f"at least {at_least}", value)
+    if at_most is not None and checked > at_most:
+        refuse(name, f"at most {at_most}", value)
     return checked
 
 
 def length(name: str, value: object) -> int:
     """A length in updates: an integer of at least 1."""
-    checked = whole(name, value, at_least=1)
-    if checked > LONGEST:
-        refuse(name, "at most 2 ** 62", value, "no run is so long")
-    return checked
+    return whole(name, value, at_least=1, at_most=LONGEST)
 
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
@@ -129,7 +128,7 @@ def weight(name: str, value: object) -> float:
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     """One of a few words."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         refuse(name, "one of " + ", ".join(map(repr, options)), value)
     return str(value)
 

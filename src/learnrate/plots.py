@@ -58,7 +58,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def draw_schedule(schedule: Schedule, updates: int, ax: Axes | None = None) -> Axes:
     """A schedule against the update."""
-    updates = checks.length("updates", updates)
+    updates = min(checks.length("updates", min(updates, checks.LONGEST)), 2**53)
     ax = _axes(ax)
     n = np.arange(updates + 1) if updates < POINTS else np.linspace(0, updates, POINTS).round().astype(np.int64)
     values = schedule(n)

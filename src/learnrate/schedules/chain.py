@@ -64,6 +64,8 @@ class Chain(Schedule):
             raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
         for part in self.parts[:-1]:
             require_finite(part, "stands before >>")
+        if (takers := sum(part._takes_rest() for part in self.parts)) > 1:
+            raise ArgumentError(f"only one part of a chain can take the rest of the run, {takers} do in {self!r}")
 
     @property
     def length(self) -> int | str | None:
@@ -97,9 +99,6 @@ class Chain(Schedule):
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if self.is_resolved:
             return self
-        open_ended = [part for part in self.parts if part._takes_rest()]
-        if len(open_ended) > 1:
-            raise ArgumentError(f"only one part of a chain can take the rest of the run, {len(open_ended)} do in {self!r}")
         known = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not part._takes_rest()}
         left = None if rest is None else rest - sum(known_length(part) or 0 for part in known.values())
         return type(self)(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from learnrate import checks
 from learnrate.checks import Positive, Rate
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, UnresolvedError
 from learnrate.schedules import base, durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
@@ -24,6 +24,11 @@ class Scaled(Schedule):
 
     schedule: Part
     factor: Positive
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.factor > 1e100:
+            checks.refuse("factor", "at most 1e100", self.factor)
 
     @property
     def length(self) -> int | str | None:
@@ -123,6 +128,9 @@ class Repeated(_Wrapped):
         super().__post_init__()
         require_finite(self.schedule, "is repeated")
         periods.check_growth("length_growth", self.length_growth, self.times)
+        if self.times is None and self.schedule._takes_rest():
+            raise ArgumentError(f"what takes the rest of the run cannot be repeated without end, received {self.schedule!r}")
+        _ = self.length  # refuses what is too long
 
     @property
     def length(self) -> int | str | None:
@@ -157,9 +165,7 @@ class Repeated(_Wrapped):
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if rest is not None and self._takes_rest():
-            if self.times is None:
-                raise ArgumentError(f"what takes the rest of the run cannot be repeated without end: {self!r}")
-            rest = int(rest // sum(self.length_growth**i for i in range(self.times)))
+            rest = periods.first_of(rest, self.length_growth, self.times or 1)
         return super()._resolve(horizon, rest)
 
     def _span(self) -> int:
@@ -219,9 +225,10 @@ class Mirrored(_Wrapped):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("low", self.low, "high", self.high)
-        if not self.schedule.is_resolved:
-            return
-        low, high = _range_of(self.schedule)
+        try:
+            low, high = _range_of(self.schedule)
+        except UnresolvedError:
+            return  # resolving builds it again
         if low == high:
             raise ArgumentError(
                 f"what is mirrored must not be constant, received {self.schedule!r}: "
@@ -326,7 +333,7 @@ class Shifted(_Wrapped):
     """A schedule that comes later, or earlier: see `Schedule.shift`."""
 
     schedule: Part
-    by: Annotated[int, lambda name, value: checks.whole(name, value, at_least=-(2**62))]
+    by: Annotated[int, lambda name, value: checks.whole(name, value, -checks.LONGEST, checks.LONGEST)]
 
     def __post_init__(self) -> None:
         super().__post_init__()

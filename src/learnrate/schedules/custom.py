@@ -54,6 +54,9 @@ class custom(Ramp):
 class function(Schedule):
     """A schedule that any function of the update count gives, as torch's LambdaLR has them.
 
+    The function must be pure, and have a value at counts past the end of the run too, or be given a length: what drives an
+    optimizer evaluates thousands of updates ahead.
+
     Args:
         of: Function from an update count to the value there. NumPy counts are handed to it one by one, as Python numbers;
             a torch or JAX array as it is. One that stands in a module pickles and prints, and is read back by
@@ -79,7 +82,7 @@ class function(Schedule):
             flat = n.reshape(-1).tolist()
             dtype = n.dtype if n.dtype.kind == "f" else np.float64
             return np.fromiter((self._number(count) for count in flat), dtype, len(flat)).reshape(n.shape)
-        return self._number(n) if xp is NUMBERS else self.of(n)
+        return self._number(n) if xp is NUMBERS else self.of(n) + 0.0 * n
 
     def _number(self, n: float) -> float:
         return checks.rate(f"the value of {functions.shown(self.of)} at {n}", self.of(n))

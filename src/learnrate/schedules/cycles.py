@@ -17,7 +17,7 @@ from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import UNRESOLVED, OptionalSpan, Span, updates
 from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import Namespace, blend, power, split
-from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, by_function
+from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, Way, by_function
 
 Cycles = Annotated[int | None, checks.optional(checks.length)]
 Shrinks = Literal["amplitude", "bounds"]
@@ -64,9 +64,11 @@ class _Cyclical(Schedule):
             n = xp.clip(n, None, self._period() * self.cycles)
         up, down = updates(self.step_size), self._down()
         cycle, into = split(n, up + down)
-        even = up == down
-        place = (up - xp.abs(into - up)) / up if even else xp.where(into < up, into / up, (up + down - into) / down)
-        window, height = self._window().rise(place, xp), self._height(cycle, n, xp)
+        if up == down:
+            way = Way(up - xp.abs(into - up), up, xp)
+        else:
+            way = Way(xp.where(into < up, into / up, (up + down - into) / down), 1.0, xp)
+        window, height = self._window().rise(way), self._height(cycle, n, xp)
         if self._shrinks_bounds() and height is not None:
             return blend(self.base_lr, self.max_lr, window) * height
         return blend(self.base_lr, self.max_lr, window if height is None else window * height)

@@ -80,8 +80,14 @@ class time_based(Endless):
     start: Positive
     decay: Positive
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1e-100 <= self.decay <= 1e100:
+            checks.refuse("decay", "within 1e-100 and 1e100", self.decay, "outside, it does nothing or everything at once")
+
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return self.start * xp.exp(-_log_rising(1 / self.decay, n, xp))
+        # Between updates 0 and 1, which have the same value, the gamma functions would rise above it.
+        return self.start * xp.exp(-xp.clip(_log_rising(1 / self.decay, n, xp), 0.0, None))
 
     def _range(self) -> tuple[float, float]:
         return 0.0, self.start

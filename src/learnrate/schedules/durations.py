@@ -71,6 +71,8 @@ class Horizon:
             number *= self._known("updates_per_epoch", checked)
         else:
             number /= self._known("tokens_per_update", checked)
+        if not number < checks.LONGEST:
+            checks.refuse("length", "at most 2 ** 62 updates", checked, f"the horizon is {self!r}")
         return max(1, round(number))
 
     def _known(self, name: str, length: str) -> float:

@@ -30,6 +30,8 @@ def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
         ArgumentTypeError: if one has no such name.
     """
     named = {}
+    if not isinstance(functions, Iterable):
+        raise ArgumentTypeError(f"functions must be a sequence of functions, received {functions!r}")
     for function in functions:
         name = dotted_name(function) if callable(function) else None
         if name is None:

@@ -42,11 +42,14 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
         raise ArgumentError(f"a schedule must be read from JSON, received what is none: {error}") from None
     if not isinstance(record, dict) or record.get("learnrate") != "schedule":
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
-    if record.get("version") != VERSION:
+    if type(record.get("version")) is not int or record["version"] != VERSION:
         raise ArgumentError(
             f"the schedule must be of version {VERSION}, received {record.get('version')!r}: upgrade learnrate"
         )
-    schedule = _decoded(record.get("schedule"), named_functions.by_name(functions))
+    try:
+        schedule = _decoded(record.get("schedule"), named_functions.by_name(functions))
+    except RecursionError:
+        raise ArgumentError("the JSON of a schedule must not be nested hundreds deep") from None
     if not isinstance(schedule, Schedule):
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
     return schedule

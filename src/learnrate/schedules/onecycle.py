@@ -12,7 +12,7 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, Length, updates
 from learnrate.schedules.numerics import Namespace, in_pieces
-from learnrate.schedules.shapes import COOLDOWNS, Shape, between
+from learnrate.schedules.shapes import BY_NAME, Shape, between
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +127,7 @@ class one_cycle(Schedule):
         return corners if self.phases == 2 else [*corners[:2], (2 * peak, first), corners[2]]
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        shape = COOLDOWNS[self.shape]
+        shape = BY_NAME[self.shape]
         phases = [
             (begin, partial(_phase, start=start, end=end, shape=shape, length=stop - begin))
             for (begin, start), (stop, end) in pairwise(self._points())

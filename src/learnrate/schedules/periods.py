@@ -1,10 +1,12 @@
 """Periods that follow one another, each longer than the one before by a constant factor.
 
-The boundaries stand in a table, computed once from powers of the factor. The index of a period is looked up there, because
+The boundaries stand in a table, computed once, in exact fractions. The index of a period is looked up there, because
 the usual formula, the floor of a floating-point logarithm, is off by one at exact powers: just where the restarts are.
 """
 
 import math
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -16,20 +18,38 @@ MOST_PERIODS = 10_000
 """With a smaller growth, so many periods at most: more fill the memory, and none shows it."""
 
 
+EXACT = 256
+"""Periods whose starts are computed in fractions; a run has fewer."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Starts and lengths of the periods that begin below 2 ** 63, and where the last one ends."""
+
+    starts: tuple[float, ...]
+    lengths: tuple[float, ...]
+    end: float
+
+
 @lru_cache(maxsize=256)
-def _table(period: int, growth: float, times: int | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Starts and lengths of the periods, of all that begin below 2 ** 63 where there is no number of times."""
-    factor = int(growth) if growth.is_integer() else growth
+def _table(period: int, growth: float, times: int | None) -> _Table:
+    # The decimal that the user wrote: 1.1 as a float is a little more, and so restarts would come a little after theirs.
+    factor: Fraction | float = Fraction(repr(growth))
+    start: Fraction | float = Fraction(0)
     starts: list[float] = []
     lengths: list[float] = []
-    while times is None or len(starts) < times:
-        power = factor ** len(starts)
-        start = period * (power - 1) / (factor - 1) if isinstance(factor, float) else period * (power - 1) // (factor - 1)
-        if start >= 2**63:
-            break
-        starts.append(int(start) if float(start).is_integer() else start)
-        lengths.append(period * power)
-    return tuple(starts), tuple(lengths)
+    length: Fraction | float = Fraction(period)
+    while start < 2**63 and (times is None or len(starts) < times):
+        starts.append(_plain(start))
+        lengths.append(float(min(length, 2.0**64)))
+        start, length = start + length, length * factor
+        if len(starts) == EXACT:
+            start, length, factor = float(start), float(length), growth
+    return _Table(tuple(starts), tuple(lengths), _plain(start))
+
+
+def _plain(count: Fraction | float) -> float:
+    return int(count) if count == int(count) else float(count)
 
 
 def check_growth(name: str, growth: float, times: int | None) -> None:
@@ -39,11 +59,18 @@ def check_growth(name: str, growth: float, times: int | None) -> None:
 
 
 def total(period: int, growth: float, times: int) -> int:
-    """Length of so many periods, in whole updates."""
-    if growth == 1:
-        return period * times
-    starts, lengths = _table(period, growth, times)
-    return math.ceil(starts[-1] + lengths[-1])
+    """Length of so many periods, in whole updates.
+
+    Raises:
+        ArgumentError: if no run can be so long.
+    """
+    whole: float = period * times
+    if growth > 1:
+        table = _table(period, growth, times)
+        whole = table.end if len(table.starts) == times else math.inf
+    if whole > checks.LONGEST:
+        checks.refuse("all periods together", "at most 2 ** 62 updates", whole, f"{times} of them are too many")
+    return math.ceil(whole)
 
 
 def starts(period: int, growth: float, times: int | None, limit: float) -> list[float]:
@@ -51,7 +78,7 @@ def starts(period: int, growth: float, times: int | None, limit: float) -> list[
     if growth == 1:
         count = int(limit // period) + 1
         return [period * i for i in range(count if times is None else min(times, count))]
-    return [start for start in _table(period, growth, times)[0] if start <= limit]
+    return [start for start in _table(period, growth, times).starts if start <= limit]
 
 
 def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace) -> tuple[Any, Any, Any]:
@@ -63,11 +90,23 @@ def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace
         index, _ = split(n, period)
         index = xp.clip(index, None, times - 1)
         return index, n - index * period, period
-    begins, lengths = _table(period, growth, times)
+    table = _table(period, growth, times)
+    begins, lengths = table.starts, table.lengths
     index = passed(n, begins[1:], xp)
     whole = looked_up([math.floor(begin) for begin in begins], index, n, xp)
     into = n - whole
     if any(isinstance(begin, float) for begin in begins):
         into = into - looked_up([begin - math.floor(begin) for begin in begins], index, n, xp)
-    length = looked_up([float(length) for length in lengths], index, n, xp)
+    length = looked_up(lengths, index, n, xp)
     return as_counts(index, n, xp), xp.clip(into, 0, None), length
+
+
+def first_of(whole: int, growth: float, times: int) -> int:
+    """Length of the first of so many growing periods that fill `whole`, rounded down."""
+    units = float(times)
+    if growth > 1:
+        exponent = times * math.log(growth)
+        units = math.inf if exponent > 700 else math.expm1(exponent) / (growth - 1)
+    # The sum of the periods is rounded up.
+    first = int(whole / units * (1 + 1e-12))
+    return first if first < 1 or total(first, growth, times) <= whole else first - 1

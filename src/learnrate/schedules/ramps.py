@@ -281,8 +281,8 @@ class tanh(Ramp):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("low", self.low, "high", self.high)
-        if math.tanh(self.low) == math.tanh(self.high):
-            checks.refuse("low", "where the tangent still moves", self.low, "stay within -18 and 18")
+        if math.tanh(self.high) - math.tanh(self.low) < 1e-3 or max(-self.low, self.high) > 50:
+            checks.refuse("low", "where the tangent moves", self.low, "-6 and 3 are usual for low and high, 50 is the most")
 
     def _shape(self) -> Shape:
         return shapes.hyperbolic(self.low, self.high, self.ends)
@@ -319,6 +319,10 @@ class sigmoid(Ramp):
         super().__post_init__()
         if self.steepness > 70:
             checks.refuse("steepness", "at most 70", self.steepness, "for a jump, write constant(a, n) >> constant(b)")
+        if self.steepness < 1e-3:
+            checks.refuse(
+                "steepness", "at least 0.001", self.steepness, "for a straight line, write linear(start, end, length)"
+            )
 
     def _shape(self) -> Shape:
         # s(x) = (1 + tanh(x / 2)) / 2
@@ -376,7 +380,7 @@ class warmup(Schedule):
             return _geometric(start, self.max_lr, n, length, xp)
         if self.shape == "constant":
             return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
-        return between(start, self.max_lr, shapes.COOLDOWNS[self.shape], n, length, xp)
+        return between(start, self.max_lr, shapes.BY_NAME[self.shape], n, length, xp)
 
     def _range(self) -> tuple[float, float]:
         return self._start(), self.max_lr

@@ -10,7 +10,7 @@ from learnrate.schedules import periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import UNRESOLVED, Pause, Span, comes_before, updates
 from learnrate.schedules.numerics import Namespace, blend, power
-from learnrate.schedules.shapes import COOLDOWNS
+from learnrate.schedules.shapes import BY_NAME, Way
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,9 +83,10 @@ class warm_restarts(Schedule):
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
             peak = xp.clip(peak, self.min_lr, None)
-        # Outside of [0, 1] during the warm-up, and past the end of the last of growing periods.
-        left = xp.clip((length - into) / (length - warmup), 0.0, 1.0)
-        value = blend(self.min_lr, peak, COOLDOWNS[self.shape].fall(left, xp))
+        # Below 0 during the warm-up, and past the end of the last of growing periods.
+        done, fall = xp.clip(into - warmup, 0, None) if warmup else into, length - warmup
+        done = done if self.growth == 1 else xp.where(done < fall, done, fall)
+        value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Way(done, fall, xp)))
         if not warmup:
             return value
         return xp.where(into < warmup, blend(self.min_lr, peak, xp.clip(into, None, warmup) / warmup), value)

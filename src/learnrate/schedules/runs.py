@@ -50,8 +50,7 @@ def wsd(
         warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> one_minus_sqrt(start=0.1, end=0.0, length=200)
     """
     checks.choice("shape", shape, tuple(_FALLS))
-    fall = _FALLS[shape](max_lr, end, cooldown)
-    whole = rise(max_lr, warmup) >> constant(max_lr, REST) >> fall
+    whole = rise(max_lr, warmup) >> constant(max_lr, REST) >> _FALLS[shape](max_lr, end, cooldown)
     return _run(whole, length)
 
 

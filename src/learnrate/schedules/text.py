@@ -2,7 +2,9 @@
 
 import ast
 import difflib
+import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,12 +40,14 @@ def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     if not isinstance(text, str):
         raise ParseError(f"the text of a schedule must be a str, received {text!r}", 1)
     # Leading space would be an indent to the expression grammar; it is put back into the columns that errors name.
-    stripped = text.lstrip()
+    stripped = text.lstrip().replace("\n", " ").replace("\r", " ")
     reader = _Reader(text, len(text) - len(stripped), named_functions.by_name(functions))
     try:
-        tree = ast.parse(stripped, mode="eval")
+        with warnings.catch_warnings(action="ignore"):  # Python's own, of doubtful escapes and operators
+            tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        raise reader.error("not an expression", reader.indent + (error.offset or 1)) from None
+        at = 1 if error.offset is None else error.offset or len(stripped) + 1  # 0 is the end of the text
+        raise reader.error("not an expression", reader.indent + at) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise reader.error(f"cannot be read ({error})", 1) from None
     try:
@@ -65,7 +69,12 @@ class _Reader:
         return ParseError(f"not a schedule, column {column}: {what}, in {shown!r}", column)
 
     def fail(self, node: ast.AST, what: str) -> ParseError:
-        return self.error(what, self.indent + getattr(node, "col_offset", 0) + 1)
+        bytes_before: int = getattr(node, "col_offset", 0)
+        return self.error(what, self.indent + self._characters(bytes_before) + 1)
+
+    def _characters(self, offset: int) -> int:
+        """How many characters an offset of the syntax tree, which counts bytes, stands for."""
+        return len(self.text[self.indent :].encode()[:offset].decode(errors="ignore"))
 
     def made(self, node: ast.AST, make: Callable[[], Schedule]) -> Schedule:
         """What `make` builds; what it refuses is an error at this node."""
@@ -112,7 +121,8 @@ class _Reader:
         if isinstance(node.func.value, ast.Name):
             raise self.fail(node, "expected a schedule such as cosine(0.1, 0, 1000)")
         if name not in METHODS:
-            raise self.fail(node, f"unknown method {name!r}; {self.nearest(name, METHODS)}")
+            column = self.indent + self._characters((node.func.end_col_offset or 0) - len(name)) + 1
+            raise self.error(f"unknown method {name!r}; {self.nearest(name, METHODS)}", column)
         arguments, keywords = self.arguments(node)
         return node.func.value, lambda schedule: getattr(schedule, name)(*arguments, **keywords)
 
@@ -124,6 +134,12 @@ class _Reader:
         if make is None:
             raise self.fail(node, f"unknown schedule {name!r}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
         arguments, keywords = self.arguments(node)
+        known = tuple(inspect.signature(make).parameters)
+        for keyword in node.keywords:
+            if keyword.arg not in known:
+                raise self.fail(
+                    keyword, f"unexpected argument {keyword.arg!r} of {name}; {self.nearest(str(keyword.arg), known)}"
+                )
         return self.made(node, lambda: make(*arguments, **keywords))
 
     def nearest(self, name: str, known: tuple[str, ...]) -> str:
@@ -158,7 +174,7 @@ class _Reader:
         if isinstance(node, ast.Constant):
             if isinstance(node.value, (int, float)) and not isinstance(node.value, bool) and not math.isnan(node.value):
                 return sign * node.value
-            if isinstance(node.value, str) and node is whole:
+            if (node.value is None or isinstance(node.value, str)) and node is whole:
                 return node.value
         raise self.fail(whole, "expected a number or a word in quotes")
 

@@ -74,8 +74,8 @@ class Attachment:
         check_optimizer(optimizer)
         require_undriven(optimizer, *wanted)  # before anything is noted in the groups
         drives = [Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()]
-        claim(optimizer, wanted, self)
         self._clocks = [Clock(optimizer, drive, start) for drive in drives]
+        claim(optimizer, wanted, self)  # once nothing can go wrong any more
         self._attached = True
         self._made_of = (wanted, relative)
         self._optimizer = optimizer
@@ -115,8 +115,8 @@ class Attachment:
         Raises:
             ArgumentError: if `state_dict` is not that of an attachment.
         """
-        if "updates" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'updates', received the keys {sorted(map(str, state_dict))}")
+        if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
+            raise ArgumentError(f"state_dict must have the key 'updates', received {state_dict!r}")
         require_attached(self, self._attached)
         updates = checks.whole("updates", state_dict["updates"], at_least=0)
         for clock in self._clocks:

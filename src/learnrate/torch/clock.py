@@ -41,7 +41,7 @@ class Clock:
 
     @last_epoch.setter
     def last_epoch(self, n: int) -> None:
-        self._seek(checks.whole("last_epoch", n, at_least=0))
+        self._seek(checks.whole("last_epoch", n, at_least=0, at_most=checks.LONGEST))
 
     def step(self, epoch: int | None = None) -> None:
         """Count an update and set the values of the next.

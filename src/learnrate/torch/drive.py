@@ -123,6 +123,11 @@ class Drive:
         groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
         columns = [schedule(counts).tolist() for schedule in self._schedules]
+        if self.key != "lr" and (greatest := max(map(max, columns))) >= 1:
+            raise ArgumentError(
+                f"momentum must be below 1, received {greatest} from {', '.join(map(repr, self._schedules))}: "
+                "with 1 no gradient is ever forgotten"
+            )
         if len(columns) not in (1, len(groups)):
             raise ArgumentError(
                 f"schedules must be one, or one for each parameter group, received {len(columns)} for {len(groups)} groups"
@@ -193,11 +198,21 @@ def _writer(key: str, group: Group) -> Callable[[Group, float], None] | None:
     """How to write into a group what plain assignment would spoil; None where assignment will do."""
     if key == "betas":
         return _write_first_beta
-    return partial(_fill, key) if isinstance(group[key], Tensor) else None
+    if not isinstance(group[key], Tensor):
+        return None
+    if not group[key].is_floating_point():
+        raise ArgumentError(
+            f"the tensor of {key} must hold a float, received {group[key]!r}: build the optimizer with torch.tensor(0.1)"
+        )
+    return partial(_fill, key)
 
 
 def _write_first_beta(group: Group, value: float) -> None:
-    group["betas"] = (value, *group["betas"][1:])
+    first, *others = group["betas"]
+    if isinstance(first, Tensor):
+        first.fill_(value)
+    else:
+        group["betas"] = (value, *others)
 
 
 def _fill(key: str, group: Group, value: float) -> None:

@@ -1,6 +1,6 @@
 """A torch scheduler over a learnrate schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -70,10 +70,10 @@ class Scheduler(Clock, LRScheduler):
         check_optimizer(optimizer)
         require_undriven(optimizer, "lr")  # before anything is noted in the groups
         drive = Drive(optimizer, "lr", schedule, relative=relative)
-        claim(optimizer, ["lr"], self)
         self.schedule = schedule
         self._relative = relative
         Clock.__init__(self, optimizer, drive, start)
+        claim(optimizer, ["lr"], self)  # once nothing can go wrong any more
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The iterator is no state of its own, and the copy must be known as what drives its optimizer.
@@ -104,10 +104,8 @@ class Scheduler(Clock, LRScheduler):
         Raises:
             ArgumentError: if `state_dict` is not that of a scheduler.
         """
-        if "last_epoch" not in state_dict:
-            raise ArgumentError(
-                f"state_dict must have the key 'last_epoch', received the keys {sorted(map(str, state_dict))}"
-            )
+        if not isinstance(state_dict, Mapping) or "last_epoch" not in state_dict:
+            raise ArgumentError(f"state_dict must have the key 'last_epoch', received {state_dict!r}")
         self.last_epoch = state_dict["last_epoch"]
 
     @property
