@@ -1,5 +1,6 @@
 """Takes the values that a drive laid out, update by update, at the cost of little more than the assignments."""
 
+from itertools import islice
 from operator import length_hint
 
 from torch.optim import Optimizer
@@ -31,7 +32,8 @@ class Clock:
         self._only_group = block.groups[0] if block.size == 1 else None
         # An iterator over a list knows what is left of it, which makes it the count as well (see last_epoch): then an
         # update need not keep one.
-        self._ahead = iter(block.values[n + 1 - block.first :])
+        self._ahead = iter(block.values)
+        next(islice(self._ahead, n + 1 - block.first, n + 1 - block.first), None)
         self._end = block.stop if block.values else n + 1
 
     @property
