@@ -74,6 +74,7 @@ def test_lengths(schedule, length):
         (DOWN.repeat(2, length_growth=2), (4, 12), (4, 12)),
         (lr.triangular(0, 1, 5, cycles=2).rebase(10, 30), (5, 10, 20, 30), (10, 30)),
         (DOWN.shift(2), (2, 6), (6,)),
+        (lr.constant(0.05, 30).repeat(3, length_growth=1.1), (30, 63, 99.3), (30, 63, 99.3, 100)),
         (lr.linear(1, 0, 100).clip(low=0.5), (50, 100), (100,)),
         (DOWN * lr.linear(0, 1, 2), (2, 4), (4,)),
     ],

@@ -91,7 +91,7 @@ class Chain(Schedule):
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         for start, part in self._starts():
-            yield from (start + end for end in part._cycle_ends(limit - start) if end > 0)
+            yield from (start + end for end in part._cycle_ends(limit - start))
 
     def _inner(self) -> Iterator[Schedule]:
         yield from self.parts

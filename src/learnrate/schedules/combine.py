@@ -155,13 +155,13 @@ class Repeated(_Wrapped):
 
     def _edges(self, limit: float) -> Iterator[float]:
         period = finite_length(self.schedule)
-        inner = (0, *self.schedule._edges(period))
-        for start in periods.starts(period, self.length_growth, self.times, limit):
-            stretch = (start * (self.length_growth - 1) + period) / period
-            yield from (start + edge * stretch for edge in inner)
+        inner = [edge for edge in (0, *self.schedule._edges(period)) if edge < period]
+        for start, length in periods.spans(period, self.length_growth, self.times, limit):
+            yield from (start + edge * length / period for edge in inner)
+        yield from self._cycle_ends(limit)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.starts(finite_length(self.schedule), self.length_growth, self.times, limit)
+        yield from periods.ends(finite_length(self.schedule), self.length_growth, self.times, limit)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if rest is not None and self._takes_rest():
@@ -264,7 +264,7 @@ class Staircase(_Wrapped):
 
     def _edges(self, limit: float) -> Iterator[float]:
         length = known_length(self.schedule)
-        yield from periods.starts(durations.updates(self.every), 1, None, limit if length is None else min(limit, length))
+        yield from periods.ends(durations.updates(self.every), 1, None, limit if length is None else min(limit, length))
 
     def __repr__(self) -> str:
         return self._printed("staircase", self.every)
@@ -360,7 +360,7 @@ class Shifted(_Wrapped):
         yield from (edge + self.by for edge in edges if edge + self.by > 0)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if 0 < end > -self.by)
+        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end + self.by > 0)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         return super()._resolve(horizon, None if rest is None else rest - self.by)

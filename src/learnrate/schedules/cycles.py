@@ -77,13 +77,12 @@ class _Cyclical(Schedule):
         return self.base_lr, self.max_lr
 
     def _edges(self, limit: float) -> Iterator[float]:
-        for start in self._cycle_ends(limit):
-            yield start
-            if self.cycles is None or start < self._period() * self.cycles:
-                yield start + updates(self.step_size)
+        for start, _ in periods.spans(self._period(), 1, self.cycles, limit):
+            yield start + updates(self.step_size)
+            yield start + self._period()
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.starts(self._period(), 1, None if self.cycles is None else self.cycles + 1, limit)
+        yield from periods.ends(self._period(), 1, self.cycles, limit)
 
     def _span(self) -> int:
         return updates(self.length) if self.length is not None else 5 * self._period()

@@ -73,12 +73,19 @@ def total(period: int, growth: float, times: int) -> int:
     return math.ceil(whole)
 
 
-def starts(period: int, growth: float, times: int | None, limit: float) -> list[float]:
-    """Where the periods begin, up to a limit."""
+def spans(period: int, growth: float, times: int | None, limit: float) -> list[tuple[float, float]]:
+    """Start and length of the periods that begin up to a limit."""
     if growth == 1:
         count = int(limit // period) + 1
-        return [period * i for i in range(count if times is None else min(times, count))]
-    return [start for start in _table(period, growth, times).starts if start <= limit]
+        return [(period * i, period) for i in range(count if times is None else min(times, count))]
+    table = _table(period, growth, times)
+    return [(start, length) for start, length in zip(table.starts, table.lengths, strict=True) if start <= limit]
+
+
+def ends(period: int, growth: float, times: int | None, limit: float) -> list[float]:
+    """Where the periods end, at least up to a limit."""
+    more = None if times is None else times + 1  # a period ends where the next would begin
+    return [start for start, _ in spans(period, growth, more, limit)][1:]
 
 
 def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace) -> tuple[Any, Any, Any]:

@@ -95,14 +95,12 @@ class warm_restarts(Schedule):
         return self.min_lr, self.max_lr
 
     def _edges(self, limit: float) -> Iterator[float]:
-        for start in self._cycle_ends(limit):
-            yield start
-            if updates(self.warmup) and (self.length is None or start < updates(self.length)):
-                yield start + updates(self.warmup)
+        if warmup := updates(self.warmup):
+            yield from (start + warmup for start, _ in periods.spans(updates(self.period), self.growth, self.cycles, limit))
+        yield from self._cycle_ends(limit)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        cycles = None if self.cycles is None else self.cycles + 1
-        yield from periods.starts(updates(self.period), self.growth, cycles, limit)
+        yield from periods.ends(updates(self.period), self.growth, self.cycles, limit)
 
     def _span(self) -> int:
         if self.length is not None:

@@ -49,8 +49,8 @@ class step_decay(Endless):
 
     def _edges(self, limit: float) -> Iterator[float]:
         offset = updates(self.offset)
-        starts = periods.starts(updates(self.every), 1, None, limit + offset)
-        yield from (start - offset for start in starts if start > offset)
+        steps = periods.ends(updates(self.every), 1, None, limit + offset)
+        yield from (step - offset for step in steps if step > offset)
 
 
 @dataclass(frozen=True, repr=False)
