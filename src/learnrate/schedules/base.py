@@ -9,7 +9,7 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
-from learnrate.schedules import durations, functions
+from learnrate.schedules import durations, functions, tree
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import BLOCK, NUMBERS, Namespace, as_given, ascending, counted, in_blocks, require_room
 
@@ -80,7 +80,7 @@ class Schedule(ABC):
         """
         count, xp = counted(n)
         if xp is not NUMBERS:
-            require_room(count, self._greatest_count(), xp)
+            require_room(count, tree.greatest_count(self), xp)
         blocks = isinstance(count, np.ndarray) and count.size > BLOCK
         return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
 
@@ -125,6 +125,9 @@ class Schedule(ABC):
         Args:
             updates: How far to look. By default the whole of a finite schedule.
 
+        Returns:
+            Counts in ascending order; whole numbers are ints.
+
         Raises:
             ArgumentError: if the schedule is endless and `updates` is not given.
 
@@ -138,7 +141,7 @@ class Schedule(ABC):
         return ascending([*self._cycle_ends(limit), *([] if length is None else [length])], limit)
 
     def _limit(self, updates: int | None) -> int:
-        for length in self._all_lengths():
+        for length in tree.lengths(self):
             durations.updates(length)
         if updates is None and self.length is None:
             raise ArgumentError(f"updates must be given for the endless {self!r}: say how far to look")
@@ -182,6 +185,10 @@ class Schedule(ABC):
     def clip(self, low: float | None = None, high: float | None = None) -> "Clipped":
         """This schedule, kept at or above `low` and at or below `high`.
 
+        Args:
+            low: Lower bound, at least 0; none by default.
+            high: Upper bound, above 0; none by default.
+
         Raises:
             ArgumentError: if neither is given, or `low` is not below `high`.
 
@@ -199,6 +206,10 @@ class Schedule(ABC):
 
         So that momentum goes against the LR, as in the one-cycle policy (Smith, arXiv 1803.09820, section 4.3).
 
+        Args:
+            low: Value where this schedule is highest, at least 0.
+            high: Value where it is lowest, above `low`.
+
         Raises:
             ArgumentError: if `low` is not below `high`, or this schedule is constant.
 
@@ -213,10 +224,13 @@ class Schedule(ABC):
         return Mirrored(self, low, high)
 
     def staircase(self, every: int | str) -> "Staircase":
-        """Held between multiples of `every`: value(n) = self(every * floor(n / every)).
+        """Held between multiples of `every`: value(n) = self(every * floor(n / every)), n no further than the end.
 
         Args:
             every: Length of a stair, in updates or as a text, such as "1 epoch".
+
+        Raises:
+            ArgumentError: if `every` is below 1.
 
         Example:
             >>> from learnrate import linear
@@ -252,6 +266,12 @@ class Schedule(ABC):
     def shift(self, by: int) -> "Shifted":
         """The same curve, `by` updates later, the first value held until then; or -`by` updates earlier where negative.
 
+        Args:
+            by: Updates.
+
+        Raises:
+            ArgumentError: if so much is cut off that nothing is left.
+
         Example:
             >>> from learnrate import linear
             >>> s = linear(1.0, 0.0, length=10)
@@ -265,7 +285,7 @@ class Schedule(ABC):
     @property
     def is_resolved(self) -> bool:
         """Whether all lengths are known in updates."""
-        return not any(isinstance(length, str) for length in self._all_lengths())
+        return not any(isinstance(length, str) for length in tree.lengths(self))
 
     def resolve(self, horizon: "int | Horizon") -> Self:
         """This schedule with every length in updates.
@@ -289,45 +309,13 @@ class Schedule(ABC):
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if self.is_resolved:
             return self
-        known = {name: durations.resolved(value, horizon, rest) for name, value in self._durations().items()}
+        known = {name: durations.resolved(value, horizon, rest) for name, value in tree.own_lengths(self).items()}
         inner = {
             field.name: value._resolve(horizon, rest)
             for field in fields(self)  # type: ignore[arg-type]
             if isinstance(value := getattr(self, field.name), Schedule)
         }
         return replace(self, **known, **inner)  # type: ignore[type-var]
-
-    def _durations(self) -> dict[str, Any]:
-        """The fields that hold lengths."""
-        held = (name for name, check in checks.of_fields(type(self)) if check in durations.CHECKS)
-        return {name: value for name in held if (value := getattr(self, name)) is not None}
-
-    def _inner(self) -> Iterator["Schedule"]:
-        """The schedules that this one is made of."""
-        for field in fields(self):  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, field.name), Schedule):
-                yield value
-
-    def _tree(self) -> Iterator["Schedule"]:
-        """This schedule, and all that it is made of."""
-        yield self
-        for part in self._inner():
-            yield from part._tree()
-
-    def _all_lengths(self) -> Iterator[int | str]:
-        """All lengths in it, resolved or not."""
-        for part in self._tree():
-            for value in part._durations().values():
-                yield from value if isinstance(value, tuple) else (value,)
-
-    def _greatest_count(self) -> int:
-        """The greatest whole number that its formula adds to a count or compares it with."""
-        counts = (*self._all_lengths(), *(part.length for part in self._tree()))
-        return max((count for count in counts if isinstance(count, int)), default=0)
-
-    def _takes_rest(self) -> bool:
-        """Whether something in it takes the rest of the run."""
-        return durations.REST in self._all_lengths()
 
     def to_json(self) -> str:
         """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it back.
@@ -370,7 +358,7 @@ class Schedule(ABC):
 
     def _span(self) -> int:
         """How many updates a picture shows by default."""
-        return known_length(self) or 5 * self._greatest_count() or 100
+        return known_length(self) or 5 * tree.greatest_count(self) or 100
 
     def __post_init__(self) -> None:
         checks.check_fields(self)

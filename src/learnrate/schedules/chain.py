@@ -9,6 +9,7 @@ from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import Namespace, in_pieces
+from learnrate.schedules.tree import takes_rest
 
 
 def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) -> int | str | None:
@@ -64,7 +65,7 @@ class Chain(Schedule):
             raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
         for part in self.parts[:-1]:
             require_finite(part, "stands before >>")
-        if (takers := sum(part._takes_rest() for part in self.parts)) > 1:
+        if (takers := sum(takes_rest(part) for part in self.parts)) > 1:
             raise ArgumentError(f"only one part of a chain can take the rest of the run, {takers} do in {self!r}")
 
     @property
@@ -93,13 +94,10 @@ class Chain(Schedule):
         for start, part in self._starts():
             yield from (start + end for end in part._cycle_ends(limit - start))
 
-    def _inner(self) -> Iterator[Schedule]:
-        yield from self.parts
-
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if self.is_resolved:
             return self
-        known = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not part._takes_rest()}
+        known = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
         left = None if rest is None else rest - sum(known_length(part) or 0 for part in known.values())
         return type(self)(
             tuple(known[i] if i in known else part._resolve(horizon, left) for i, part in enumerate(self.parts))

@@ -13,6 +13,7 @@ from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
+from learnrate.schedules.tree import takes_rest
 
 Part = Annotated[Schedule, base.require_schedule]
 Times = Annotated[int | None, checks.optional(checks.length)]
@@ -128,7 +129,7 @@ class Repeated(_Wrapped):
         super().__post_init__()
         require_finite(self.schedule, "is repeated")
         periods.check_growth("length_growth", self.length_growth, self.times)
-        if self.times is None and self.schedule._takes_rest():
+        if self.times is None and takes_rest(self.schedule):
             raise ArgumentError(f"what takes the rest of the run cannot be repeated without end, received {self.schedule!r}")
         _ = self.length  # refuses what is too long
 
@@ -164,7 +165,7 @@ class Repeated(_Wrapped):
         yield from periods.ends(finite_length(self.schedule), self.length_growth, self.times, limit)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
-        if rest is not None and self._takes_rest():
+        if rest is not None and takes_rest(self):
             rest = periods.first_of(rest, self.length_growth, self.times or 1)
         return super()._resolve(horizon, rest)
 

@@ -75,6 +75,14 @@ class one_cycle(Schedule):
             length: Number of updates, at least 1, or a text.
             div_factor: max_lr / value at update 0.
             final: Share of the length spent in the last phase, strictly between 0 and 1.
+
+        Raises:
+            ArgumentError: if a number is out of its range.
+
+        Example:
+            >>> s = one_cycle.paper(max_lr=1.0, length=100)
+            >>> s(0), s(45), s(90), round(s(100), 9)
+            (0.1, 1.0, 0.1, 0.001)
         """
         share = checks.fraction("final", final)
         return cls(max_lr, length, (1 - share) / 2, div_factor, 100.0, "linear", 3)

@@ -59,6 +59,16 @@ def trapezoid(
 ) -> Schedule:
     """`wsd` with a straight cooldown (Zhai et al., arXiv 2106.04560, section 3.4).
 
+    Args:
+        max_lr: The constant LR, above 0.
+        length: Length of the whole in updates; by default the run.
+        warmup: Length of the rise, in updates or as a text.
+        cooldown: Length of the cooldown, in updates or as a text.
+        end: Value at the end, at least 0.
+
+    Raises:
+        ArgumentError: if a number is out of its range, or the parts leave nothing to the constant stretch.
+
     Example:
         >>> trapezoid(0.1, 1000)
         warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> linear(start=0.1, end=0.0, length=200)
