@@ -79,10 +79,14 @@ class Schedule(ABC):
             UnresolvedError: if a length is known only with the run.
         """
         count, xp = counted(n)
-        if xp is not NUMBERS:
+        if xp is NUMBERS:
+            return self._at(count, xp)
+        if isinstance(count, np.ndarray):
+            values = in_blocks(self._at, count) if count.size > BLOCK else self._at(count, xp)
+        else:
             require_room(count, tree.greatest_count(self), xp)
-        blocks = isinstance(count, np.ndarray) and count.size > BLOCK
-        return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
+            values = self._at(count, xp)
+        return as_given(values, n, xp)
 
     @property
     def min(self) -> float:

@@ -113,9 +113,7 @@ def counted(n: Any) -> tuple[Any, Namespace]:
 
 def as_given(value: Any, n: Any, xp: Any) -> Any:
     """The values of an array of half floats as half floats."""
-    if xp is NUMBERS or n.dtype.itemsize >= 4 or _is_integral(n, xp):
-        return value
-    return xp.astype(value, n.dtype)
+    return value if n.dtype.itemsize >= 4 or _is_integral(n, xp) else xp.astype(value, n.dtype)
 
 
 def _is_integral(n: Any, xp: Any) -> bool:
