@@ -19,8 +19,34 @@ Part = Annotated[Schedule, base.require_schedule]
 Times = Annotated[int | None, checks.optional(checks.length)]
 
 
+class _Wrapped(Schedule):
+    """A change of one schedule: of the same length, with the same boundaries and cycles, where nothing else is said."""
+
+    schedule: Schedule
+
+    @property
+    def length(self) -> int | str | None:
+        """The length of the schedule."""
+        return self.schedule.length
+
+    def _edges(self, limit: float) -> Iterator[float]:
+        return self.schedule._edges(limit)
+
+    def _cycle_ends(self, limit: float) -> Iterator[float]:
+        return self.schedule._cycle_ends(limit)
+
+    def _span(self) -> int:
+        return self.schedule._span()
+
+    def _printed(self, method: str, *positional: object, **named: object) -> str:
+        """As the call of a method."""
+        arguments = [repr(value) for value in positional]
+        arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+        return f"{in_parentheses(self.schedule, (Chain, Scaled, Product))}.{method}({', '.join(arguments)})"
+
+
 @dataclass(frozen=True, repr=False)
-class Scaled(Schedule):
+class Scaled(_Wrapped):
     """A schedule times a number: what `s * 0.5` makes."""
 
     schedule: Part
@@ -31,26 +57,12 @@ class Scaled(Schedule):
         if self.factor > 1e100:
             checks.refuse("factor", "at most 1e100", self.factor)
 
-    @property
-    def length(self) -> int | str | None:
-        """The length of the schedule."""
-        return self.schedule.length
-
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.schedule._at(n, xp) * self.factor
 
     def _range(self) -> tuple[float, float]:
         low, high = self.schedule._range()
         return low * self.factor, high * self.factor
-
-    def _edges(self, limit: float) -> Iterator[float]:
-        return self.schedule._edges(limit)
-
-    def _cycle_ends(self, limit: float) -> Iterator[float]:
-        return self.schedule._cycle_ends(limit)
-
-    def _span(self) -> int:
-        return self.schedule._span()
 
     def __repr__(self) -> str:
         return f"{in_parentheses(self.schedule, (Chain,))} * {self.factor!r}"
@@ -89,31 +101,6 @@ class Product(Schedule):
 
     def __repr__(self) -> str:
         return f"{in_parentheses(self.first, (Chain,))} * {in_parentheses(self.second, (Chain, Scaled, Product))}"
-
-
-class _Wrapped(Schedule):
-    """What the methods of a schedule make of it: printed as the call of the method."""
-
-    schedule: Schedule
-
-    @property
-    def length(self) -> int | str | None:
-        """The length of the schedule."""
-        return self.schedule.length
-
-    def _edges(self, limit: float) -> Iterator[float]:
-        return self.schedule._edges(limit)
-
-    def _cycle_ends(self, limit: float) -> Iterator[float]:
-        return self.schedule._cycle_ends(limit)
-
-    def _span(self) -> int:
-        return self.schedule._span()
-
-    def _printed(self, method: str, *positional: object, **named: object) -> str:
-        arguments = [repr(value) for value in positional]
-        arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
-        return f"{in_parentheses(self.schedule, (Chain, Scaled, Product))}.{method}({', '.join(arguments)})"
 
 
 @dataclass(frozen=True, repr=False)
