@@ -337,8 +337,8 @@ KERAS = [
     ),
     Row(
         "PolynomialDecay(initial, T, end, power, cycle=True)",
-        "polynomial(initial, end, T) >> constant(end, 1) >> polynomial(initial, end, 2 * T, power).shift(-T - 1) >> constant(end)",
-        {"initial": lr, "T": length, "end": share, "power": st.just(1.0)},
+        "polynomial(initial, end, T, power) >> constant(end, 1) >> polynomial(initial, end, 2 * T, power).shift(-T - 1) >> constant(end)",
+        {"initial": lr, "T": length, "end": share, "power": exponent},
         updates="2 * T",
         where="T > 1",
         note="Theirs is not a repetition: each time the whole ramp is stretched to end one decay_steps later. Two rounds are shown.",
