@@ -195,3 +195,19 @@ def test_a_beta_that_is_a_tensor_is_filled():
     lr.torch.attach(optimizer, momentum=lr.constant(0.5))
     assert optimizer.param_groups[0]["betas"][0] is betas[0]
     assert betas[0].item() == 0.5
+
+
+@pytest.mark.parametrize("kind", ["attach", "Scheduler"])
+def test_the_warning_past_the_end_names_the_users_line(kind):
+    _, optimizer = one_parameter()
+    driver = getattr(lr.torch, kind)(optimizer, lr.linear(1.0, 0.0, 3))
+
+    def train():
+        for _ in range(6):
+            optimizer.step()
+            if kind == "Scheduler":
+                driver.step()
+
+    with pytest.warns(PastEndWarning) as caught:
+        train()
+    assert [warning.filename for warning in caught] == [__file__]

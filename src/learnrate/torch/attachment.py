@@ -73,7 +73,9 @@ class Attachment:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
         check_optimizer(optimizer)
         require_undriven(optimizer, *wanted)  # before anything is noted in the groups
-        drives = [Drive(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in wanted.items()]
+        drives = [
+            Drive(optimizer, key, schedule, relative=relative and key == "lr", frames=9) for key, schedule in wanted.items()
+        ]
         self._clocks = [Clock(optimizer, drive, start) for drive in drives]
         claim(optimizer, wanted, self)  # once nothing can go wrong any more
         self._attached = True

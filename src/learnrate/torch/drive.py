@@ -66,6 +66,7 @@ class Drive:
         schedule: One for all groups, or one a group.
         relative: Whether groups keep their ratios: the schedule gives the value of the group whose value was largest at the
             start, and the others follow in proportion.
+        frames: Calls between the user's line, which a warning names, and the making of a block; 7 for `Scheduler.step`.
 
     Attributes:
         key: The name under which the groups hold the hyper-parameter.
@@ -73,11 +74,18 @@ class Drive:
     """
 
     def __init__(
-        self, optimizer: Optimizer, key: str, schedule: Schedule | Sequence[Schedule], *, relative: bool = False
+        self,
+        optimizer: Optimizer,
+        key: str,
+        schedule: Schedule | Sequence[Schedule],
+        *,
+        relative: bool = False,
+        frames: int = 7,
     ) -> None:
         check_optimizer(optimizer)
         self._schedules = _schedules(key, schedule, optimizer)
         self._relative = relative
+        self._frames = frames
         self._optimizer = optimizer
         self.key = _field(key, optimizer)
         lengths = [length for s in self._schedules if (length := known_length(s)) is not None]
@@ -118,7 +126,7 @@ class Drive:
                     f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))} and is held: "
                     "train for fewer updates or give a longer schedule",
                     PastEndWarning,
-                    stacklevel=7,  # the caller of step()
+                    stacklevel=self._frames,
                 )
         groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
