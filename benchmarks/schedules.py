@@ -223,8 +223,8 @@ def curves(rounds: int) -> dict[str, Any]:
         ratio = ratios(figures, "ours", "theirs")
         unit = lambda values: f"{spread(values)['median'] * 1e3:.0f} ms"  # noqa: E731
         rows.append(row(name, figures, "at most 1.3", spread(ratio)["median"] <= 1.3, ratio, unit))
-        arrays = [(peak(partial(schedule, n)) + n.nbytes) / n.nbytes]
         memory = {"ours": [peak(partial(schedule, n)) + n.nbytes], "theirs": [peak(by_hand) + n.nbytes]}
+        arrays = [memory["ours"][0] / n.nbytes]
         unit = lambda values: f"{values[0] / 2**20:.0f} MiB"  # noqa: E731
         rows.append(row(f"{name}: memory, as a multiple of the counts", memory, "at most 3", arrays[0] <= 3, arrays, unit))
     what = (

@@ -225,14 +225,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only")
     check = parser.parse_args().check
-    stale = [
-        name for name, page in PAGES.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != page() + "\n"
-    ]
+    pages = {name: page() + "\n" for name, page in PAGES.items()}
+    stale = [name for name, text in pages.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     if check:
         print("\n".join(f"docs/{name} is not what docs/make.py writes" for name in stale) or "all pages are up to date")
         return 1 if stale else 0
     for name in stale:
-        (DOCS / name).write_text(PAGES[name]() + "\n")
+        (DOCS / name).write_text(pages[name])
     draw_gallery()
     print(f"written: {', '.join(stale) or 'nothing new'}; drawn: {sum(map(len, GALLERY.values()))} pictures")
     return 0

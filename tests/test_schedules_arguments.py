@@ -113,6 +113,7 @@ import learnrate as lr
         (lambda: lr.linear(1, 0) >> lr.linear(0, 1), r"only one part of a chain can take the rest of the run, 2 do"),
         (lambda: lr.linear(1, 0).repeat(), r"what takes the rest of the run cannot be repeated without end"),
         (lambda: lr.linear(1, 0, 10).repeat(70, length_growth=2), r"all periods together must be at most 2 \*\* 62 updates"),
+        (lambda: lr.warm_restarts(1, 10, growth=2, cycles=70), r"all periods together must be at most 2 \*\* 62 updates"),
         (lambda: lr.linear(1, 0, 10).shift(2**63), r"by must be at most 4611686018427387904"),
         (lambda: lr.constant(0.1, "5%").mirrored(0.8, 0.9), r"what is mirrored must not be constant"),
         (lambda: lr.constant(1e200) * 1e200, r"factor must be at most 1e100"),

@@ -11,7 +11,17 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from learnrate.schedules import durations, functions, tree
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import BLOCK, NUMBERS, Namespace, as_given, ascending, counted, in_blocks, require_room
+from learnrate.schedules.numerics import (
+    BLOCK,
+    NUMBERS,
+    Namespace,
+    as_given,
+    ascending,
+    counted,
+    has_32_bits,
+    in_blocks,
+    require_room,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,12 +91,10 @@ class Schedule(ABC):
         count, xp = counted(n)
         if xp is NUMBERS:
             return self._at(count, xp)
-        if isinstance(count, np.ndarray):
-            values = in_blocks(self._at, count) if count.size > BLOCK else self._at(count, xp)
-        else:
-            require_room(count, tree.greatest_count(self), xp)
-            values = self._at(count, xp)
-        return as_given(values, n, xp)
+        if has_32_bits(count, xp):
+            require_room(tree.greatest_count(self))
+        blocks = isinstance(count, np.ndarray) and count.size > BLOCK
+        return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
 
     @property
     def min(self) -> float:

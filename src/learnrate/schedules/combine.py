@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from learnrate import checks
-from learnrate.checks import Positive, Rate
+from learnrate.checks import Positive, Rate, Times
 from learnrate.errors import ArgumentError, UnresolvedError
 from learnrate.schedules import base, durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length
@@ -16,7 +15,6 @@ from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range,
 from learnrate.schedules.tree import takes_rest
 
 Part = Annotated[Schedule, base.require_schedule]
-Times = Annotated[int | None, checks.optional(checks.length)]
 
 
 class _Wrapped(Schedule):
@@ -115,10 +113,9 @@ class Repeated(_Wrapped):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_finite(self.schedule, "is repeated")
-        periods.check_growth("length_growth", self.length_growth, self.times)
+        periods.check("length_growth", self.schedule.length or 1, self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
             raise ArgumentError(f"what takes the rest of the run cannot be repeated without end, received {self.schedule!r}")
-        _ = self.length  # refuses what is too long
 
     @property
     def length(self) -> int | str | None:
@@ -196,12 +193,6 @@ class Clipped(_Wrapped):
         return self._printed("clip", low=self.low, high=self.high)
 
 
-@lru_cache(maxsize=64)
-def _range_of(schedule: Schedule) -> tuple[float, float]:
-    # That of a function of the user's own is found by trying every update.
-    return schedule._range()
-
-
 @dataclass(frozen=True, repr=False)
 class Mirrored(_Wrapped):
     """A schedule upside down: see `Schedule.mirrored`."""
@@ -214,7 +205,7 @@ class Mirrored(_Wrapped):
         super().__post_init__()
         checks.ordered("low", self.low, "high", self.high)
         try:
-            low, high = _range_of(self.schedule)
+            low, high = self.schedule._range()
         except UnresolvedError:
             return  # resolving builds it again
         if low == high:
@@ -224,7 +215,7 @@ class Mirrored(_Wrapped):
             )
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        low, high = _range_of(self.schedule)
+        low, high = self.schedule._range()
         return blend(self.high, self.low, (self.schedule._at(n, xp) - low) / (high - low))
 
     def _range(self) -> tuple[float, float]:
@@ -338,7 +329,7 @@ class Shifted(_Wrapped):
     def _at(self, n: Any, xp: Namespace) -> Any:
         if self.by >= 0:
             return self.schedule._at(xp.clip(n - self.by, 0, None), xp)
-        return self.schedule._at(xp.clip(n, None, numerics.reach(n, xp) + self.by) - self.by, xp)
+        return self.schedule._at(numerics.later(n, -self.by, xp), xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()

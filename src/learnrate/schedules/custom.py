@@ -1,6 +1,7 @@
 """Schedules by functions of the user's own: a ramp of any shape, or any function of the update count."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from learnrate.schedules import functions, shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, Length, OptionalLength, updates
 from learnrate.schedules.functions import Function
-from learnrate.schedules.numerics import NUMBERS, Namespace
+from learnrate.schedules.numerics import NUMBERS, Namespace, value_dtype
 from learnrate.schedules.ramps import Ramp
 from learnrate.schedules.shapes import Shape
 
@@ -80,8 +81,7 @@ class function(Schedule):
         n = n if self.length is None else xp.clip(n, None, updates(self.length))
         if isinstance(n, np.ndarray):
             flat = n.reshape(-1).tolist()
-            dtype = n.dtype if n.dtype.kind == "f" else np.float64
-            return np.fromiter((self._number(count) for count in flat), dtype, len(flat)).reshape(n.shape)
+            return np.fromiter((self._number(count) for count in flat), value_dtype(n, np), len(flat)).reshape(n.shape)
         return self._number(n) if xp is NUMBERS else self.of(n) + 0.0 * n
 
     def _number(self, n: float) -> float:
@@ -90,5 +90,10 @@ class function(Schedule):
     def _range(self) -> tuple[float, float]:
         if self.length is None:
             raise ArgumentError(f"the bounds of {self!r} cannot be known: give it a length, or bounds with clip(low, high)")
-        values = self(np.arange(updates(self.length) + 1))
-        return float(values.min()), float(values.max())
+        return _tried(self, updates(self.length))
+
+
+@lru_cache(maxsize=64)
+def _tried(schedule: function, length: int) -> tuple[float, float]:
+    values = schedule(np.arange(length + 1))
+    return float(values.min()), float(values.max())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive, Rate
+from learnrate.checks import Decay, Positive, Rate, Times
 from learnrate.errors import ArgumentTypeError
 from learnrate.schedules import functions, periods
 from learnrate.schedules.base import Schedule
@@ -19,7 +19,6 @@ from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import Namespace, blend, power, split
 from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, Way, by_function
 
-Cycles = Annotated[int | None, checks.optional(checks.length)]
 Shrinks = Literal["amplitude", "bounds"]
 
 
@@ -29,7 +28,7 @@ class _Cyclical(Schedule):
     base_lr: Rate
     max_lr: Positive
     step_size: Span
-    cycles: Cycles
+    cycles: Times
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +112,7 @@ class triangular(_Cyclical):
     base_lr: Rate
     max_lr: Positive
     step_size: Span
-    cycles: Cycles = None
+    cycles: Times = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,7 +140,7 @@ class triangular2(_Cyclical):
     base_lr: Rate
     max_lr: Positive
     step_size: Span
-    cycles: Cycles = None
+    cycles: Times = None
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
         return power(0.5, cycle)
@@ -183,7 +182,7 @@ class exp_range(_Cyclical):
     max_lr: Positive
     step_size: Span
     gamma: Decay
-    cycles: Cycles = None
+    cycles: Times = None
     shrinks: Shrinks = "amplitude"
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
@@ -193,12 +192,14 @@ class exp_range(_Cyclical):
         return self.shrinks == "bounds"
 
     def _range(self) -> tuple[float, float]:
-        rise, tried = updates(self.step_size), [0.0, float(updates(self.step_size))]
+        rise = updates(self.step_size)
+        tried = [0.0, float(rise)]
         if self.gamma < 1:
             # A straight rise a + b n times exp(n log gamma) turns at n = -1 / log gamma - a / b, perhaps before its peak.
             lowest = self.base_lr if self._shrinks_bounds() else 0.0
             turn = -1 / math.log(self.gamma) - lowest * rise / (self.max_lr - self.base_lr)
-            tried += [turn] if 0 < turn < rise else []
+            if 0 < turn < rise:
+                tried.append(turn)
         values = [self(n) for n in tried]
         if not self._shrinks_bounds():
             return self.base_lr, max(values)
@@ -209,9 +210,6 @@ def _per_update(gamma: float, n: Any, xp: Namespace) -> Any:
     # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
     # that error by n.
     return xp.exp(math.log(gamma) * n)
-
-
-ENVELOPES = ("constant", "halving", "gamma per update", "gamma per cycle")
 
 
 def _window(name: str, value: object) -> str | Function:
@@ -264,7 +262,7 @@ class cyclical(_Cyclical):
     window: Annotated[str | Function, _window] = "triangular"
     envelope: Literal["constant", "halving", "gamma per update", "gamma per cycle"] = "constant"
     gamma: Decay = 1.0
-    cycles: Cycles = None
+    cycles: Times = None
     shrinks: Shrinks = "amplitude"
 
     def __post_init__(self) -> None:

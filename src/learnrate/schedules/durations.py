@@ -15,15 +15,13 @@ UNRESOLVED = "unresolved"
 """The length of a whole, where that of a part is known only with the run."""
 
 _UNITS = {"%": "%", "update": "updates", "epoch": "epochs", "token": "tokens"}
-_TEXT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
+_TEXT = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
 
 
 def _parsed(text: str) -> tuple[float, str]:
     """Number and unit; a number of 0 where the text is no length."""
     match = _TEXT.fullmatch(text)
-    if match is None or match[1].count(".") > 1 or match[1].startswith((".e", ".E")) or match[1] == ".":
-        return 0.0, ""
-    return float(match[1]), _UNITS[match[2].lower().removesuffix("s")]
+    return (float(match[1]), _UNITS[match[2].lower().removesuffix("s")]) if match else (0.0, "")
 
 
 @dataclass(frozen=True)
@@ -139,17 +137,17 @@ def moments(name: str, value: object) -> tuple[int | str, ...]:
     if not found:
         raise ArgumentError(f"{name} must hold at least one update number, received none")
     for i, (one, other) in enumerate(pairwise(found)):
-        if comes_before(other, one) or one == other:
+        if reaches(one, other):
             checks.refuse(f"{name}[{i + 1}]", f"above {name}[{i}] = {one}", other, "put them in ascending order, each once")
     return found
 
 
-def comes_before(one: int | str, other: int | str) -> bool:
-    """Whether one length is shorter than another, as far as it can be told: they must be in the same unit."""
+def reaches(one: int | str, other: int | str) -> bool:
+    """Whether one length is as long as another or longer, as far as it can be told: they must be in the same unit."""
     if isinstance(one, str) and isinstance(other, str):
         (number, unit), (other_number, other_unit) = _parsed(one), _parsed(other)
-        return unit == other_unit and number < other_number
-    return isinstance(one, int) and isinstance(other, int) and one < other
+        return unit == other_unit and number >= other_number
+    return isinstance(one, int) and isinstance(other, int) and one >= other
 
 
 def updates(value: "int | str") -> int:

@@ -137,16 +137,25 @@ def reach(n: Any, xp: Any) -> float:
     return int(xp.iinfo(n.dtype).max) if xp is not NUMBERS and _is_integral(n, xp) else math.inf
 
 
-def require_room(n: Any, greatest: int, xp: Any) -> None:
-    """Refuse counts that cannot be computed with where a schedule has lengths as great as `greatest`.
+def later(n: Any, by: int, xp: Namespace) -> Any:
+    """`n + by`, for counts so great that the sum would wrap around no more than the greatest that there is."""
+    return xp.clip(n, None, reach(n, xp) - by) + by
 
-    JAX has no 64 bits unless it is told to, and then refuses an integer that 32 cannot hold, with an error of its own that
-    does not say where it comes from.
+
+def has_32_bits(n: Any, xp: Any) -> bool:
+    """Whether counts beyond 32 bits cannot be computed with: JAX has no 64 bits unless it is told to."""
+    return is_jax_array(n) and xp.asarray(0).dtype.itemsize < 8
+
+
+def require_room(greatest: int) -> None:
+    """Refuse a schedule with lengths as great as `greatest` where counts have 32 bits.
+
+    JAX would refuse an integer that they cannot hold, with an error of its own that does not say where it comes from.
 
     Raises:
         ArgumentError: if a sum of a few such lengths could be too large.
     """
-    if is_jax_array(n) and greatest >= 2**29 and xp.asarray(0).dtype.itemsize < 8:
+    if greatest >= 2**29:
         raise ArgumentError(
             f"lengths must be below 2 ** 29 updates where JAX counts in 32 bits, received {greatest}: "
             'jax.config.update("jax_enable_x64", True), or count in larger units'
@@ -182,16 +191,16 @@ def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:
     if whole:
         largest = int(reach(n, xp))
         values = [min(value, largest) for value in values]
-    return _array(values, n, xp, n.dtype if whole or not _is_integral(n, xp) else _floating(xp))[index]
+    return _array(values, n, xp, n.dtype if whole else value_dtype(n, xp))[index]
 
 
 def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
     return xp.asarray(values, dtype=dtype, device=n.device) if is_torch_array(n) else xp.asarray(values, dtype=dtype)
 
 
-def _floating(xp: Any) -> Any:
-    """The library's default floating dtype."""
-    return xp.asarray(0.0).dtype
+def value_dtype(n: Any, xp: Any) -> Any:
+    """The dtype of a schedule's values at `n`: that of floats, for integers the library's default floating one."""
+    return xp.asarray(0.0).dtype if _is_integral(n, xp) else n.dtype
 
 
 def in_pieces(n: Any, pieces: Sequence[tuple[float, Formula]], xp: Namespace) -> Any:
@@ -232,7 +241,7 @@ def blend(low: float, high: float, weight: Any) -> Any:
 def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
     """`formula(counts, numpy)`, evaluated a block at a time."""
     flat = counts.reshape(-1)
-    values = np.empty(flat.shape, counts.dtype if counts.dtype.kind == "f" else np.float64)
+    values = np.empty(flat.shape, value_dtype(counts, np))
     for first in range(0, len(flat), BLOCK):
         values[first : first + BLOCK] = formula(flat[first : first + BLOCK], np)
     return values.reshape(counts.shape)

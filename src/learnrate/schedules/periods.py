@@ -52,10 +52,12 @@ def _plain(count: Fraction | float) -> float:
     return int(count) if count == int(count) else float(count)
 
 
-def check_growth(name: str, growth: float, times: int | None) -> None:
-    """Refuse a growth that would never show, but fill the memory with boundaries."""
+def check(name: str, period: int | str, growth: float, times: int | None) -> None:
+    """Refuse a growth that would never show, but fill the memory with boundaries; and periods longer than any run."""
     if 1 < growth < LEAST_GROWTH and (times is None or times > MOST_PERIODS):
         checks.refuse(name, f"1, or at least {LEAST_GROWTH}", growth, f"or repeat at most {MOST_PERIODS} times")
+    if isinstance(period, int) and times is not None:
+        total(period, growth, times)
 
 
 def total(period: int, growth: float, times: int) -> int:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive, Rate
+from learnrate.checks import Decay, Positive, Rate, Times
 from learnrate.schedules import periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, Pause, Span, comes_before, updates
+from learnrate.schedules.durations import UNRESOLVED, Pause, Span, reaches, updates
 from learnrate.schedules.numerics import Namespace, blend, power
 from learnrate.schedules.shapes import BY_NAME, Way
 
@@ -51,15 +51,15 @@ class warm_restarts(Schedule):
     growth: Annotated[float, checks.growth] = 1.0
     decay: Decay = 1.0
     warmup: Pause = 0
-    cycles: Annotated[int | None, checks.optional(checks.length)] = None
+    cycles: Times = None
     shape: Literal["cosine", "linear", "1-sqrt"] = "cosine"
     decays: Literal["peak", "amplitude"] = "peak"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
-        periods.check_growth("growth", self.growth, self.cycles)
-        if self.warmup == self.period or comes_before(self.period, self.warmup):
+        periods.check("growth", self.period, self.growth, self.cycles)
+        if reaches(self.warmup, self.period):
             checks.refuse("warmup", f"below period = {self.period}", self.warmup, "leave room for the fall")
         if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
             checks.refuse("decay", "such that every peak lies above min_lr", self.decay, "decays='amplitude' keeps it so")

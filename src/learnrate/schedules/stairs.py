@@ -10,7 +10,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import periods
 from learnrate.schedules.decays import Endless
 from learnrate.schedules.durations import Moments, Pause, Span, updates
-from learnrate.schedules.numerics import NUMBERS, Namespace, looked_up, passed, power, reach, split
+from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power, split
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +41,7 @@ class step_decay(Endless):
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         offset = updates(self.offset)
-        steps, _ = split(xp.clip(n, None, reach(n, xp) - offset) + offset if offset else n, updates(self.every))
+        steps, _ = split(later(n, offset, xp) if offset else n, updates(self.every))
         return self.start * power(self.factor, steps)
 
     def _range(self) -> tuple[float, float]:

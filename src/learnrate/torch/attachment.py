@@ -10,7 +10,6 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.clock import Clock
 from learnrate.torch.drive import Drive, claim, release, require_attached, require_undriven
-from learnrate.torch.inputs import check_optimizer
 
 
 def attach(
@@ -71,7 +70,6 @@ class Attachment:
         wanted = {key: schedule for key, schedule in schedules.items() if schedule is not None}
         if not wanted:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
-        check_optimizer(optimizer)
         require_undriven(optimizer, *wanted)  # before anything is noted in the groups
         drives = [
             Drive(optimizer, key, schedule, relative=relative and key == "lr", frames=9) for key, schedule in wanted.items()

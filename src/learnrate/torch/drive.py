@@ -82,7 +82,6 @@ class Drive:
         relative: bool = False,
         frames: int = 7,
     ) -> None:
-        check_optimizer(optimizer)
         self._schedules = _schedules(key, schedule, optimizer)
         self._relative = relative
         self._frames = frames
@@ -280,11 +279,13 @@ def require_attached(driver: object, attached: bool) -> None:
 
 
 def require_undriven(optimizer: Optimizer, *keys: str) -> None:
-    """Refuse an optimizer whose hyper-parameters something else drives already.
+    """Refuse what is no optimizer, or one whose hyper-parameters something else drives already.
 
     Raises:
-        AlreadyDrivenError: if a learnrate or torch scheduler does.
+        ArgumentTypeError: if it is no optimizer.
+        AlreadyDrivenError: if a learnrate or torch scheduler drives one of them.
     """
+    check_optimizer(optimizer)
     for key in keys:
         holder = _drivers.get(optimizer, {}).get(key, lambda: None)()
         if holder is not None:

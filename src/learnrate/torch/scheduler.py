@@ -12,7 +12,6 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.clock import Clock
 from learnrate.torch.drive import Drive, claim, release, require_undriven
-from learnrate.torch.inputs import check_optimizer
 
 
 class Scheduler(Clock, LRScheduler):
@@ -67,7 +66,6 @@ class Scheduler(Clock, LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
-        check_optimizer(optimizer)
         require_undriven(optimizer, "lr")  # before anything is noted in the groups
         drive = Drive(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule
