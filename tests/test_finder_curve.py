@@ -67,7 +67,7 @@ def test_a_missing_file_or_folder_is_named(tmp_path):
     ("lrs", "losses", "words"),
     [
         ([1e-3, 1e-2], [1.0], "losses must be as long as lrs"),
-        ([1e-2, 1e-3], [1.0, 1.0], "rising"),
+        ([1e-2, 1e-3], [1.0, 1.0], "never falling"),
         ([0.0, 1e-3], [1.0, 1.0], "above 0"),
         ([1e-3, math.nan], [1.0, 1.0], "finite"),
         ([[1e-3]], [[1.0]], "one dimension"),

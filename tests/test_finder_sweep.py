@@ -43,7 +43,7 @@ def test_stops_early_on_divergence_whatever_the_level_of_the_loss(offset):
 
 
 def test_goes_on_through_divergence_when_told_to():
-    curve = lr.range_test(Quadratic(), low=1e-4, high=10.0, updates=50, stop_early=False)
+    curve = lr.range_test(Quadratic(), low=1e-4, high=10.0, updates=50, stop=None)
     assert len(curve) == 50
 
 
@@ -63,7 +63,7 @@ def test_noise_is_no_divergence():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_longer_finite_ends_the_sweep_and_stays_in_the_record(bad):
     losses = iter([1.0] * 20 + [bad, 1.0])
-    curve = lr.range_test(lambda _: next(losses), stop_early=False)
+    curve = lr.range_test(lambda _: next(losses), stop=None)
     assert len(curve) == 21
     assert not math.isfinite(curve.losses[-1])
     assert curve.ended == "not finite"

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from learnrate import errors
-from learnrate.finder import Bounds, Curve, NoAnswer, range_test, rules
+from learnrate.finder import Bounds, Curve, NoAnswer, range_test, rules, stops
 from learnrate.schedules import (
     Horizon,
     Schedule,
@@ -99,6 +99,7 @@ __all__ = [
     "sigmoid_decay",
     "sqrt_scaling",
     "step_decay",
+    "stops",
     "tanh",
     "time_based",
     "trapezoid",

@@ -9,6 +9,7 @@
     ├── DataError            (ValueError)    the batches cannot feed the run
     ├── LossError            (RuntimeError)  what a training step returned is no usable loss
     ├── NoAnswerError        (RuntimeError)  the evidence does not carry an answer; says what would
+    ├── RankError            (RuntimeError)  one of several processes failed
     ├── AlreadyDrivenError   (RuntimeError)  something else already drives this optimizer's LR
     ├── OutputError          (OSError)       a result cannot be written or read
     └── MissingExtraError    (ImportError)   an optional dependency is not installed
@@ -78,6 +79,21 @@ class NoAnswerError(LearnrateError, RuntimeError):
         return type(self), (self.reason, self.remedy)
 
 
+class RankError(LearnrateError, RuntimeError):
+    """One of several processes failed, and all of them ended for it.
+
+    Attributes:
+        rank: The number of the process that failed.
+    """
+
+    def __init__(self, message: str, rank: int) -> None:
+        super().__init__(message)
+        self.rank = rank
+
+    def __reduce__(self) -> tuple[type["RankError"], tuple[str, int]]:
+        return type(self), (str(self), self.rank)
+
+
 class AlreadyDrivenError(LearnrateError, RuntimeError):
     """Something else already drives this optimizer's learning rate."""
 
@@ -92,6 +108,10 @@ class MissingExtraError(LearnrateError, ImportError):
 
 class LearnrateWarning(UserWarning):
     """Base of all warnings issued by learnrate."""
+
+
+class NotRewoundWarning(LearnrateWarning):
+    """An iterator was drawn from that cannot be put back to where it was."""
 
 
 class PastEndWarning(LearnrateWarning):

@@ -29,6 +29,15 @@ class Reasons:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """For each number of `Bounds`, what 90 % of it lie in when sweeps and noise are drawn anew: (low, high)."""
+
+    base_lr: tuple[float, float]
+    max_lr: tuple[float, float]
+    lr: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Bounds:
     """The LRs between which training works, and why.
 
@@ -36,7 +45,7 @@ class Bounds:
         base_lr: Lower bound of a cycle: below it the loss hardly falls.
         max_lr: Upper bound of a cycle: above it the loss stops falling.
         lr: The single best LR for a run at one LR.
-        interval: 90 % interval of `lr` under the noise of the losses, (low, high).
+        intervals: 90 % interval of each, under the noise of the losses and, in a merged curve, the choice of sweeps.
         reasons: One sentence for each.
         rule: Name of the rule that read them.
     """
@@ -44,9 +53,14 @@ class Bounds:
     base_lr: float
     max_lr: float
     lr: float
-    interval: tuple[float, float]
+    intervals: Intervals
     reasons: Reasons
     rule: str
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of `lr`."""
+        return self.intervals.lr
 
     @property
     def reason(self) -> str:
@@ -59,7 +73,7 @@ class Bounds:
             "base_lr": self.base_lr,
             "max_lr": self.max_lr,
             "lr": self.lr,
-            "interval": list(self.interval),
+            "intervals": {name: list(ends) for name, ends in vars(self.intervals).items()},
             "reason": self.reason,
             "reasons": vars(self.reasons).copy(),
             "rule": self.rule,
@@ -68,10 +82,9 @@ class Bounds:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Bounds":
         """The inverse of `as_record`."""
-        low, high = record["interval"]
-        return cls(
-            record["base_lr"], record["max_lr"], record["lr"], (low, high), Reasons(**record["reasons"]), record["rule"]
-        )
+        intervals = Intervals(**{name: (low, high) for name, (low, high) in record["intervals"].items()})
+        reasons = Reasons(**record["reasons"])
+        return cls(record["base_lr"], record["max_lr"], record["lr"], intervals, reasons, record["rule"])
 
 
 @dataclass(frozen=True)
@@ -111,5 +124,10 @@ class NoAnswer:
 
     @property
     def interval(self) -> tuple[float, float]:
+        """Raises NoAnswerError."""
+        self._refuse()
+
+    @property
+    def intervals(self) -> Intervals:
         """Raises NoAnswerError."""
         self._refuse()

@@ -1,23 +1,28 @@
 """The record of a range test."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from learnrate import checks, records
-from learnrate.errors import ArgumentError
-from learnrate.finder import rules
+from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.finder import rules, tables
 from learnrate.finder.bounds import Bounds, NoAnswer
-from learnrate.finder.descent import capped
+from learnrate.finder.season import cleaned
 from learnrate.finder.smoothing import Floats, smooth
+from learnrate.finder.stops import Ended
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
+
+Counts = NDArray[np.int64]
 
 
 def _floats(name: str, values: ArrayLike) -> Floats:
@@ -33,18 +38,23 @@ def _floats(name: str, values: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Loss (and further metrics) against the LR, one entry an update of a range test.
+    """Loss (and further metrics) against the LR, one entry an update of a range test; or the mean of several (`merge`).
 
     Attributes:
-        lrs: The LR of each update, above 0 and rising; shape (updates,), float64, read-only.
+        lrs: The LR of each update, above 0 and never falling; shape (updates,), float64, read-only.
         losses: The loss that each update saw before it was made; the last may be NaN or infinite. Same shape.
-        metrics: Further series by name, each of the same shape.
+        metrics: Further series by name, each of the same shape; NaN where a metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
         updates_per_epoch: Length of an epoch, where the sweep learned it.
-        ended: "swept" where all LRs were tried, "diverged" where the loss rose too far, "not finite" where it was lost.
+        ended: "swept" where all LRs were tried; else "diverged", "not finite", "stopped" (by a rule of the user's own), "out
+            of time", "out of batches", or "interrupted".
+        updates: The number of each update in its sweep, counted from 0; int64, read-only.
+        seeds: What seeded the sweep, or each of the sweeps; empty where nothing did.
+        skipped: Numbers of the updates that a gradient scaler skipped and that were made again, one entry a time.
+        sweeps: The curves that this one is the mean of; empty for the curve of a single sweep.
 
     Raises:
-        ArgumentError: if the series differ in shape, or the LRs are not above 0 and rising.
+        ArgumentError: if the series differ in shape, or the LRs are not above 0, or fall.
     """
 
     lrs: Floats
@@ -52,22 +62,28 @@ class Curve:
     metrics: Mapping[str, Floats] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     updates_per_epoch: int | None = None
-    ended: Literal["swept", "diverged", "not finite"] = "swept"
+    ended: Ended = "swept"
+    updates: Counts = None  # type: ignore[assignment]
+    seeds: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
+    sweeps: tuple["Curve", ...] = ()
 
     def __post_init__(self) -> None:
         lrs, losses = _floats("lrs", self.lrs), _floats("losses", self.losses)
+        updates = _floats("updates", np.arange(len(lrs)) if self.updates is None else self.updates).astype(np.int64)
+        updates.flags.writeable = False
         metrics = {name: _floats(f"metrics[{name!r}]", values) for name, values in self.metrics.items()}
-        for name, values in {"losses": losses, **metrics}.items():
+        for name, values in {"losses": losses, "updates": updates, **metrics}.items():
             if values.shape != lrs.shape:
                 raise ArgumentError(f"{name} must be as long as lrs ({len(lrs)}), received {len(values)}")
-        if not (np.all(np.isfinite(lrs)) and np.all(lrs > 0) and np.all(np.diff(lrs) > 0)):
-            raise ArgumentError("lrs must be finite, above 0 and rising: a curve has one loss for each LR")
-        object.__setattr__(self, "lrs", lrs)
-        object.__setattr__(self, "losses", losses)
-        object.__setattr__(self, "metrics", MappingProxyType(metrics))
-        checks.choice("ended", self.ended, ("swept", "diverged", "not finite"))
+        if not (np.all(np.isfinite(lrs)) and np.all(lrs > 0) and np.all(np.diff(lrs) >= 0)):
+            raise ArgumentError("lrs must be finite, above 0 and never falling: a range test goes up")
+        checks.choice("ended", self.ended, get_args(Ended))
         notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
-        object.__setattr__(self, "notes", notes)
+        kept = {"lrs": lrs, "losses": losses, "updates": updates, "metrics": MappingProxyType(metrics), "notes": notes}
+        kept |= {name: tuple(getattr(self, name)) for name in ("seeds", "skipped", "sweeps")}
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -75,31 +91,82 @@ class Curve:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Curve):
             return NotImplemented
-        return (
-            np.array_equal(self.lrs, other.lrs)
-            and np.array_equal(self.losses, other.losses, equal_nan=True)
-            and self.metrics.keys() == other.metrics.keys()
-            and all(np.array_equal(self.metrics[k], other.metrics[k], equal_nan=True) for k in self.metrics)
-            and (self.notes, self.updates_per_epoch, self.ended) == (other.notes, other.updates_per_epoch, other.ended)
-        )
+        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Curve, (self.lrs, self.losses, dict(self.metrics), self.notes, self.updates_per_epoch, self.ended)
+        values = [getattr(self, f.name) for f in fields(self)]
+        return Curve, tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
+
+    def where(self, keep: NDArray[np.bool_] | slice) -> "Curve":
+        """The part of the curve at these updates.
+
+        Args:
+            keep: What picks them, as NumPy takes it: a boolean array of the curve's length, or a slice.
+        """
+        metrics = {name: values[keep] for name, values in self.metrics.items()}
+        sweeps = tuple(sweep.where(keep) for sweep in self.sweeps)
+        picked = {name: getattr(self, name)[keep] for name in ("lrs", "losses", "updates")}
+        return replace(self, metrics=metrics, sweeps=sweeps, **picked)
 
     def finite(self) -> "Curve":
         """The part of the curve whose losses are finite."""
         keep = np.isfinite(self.losses)
-        if keep.all():
-            return self
-        metrics = {name: values[keep] for name, values in self.metrics.items()}
-        return replace(self, lrs=self.lrs[keep], losses=self.losses[keep], metrics=metrics)
+        return self if keep.all() else self.where(keep)
+
+    @classmethod
+    def merge(cls, curves: Iterable["Curve"]) -> "Curve":
+        """The mean of several sweeps over the same LRs, from other seeds say; it knows them, so that it has a band.
+
+        Where one of the sweeps ended, the merged curve ends: what the others did beyond is no longer the mean of all.
+
+        Args:
+            curves: Curves over the same LRs, of any lengths.
+
+        Returns:
+            A curve whose `bounds()` come with intervals over sweeps and noise.
+
+        Raises:
+            ArgumentError: if there are none, or their LRs differ.
+
+        Example:
+            >>> one = Curve([0.1, 0.2, 0.4], [3.0, 2.0, 1.0], seeds=(0,))
+            >>> other = Curve([0.1, 0.2], [5.0, 4.0], seeds=(1,))
+            >>> merged = Curve.merge([one, other])
+            >>> merged.losses.tolist(), merged.seeds
+            ([4.0, 3.0], (0, 1))
+        """
+        given = list(curves)
+        if strange := [curve for curve in given if not isinstance(curve, Curve)]:
+            raise ArgumentTypeError(f"curves must be Curves, received a {type(strange[0]).__name__}")
+        single = [sweep for curve in given for sweep in (curve.sweeps or (curve,))]
+        if not single:
+            raise ArgumentError("curves must be at least one, received none")
+        last = min(single, key=len)
+        made = len(last)
+        parts = [sweep.where(slice(made)) for sweep in single]
+        if not all(np.array_equal(part.lrs, last.lrs) for part in parts):
+            raise ArgumentError("curves must be of sweeps over the same LRs: give each the same low, high and updates")
+        shared = [name for name in last.metrics if all(name in part.metrics for part in parts)]
+        lengths = {sweep.updates_per_epoch for sweep in single}
+        return cls(
+            last.lrs,
+            _mean([part.losses for part in parts]),
+            {name: _mean([part.metrics[name] for part in parts]) for name in shared},
+            tuple(f"sweep {number}: {note}" for number, sweep in enumerate(single, 1) for note in sweep.notes),
+            lengths.pop() if len(lengths) == 1 else None,
+            next((sweep.ended for sweep in single if len(sweep) == made and sweep.ended != "swept"), last.ended),
+            last.updates,
+            tuple(seed for sweep in single for seed in sweep.seeds),
+            sweeps=tuple(parts),
+        )
 
     def smoothed(self, width: float | None = None) -> Floats:
         """The losses without their batch noise.
 
-        A running median of five removes single spikes; then each loss becomes the Gaussian-weighted mean of its neighbours.
+        Where the losses repeat with a period, as they do when the data is sorted, the repeating part is taken out first. A
+        running median of five removes single spikes; then each loss becomes the Gaussian-weighted mean of its neighbours.
         The weights sum to 1 at the ends too, so a constant stays constant, and lie on both sides, so nothing is shifted
         towards higher LRs as by an exponential average. Losses that are not finite weigh nothing; those further above the
         level at the start than the curve falls below it are divergence, and count as that far.
@@ -110,7 +177,19 @@ class Curve:
         Returns:
             Array of the curve's length; NaN throughout where no loss is finite.
         """
-        return smooth(capped(self.losses), width)
+        return smooth(cleaned(self.losses), width)
+
+    def band(self, width: float | None = None) -> tuple[Floats, Floats]:
+        """The lowest and the highest smoothed loss of the sweeps at each LR; a merged curve has a band, a single one a line.
+
+        Args:
+            width: As for `smoothed`.
+
+        Returns:
+            Two arrays of the curve's length.
+        """
+        lines = [sweep.smoothed(width) for sweep in self.sweeps or (self,)]
+        return np.min(lines, axis=0), np.max(lines, axis=0)
 
     def bounds(self, rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None) -> "Bounds | NoAnswer":
         """Read the bounds off the curve.
@@ -136,6 +215,22 @@ class Curve:
 
         return plots.draw_curve(self, self.bounds(), ax)
 
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a table, whole or not at all: columns sweep, update, lr, loss and one a metric; one row an update.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        records.write_atomically(Path(path), tables.as_csv(self).encode())
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The table of `to_csv` as a pandas DataFrame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        return tables.as_frame(self)
+
     def as_record(self) -> dict[str, Any]:
         """The curve as JSON holds it."""
 
@@ -149,6 +244,10 @@ class Curve:
             "notes": list(self.notes),
             "updates_per_epoch": self.updates_per_epoch,
             "ended": self.ended,
+            "updates": self.updates.tolist(),
+            "seeds": list(self.seeds),
+            "skipped": list(self.skipped),
+            "sweeps": [sweep.as_record() for sweep in self.sweeps],
         }
 
     @classmethod
@@ -165,6 +264,10 @@ class Curve:
             tuple(record["notes"]),
             record["updates_per_epoch"],
             record["ended"],
+            np.array(record["updates"], dtype=np.int64),
+            tuple(record["seeds"]),
+            tuple(record["skipped"]),
+            tuple(cls.from_record(sweep) for sweep in record["sweeps"]),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -183,3 +286,17 @@ class Curve:
             OutputError: if the file cannot be read or holds no curve.
         """
         return records.load(path, "curve", cls.from_record)
+
+
+def _mean(series: list[Floats]) -> Floats:
+    with np.errstate(invalid="ignore"):  # of infinities of both signs: a NaN says it well enough
+        mean: Floats = np.mean(series, axis=0)
+    return mean
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    return cast(bool, one == other)

@@ -5,14 +5,15 @@ from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
+from learnrate.finder.levels import difference_noise, level
+from learnrate.finder.season import cleaned
+from learnrate.finder.series import flattens, ragged
+from learnrate.finder.smoothing import Floats, smooth, smoothed_noise, usual_width
 
 SIGNIFICANT = 7.0
 """A fall counts when it is so many standard deviations of the smoothed noise. In sweeps of 20 to 300 updates of pure noise,
 drawn independently for each update, 1 (normal) to 7 (log-normal) in 1,000 fall so far, for the minimum is taken over the
 whole curve."""
-
-RESAMPLES = 400
 
 END_WIDTH = 1.0
 """Smoothing, in updates, of the losses in which the end of the fall is looked for."""
@@ -30,7 +31,10 @@ class Descent:
         steepest: Position at which the loss falls fastest from update to update.
         bottom: Position of the least smoothed loss.
         ended: Last position at which the loss is still as low as it gets, within its noise.
-        ends_in: "rise" where the loss rises after it, "sweep" where the sweep ends there.
+        ends_in: "rise" where the loss rises after it, "sawtooth" where it becomes ragged, "sweep" where the sweep ends
+            there.
+        flat_from: Position after the steepest from which the loss falls no more (a trend test says so); None where it does
+            to the end.
     """
 
     start: float
@@ -40,7 +44,8 @@ class Descent:
     steepest: int
     bottom: int
     ended: int
-    ends_in: Literal["rise", "sweep"]
+    ends_in: Literal["rise", "sawtooth", "sweep"]
+    flat_from: int | None = None
 
     @property
     def fall(self) -> float:
@@ -55,9 +60,17 @@ def find(losses: Floats, diverged: bool) -> Descent:
         losses: The losses, update by update.
         diverged: Whether the last of them are those for which the sweep was ended.
     """
-    noise = difference_noise(losses)
-    clean = capped(losses)
-    fall = _fall(smooth(clean), noise)
+    clean = cleaned(losses)
+    noise = difference_noise(clean)
+    found = _ended(clean, _fall(smooth(clean), noise), diverged)
+    torn = ragged(clean, found.begun, found.steepest, 0.1 * found.fall)
+    if torn is not None and torn < found.ended:
+        found = replace(found, ended=max(torn - 1, found.steepest), ends_in="sawtooth")
+    return replace(found, flat_from=flattens(clean, found.steepest, found.ended))
+
+
+def _ended(clean: Floats, fall: Descent, diverged: bool) -> Descent:
+    """The fall with its end."""
     # The end is often sharp: it is looked for in losses that are smoothed just enough to take the noise out of the question.
     # It is also often flat: any point of the bottom may be the lowest by chance, the last one is where training still works.
     light = smooth(clean, END_WIDTH)
@@ -71,7 +84,7 @@ def find(losses: Floats, diverged: bool) -> Descent:
         ended = int(np.flatnonzero(low[: fall.bottom])[-1]) if low[: fall.bottom].any() else fall.bottom
         return replace(fall, ended=ended, ends_in="rise")
     above = np.flatnonzero(~low[fall.bottom :])
-    ended = fall.bottom + int(above[0]) - 1 if above.size else len(losses) - 1
+    ended = fall.bottom + int(above[0]) - 1 if above.size else len(clean) - 1
     return replace(fall, ended=ended, ends_in="rise" if above.size else "sweep")
 
 
@@ -85,7 +98,7 @@ def significant(losses: Floats, found: Descent) -> bool:
         return True
     if losses.min() <= 0:
         return False
-    logs = np.log(capped(losses))
+    logs = np.log(np.maximum(cleaned(losses), losses.min()))
     smoothed = smooth(logs)
     fall = level(smoothed) - float(smoothed[: found.ended + 1].min())
     # A change of the logarithm is a relative one: its digits are those of a level of 1.
@@ -95,51 +108,6 @@ def significant(losses: Floats, found: Descent) -> bool:
 def _sure_change(start: float, noise: float, points: int) -> float:
     """How far a smoothed series of a level must move for it to be no accident of its noise, nor of its digits."""
     return max(SIGNIFICANT * smoothed_noise(noise, usual_width(points)), 1e-3 * abs(start))
-
-
-def redrawn_steepest(losses: Floats) -> list[int]:
-    """Where the loss falls fastest when its noise is drawn anew, once for each of 400 draws of a fixed seed.
-
-    A residual bootstrap: the deviations from the smoothed losses are shuffled over the updates, with replacement
-    (Efron and Tibshirani 1993, chapter 9).
-    """
-    noise = difference_noise(losses)
-    clean = capped(losses)
-    smoothed = smooth(clean)
-    residuals = clean - smoothed
-    draws = np.random.default_rng(0).choice(residuals - residuals.mean(), size=(RESAMPLES, len(residuals)))
-    return [_fall(redrawn, noise).steepest for redrawn in smooth(smoothed + draws)]
-
-
-def difference_noise(losses: Floats) -> float:
-    """Standard deviation of the batch noise, from how far each loss lies off the line between its neighbours.
-
-    The estimator of Gasser, Sroka and Jennen-Steinmetz (1986), with the median for the mean: a trend, a bend or a few spikes
-    do not pass for noise, as they would in the residuals about a smoothed curve.
-    """
-    off: Floats = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
-    return float(1.4826 * np.median(np.abs(off)) / np.sqrt(1.5))
-
-
-def level(losses: Floats) -> float:
-    """The level at the start: the median of the first tenth, at least three updates."""
-    return float(np.median(losses[: max(3, len(losses) // 10)]))
-
-
-def capped(losses: Floats) -> Floats:
-    """The losses with a ceiling as far above the level at the start as they fall below it, if they fall.
-
-    What lies above is divergence: how far is chance, and smoothing would smear it back over the LRs that still trained.
-    Losses that are not finite stay.
-    """
-    known = losses[np.isfinite(losses)]
-    if len(known) < 3:
-        return losses
-    start = level(known)
-    fall = start - float(running_median(known).min())
-    if fall <= max(4 * difference_noise(known), 1e-3 * abs(start)):
-        return losses
-    return np.where(losses > start + fall, np.where(np.isfinite(losses), start + fall, losses), losses)
 
 
 def _fall(smoothed: Floats, noise: float) -> Descent:

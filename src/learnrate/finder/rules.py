@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learnrate.finder.bounds import Bounds, NoAnswer, Reasons, two_digits
-from learnrate.finder.descent import Descent, find, redrawn_steepest, significant
+from learnrate.finder.bootstrap import interval, redrawn
+from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
+from learnrate.finder.descent import Descent, find, significant
 from learnrate.finder.smoothing import Floats, smooth
 
 if TYPE_CHECKING:
@@ -27,8 +28,13 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
       this is the largest LR that trains at all; "the optimum learning rate is usually within a factor of two of the largest
       one that converges" (the same section, after Bengio, arXiv 1206.5533, section 3.1.1).
     - lr: the LR where the loss falls fastest from update to update, within [base_lr, max_lr].
-    - interval: what 90 % of `lr` lie in when the batch noise is drawn anew (residual bootstrap, 400 draws of a fixed seed).
-      It tells the noise of this one sweep; a sweep from other initial weights may differ by more.
+    - intervals: what 90 % of each lie in when the batch noise is drawn anew and, in a merged curve, the sweeps (bootstrap,
+      200 draws of a fixed seed). Of a single sweep they tell its noise; a sweep from other initial weights may differ by
+      more.
+
+    A loss that becomes ragged ends the fall as a rise does ("when the accuracy slows, becomes ragged, or starts to fall" is
+    Smith's upper bound), by the measure of `learnrate.finder.series.ragged`. What repeats in the losses, as in those of
+    sorted data, is taken out before.
 
     No answer where fewer than 10 losses are finite, the fall does not stand out of the noise, or the loss only rises.
 
@@ -53,31 +59,46 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
             f"Start the sweep at {two_digits(known.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(known.lrs, known.losses, found, lost=len(known) < len(curve))
+    return _bounds(known, found, lost=len(known) < len(curve))
 
 
-def _bounds(lrs: Floats, losses: Floats, found: Descent, lost: bool) -> Bounds:
-    base, fastest, end = (two_digits(lrs[i]) for i in (found.begun, found.steepest, found.ended))
-    top = two_digits(end / 2)
-    at_once = top <= base
-    if at_once:
-        base, top = two_digits(end / 2), end
-    lr = min(max(fastest, base), top)
-    redrawn = np.clip([lrs[i] for i in redrawn_steepest(losses)], base, top)
-    low, high = (two_digits(bound) for bound in np.quantile(redrawn, (0.05, 0.95)))
-    low, high = max(min(low, lr), base), min(max(high, lr), top)
+def _bounds(curve: "Curve", found: Descent, lost: bool) -> Bounds:
+    base, lr, top, at_once = _numbers(curve.lrs, found)
+    again = [_numbers(curve.lrs, find(losses, curve.ended == "diverged"))[:3] for losses in redrawn(curve)]
+    of_base, of_lr, of_top = np.array(again).T
+    intervals = Intervals(interval(of_base, base), interval(of_top, top), interval(np.clip(of_lr, base, top), lr))
+    fastest = two_digits(curve.lrs[found.steepest])
+    end = two_digits(curve.lrs[found.ended])
+    low, high = intervals.lr
+    over = f"the batch noise and the choice of {len(curve.sweeps)} sweeps" if curve.sweeps else "the batch noise"
     reasons = Reasons(
-        base_lr=_why_base(base, lrs, found, at_once),
-        max_lr=_why_top(top, end, found, at_once, lost),
+        base_lr=_why_base(base, curve.lrs, found, at_once),
+        max_lr=_why_top(top, end, found, at_once, lost) + _where_flat(curve.lrs, found),
         lr=f"lr is {lr:.2g}: "
         + (
             "there the loss falls fastest."
             if lr == fastest
             else f"the bound next to {fastest:.2g}, where the loss falls fastest."
         ),
-        interval=f"The interval of lr is {low:.2g} to {high:.2g}: there it lies in 90 % of redraws of the batch noise.",
+        interval=f"The interval of lr is {low:.2g} to {high:.2g}: there it lies in 90 % of redraws of {over}.",
     )
-    return Bounds(base, top, lr, (low, high), reasons, "descent")
+    return Bounds(base, top, lr, intervals, reasons, "descent")
+
+
+def _numbers(lrs: Floats, found: Descent) -> tuple[float, float, float, bool]:
+    """base_lr, lr and max_lr of a fall, and whether it falls all at once."""
+    base, fastest, end = (two_digits(lrs[i]) for i in (found.begun, found.steepest, found.ended))
+    top = two_digits(end / 2)
+    at_once = top <= base
+    if at_once:
+        base, top = two_digits(end / 2), end
+    return base, min(max(fastest, base), top), top, at_once
+
+
+def _where_flat(lrs: Floats, found: Descent) -> str:
+    if found.flat_from is None:
+        return ""
+    return f" From {lrs[found.flat_from]:.2g} on it falls no more (Mann-Kendall test)."
 
 
 def _why_base(base: float, lrs: Floats, found: Descent, at_once: bool) -> str:
@@ -96,6 +117,8 @@ def _why_top(top: float, end: float, found: Descent, at_once: bool, lost: bool) 
         return f"max_lr is {top:.2g}: there the loss ends its fall, which begins within a factor of two."
     if found.ends_in == "rise":
         return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss rises again."
+    if found.ends_in == "sawtooth":
+        return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss becomes a sawtooth."
     if lost:
         return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss was no longer finite."
     return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR of the sweep; the loss had not risen yet, so more may do."
@@ -166,4 +189,4 @@ def _around(lr: float, low: float, high: float, reason: str, rule: str) -> Bound
         lr=reason,
         interval=f"The interval is {low:.2g} to {high:.2g}: the rule gives none of its own.",
     )
-    return Bounds(low, high, lr, (low, high), reasons, rule)
+    return Bounds(low, high, lr, Intervals((low, low), (high, high), (low, high)), reasons, rule)

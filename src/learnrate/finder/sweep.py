@@ -1,19 +1,21 @@
 """The range test: a short run in which the LR rises update by update while the loss is recorded."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError, LossError
+from learnrate.errors import ArgumentTypeError
 from learnrate.finder.curve import Curve
-from learnrate.schedules import exponential
+from learnrate.finder.recording import Evaluate, Host, Progress, Step, Sweep, record, scalars
+from learnrate.finder.smoothing import Floats
+from learnrate.finder.stops import Own, Stop, diverged, watching
+from learnrate.schedules import Schedule, exponential, linear
+from learnrate.schedules.base import known_length
 
-Step = Callable[[float], Any]
-Progress = Callable[[int, int], None]
+LOW, HIGH, UPDATES = 1e-7, 10.0, 100
+"""The usual range and length: twelve updates a decade over eight decades."""
 
 MIN_UPDATES = 10
 """A shorter sweep leaves no noise to measure the loss against."""
@@ -22,39 +24,51 @@ MIN_UPDATES = 10
 def range_test(
     step: Step,
     *,
-    low: float = 1e-7,
-    high: float = 10.0,
-    updates: int = 100,
-    stop_early: bool = True,
+    low: float | None = None,
+    high: float | None = None,
+    updates: int | None = None,
+    schedule: Literal["exponential", "linear"] | Schedule = "exponential",
+    stop: Stop | Own | Sequence[Stop | Own] | None = diverged(),  # noqa: B008 - frozen and without state
+    time_limit: float | None = None,
+    evaluate: Evaluate | None = None,
+    evaluate_every: int = 1,
     progress: Progress | None = None,
 ) -> Curve:
     """Run an LR range test with any training loop.
 
-    The LR of update i is low ** (1 - p) * high ** p with p = i / (updates - 1): the exponential form of the test of Smith
-    (arXiv 1506.01186, section 3.3), as in fastai's `lr_find`.
+    The LR of update i is low ** (1 - p) * high ** p with p = i / (updates - 1), the exponential form that fastai's `lr_find`
+    made usual; or low + (high - low) * p with `schedule="linear"`, the test as Smith published it (arXiv 1506.01186, section
+    3.3); or any schedule that does not fall.
 
-    The sweep ends early when the loss is no longer finite, or diverges: when it has risen above its level at the start by as
-    much as it had fallen below it (or, where that is more, by six times the batch noise or by a twentieth of that level).
-    Measured in units of the loss at the start, this comes before the model is wrecked, and holds for models that are already
-    trained and for losses of any size or sign.
+    The sweep ends early when the loss is no longer finite, when a stop rule says so (by default when the loss diverges: see
+    `learnrate.stops`), when the time is over, and at Ctrl-C. Each time the curve so far is returned and its notes say so.
 
     What `step` changes is not restored here; `learnrate.torch.range_test` does that too.
 
     Args:
         step: Makes one update at the LR given and returns the loss that it saw, or a mapping with the key "loss" and further
             metrics. A number, or an array or tensor with one element.
-        low: LR of the first update, above 0.
-        high: LR of the last update, above `low`.
-        updates: Length of the sweep in updates, at least 10.
-        stop_early: Whether divergence ends the sweep. A loss that is not finite always does.
+        low: LR of the first update, above 0; 1e-7 by default.
+        high: LR of the last update, at least twice `low`; 10 by default.
+        updates: Length of the sweep in updates, at least 10; 100 by default.
+        schedule: "exponential", "linear", or a schedule, which takes the place of `low` and `high`, and of `updates` if
+            it has a length.
+        stop: A rule of `learnrate.stops`, a function (lrs, losses so far) -> reason (str) or True or None, several of them,
+            or None. A loss that is not finite always ends the sweep.
+        time_limit: Seconds.
+        evaluate: Measures what a loss does not tell, the accuracy on held-out data say: returns a number (recorded as
+            "score") or a mapping of names to numbers.
+        evaluate_every: Updates between two evaluations; in between the metric is NaN.
         progress: Called after every update with (updates made, updates planned).
 
     Returns:
         The curve; its notes say where and why the sweep ended early.
 
     Raises:
-        ArgumentError: if an LR is not above 0 and finite, the LRs are swapped, or `updates` is below 10.
+        ArgumentError: if an LR is not above 0 and finite, the LRs are swapped, the schedule falls, `updates` is below 10.
+        ArgumentTypeError: if an argument is of the wrong kind.
         LossError: if `step` returns no scalar, or a loss that is not finite at the very first update.
+        KeyboardInterrupt: at Ctrl-C before the first update was made.
 
     Example:
         >>> weight = 1.0
@@ -69,106 +83,58 @@ def range_test(
     """
     if not callable(step):
         raise ArgumentTypeError(f"step must be a function from an LR to a loss, received {step!r}")
-    low, high = checks.positive("low", low), checks.positive("high", high)
-    checks.ordered("low", low, "high", high)
-    if high < 2 * low:
-        checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
-    sweep = exponential(low, high, checks.whole("updates", updates, at_least=MIN_UPDATES) - 1)
-    stop = StopRule(watch_from=max(5, updates // 10))
-    lrs: list[float] = []
-    series: dict[str, list[float]] = {"loss": []}
-    notes: list[str] = []
-    for update in range(updates):
-        lr = sweep(update)
-        values = scalars(step(lr), lr)
-        if update == 0:
-            series = {name: [] for name in values}
-        elif values.keys() != series.keys():
-            raise LossError(
-                f"step must return the same metrics each time, received {sorted(values)}, before {sorted(series)}"
-            )
-        lrs.append(lr)
-        for name, value in values.items():
-            series[name].append(value)
-        if progress is not None:
-            progress(update + 1, updates)
-        loss = values["loss"]
-        if update == 0 and not math.isfinite(loss):
-            raise LossError(
-                f"the loss is {loss} at the first update (LR {lr:.1e}), before any change: "
-                "check the inputs, the targets and the model's initial weights"
-            )
-        why = stop.reason(loss)
-        if why is not None and (stop_early or not math.isfinite(loss)):
-            notes.append(f"the loss {why} at LR {lr:.2g}, update {update} of {updates}")
-            break
-    losses = series.pop("loss")
-    stopped: Literal["diverged", "not finite"] = "diverged" if math.isfinite(losses[-1]) else "not finite"
-    metrics = {name: np.array(values) for name, values in series.items()}
-    return Curve(np.array(lrs), np.array(losses), metrics, tuple(notes), ended=stopped if notes else "swept")
+    plan = planned(low, high, updates, schedule, stop, time_limit, evaluate, evaluate_every)
+    return record(step, plan, Host(lambda values, lrs: [scalars(*pair) for pair in zip(values, lrs, strict=True)]), progress)
 
 
-@dataclass
-class StopRule:
-    """Says when a rising LR has done for the loss, in units of the loss at the start.
-
-    Attributes:
-        watch_from: Number of updates whose median is the level at the start, and whose spread is the batch noise.
-    """
-
-    watch_from: int
-
-    def __post_init__(self) -> None:
-        self._first: list[float] = []
-        self._start = self._noise = math.nan
-        self._average = self._best = math.nan
-
-    def reason(self, loss: float) -> str | None:
-        """What befell the loss, once it is no longer worth going on; None until then."""
-        if not math.isfinite(loss):
-            return f"became {loss}"
-        if len(self._first) < self.watch_from:
-            self._first.append(loss)
-            if len(self._first) == self.watch_from:
-                self._start = self._average = self._best = float(np.median(self._first))
-                self._noise = float(np.std(self._first, ddof=1))
-            return None
-        # A short memory: at twelve updates a decade, three updates are a quarter of a decade of LR.
-        self._average += (loss - self._average) / 3
-        self._best = min(self._best, self._average)
-        fallen = self._start - self._best
-        limit = self._start + max(fallen, 6 * self._noise, 0.05 * abs(self._start))
-        return "diverged" if self._average > limit else None
-
-
-def scalars(returned: Any, lr: float) -> dict[str, float]:
-    """What a step returned, as floats by name, the loss among them.
+def planned(
+    low: float | None,
+    high: float | None,
+    updates: int | None,
+    schedule: str | Schedule,
+    stop: Stop | Own | Sequence[Stop | Own] | None,
+    time_limit: float | None,
+    evaluate: Evaluate | None,
+    evaluate_every: int,
+) -> Sweep:
+    """The arguments of a range test, checked.
 
     Raises:
-        LossError: if one of them is no scalar, or there is no loss.
+        ArgumentError: if one breaks its rule.
+        ArgumentTypeError: if one is of the wrong kind.
     """
-    if not isinstance(returned, Mapping):
-        return {"loss": scalar(returned, "loss", lr)}
-    if "loss" not in returned:
-        raise LossError(
-            f"a mapping returned by step must have the key 'loss', received the keys {sorted(map(str, returned))}"
-        )
-    return {str(name): scalar(value, str(name), lr) for name, value in returned.items()}
+    if isinstance(schedule, Schedule):
+        if low is not None or high is not None:
+            checks.refuse("schedule", "without low and high, which it takes the place of", schedule, "leave them away")
+        lrs = _of_schedule(schedule, updates)
+    else:
+        shape = {"exponential": exponential, "linear": linear}[
+            checks.choice("schedule", schedule, ("exponential", "linear"))
+        ]
+        low = checks.positive("low", LOW if low is None else low)
+        high = checks.positive("high", HIGH if high is None else high)
+        checks.ordered("low", low, "high", high)
+        if high < 2 * low:
+            checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
+        length = checks.whole("updates", UPDATES if updates is None else updates, at_least=MIN_UPDATES)
+        lrs = np.asarray(shape(low, high, length - 1)(np.arange(length)), dtype=np.float64)
+    if time_limit is not None:
+        time_limit = checks.positive("time_limit", time_limit)
+    if evaluate is not None and not callable(evaluate):
+        raise ArgumentTypeError(f"evaluate must be a function that returns a number, received {evaluate!r}")
+    every = checks.whole("evaluate_every", evaluate_every, at_least=1)
+    watching(stop, len(lrs))  # refuses what is no rule now, not in mid-sweep
+    return Sweep(lrs, stop, time_limit, evaluate, every)
 
 
-def scalar(value: Any, name: str, lr: float) -> float:
-    """A loss as a float, whatever library it comes from.
-
-    Raises:
-        LossError: if it is not a number, nor an array or tensor with one element.
-    """
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        shape = getattr(value, "shape", None)
-        kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
-        raise LossError(
-            f"the {name} must be a scalar, received a {kind} at LR {lr:.1e}: reduce it, for example with .mean()"
-        ) from None
+def _of_schedule(schedule: Schedule, updates: int | None) -> Floats:
+    length = known_length(schedule)
+    if updates is None:
+        if length is None:
+            checks.refuse("schedule", "finite where updates is not given", schedule, "give updates")
+        updates = length + 1  # the last update has the end value, which a finite schedule holds
+    updates = checks.whole("updates", updates, at_least=MIN_UPDATES)
+    lrs = np.asarray(schedule.resolve(updates)(np.arange(updates)), dtype=np.float64)
+    if not (np.all(lrs > 0) and np.all(np.diff(lrs) >= 0) and lrs[-1] >= 2 * lrs[0]):
+        checks.refuse("schedule", "above 0, never falling, and twice as high at the end as at the start", schedule)
+    return lrs

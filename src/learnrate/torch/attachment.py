@@ -1,6 +1,7 @@
 """Schedules that follow an optimizer's own updates, with nothing to call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch.optim import Optimizer
@@ -77,6 +78,7 @@ class Attachment:
         self._clocks = [Clock(optimizer, drive, start) for drive in drives]
         claim(optimizer, wanted, self)  # once nothing can go wrong any more
         self._attached = True
+        self._paused = False
         self._made_of = (wanted, relative)
         self._optimizer = optimizer
         self._handles = (
@@ -94,14 +96,15 @@ class Attachment:
         return self._clocks[0].last_epoch
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for clock in self._clocks:
-            clock.keep_up()
+        if not self._paused:
+            for clock in self._clocks:
+                clock.keep_up()
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # A GradScaler skips a bad update by not calling step, except with fused optimizers: those it hands the flag, for the
         # length of the call, and they skip by themselves.
         found_inf = getattr(optimizer, "found_inf", None)
-        if found_inf is None or not found_inf.item():
+        if not self._paused and (found_inf is None or not found_inf.item()):
             for clock in self._clocks:
                 clock.step()
 
@@ -121,6 +124,15 @@ class Attachment:
         updates = checks.whole("updates", state_dict["updates"], at_least=0)
         for clock in self._clocks:
             clock.last_epoch = updates
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither write nor count for a while: the updates of a range test are none of the training's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     def detach(self) -> None:
         """Leave the optimizer to itself, with the values that it has now."""

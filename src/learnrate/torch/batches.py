@@ -3,19 +3,21 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from learnrate.errors import ArgumentTypeError, DataError
+from learnrate.finder.recording import ExhaustedError
 
 Batches = Iterable[Any] | Callable[[], Iterator[Any]]
-_ENDED = object()
 
 
 class Stream:
-    """Batch after batch; when the source ends, it is started again.
+    """Batch after batch; when the source ends, it is started again, unless it is an iterator, which ends for good.
 
     Attributes:
         drawn: Batches drawn so far.
@@ -23,16 +25,12 @@ class Stream:
     """
 
     def __init__(self, batches: Batches) -> None:
-        if isinstance(batches, Iterator):
-            raise ArgumentTypeError(
-                f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
-                "for good: give the loader itself, a list, or a function that returns a fresh iterator"
-            )
         if not (isinstance(batches, Iterable) or callable(batches) or hasattr(batches, "__getitem__")):
             raise ArgumentTypeError(
                 f"batches must be iterable, or a function that returns an iterator, received {batches!r}"
             )
         self._batches = batches
+        self._once = isinstance(batches, Iterator)
         self._iterator: Iterator[Any] | None = None
         self.drawn = 0
         self.restarts: list[int] = []
@@ -42,24 +40,36 @@ class Stream:
         """The next batch.
 
         Raises:
+            ExhaustedError: if the source is an iterator and has ended.
+            DataError: if the source holds none.
+        """
+        return self.some(1)[0]
+
+    def some(self, number: int) -> list[Any]:
+        """The next batches: so many, or those that are left before the source ends, but at least one.
+
+        Raises:
+            ExhaustedError: if the source is an iterator and has ended.
             DataError: if the source holds none.
         """
         if self._iterator is None:
             self._iterator = self._fresh()
-        batch = next(self._iterator, _ENDED)
-        if batch is _ENDED and self.drawn:
+        found = list(islice(self._iterator, number))
+        if not found and self._once:
+            raise ExhaustedError(f"batches ran out after {self.drawn}, and an iterator cannot be started again")
+        if not found and self.drawn:
             self._counted = self._counted or self.drawn
             self.restarts.append(self.drawn)
             self._iterator = self._fresh()
-            batch = next(self._iterator, _ENDED)
-        if batch is _ENDED:
+            found = list(islice(self._iterator, number))
+        if not found:
             raise DataError(
                 f"batches must hold at least one batch each time they are iterated, received none after {self.drawn}: "
                 "is the data set smaller than one batch, with drop_last=True, "
                 "or does a function return the same iterator twice?"
             )
-        self.drawn += 1
-        return batch
+        self.drawn += len(found)
+        return found
 
     def rewind(self) -> None:
         """Start from the source anew at the next batch."""
@@ -83,6 +93,12 @@ class Stream:
         return True
 
     def _fresh(self) -> Iterator[Any]:
+        if isinstance(self._batches, DataLoader) and self._batches.persistent_workers:
+            # Iterating it again would reset the iterator that the user may be in the middle of: a copy has workers of its
+            # own.
+            twin = copy.copy(self._batches)
+            twin._iterator = None
+            return iter(twin)
         made = not isinstance(self._batches, Iterable) and callable(self._batches)
         return iter(self._batches() if made else self._batches)  # type: ignore[arg-type,operator]
 

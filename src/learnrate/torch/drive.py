@@ -6,7 +6,8 @@ blocks lie at fixed multiples of their size, so that a resumed run reads the ver
 
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -276,6 +277,18 @@ def require_attached(driver: object, attached: bool) -> None:
     """
     if not attached:
         raise AlreadyDrivenError(f"this {type(driver).__name__} was detached from its optimizer: build a new one")
+
+
+@contextmanager
+def at_rest(optimizers: Iterable[Optimizer]) -> Iterator[None]:
+    """Let whatever follows these optimizers' updates by itself rest for a while."""
+    with ExitStack() as stack:
+        for optimizer in optimizers:
+            holders = {id(holder): holder for held in _drivers.get(optimizer, {}).values() if (holder := held()) is not None}
+            for holder in holders.values():
+                if hasattr(holder, "paused"):
+                    stack.enter_context(holder.paused())
+        yield
 
 
 def require_undriven(optimizer: Optimizer, *keys: str) -> None:

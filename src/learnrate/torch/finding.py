@@ -1,45 +1,97 @@
 """The range test of a torch model."""
 
 import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Literal
 
-from torch import nn
-from torch.optim import Optimizer
+import torch
+from torch import Tensor, nn
 
-from learnrate import finder
+from learnrate import checks
+from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
-from learnrate.finder.sweep import Progress
-from learnrate.torch.batches import Batches
-from learnrate.torch.loop import Loop, Loss, seed_everything
-from learnrate.torch.snapshot import preserve
+from learnrate.finder.recording import Host, Progress, Sweep, record, scalars
+from learnrate.finder.stops import Own, Stop, diverged
+from learnrate.finder.sweep import planned
+from learnrate.schedules import Schedule
+from learnrate.torch.batches import Batches, to_device
+from learnrate.torch.drive import at_rest
+from learnrate.torch.groups import Only
+from learnrate.torch.inputs import named
+from learnrate.torch.loop import Loop, Losses, measured, seed_everything
+from learnrate.torch.snapshot import Optimizers, Snapshot
+from learnrate.torch.team import Alone, gathered
+from learnrate.torch.updating import Updating
+from learnrate.torch.vault import CopyTo
+
+READ_EVERY = 8
+"""Losses on a device are read so many at once: reading one makes the host wait until the device has caught up."""
 
 
 def range_test(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizers,
     batches: Batches,
-    loss: Loss,
+    loss: Losses,
     *,
-    low: float = 1e-7,
-    high: float = 10.0,
-    updates: int = 100,
-    stop_early: bool = True,
-    seed: int | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    updates: int | None = None,
+    schedule: Literal["exponential", "linear"] | Schedule = "exponential",
+    stop: Stop | Own | Sequence[Stop | Own] | None = diverged(),  # noqa: B008 - frozen and without state
+    time_limit: float | None = None,
+    only: Only = None,
+    accumulate: int = 1,
+    autocast: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    closure: bool = False,
+    evaluate: Callable[[nn.Module], Any] | None = None,
+    evaluate_every: int = 1,
+    seed: int | Sequence[int] | None = None,
+    also_keep: Sequence[Any] = (),
+    copy_to: CopyTo = "auto",
+    restore: bool = True,
     progress: Progress | None = None,
 ) -> Curve:
     """Run an LR range test of a model and give everything back as it was, byte for byte (see `preserve`).
 
+    Whatever drives the optimizer, a scheduler or an attachment, rests meanwhile. Ctrl-C ends the sweep and gives the curve
+    so far. With `torch.distributed` running, call it in every process: the losses are averaged over the processes, which
+    decide together and return the same curve; a process that fails ends the test in all of them (`RankError`).
+
     Args:
-        model: The model, on its device and with the weights to start from.
-        optimizer: Its optimizer. Groups keep the ratios of their LRs; the sweep gives the LR of the group with the largest.
-        batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
-            Started again when it runs out; the curve's notes say where, if it has no length.
+        model: The model, on its device and with the weights to start from; also compiled, or wrapped for many processes.
+        optimizer: Its optimizer, or several: a list, or a mapping from names. The sweep gives the LR of the parameter group
+            with the largest, the others keep their ratios to it.
+        batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a fresh
+            iterator; of any structure, moved to the model's device. Started again when it runs out; the curve's notes say
+            where. An iterator ends the sweep when it runs out, and is not given back.
         loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss. The loss is a scalar tensor,
-            or a mapping that holds it under "loss" beside metrics to record.
-        low: LR of the first update, above 0.
-        high: LR of the last update, above `low`.
-        updates: Length of the sweep in updates, at least 10.
-        stop_early: Whether divergence ends the sweep (see `learnrate.range_test`).
-        seed: Seeds all random numbers for the sweep; by default they run on from where they are.
+            or a mapping that holds it under "loss" beside metrics to record. With several optimizers also a mapping from
+            their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum.
+        low: LR of the first update, above 0; 1e-7 by default.
+        high: LR of the last update; 10 by default.
+        updates: Length of the sweep in updates, at least 10; 100 by default.
+        schedule: "exponential", "linear", or a schedule (see `learnrate.range_test`).
+        stop: What ends the sweep early (see `learnrate.stops`); None for nothing but a loss that is not finite.
+        time_limit: Seconds.
+        only: What is swept while the rest keeps its LR: names of optimizers, or names or indices of parameter groups.
+        accumulate: Micro-batches in an update; what is left at the end of an epoch makes one of its own.
+        autocast: The dtype of `torch.autocast`; None for full precision.
+        scaler: The gradient scaler. Updates that it skips are made again at the same LR, and the curve says which.
+        clip_norm: Most norm of the gradients of an optimizer.
+        clip_value: Most absolute value of an element of a gradient.
+        closure: Whether `optimizer.step` needs a closure; always so for LBFGS.
+        evaluate: From the model to a number ("score") or a mapping of names to numbers, on held-out data say.
+        evaluate_every: Updates between two evaluations.
+        seed: Seeds all random numbers for the sweep; by default they run on from where they are. Several seeds make several
+            sweeps from the same start, merged into one curve with a band.
+        also_keep: What else the loss changes and should be given back (see `preserve`).
+        copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
+        restore: False to leave everything as the sweep left it, for those who build the model anew anyway.
         progress: Called after every update with (updates made, updates planned).
 
     Returns:
@@ -48,9 +100,10 @@ def range_test(
     Raises:
         ArgumentError: if a number breaks its rule, or there is nothing to train.
         ArgumentTypeError: if an argument is of the wrong kind.
-        AlreadyDrivenError: if a scheduler drives the optimizer.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
+        OutputError: if the copy is to live on a disk that is full.
+        RankError: if one of several processes failed.
 
     Example:
         >>> import torch, learnrate as lr
@@ -63,14 +116,173 @@ def range_test(
         >>> 0.01 < curve.bounds().max_lr < 10
         True
     """
-    loop = Loop(model, optimizer, batches, loss)
-    with preserve(model, optimizer, batches, loss):
-        if seed is not None:
-            seed_everything(seed)
-        curve = finder.range_test(loop.update, low=low, high=high, updates=updates, stop_early=stop_early, progress=progress)
-    curve = dataclasses.replace(curve, updates_per_epoch=loop.updates_per_epoch())
-    if loop.stream.restarts and not loop.stream.has_length:
-        where = ", ".join(map(str, loop.stream.restarts))
-        note = f"the batches, which have no length, ran out and were started again at update {where}"
-        curve = dataclasses.replace(curve, notes=(*curve.notes, note))
-    return curve
+    with gathered() as team:
+        updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
+        loop = Loop(model, optimizer, batches, loss, updating=updating, only=only, others=also_keep)
+        if evaluate is not None and not callable(evaluate):
+            raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
+        measure = None if evaluate is None else lambda: team.run(measured, model, evaluate)
+        plan = planned(low, high, updates, schedule, stop, time_limit, measure, evaluate_every)
+        team.require_same(lrs=plan.lrs.tolist())
+        on_host = next(model.parameters()).device.type == "cpu"
+        host = Host(
+            read=lambda values, lrs: team.mean(read(values, lrs)),
+            read_every=1 if on_host or team.size > 1 else READ_EVERY,
+            agree=team.agree,
+        )
+        seeds = _seeds(seed)
+        with at_rest(named(optimizer).values()):
+            curves = _sweeps(loop, plan, host, team, seeds, progress, copy_to if restore else None)
+        return curves[0] if len(seeds) == 1 else Curve.merge(curves)
+
+
+def accuracy_test(
+    model: nn.Module,
+    optimizer: Optimizers,
+    batches: Batches,
+    loss: Losses,
+    held_out: Iterable[Any],
+    *,
+    low: float,
+    high: float,
+    epochs: int = 8,
+    held_out_batches: int = 10,
+    points: int = 50,
+    **options: Any,
+) -> Curve:
+    """The range test as Smith published it: the LR rises linearly over several epochs, and accuracy is plotted against it.
+
+    "Run your model for several epochs while letting the learning rate increase linearly between low and high LR values. ...
+    Next, plot the accuracy versus learning rate" (arXiv 1506.01186, section 3.3; the figure there is of 8 epochs). Accuracy
+    is measured on the same held-out batches every time. Read it with `curve.bounds(learnrate.rules.accuracy)`.
+
+    Args:
+        model: A classifier: from the inputs to one score a class, in the second dimension.
+        optimizer: See `range_test`.
+        batches: See `range_test`; its length tells that of an epoch.
+        loss: See `range_test`.
+        held_out: Batches of (inputs, target classes), of which the first are used.
+        low: LR of the first update, above 0.
+        high: LR of the last update.
+        epochs: Length of the test.
+        held_out_batches: How many of the held-out batches are used, at most.
+        points: How often accuracy is measured.
+        options: All other arguments of `range_test`.
+
+    Returns:
+        The curve, with the metric "accuracy" in [0, 1], NaN between two measurements.
+
+    Raises:
+        ArgumentError: if batches have no length, there is nothing held out, or a number breaks its rule.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Linear(4, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> x = torch.randn(640, 4)
+        >>> data = list(zip(x.split(16), (x.sum(1) > 0).long().split(16)))
+        >>> train, held_out = data[:30], data[30:]
+        >>> cross_entropy = torch.nn.CrossEntropyLoss()
+        >>> curve = lr.torch.accuracy_test(model, optimizer, train, cross_entropy, held_out, low=1e-3, high=1.0, epochs=4)
+        >>> len(curve), bool(curve.metrics["accuracy"][-1] > 0.9)
+        (120, True)
+    """
+    subset = list(islice(held_out, checks.whole("held_out_batches", held_out_batches, at_least=1)))
+    if not subset:
+        raise ArgumentError("held_out must hold at least one batch of (inputs, targets), received none")
+    per_epoch = Loop(model, optimizer, batches, loss, updating=Updating(options.get("accumulate", 1))).updates_per_epoch()
+    if per_epoch is None:
+        raise ArgumentError("batches must have a length, for the test is so many epochs long: give a list or a DataLoader")
+    updates = checks.whole("epochs", epochs, at_least=1) * per_epoch
+    every = max(1, updates // checks.whole("points", points, at_least=1))
+
+    def accuracy(model: nn.Module) -> dict[str, float]:
+        model.eval()
+        device = next(model.parameters()).device
+        right = count = 0
+        for inputs, targets in subset:
+            found: Tensor = model(to_device(inputs, device)).argmax(1)
+            right += int((found == targets.to(device)).sum())
+            count += targets.numel()
+        return {"accuracy": right / count}
+
+    return range_test(
+        model,
+        optimizer,
+        batches,
+        loss,
+        low=low,
+        high=high,
+        updates=updates,
+        schedule="linear",
+        evaluate=accuracy,
+        evaluate_every=every,
+        **options,
+    )
+
+
+def read(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list[dict[str, float]]:
+    """What steps saw, as numbers; all that lies on a device is fetched at once."""
+    on_device = [
+        v for row in values for v in row.values() if isinstance(v, Tensor) and v.device.type != "cpu" and v.numel() == 1
+    ]
+    if not on_device:
+        return [scalars(row, lr) for row, lr in zip(values, lrs, strict=True)]
+    fetched = iter(torch.stack([v.detach().double().reshape(()) for v in on_device]).tolist())
+    known = {id(v): number for v, number in zip(on_device, fetched, strict=True)}
+    return [scalars({name: known.get(id(v), v) for name, v in row.items()}, lr) for row, lr in zip(values, lrs, strict=True)]
+
+
+def _sweeps(
+    loop: Loop,
+    plan: Sweep,
+    host: Host,
+    team: Alone,
+    seeds: Sequence[int | None],
+    progress: Progress | None,
+    copy_to: CopyTo | None,
+) -> list[Curve]:
+    """A sweep a seed, all from the same start; everything is put back after each, unless `copy_to` is None."""
+    start = None if copy_to is None else Snapshot(loop.model, loop.optimizers, *loop.kept, copy_to=copy_to)
+    curves = []
+    try:
+        for number, seed in enumerate(seeds):
+            if number and start is not None:
+                start.restore()
+            loop.rewind()
+            if seed is not None:
+                seed_everything(seed + team.rank)
+            told = None if progress is None else _onwards(progress, number, len(seeds))
+            curve = record(lambda lr: team.run(loop.step, lr), plan, host, told)
+            curves.append(_with_data(curve, loop, seed))
+            if curve.ended == "interrupted":
+                break
+    finally:
+        if start is not None:
+            start.restore()
+            start.close()
+    return curves
+
+
+def _with_data(curve: Curve, loop: Loop, seed: int | None) -> Curve:
+    notes = curve.notes
+    restarts = [update for update in loop.restarts if update < len(curve)]
+    if restarts:
+        shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
+        notes = (*notes, f"the batches ran out and were started again at update {shown}")
+    seeds = () if seed is None else (seed,)
+    return dataclasses.replace(curve, notes=notes, seeds=seeds, updates_per_epoch=loop.updates_per_epoch())
+
+
+def _onwards(progress: Progress, number: int, sweeps: int) -> Progress:
+    return lambda made, planned: progress(number * planned + made, sweeps * planned)
+
+
+def _seeds(seed: int | Sequence[int] | None) -> list[int | None]:
+    if seed is None or not isinstance(seed, Sequence) or isinstance(seed, str):
+        return [seed]
+    seeds = [checks.whole("seed", one, at_least=0) for one in seed]
+    if not seeds or len(set(seeds)) < len(seeds):
+        checks.refuse("seed", "one number, or several different ones", seed)
+    return list(seeds)

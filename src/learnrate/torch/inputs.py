@@ -1,8 +1,10 @@
 """Checks of what users hand over, before anything is touched."""
 
+from collections.abc import Mapping
+
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
@@ -38,21 +40,39 @@ def check_optimizer(optimizer: object) -> None:
         )
 
 
-def check_pair(model: nn.Module, optimizer: Optimizer) -> None:
-    """Refuse a model and an optimizer that cannot train together.
+def named(optimizer: object) -> dict[str, Optimizer]:
+    """One or several optimizers by name: by their own in a mapping, else by their number.
+
+    Raises:
+        ArgumentTypeError: if one of them is none.
+        ArgumentError: if there are none.
+    """
+    if isinstance(optimizer, Mapping):
+        found = {str(name): one for name, one in optimizer.items()}
+    elif isinstance(optimizer, (list, tuple)):
+        found = {str(number): one for number, one in enumerate(optimizer)}
+    else:
+        found = {"0": optimizer}
+    if not found:
+        raise ArgumentError("optimizer must be at least one, received none")
+    for one in found.values():
+        check_optimizer(one)
+    return found
+
+
+def check_pair(model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:
+    """Refuse a model and optimizers that cannot train together.
 
     Raises:
         ArgumentTypeError: if one of them is something else.
-        ArgumentError: if the model has no trainable parameters, or the optimizer holds none of them.
+        ArgumentError: if the model has no trainable parameters, or an optimizer holds none of them.
     """
     check_model(model)
-    check_optimizer(optimizer)
-    if isinstance(optimizer, LBFGS):
-        raise ArgumentError("the optimizer must update without a closure, LBFGS needs one: use another for the range test")
-    if not all("lr" in group for group in optimizer.param_groups):
-        raise ArgumentError(f"the optimizer must have an LR in every group under 'lr', {type(optimizer).__name__} has not")
     trainable = {id(p) for p in model.parameters() if p.requires_grad}
-    if not any(id(p) in trainable for group in optimizer.param_groups for p in group["params"]):
-        raise ArgumentError(
-            "the optimizer must hold trainable parameters of the model, it holds none: build it from model.parameters()"
-        )
+    for one in optimizers.values():
+        if not all("lr" in group for group in one.param_groups):
+            raise ArgumentError(f"the optimizer must have an LR in every group under 'lr', {type(one).__name__} has not")
+        if not any(id(p) in trainable for group in one.param_groups for p in group["params"]):
+            raise ArgumentError(
+                "the optimizer must hold trainable parameters of the model, it holds none: build it from model.parameters()"
+            )

@@ -2,25 +2,32 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError, LossError
-from learnrate.finder.sweep import scalars
+from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
+from learnrate.finder.recording import MOST_SKIPPED, SKIPPED, scalars
 from learnrate.torch.batches import Batches, Stream, to_device
-from learnrate.torch.drive import ratios, require_undriven, write
-from learnrate.torch.inputs import check_pair
-from learnrate.torch.snapshot import Snapshot, modes
+from learnrate.torch.groups import Only, Swept
+from learnrate.torch.inputs import check_pair, named
+from learnrate.torch.kept import modes
+from learnrate.torch.snapshot import Optimizers, Snapshot
+from learnrate.torch.updating import Updating
+
+T = TypeVar("T")
 
 Loss = nn.Module | Callable[[nn.Module, Any], Tensor | Mapping[str, Any]]
 """A criterion (an `nn.Module` such as `CrossEntropyLoss`, or a function of `torch.nn.functional`) for batches of inputs and
 target; or any function from the model and a batch to the loss."""
+
+Losses = Loss | Mapping[str, Loss]
+"""One loss that all optimizers descend, or one for each optimizer, by its name."""
 
 Evaluate = Callable[[nn.Module], float]
 """From a model to how good it is, higher is better."""
@@ -29,76 +36,142 @@ Evaluate = Callable[[nn.Module], float]
 class Loop:
     """A model in training. Fulfils `learnrate.tuner.Trainee`.
 
-    Groups keep the ratios of their LRs: an update at some LR gives it to the group whose LR was largest at the start.
+    Args:
+        model: What is trained.
+        optimizer: One optimizer, or several by name.
+        batches: See `Stream`.
+        loss: One loss; or one for each optimizer, which then take turns, in their order, on the same batches.
+        evaluate: How good the model is.
+        updating: How an update is made.
+        only: What the LR is given to.
+        others: What training changes besides, to be saved and restored with the rest.
 
     Raises:
         ArgumentTypeError: if an argument is of the wrong kind.
-        ArgumentError: if the model has no trainable parameters, or the optimizer holds none of them.
-        AlreadyDrivenError: if a scheduler drives the optimizer.
+        ArgumentError: if the model has no trainable parameters, or an optimizer holds none of them.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, batches: Batches, loss: Loss, evaluate: Evaluate | None = None
+        self,
+        model: nn.Module,
+        optimizer: Optimizers,
+        batches: Batches,
+        loss: Losses,
+        evaluate: Evaluate | None = None,
+        *,
+        updating: Updating | None = None,
+        only: Only = None,
+        others: Sequence[Any] = (),
     ) -> None:
-        check_pair(model, optimizer)
-        if not callable(loss):
-            raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
+        self.optimizers = named(optimizer)
+        check_pair(model, self.optimizers)
+        self._turns = _turns(self.optimizers, loss)
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
-        # Momentum too: an attachment counts every update that is made here.
-        require_undriven(optimizer, "lr", "momentum")
-        self.model, self.optimizer, self.stream = model, optimizer, Stream(batches)
-        self._batches, self._loss, self._evaluate = batches, loss, evaluate
-        self._ratios = ratios([float(group["lr"]) for group in optimizer.param_groups])
+        self.model, self.stream = model, Stream(batches)
+        self.kept = (batches, *(turn for _, turn, _ in self._turns if isinstance(turn, nn.Module)), *others)
+        self._evaluate, self._updating = evaluate, updating or Updating()
+        if self._updating.scaler is not None:
+            self.kept += (self._updating.scaler,)
+        self._swept = Swept(self.optimizers, only)
         self._device = next(model.parameters()).device
+        self._made = 0
+        self.restarts: list[int] = []
 
     def update(self, lr: float) -> dict[str, float]:
-        """One update at this LR, and the loss (and metrics) that it saw. None is made where the loss is not finite."""
-        for group, ratio in zip(self.optimizer.param_groups, self._ratios, strict=True):
-            write("lr", group, lr * ratio)
+        """One update at this LR, and the loss (and metrics) that it saw.
+
+        Raises:
+            LossError: if the gradient scaler skips the update again and again.
+        """
+        for _ in range(MOST_SKIPPED):
+            seen = self.step(lr)
+            if seen is not SKIPPED:
+                return scalars(seen, lr)
+        raise LossError(f"the gradients are not finite at LR {lr:.1e}: the scaler skipped {MOST_SKIPPED} updates in a row")
+
+    def step(self, lr: float) -> Any:
+        """One update at this LR, and what it saw, as it came: reading it may be a wait. `SKIPPED` where none was made."""
+        self._swept.write(lr)
         if not self.model.training:
             # A model in train mode keeps its submodules' modes, frozen batch norms say, as the caller set them.
             self.model.train()
-        self.optimizer.zero_grad()
-        loss, seen = self._forward(to_device(self.stream.next(), self._device), lr)
-        if math.isfinite(seen["loss"]):
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+        begun = len(self.stream.restarts)
+        batches = self.stream.some(self._updating.accumulate)
+        if len(self.stream.restarts) > begun:
+            self.restarts.append(self._made)
+        seen: dict[str, Any] = {}
+        whole = True
+        for name, loss, optimizers in self._turns:
+            values, made = self._updating.step(self.model, optimizers, batches, partial(self._forward, loss, lr))
+            whole = whole and made
+            seen |= {f"{name} {key}" if key != "loss" else name: v for key, v in values.items()} if name else values
+        if not whole:
+            return SKIPPED
+        self._made += 1
+        if "loss" not in seen:
+            seen["loss"] = sum(seen[name] for name, _, _ in self._turns)
         return seen
 
-    def _forward(self, batch: Any, lr: float) -> tuple[Tensor, dict[str, float]]:
-        returned = (
-            criterion_loss(self._loss, self.model, batch) if is_criterion(self._loss) else self._loss(self.model, batch)
-        )
+    def _forward(self, loss: Loss, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        batch = to_device(batch, self._device)
+        returned = criterion_loss(loss, self.model, batch) if is_criterion(loss) else loss(self.model, batch)
         values = returned if isinstance(returned, Mapping) else {"loss": returned}
-        loss = values.get("loss")
-        if not isinstance(loss, Tensor):
+        value = values.get("loss")
+        if not isinstance(value, Tensor):
             received = f"a mapping with the keys {sorted(map(str, values))}" if values is returned else repr(returned)
             raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
-        seen = scalars(values, lr)
-        if not loss.requires_grad:
+        if value.numel() != 1:
+            scalars({"loss": value}, lr)  # says what is wrong
+        if not value.requires_grad:
             raise LossError(
                 "the loss must depend on a trainable parameter, received one without a gradient: "
                 "compute it from the model's output, without detach(), item() or no_grad()"
             )
-        return loss, seen
+        return value, {str(name): one for name, one in values.items()}
 
     def evaluate(self) -> float | None:
         """What the evaluation gives; modes of the submodules are put back after it."""
         return None if self._evaluate is None else evaluated(self.model, self._evaluate)
 
     def updates_per_epoch(self) -> int | None:
-        """Batches in an epoch, where that is known."""
-        return self.stream.epoch()
+        """Updates in an epoch, where that is known."""
+        batches = self.stream.epoch()
+        return None if batches is None else math.ceil(batches / self._updating.accumulate)
 
     def save(self) -> Snapshot:
         """A copy of everything that training changes."""
-        return Snapshot(self.model, self.optimizer, self._batches, self._loss)
+        return Snapshot(self.model, self.optimizers, *self.kept)
 
     def restore(self, state: Snapshot) -> None:
         """Put everything back, and start the data anew."""
         state.restore()
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Start the data anew."""
         self.stream.rewind()
+        self._made = 0
+        self.restarts = []
+
+
+def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[tuple[str, Loss, list[Any]]]:
+    """Who descends which loss: all the same one, or each its own. The name is empty for the only one."""
+    if not isinstance(loss, Mapping):
+        if not callable(loss):
+            raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
+        return [("", loss, list(optimizers.values()))]
+    if loss.keys() != optimizers.keys():
+        raise ArgumentError(
+            f"loss must hold one loss for each optimizer, by its name, received {sorted(map(str, loss))} for "
+            f"{sorted(optimizers)}"
+        )
+    for name, one in loss.items():
+        if not callable(one):
+            raise ArgumentTypeError(
+                f"loss[{name!r}] must be a criterion or a function (model, batch) -> loss, received {one!r}"
+            )
+    return [(name, one, [optimizers[name]]) for name, one in loss.items()]
 
 
 def is_criterion(loss: Loss) -> bool:
@@ -121,16 +194,22 @@ def criterion_loss(criterion: Callable[..., Any], model: nn.Module, batch: Any) 
     return criterion(model(*inputs), target)
 
 
+def measured(model: nn.Module, evaluate: Callable[[nn.Module], T]) -> T:
+    """What an evaluation gives, with the train/eval modes as they were before it."""
+    put_back = modes(model)
+    with torch.no_grad():
+        value = evaluate(model)
+    put_back()
+    return value
+
+
 def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
     """The number that an evaluation gives, with the train/eval modes as they were before it.
 
     Raises:
         ArgumentTypeError: if it gives no number.
     """
-    put_back = modes(model)
-    with torch.no_grad():
-        value = evaluate(model)
-    put_back()
+    value = measured(model, evaluate)
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError, RecipeError
-from learnrate.finder.sweep import Progress
+from learnrate.finder.recording import Progress
 from learnrate.schedules import Schedule
 from learnrate.study import Training
 from learnrate.torch.batches import Batches
-from learnrate.torch.inputs import check_model, check_pair
+from learnrate.torch.inputs import check_model, check_optimizer, check_pair
 from learnrate.torch.loop import Evaluate, Loop, Loss, evaluated, seed_everything
 from learnrate.tracebacks import own_line
 
@@ -88,7 +88,8 @@ class Recipe:
         model = _made(self.model, "Recipe.model failed")
         check_model(model)
         optimizer = _made(lambda: self.optimizer(model), "Recipe.optimizer failed")
-        check_pair(model, optimizer)
+        check_optimizer(optimizer)
+        check_pair(model, {"0": optimizer})
         return model, optimizer, _made(self.batches, "Recipe.batches failed")
 
     def scored_by(self) -> Evaluate | None:

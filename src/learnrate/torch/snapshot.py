@@ -1,74 +1,125 @@
 """Exact give-back: everything that training changes, copied and put back byte for byte."""
 
-import copy
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from learnrate.torch.inputs import check_model, check_optimizer
+from learnrate.torch import kept, sources
+from learnrate.torch.inputs import check_model, named
+from learnrate.torch.kept import Undo
+from learnrate.torch.vault import CopyTo, Vault, place
 
-Undo = Callable[[], object]
+Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What `preserve` holds a copy of.
+
+    Attributes:
+        size: Bytes of the copy of all tensors.
+        where: Where it lives: "device", "cpu", "disk", or "nowhere".
+    """
+
+    size: int
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.size / 2**20:.1f} MiB on {self.where}" if self.size else "nothing"
 
 
 @contextmanager
-def preserve(model: nn.Module, optimizer: Optimizer, batches: Any = None, loss: Any = None) -> Iterator[None]:
-    """Give model and optimizer back as they were, after a normal end, an exception, and Ctrl-C alike.
+def preserve(
+    model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto", restore: bool = True
+) -> Iterator[Kept]:
+    """Give model and optimizer back as they were, after a normal end, an exception, Ctrl-C and a full memory alike.
 
-    Kept byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, the optimizer's state
-    (also where it had none yet) and hyper-parameters, train/eval mode of every submodule, the random numbers of Python,
-    NumPy, torch and CUDA, and the random generators of a `DataLoader`. Not kept: generators that a data set of your own
-    hides, and what your functions change elsewhere.
+    Kept byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, which parameters are
+    trained, the optimizer's state (also where it had none yet) and hyper-parameters, train/eval mode of every submodule, the
+    random numbers of Python, NumPy, torch and every device in use, and torch's flags for determinism, cuDNN and the
+    precision of matrix products. Not kept: generators that a data set of your own hides, and what your functions change
+    elsewhere.
+
+    At most one copy of the tensors is made, and restoring them makes no further one.
 
     Args:
-        model: Any module.
-        optimizer: Any optimizer.
-        batches: What the batches come from, for its generators.
-        loss: The criterion, if it is a module, for its parameters and buffers.
+        model: Any module, also a compiled one, or one spread over processes.
+        optimizer: Any optimizer, or several.
+        others: What else training changes: criteria, gradient scalers, schedulers, loaders (their generators and samplers,
+            and all of those that have a state_dict), generators of random numbers, anything with a state_dict. An iterator
+            cannot be rewound, and a warning says so.
+        copy_to: Where the copy lives. "device" is beside the tensors, and fastest; "cpu" is main memory; "disk" is a
+            temporary file (TMPDIR says where). "auto" takes the first of them whose free memory is twice the copy.
+        restore: False to copy nothing and put nothing back, for those who build the model anew anyway.
+
+    Yields:
+        What is kept: its size and place.
+
+    Raises:
+        ArgumentTypeError: if an argument is of the wrong kind.
+        ArgumentError: if the model has no trainable parameters, or `copy_to` is none of its words.
+        OutputError: if the disk has no room for the copy.
 
     Example:
         >>> import torch, learnrate as lr
         >>> model = torch.nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         >>> before = model.weight.clone()
-        >>> with lr.torch.preserve(model, optimizer):
+        >>> with lr.torch.preserve(model, optimizer) as kept:
         ...     model(torch.ones(1, 2)).sum().backward()
         ...     optimizer.step()
-        >>> torch.equal(model.weight, before), model.weight.grad
-        (True, None)
+        >>> torch.equal(model.weight, before), model.weight.grad, kept.size
+        (True, None, 12)
     """
-    snapshot = Snapshot(model, optimizer, batches, loss)
+    if not restore:
+        yield Kept(0, "nowhere")
+        return
+    snapshot = Snapshot(model, optimizer, *others, copy_to=copy_to)
     try:
-        yield
+        yield Kept(snapshot.size, snapshot.where)
     finally:
         snapshot.restore()
+        snapshot.close()
 
 
 class Snapshot:
-    """A copy of all that training changes, which `restore` puts back as often as is asked."""
+    """A copy of all that training changes, which `restore` puts back as often as is asked.
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, batches: Any = None, loss: Any = None) -> None:
+    Attributes:
+        size: Bytes of the copy of all tensors.
+        where: "device", "cpu" or "disk".
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto") -> None:
         check_model(model)
-        check_optimizer(optimizer)
-        modules = nn.ModuleList([model, loss] if isinstance(loss, nn.Module) else [model])
-        tensors = {id(t): t for t in (*modules.parameters(), *modules.buffers())}
+        optimizers = list(named(optimizer).values())
+        modules = nn.ModuleList([model, *(thing for thing in others if isinstance(thing, nn.Module))])
+        others = tuple(thing for thing in others if not isinstance(thing, nn.Module))
         # An optimizer may hold parameters that are nobody's.
-        tensors |= {id(t): t for group in optimizer.param_groups for t in group["params"]}
+        groups = [group["params"] for one in optimizers for group in one.param_groups]
+        tensors: dict[int, Tensor] = {id(t): t for t in chain(modules.parameters(), modules.buffers(), *groups)}
+        gradients = [t.grad for t in tensors.values() if t.grad is not None]
+        states = [v for one in optimizers for state in one.state.values() for v in _tensors_in(state)]
+        vault = Vault(place(copy_to, [*tensors.values(), *gradients, *states]))
+        # What frees memory comes first: the sweep may have ended because there was none left.
         self._undo: list[Undo] = [
-            *map(_tensor, tensors.values()),
-            *map(_gradient, tensors.values()),
-            _structure(modules),
-            _optimizer(optimizer),
-            modes(modules),
-            *_random_numbers(any(t.is_cuda for t in tensors.values())),
-            *_generators(batches),
+            *(kept.gradient(t, vault) for t in tensors.values()),
+            *(undo for thing in others for undo in sources.undos(thing, vault)),
+            *(kept.optimizer(one, vault) for one in optimizers),
+            *kept.structure(modules),
+            *(kept.tensor(t, vault) for t in tensors.values()),
+            kept.modes(modules),
+            *kept.random_numbers({t.device.type for t in tensors.values()}),
+            *kept.flags(),
         ]
+        self._vault = vault
+        self.size, self.where = vault.size, vault.where
 
     def restore(self) -> None:
         """Put everything back, also what comes after a part that cannot be, and through an interrupt; then raise that."""
@@ -85,114 +136,14 @@ class Snapshot:
         if failed:
             raise failed[0]
 
-
-def _tensor(tensor: Tensor) -> Undo:
-    copied = tensor.detach().clone()
-
-    def undo() -> None:
-        try:
-            tensor.data.copy_(copied)
-        except RuntimeError:  # another shape by now, or expanded: several of its elements lie in one place
-            tensor.data = copied.clone()
-
-    return undo
+    def close(self) -> None:
+        """Give the room of the copy back, as far as it is on disk."""
+        self._vault.close()
 
 
-def _gradient(tensor: Tensor) -> Undo:
-    gradient = tensor.grad
-    copied = None if gradient is None else gradient.detach().clone()
-
-    def undo() -> None:
-        if gradient is not None and copied is not None:
-            gradient.copy_(copied)
-        tensor.grad = gradient
-
-    return undo
-
-
-def _structure(modules: nn.Module) -> Undo:
-    """Which tensor each buffer is: some modules put a new one in its place, or one where there was none."""
-    held = [(module, dict(module.named_buffers(recurse=False))) for module in modules.modules()]
-
-    def undo() -> None:
-        for module, buffers in held:
-            for name in dict(module.named_buffers(recurse=False)).keys() - buffers.keys():
-                setattr(module, name, None)
-            for name, buffer in buffers.items():
-                setattr(module, name, buffer)
-
-    return undo
-
-
-def _optimizer(optimizer: Optimizer) -> Undo:
-    groups = optimizer.param_groups
-    held = [(group, list(group["params"]), _kept({k: v for k, v in group.items() if k != "params"})) for group in groups]
-    states = {parameter: _kept(state) for parameter, state in optimizer.state.items()}
-
-    def undo() -> None:
-        # Loading a state_dict puts another list in place; adding a group lengthens this one.
-        optimizer.param_groups = groups
-        groups[:] = [group for group, _, _ in held]
-        for group, members, put_back in held:
-            group.clear()
-            group.update({"params": members, **put_back()})
-        optimizer.state.clear()
-        optimizer.state.update({parameter: put_back() for parameter, put_back in states.items()})
-
-    return undo
-
-
-def _kept(value: Any) -> Callable[[], Any]:
-    """A function that returns `value` as it is now, whatever is done to it meanwhile; tensors are put back in place."""
-    if isinstance(value, Tensor):
-        copied = value.detach().clone()
-        return lambda: value.copy_(copied)
-    if isinstance(value, dict):
-        entries = {key: _kept(entry) for key, entry in value.items()}
-
-        def refill() -> Any:
-            value.clear()
-            value.update({key: put_back() for key, put_back in entries.items()})
-            return value
-
-        return refill
-    if isinstance(value, list):
-        items = [_kept(item) for item in value]
-
-        def replace() -> Any:
-            value[:] = [put_back() for put_back in items]
-            return value
-
-        return replace
-    frozen = copy.deepcopy(value)
-    return lambda: copy.deepcopy(frozen)
-
-
-def modes(model: nn.Module) -> Undo:
-    """A function that puts back the train/eval mode of every submodule as it is now."""
-    held = [(module, module.training) for module in model.modules()]
-
-    def undo() -> None:
-        for module, training in held:
-            module.training = training
-
-    return undo
-
-
-def _random_numbers(cuda: bool) -> Iterator[Undo]:
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    yield lambda: random.setstate(python)
-    yield lambda: np.random.set_state(numpy)
-    yield lambda: torch.set_rng_state(cpu)
-    if cuda:
-        devices = torch.cuda.get_rng_state_all()
-        yield lambda: torch.cuda.set_rng_state_all(devices)
-
-
-def _generators(batches: Any) -> Iterator[Undo]:
-    """The generators of a DataLoader and of its samplers, which decide the order of the data."""
-    holders = [batches, getattr(batches, "sampler", None), getattr(batches, "batch_sampler", None)]
-    holders.append(getattr(holders[2], "sampler", None))
-    found = (getattr(holder, "generator", None) for holder in holders)
-    for generator in {id(g): g for g in found if isinstance(g, torch.Generator)}.values():
-        yield partial(generator.set_state, generator.get_state())
+def _tensors_in(state: Any) -> Iterator[Tensor]:
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, Mapping):
+        for value in state.values():
+            yield from _tensors_in(value)

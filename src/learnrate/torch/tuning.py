@@ -1,22 +1,28 @@
 """tune() for a torch model."""
 
+from collections.abc import Iterator
+
+import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from learnrate import tuner
+from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Curve
 from learnrate.torch.batches import Batches
-from learnrate.torch.loop import Evaluate, Loop, Loss, seed_everything
-from learnrate.torch.snapshot import preserve
+from learnrate.torch.drive import at_rest
+from learnrate.torch.groups import Only
+from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
+from learnrate.torch.snapshot import Optimizers, preserve
+from learnrate.torch.updating import Updating
 from learnrate.tuner import Family, Plan
 from learnrate.tuner.tune import Progress
 
 
 def tune(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizers,
     batches: Batches,
-    loss: Loss,
+    loss: Losses,
     *,
     updates: int,
     family: Family | None = None,
@@ -26,6 +32,13 @@ def tune(
     low: float = 1e-7,
     high: float = 10.0,
     curve: Curve | None = None,
+    only: Only = None,
+    accumulate: int = 1,
+    autocast: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    closure: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
@@ -34,7 +47,8 @@ def tune(
 
     Args:
         model: The model, on its device and with the weights that the training starts from.
-        optimizer: Its optimizer. Groups keep the ratios of their LRs; the plan gives the LR of the group with the largest.
+        optimizer: Its optimizer, or several. Groups keep the ratios of their LRs; the plan gives the LR of the group with
+            the largest.
         batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
             Every race sees the same data if what is random in it follows from the global random numbers or from the
             generator of a `DataLoader` given as it is.
@@ -49,6 +63,13 @@ def tune(
         low: First LR of the range test.
         high: Last LR of the range test.
         curve: A range test that was run already on the same start; its updates count as spent.
+        only: What the schedule drives while the rest keeps its LR (this and what follows as for `range_test`).
+        accumulate: Micro-batches in an update.
+        autocast: The dtype of `torch.autocast`.
+        scaler: The gradient scaler.
+        clip_norm: Most norm of the gradients of an optimizer.
+        clip_value: Most absolute value of an element of a gradient.
+        closure: Whether `optimizer.step` needs a closure.
         progress: Called after every update with (what is being done, updates made, updates planned).
 
     Returns:
@@ -57,7 +78,6 @@ def tune(
     Raises:
         ArgumentError: if a number breaks its rule, the budget is too small, or there is nothing to train.
         ArgumentTypeError: if an argument is of the wrong kind.
-        AlreadyDrivenError: if a scheduler drives the optimizer.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
         NoAnswerError: if the range test carries no answer, or every candidate diverges.
@@ -73,8 +93,14 @@ def tune(
         >>> plan.schedule.length, plan.cost <= 1.0
         (320, True)
     """
-    loop = Loop(model, optimizer, batches, loss, evaluate)
-    with preserve(model, optimizer, batches, loss):
+    if isinstance(batches, Iterator):
+        raise ArgumentTypeError(
+            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
+            "for good: give the loader itself, a list, or a function that returns a fresh iterator"
+        )
+    updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
+    loop = Loop(model, optimizer, batches, loss, evaluate, updating=updating, only=only)
+    with at_rest(loop.optimizers.values()), preserve(model, loop.optimizers, *loop.kept):
         seed_everything(seed)
         return tuner.tune(
             loop, updates=updates, family=family, budget=budget, low=low, high=high, curve=curve, progress=progress

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.finder.sweep import Progress, scalars
+from learnrate.finder.recording import Progress, scalars
 from learnrate.schedules import Schedule
 from learnrate.tuner.trainee import Trainee
 

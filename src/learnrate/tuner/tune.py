@@ -121,6 +121,8 @@ def tune(
     try:
         if curve is None:
             curve = range_test(trainee.update, low=low, high=high, updates=allowance.sweep, progress=told("range test"))
+        if curve.ended == "interrupted":
+            raise KeyboardInterrupt
         bounds = curve.bounds()
         if isinstance(bounds, NoAnswer):
             raise NoAnswerError(bounds.reason, bounds.remedy)

@@ -1,0 +1,52 @@
+"""Drawing the noise of a curve anew, to learn how well what is read off it is known."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learnrate.finder.bounds import two_digits
+from learnrate.finder.season import cleaned
+from learnrate.finder.smoothing import Floats, smooth
+
+if TYPE_CHECKING:
+    from learnrate.finder.curve import Curve
+
+DRAWS = 200
+
+
+def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
+    """The losses of the curve as they might have been, drawn with a fixed seed.
+
+    A residual bootstrap: the deviations from the smoothed losses are shuffled over the updates, with replacement (Efron and
+    Tibshirani 1993, An Introduction to the Bootstrap, chapter 9). Of a merged curve the sweeps are drawn as well, with
+    replacement, and each draw is the mean of as many sweeps as there are.
+
+    Args:
+        curve: A curve whose losses are finite.
+        draws: Number of draws.
+
+    Returns:
+        Array of shape (draws, updates).
+    """
+    random = np.random.default_rng(0)
+    losses = np.array([cleaned(sweep.losses) for sweep in curve.sweeps or (curve,)])
+    smoothed = smooth(losses)
+    residuals = losses - smoothed
+    residuals -= residuals.mean(axis=1, keepdims=True)
+    drawn = np.zeros((draws, losses.shape[1]))
+    for _ in range(len(losses)):
+        drawn += smoothed[random.integers(len(losses), size=draws)] + random.choice(residuals.ravel(), size=drawn.shape)
+    return drawn / len(losses)
+
+
+def interval(values: Floats, value: float) -> tuple[float, float]:
+    """What 90 % of the redrawn values lie in, to two digits; `value`, what was read off the curve itself, lies in it too."""
+    low, high = (two_digits(bound) for bound in np.quantile(values, (0.05, 0.95)))
+    return min(low, value), max(high, value)
+
+
+def reread(curve: "Curve", pick: Callable[[Floats], float | None]) -> Floats:
+    """What a rule picks in each redraw; those in which it picks nothing are left out."""
+    picked = (pick(losses) for losses in redrawn(curve))
+    return np.array([value for value in picked if value is not None])

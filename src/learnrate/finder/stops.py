@@ -1,0 +1,200 @@
+"""Stop rules: what ends a range test before its last update.
+
+A rule is an object with `watch(updates)`, which returns a function that is told the LR and the loss of every update and says
+why to stop, once there is a reason; or a plain function of your own from (lrs, losses so far) to a reason, True, or None.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+
+from learnrate import checks
+from learnrate.checks import check_fields
+from learnrate.errors import ArgumentTypeError
+
+Ended = Literal["swept", "diverged", "not finite", "stopped", "out of time", "out of batches", "interrupted"]
+"""How a sweep ended: after its last update, or before it because of the loss, a rule, the clock, the data, or Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a sweep ends here.
+
+    Attributes:
+        ended: In one word, for programs.
+        why: In half a sentence, for people: "the loss diverged".
+    """
+
+    ended: Ended
+    why: str
+
+
+Watch = Callable[[float, float], Verdict | None]
+"""From the LR and the loss of an update to why the sweep ends with it."""
+
+
+class Stop(Protocol):
+    """A stop rule."""
+
+    def watch(self, updates: int) -> Watch:
+        """Begin to watch a sweep of so many updates."""
+
+
+Own = Callable[[Sequence[float], Sequence[float]], Any]
+"""A user's own rule: from the LRs and losses so far to a reason (str), True, or nothing."""
+
+
+@dataclass(frozen=True)
+class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
+    """The loss has risen above its level at the start by as much as it had fallen below it.
+
+    Or, where that is more, by six times the batch noise or by a twentieth of that level. The loss is averaged over about
+    three updates; its level at the start is the median of the first tenth. Measured in units of the loss at the start of
+    this sweep, this comes before the model is wrecked, and holds for models that are already trained and for losses of any
+    size or sign.
+    """
+
+    def watch(self, updates: int) -> Watch:
+        """See `Stop.watch`."""
+        trace = Trace(updates)
+
+        def told(lr: float, loss: float) -> Verdict | None:
+            trace.add(loss)
+            limit = trace.start + max(trace.start - trace.best, 6 * trace.noise, 0.05 * abs(trace.start))
+            return Verdict("diverged", "the loss diverged") if trace.average > limit else None
+
+        return told
+
+
+@dataclass(frozen=True)
+class above_best:  # noqa: N801
+    """The smoothed loss is more than `factor` times the best smoothed loss, as in fastai (4) and pytorch-lr-finder (5).
+
+    Means nothing for losses near 0 or below: `diverged` is the default for that reason.
+
+    Attributes:
+        factor: Above 1.
+    """
+
+    factor: float = 4.0
+
+    def __post_init__(self) -> None:
+        if checks.positive("factor", self.factor) <= 1:
+            checks.refuse("factor", "above 1", self.factor)
+
+    def watch(self, updates: int) -> Watch:
+        """See `Stop.watch`."""
+        trace = Trace(updates)
+
+        def told(lr: float, loss: float) -> Verdict | None:
+            trace.add(loss)
+            if not trace.average > self.factor * trace.best:
+                return None
+            return Verdict("diverged", f"the loss rose above {self.factor:g} times its best")
+
+        return told
+
+
+@dataclass(frozen=True)
+class no_progress:  # noqa: N801
+    """The loss has not fallen below its level at the start by three times its smoothed noise within so many updates.
+
+    Attributes:
+        updates: How long to wait, in updates.
+    """
+
+    updates: Annotated[int, checks.length]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def watch(self, updates: int) -> Watch:
+        """See `Stop.watch`."""
+        trace = Trace(updates)
+
+        def told(lr: float, loss: float) -> Verdict | None:
+            trace.add(loss)
+            if trace.updates < self.updates or trace.progress:
+                return None
+            return Verdict("stopped", f"the loss made no progress within {self.updates} updates")
+
+        return told
+
+
+class Trace:
+    """The loss of a sweep as the rules follow it: level and noise at the start, a short average, the best of it."""
+
+    def __init__(self, updates: int) -> None:
+        self._first: list[float] = []
+        self._watch_from = max(5, updates // 10)
+        self.updates = 0
+        self.start = self.noise = self.average = self.best = math.nan
+        self.progress = False
+
+    @classmethod
+    def of(cls, losses: Sequence[float]) -> "Trace":
+        """The trace of a whole sweep."""
+        trace = cls(len(losses))
+        for loss in losses:
+            trace.add(loss)
+        return trace
+
+    def add(self, loss: float) -> None:
+        """Follow one more loss. Until the level at the start is known, all that is derived from it is NaN."""
+        self.updates += 1
+        if len(self._first) < self._watch_from:
+            self._first.append(loss)
+            if len(self._first) == self._watch_from:
+                self.start = self.average = self.best = float(np.median(self._first))
+                self.noise = float(np.std(self._first, ddof=1))
+            return
+        # A short memory: at twelve updates a decade, three updates are a quarter of a decade of LR.
+        self.average += (loss - self.average) / 3
+        self.best = min(self.best, self.average)
+        # An average of this memory keeps sqrt(1 / 5) of the noise.
+        self.progress = self.progress or self.average < self.start - 3 * self.noise * math.sqrt(0.2)
+
+
+def watching(stop: "Stop | Own | Sequence[Stop | Own] | None", updates: int) -> Watch:
+    """One function for a rule, a function of the user's own, several of them, or none.
+
+    Raises:
+        ArgumentTypeError: if one is neither.
+    """
+    rules = () if stop is None else tuple(stop) if isinstance(stop, Sequence) and not isinstance(stop, str) else (stop,)
+    watches = [_watch(rule, updates) for rule in rules]
+
+    def told(lr: float, loss: float) -> Verdict | None:
+        if not math.isfinite(loss):
+            return Verdict("not finite", f"the loss became {loss}")
+        verdicts = [watch(lr, loss) for watch in watches]
+        return next((verdict for verdict in verdicts if verdict is not None), None)
+
+    return told
+
+
+def _watch(rule: Any, updates: int) -> Watch:
+    if hasattr(rule, "watch") and not isinstance(rule, type):
+        watch: Watch = rule.watch(updates)
+        return watch
+    if isinstance(rule, type) or not callable(rule):
+        raise ArgumentTypeError(
+            f"stop must be a rule such as learnrate.stops.diverged(), a function (lrs, losses) -> reason, several of them, "
+            f"or None, received {rule!r} of type {type(rule).__name__}"
+        )
+    lrs: list[float] = []
+    losses: list[float] = []
+
+    def told(lr: float, loss: float) -> Verdict | None:
+        lrs.append(lr)
+        losses.append(loss)
+        reason = rule(lrs, losses)
+        if reason is None or reason is False:
+            return None
+        why = reason if isinstance(reason, str) else f"{getattr(rule, '__name__', 'the stop rule')} ended the sweep"
+        return Verdict("stopped", why)
+
+    return told

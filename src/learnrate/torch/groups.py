@@ -1,0 +1,62 @@
+"""Which parameter groups a sweep drives, and in which ratios."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+
+from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.torch.drive import Group, ratios, write
+
+Only = str | int | tuple[str | int, ...] | list[str | int] | None
+"""What to sweep: names of optimizers, or names or indices of the parameter groups of a single one; None for all."""
+
+
+class Swept:
+    """The groups that take the LR of a sweep; the others keep theirs.
+
+    Groups keep the ratios of their LRs: an LR is given to the group whose LR was largest at the start, and the others
+    follow.
+
+    Raises:
+        ArgumentError: if `only` names what is not there.
+    """
+
+    def __init__(self, optimizers: Mapping[str, Optimizer], only: Only = None) -> None:
+        self._groups = _picked(optimizers, only)
+        lrs = [float(group["lr"]) for group in self._groups]
+        if not any(lrs):
+            # In mid-training: a schedule stands at 0, and its scheduler has noted what the ratios were.
+            lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
+        self._ratios = ratios(lrs)
+
+    def write(self, lr: float) -> None:
+        """Give the groups their share of this LR."""
+        for group, ratio in zip(self._groups, self._ratios, strict=True):
+            write("lr", group, lr * ratio)
+
+
+def _picked(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
+    if only is None:
+        return [group for one in optimizers.values() for group in one.param_groups]
+    wanted = only if isinstance(only, (list, tuple)) else (only,)
+    found: dict[Any, list[Group]]
+    if len(optimizers) > 1:
+        found = {name: one.param_groups for name, one in optimizers.items()}
+        what = "optimizers"
+    else:
+        groups = next(iter(optimizers.values())).param_groups
+        found = {index: [group] for index, group in enumerate(groups)}
+        found |= {group["name"]: [group] for group in groups if "name" in group}
+        what = "parameter groups"
+    picked: list[Group] = []
+    for name in wanted:
+        if isinstance(name, bool) or not isinstance(name, (str, int)):
+            raise ArgumentTypeError(f"only must hold names or indices, received {name!r} of type {type(name).__name__}")
+        key = str(name) if len(optimizers) > 1 else name
+        if key not in found:
+            raise ArgumentError(f"only must name {what}, received {name!r}: there are {', '.join(map(repr, found))}")
+        picked += [group for group in found[key] if not any(group is other for other in picked)]
+    if not picked:
+        raise ArgumentError(f"only must name at least one of the {what}, received {only!r}")
+    return picked
