@@ -1,6 +1,5 @@
 """Drawing the noise of a curve anew, to learn how well what is read off it is known."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +40,8 @@ def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
 
 
 def interval(values: Floats, value: float) -> tuple[float, float]:
-    """What 90 % of the redrawn values lie in, to two digits; `value`, what was read off the curve itself, lies in it too."""
+    """What 90 % of the redrawn values lie in, to two digits; `value`, what was read off the curve itself, is in it too."""
+    if not values.size:
+        return value, value
     low, high = (two_digits(bound) for bound in np.quantile(values, (0.05, 0.95)))
     return min(low, value), max(high, value)
-
-
-def reread(curve: "Curve", pick: Callable[[Floats], float | None]) -> Floats:
-    """What a rule picks in each redraw; those in which it picks nothing are left out."""
-    picked = (pick(losses) for losses in redrawn(curve))
-    return np.array([value for value in picked if value is not None])

@@ -3,7 +3,6 @@
 `descent` is the default. The others are those of well-known finders, as they define them, to compare with.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +10,14 @@ import numpy as np
 from learnrate.finder.bootstrap import interval, redrawn
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
 from learnrate.finder.descent import Descent, find, significant
-from learnrate.finder.smoothing import Floats, smooth
+from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
+from learnrate.finder.smoothing import Floats
+from learnrate.finder.usable import unusable
 
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
 
-MIN_POINTS = 10
+__all__ = ["descent", "lightning", "minimum", "slide", "steep", "torch_lr_finder", "valley"]
 
 
 def descent(curve: "Curve") -> Bounds | NoAnswer:
@@ -41,9 +42,9 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     Args:
         curve: The record of a range test.
     """
-    unusable = _unusable(curve, "descent")
-    if unusable is not None:
-        return unusable
+    none = unusable(curve, "descent")
+    if none is not None:
+        return none
     known = curve.finite()
     found = find(known.losses, diverged=curve.ended == "diverged")
     if not significant(known.losses, found):
@@ -122,71 +123,3 @@ def _why_top(top: float, end: float, found: Descent, at_once: bool, lost: bool) 
     if lost:
         return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss was no longer finite."
     return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR of the sweep; the loss had not risen yet, so more may do."
-
-
-def steepest(curve: "Curve") -> Bounds | NoAnswer:
-    """The LR where the smoothed loss falls fastest from update to update, as in pytorch-lr-finder and Lightning.
-
-    base_lr and max_lr are that LR divided and multiplied by 3.
-
-    Args:
-        curve: The record of a range test.
-    """
-
-    def choose(lrs: Floats, smoothed: Floats) -> Bounds | NoAnswer:
-        slopes = np.gradient(smoothed)
-        if slopes.min() >= 0:
-            return NoAnswer("the loss falls nowhere.", "Give more updates or a wider range of LRs.", "steepest")
-        lr = two_digits(lrs[slopes.argmin()])
-        reason = f"lr is {lr:.2g}: there the smoothed loss falls fastest from update to update."
-        return _around(lr, two_digits(lr / 3), two_digits(lr * 3), reason, "steepest")
-
-    return _of_smoothed(curve, choose, "steepest")
-
-
-def minimum(curve: "Curve") -> Bounds | NoAnswer:
-    """A tenth of the LR at which the smoothed loss is lowest, as in fastai's `minimum`.
-
-    max_lr is the LR of the minimum, base_lr a tenth of `lr`.
-
-    Args:
-        curve: The record of a range test.
-    """
-
-    def choose(lrs: Floats, smoothed: Floats) -> Bounds | NoAnswer:
-        at = int(smoothed.argmin())
-        if at == 0:
-            return NoAnswer("the loss is lowest at the lowest LR.", "Give more updates, or a lower first LR.", "minimum")
-        edge = two_digits(lrs[at])
-        lr, low = two_digits(edge / 10), two_digits(edge / 100)
-        return _around(lr, low, edge, f"lr is {lr:.2g}: a tenth of the LR where the smoothed loss is lowest.", "minimum")
-
-    return _of_smoothed(curve, choose, "minimum")
-
-
-def _of_smoothed(curve: "Curve", choose: Callable[[Floats, Floats], Bounds | NoAnswer], rule: str) -> Bounds | NoAnswer:
-    unusable = _unusable(curve, rule)
-    known = curve.finite()
-    return choose(known.lrs, smooth(known.losses)) if unusable is None else unusable
-
-
-def _unusable(curve: "Curve", rule: str) -> NoAnswer | None:
-    """What no rule can read: too few losses, or the same one throughout."""
-    losses = curve.finite().losses
-    if len(losses) < MIN_POINTS:
-        remedy = f"A curve needs at least {MIN_POINTS}: start from a lower LR, or give more updates."
-        return NoAnswer(f"only {len(losses)} losses are finite.", remedy, rule)
-    if float(np.ptp(losses)) == 0.0:
-        remedy = "Check that the loss depends on the parameters that the optimizer holds."
-        return NoAnswer(f"the loss is exactly {losses[0]:.6g} at every update.", remedy, rule)
-    return None
-
-
-def _around(lr: float, low: float, high: float, reason: str, rule: str) -> Bounds:
-    reasons = Reasons(
-        base_lr=f"base_lr is {low:.2g} by convention of the rule.",
-        max_lr=f"max_lr is {high:.2g} by convention of the rule.",
-        lr=reason,
-        interval=f"The interval is {low:.2g} to {high:.2g}: the rule gives none of its own.",
-    )
-    return Bounds(low, high, lr, Intervals((low, low), (high, high), (low, high)), reasons, rule)
