@@ -45,7 +45,7 @@ $(BIN)/python:
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what '$*' needs into $(VENV) ..."
 	@$(INSTALL) --editable '.[$*]'
-	@case '$*' in test|dev) $(INSTALL) --no-deps timm ;; esac
+	@case '$*' in test|dev) $(INSTALL) --no-deps timm && tests/install_browser.sh ;; esac
 	@touch $@
 
 clean:

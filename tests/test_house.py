@@ -20,6 +20,7 @@ FLOORS = [
     "checks",
     "records",
     "plots",
+    "pages",
     "schedules",
     "finder",
     "tuner",
@@ -74,7 +75,7 @@ def test_importing_learnrate_imports_nothing_heavy():
     code = "import json, sys, learnrate; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert "numpy" in loaded
-    assert not set(loaded) & {"torch", "jax", "keras", "matplotlib", "typer", "rich", "sklearn", "scipy", "pandas"}
+    assert not set(loaded) & {"torch", "jax", "keras", "matplotlib", "plotly", "typer", "rich", "sklearn", "scipy", "pandas"}
 
 
 def test_help_imports_nothing_heavy():
@@ -110,6 +111,11 @@ def test_no_folder_bears_the_name_of_a_public_function():
             "matplotlib",
             "lr.constant(1).plot()",
             "pictures need matplotlib, which is not installed: pip install 'learnrate[plots]'",
+        ),
+        (
+            "plotly",
+            "lr.Curve([0.1, 1.0], [2.0, 1.0]).to_html('page.html')",
+            "pages need plotly, which is not installed: pip install 'learnrate[pages]'",
         ),
     ],
 )

@@ -87,16 +87,18 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) 
     """A range test: raw and smoothed loss against the LR, with the bounds drawn in."""
     ax = _axes(ax)
     smoothed = curve.smoothed()
-    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label="loss of an update")
+    dots = "mean loss of an update" if curve.sweeps else "loss of an update"
+    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots)
+    if curve.sweeps:
+        ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
+        for sweep in curve.sweeps:
+            ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
     ax.plot(curve.lrs, smoothed, color=BLUE, linewidth=2.2, label="smoothed")
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
     ax.margins(x=0)
-    known = curve.finite().losses
-    if len(known):
-        start, low = float(np.median(known[: max(3, len(known) // 10)])), float(known.min())
-        # What lies above is divergence, which would press the part that matters flat.
-        room = (start - low) or 1.0
-        ax.set_ylim(low - 0.08 * room, start + 0.6 * room)
+    heights = loss_range(curve)
+    if heights:
+        ax.set_ylim(*heights)
     if bounds:
         ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
         ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
@@ -127,6 +129,19 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) 
         ax.set_title(f"LR range test: {_wrapped(bounds.reason)}", loc="left", fontsize=10)
     ax.legend(loc="lower left", frameon=False, fontsize=9)
     return _styled(ax)
+
+
+def loss_range(curve: Curve) -> tuple[float, float] | None:
+    """The losses that a picture of a curve shows, or None where no loss is finite.
+
+    What lies above is divergence, which would press the part that matters flat.
+    """
+    known = curve.finite().losses
+    if not len(known):
+        return None
+    start, low = float(np.median(known[: max(3, len(known) // 10)])), float(known.min())
+    room = (start - low) or 1.0
+    return low - 0.08 * room, start + 0.6 * room
 
 
 def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:

@@ -26,6 +26,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OutputError: if the file cannot be written (no such folder, no right to, disk full).
     """
+    if not path.name or "\0" in path.name:
+        raise OutputError(f"cannot write {str(path)!r}: this names no file")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         try:

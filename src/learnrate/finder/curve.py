@@ -231,6 +231,22 @@ class Curve:
         """
         return tables.as_frame(self)
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the curve, with the bounds that the default rule reads off it, as one HTML file with hover and zoom.
+
+        The file is whole in itself: it opens without a network.
+
+        Args:
+            path: The file, whole or not at all; one that is there is replaced.
+
+        Raises:
+            MissingExtraError: if plotly is not installed.
+            OutputError: if the file cannot be written.
+        """
+        from learnrate import pages
+
+        pages.write_curve(self, self.bounds(), path)
+
     def as_record(self) -> dict[str, Any]:
         """The curve as JSON holds it."""
 

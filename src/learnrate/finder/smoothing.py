@@ -18,6 +18,8 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
     width = usual_width(losses.shape[-1]) if width is None else width
     if not width > 0:
         raise ArgumentError(f"width must be above 0, received {width!r}")
+    if not losses.shape[-1]:
+        return losses
     known = np.isfinite(losses)
     despiked = np.where(known, running_median(np.where(known, losses, np.nan)), 0.0)
     with np.errstate(invalid="ignore"):

@@ -1,0 +1,325 @@
+"""Pages: the written file, and what a real browser without a network makes of it."""
+
+import math
+import os
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+import learnrate as lr
+from learnrate import pages, plots
+from learnrate.errors import MissingExtraError, OutputError
+from test_finder_rules import LRS, POINTS, valley
+
+NASTY = "<script>document.title = 'broken'</script></script> & \"quoted\" {braces} 100 %"
+CURVE = lr.Curve(
+    LRS, valley(noise=0.05), {"accuracy <b>": np.linspace(0, 1, POINTS), "grad norm": np.full(POINTS, 3.0)}, (NASTY, "two")
+)
+FLAT = lr.Curve(LRS, np.full(POINTS, 2.0))
+
+
+def diverged():
+    losses = valley(noise=0.05)[:92]
+    losses[-3:] = 1e3, 1e6, np.inf
+    return lr.Curve(LRS[:92], losses, ended="not finite")
+
+
+class Reader(HTMLParser):
+    """What a page would load and what it says, without a browser."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.attributes, self.words, self.inside = [], {}, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.loads += [value for name, value in attrs.items() if name in ("src", "href", "data", "srcset", "action")]
+        self.attributes[attrs.get("id")] = attrs
+        self.inside = [*self.inside, tag] if tag in ("script", "style") else self.inside
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside[:-1] if tag in ("script", "style") else self.inside
+
+    def handle_data(self, data):
+        if not self.inside:
+            self.words.append(data)
+
+
+def written(curve, folder):
+    path = folder / "page.html"
+    curve.to_html(path)
+    text = path.read_text(encoding="utf-8")
+    return Reader(text), text
+
+
+def test_the_page_says_the_bounds_and_their_reasons(tmp_path):
+    page, _ = written(CURVE, tmp_path)
+    bounds = CURVE.bounds()
+    for name in ("base_lr", "lr", "max_lr"):
+        assert float(page.attributes[name]["data-value"]) == getattr(bounds, name)
+        assert getattr(bounds.reasons, name) in page.words
+    interval = page.attributes["interval"]
+    assert (float(interval["data-low"]), float(interval["data-high"])) == bounds.interval
+    assert bounds.reasons.interval in page.words
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path):
+    page, text = written(CURVE, tmp_path)
+    assert page.loads == ["data:,"]
+    assert not re.search(r"@import|url\(", pages.STYLE)
+    assert "mathjax" not in text.replace(" ", "").lower().split("</script>")[-1]
+    assert "default-src 'none'" in text
+
+
+def test_what_users_write_stays_text(tmp_path):
+    page, text = written(CURVE, tmp_path)
+    assert NASTY in page.words
+    assert NASTY not in text
+    assert "<b>accuracy" not in text
+    assert "accuracy <b>" not in text
+
+
+def test_a_note_that_utf8_does_not_hold_is_written(tmp_path):
+    lr.Curve(LRS, valley(), notes="\udcff and \N{GREEK SMALL LETTER ETA}").to_html(tmp_path / "page.html")
+    assert "&#56575; and \N{GREEK SMALL LETTER ETA}" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_no_answer_says_why_and_what_would_help(tmp_path):
+    page, _ = written(FLAT, tmp_path)
+    bounds = FLAT.bounds()
+    assert {bounds.reason, bounds.remedy} <= set(page.words)
+    assert "no-answer" in page.attributes
+    assert "base_lr" not in page.attributes
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        lr.Curve([0.1], [1.0]),
+        lr.Curve([0.1], [math.nan]),
+        lr.Curve(LRS, np.full(POINTS, np.nan)),
+        lr.Curve(LRS, valley(), {"auc": np.full(POINTS, np.nan)}),
+        diverged(),
+    ],
+)
+def test_every_curve_has_a_page(curve, tmp_path):
+    page, text = written(curve, tmp_path)
+    assert "LR range test" in page.words
+    assert not re.search(r"\b(NaN|Infinity)\b", text[text.rindex("Plotly.newPlot") :])
+
+
+def test_pages_and_pictures_show_the_same_losses():
+    ax = diverged().plot(plots.new_figure(4, 3)[1][0])
+    assert ax.get_ylim() == plots.loss_range(diverged())
+    assert plots.loss_range(diverged())[1] < 4
+    assert plots.loss_range(lr.Curve([0.1], [math.nan])) is None
+
+
+def merged():
+    """What `pages` asks of a merged curve."""
+    sweeps = tuple(lr.Curve(LRS, valley(noise=0.05, seed=seed)) for seed in range(3))
+    mean = lr.Curve(LRS, np.mean([sweep.losses for sweep in sweeps], axis=0))
+    lines = [sweep.smoothed() for sweep in sweeps]
+    given = {name: getattr(mean, name) for name in ("lrs", "losses", "metrics", "notes", "ended", "smoothed", "finite")}
+    band = (np.min(lines, axis=0), np.max(lines, axis=0))
+    sized = type("Merged", (SimpleNamespace,), {"__len__": lambda self: len(self.lrs)})
+    return sized(**given, sweeps=sweeps, band=lambda: band), mean.bounds()
+
+
+def test_a_merged_curve_shows_its_sweeps_and_their_band(tmp_path):
+    curve, bounds = merged()
+    pages.write_curve(curve, bounds, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    drawn = text[text.rindex("Plotly.newPlot") :]
+    assert '"3 sweeps"' in drawn
+    assert '"range of the sweeps"' in drawn
+    assert "the mean of 3 sweeps" in text
+
+
+def test_the_file_is_whole_or_not_there(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    FLAT.to_html(str(page))
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
+
+
+@pytest.mark.parametrize("name", ["missing/page.html", "", "."])
+def test_a_page_that_cannot_be_written_is_an_output_error(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="cannot write"):
+        FLAT.to_html(name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_plotly_there_is_an_install_hint(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'learnrate\[pages\]'") as caught:
+        CURVE.to_html(tmp_path / "page.html")
+    assert caught.value.name == "plotly"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    paths = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    absent = " and ".join(name for name, path in paths.items() if path is None)
+    if absent:
+        missing = f"the browser tests need {absent}: apt-get install chromium chromium-driver"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    options = webdriver.ChromeOptions()
+    options.binary_location = paths["chromium"]
+    for option in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1200,1000"):
+        options.add_argument(f"--{option}")
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(paths["chromedriver"]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def shown(browser, tmp_path):
+    """Opens a curve's page, and afterwards looks whether the browser had anything to complain about."""
+
+    def show(curve, bounds=None):
+        pages.write_curve(curve, bounds or curve.bounds(), tmp_path / "page.html")
+        browser.get((tmp_path / "page.html").as_uri())
+        return browser
+
+    yield show
+    assert browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert browser.title == "LR range test"
+
+
+def x_range(browser):
+    return browser.execute_script("return document.getElementById('picture').layout.xaxis.range")
+
+
+def until(browser, condition):
+    return WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: condition())
+
+
+def in_picture(browser, x, y):
+    """An action that begins with the pointer at a place of the picture, in parts of its width and height."""
+    area = browser.find_element(By.CSS_SELECTOR, ".nsewdrag")
+    # Offsets count from the middle.
+    width, height = area.size["width"], area.size["height"]
+    return ActionChains(browser).move_to_element_with_offset(area, round((x - 0.5) * width), round((y - 0.5) * height))
+
+
+def hovered(browser):
+    return [label.get_attribute("textContent") for label in browser.find_elements(By.CSS_SELECTOR, ".hoverlayer .nums")]
+
+
+def test_the_browser_shows_the_bounds(shown):
+    browser = shown(CURVE)
+    bounds = CURVE.bounds()
+    for name in ("base_lr", "lr", "max_lr"):
+        cell = browser.find_element(By.ID, name)
+        assert float(cell.get_attribute("data-value")) == getattr(bounds, name)
+        assert cell.text == f"{getattr(bounds, name):.2g}"
+    notes = [note.text for note in browser.find_elements(By.CSS_SELECTOR, "#notes li")]
+    assert notes == list(CURVE.notes)
+
+
+@pytest.mark.parametrize("curve", [CURVE, FLAT, diverged()], ids=["answer", "no answer", "diverged"])
+def test_the_browser_draws_the_losses(shown, curve):
+    browser = shown(curve)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .point")) > 80
+    (line,) = browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .js-line")
+    assert line.get_attribute("d").startswith("M")
+    labels = [text.get_attribute("textContent") for text in browser.find_elements(By.CSS_SELECTOR, ".annotation-text")]
+    assert {label.split()[0] for label in labels} == ({"base_lr", "lr", "max_lr"} if curve.bounds() else set())
+
+
+def test_the_browser_draws_a_merged_curve(shown):
+    browser = shown(*merged())
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .js-fill")) == 1
+    names = [text.get_attribute("textContent") for text in browser.find_elements(By.CSS_SELECTOR, ".legendtext")]
+    assert {"3 sweeps", "range of the sweeps", "mean loss"} <= set(names)
+
+
+def test_hovering_a_point_says_what_it_is(shown):
+    browser = shown(CURVE)
+    update = 40
+    dot = browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .point")[update]
+    ActionChains(browser).move_to_element(dot).perform()
+    until(browser, lambda: hovered(browser))
+    (words,) = hovered(browser)
+    loss, smoothed = CURVE.losses[update], CURVE.smoothed()[update]
+    assert words == f"update {update}, LR {LRS[update]:.3g},loss {loss:.4g}, smoothed {smoothed:.4g}"
+
+
+def test_dragging_zooms_and_a_double_click_goes_back(shown):
+    browser = shown(CURVE)
+    whole = x_range(browser)
+    assert whole == pytest.approx([-7, 1])
+    in_picture(browser, 0.25, 0.25).click_and_hold().perform()
+    in_picture(browser, 0.75, 0.75).release().perform()
+    until(browser, lambda: x_range(browser) != whole)
+    assert x_range(browser) == pytest.approx([-5, -1], abs=0.1)
+    in_picture(browser, 0.5, 0.5).double_click().perform()
+    until(browser, lambda: x_range(browser) == pytest.approx(whole))
+
+
+def test_metrics_stay_hidden_until_asked_for(shown):
+    browser = shown(CURVE)
+
+    def second_axis():
+        return browser.find_elements(By.CSS_SELECTOR, ".y2tick")
+
+    names = {text.get_attribute("textContent"): text for text in browser.find_elements(By.CSS_SELECTOR, ".legendtext")}
+    assert {"accuracy <b>", "grad norm"} <= set(names)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .js-line")) == 1
+    assert not second_axis()
+    ActionChains(browser).move_to_element(names["accuracy <b>"]).click().perform()
+    until(browser, second_axis)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .js-line")) == 2
+
+
+@pytest.mark.parametrize("width", [420, 1200])
+@pytest.mark.parametrize(
+    "curve",
+    [
+        CURVE,
+        lr.Curve(LRS, valley(1e-6, 4e-6, noise=0.02)),
+        lr.Curve(LRS, valley(0.2, 3.0, noise=0.02)),
+        lr.Curve(LRS, np.linspace(2.3, 0.1, POINTS)),
+        diverged(),
+    ],
+    ids=["middle", "left", "right", "all", "diverged"],
+)
+def test_the_labels_stand_apart_and_inside_the_window(shown, browser, curve, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        shown(curve)
+        boxes = browser.execute_script(
+            "return [...document.querySelectorAll('.annotation-text-g, .legend, .xtitle')].map(e => e.getBoundingClientRect())"
+        )
+        assert len(boxes) == 5
+        for index, box in enumerate(boxes):
+            assert box["left"] >= 0
+            assert box["right"] <= width
+            for other in boxes[:index]:
+                beside = box["left"] >= other["right"] or other["left"] >= box["right"]
+                assert beside or box["top"] >= other["bottom"] or other["top"] >= box["bottom"]
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
