@@ -6,7 +6,6 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,14 +126,8 @@ def test_pages_and_pictures_show_the_same_losses():
 
 
 def merged():
-    """What `pages` asks of a merged curve."""
-    sweeps = tuple(lr.Curve(LRS, valley(noise=0.05, seed=seed)) for seed in range(3))
-    mean = lr.Curve(LRS, np.mean([sweep.losses for sweep in sweeps], axis=0))
-    lines = [sweep.smoothed() for sweep in sweeps]
-    given = {name: getattr(mean, name) for name in ("lrs", "losses", "metrics", "notes", "ended", "smoothed", "finite")}
-    band = (np.min(lines, axis=0), np.max(lines, axis=0))
-    sized = type("Merged", (SimpleNamespace,), {"__len__": lambda self: len(self.lrs)})
-    return sized(**given, sweeps=sweeps, band=lambda: band), mean.bounds()
+    curve = lr.Curve.merge(lr.Curve(LRS, valley(noise=0.05, seed=seed)) for seed in range(3))
+    return curve, curve.bounds()
 
 
 def test_a_merged_curve_shows_its_sweeps_and_their_band(tmp_path):

@@ -105,6 +105,10 @@ def test_range_test_and_tune(toy, what, end):
 
     if end is None:
         run()
+    elif what == "range_test" and end is KeyboardInterrupt:
+        curve = run()
+        assert curve.ended == "interrupted"
+        assert len(curve) == 59
     else:
         with pytest.raises(end):
             run()

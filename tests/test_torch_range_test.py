@@ -1,6 +1,7 @@
 """range_test and tune on torch models: losses, batches and modes of every form, and clear refusals."""
 
 from collections import defaultdict, namedtuple
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import learnrate as lr
-from learnrate.errors import AlreadyDrivenError, DataError, LossError, NoAnswerError
+from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning
 
 
 def sweep(toy, **changes):
@@ -89,20 +90,28 @@ def test_a_model_of_two_inputs(toy):
     assert len(sweep(toy, model=Sum(), batches=batches, updates=20, high=0.01)) == 20
 
 
-def test_a_short_loader_is_started_again_without_a_word_where_its_length_says_so(toy):
-    assert sweep(toy, updates=50, high=1e-3).notes == ()
-
-
-def test_a_stream_without_length_is_started_again_and_says_so(toy):
+@pytest.mark.parametrize("length", [True, False])
+def test_a_source_that_runs_out_is_started_again_and_the_curve_says_at_which_updates(toy, length):
     made = []
 
     def stream():
         made.append(None)
         return iter(toy.batches)
 
-    curve = sweep(toy, batches=stream, updates=50, high=1e-3)
-    assert len(made) == 4
-    assert curve.notes == ("the batches, which have no length, ran out and were started again at update 16, 32, 48",)
+    curve = sweep(toy, batches=toy.batches if length else stream, updates=50, stop=None)
+    assert length or len(made) == 4
+    assert curve.notes[-1] == "the batches ran out and were started again at update 16, 32, 48"
+    assert curve.updates_per_epoch == 16
+
+
+def test_an_iterator_is_used_up_with_a_warning_and_ends_the_sweep_when_it_ends(toy):
+    with pytest.warns(NotRewoundWarning, match="generator is an iterator that cannot be rewound"):
+        curve = sweep(toy, batches=(batch for batch in toy.batches))
+    assert len(curve) == 16
+    assert curve.ended == "out of batches"
+    assert curve.notes == ("the batches ran out at LR 1.6e-06, update 15 of 100",)
+    with pytest.warns(NotRewoundWarning), pytest.raises(DataError, match="batches ran out after 0"):
+        sweep(toy, batches=iter([]))
 
 
 def test_tune_learns_the_epoch_from_a_stream_that_ran_out(toy):
@@ -178,7 +187,6 @@ def frozen(toy):
             "must hold trainable parameters of the model, it holds none",
         ),
         (lambda toy: {"model": nn.LazyLinear(2)}, ValueError, "run one forward pass first"),
-        (lambda toy: {"optimizer": torch.optim.LBFGS(toy.model.parameters())}, ValueError, "LBFGS needs one"),
         (lambda toy: {"loss": lambda m, b: None}, LossError, "received None"),
         (lambda toy: {"seed": -1}, ValueError, "seed must be at least 0"),
         (lambda toy: {"seed": 2**70}, ValueError, r"seed must be below 2 \*\* 32"),
@@ -186,8 +194,6 @@ def frozen(toy):
         (lambda toy: {"low": 0.1, "high": 0.1 + 1e-12}, ValueError, "high must be at least twice low"),
         (lambda toy: {"batches": []}, DataError, "at least one batch"),
         (lambda toy: {"batches": list}, DataError, "at least one batch"),
-        (lambda toy: {"batches": iter(toy.batches)}, TypeError, "which runs out for good"),
-        (lambda toy: {"batches": (b for b in toy.batches)}, TypeError, "received a generator, which runs out for good"),
         (lambda toy: {"batches": 3}, TypeError, "batches must be iterable"),
         (lambda toy: {"loss": "mse"}, TypeError, "loss must be a criterion or a function"),
         (lambda toy: {"loss": nn.CrossEntropyLoss(reduction="none")}, LossError, r"must be a scalar, .* of shape \(16,\)"),
@@ -215,23 +221,51 @@ def test_a_source_that_hands_out_the_same_iterator_twice_is_found_out(toy):
         sweep(toy, batches=lambda: once)
 
 
-def test_an_optimizer_with_a_scheduler_is_refused(toy):
-    kept = lr.torch.Scheduler(toy.optimizer, lr.constant(0.1))
-    with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Scheduler"):
-        sweep(toy)
-    kept.detach()
-    kept = lr.torch.attach(toy.optimizer, lr.constant(0.1))
-    with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
-        sweep(toy)
-    kept.detach()
-    kept = lr.torch.attach(toy.optimizer, momentum=lr.constant(0.9))
-    with pytest.raises(AlreadyDrivenError, match="the optimizer's momentum"):
-        sweep(toy)
-    assert kept.updates == 0
-    kept.detach()
-    torch.optim.lr_scheduler.StepLR(toy.optimizer, 10)
-    with pytest.raises(AlreadyDrivenError, match="already has a torch LRScheduler"):
-        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
+@pytest.mark.parametrize(
+    "drive",
+    [
+        lambda optimizer: lr.torch.Scheduler(optimizer, lr.warmup(0.1, 50)),
+        lambda optimizer: lr.torch.attach(optimizer, lr.warmup(0.1, 50), momentum=lr.linear(0.8, 0.9, 50)),
+        lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 10),
+        lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+    ],
+    ids=["Scheduler", "attach", "StepLR", "ReduceLROnPlateau"],
+)
+@pytest.mark.parametrize("job", ["range_test", "tune"])
+def test_what_drives_the_optimizer_rests_and_goes_on_as_if_nothing_had_been(new_toy, drive, job):
+    def trained(disturbed):
+        toy = new_toy()
+        driver = drive(toy.optimizer)
+        scheduler = driver if hasattr(driver, "get_last_lr") else None
+        seen = []
+        toy.optimizer.register_step_pre_hook(lambda *_: seen.append(toy.optimizer.param_groups[0]["lr"]))
+        torch.manual_seed(1)
+        for stretch in range(2):
+            if not isinstance(driver, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                toy.train(12, scheduler)
+            else:
+                toy.train(12)
+                driver.step(1.0)
+            if disturbed and stretch == 0:
+                made = len(seen)
+                if job == "tune":
+                    with suppress(NoAnswerError):  # a model that is trained already may well give none
+                        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
+                else:
+                    curve = sweep(toy, also_keep=[] if scheduler is None else [scheduler])
+                    assert seen[made:] == pytest.approx(curve.lrs.tolist())
+                del seen[made:]
+        return seen, toy.model.state_dict()
+
+    plain, disturbed = trained(False), trained(True)
+    assert plain[0] == disturbed[0]
+    for name, value in plain[1].items():
+        assert torch.equal(value, disturbed[1][name]), name
+
+
+def test_an_iterator_is_no_data_for_races(toy):
+    with pytest.raises(TypeError, match="received a generator, which runs out for good"):
+        lr.torch.tune(toy.model, toy.optimizer, (b for b in toy.batches), toy.loss, updates=300)
 
 
 def test_a_loss_that_never_moves_is_no_answer(toy):

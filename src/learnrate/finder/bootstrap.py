@@ -1,5 +1,6 @@
 """Drawing the noise of a curve anew, to learn how well what is read off it is known."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +29,13 @@ def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
     Returns:
         Array of shape (draws, updates).
     """
+    return redrawn_series([sweep.losses for sweep in curve.sweeps or (curve,)], draws)
+
+
+def redrawn_series(sweeps: Sequence[Floats], draws: int = DRAWS) -> Floats:
+    """`redrawn` for series of any kind, one a sweep, all of one length."""
     random = np.random.default_rng(0)
-    losses = np.array([cleaned(sweep.losses) for sweep in curve.sweeps or (curve,)])
+    losses = np.array([cleaned(series) for series in sweeps])
     smoothed = smooth(losses)
     residuals = losses - smoothed
     residuals -= residuals.mean(axis=1, keepdims=True)

@@ -110,6 +110,20 @@ class Curve:
         picked = {name: getattr(self, name)[keep] for name in ("lrs", "losses", "updates")}
         return replace(self, metrics=metrics, sweeps=sweeps, **picked)
 
+    def of(self, metric: str) -> "Curve":
+        """The curve of one of its metrics in the place of the loss: to read bounds off one loss of many.
+
+        Args:
+            metric: Its name; lower must be better.
+
+        Raises:
+            ArgumentError: if there is no such metric.
+        """
+        if metric not in self.metrics:
+            raise ArgumentError(f"metric must be one of the curve's, received {metric!r}: it has {sorted(self.metrics)}")
+        sweeps = tuple(sweep.of(metric) for sweep in self.sweeps)
+        return replace(self, losses=self.metrics[metric], sweeps=sweeps)
+
     def finite(self) -> "Curve":
         """The part of the curve whose losses are finite."""
         keep = np.isfinite(self.losses)

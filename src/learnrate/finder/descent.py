@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.levels import difference_noise, level
+from learnrate.finder.levels import capped, difference_noise, level
 from learnrate.finder.season import cleaned
 from learnrate.finder.series import flattens, ragged
 from learnrate.finder.smoothing import Floats, smooth, smoothed_noise, usual_width
@@ -60,7 +60,12 @@ def find(losses: Floats, diverged: bool) -> Descent:
         losses: The losses, update by update.
         diverged: Whether the last of them are those for which the sweep was ended.
     """
-    clean = cleaned(losses)
+    return find_in(cleaned(losses), diverged)
+
+
+def find_in(clean: Floats, diverged: bool) -> Descent:
+    """The fall in losses in which nothing repeats; see `find`."""
+    clean = capped(clean)
     noise = difference_noise(clean)
     found = _ended(clean, _fall(smooth(clean), noise), diverged)
     torn = ragged(clean, found.begun, found.steepest, 0.1 * found.fall)

@@ -163,6 +163,8 @@ class _Recorder:
         if sweep.evaluate is not None and due and verdict is None:
             values = sweep.evaluate()
             for name, value in values.items() if isinstance(values, Mapping) else [("score", values)]:
+                if name == "loss" or name in self._metrics:
+                    raise LossError(f"evaluate must give names of its own, received {name!r}, which the step gives already")
                 self._scores.setdefault(str(name), {})[made - 1] = scalar(value, str(name), self._lrs[made - 1])
         return verdict
 

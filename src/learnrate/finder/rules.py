@@ -1,15 +1,17 @@
 """Rules: plain functions that read bounds off a curve, or say why they cannot.
 
-`descent` is the default. The others are those of well-known finders, as they define them, to compare with.
+`descent` is the default. `accuracy` is that of the CLR paper; the others are those of well-known finders, as they define
+them, to compare with.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import interval, redrawn
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
-from learnrate.finder.descent import Descent, find, significant
+from learnrate.finder.descent import Descent, find, find_in, significant
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 from learnrate.finder.usable import unusable
@@ -17,7 +19,18 @@ from learnrate.finder.usable import unusable
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
 
-__all__ = ["descent", "lightning", "minimum", "slide", "steep", "torch_lr_finder", "valley"]
+__all__ = [
+    "accuracy",
+    "accuracy_quarter",
+    "accuracy_third",
+    "descent",
+    "lightning",
+    "minimum",
+    "slide",
+    "steep",
+    "torch_lr_finder",
+    "valley",
+]
 
 
 def descent(curve: "Curve") -> Bounds | NoAnswer:
@@ -65,7 +78,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
 
 def _bounds(curve: "Curve", found: Descent, lost: bool) -> Bounds:
     base, lr, top, at_once = _numbers(curve.lrs, found)
-    again = [_numbers(curve.lrs, find(losses, curve.ended == "diverged"))[:3] for losses in redrawn(curve)]
+    again = [_numbers(curve.lrs, find_in(losses, curve.ended == "diverged"))[:3] for losses in redrawn(curve)]
     of_base, of_lr, of_top = np.array(again).T
     intervals = Intervals(interval(of_base, base), interval(of_top, top), interval(np.clip(of_lr, base, top), lr))
     fastest = two_digits(curve.lrs[found.steepest])

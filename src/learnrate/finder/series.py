@@ -40,19 +40,20 @@ CHANCE = 1.28
 
 
 def flattens(losses: Floats, begin: int, end: int) -> int | None:
-    """Where a falling series falls no more: the first of the windows from `begin` on that has no falling trend.
+    """Where a falling series falls no more: the first position from which all that is left has no falling trend.
+
+    All that is left, for a slow fall does not show in a few neighbours.
 
     Args:
         losses: The series.
         begin: Where it is known to fall.
-        end: Position at which the search ends.
+        end: The last position that is looked at.
 
     Returns:
-        The position at which that window begins; None where the series falls to the end.
+        The position; None where the series falls to the end, or too little is left to tell.
     """
-    width = window(len(losses))
-    starts = range(begin, end - width + 2)
-    return next((i for i in starts if trend(losses[i : i + width]) > -CHANCE), None)
+    starts = range(begin, end + 2 - window(len(losses)))
+    return next((i for i in starts if trend(losses[i : end + 1]) > -CHANCE), None)
 
 
 def ragged(losses: Floats, calm: int, begin: int, least: float) -> int | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
-from learnrate.finder.recording import Host, Progress, Sweep, record, scalars
+from learnrate.finder.recording import SKIPPED, Host, Progress, Sweep, record, scalars
 from learnrate.finder.stops import Own, Stop, diverged
 from learnrate.finder.sweep import planned
 from learnrate.schedules import Schedule
@@ -71,7 +72,8 @@ def range_test(
             where. An iterator ends the sweep when it runs out, and is not given back.
         loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss. The loss is a scalar tensor,
             or a mapping that holds it under "loss" beside metrics to record. With several optimizers also a mapping from
-            their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum.
+            their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum of those that are swept
+            (`curve.of(name)` is the curve of one)
         low: LR of the first update, above 0; 1e-7 by default.
         high: LR of the last update; 10 by default.
         updates: Length of the sweep in updates, at least 10; 100 by default.
@@ -167,7 +169,7 @@ def accuracy_test(
         epochs: Length of the test.
         held_out_batches: How many of the held-out batches are used, at most.
         points: How often accuracy is measured.
-        options: All other arguments of `range_test`.
+        options: All other arguments of `range_test`; by default nothing but a loss that is not finite ends the test early.
 
     Returns:
         The curve, with the metric "accuracy" in [0, 1], NaN between two measurements.
@@ -194,6 +196,7 @@ def accuracy_test(
     per_epoch = Loop(model, optimizer, batches, loss, updating=Updating(options.get("accumulate", 1))).updates_per_epoch()
     if per_epoch is None:
         raise ArgumentError("batches must have a length, for the test is so many epochs long: give a list or a DataLoader")
+    options.setdefault("stop", None)  # it is for accuracy to say where the end is
     updates = checks.whole("epochs", epochs, at_least=1) * per_epoch
     every = max(1, updates // checks.whole("points", points, at_least=1))
 
@@ -254,7 +257,7 @@ def _sweeps(
             if seed is not None:
                 seed_everything(seed + team.rank)
             told = None if progress is None else _onwards(progress, number, len(seeds))
-            curve = record(lambda lr: team.run(loop.step, lr), plan, host, told)
+            curve = record(partial(_step, loop, team), plan, host, told)
             curves.append(_with_data(curve, loop, seed))
             if curve.ended == "interrupted":
                 break
@@ -263,6 +266,14 @@ def _sweeps(
             start.restore()
             start.close()
     return curves
+
+
+def _step(loop: Loop, team: Alone, lr: float) -> Any:
+    seen = team.run(loop.step, lr)
+    # Processes that hold parts of a model may not all have seen the gradient that was not finite.
+    if loop.scaled and team.any(seen is SKIPPED):
+        return SKIPPED
+    return seen
 
 
 def _with_data(curve: Curve, loop: Loop, seed: int | None) -> Curve:
@@ -280,8 +291,10 @@ def _onwards(progress: Progress, number: int, sweeps: int) -> Progress:
 
 
 def _seeds(seed: int | Sequence[int] | None) -> list[int | None]:
-    if seed is None or not isinstance(seed, Sequence) or isinstance(seed, str):
-        return [seed]
+    if seed is None:
+        return [None]
+    if not isinstance(seed, Sequence) or isinstance(seed, str):
+        return [checks.whole("seed", seed, at_least=0)]
     seeds = [checks.whole("seed", one, at_least=0) for one in seed]
     if not seeds or len(set(seeds)) < len(seeds):
         checks.refuse("seed", "one number, or several different ones", seed)

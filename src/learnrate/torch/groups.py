@@ -1,6 +1,6 @@
 """Which parameter groups a sweep drives, and in which ratios."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch.optim import Optimizer
@@ -30,6 +30,10 @@ class Swept:
             lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
         self._ratios = ratios(lrs)
 
+    def drives(self, optimizers: Iterable[Optimizer]) -> bool:
+        """Whether any group of these optimizers is swept."""
+        return any(group is own for one in optimizers for own in one.param_groups for group in self._groups)
+
     def write(self, lr: float) -> None:
         """Give the groups their share of this LR."""
         for group, ratio in zip(self._groups, self._ratios, strict=True):
@@ -55,7 +59,7 @@ def _picked(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
             raise ArgumentTypeError(f"only must hold names or indices, received {name!r} of type {type(name).__name__}")
         key = str(name) if len(optimizers) > 1 else name
         if key not in found:
-            raise ArgumentError(f"only must name {what}, received {name!r}: there are {', '.join(map(repr, found))}")
+            raise ArgumentError(f"only must name {what}, received {name!r}, and not one of {', '.join(map(repr, found))}")
         picked += [group for group in found[key] if not any(group is other for other in picked)]
     if not picked:
         raise ArgumentError(f"only must name at least one of the {what}, received {only!r}")

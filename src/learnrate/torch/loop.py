@@ -26,8 +26,8 @@ Loss = nn.Module | Callable[[nn.Module, Any], Tensor | Mapping[str, Any]]
 """A criterion (an `nn.Module` such as `CrossEntropyLoss`, or a function of `torch.nn.functional`) for batches of inputs and
 target; or any function from the model and a batch to the loss."""
 
-Losses = Loss | Mapping[str, Loss]
-"""One loss that all optimizers descend, or one for each optimizer, by its name."""
+Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
+"""One loss that all optimizers descend, or one for each optimizer, by its name or in their order."""
 
 Evaluate = Callable[[nn.Module], float]
 """From a model to how good it is, higher is better."""
@@ -71,7 +71,8 @@ class Loop:
         self.model, self.stream = model, Stream(batches)
         self.kept = (batches, *(turn for _, turn, _ in self._turns if isinstance(turn, nn.Module)), *others)
         self._evaluate, self._updating = evaluate, updating or Updating()
-        if self._updating.scaler is not None:
+        self.scaled = self._updating.scaler is not None
+        if self.scaled:
             self.kept += (self._updating.scaler,)
         self._swept = Swept(self.optimizers, only)
         self._device = next(model.parameters()).device
@@ -110,7 +111,8 @@ class Loop:
             return SKIPPED
         self._made += 1
         if "loss" not in seen:
-            seen["loss"] = sum(seen[name] for name, _, _ in self._turns)
+            # Of those that are swept: what the others' losses do is an effect, and not what their LR is at fault for.
+            seen["loss"] = sum(seen[name] for name, _, optimizers in self._turns if self._swept.drives(optimizers))
         return seen
 
     def _forward(self, loss: Loss, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
@@ -157,10 +159,14 @@ class Loop:
 
 def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[tuple[str, Loss, list[Any]]]:
     """Who descends which loss: all the same one, or each its own. The name is empty for the only one."""
+    if isinstance(loss, (list, tuple)):
+        loss = {str(number): one for number, one in enumerate(loss)}
     if not isinstance(loss, Mapping):
         if not callable(loss):
             raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
         return [("", loss, list(optimizers.values()))]
+    if "loss" in optimizers:
+        raise ArgumentError("an optimizer must have another name than 'loss', which is what is recorded for all of them")
     if loss.keys() != optimizers.keys():
         raise ArgumentError(
             f"loss must hold one loss for each optimizer, by its name, received {sorted(map(str, loss))} for "

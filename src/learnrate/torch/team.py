@@ -51,6 +51,10 @@ class Alone:
         """The reason to stop of any process."""
         return verdict
 
+    def any(self, happened: bool) -> bool:
+        """Whether something happened in any process."""
+        return happened
+
     def require_same(self, **values: Any) -> None:
         """Refuse arguments that differ between the processes."""
 
@@ -99,7 +103,7 @@ class Team(Alone):
         """What was seen, averaged over the processes.
 
         Raises:
-            RankError: if the loss of some process is not finite while the others' are what they were at the start, or lower:
+            RankError: if the loss of some process is not finite while the others' is at most twice what it was at the start:
                 then its data or its model is at fault, and not the LR.
         """
         return [self.run(self._mean, row) for row in rows]
@@ -109,6 +113,10 @@ class Team(Alone):
         if verdict is None and self._interrupted:
             verdict = Verdict("interrupted", "the sweep was interrupted")
         return self.run(self._agree, verdict)
+
+    def any(self, happened: bool) -> bool:
+        """Whether something happened in any process."""
+        return bool(self.run(self._exchange, [float(happened)]).any())
 
     def require_same(self, **values: Any) -> None:
         """Refuse arguments that differ between the processes.
@@ -169,7 +177,7 @@ class Team(Alone):
             told = json.loads(self._store.get(f"{self._key}/news"))
         except (dist.DistError, RuntimeError) as error:
             return RankError(f"the connection between the processes is lost, seen on rank {self.rank}: {error}", self.rank)
-        return RankError(f"rank {told['rank']} {told['text']}; the process group cannot be used any more", told["rank"])
+        return RankError(f"rank {told['rank']} {told['text']}; the process group may be of no use any more", told["rank"])
 
     def _missing(self, text: str) -> tuple[int, str]:
         """Who does not answer any more, once a connection is lost."""
@@ -204,7 +212,7 @@ class Team(Alone):
         broken = ~losses.isfinite()
         if broken.any() and not broken.all():
             level = float(losses[~broken].mean())
-            if self._start is None or level <= self._start:
+            if self._start is None or level <= self._start + abs(self._start):
                 rank = int(broken.nonzero()[0])
                 raise RankError(
                     f"rank {rank} has the loss {float(losses[rank])}, while it is {level:.4g} on the others", rank
@@ -249,7 +257,8 @@ class _Worker:
     def __init__(self) -> None:
         self._wake = threading.Semaphore(0)
         self._job: _Job | None = None
-        threading.Thread(target=self._work, daemon=True, name="learnrate range test").start()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="learnrate range test")
+        self._thread.start()
 
     def begin(self, work: Callable[[], Any]) -> _Job:
         self._job = job = _Job(work)
@@ -259,6 +268,7 @@ class _Worker:
     def end(self) -> None:
         self._job = None
         self._wake.release()
+        self._thread.join()
 
     def _work(self) -> None:
         while True:
