@@ -285,6 +285,15 @@ def test_metrics_stay_hidden_until_asked_for(shown):
     assert len(browser.find_elements(By.CSS_SELECTOR, ".scatterlayer .js-line")) == 2
 
 
+def test_a_metric_that_was_not_measured_at_every_update_is_a_line(shown):
+    browser = shown(lr.Curve(LRS, valley(), {"accuracy": np.where(np.arange(POINTS) % 10, np.nan, 0.5)}))
+    label = next(text for text in browser.find_elements(By.CSS_SELECTOR, ".legendtext") if "accuracy" in text.text)
+    ActionChains(browser).move_to_element(label).click().perform()
+    lines = ".scatterlayer .js-line"
+    until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, lines)) == 2)
+    assert "L" in browser.find_elements(By.CSS_SELECTOR, lines)[1].get_attribute("d")
+
+
 @pytest.mark.parametrize("width", [420, 1200])
 @pytest.mark.parametrize(
     "curve",

@@ -1,4 +1,4 @@
-"""What the README and the examples show is what happens."""
+"""What the README and the example recipes show is what happens."""
 
 import json
 import os
@@ -77,9 +77,3 @@ def test_the_example_recipes_are_tuned(example, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"]["plan"]["mean"] > 0.9
-
-
-def test_the_loop_without_a_framework_runs():
-    command = [sys.executable, str(ROOT / "examples" / "numpy_loop.py")]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert lr.parse(printed.splitlines()[-1]).max_lr > 0.05

@@ -247,7 +247,8 @@ def _metrics(curve: Curve) -> Iterable[dict[str, Any]]:
     for (name, values), color in zip(curve.metrics.items(), itertools.cycle(METRIC_COLORS), strict=False):
         shown = escape(str(name))
         words = [f"{shown} {value:.4g}" for value in values]
-        look = {"yaxis": "y2", "visible": "legendonly", "line": {"width": 1.8, "color": color}}
+        # A metric that is not measured at every update would be single points between gaps, which a line does not show.
+        look = {"yaxis": "y2", "visible": "legendonly", "connectgaps": True, "line": {"width": 1.8, "color": color}}
         yield _trace(shown, curve.lrs, values, **look, text=words, hoverinfo="text")
 
 

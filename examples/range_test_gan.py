@@ -1,0 +1,55 @@
+"""The range test of a GAN: both optimizers swept together, then the discriminator's alone; three seeds each."""
+
+import dataclasses
+import math
+
+import torch
+from reporting import report
+from torch import nn
+from torch.nn.functional import softplus
+
+import learnrate as lr
+
+
+def ring():
+    """An endless stream of batches: 128 points of eight Gaussians on a circle."""
+    while True:
+        angles = torch.randint(8, (128,)) * math.pi / 4
+        yield torch.stack([angles.cos(), angles.sin()], 1) + 0.05 * torch.randn(128, 2)
+
+
+def mlp(inputs, outputs):
+    """Two hidden layers."""
+    return nn.Sequential(
+        nn.Linear(inputs, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, outputs)
+    )
+
+
+def discriminator_loss(gan, real):
+    """Tells true points from made ones."""
+    made = gan["generator"](torch.randn(128, 4)).detach()
+    return softplus(-gan["discriminator"](real)).mean() + softplus(gan["discriminator"](made)).mean()
+
+
+def generator_loss(gan, real):
+    """Makes points that pass for true (the non-saturating loss)."""
+    return softplus(-gan["discriminator"](gan["generator"](torch.randn(128, 4)))).mean()
+
+
+def of_discriminator(curve):
+    """The curve of the discriminator's own loss, which the sweep recorded beside the sum of both.
+
+    What one player wins in the sum the other loses: its bounds, and its end, would say little about either.
+    """
+    return lr.Curve.merge(dataclasses.replace(one, losses=one.metrics["discriminator"]) for one in curve.sweeps)
+
+
+torch.manual_seed(0)
+gan = nn.ModuleDict({"discriminator": mlp(2, 1), "generator": mlp(4, 2)})
+optimizer = {name: torch.optim.Adam(part.parameters(), lr=1e-4, betas=(0.5, 0.999)) for name, part in gan.items()}
+loss = {"discriminator": discriminator_loss, "generator": generator_loss}  # they take turns on each batch
+
+both = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2))
+# The generator goes on at its 1e-4: how fast may the discriminator follow it?
+alone = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2), only="discriminator")
+report(both=of_discriminator(both), discriminator_alone=of_discriminator(alone))
