@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Apart from .venv, so that the tests never see what is installed to be compared with.
+PEERS := .venv-bench
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help tune test check format bench docs clean
+.PHONY: help tune test check format bench bench-range-test docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -13,8 +15,9 @@ help:
 	@echo "make check   lint, format, types"
 	@echo "make format  format the code"
 	@echo "make bench   measure, and write benchmarks/results/"
+	@echo "make bench-range-test  measure range tests against other libraries', installed into .venv-bench"
 	@echo "make docs    write the generated pages of docs/"
-	@echo "make clean   remove .venv and caches"
+	@echo "make clean   remove .venv, .venv-bench and caches"
 
 tune: $(VENV)/demo.stamp
 	$(BIN)/learnrate tune
@@ -34,6 +37,9 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/schedules.py
 
+bench-range-test: $(PEERS)/stamp
+	$(PEERS)/bin/python benchmarks/range_test.py
+
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/make.py
 
@@ -48,5 +54,12 @@ $(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@case '$*' in test|dev) $(INSTALL) --no-deps timm && tests/install_browser.sh ;; esac
 	@touch $@
 
+$(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(BIN)/python
+	@echo "installing the libraries to compare with into $(PEERS) ..."
+	$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[torch,plots]'
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis

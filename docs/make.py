@@ -191,30 +191,74 @@ def _code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 
-def benchmarks() -> str:
-    """The tables of what was measured."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "schedules.json").read_text())
+def record_of(name: str) -> dict:
+    """What a benchmark wrote."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def measured(record: dict, command: str) -> list[str]:
+    """On what, with what and how."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    lines = [GENERATED + "# Benchmarks", ""]
-    lines += [
-        f"Measured by `make bench` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
+    name = record["benchmark"]
+    return [
+        f"Measured by `{command}` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
         f"used); {versions}.",
         f"Each ratio is taken within a round, of {record['rounds']} counted rounds after one that is not; median and range.",
-        "The record: [benchmarks/results/schedules.json](../benchmarks/results/schedules.json).",
+        f"The record: [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).",
         "",
     ]
+
+
+def benchmarks() -> str:
+    """The tables of what was measured."""
+    record = record_of("schedules")
+    lines = [GENERATED + "# Benchmarks", "", *measured(record, "make bench")]
     for table in record["tables"]:
         lines += [f"## {table['title']}", "", table["what"], ""]
         lines += ["| | ours | theirs | ratio (range) | target | |", "|---|---|---|---|---|---|"]
         for row in table["rows"]:
-            ratio = row["ratio"]
-            reached = "" if not row["target"] else "reached" if row["reached"] else "**not reached**"
+            reached = "" if not row["target"] else _reached(row)
             lines.append(
-                f"| {row['name']} | {row['ours']} | {row['theirs']} | {ratio['median']:.2f} ({ratio['min']:.2f} to "
-                f"{ratio['max']:.2f}) | {row['target']} | {reached} |"
+                f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines + range_tests())
+
+
+def range_tests() -> list[str]:
+    """The section on range tests."""
+    record = record_of("range_test")
+    models = record["models"]
+    lines = ["## Range test", "", *measured(record, "make bench-range-test")]
+    lines += [
+        f"A whole range test of {record['updates']} updates, give-back included, over the bare loop of the same updates,",
+        "which changes no LR: the same model, SGD with momentum, and the same `DataLoader` of batches made beforehand for",
+        "all. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner are",
+        "made outside the timing.",
+        "",
+        "| | " + " | ".join(f"{m['what']}: {m['update_ms']['median']:.2f} ms an update" for m in models) + " |",
+        "|---" * (len(models) + 1) + "|",
+    ]
+    for name in models[0]["ratios"]:
+        lines.append(f"| {name} | " + " | ".join(_ratio(m["ratios"][name], 3) for m in models) + " |")
+    lines.append("| target of learnrate | " + " | ".join(f"at most {m['target']}: {_reached(m)}" for m in models) + " |")
+    used = record["memory"]
+    if used is not None:
+        lines += [
+            "",
+            f"Memory, as multiples of the state ({used['state_mib']:.0f} MiB of weights and AdamW's moments): at its peak a",
+            f"range test takes {used['range_test']:.2f} more than the bare loop;",
+            f"`torch.preserve` alone takes {used['preserve']:.2f}.",
+        ]
+    return [*lines, ""]
+
+
+def _ratio(ratio: dict[str, float], digits: int = 2) -> str:
+    return f"{ratio['median']:.{digits}f} ({ratio['min']:.{digits}f} to {ratio['max']:.{digits}f})"
+
+
+def _reached(found: dict) -> str:
+    return "reached" if found["reached"] else "**not reached**"
 
 
 PAGES = {"gallery.md": gallery, "coming-from.md": coming_from, "benchmarks.md": benchmarks}

@@ -59,6 +59,15 @@ def test_reached_means_that_the_median_is_within_the_target():
                 assert row["reached"] == (median >= float(least[1]) if least else median <= float(most[1])), row
 
 
+def test_range_tests_were_measured_against_every_peer():
+    record = json.loads((ROOT / "benchmarks" / "results" / "range_test.json").read_text())
+    assert record["rounds"] >= 7
+    for model in record["models"]:
+        assert list(model["ratios"]) == ["learnrate", "pytorch-lr-finder", "Lightning", "fastai"]
+        assert model["reached"] == (model["ratios"]["learnrate"]["median"] <= model["target"])
+        assert {len(values) for values in model["seconds"].values()} == {record["rounds"]}
+
+
 @pytest.mark.parametrize("peer", DOCUMENTED)
 def test_the_expressions_for_libraries_that_are_not_installed_are_schedules(peer):
     settings = {
