@@ -103,7 +103,7 @@ def bare_loop(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLo
 
 def learnrate_range_test(model: nn.Module, optimizer: torch.optim.Optimizer, loader: Any, updates: int = UPDATES) -> Work:
     """Ours."""
-    sweep: dict[str, Any] = {"low": LOW, "high": HIGH, "updates": updates, "stop_early": False}
+    sweep: dict[str, Any] = {"low": LOW, "high": HIGH, "updates": updates, "stop": None}
     return functools.partial(lr.torch.range_test, model, optimizer, loader, CRITERION, **sweep)
 
 

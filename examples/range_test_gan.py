@@ -1,6 +1,5 @@
 """The range test of a GAN: both optimizers swept together, then the discriminator's alone; three seeds each."""
 
-import dataclasses
 import math
 
 import torch
@@ -36,14 +35,6 @@ def generator_loss(gan, real):
     return softplus(-gan["discriminator"](gan["generator"](torch.randn(128, 4)))).mean()
 
 
-def of_discriminator(curve):
-    """The curve of the discriminator's own loss, which the sweep recorded beside the sum of both.
-
-    What one player wins in the sum the other loses: its bounds, and its end, would say little about either.
-    """
-    return lr.Curve.merge(dataclasses.replace(one, losses=one.metrics["discriminator"]) for one in curve.sweeps)
-
-
 torch.manual_seed(0)
 gan = nn.ModuleDict({"discriminator": mlp(2, 1), "generator": mlp(4, 2)})
 optimizer = {name: torch.optim.Adam(part.parameters(), lr=1e-4, betas=(0.5, 0.999)) for name, part in gan.items()}
@@ -52,4 +43,5 @@ loss = {"discriminator": discriminator_loss, "generator": generator_loss}  # the
 both = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2))
 # The generator goes on at its 1e-4: how fast may the discriminator follow it?
 alone = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2), only="discriminator")
-report(both=of_discriminator(both), discriminator_alone=of_discriminator(alone))
+# Both together: what one player wins in the sum of the losses the other loses, so that the bounds are read off one of them.
+report(both=both.of("discriminator"), discriminator_alone=alone)

@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable
+from io import FileIO
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -71,8 +73,12 @@ class Vault:
 
     def __init__(self, where: Literal["device", "cpu", "disk"]) -> None:
         self.where, self.size = where, 0
-        # Has no name in the file system: it is gone with the process, however that ends.
-        self._file: IO[bytes] | None = tempfile.TemporaryFile() if where == "disk" else None  # noqa: SIM115
+        self._file: FileIO | None = None
+        if where == "disk":
+            # Has no name in the file system: it is gone with the process, however that ends. Not buffered: a buffer would
+            # only meet the full disk later, when it is closed.
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            self._closed = weakref.finalize(self, self._file.close)
 
     def keep(self, tensor: Tensor) -> Callable[[], Tensor]:
         """Copy a tensor; returns a function that gives the copy.
@@ -90,13 +96,14 @@ class Vault:
     def close(self) -> None:
         """Give the room on disk back."""
         if self._file is not None:
-            self._file.close()
+            self._closed()
 
-    def _write(self, file: IO[bytes], part: Tensor) -> Callable[[], Tensor]:
+    def _write(self, file: FileIO, part: Tensor) -> Callable[[], Tensor]:
         offset = file.seek(0, os.SEEK_END)
         try:
-            file.write(_as_bytes(part.cpu()).numpy().data)
-            file.flush()
+            left = memoryview(_as_bytes(part.cpu()).numpy().data)
+            while left:
+                left = left[file.write(left) :]
         except OSError as error:
             self.close()
             raise OutputError(
@@ -108,7 +115,9 @@ class Vault:
         def read() -> Tensor:
             copied = torch.empty(shape, dtype=dtype)
             file.seek(offset)
-            file.readinto(_as_bytes(copied).numpy().data)  # type: ignore[attr-defined]
+            left = memoryview(_as_bytes(copied).numpy().data)
+            while left:
+                left = left[file.readinto(left) :]
             return copied
 
         return read
