@@ -66,7 +66,9 @@ def test_json_is_one_object_on_stdout_and_all_else_is_on_stderr(recipe, tmp_path
         assert words in done.stderr
 
     bounds, plan, results = told["bounds"], told["plan"], told["results"]
-    assert bounds["base_lr"] <= bounds["interval"][0] <= bounds["lr"] <= bounds["interval"][1] <= bounds["max_lr"]
+    assert (
+        bounds["base_lr"] <= bounds["intervals"]["lr"][0] <= bounds["lr"] <= bounds["intervals"]["lr"][1] <= bounds["max_lr"]
+    )
     assert bounds["reason"].count("base_lr is") == 1
     schedule = lr.parse(plan["schedule"])
     assert schedule == lr.triangular2(schedule.base_lr, plan["max_lr"], plan["step_size"], plan["cycles"])

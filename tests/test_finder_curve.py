@@ -1,8 +1,10 @@
 """The record of a range test, and its smoothing."""
 
+import csv
 import json
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import learnrate as lr
-from learnrate.errors import OutputError
+from learnrate.errors import MissingExtraError, OutputError
 
 LRS = np.geomspace(1e-6, 1.0, 60)
 
@@ -121,3 +123,114 @@ def test_smoothing_without_a_finite_loss_knows_nothing():
 def test_smoothing_refuses_a_width_of_zero():
     with pytest.raises(ValueError, match="width must be above 0"):
         some_curve().smoothed(0)
+
+
+def three_sweeps(lengths=(60, 60, 60)):
+    return [
+        lr.Curve(
+            LRS[:length],
+            np.linspace(2.0, 1.0, 60)[:length] + 0.1 * seed,
+            {"accuracy": np.full(length, 0.1 * seed), **({"own": np.ones(length)} if seed == 0 else {})},
+            ("a note",) if seed == 2 else (),
+            updates_per_epoch=30,
+            ended="swept" if length == 60 else "diverged",
+            seeds=(seed,),
+        )
+        for seed, length in enumerate(lengths)
+    ]
+
+
+def test_merged_sweeps_are_their_mean_with_a_band():
+    merged = lr.Curve.merge(three_sweeps())
+    np.testing.assert_allclose(merged.losses, np.linspace(2.0, 1.0, 60) + 0.1)
+    np.testing.assert_allclose(merged.metrics["accuracy"], 0.1)
+    assert set(merged.metrics) == {"accuracy"}
+    assert (merged.seeds, merged.updates_per_epoch, merged.notes) == ((0, 1, 2), 30, ("sweep 3: a note",))
+    low, high = merged.band()
+    np.testing.assert_allclose(high - low, 0.2)
+    assert merged.sweeps == tuple(three_sweeps())
+    assert lr.Curve.merge([merged, *three_sweeps()[:1]]).seeds == (0, 1, 2, 0)
+
+
+def test_merged_sweeps_end_where_the_first_of_them_ended():
+    merged = lr.Curve.merge(three_sweeps((60, 40, 50)))
+    assert len(merged) == 40
+    assert merged.ended == "diverged"
+    assert [len(sweep) for sweep in merged.sweeps] == [40, 40, 40]
+    assert [len(sweep) for sweep in merged.finite().sweeps] == [40, 40, 40]
+
+
+def test_sweeps_over_other_lrs_do_not_merge():
+    with pytest.raises(ValueError, match="sweeps over the same LRs"):
+        lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(2 * LRS, LRS)])
+    with pytest.raises(ValueError, match="at least one"):
+        lr.Curve.merge([])
+    with pytest.raises(TypeError, match="received a str"):
+        lr.Curve.merge(["curve"])
+
+
+def test_a_band_of_one_sweep_is_its_line():
+    low, high = some_curve(1.0).band()
+    np.testing.assert_array_equal(low, high)
+
+
+def test_a_merged_curve_knows_the_noise_between_sweeps():
+    """Sweeps that begin to fall at other LRs: alone, each is sure of its own; together, the interval spans them."""
+    lrs = np.geomspace(1e-6, 1.0, 100)
+
+    def fall(begin, seed):
+        noise = 0.01 * np.random.default_rng(seed).standard_normal(100)
+        return lr.Curve(lrs, 2.0 - np.clip(np.log10(lrs / begin), 0, 2) / 2 + noise)
+
+    sweeps = [fall(begin, seed) for seed, begin in enumerate([1e-4, 3e-4, 1e-3])]
+    merged = lr.Curve.merge(sweeps).bounds()
+    low, high = merged.intervals.base_lr
+    assert high / low > 3
+    alone = [sweep.bounds().intervals.base_lr for sweep in sweeps]
+    assert max(high / low for low, high in alone) < high / low
+
+
+@pytest.mark.parametrize("curve", [some_curve(1.0), lr.Curve.merge(three_sweeps())], ids=["single", "merged"])
+def test_every_form_of_a_curve_gives_it_back(tmp_path, curve):
+    curve.save(tmp_path / "curve.json")
+    assert lr.Curve.load(tmp_path / "curve.json") == curve
+    assert pickle.loads(pickle.dumps(curve)) == curve
+    frame = curve.to_pandas()
+    assert list(frame.columns) == ["sweep", "update", "lr", "loss", "accuracy"]
+    curve.to_csv(tmp_path / "curve.csv")
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert len(rows) == len(frame) == 60 * max(1, len(curve.sweeps))
+    np.testing.assert_array_equal([float(row["loss"]) for row in rows], frame["loss"])
+    np.testing.assert_array_equal(frame["loss"][:60], (curve.sweeps or (curve,))[0].losses)
+    np.testing.assert_array_equal(frame["update"][:60], np.arange(60))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.csv", "curve.json"]
+
+
+def test_a_metric_whose_name_is_taken_keeps_its_column():
+    assert "lr_" in lr.Curve(LRS, LRS, {"lr": LRS}).to_pandas().columns
+
+
+def test_files_that_cannot_be_written_are_one_clear_error(tmp_path):
+    with pytest.raises(OutputError, match="cannot write"):
+        some_curve().to_csv(tmp_path / "missing" / "curve.csv")
+
+
+def test_pandas_is_asked_for_by_name_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'learnrate\[pandas\]'"):
+        some_curve().to_pandas()
+
+
+def test_a_curve_of_one_of_its_metrics():
+    curve = lr.Curve.merge(three_sweeps())
+    np.testing.assert_allclose(curve.of("accuracy").losses, 0.1)
+    np.testing.assert_allclose(curve.of("accuracy").sweeps[2].losses, 0.2)
+    with pytest.raises(ValueError, match=r"received 'recall': it has \['accuracy'\]"):
+        curve.of("recall")
+
+
+def test_updates_keep_their_numbers_where_some_are_left_out():
+    holes = np.where(np.arange(60) % 7 == 3, np.nan, 1.0)
+    assert lr.Curve(LRS, holes).finite().updates.tolist() == [n for n in range(60) if n % 7 != 3]
+    with pytest.raises(ValueError, match="updates must be as long as lrs"):
+        lr.Curve(LRS, LRS, updates=[1, 2])

@@ -1,6 +1,8 @@
 """The range test on loops of no framework."""
 
 import math
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -131,3 +133,143 @@ def test_tells_its_progress():
     told = []
     lr.range_test(lambda _: 1.0, updates=12, progress=lambda done, planned: told.append((done, planned)))
     assert told == [(n, 12) for n in range(1, 13)]
+
+
+def test_the_sweep_is_a_schedule():
+    linear = lr.range_test(lambda _: 1.0, low=0.1, high=1.0, updates=10, schedule="linear")
+    np.testing.assert_allclose(linear.lrs, np.linspace(0.1, 1.0, 10))
+    stairs = lr.linear(0.1, 0.8, 20).staircase(5)
+    curve = lr.range_test(lambda _: 1.0, schedule=stairs, updates=21)
+    np.testing.assert_array_equal(curve.lrs, stairs(np.arange(21)))
+    assert len(lr.range_test(lambda _: 1.0, schedule=lr.exponential(1e-3, 1.0, 30))) == 31
+    assert len(lr.range_test(lambda _: 1.0, schedule=lr.linear(1e-3, 1.0, "rest"), updates=30)) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"schedule": "cosine"}, ValueError, "schedule must be one of 'exponential', 'linear', received 'cosine'"),
+        ({"schedule": lr.linear(1.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
+        ({"schedule": lr.linear(0.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
+        ({"schedule": lr.constant(0.1)}, ValueError, "schedule must be finite where updates is not given"),
+        ({"schedule": lr.linear(0.01, 0.1, 30), "low": 0.1}, ValueError, "which it takes the place of"),
+        ({"schedule": lr.linear(0.01, 0.1, 5)}, ValueError, "updates must be at least 10"),
+        ({"stop": "never"}, TypeError, "stop must be a rule such as learnrate.stops.diverged"),
+        ({"stop": lr.stops.diverged}, TypeError, "stop must be a rule such as learnrate.stops.diverged"),
+        ({"stop": [lr.stops.diverged(), 3]}, TypeError, "received 3 of type int"),
+        ({"time_limit": -1}, ValueError, "time_limit must be above 0"),
+        ({"time_limit": math.nan}, ValueError, "time_limit must be finite"),
+        ({"evaluate": 0.9}, TypeError, "evaluate must be a function"),
+        ({"evaluate_every": 0}, ValueError, "evaluate_every must be at least 1"),
+    ],
+)
+def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, error, words):
+    step = Quadratic()
+    with pytest.raises(error, match=words):
+        lr.range_test(step, **arguments)
+    assert step.lrs == []
+
+
+def test_the_users_own_stop_rule():
+    def low_enough(lrs, losses):
+        assert len(lrs) == len(losses)
+        return losses[-1] < 0.25
+
+    curve = lr.range_test(Quadratic(), stop=low_enough)
+    assert curve.ended == "stopped"
+    assert curve.losses[-1] < 0.25 <= curve.losses[-2]
+    assert curve.notes[0].startswith("low_enough ended the sweep at LR")
+    curve = lr.range_test(Quadratic(), stop=lambda lrs, losses: "enough is enough" if lrs[-1] > 0.1 else None)
+    assert curve.notes[0].startswith("enough is enough at LR 0.1")
+
+
+def test_several_rules_and_the_first_of_them_to_speak():
+    curve = lr.range_test(Quadratic(), high=100.0, stop=[lr.stops.diverged(), lambda lrs, losses: lrs[-1] > 1.0])
+    assert curve.ended == "stopped"
+    curve = lr.range_test(Quadratic(), high=1e4, stop=[lr.stops.diverged(), lambda lrs, losses: lrs[-1] > 9e3])
+    assert curve.ended == "diverged"
+
+
+def test_above_a_factor_of_the_best():
+    curve = lr.range_test(Quadratic(offset=1.0), low=1e-3, high=100.0, stop=lr.stops.above_best(4))
+    assert curve.ended == "diverged"
+    assert "rose above 4 times its best" in curve.notes[0]
+    with pytest.raises(ValueError, match="factor must be above 1"):
+        lr.stops.above_best(0.5)
+
+
+def test_no_progress():
+    noise = np.random.default_rng(0).standard_normal(100).tolist()
+    curve = lr.range_test(lambda _: noise.pop(), stop=lr.stops.no_progress(50))
+    assert (len(curve), curve.ended) == (50, "stopped")
+    assert "made no progress within 50 updates" in curve.notes[0]
+    assert len(lr.range_test(Quadratic(), low=1e-2, high=1.0, stop=lr.stops.no_progress(50))) == 100
+    flat = lr.range_test(lambda _: 1.0)
+    assert flat.notes == ("the loss made no progress in the whole sweep",)
+
+
+def test_a_rule_serves_many_sweeps():
+    rule = lr.stops.diverged()
+    assert lr.range_test(Quadratic(), stop=rule) == lr.range_test(Quadratic(), stop=rule)
+
+
+def test_a_time_limit():
+    begun = time.monotonic()
+    curve = lr.range_test(lambda _: time.sleep(0.05) or 1.0, time_limit=0.3)
+    assert time.monotonic() - begun < 1.0
+    assert curve.ended == "out of time"
+    assert 2 <= len(curve) <= 7
+    assert "the time limit of 0.3 s was reached" in curve.notes[0]
+
+
+def test_an_interrupt_ends_the_sweep_and_gives_the_curve_so_far():
+    step = Quadratic()
+
+    def interrupted(rate):
+        if len(step.lrs) == 30:
+            signal.raise_signal(signal.SIGINT)
+        return step(rate)
+
+    curve = lr.range_test(interrupted)
+    assert curve.ended == "interrupted"
+    assert len(curve) == 30
+    assert curve.notes[0].startswith("the sweep was interrupted at LR")
+
+
+def test_an_interrupt_before_the_first_update_is_raised():
+    with pytest.raises(KeyboardInterrupt):
+        lr.range_test(lambda _: signal.raise_signal(signal.SIGINT))
+
+
+def test_an_interrupt_is_not_swallowed_by_tune():
+    class Interrupted:
+        def __init__(self):
+            self.made = 0
+
+        def update(self, rate):
+            self.made += 1
+            if self.made == 20:
+                signal.raise_signal(signal.SIGINT)
+            return 1.0
+
+        evaluate = updates_per_epoch = save = lambda self: None
+        restore = lambda self, state: None  # noqa: E731
+
+    with pytest.raises(KeyboardInterrupt):
+        lr.tune(Interrupted(), updates=400)
+
+
+def test_evaluations():
+    curve = lr.range_test(lambda _: 1.0, updates=20, evaluate=iter(range(100)).__next__, evaluate_every=6)
+    np.testing.assert_array_equal(np.flatnonzero(~np.isnan(curve.metrics["score"])), [5, 11, 17, 19])
+    named = lr.range_test(lambda _: 1.0, updates=20, evaluate=lambda: {"accuracy": 0.5, "recall": 0.1})
+    assert set(named.metrics) == {"accuracy", "recall"}
+    with pytest.raises(LossError, match="evaluate must give names of its own, received 'size'"):
+        lr.range_test(lambda _: {"loss": 1.0, "size": 3}, evaluate=lambda: {"size": 3})
+    with pytest.raises(LossError, match="the score must be a scalar"):
+        lr.range_test(lambda _: 1.0, evaluate=lambda: "good")
+
+
+def test_what_the_first_update_lacks_is_no_curve_of_nothing():
+    with pytest.raises(ZeroDivisionError):
+        lr.range_test(lambda _: 1 / 0)

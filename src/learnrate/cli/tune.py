@@ -146,6 +146,8 @@ def run_stages(
         progress=lambda done, planned: bars.show("range test", done, planned),
     )
     folder.write_curve(curve)
+    if curve.ended == "interrupted":
+        raise KeyboardInterrupt
     bounds = curve.bounds()
     folder.draw_curve(curve, bounds)
     if isinstance(bounds, NoAnswer):

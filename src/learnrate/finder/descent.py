@@ -15,6 +15,10 @@ SIGNIFICANT = 7.0
 drawn independently for each update, 1 (normal) to 7 (log-normal) in 1,000 fall so far, for the minimum is taken over the
 whole curve."""
 
+STEADY = 2.25
+"""A fall counts when it is so many times as deep as the loss strays before it. Noise that is correlated from update to
+update is not seen in the differences of neighbours, but it makes the smoothed loss wander from the start."""
+
 END_WIDTH = 1.0
 """Smoothing, in updates, of the losses in which the end of the fall is looked for."""
 
@@ -27,6 +31,7 @@ class Descent:
         start: Level of the loss before it falls: the median of the first tenth.
         lowest: The least smoothed loss of the fall.
         noise: Standard deviation of the batch noise.
+        unrest: How far the smoothed loss strays from that level before it begins to fall for good.
         begun: Position at which a tenth of the fall is done for good (or what stands out of the noise, where that is more).
         steepest: Position at which the loss falls fastest from update to update.
         bottom: Position of the least smoothed loss.
@@ -35,17 +40,20 @@ class Descent:
             there.
         flat_from: Position after the steepest from which the loss falls no more (a trend test says so); None where it does
             to the end.
+        points: Number of losses that it was read from: all, or those before a sawtooth.
     """
 
     start: float
     lowest: float
     noise: float
+    unrest: float
     begun: int
     steepest: int
     bottom: int
     ended: int
     ends_in: Literal["rise", "sawtooth", "sweep"]
     flat_from: int | None = None
+    points: int = 0
 
     @property
     def fall(self) -> float:
@@ -68,10 +76,13 @@ def find_in(clean: Floats, diverged: bool) -> Descent:
     clean = capped(clean)
     noise = difference_noise(clean)
     found = _ended(clean, _fall(smooth(clean), noise), diverged)
-    torn = ragged(clean, found.begun, found.steepest, 0.1 * found.fall)
-    if torn is not None and torn < found.ended:
-        found = replace(found, ended=max(torn - 1, found.steepest), ends_in="sawtooth")
-    return replace(found, flat_from=flattens(clean, found.steepest, found.ended))
+    torn = ragged(clean, found.begun, found.begun, 0.1 * found.fall)
+    if torn is not None and torn <= found.ended:
+        # Read anew without the sawtooth, which would pass for noise and for the lowest of losses.
+        clean = clean[:torn]
+        found = _ended(clean, _fall(smooth(clean), difference_noise(clean)), diverged=False)
+        found = found if found.ends_in == "rise" else replace(found, ends_in="sawtooth")
+    return replace(found, flat_from=flattens(clean, found.steepest, found.ended), points=len(clean))
 
 
 def _ended(clean: Floats, fall: Descent, diverged: bool) -> Descent:
@@ -99,15 +110,22 @@ def significant(losses: Floats, found: Descent) -> bool:
     Judged in the loss and, where all losses are above 0, in its logarithm: the noise of most losses shrinks with the loss,
     so that a fall to near nothing is plain to see in the logarithm, and hidden in the noise of the start otherwise.
     """
-    if found.fall > _sure_change(found.start, found.noise, len(losses)):
+    losses = losses[: found.points]
+    sure = _sure_change(found.start, found.noise, len(losses))
+    if found.fall > max(sure, STEADY * found.unrest):
         return True
     if losses.min() <= 0:
         return False
     logs = np.log(np.maximum(cleaned(losses), losses.min()))
     smoothed = smooth(logs)
-    fall = level(smoothed) - float(smoothed[: found.ended + 1].min())
+    start = level(smoothed)
+    fall = start - float(smoothed[: found.ended + 1].min())
     # A change of the logarithm is a relative one: its digits are those of a level of 1.
-    return fall > _sure_change(1.0, difference_noise(logs), len(logs))
+    return fall > max(_sure_change(1.0, difference_noise(logs), len(logs)), STEADY * _unrest(smoothed, start, found.begun))
+
+
+def _unrest(smoothed: Floats, start: float, begun: int) -> float:
+    return float(np.abs(smoothed[:begun] - start).max(initial=0.0))
 
 
 def _sure_change(start: float, noise: float, points: int) -> float:
@@ -126,7 +144,8 @@ def _fall(smoothed: Floats, noise: float) -> Descent:
     waiting = np.flatnonzero(valley[: bottom + 1] > start - tenth)
     begun = min(int(waiting[-1]) + 1, bottom) if waiting.size else 0
     steepest = begun + int(np.gradient(smoothed)[begun : bottom + 1].argmin())
-    return Descent(start, lowest, noise, begun, steepest, bottom, bottom, "rise")
+    unrest = _unrest(smoothed, start, begun)
+    return Descent(start, lowest, noise, unrest, begun, steepest, bottom, bottom, "rise")
 
 
 def _first_rise(smoothed: Floats, start: float, sure: float) -> int:

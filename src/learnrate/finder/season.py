@@ -36,7 +36,17 @@ def without_season(losses: Floats) -> Floats:
 def season(losses: Floats) -> Floats | None:
     """One cycle of what repeats in a series, its mean 0; None where nothing does."""
     found = period(losses)
-    return None if found is None else _cycle(losses, found)
+    if found is None:
+        return None
+    cycle = _cycle(losses, found)
+    # A sawtooth that sets in half-way is what a range test looks for, and no property of the data.
+    before, after = (np.array_split(series, 2) for series in (losses, losses - np.resize(cycle, len(losses))))
+    return cycle if all(map(_calmer, after, before)) else None
+
+
+def _calmer(one: Floats, other: Floats) -> bool:
+    """By the mean square successive difference (von Neumann and others 1941), which sees the jumps of a sawtooth."""
+    return bool(np.sum(np.diff(one) ** 2) < np.sum(np.diff(other) ** 2))
 
 
 def period(losses: Floats) -> int | None:

@@ -42,7 +42,7 @@ CHANCE = 1.28
 def flattens(losses: Floats, begin: int, end: int) -> int | None:
     """Where a falling series falls no more: the first position from which all that is left has no falling trend.
 
-    All that is left, for a slow fall does not show in a few neighbours.
+    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours.
 
     Args:
         losses: The series.
@@ -52,7 +52,7 @@ def flattens(losses: Floats, begin: int, end: int) -> int | None:
     Returns:
         The position; None where the series falls to the end, or too little is left to tell.
     """
-    starts = range(begin, end + 2 - window(len(losses)))
+    starts = range(begin, end + 2 - max(window(len(losses)), (end - begin) // 3))
     return next((i for i in starts if trend(losses[i : end + 1]) > -CHANCE), None)
 
 
@@ -82,5 +82,5 @@ def ragged(losses: Floats, calm: int, begin: int, least: float) -> int | None:
 
 
 def window(points: int) -> int:
-    """How many neighbours are looked at together: an eighth of the series, at least ten for the tests to have any power."""
-    return max(10, points // 8)
+    """How many neighbours are looked at together: a sixth of the series, at least 16: a spike is not half of them."""
+    return max(16, points // 6)

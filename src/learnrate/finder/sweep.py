@@ -128,8 +128,8 @@ def planned(
 
 
 def _of_schedule(schedule: Schedule, updates: int | None) -> Floats:
-    length = known_length(schedule)
     if updates is None:
+        length = known_length(schedule)
         if length is None:
             checks.refuse("schedule", "finite where updates is not given", schedule, "give updates")
         updates = length + 1  # the last update has the end value, which a finite schedule holds

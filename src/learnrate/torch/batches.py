@@ -103,6 +103,19 @@ class Stream:
         return iter(self._batches() if made else self._batches)  # type: ignore[arg-type,operator]
 
 
+def check_rewindable(batches: object) -> None:
+    """Refuse what cannot be iterated again and again.
+
+    Raises:
+        ArgumentTypeError: if it is an iterator.
+    """
+    if isinstance(batches, Iterator):
+        raise ArgumentTypeError(
+            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
+            "for good: give the loader itself, a list, or a function that returns a fresh iterator"
+        )
+
+
 def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with every tensor in it on `device`, whatever its structure."""
     if isinstance(batch, Tensor):

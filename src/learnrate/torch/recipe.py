@@ -18,7 +18,8 @@ from learnrate.errors import ArgumentTypeError, RecipeError
 from learnrate.finder.recording import Progress
 from learnrate.schedules import Schedule
 from learnrate.study import Training
-from learnrate.torch.batches import Batches
+from learnrate.torch.batches import Batches, check_rewindable
+from learnrate.torch.drive import require_undriven
 from learnrate.torch.inputs import check_model, check_optimizer, check_pair
 from learnrate.torch.loop import Evaluate, Loop, Loss, evaluated, seed_everything
 from learnrate.tracebacks import own_line
@@ -82,7 +83,8 @@ class Recipe:
         Raises:
             RecipeError: if one of the recipe's functions fails.
             ArgumentError: if the model has no trainable parameters, or the optimizer holds none of them.
-            ArgumentTypeError: if one of them is something else.
+            ArgumentTypeError: if one of them is something else, or the batches are an iterator.
+            AlreadyDrivenError: if a scheduler drives the optimizer.
         """
         seed_everything(seed)
         model = _made(self.model, "Recipe.model failed")
@@ -90,7 +92,11 @@ class Recipe:
         optimizer = _made(lambda: self.optimizer(model), "Recipe.optimizer failed")
         check_optimizer(optimizer)
         check_pair(model, {"0": optimizer})
-        return model, optimizer, _made(self.batches, "Recipe.batches failed")
+        # A training gives the optimizer its LR itself.
+        require_undriven(optimizer, "lr", "momentum")
+        batches = _made(self.batches, "Recipe.batches failed")
+        check_rewindable(batches)
+        return model, optimizer, batches
 
     def scored_by(self) -> Evaluate | None:
         """What measures a finished training."""

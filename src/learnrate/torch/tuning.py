@@ -1,14 +1,11 @@
 """tune() for a torch model."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
 from learnrate import tuner
-from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Curve
-from learnrate.torch.batches import Batches
+from learnrate.torch.batches import Batches, check_rewindable
 from learnrate.torch.drive import at_rest
 from learnrate.torch.groups import Only
 from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
@@ -93,11 +90,7 @@ def tune(
         >>> plan.schedule.length, plan.cost <= 1.0
         (320, True)
     """
-    if isinstance(batches, Iterator):
-        raise ArgumentTypeError(
-            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
-            "for good: give the loader itself, a list, or a function that returns a fresh iterator"
-        )
+    check_rewindable(batches)
     updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
     loop = Loop(model, optimizer, batches, loss, evaluate, updating=updating, only=only)
     with at_rest(loop.optimizers.values()), preserve(model, loop.optimizers, *loop.kept):
