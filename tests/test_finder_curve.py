@@ -198,7 +198,7 @@ def test_every_form_of_a_curve_gives_it_back(tmp_path, curve):
     frame = curve.to_pandas()
     assert list(frame.columns) == ["sweep", "update", "lr", "loss", "accuracy"]
     curve.to_csv(tmp_path / "curve.csv")
-    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "curve.csv").read_text().splitlines()))
     assert len(rows) == len(frame) == 60 * max(1, len(curve.sweeps))
     np.testing.assert_array_equal([float(row["loss"]) for row in rows], frame["loss"])
     np.testing.assert_array_equal(frame["loss"][:60], (curve.sweeps or (curve,))[0].losses)
