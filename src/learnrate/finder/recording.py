@@ -55,11 +55,13 @@ class Host:
         read: Makes numbers of what steps returned: called with the steps' values and their LRs. A step's value may lie on a
             device, where looking at it is a wait.
         read_every: How many updates are read at once. Those after the one that ends the sweep are made for nothing.
+        read_within: Seconds after which they are read all the same: slow updates are not made for nothing.
         agree: From this process's reason to stop to that of all processes.
     """
 
     read: Callable[[Sequence[Any], Sequence[float]], "list[dict[str, float]]"]
     read_every: int = 1
+    read_within: float = 0.01
     agree: Callable[[Verdict | None], Verdict | None] = lambda verdict: verdict
 
 
@@ -93,6 +95,7 @@ class _Recorder:
         self._lrs: list[float] = sweep.lrs.tolist()
         self._watch = watching(sweep.stop, len(self._lrs))
         self._unread: list[Any] = []
+        self._read_at = -math.inf
         self._losses: list[float] = []
         self._metrics: dict[str, list[float]] = {}
         self._scores: dict[str, dict[int, float]] = {}
@@ -158,8 +161,10 @@ class _Recorder:
         due = last or made % sweep.evaluate_every == 0
         verdict = None
         # The first is looked at at once: what is wrong from the start should not cost a wait.
-        if made == 1 or last or len(self._unread) >= self._host.read_every:
+        enough = len(self._unread) >= self._host.read_every or time.monotonic() - self._read_at > self._host.read_within
+        if made == 1 or last or enough:
             verdict = self._read()
+            self._read_at = time.monotonic()
         if sweep.evaluate is not None and due and verdict is None:
             values = sweep.evaluate()
             for name, value in values.items() if isinstance(values, Mapping) else [("score", values)]:
@@ -172,8 +177,9 @@ class _Recorder:
         """Enter the updates that are not read yet, in their order, up to and with the one that ends the sweep."""
         first = len(self._losses)
         unread, self._unread = self._unread, []
-        rows = self._host.read(unread, self._lrs[first : first + len(unread)])
-        for lr, row in zip(self._lrs[first:], rows, strict=False):
+        lrs = self._lrs[first : first + len(unread)]
+        rows = self._host.read(unread, lrs)
+        for lr, row in zip(lrs, rows, strict=True):
             loss = row.pop("loss")
             if not self._losses:
                 self._metrics = {name: [] for name in row}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
@@ -31,6 +32,10 @@ Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
 
 Evaluate = Callable[[nn.Module], float]
 """From a model to how good it is, higher is better."""
+
+
+Turn = tuple[str, Callable[[nn.Module, Any], Any], list[Optimizer]]
+"""A name, empty for the only one; a function (model, batch) -> loss; and the optimizers that descend it."""
 
 
 class Loop:
@@ -69,7 +74,8 @@ class Loop:
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
         self.model, self.stream = model, Stream(batches)
-        self.kept = (batches, *(turn for _, turn, _ in self._turns if isinstance(turn, nn.Module)), *others)
+        criteria = loss.values() if isinstance(loss, Mapping) else loss if isinstance(loss, (list, tuple)) else [loss]
+        self.kept = (batches, *(one for one in criteria if isinstance(one, nn.Module)), *others)
         self._evaluate, self._updating = evaluate, updating or Updating()
         self.scaled = self._updating.scaler is not None
         if self.scaled:
@@ -115,13 +121,17 @@ class Loop:
             seen["loss"] = sum(seen[name] for name, _, optimizers in self._turns if self._swept.drives(optimizers))
         return seen
 
-    def _forward(self, loss: Loss, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        batch = to_device(batch, self._device)
-        returned = criterion_loss(loss, self.model, batch) if is_criterion(loss) else loss(self.model, batch)
-        values = returned if isinstance(returned, Mapping) else {"loss": returned}
+    def _forward(self, loss: Callable[[nn.Module, Any], Any], lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        returned = loss(self.model, to_device(batch, self._device))
+        if isinstance(returned, Tensor):
+            values = {"loss": returned}
+        elif isinstance(returned, Mapping):
+            values = {str(name): one for name, one in returned.items()}
+        else:
+            values = {"loss": returned}
         value = values.get("loss")
         if not isinstance(value, Tensor):
-            received = f"a mapping with the keys {sorted(map(str, values))}" if values is returned else repr(returned)
+            received = f"a mapping with the keys {sorted(values)}" if isinstance(returned, Mapping) else repr(returned)
             raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
         if value.numel() != 1:
             scalars({"loss": value}, lr)  # says what is wrong
@@ -130,7 +140,7 @@ class Loop:
                 "the loss must depend on a trainable parameter, received one without a gradient: "
                 "compute it from the model's output, without detach(), item() or no_grad()"
             )
-        return value, {str(name): one for name, one in values.items()}
+        return value, values
 
     def evaluate(self) -> float | None:
         """What the evaluation gives; modes of the submodules are put back after it."""
@@ -157,14 +167,14 @@ class Loop:
         self.restarts = []
 
 
-def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[tuple[str, Loss, list[Any]]]:
+def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[Turn]:
     """Who descends which loss: all the same one, or each its own. The name is empty for the only one."""
     if isinstance(loss, (list, tuple)):
         loss = {str(number): one for number, one in enumerate(loss)}
     if not isinstance(loss, Mapping):
         if not callable(loss):
             raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
-        return [("", loss, list(optimizers.values()))]
+        return [("", of_batch(loss), list(optimizers.values()))]
     if "loss" in optimizers:
         raise ArgumentError("an optimizer must have another name than 'loss', which is what is recorded for all of them")
     if loss.keys() != optimizers.keys():
@@ -177,12 +187,13 @@ def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[tuple[str, Loss,
             raise ArgumentTypeError(
                 f"loss[{name!r}] must be a criterion or a function (model, batch) -> loss, received {one!r}"
             )
-    return [(name, one, [optimizers[name]]) for name, one in loss.items()]
+    return [(name, of_batch(one), [optimizers[name]]) for name, one in loss.items()]
 
 
-def is_criterion(loss: Loss) -> bool:
-    """Whether a loss takes (output, target) rather than (model, batch)."""
-    return isinstance(loss, nn.Module) or getattr(loss, "__module__", None) == "torch.nn.functional"
+def of_batch(loss: Loss) -> Callable[[nn.Module, Any], Any]:
+    """A loss as a function (model, batch) -> loss: a criterion takes (output, target) instead."""
+    criterion = isinstance(loss, nn.Module) or getattr(loss, "__module__", None) == "torch.nn.functional"
+    return partial(criterion_loss, loss) if criterion else loss
 
 
 def criterion_loss(criterion: Callable[..., Any], model: nn.Module, batch: Any) -> Any:

@@ -101,20 +101,25 @@ class Updating:
     ) -> dict[str, Any]:
         for one in optimizers:
             one.zero_grad()
+        if len(batches) == 1:
+            return self._descend(model, batches[0], forward, 1)
         rows = []
         for place, batch in enumerate(batches, 1):
             with _unsynchronised(model) if place < len(batches) else nullcontext():
-                with self._precision(model):
-                    loss, seen = forward(batch)
-                loss = loss if len(batches) == 1 else loss / len(batches)
-                (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-            rows.append({name: value.detach() if isinstance(value, Tensor) else value for name, value in seen.items()})
-        return rows[0] if len(rows) == 1 else {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+                rows.append(self._descend(model, batch, forward, len(batches)))
+        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
-    def _precision(self, model: nn.Module) -> AbstractContextManager[Any]:
+    def _descend(self, model: nn.Module, batch: Any, forward: Forward, share: int) -> dict[str, Any]:
+        """Add the gradient of a micro-batch's share of the update."""
         if self.autocast is None:
-            return nullcontext()
-        return torch.autocast(next(model.parameters()).device.type, self.autocast)
+            loss, seen = forward(batch)
+        else:
+            with torch.autocast(next(model.parameters()).device.type, self.autocast):
+                loss, seen = forward(batch)
+        if share > 1:
+            loss = loss / share
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in seen.items()}
 
     def _clip(self, one: Optimizer) -> None:
         if self.clip_norm is not None:
