@@ -18,9 +18,10 @@ DRAWS = 200
 def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
     """The losses of the curve as they might have been, drawn with a fixed seed.
 
-    A residual bootstrap: the deviations from the smoothed losses are shuffled over the updates, with replacement (Efron and
-    Tibshirani 1993, An Introduction to the Bootstrap, chapter 9). Of a merged curve the sweeps are drawn as well, with
-    replacement, and each draw is the mean of as many sweeps as there are.
+    A wild bootstrap: each deviation from the smoothed losses keeps its place and gets a random sign, for the noise shrinks
+    with the loss and must not be shuffled over the curve (Wu 1986, Annals of Statistics 14, 1261-1295; Liu 1988, Annals of
+    Statistics 16, 1696-1708). Of a merged curve the sweeps are drawn as well, with replacement, and each draw is the mean of
+    as many sweeps as there are.
 
     Args:
         curve: A curve whose losses are finite.
@@ -38,10 +39,10 @@ def redrawn_series(sweeps: Sequence[Floats], draws: int = DRAWS) -> Floats:
     losses = np.array([cleaned(series) for series in sweeps])
     smoothed = smooth(losses)
     residuals = losses - smoothed
-    residuals -= residuals.mean(axis=1, keepdims=True)
     drawn = np.zeros((draws, losses.shape[1]))
     for _ in range(len(losses)):
-        drawn += smoothed[random.integers(len(losses), size=draws)] + random.choice(residuals.ravel(), size=drawn.shape)
+        picked = random.integers(len(losses), size=draws)
+        drawn += smoothed[picked] + residuals[picked] * random.choice([-1.0, 1.0], size=drawn.shape)
     return drawn / len(losses)
 
 
