@@ -82,7 +82,7 @@ def find_in(clean: Floats, diverged: bool) -> Descent:
         clean = clean[:torn]
         found = _ended(clean, _fall(smooth(clean), difference_noise(clean)), diverged=False)
         found = found if found.ends_in == "rise" else replace(found, ends_in="sawtooth")
-    return replace(found, flat_from=flattens(clean, found.steepest, found.bottom), points=len(clean))
+    return replace(found, flat_from=flattens(clean, found.steepest, found.ended), points=len(clean))
 
 
 def _ended(clean: Floats, fall: Descent, diverged: bool) -> Descent:

@@ -42,7 +42,8 @@ CHANCE = 1.28
 def flattens(losses: Floats, begin: int, end: int) -> int | None:
     """Where a falling series falls no more: the first position from which all that is left has no falling trend.
 
-    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours.
+    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours; and the first half of
+    it likewise, for a fall that is followed by a rise has no trend on the whole.
 
     Args:
         losses: The series.
@@ -53,7 +54,9 @@ def flattens(losses: Floats, begin: int, end: int) -> int | None:
         The position; None where the series falls to the end, or too little is left to tell.
     """
     starts = range(begin, end + 2 - max(window(len(losses)), (end - begin) // 3))
-    return next((i for i in starts if trend(losses[i : end + 1]) > -CHANCE), None)
+    return next(
+        (i for i in starts if min(trend(losses[i : end + 1]), trend(losses[i : (i + end) // 2 + 1])) > -CHANCE), None
+    )
 
 
 def ragged(losses: Floats, calm: int, begin: int, least: float) -> int | None:
