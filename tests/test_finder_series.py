@@ -11,6 +11,7 @@ from learnrate.finder.season import period, without_season
 from learnrate.finder.series import flattens, ragged, trend
 
 POINTS = 100
+LEAST = np.full(POINTS, 0.01)
 LRS = np.geomspace(1e-7, 10.0, POINTS)
 
 
@@ -60,12 +61,12 @@ def test_where_a_fall_flattens(seed):
 def test_where_a_series_becomes_a_sawtooth(seed):
     random = np.random.default_rng(seed)
     calm = np.linspace(2.0, 1.0, 100) + 0.02 * random.standard_normal(100)
-    assert ragged(calm, 20, 20, 0.01) is None
+    assert ragged(calm, 20, 20, LEAST) is None
     spiked = calm.copy()
     spiked[70] = 9.0
-    assert ragged(spiked, 20, 20, 0.01) is None, "one spike is no sawtooth"
+    assert ragged(spiked, 20, 20, LEAST) is None, "one spike is no sawtooth"
     torn = calm + np.where(np.arange(100) >= 60, 0.4 * (-1.0) ** np.arange(100), 0.0)
-    assert 52 <= ragged(torn, 20, 20, 0.01) <= 64
+    assert 52 <= ragged(torn, 20, 20, LEAST) <= 64
 
 
 @pytest.mark.parametrize("cycle", [4, 7, 10])

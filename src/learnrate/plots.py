@@ -83,21 +83,23 @@ def schedule_svg(schedule: Schedule, updates: int) -> str:
     return text.getvalue()
 
 
-def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) -> Axes:
-    """A range test: raw and smoothed loss against the LR, with the bounds drawn in."""
+def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, what: str = "loss") -> Axes:
+    """A range test: raw and smoothed loss (or what stands in its place) against the LR, with the bounds drawn in."""
     ax = _axes(ax)
     smoothed = curve.smoothed()
-    dots = "mean loss of an update" if curve.sweeps else "loss of an update"
+    dots = f"mean {what} of an update" if curve.sweeps else f"{what} of an update"
     ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots)
-    if curve.sweeps:
+    if curve.sweeps and len(curve):
         ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
         for sweep in curve.sweeps:
             ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
     ax.plot(curve.lrs, smoothed, color=BLUE, linewidth=2.2, label="smoothed")
-    ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    steps = np.diff(curve.lrs)
+    linear = len(steps) > 1 and np.allclose(steps, steps[0])
+    ax.set(xscale="linear" if linear else "log", xlabel="learning rate", ylabel=what)
     ax.margins(x=0)
     heights = loss_range(curve)
-    if heights:
+    if heights and what == "loss":
         ax.set_ylim(*heights)
     if bounds:
         ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
@@ -127,7 +129,7 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None) 
         ax.set_title("LR range test", loc="left", fontsize=12)
     else:
         ax.set_title(f"LR range test: {_wrapped(bounds.reason)}", loc="left", fontsize=10)
-    ax.legend(loc="lower left", frameon=False, fontsize=9)
+    ax.legend(loc="lower left" if what == "loss" else "lower right", frameon=False, fontsize=9)
     return _styled(ax)
 
 

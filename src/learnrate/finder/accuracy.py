@@ -7,7 +7,7 @@ import numpy as np
 from learnrate.errors import ArgumentError
 from learnrate.finder.bootstrap import interval, redrawn_series
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
-from learnrate.finder.descent import Descent, find, find_in, significant
+from learnrate.finder.descent import Descent, find, significant
 from learnrate.finder.smoothing import Floats
 from learnrate.finder.usable import MIN_POINTS
 
@@ -71,7 +71,7 @@ def _read(curve: "Curve", metric: str, rule: str, part: int | None) -> Bounds | 
     lrs = measured.lrs
     base, lr, top = _numbers(lrs, found, part)
     series = [-sweep.metrics[name] for sweep in measured.sweeps or (measured,)]
-    again = np.array([_numbers(lrs, find_in(values, diverged=False), part) for values in redrawn_series(series)])
+    again = np.array([_numbers(lrs, find(values, diverged=False), part) for values in redrawn_series(series)])
     intervals = Intervals(interval(again[:, 0], base), interval(again[:, 2], top), interval(again[:, 1], lr))
     low, high = intervals.lr
     return Bounds(

@@ -81,7 +81,8 @@ class Curve:
         checks.choice("ended", self.ended, get_args(Ended))
         notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
         kept = {"lrs": lrs, "losses": losses, "updates": updates, "metrics": MappingProxyType(metrics), "notes": notes}
-        kept |= {name: tuple(getattr(self, name)) for name in ("seeds", "skipped", "sweeps")}
+        kept |= {name: tuple(map(int, getattr(self, name))) for name in ("seeds", "skipped")}
+        kept["sweeps"] = tuple(self.sweeps)
         for name, value in kept.items():
             object.__setattr__(self, name, value)
 
@@ -214,20 +215,34 @@ class Curve:
         Returns:
             `Bounds` with reasons, or `NoAnswer` with the reason and what would give an answer.
         """
+        if rule is not None and not callable(rule):
+            raise ArgumentTypeError(f"rule must be a function such as learnrate.rules.valley, received {rule!r}")
         return (rule or rules.descent)(self)
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the curve with the bounds that the default rule reads off it, and return the axes.
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None,
+        metric: str | None = None,
+    ) -> "Axes":
+        """Draw the curve with the bounds that a rule reads off it, and return the axes.
 
         Args:
             ax: The axes to draw in; a new figure by default.
+            rule: As for `bounds`.
+            metric: Draw this metric against the LR instead of the loss: "accuracy", as in the CLR paper.
 
         Raises:
+            ArgumentError: if there is no such metric.
             MissingExtraError: if matplotlib is not installed.
         """
         from learnrate import plots
 
-        return plots.draw_curve(self, self.bounds(), ax)
+        if metric is None:
+            return plots.draw_curve(self, self.bounds(rule), ax)
+        shown = self.of(metric)
+        return plots.draw_curve(shown.where(np.isfinite(shown.losses)), self.bounds(rule), ax, metric)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table, whole or not at all: columns sweep, update, lr, loss and one a metric; one row an update.
@@ -245,13 +260,14 @@ class Curve:
         """
         return tables.as_frame(self)
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the curve, with the bounds that the default rule reads off it, as one HTML file with hover and zoom.
+    def to_html(self, path: str | os.PathLike[str], *, rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None) -> None:
+        """Write the curve, with the bounds that a rule reads off it, as one HTML file with hover and zoom.
 
         The file is whole in itself: it opens without a network.
 
         Args:
             path: The file, whole or not at all; one that is there is replaced.
+            rule: As for `bounds`.
 
         Raises:
             MissingExtraError: if plotly is not installed.
@@ -259,7 +275,7 @@ class Curve:
         """
         from learnrate import pages
 
-        pages.write_curve(self, self.bounds(), path)
+        pages.write_curve(self, self.bounds(rule), path)
 
     def as_record(self) -> dict[str, Any]:
         """The curve as JSON holds it."""

@@ -68,21 +68,25 @@ def find(losses: Floats, diverged: bool) -> Descent:
         losses: The losses, update by update.
         diverged: Whether the last of them are those for which the sweep was ended.
     """
-    return find_in(cleaned(losses), diverged)
+    clean = cleaned(losses)
+    found = find_in(clean, diverged)
+    return replace(found, flat_from=flattens(clean, found.steepest, found.ended))
 
 
 def find_in(clean: Floats, diverged: bool) -> Descent:
-    """The fall in losses in which nothing repeats; see `find`."""
+    """The fall in losses in which nothing repeats, but not from where it is flat; see `find`."""
     clean = capped(clean)
     noise = difference_noise(clean)
     found = _ended(clean, _fall(smooth(clean), noise), diverged)
-    torn = ragged(clean, found.begun, found.begun, 0.1 * found.fall)
-    if torn is not None and torn <= found.ended:
+    # Noise that is small beside what is still to fall is no end of the fall: batches differ more while the model learns.
+    to_fall = smooth(clean) - found.lowest
+    torn = ragged(clean[: found.ended + 1], found.begun, found.begun, np.maximum(0.1 * found.fall, 0.5 * to_fall))
+    if torn is not None:
         # Read anew without the sawtooth, which would pass for noise and for the lowest of losses.
         clean = clean[:torn]
         found = _ended(clean, _fall(smooth(clean), difference_noise(clean)), diverged=False)
         found = found if found.ends_in == "rise" else replace(found, ends_in="sawtooth")
-    return replace(found, flat_from=flattens(clean, found.steepest, found.ended), points=len(clean))
+    return replace(found, points=len(clean))
 
 
 def _ended(clean: Floats, fall: Descent, diverged: bool) -> Descent:

@@ -333,6 +333,10 @@ def _suggestion(
             rule,
         )
     lrs = curve.lrs[kept]
+    if rule in ("steep", "lightning") and not np.all(np.diff(lrs) > 0):
+        return NoAnswer(
+            "LRs stay the same from update to update, and the rule divides by their steps.", "Let them rise.", rule
+        )
     remedy = "Start from a lower LR, or give more updates."
     if np.all(np.diff(averaged[kept]) >= 0):
         return NoAnswer("the averaged loss falls nowhere.", remedy, rule)

@@ -84,6 +84,7 @@ def record(step: Step, sweep: Sweep, host: Host, progress: Progress | None = Non
         verdict = recorder.cut_short(Verdict("out of batches", "the batches ran out"))
         if verdict is None:
             raise
+    recorder.require_updates(verdict)
     return recorder.curve(verdict)
 
 
@@ -130,6 +131,11 @@ class _Recorder:
         verdict = self._read() or verdict
         return verdict if self._losses else None
 
+    def require_updates(self, verdict: Verdict | None) -> None:
+        """Refuse a sweep that ended before its first update was made."""
+        if verdict is not None and not self._losses:
+            raise LossError(f"there is no curve: {verdict.why} before the first update was made")
+
     def curve(self, verdict: Verdict | None) -> Curve:
         """The curve, as long as it got."""
         # An interrupt may have come between the entries of one update.
@@ -152,7 +158,7 @@ class _Recorder:
             metrics,
             tuple(notes),
             ended="swept" if verdict is None else verdict.ended,
-            skipped=tuple(self._skipped),
+            skipped=tuple(update for update in self._skipped if update <= made),
         )
 
     def _look(self, made: int) -> Verdict | None:
@@ -186,7 +192,7 @@ class _Recorder:
                 _require_finite(loss, lr)
             elif row.keys() != self._metrics.keys():
                 raise LossError(
-                    f"step must return the same metrics each time, received {sorted(row)}, before {sorted(self._metrics)}"
+                    f"the metrics must be the same each time, received {sorted(row)}, before {sorted(self._metrics)}"
                 )
             for name, value in row.items():
                 self._metrics[name].append(value)
@@ -234,6 +240,8 @@ def scalar(value: Any, name: str, lr: float) -> float:
     Raises:
         LossError: if it is not a number, nor an array or tensor with one element.
     """
+    if value is None:
+        raise LossError(f"the {name} must be a number, received None at LR {lr:.1e}: is a return missing?")
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -242,5 +250,6 @@ def scalar(value: Any, name: str, lr: float) -> float:
         shape = getattr(value, "shape", None)
         kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
         raise LossError(
-            f"the {name} must be a scalar, received a {kind} at LR {lr:.1e}: reduce it, for example with .mean()"
+            f"the {name} must be a scalar, received a {kind} at LR {lr:.1e}: reduce it, for example with .mean(), "
+            "or leave out what is no metric"
         ) from None

@@ -4,6 +4,7 @@
 them, to compare with.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,9 @@ from learnrate.finder.usable import unusable
 
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
+
+MOST_POINTS = 400
+"""A longer curve is read in blocks: the rest would cost time, and tell nothing more about the LR."""
 
 __all__ = [
     "accuracy",
@@ -58,13 +62,13 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     none = unusable(curve, "descent")
     if none is not None:
         return none
-    known = curve.finite()
+    known = _coarse(curve.finite())
     found = find(known.losses, diverged=curve.ended == "diverged")
     if not significant(known.losses, found):
         return NoAnswer(
-            f"the loss never fell by more than its noise within {len(known)} updates: by {max(found.fall, 0.0):.2g}, "
+            f"the loss never fell by more than its noise within {len(curve)} updates: by {max(found.fall, 0.0):.2g}, "
             f"with a batch noise of {found.noise:.2g}.",
-            f"Sweep over {4 * len(known)} updates, over a wider range of LRs, with larger batches, or from a warm start.",
+            f"Sweep over {4 * len(curve)} updates, over a wider range of LRs, with larger batches, or from a warm start.",
             "descent",
         )
     if found.ended < max(3, len(known) // 10):
@@ -73,14 +77,37 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
             f"Start the sweep at {two_digits(known.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(known, found, lost=len(known) < len(curve))
+    return _bounds(known, found, lost=not np.isfinite(curve.losses).all())
+
+
+def _coarse(curve: "Curve") -> "Curve":
+    """A long curve in blocks, each the mean of its updates: neighbours of so many have all but the same LR."""
+    size = -(-len(curve) // MOST_POINTS)
+    if size <= 1:
+        return curve
+    blocks = np.arange(0, len(curve), size)
+
+    def means(values: Floats) -> Floats:
+        averaged: Floats = np.add.reduceat(values, blocks) / np.diff([*blocks, len(values)])
+        return averaged
+
+    return replace(
+        curve,
+        lrs=curve.lrs[np.minimum(blocks + size // 2, len(curve) - 1)],
+        losses=means(curve.losses),
+        metrics={},
+        updates=curve.updates[blocks],
+        sweeps=tuple(map(_coarse, curve.sweeps)),
+    )
 
 
 def _bounds(curve: "Curve", found: Descent, lost: bool) -> Bounds:
     base, lr, top, at_once = _numbers(curve.lrs, found)
     again = [_numbers(curve.lrs, find_in(losses, curve.ended == "diverged"))[:3] for losses in redrawn(curve)]
     of_base, of_lr, of_top = np.array(again).T
-    intervals = Intervals(interval(of_base, base), interval(of_top, top), interval(np.clip(of_lr, base, top), lr))
+    step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
+    low, high = interval(of_lr, lr, step)
+    intervals = Intervals(interval(of_base, base, step), interval(of_top, top, step), (max(low, base), min(high, top)))
     fastest = two_digits(curve.lrs[found.steepest])
     end = two_digits(curve.lrs[found.ended])
     low, high = intervals.lr

@@ -42,8 +42,8 @@ CHANCE = 1.28
 def flattens(losses: Floats, begin: int, end: int) -> int | None:
     """Where a falling series falls no more: the first position from which all that is left has no falling trend.
 
-    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours; and the first half of
-    it likewise, for a fall that is followed by a rise has no trend on the whole.
+    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours; and the first half
+    of it likewise, for a fall that is followed by a rise has no trend on the whole.
 
     Args:
         losses: The series.
@@ -59,7 +59,7 @@ def flattens(losses: Floats, begin: int, end: int) -> int | None:
     )
 
 
-def ragged(losses: Floats, calm: int, begin: int, least: float) -> int | None:
+def ragged(losses: Floats, calm: int, begin: int, least: Floats) -> int | None:
     """Where a series becomes a sawtooth: the noise between neighbours is three times that of the calm start.
 
     The measure of von Neumann, the mean square successive difference, which a trend does not enter; here of the differences
@@ -72,16 +72,20 @@ def ragged(losses: Floats, calm: int, begin: int, least: float) -> int | None:
         losses: The series.
         calm: Number of updates at the start that are calm.
         begin: Position at which the search begins.
-        least: Noise below which nothing counts as ragged, in units of the loss.
+        least: Noise below which nothing counts as ragged, in units of the loss; one for each position.
 
     Returns:
         The position; None where the series stays smooth.
     """
     width = window(len(losses))
-    usual = difference_noise(losses[: max(calm, width)])
-    limit = max(3 * usual, least)
-    starts = range(begin, len(losses) - width + 1)
-    return next((i + width // 2 for i in starts if difference_noise(losses[i : i + width]) > limit), None)
+    if len(losses) < width:
+        return None
+    limits = np.maximum(3 * difference_noise(losses[: max(calm, width)]), least)
+    for i in range(begin, len(losses) - width + 1):
+        middle = i + width // 2
+        if difference_noise(losses[i : i + width]) > limits[middle]:
+            return middle
+    return None
 
 
 def window(points: int) -> int:

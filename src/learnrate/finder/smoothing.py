@@ -16,8 +16,8 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
     Works on the last axis, so that many resampled curves are smoothed at once.
     """
     width = usual_width(losses.shape[-1]) if width is None else width
-    if not width > 0:
-        raise ArgumentError(f"width must be above 0, received {width!r}")
+    if not 0 < width < math.inf:
+        raise ArgumentError(f"width must be above 0 and finite, received {width!r}")
     if not losses.shape[-1]:
         return losses
     known = np.isfinite(losses)

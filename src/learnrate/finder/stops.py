@@ -113,7 +113,7 @@ class no_progress:  # noqa: N801
 
     def watch(self, updates: int) -> Watch:
         """See `Stop.watch`."""
-        trace = Trace(updates)
+        trace = Trace(min(updates, 5 * self.updates))  # whose start is known half-way
 
         def told(lr: float, loss: float) -> Verdict | None:
             trace.add(loss)
@@ -192,7 +192,7 @@ def _watch(rule: Any, updates: int) -> Watch:
         lrs.append(lr)
         losses.append(loss)
         reason = rule(lrs, losses)
-        if reason is None or reason is False:
+        if not reason:  # None, False, and what NumPy and torch say instead
             return None
         why = reason if isinstance(reason, str) else f"{getattr(rule, '__name__', 'the stop rule')} ended the sweep"
         return Verdict("stopped", why)

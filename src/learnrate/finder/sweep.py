@@ -83,7 +83,7 @@ def range_test(
     """
     if not callable(step):
         raise ArgumentTypeError(f"step must be a function from an LR to a loss, received {step!r}")
-    plan = planned(low, high, updates, schedule, stop, time_limit, evaluate, evaluate_every)
+    plan = planned(low, high, updates, schedule, stop, time_limit, evaluate, evaluate_every, progress)
     return record(step, plan, Host(lambda values, lrs: [scalars(*pair) for pair in zip(values, lrs, strict=True)]), progress)
 
 
@@ -96,6 +96,7 @@ def planned(
     time_limit: float | None,
     evaluate: Evaluate | None,
     evaluate_every: int,
+    progress: Progress | None,
 ) -> Sweep:
     """The arguments of a range test, checked.
 
@@ -118,6 +119,8 @@ def planned(
             checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
         length = checks.whole("updates", UPDATES if updates is None else updates, at_least=MIN_UPDATES)
         lrs = np.asarray(shape(low, high, length - 1)(np.arange(length)), dtype=np.float64)
+    if progress is not None and not callable(progress):
+        raise ArgumentTypeError(f"progress must be a function (updates made, updates planned), received {progress!r}")
     if time_limit is not None:
         time_limit = checks.positive("time_limit", time_limit)
     if evaluate is not None and not callable(evaluate):

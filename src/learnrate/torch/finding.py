@@ -126,7 +126,7 @@ def range_test(
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
         measure = None if evaluate is None else lambda: team.run(measured, model, evaluate)
-        plan = planned(low, high, updates, schedule, stop, time_limit, measure, evaluate_every)
+        plan = planned(low, high, updates, schedule, stop, time_limit, measure, evaluate_every, progress)
         team.require_same(lrs=plan.lrs.tolist())
         on_host = next(model.parameters()).device.type == "cpu"
         host = Host(
