@@ -1,7 +1,8 @@
 """learnrate for PyTorch."""
 
+from learnrate.torch.accuracy import accuracy_test
 from learnrate.torch.attachment import Attachment, attach
-from learnrate.torch.finding import accuracy_test, range_test
+from learnrate.torch.finding import range_test
 from learnrate.torch.loop import Evaluate, Loss
 from learnrate.torch.recipe import Recipe
 from learnrate.torch.scheduler import Scheduler

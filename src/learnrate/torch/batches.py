@@ -119,7 +119,7 @@ def check_rewindable(batches: object) -> None:
 def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with every tensor in it on `device`, whatever its structure."""
     if isinstance(batch, Tensor):
-        return batch if batch.device == device else batch.to(device, non_blocking=True)
+        return batch if batch.device == device else batch.to(device, non_blocking=device.type != "cpu")
     if type(batch) is tuple or type(batch) is list:  # what most batches are, before slower questions are asked
         return type(batch)([to_device(value, device) for value in batch])
     if isinstance(batch, Mapping):

@@ -145,7 +145,7 @@ class Drive:
             ratios = initial_ratios(groups)
             columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
         if len(columns) > 1:
-            _unshare(self.key, groups)
+            unshare(self.key, groups)
         return Block(first, groups, self.key, columns)
 
 
@@ -228,7 +228,7 @@ def _fill(key: str, group: Group, value: float) -> None:
     group[key].fill_(value)
 
 
-def _unshare(key: str, groups: list[Group]) -> None:
+def unshare(key: str, groups: list[Group]) -> None:
     """Give each group a tensor of its own: an optimizer built with one tensor LR hands that very tensor to every group."""
     seen: set[int] = set()
     for group in groups:

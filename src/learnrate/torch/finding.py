@@ -2,30 +2,33 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Curve
 from learnrate.finder.recording import SKIPPED, Host, Progress, Sweep, record, scalars
 from learnrate.finder.stops import Own, Stop, diverged
 from learnrate.finder.sweep import planned
 from learnrate.schedules import Schedule
-from learnrate.torch.batches import Batches, to_device
+from learnrate.torch.batches import Batches, check_rewindable
 from learnrate.torch.drive import at_rest
 from learnrate.torch.groups import Only
 from learnrate.torch.inputs import named
-from learnrate.torch.loop import Loop, Losses, measured, seed_everything
+from learnrate.torch.loop import Loop, Losses, check_seed, measured, seed_everything
 from learnrate.torch.snapshot import Optimizers, Snapshot
 from learnrate.torch.team import Alone, gathered
 from learnrate.torch.updating import Updating
 from learnrate.torch.vault import CopyTo
+
+RANKS_APART = 1_000_003
+"""Between the seeds of two processes: that of one must not be another's of the next sweep."""
 
 READ_EVERY = 8
 """Losses are read so many at once: reading one on a device makes the host wait until the device has caught up, and on the
@@ -125,9 +128,16 @@ def range_test(
         loop = Loop(model, optimizer, batches, loss, updating=updating, only=only, others=also_keep)
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
-        measure = None if evaluate is None else lambda: team.run(measured, model, evaluate)
+        measure = None if evaluate is None else lambda: team.mean_scores(team.run(measured, model, evaluate))
         plan = planned(low, high, updates, schedule, stop, time_limit, measure, evaluate_every, progress)
-        team.require_same(lrs=plan.lrs.tolist())
+        seeds = _seeds(seed, batches)
+        team.require_same(
+            lrs=plan.lrs.tolist(),
+            seeds=len(seeds),
+            evaluate_every=evaluate_every,
+            accumulate=accumulate,
+            scaler=scaler is not None,
+        )
         on_host = next(model.parameters()).device.type == "cpu"
         host = Host(
             read=lambda values, lrs: team.mean((read_here if on_host else read_there)(values, lrs)),
@@ -135,97 +145,9 @@ def range_test(
             read_within=0.01 if on_host else math.inf,
             agree=team.agree,
         )
-        seeds = _seeds(seed)
         with at_rest(named(optimizer).values()):
-            curves = _sweeps(loop, plan, host, team, seeds, progress, copy_to if restore else None)
-        return curves[0] if len(seeds) == 1 else Curve.merge(curves)
-
-
-def accuracy_test(
-    model: nn.Module,
-    optimizer: Optimizers,
-    batches: Batches,
-    loss: Losses,
-    held_out: Iterable[Any],
-    *,
-    low: float,
-    high: float,
-    epochs: int = 8,
-    held_out_batches: int = 10,
-    points: int = 50,
-    **options: Any,
-) -> Curve:
-    """The range test as Smith published it: the LR rises linearly over several epochs, and accuracy is plotted against it.
-
-    "Run your model for several epochs while letting the learning rate increase linearly between low and high LR values. ...
-    Next, plot the accuracy versus learning rate" (arXiv 1506.01186, section 3.3; the figure there is of 8 epochs). Accuracy
-    is measured on the same held-out batches every time. Read it with `curve.bounds(learnrate.rules.accuracy)`.
-
-    Args:
-        model: A classifier: from the inputs to one score a class, in the second dimension.
-        optimizer: See `range_test`.
-        batches: See `range_test`; its length tells that of an epoch.
-        loss: See `range_test`.
-        held_out: Batches of (inputs, target classes), of which the first are used.
-        low: LR of the first update, above 0.
-        high: LR of the last update.
-        epochs: Length of the test.
-        held_out_batches: How many of the held-out batches are used, at most.
-        points: How often accuracy is measured.
-        options: All other arguments of `range_test`; by default nothing but a loss that is not finite ends the test early.
-
-    Returns:
-        The curve, with the metric "accuracy" in [0, 1], NaN between two measurements.
-
-    Raises:
-        ArgumentError: if batches have no length, there is nothing held out, or a number breaks its rule.
-
-    Example:
-        >>> import torch, learnrate as lr
-        >>> _ = torch.manual_seed(0)
-        >>> model = torch.nn.Linear(4, 2)
-        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> x = torch.randn(640, 4)
-        >>> data = list(zip(x.split(16), (x.sum(1) > 0).long().split(16)))
-        >>> train, held_out = data[:30], data[30:]
-        >>> cross_entropy = torch.nn.CrossEntropyLoss()
-        >>> curve = lr.torch.accuracy_test(model, optimizer, train, cross_entropy, held_out, low=1e-3, high=1.0, epochs=4)
-        >>> len(curve), bool(curve.metrics["accuracy"][-1] > 0.9)
-        (120, True)
-    """
-    subset = list(islice(held_out, checks.whole("held_out_batches", held_out_batches, at_least=1)))
-    if not subset:
-        raise ArgumentError("held_out must hold at least one batch of (inputs, targets), received none")
-    per_epoch = Loop(model, optimizer, batches, loss, updating=Updating(options.get("accumulate", 1))).updates_per_epoch()
-    if per_epoch is None:
-        raise ArgumentError("batches must have a length, for the test is so many epochs long: give a list or a DataLoader")
-    options.setdefault("stop", None)  # it is for accuracy to say where the end is
-    updates = checks.whole("epochs", epochs, at_least=1) * per_epoch
-    every = max(1, updates // checks.whole("points", points, at_least=1))
-
-    def accuracy(model: nn.Module) -> dict[str, float]:
-        model.eval()
-        device = next(model.parameters()).device
-        right = count = 0
-        for inputs, targets in subset:
-            found: Tensor = model(to_device(inputs, device)).argmax(1)
-            right += int((found == targets.to(device)).sum())
-            count += targets.numel()
-        return {"accuracy": right / count}
-
-    return range_test(
-        model,
-        optimizer,
-        batches,
-        loss,
-        low=low,
-        high=high,
-        updates=updates,
-        schedule="linear",
-        evaluate=accuracy,
-        evaluate_every=every,
-        **options,
-    )
+            curves = _sweeps(loop, plan, host, team, seeds, progress, copy_to, restore)
+        return curves[0] if len(curves) == 1 else _merged(curves)
 
 
 def read_here(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list[dict[str, float]]:
@@ -236,7 +158,8 @@ def read_here(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list
 def read_there(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list[dict[str, float]]:
     """What steps saw on a device, as numbers: fetched all at once, for each fetching is a wait."""
     waiting = [v for row in values for v in row.values() if isinstance(v, Tensor) and v.numel() == 1]
-    fetched = torch.stack([v.detach().double().reshape(()) for v in waiting]).tolist() if waiting else []
+    one_place = [v.detach().double().reshape(()).to(waiting[0].device) for v in waiting]
+    fetched = torch.stack(one_place).tolist() if waiting else []
     known = {id(v): number for v, number in zip(waiting, fetched, strict=True)}
     return read_here([{name: known.get(id(v), v) for name, v in row.items()} for row in values], lrs)
 
@@ -248,28 +171,55 @@ def _sweeps(
     team: Alone,
     seeds: Sequence[int | None],
     progress: Progress | None,
-    copy_to: CopyTo | None,
+    copy_to: CopyTo,
+    restore: bool,
 ) -> list[Curve]:
-    """A sweep a seed, all from the same start; everything is put back after each, unless `copy_to` is None."""
-    start = None if copy_to is None else Snapshot(loop.model, loop.optimizers, *loop.kept, copy_to=copy_to)
-    curves = []
+    """A sweep a seed, all from the same start; everything is put back in the end if `restore` says so.
+
+    Ctrl-C in a later sweep gives those that were complete.
+    """
+    copied = restore or len(seeds) > 1
+    start = Snapshot(loop.model, loop.optimizers, *loop.kept, copy_to=copy_to) if copied else None
+    curves: list[Curve] = []
     try:
         for number, seed in enumerate(seeds):
             if number and start is not None:
                 start.restore()
             loop.rewind()
             if seed is not None:
-                seed_everything(seed + team.rank)
+                seed_everything((seed + RANKS_APART * team.rank) % 2**32)
             told = None if progress is None else _onwards(progress, number, len(seeds))
-            curve = record(partial(_step, loop, team), plan, host, told)
-            curves.append(_with_data(curve, loop, seed))
+            try:
+                curve = record(partial(_step, loop, team), plan, host, told)
+            except KeyboardInterrupt:
+                if not curves:
+                    raise
+                break
+            if curve.ended == "interrupted" and curves:
+                break
+            curves.append(_with_data(curve, loop, seed, team))
             if curve.ended == "interrupted":
                 break
+    except BaseException:
+        loop.abandon()  # a thread that is left behind must not go on with what is put back
+        raise
     finally:
         if start is not None:
-            start.restore()
+            if restore:
+                start.restore()
             start.close()
+    if len(curves) < len(seeds):
+        note = f"interrupted: {len(curves)} of {len(seeds)} sweeps are complete"
+        curves[-1] = dataclasses.replace(curves[-1], notes=(*curves[-1].notes, note))
     return curves
+
+
+def _merged(curves: list[Curve]) -> Curve:
+    merged = Curve.merge(curves)
+    if all(np.array_equal(curve.losses, curves[0].losses, equal_nan=True) for curve in curves[1:]):
+        note = "the sweeps are all the same: nothing in them follows from the seed, and the band tells nothing"
+        return dataclasses.replace(merged, notes=(*merged.notes, note))
+    return merged
 
 
 def _step(loop: Loop, team: Alone, lr: float) -> Any:
@@ -280,26 +230,29 @@ def _step(loop: Loop, team: Alone, lr: float) -> Any:
     return seen
 
 
-def _with_data(curve: Curve, loop: Loop, seed: int | None) -> Curve:
+def _with_data(curve: Curve, loop: Loop, seed: int | None, team: Alone) -> Curve:
     notes = curve.notes
-    restarts = [update for update in loop.restarts if update < len(curve)]
+    restarts, per_epoch = team.of_first((loop.restarts, loop.updates_per_epoch()))
+    restarts = [update for update in restarts if update < len(curve)]
     if restarts:
         shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
         notes = (*notes, f"the batches ran out and were started again at update {shown}")
     seeds = () if seed is None else (seed,)
-    return dataclasses.replace(curve, notes=notes, seeds=seeds, updates_per_epoch=loop.updates_per_epoch())
+    return dataclasses.replace(curve, notes=notes, seeds=seeds, updates_per_epoch=per_epoch)
 
 
 def _onwards(progress: Progress, number: int, sweeps: int) -> Progress:
     return lambda made, planned: progress(number * planned + made, sweeps * planned)
 
 
-def _seeds(seed: int | Sequence[int] | None) -> list[int | None]:
+def _seeds(seed: int | Sequence[int] | None, batches: Batches) -> list[int | None]:
     if seed is None:
         return [None]
     if not isinstance(seed, Sequence) or isinstance(seed, str):
-        return [checks.whole("seed", seed, at_least=0)]
-    seeds = [checks.whole("seed", one, at_least=0) for one in seed]
+        return [check_seed(seed)]
+    seeds = [check_seed(one) for one in seed]
+    if len(seeds) > 1:
+        check_rewindable(batches)
     if not seeds or len(set(seeds)) < len(seeds):
         checks.refuse("seed", "one number, or several different ones", seed)
     return list(seeds)

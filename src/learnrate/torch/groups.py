@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 
-from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.torch.drive import Group, ratios, write
+from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError
+from learnrate.torch.drive import Group, ratios, unshare, write
 
 Only = str | int | tuple[str | int, ...] | list[str | int] | None
 """What to sweep: names of optimizers, or names or indices of the parameter groups of a single one; None for all."""
@@ -29,6 +30,8 @@ class Swept:
             # In mid-training: a schedule stands at 0, and its scheduler has noted what the ratios were.
             lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
         self._ratios = ratios(lrs)
+        self._all = [group for one in optimizers.values() for group in one.param_groups]
+        self._shared = True
 
     def drives(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether any group of these optimizers is swept."""
@@ -36,8 +39,26 @@ class Swept:
 
     def write(self, lr: float) -> None:
         """Give the groups their share of this LR."""
+        if self._shared:
+            # Not before the first update: it may replace tensors, which are given back only once a snapshot was taken.
+            unshare("lr", self._all)
+            self._shared = False
         for group, ratio in zip(self._groups, self._ratios, strict=True):
             write("lr", group, lr * ratio)
+
+    def require_untouched(self, lr: float) -> None:
+        """Refuse an update in which something else gave the groups another LR: the curve would tell what was not so.
+
+        Raises:
+            AlreadyDrivenError: if something did.
+        """
+        for group, ratio in zip(self._groups, self._ratios, strict=True):
+            found = group["lr"]
+            if not isinstance(found, Tensor) and found != lr * ratio:  # looking at a tensor may be a wait
+                raise AlreadyDrivenError(
+                    f"the LR must be left alone during a sweep, within an update it was changed from {lr * ratio:.3g} to "
+                    f"{found:.3g}: take schedulers and the like out of the loss"
+                )
 
 
 def _picked(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:

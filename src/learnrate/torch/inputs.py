@@ -22,6 +22,7 @@ def check_model(model: object) -> None:
         raise ArgumentError(
             f"model must have trainable parameters, {type(model).__name__} has none: set requires_grad on what should learn"
         )
+    _require_elements(model)
     if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         raise ArgumentError(
             f"model must have all its weights, {type(model).__name__} has lazy ones: run one forward pass first"
@@ -37,6 +38,13 @@ def check_optimizer(optimizer: object) -> None:
     if not isinstance(optimizer, Optimizer):
         raise ArgumentTypeError(
             f"optimizer must be a torch.optim.Optimizer, received {optimizer!r} of type {type(optimizer).__name__}"
+        )
+
+
+def _require_elements(model: nn.Module) -> None:
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise ArgumentError(
+            f"model must have all its weights, {type(model).__name__} has some on the meta device: initialise it"
         )
 
 

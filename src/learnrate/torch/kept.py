@@ -20,20 +20,35 @@ FLAGS: tuple[tuple[Any, str], ...] = (
     (torch.backends.cudnn, "benchmark"),
     (torch.backends.cudnn, "deterministic"),
 )
+_BACKENDS: Any = torch.backends
+PRECISIONS: tuple[Any, ...] = tuple(
+    room
+    for room in (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.mkldnn.matmul)
+    if hasattr(room, "fp32_precision")
+)
 
 
 def tensor(one: Tensor, vault: Vault) -> Undo:
     """The elements of a tensor, put back in place, so that it keeps its identity."""
     copied = vault.keep(one)
 
+    kind = _kind(one)
+
     def undo() -> None:
-        part = local(one.detach())
+        held = copied()
+        if one.is_sparse or _kind(one) != kind:  # a copy would be cast, or spread out
+            one.data = held.to(kind[0], copy=True)
+            return
         try:
-            part.copy_(copied())
-        except RuntimeError:  # another shape by now, or expanded: several of its elements lie in one place
-            one.data = copied().to(one.device, copy=True)
+            local(one.detach()).copy_(held)
+        except RuntimeError:  # expanded: several of its elements lie in one place
+            one.data = held.to(kind[0], copy=True)
 
     return undo
+
+
+def _kind(one: Tensor) -> tuple[torch.device, torch.dtype, torch.Size]:
+    return one.device, one.dtype, local(one.detach()).shape
 
 
 def gradient(one: Tensor, vault: Vault) -> Undo:
@@ -164,10 +179,25 @@ def flags() -> Iterator[Undo]:
         yield partial(setattr, room, name, getattr(room, name))
     strict, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     yield lambda: torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-    precision = torch.get_float32_matmul_precision()
+    for room in PRECISIONS:
+        yield partial(_put_back_precision, room, room.fp32_precision)
+    # Last: what it sets is seen in those before it.
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:  # those before it were set one by one, and it has no word for them
+        return
+    yield partial(_put_back_legacy_precision, precision)
 
-    def undo() -> None:
-        if torch.get_float32_matmul_precision() != precision:
-            torch.set_float32_matmul_precision(precision)
 
-    yield undo
+def _put_back_precision(room: Any, value: str) -> None:
+    if room.fp32_precision != value:
+        room.fp32_precision = value
+
+
+def _put_back_legacy_precision(value: str) -> None:
+    try:
+        same = torch.get_float32_matmul_precision() == value
+    except RuntimeError:
+        same = False
+    if not same:
+        torch.set_float32_matmul_precision(value)

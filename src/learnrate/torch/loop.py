@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
@@ -81,6 +81,10 @@ class Loop:
         if self.scaled:
             self.kept += (self._updating.scaler,)
         self._swept = Swept(self.optimizers, only)
+        if self._updating.scaler is not None and any(isinstance(one, LBFGS) for one in self.optimizers.values()):
+            raise ArgumentError("scaler must be None where the optimizer needs a closure: torch's scaler takes none")
+        if not isinstance(others, (list, tuple)):
+            raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {others!r}")
         self._device = next(model.parameters()).device
         self._made = 0
         self.restarts: list[int] = []
@@ -113,6 +117,7 @@ class Loop:
             values, made = self._updating.step(self.model, optimizers, batches, partial(self._forward, loss, lr))
             whole = whole and made
             seen |= {f"{name} {key}" if key != "loss" else name: v for key, v in values.items()} if name else values
+        self._swept.require_untouched(lr)
         if not whole:
             return SKIPPED
         self._made += 1
@@ -159,6 +164,10 @@ class Loop:
         """Put everything back, and start the data anew."""
         state.restore()
         self.rewind()
+
+    def abandon(self) -> None:
+        """Let an update that is under way in another thread change nothing more."""
+        self._updating.abandoned.set()
 
     def rewind(self) -> None:
         """Start the data anew."""
@@ -214,10 +223,11 @@ def criterion_loss(criterion: Callable[..., Any], model: nn.Module, batch: Any) 
 def measured(model: nn.Module, evaluate: Callable[[nn.Module], T]) -> T:
     """What an evaluation gives, with the train/eval modes as they were before it."""
     put_back = modes(model)
-    with torch.no_grad():
-        value = evaluate(model)
-    put_back()
-    return value
+    try:
+        with torch.no_grad():
+            return evaluate(model)
+    finally:
+        put_back()
 
 
 def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
@@ -235,14 +245,25 @@ def evaluated(model: nn.Module, evaluate: Evaluate) -> float:
         ) from None
 
 
+def check_seed(seed: object) -> int:
+    """A seed as an int.
+
+    Raises:
+        ArgumentError: if it is below 0, or above 2 ** 32 - 1, the most that NumPy takes.
+    """
+    checked = checks.whole("seed", seed, at_least=0)
+    if checked >= 2**32:
+        checks.refuse("seed", "below 2 ** 32", seed)
+    return checked
+
+
 def seed_everything(seed: int) -> None:
     """Seed the random numbers of Python, NumPy and torch, on every device.
 
     Raises:
         ArgumentError: if the seed is below 0, or above 2 ** 32 - 1, the most that NumPy takes.
     """
-    if checks.whole("seed", seed, at_least=0) >= 2**32:
-        checks.refuse("seed", "below 2 ** 32", seed)
+    check_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

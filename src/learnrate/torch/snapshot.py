@@ -1,5 +1,7 @@
 """Exact give-back: everything that training changes, copied and put back byte for byte."""
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from learnrate.torch import kept, sources
@@ -99,6 +102,11 @@ class Snapshot:
     def __init__(self, model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto") -> None:
         check_model(model)
         optimizers = list(named(optimizer).values())
+        self._reshard = [module.reshard for module in model.modules() if isinstance(module, FSDPModule)]
+        self._gather_nothing()
+        # Taken before others are asked for their state, and put back after: that may draw numbers.
+        kinds = {t.device.type for t in chain(model.parameters(), model.buffers())}
+        numbers = list(kept.random_numbers(kinds))
         modules = nn.ModuleList([model, *(thing for thing in others if isinstance(thing, nn.Module))])
         others = tuple(thing for thing in others if not isinstance(thing, nn.Module))
         # An optimizer may hold parameters that are nobody's.
@@ -115,8 +123,8 @@ class Snapshot:
             *kept.structure(modules),
             *(kept.tensor(t, vault) for t in tensors.values()),
             kept.modes(modules),
-            *kept.random_numbers({t.device.type for t in tensors.values()}),
             *kept.flags(),
+            *numbers,
         ]
         self._vault = vault
         self.size, self.where = vault.size, vault.where
@@ -124,21 +132,43 @@ class Snapshot:
     def restore(self) -> None:
         """Put everything back, also what comes after a part that cannot be, and through an interrupt; then raise that."""
         failed: list[BaseException] = []
-        with torch.no_grad():
+        with interrupts_held_back() as interrupts, torch.no_grad():
+            self._gather_nothing()
             for undo in self._undo:
                 try:
                     undo()
-                except KeyboardInterrupt as interrupt:
+                except KeyboardInterrupt as interrupt:  # raised by hand, or in another thread than the main one
                     failed.append(interrupt)
-                    undo()  # it may have been done in part
+                    undo()
                 except Exception as error:
                     failed.append(error)
         if failed:
             raise failed[0]
+        if interrupts:
+            raise KeyboardInterrupt
 
     def close(self) -> None:
         """Give the room of the copy back, as far as it is on disk."""
         self._vault.close()
+
+    def _gather_nothing(self) -> None:
+        """Let each process hold its own part of parameters that are spread over them (FSDP2 gathers them for a while)."""
+        for reshard in self._reshard:
+            reshard()
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[list[int]]:
+    """Note Ctrl-C in a list instead of raising it, for what must not be left half done."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tensors_in(state: Any) -> Iterator[Tensor]:

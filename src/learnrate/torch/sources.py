@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from learnrate.errors import ArgumentTypeError, NotRewoundWarning
-from learnrate.torch.kept import Undo, anything
+from learnrate.torch.kept import Undo, anything, tensor
 from learnrate.torch.vault import Vault
 
 
@@ -28,6 +29,10 @@ def undos(thing: Any, vault: Vault) -> Iterator[Undo]:
         yield anything(vars(thing), vault)
     elif isinstance(thing, torch.Generator):
         yield partial(thing.set_state, thing.get_state())
+    elif isinstance(thing, Tensor):
+        yield tensor(thing, vault)
+    elif isinstance(thing, np.random.RandomState):
+        yield partial(thing.set_state, thing.get_state())
     elif isinstance(thing, np.random.Generator):
         yield partial(setattr, thing.bit_generator, "state", thing.bit_generator.state)
     elif isinstance(thing, random.Random):
@@ -40,7 +45,7 @@ def undos(thing: Any, vault: Vault) -> Iterator[Undo]:
             f"{type(thing).__name__} is an iterator that cannot be rewound: the batches drawn from it are gone; "
             "give the loader itself, a list, or a function that returns a fresh iterator",
             NotRewoundWarning,
-            stacklevel=2,
+            stacklevel=8,  # the user's own line, in range_test as in preserve
         )
     elif isinstance(thing, Iterable) and not isinstance(thing, (str, bytes)):
         yield from _of_loader(thing)

@@ -6,9 +6,13 @@ a collective operation for one that will never come cannot be woken (gloo has no
 """
 
 import json
+import math
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,15 +21,14 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 
 from learnrate.errors import RankError
+from learnrate.finder.recording import scalar
 from learnrate.finder.stops import Verdict
+from learnrate.torch.worker import GRACE, Worker, as_here
 
 T = TypeVar("T")
 
 POLL = 0.25
 """Seconds between two looks for news."""
-
-GRACE = 2.0
-"""Seconds that a process's own work is given to end by itself after news of a failure."""
 
 JOIN = 600.0
 """Seconds within which all processes must have called; one may still be loading its data."""
@@ -55,6 +58,14 @@ class Alone:
         """Whether something happened in any process."""
         return happened
 
+    def mean_scores(self, values: Any) -> Any:
+        """What an evaluation gave, averaged over the processes."""
+        return values
+
+    def of_first(self, value: T) -> T:
+        """The first process's value, for what must be told alike by all."""
+        return value
+
     def require_same(self, **values: Any) -> None:
         """Refuse arguments that differ between the processes."""
 
@@ -74,14 +85,15 @@ class Team(Alone):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         # A connection of its own: torch holds the other for as long as it waits for a value.
         self._store = _connection()
-        self._key = f"learnrate/range_test/{Team._made}"
+        # torchrun starts all processes anew when one fails; the store, with what was said before, may stay.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        self._key = f"range_test/{attempt}/{Team._made}"
         self._join()
         # Of its own too: losses must not get in the way of gradients that are on the way.
         self._group: Any = dist.new_group(backend="gloo")
-        self._worker = _Worker()
-        self._interrupted = False
+        self._worker = Worker()
+        self._interrupts = 0
         self._start: float | None = None
-        self._names: list[str] | None = None
 
     def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do work that may wait for other processes.
@@ -89,8 +101,10 @@ class Team(Alone):
         Raises:
             RankError: if it fails here or in another process.
         """
-        job = self._worker.begin(lambda: work(*arguments))
-        while not self._done(job):
+        job = self._worker.begin(as_here(lambda: work(*arguments)))
+        while not job.done.wait(POLL):
+            if self._interrupts > 1:  # the second time it is meant
+                raise KeyboardInterrupt
             news = self._news()
             if news is not None and not job.done.wait(GRACE):
                 raise news
@@ -110,13 +124,24 @@ class Team(Alone):
 
     def agree(self, verdict: Verdict | None) -> Verdict | None:
         """The first process's reason to stop, of those that have one; the same one everywhere."""
-        if verdict is None and self._interrupted:
+        if verdict is None and self._interrupts:
             verdict = Verdict("interrupted", "the sweep was interrupted")
         return self.run(self._agree, verdict)
 
     def any(self, happened: bool) -> bool:
         """Whether something happened in any process."""
         return bool(self.run(self._exchange, [float(happened)]).any())
+
+    def mean_scores(self, values: Any) -> Any:
+        """What an evaluation gave, averaged over the processes."""
+        named = values if isinstance(values, Mapping) else {"score": values}
+        row = {str(name): scalar(value, str(name), math.nan) for name, value in named.items()}
+        return self.run(self._average, row, "scores")[0]
+
+    def of_first(self, value: T) -> T:
+        """The first process's value, for what must be told alike by all."""
+        first: T = self.run(self._exchange_objects, value)[0]
+        return first
 
     def require_same(self, **values: Any) -> None:
         """Refuse arguments that differ between the processes.
@@ -155,18 +180,24 @@ class Team(Alone):
         self._worker.end()
         dist.destroy_process_group(self._group)
 
+    @contextmanager
+    def counting_interrupts(self) -> Iterator[None]:
+        """Count Ctrl-C instead of raising it: the others wait for this process's update, and are told with it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def count(number: int, frame: Any) -> None:
+            self._interrupts += 1
+
+        before = signal.signal(signal.SIGINT, count)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def _failed(self, error: BaseException) -> BaseException:
         return error if isinstance(error, (RankError, KeyboardInterrupt)) else self.publish(error)
-
-    def _done(self, job: "_Job") -> bool:
-        try:
-            return job.done.wait(POLL)
-        except KeyboardInterrupt:
-            # The others wait for this update: it is made, and all of them are told with it. The second time it is meant.
-            if self._interrupted:
-                raise
-            self._interrupted = True
-            return False
 
     def _news(self) -> RankError | None:
         try:
@@ -200,15 +231,8 @@ class Team(Alone):
             arrived = self._store.add(f"{self._key}/joined", 0)
 
     def _mean(self, row: dict[str, float]) -> dict[str, float]:
-        names = sorted(row)
-        if names != self._names:
-            for rank, others in enumerate(self._exchange_objects(names)):
-                if others != names:
-                    raise RankError(f"the metrics must be the same in every process, and are {others} on rank {rank}", rank)
-            self._names = names
-        table = self._exchange([row[name] for name in names])
-        losses = table[:, names.index("loss")]
-        means = table.mean(0)
+        means, table = self._average(row, "metrics")
+        losses = table["loss"]
         broken = ~losses.isfinite()
         if broken.any() and not broken.all():
             level = float(losses[~broken].mean())
@@ -218,8 +242,23 @@ class Team(Alone):
                     f"rank {rank} has the loss {float(losses[rank])}, while it is {level:.4g} on the others", rank
                 )
         if self._start is None:
-            self._start = float(means[names.index("loss")])
-        return dict(zip(names, means.tolist(), strict=True))
+            self._start = means["loss"]
+        return means
+
+    def _average(self, row: dict[str, float], what: str) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+        """The mean of each value over the processes, and each process's own."""
+        names = sorted(row)
+        # First whether all have the same names: rows of other lengths would not meet.
+        digest = float(zlib.crc32("\n".join(names).encode()))
+        if (self._exchange([digest]) != digest).any():
+            found = self._exchange_objects(names)
+            rank = next(rank for rank, others in enumerate(found) if others != found[0])
+            raise RankError(
+                f"the {what} must be the same in every process, {found[rank]} on rank {rank}, {found[0]} on 0", rank
+            )
+        table = self._exchange([row[name] for name in names])
+        columns = {name: table[:, place] for place, name in enumerate(names)}
+        return {name: float(values.mean()) for name, values in columns.items()}, columns
 
     def _agree(self, verdict: Verdict | None) -> Verdict | None:
         if not self._exchange([0.0 if verdict is None else 1.0]).any():
@@ -243,46 +282,6 @@ class Team(Alone):
         return values
 
 
-class _Job:
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.work = work
-        self.done = threading.Event()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
-class _Worker:
-    """One thread, which does not keep the process alive when it is stuck: an executor's threads would."""
-
-    def __init__(self) -> None:
-        self._wake = threading.Semaphore(0)
-        self._job: _Job | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True, name="learnrate range test")
-        self._thread.start()
-
-    def begin(self, work: Callable[[], Any]) -> _Job:
-        self._job = job = _Job(work)
-        self._wake.release()
-        return job
-
-    def end(self) -> None:
-        self._job = None
-        self._wake.release()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            self._wake.acquire()
-            job = self._job
-            if job is None:
-                return
-            try:
-                job.result = job.work()
-            except BaseException as error:  # the main thread raises it
-                job.error = error
-            job.done.set()
-
-
 @contextmanager
 def gathered() -> Iterator[Alone]:
     """All processes where there are several, this one where it is alone. A failure here ends the test in all of them.
@@ -295,7 +294,8 @@ def gathered() -> Iterator[Alone]:
         return
     team = Team()
     try:
-        yield team
+        with team.counting_interrupts():
+            yield team
     except BaseException as error:
         if not isinstance(error, RankError):
             team.publish(error)

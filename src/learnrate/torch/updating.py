@@ -1,8 +1,9 @@
 """How an update is made: accumulated, in mixed precision, clipped, with a closure."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
@@ -24,10 +25,12 @@ class Updating:
         accumulate: Micro-batches in an update; the gradient is that of their mean loss. Where an epoch ends in the middle of
             an update, it is made of those that are left.
         autocast: The dtype in which `torch.autocast` runs the forward pass; None for full precision.
-        scaler: The gradient scaler; updates that it skips are none.
+        scaler: The gradient scaler; updates that it skips are none. With several optimizers an update counts as skipped if
+            one of them skips it, though the others have made it.
         clip_norm: The most that the norm of all gradients of an optimizer may be; None for no limit.
         clip_value: The most that an element of a gradient may be, in absolute value; None for no limit.
         closure: Whether `optimizer.step` needs a closure that computes the loss anew; always so for LBFGS.
+        abandoned: Set when nothing may be changed any more, though a forward pass may still be under way in another thread.
     """
 
     accumulate: Annotated[int, checks.length] = 1
@@ -36,6 +39,7 @@ class Updating:
     clip_norm: Annotated[float | None, checks.optional(checks.positive)] = None
     clip_value: Annotated[float | None, checks.optional(checks.positive)] = None
     closure: bool = False
+    abandoned: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
@@ -67,6 +71,7 @@ class Updating:
         if scaler is None:
             for one in optimizers:
                 self._clip(one)
+                self._require_wanted()
                 one.step()
             return seen, True
         for one in optimizers:
@@ -107,7 +112,7 @@ class Updating:
         for place, batch in enumerate(batches, 1):
             with _unsynchronised(model) if place < len(batches) else nullcontext():
                 rows.append(self._descend(model, batch, forward, len(batches)))
-        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        return {name: _mean([row.get(name) for row in rows]) for name in set().union(*rows)}
 
     def _descend(self, model: nn.Module, batch: Any, forward: Forward, share: int) -> dict[str, Any]:
         """Add the gradient of a micro-batch's share of the update."""
@@ -116,16 +121,28 @@ class Updating:
         else:
             with torch.autocast(next(model.parameters()).device.type, self.autocast):
                 loss, seen = forward(batch)
+        self._require_wanted()
         if share > 1:
             loss = loss / share
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in seen.items()}
+
+    def _require_wanted(self) -> None:
+        if self.abandoned.is_set():
+            raise RuntimeError("this update was abandoned")
 
     def _clip(self, one: Optimizer) -> None:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(_parameters(one), self.clip_norm)
         if self.clip_value is not None:
             nn.utils.clip_grad_value_(_parameters(one), self.clip_value)
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """The mean of a metric over the micro-batches; what is no number in each of them is left to be refused by its name."""
+    if all(isinstance(value, (int, float, Tensor)) for value in values):
+        return sum(values) / len(values)
+    return next(value for value in values if not isinstance(value, (int, float, Tensor)))
 
 
 def _unsynchronised(model: nn.Module) -> AbstractContextManager[Any]:

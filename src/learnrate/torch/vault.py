@@ -55,12 +55,23 @@ def _free(device: torch.device) -> float:
             lines = Path("/proc/meminfo").read_text().splitlines()
         except OSError:
             return float("inf")
-        return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))
+        free = next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))
+        # Every process of a node sees the same free memory.
+        return min(free, _left_in_container()) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda":
         # What torch holds in its cache is free for torch.
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + cached)
     return float("inf")
+
+
+def _left_in_container() -> float:
+    """Bytes that a container may still take (control groups, version 2)."""
+    try:
+        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+    except OSError:
+        return float("inf")
+    return float("inf") if most == "max" else float(int(most) - int(used))
 
 
 class Vault:
@@ -77,7 +88,10 @@ class Vault:
         if where == "disk":
             # Has no name in the file system: it is gone with the process, however that ends. Not buffered: a buffer would
             # only meet the full disk later, when it is closed.
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            try:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            except OSError as error:
+                raise _no_room(error) from error
             self._closed = weakref.finalize(self, self._file.close)
 
     def keep(self, tensor: Tensor) -> Callable[[], Tensor]:
@@ -86,7 +100,7 @@ class Vault:
         Raises:
             OutputError: if the disk is full.
         """
-        part = local(tensor.detach())
+        part = local(tensor.detach()).resolve_conj().resolve_neg()
         self.size += size_of([part])
         if self._file is not None and part.layout == torch.strided and not part.is_quantized:
             return self._write(self._file, part)
@@ -106,10 +120,7 @@ class Vault:
                 left = left[file.write(left) :]
         except OSError as error:
             self.close()
-            raise OutputError(
-                f"cannot keep a copy on disk: {error.strerror or error}: set TMPDIR to a folder with more room, "
-                "or give copy_to='cpu'"
-            ) from error
+            raise _no_room(error) from error
         shape, dtype = part.shape, part.dtype
 
         def read() -> Tensor:
@@ -121,6 +132,13 @@ class Vault:
             return copied
 
         return read
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot keep a copy on disk: {error.strerror or error}: set TMPDIR to a folder with more room, "
+        "or give copy_to='cpu'"
+    )
 
 
 def _as_bytes(tensor: Tensor) -> Tensor:

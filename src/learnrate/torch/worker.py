@@ -1,0 +1,83 @@
+"""A thread for work that may wait for other processes, and can be left behind."""
+
+import contextvars
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+GRACE = 2.0
+"""Seconds that work is given to end by itself once it is no longer wanted."""
+
+
+class Job:
+    """Some work: `done` is set when there is a result or an error."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Worker:
+    """One thread, which does not keep the process alive when it is stuck: an executor's threads would."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Semaphore(0)
+        self._job: Job | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True, name="learnrate range test")
+        self._thread.start()
+
+    def begin(self, work: Callable[[], Any]) -> Job:
+        """Hand the thread its next work."""
+        self._job = job = Job(work)
+        self._wake.release()
+        return job
+
+    def end(self) -> None:
+        """Let the thread end."""
+        self._job = None
+        self._wake.release()
+        # Not for ever: the thread may be at work still, after a second Ctrl-C.
+        self._thread.join(timeout=GRACE)
+
+    def _work(self) -> None:
+        while True:
+            self._wake.acquire()
+            job = self._job
+            if job is None:
+                return
+            try:
+                job.result = job.work()
+            except BaseException as error:  # the main thread raises it
+                job.error = error
+            job.done.set()
+
+
+def as_here(work: Callable[[], T]) -> Callable[[], T]:
+    """The work as it would be done here: what torch and Python keep for each thread is taken along."""
+    context = contextvars.copy_context()
+    device, enabled = torch.get_default_device(), torch.is_grad_enabled()
+    kinds = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    casts = [(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds]
+    streams = [torch.cuda.current_stream()] if len(kinds) > 1 else []
+
+    def there() -> T:
+        with ExitStack() as stack:
+            for stream in streams:
+                torch.cuda.set_device(stream.device)
+                stack.enter_context(torch.cuda.stream(stream))
+            if device.type != "cpu":
+                stack.enter_context(device)
+            for kind, dtype, on in casts:
+                if on:
+                    stack.enter_context(torch.autocast(kind, dtype))
+            stack.enter_context(torch.set_grad_enabled(enabled))
+            return context.run(work)
+
+    return there
