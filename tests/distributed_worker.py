@@ -75,11 +75,11 @@ def fingerprint(model, optimizer):
     ]
 
 
-def sweep(rank, wrap, fault=None, at=1, **options):
-    """A range test; on rank `at` the fault strikes."""
+def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
+    """A range test; on rank `at` the fault strikes, on all where that is None."""
     model, trained, optimizer, batches = setting(rank, wrap)
     given, loss = batches, nn.CrossEntropyLoss()
-    if rank == at and fault is not None:
+    if fault is not None and at in (rank, None):
         given, loss = fault(model, batches, loss)
     before = fingerprint(model, optimizer)
     begun = time.monotonic()
@@ -94,6 +94,11 @@ def sweep(rank, wrap, fault=None, at=1, **options):
         outcome["rank"] = getattr(error, "rank", None)
     outcome["seconds"] = time.monotonic() - begun
     outcome["given back"] = fingerprint(model, optimizer) == before
+    if forward_after:
+        trained(batches[0][0])
+    if fault is raising_while_the_other_is_slow:
+        time.sleep(4)  # what was left behind would be through by now
+        outcome["given back"] = fingerprint(model, optimizer) == before
     return outcome
 
 
@@ -134,6 +139,22 @@ def raising_loader(model, batches, loss):
     return stream, loss
 
 
+def other_metrics(model, batches, loss):
+    return batches, lambda m, b: {"loss": loss(m(b[0]), b[1]), "extra": 1.0}
+
+
+def raising_while_the_other_is_slow(model, batches, loss):
+    if dist.get_rank() == 1:
+        return raising_loader(model, [], loss)
+
+    def slow_loss(m, b):
+        value = loss(model(b[0]), b[1])  # without DDP, so that nothing but the time holds it up
+        time.sleep(4)
+        return value
+
+    return batches, slow_loss
+
+
 def exhausted(model, batches, loss):
     return iter(batches[:8]), loss
 
@@ -161,6 +182,9 @@ SCENARIOS = {
     "ddp": lambda rank: sweep(rank, "ddp"),
     "ddp accumulated": lambda rank: sweep(rank, "ddp", accumulate=2),
     "fsdp": lambda rank: sweep(rank, "fsdp"),
+    "evaluated": lambda rank: sweep(rank, "fsdp", evaluate=lambda model: float(rank), evaluate_every=10, forward_after=True),
+    "other metrics": lambda rank: sweep(rank, "ddp", other_metrics),
+    "left behind": lambda rank: sweep(rank, "ddp", raising_while_the_other_is_slow, at=None),
     "slow": lambda rank: sweep(rank, "ddp", slow),
     "interrupted": lambda rank: sweep(rank, "ddp", interrupted),
     "scaler": lambda rank: sweep(rank, "ddp", large_loss, at=rank, scaler=torch.amp.GradScaler("cpu", init_scale=2.0**127)),

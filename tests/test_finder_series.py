@@ -194,3 +194,27 @@ def test_the_papers_rule_needs_accuracies():
     assert "never rose by more than its noise" in still.bounds(lr.rules.accuracy).reason
     with pytest.raises(ValueError, match="metric must be one of the curve's, received 'recall'"):
         lr.rules.accuracy(still, "recall")
+
+
+@pytest.mark.parametrize("points", [1000, 20_000])
+def test_a_long_curve_gives_the_answer_of_a_short_one(points):
+    lrs = np.geomspace(1e-7, 10.0, points)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(points)
+    bounds = lr.Curve(lrs, np.interp(np.log(lrs), np.log(LRS), valley()) + noise).bounds()
+    short = lr.Curve(LRS, valley(noise=0.05)).bounds()
+    for name in ("base_lr", "max_lr"):
+        assert 1 / 2 < getattr(bounds, name) / getattr(short, name) < 2
+
+
+def test_noise_that_is_small_beside_what_is_left_to_fall_is_no_sawtooth():
+    random = np.random.default_rng(0)
+    noise = np.where(LRS > 1e-3, 0.15, 0.02) * random.standard_normal(POINTS)
+    bounds = lr.Curve(LRS, valley(1e-4, 0.3) + noise).bounds()
+    assert bounds.max_lr > 0.05
+
+
+def test_a_stair_of_equal_lrs_is_no_answer_to_rules_that_divide_by_its_steps():
+    stairs = lr.Curve(np.repeat(LRS[::5], 5), valley(noise=0.02))
+    for rule in (lr.rules.steep, lr.rules.lightning):
+        assert "stay the same" in stairs.bounds(rule).reason
+    assert stairs.bounds()

@@ -273,3 +273,27 @@ def test_evaluations():
 def test_what_the_first_update_lacks_is_no_curve_of_nothing():
     with pytest.raises(ZeroDivisionError):
         lr.range_test(lambda _: 1 / 0)
+
+
+@pytest.mark.parametrize("no", [np.bool_(False), 0, None, False, ""])
+def test_what_is_false_is_no_reason_to_stop(no):
+    assert len(lr.range_test(lambda _: 1.0, updates=20, stop=lambda lrs, losses: no)) == 20
+
+
+def test_no_progress_knows_the_start_before_it_judges():
+    losses = iter(0.97**n for n in range(1000))
+    assert len(lr.range_test(lambda _: next(losses), updates=1000, stop=lr.stops.no_progress(50))) == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"progress": True}, "progress must be a function"), ({"evaluate": 3}, "evaluate must be a function")],
+)
+def test_what_is_called_later_is_looked_at_first(arguments, words):
+    with pytest.raises(TypeError, match=words):
+        lr.range_test(lambda _: 1.0, **arguments)
+
+
+def test_a_rule_must_be_a_function():
+    with pytest.raises(TypeError, match=r"rule must be a function such as learnrate.rules.valley, received 'valley'"):
+        lr.range_test(lambda _: 1.0, updates=20).bounds("valley")

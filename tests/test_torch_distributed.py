@@ -16,14 +16,24 @@ WORKER = Path(__file__).with_name("distributed_worker.py")
 LIMIT = 90
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
-SOUND = ["ddp", "ddp accumulated", "fsdp", "slow", "scaler", "interrupted", "time limit"]
-SOFT = ["other arguments", "bad argument", "nan"]
-HARD = ["raising forward", "raising forward on the first", "raising loss", "raising loader", "exhausted", "empty"]
+SOUND = ["ddp", "ddp accumulated", "fsdp", "evaluated", "slow", "scaler", "interrupted", "time limit"]
+SOFT = ["other arguments", "bad argument", "nan", "other metrics"]
+HARD = [
+    "raising forward",
+    "raising forward on the first",
+    "raising loss",
+    "raising loader",
+    "exhausted",
+    "empty",
+    "left behind",
+]
 SAYS = {
     "other arguments": (None, "lrs must be the same in every process"),
     "bad argument": (1, "rank 1 failed with ArgumentTypeError: stop must be a rule"),
     "empty": (1, "rank 1 failed with DataError: batches must hold at least one batch"),
     "nan": (1, "rank 1 has the loss nan, while it is 0."),
+    "other metrics": (None, "the metrics must be the same in every process"),
+    "left behind": (1, "rank 1 failed with OSError: a broken file"),
     "raising forward": (1, "rank 1 failed with ZeroDivisionError: a bug in the model"),
     "raising forward on the first": (0, "rank 0 failed with ZeroDivisionError: a bug in the model"),
     "raising loss": (1, "rank 1 failed with ZeroDivisionError: a bug in the loss"),
@@ -69,6 +79,11 @@ def test_the_loss_is_that_of_all_data_whoever_holds_it(outcomes):
     assert ddp == pytest.approx(fsdp, rel=1e-4)
     notes = " ".join(outcomes["ddp"][0]["curve"]["notes"])
     assert ("started again" in notes) == (40 // processes < 40)
+
+
+def test_scores_are_averaged(outcomes):
+    scores = [score for score in outcomes["evaluated"][0]["curve"]["metrics"]["score"] if score != "nan"]
+    assert scores == [(len(outcomes["evaluated"]) - 1) / 2] * 4
 
 
 def test_bounds_are_found(outcomes):

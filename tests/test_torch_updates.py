@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 import learnrate as lr
-from learnrate.errors import LossError
+from learnrate.errors import AlreadyDrivenError, LossError
 
 
 def sweep(toy, **options):
@@ -394,3 +395,107 @@ def test_without_restoring_nothing_is_copied_and_everything_is_left(toy):
     sweep(toy, restore=False, high=1.0)
     assert not torch.equal(toy.model[0].weight, before)
     assert toy.optimizer.state
+
+
+def test_a_loss_that_changes_the_lr_is_found_out(toy):
+    def loss(model, batch):
+        toy.optimizer.param_groups[0]["lr"] = 1e-3
+        return toy.loss(model(batch[0]), batch[1])
+
+    with pytest.raises(AlreadyDrivenError, match="the LR must be left alone during a sweep"):
+        sweep(toy, loss=loss)
+
+
+def test_lbfgs_with_a_scaler_is_refused(toy):
+    toy.optimizer = torch.optim.LBFGS(toy.model.parameters())
+    with pytest.raises(ValueError, match="torch's scaler takes none"):
+        sweep(toy, scaler=torch.amp.GradScaler("cpu"))
+
+
+def test_one_group_of_a_shared_tensor_lr_is_swept_alone(toy):
+    shared = torch.tensor(0.1)
+    optimizer = torch.optim.AdamW([{"params": toy.model[0].parameters()}, {"params": toy.model[4].parameters()}], lr=shared)
+    rates = []
+    optimizer.register_step_pre_hook(lambda opt, *_: rates.append(float(opt.param_groups[1]["lr"])))
+    sweep(toy, optimizer=optimizer, only=0)
+    assert rates == pytest.approx([0.1] * 20)
+    assert optimizer.param_groups[0]["lr"] is optimizer.param_groups[1]["lr"] is shared
+    assert shared.item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("at", [60, 61, 90, 135])
+def test_an_interrupt_in_a_later_sweep_keeps_those_that_were_complete(toy, at):
+    def progress(made, planned):
+        if made == at:
+            raise KeyboardInterrupt
+
+    curve = sweep(toy, seed=(0, 1, 2), updates=60, stop=None, progress=progress)
+    assert len(curve) == 60
+    if at == 60:
+        assert curve.ended == "interrupted"
+        return
+    complete = 1 if at < 120 else 2
+    assert len(curve.sweeps or (curve,)) == complete
+    assert f"interrupted: {complete} of 3 sweeps are complete" in " ".join(curve.notes)
+
+
+def test_several_seeds_start_from_the_same_weights_also_without_restoring(toy):
+    still(toy)
+    batches = [(toy.inputs, toy.targets)]
+    curve = sweep(toy, batches=batches, seed=(0, 1), restore=False, high=1.0)
+    assert curve.sweeps[0].losses == pytest.approx(curve.sweeps[1].losses)
+    assert "the sweeps are all the same" in curve.notes[-1]
+    assert toy.loss(toy.model(toy.inputs), toy.targets).item() != pytest.approx(curve.losses[0], rel=1e-3)
+
+
+def test_several_seeds_need_batches_that_come_again(toy):
+    with pytest.raises(TypeError, match="which runs out for good"):
+        sweep(toy, batches=iter(toy.batches), seed=(0, 1))
+
+
+def test_micro_batches_must_give_the_same_metrics_and_numbers(toy):
+    made = iter(range(10**6))
+
+    def loss(model, batch):
+        found = {"loss": toy.loss(model(batch[0]), batch[1])}
+        return {**found, "extra": 1.0} if next(made) % 2 else found
+
+    with pytest.raises(LossError, match="the extra must be a number, received None"):
+        sweep(toy, loss=loss, accumulate=2)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "error", "words"),
+    [
+        ([(torch.randn(8, 6), torch.zeros(8, 1))], ValueError, r"targets of shape \(8, 1\) for predictions of shape \(8,\)"),
+        ([{"x": torch.randn(8, 6)}], ValueError, r"batches of \(inputs, targets\)"),
+        (5, TypeError, "held_out must be batches"),
+    ],
+)
+def test_the_accuracy_test_wants_classes(toy, held_out, error, words):
+    before = copy.deepcopy(toy.model.state_dict())
+    with pytest.raises(error, match=words):
+        lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, held_out, low=1e-3, high=1.0)
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_the_accuracy_test_sets_its_own_schedule(toy):
+    with pytest.raises(TypeError, match="the accuracy test sets schedule itself"):
+        lr.torch.accuracy_test(
+            toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=1.0, schedule="linear"
+        )
+
+
+def test_the_accuracy_test_gives_random_numbers_back(toy):
+    before = torch.get_rng_state()
+    lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=1.0, epochs=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_papers_figure(toy):
+    curve = lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=0.5, seed=0)
+    ax = curve.plot(Figure().subplots(), rule=lr.rules.accuracy, metric="accuracy")
+    assert (ax.get_xscale(), ax.get_ylabel()) == ("linear", "accuracy")
+    with pytest.raises(ValueError, match="metric must be one of the curve's"):
+        curve.plot(metric="recall")

@@ -4,8 +4,10 @@ import copy
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -280,3 +282,74 @@ def test_what_cannot_be_given_back_is_said(toy):
     words = r"must have a state_dict, be a generator, .* received 3"
     with pytest.raises(TypeError, match=words), lr.torch.preserve(toy.model, toy.optimizer, 3):
         pass
+
+
+def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
+    toy.model.register_buffer("sparse", torch.eye(3).to_sparse())
+    before = copy.deepcopy(toy.model.state_dict())
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        toy.model.half()
+        toy.model[4].weight.data = torch.ones(5, 8)
+        toy.model.sparse.mul_(0)
+    for name, value in toy.model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value.to_dense(), before[name].to_dense()), name
+
+
+def test_interrupts_wait_until_everything_is_put_back(toy):
+    class Impatient:
+        """Is interrupted twice while it is put back."""
+
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    before = copy.deepcopy(toy.model.state_dict())
+    with pytest.raises(KeyboardInterrupt), lr.torch.preserve(toy.model, toy.optimizer, Impatient()):
+        toy.train(3)
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_numbers_that_a_loader_draws_when_asked_for_its_state_are_given_back(toy):
+    class Drawing(Stateful):
+        def state_dict(self):
+            torch.rand(1)
+            return super().state_dict()
+
+    before = torch.get_rng_state()
+    with lr.torch.preserve(toy.model, toy.optimizer, Drawing()):
+        pass
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_tensors_and_old_generators_are_kept_too(toy):
+    tensor, old = torch.zeros(3), np.random.RandomState(3)
+    with lr.torch.preserve(toy.model, toy.optimizer, tensor, old):
+        tensor.add_(1)
+        inside = old.rand()
+    assert not tensor.any()
+    assert old.rand() == inside
+
+
+def test_the_precision_of_products_is_given_back_also_where_it_is_set_for_each_library():
+    code = (
+        "import torch, learnrate as lr\n"
+        "torch.backends.mkldnn.matmul.fp32_precision = 'tf32'\n"
+        "model = torch.nn.Linear(1, 1); optimizer = torch.optim.SGD(model.parameters())\n"
+        "with lr.torch.preserve(model, optimizer):\n"
+        "    torch.backends.mkldnn.matmul.fp32_precision = 'ieee'\n"
+        "print(torch.backends.mkldnn.matmul.fp32_precision)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "tf32\n"
+
+
+def test_a_copy_on_disk_needs_a_folder(toy, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(OutputError, match="cannot keep a copy on disk: No such file or directory: set TMPDIR"):
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")

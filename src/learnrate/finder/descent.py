@@ -80,7 +80,7 @@ def find_in(clean: Floats, diverged: bool) -> Descent:
     found = _ended(clean, _fall(smooth(clean), noise), diverged)
     # Noise that is small beside what is still to fall is no end of the fall: batches differ more while the model learns.
     to_fall = smooth(clean) - found.lowest
-    torn = ragged(clean[: found.ended + 1], found.begun, found.begun, np.maximum(0.1 * found.fall, 0.5 * to_fall))
+    torn = ragged(clean[: found.ended + 1], found.begun, found.begun, np.maximum(0.2 * found.fall, 0.5 * to_fall))
     if torn is not None:
         # Read anew without the sawtooth, which would pass for noise and for the lowest of losses.
         clean = clean[:torn]
