@@ -71,6 +71,17 @@ def test_the_claim_about_the_scheduler_is_what_was_measured():
     assert max(curves) <= 0.9
 
 
+def test_the_claim_about_the_range_test_is_what_was_measured():
+    record = json.loads((ROOT / "benchmarks" / "results" / "range_test.json").read_text())
+    assert all(model["reached"] for model in record["models"])
+    names = ("learnrate", "pytorch-lr-finder", "Lightning", "fastai")
+    claimed = [f"{model['ratios'][name]['median']:.2f}" for name in names for model in record["models"]]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    words = readme[readme.index("A whole range test takes") : readme.index("`make bench-range-test`")]
+    found = re.findall(r"\d\.\d\d(?! ms)", words)
+    assert found == claimed
+
+
 @pytest.mark.parametrize("example", ["breast_cancer.py"])
 def test_the_example_recipes_are_tuned(example, tmp_path):
     command = [sys.executable, "-m", "learnrate", "tune", str(ROOT / "examples" / example), "--json", "--seeds", "1"]

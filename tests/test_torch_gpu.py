@@ -1,5 +1,7 @@
 """What must hold on a GPU as it does on a CPU."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -114,3 +116,39 @@ def test_a_captured_update_takes_every_lr_without_a_sync():
         torch.cuda.set_sync_debug_mode("default")
     expected = -sum(schedule(n) for n in range(20))
     torch.testing.assert_close(parameter.cpu(), torch.full((4,), expected))
+
+
+def test_a_range_test_waits_for_the_device_once_in_eight_updates(toy):
+    data = batches_on(toy, "cuda")
+    with warnings.catch_warnings(record=True) as waits:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            lr.torch.range_test(toy.model, toy.optimizer, data, toy.loss, updates=80, stop=None, restore=False)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert len([one for one in waits if "synchronizing" in str(one.message)]) <= 80 / 8 + 4
+
+
+@pytest.mark.parametrize("copy_to", ["device", "cpu", "disk", "auto"])
+def test_everything_comes_back_wherever_the_copy_lives(toy, copy_to):
+    before = {name: value.clone() for name, value in toy.model.state_dict().items()}
+    numbers = torch.cuda.get_rng_state()
+    curve = lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cuda"), toy.loss, copy_to=copy_to)
+    assert len(curve) > 20
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert torch.equal(torch.cuda.get_rng_state(), numbers)
+
+
+def test_a_full_device_is_given_back(toy):
+    before = {name: value.clone() for name, value in toy.model.state_dict().items()}
+
+    def greedy(model, batch):
+        torch.empty(2**50, device="cuda")
+        return toy.loss(model(batch[0]), batch[1])
+
+    with pytest.raises(torch.OutOfMemoryError):
+        lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cuda"), greedy)
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -11,7 +11,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
 from learnrate.torch.batches import Batches, to_device
 from learnrate.torch.finding import range_test
-from learnrate.torch.kept import random_numbers
+from learnrate.torch.kept import same_random_numbers
 from learnrate.torch.loop import Loop, Losses
 from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.sources import undos
@@ -73,7 +73,7 @@ def accuracy_test(
     """
     if strange := {"evaluate", "evaluate_every", "updates", "schedule"} & options.keys():
         raise ArgumentTypeError(f"the accuracy test sets {', '.join(sorted(strange))} itself: use range_test")
-    subset = _subset(held_out, checks.whole("held_out_batches", held_out_batches, at_least=1))
+    subset = _subset(model, held_out, checks.whole("held_out_batches", held_out_batches, at_least=1))
     per_epoch = Loop(model, optimizer, batches, loss, updating=Updating(options.get("accumulate", 1))).updates_per_epoch()
     if per_epoch is None:
         raise ArgumentError("batches must have a length, for the test is so many epochs long: give a list or a DataLoader")
@@ -111,7 +111,7 @@ def accuracy_test(
     )
 
 
-def _subset(held_out: Iterable[Any], number: int) -> list[tuple[Any, Tensor]]:
+def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tuple[Any, Tensor]]:
     """The first batches, read without a trace in the random numbers.
 
     Raises:
@@ -119,10 +119,9 @@ def _subset(held_out: Iterable[Any], number: int) -> list[tuple[Any, Tensor]]:
     """
     if not isinstance(held_out, Iterable):
         raise ArgumentTypeError(f"held_out must be batches of (inputs, targets), received {held_out!r}")
-    put_back = [*random_numbers(set()), *undos(held_out, Vault("device"))]
-    try:
+    put_back = list(undos(held_out, Vault("device")))
+    with same_random_numbers(model):
         subset = list(islice(held_out, number))
-    finally:
         for undo in put_back:
             undo()
     if not subset:

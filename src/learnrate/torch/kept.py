@@ -2,7 +2,9 @@
 
 import copy
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -128,7 +130,10 @@ def optimizer(one: Optimizer, vault: Vault) -> Undo:
 
 
 def anything(value: Any, vault: Vault) -> Callable[[], Any]:
-    """A function that returns `value` as it is now, whatever is done to it meanwhile; tensors are put back in place."""
+    """A function that returns `value` as it is now, whatever is done to it meanwhile; tensors are put back in place.
+
+    Containers are followed; an object of another kind is put back as the very object that it was, not what is in it.
+    """
     if isinstance(value, Tensor):
         put_back = tensor(value, vault)
 
@@ -155,8 +160,20 @@ def anything(value: Any, vault: Vault) -> Callable[[], Any]:
             return value
 
         return replace
-    frozen = copy.deepcopy(value)
-    return lambda: copy.deepcopy(frozen)
+    if isinstance(value, tuple):
+        parts = [anything(part, vault) for part in value]
+
+        def refreshed() -> Any:
+            for put_back in parts:
+                put_back()
+            return value
+
+        return refreshed
+    if isinstance(value, (set, deque)):
+        frozen = copy.copy(value)
+        return lambda: copy.copy(frozen)
+    # A number, a word, or an object of the user's own, whose insides nobody here knows how to copy.
+    return lambda: value
 
 
 def random_numbers(devices: set[str]) -> Iterator[Undo]:
@@ -171,6 +188,17 @@ def random_numbers(devices: set[str]) -> Iterator[Undo]:
             yield partial(room.set_rng_state_all, room.get_rng_state_all())
         elif hasattr(room, "get_rng_state"):
             yield partial(room.set_rng_state, room.get_rng_state())
+
+
+@contextmanager
+def same_random_numbers(model: nn.Module) -> Iterator[None]:
+    """Put back the random numbers of the host and of the model's devices."""
+    undos = list(random_numbers({parameter.device.type for parameter in model.parameters()}))
+    try:
+        yield
+    finally:
+        for undo in undos:
+            undo()
 
 
 def flags() -> Iterator[Undo]:

@@ -8,8 +8,9 @@ from learnrate.finder import Curve
 from learnrate.torch.batches import Batches, check_rewindable
 from learnrate.torch.drive import at_rest
 from learnrate.torch.groups import Only
+from learnrate.torch.kept import same_random_numbers
 from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
-from learnrate.torch.snapshot import Optimizers, preserve
+from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.updating import Updating
 from learnrate.tuner import Family, Plan
 from learnrate.tuner.tune import Progress
@@ -93,7 +94,8 @@ def tune(
     check_rewindable(batches)
     updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
     loop = Loop(model, optimizer, batches, loss, evaluate, updating=updating, only=only)
-    with at_rest(loop.optimizers.values()), preserve(model, loop.optimizers, *loop.kept):
+    # All else is put back by the tuner, which has a copy of its own to start each race from.
+    with at_rest(loop.optimizers.values()), same_random_numbers(model):
         seed_everything(seed)
         return tuner.tune(
             loop, updates=updates, family=family, budget=budget, low=low, high=high, curve=curve, progress=progress
