@@ -105,8 +105,9 @@ def test_a_source_that_runs_out_is_started_again_and_the_curve_says_at_which_upd
 
 
 def test_an_iterator_is_used_up_with_a_warning_and_ends_the_sweep_when_it_ends(toy):
-    with pytest.warns(NotRewoundWarning, match="generator is an iterator that cannot be rewound"):
-        curve = sweep(toy, batches=(batch for batch in toy.batches))
+    with pytest.warns(NotRewoundWarning, match="generator is an iterator that cannot be rewound") as warned:
+        curve = lr.torch.range_test(toy.model, toy.optimizer, (batch for batch in toy.batches), toy.loss)
+    assert warned[0].filename == __file__
     assert len(curve) == 16
     assert curve.ended == "out of batches"
     assert curve.notes == ("the batches ran out at LR 1.6e-06, update 15 of 100",)

@@ -225,6 +225,9 @@ def test_bad_input_is_refused(change, error, words):
 def test_one_group_is_swept_by_index_or_name_while_the_others_rest(toy):
     rest, head = list(toy.model[:4].parameters()), list(toy.model[4].parameters())
     optimizer = torch.optim.SGD([{"params": rest, "lr": 0.03}, {"params": head, "lr": 0.1, "name": "head"}])
+    with pytest.raises(ValueError, match=r"only must name parameter groups, received 2, and not one of 0, 1, 'head'"):
+        sweep(toy, optimizer=optimizer, only=2)
+    assert len(sweep(toy, optimizer={"both": optimizer}, only="both")) == 20
     for only in (1, "head", ["head"]):
         rates = []
         handle = optimizer.register_step_pre_hook(

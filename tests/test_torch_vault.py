@@ -285,6 +285,7 @@ def test_what_cannot_be_given_back_is_said(toy):
 
 
 def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
+    toy.train(1)  # with gradients, which fit no parameter of another dtype
     toy.model.register_buffer("sparse", torch.eye(3).to_sparse())
     before = copy.deepcopy(toy.model.state_dict())
     with lr.torch.preserve(toy.model, toy.optimizer):

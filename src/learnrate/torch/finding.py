@@ -64,7 +64,8 @@ def range_test(
 ) -> Curve:
     """Run an LR range test of a model and give everything back as it was, byte for byte (see `preserve`).
 
-    Whatever drives the optimizer, a scheduler or an attachment, rests meanwhile. Ctrl-C ends the sweep and gives the curve
+    A model in eval mode is trained in train mode; submodules that are frozen in eval mode stay so. Whatever drives the
+    optimizer, a scheduler or an attachment, rests meanwhile. Ctrl-C ends the sweep and gives the curve
     so far. With `torch.distributed` running, call it in every process: the losses are averaged over the processes, which
     decide together and return the same curve; a process that fails ends the test in all of them (`RankError`).
 

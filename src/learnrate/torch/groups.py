@@ -70,8 +70,9 @@ def _picked(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
         found = {name: one.param_groups for name, one in optimizers.items()}
         what = "optimizers"
     else:
-        groups = next(iter(optimizers.values())).param_groups
-        found = {index: [group] for index, group in enumerate(groups)}
+        [(own_name, one)] = optimizers.items()
+        groups = one.param_groups
+        found = {index: [group] for index, group in enumerate(groups)} | ({} if own_name == "0" else {own_name: groups})
         found |= {group["name"]: [group] for group in groups if "name" in group}
         what = "parameter groups"
     picked: list[Group] = []

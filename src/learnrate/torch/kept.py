@@ -32,9 +32,7 @@ PRECISIONS: tuple[Any, ...] = tuple(
 
 def tensor(one: Tensor, vault: Vault) -> Undo:
     """The elements of a tensor, put back in place, so that it keeps its identity."""
-    copied = vault.keep(one)
-
-    kind = _kind(one)
+    copied, kind = vault.keep(one), _kind(one)
 
     def undo() -> None:
         held = copied()
@@ -56,11 +54,11 @@ def _kind(one: Tensor) -> tuple[torch.device, torch.dtype, torch.Size]:
 def gradient(one: Tensor, vault: Vault) -> Undo:
     """A parameter's gradient, or that it has none."""
     held = one.grad
-    copied = None if held is None else vault.keep(held)
+    put_back = None if held is None else tensor(held, vault)
 
     def undo() -> None:
-        if held is not None and copied is not None:
-            local(held).copy_(copied())
+        if put_back is not None:
+            put_back()
         one.grad = held
 
     return undo

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -117,11 +118,12 @@ class Snapshot:
         vault = Vault(place(copy_to, [*tensors.values(), *gradients, *states]))
         # What frees memory comes first: the sweep may have ended because there was none left.
         self._undo: list[Undo] = [
-            *(kept.gradient(t, vault) for t in tensors.values()),
+            *(partial(setattr, t, "grad", None) for t in tensors.values()),
             *(undo for thing in others for undo in sources.undos(thing, vault)),
             *(kept.optimizer(one, vault) for one in optimizers),
             *kept.structure(modules),
             *(kept.tensor(t, vault) for t in tensors.values()),
+            *(kept.gradient(t, vault) for t in tensors.values()),
             kept.modes(modules),
             *kept.flags(),
             *numbers,

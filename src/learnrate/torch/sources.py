@@ -45,7 +45,7 @@ def undos(thing: Any, vault: Vault) -> Iterator[Undo]:
             f"{type(thing).__name__} is an iterator that cannot be rewound: the batches drawn from it are gone; "
             "give the loader itself, a list, or a function that returns a fresh iterator",
             NotRewoundWarning,
-            stacklevel=8,  # the user's own line, in range_test as in preserve
+            stacklevel=6,  # the user's own line, in range_test as in preserve
         )
     elif isinstance(thing, Iterable) and not isinstance(thing, (str, bytes)):
         yield from _of_loader(thing)
