@@ -228,7 +228,8 @@ def test_a_sampler_keeps_its_epoch(toy):
 
 
 def test_workers_that_persist_are_not_taken_away_in_mid_epoch(toy):
-    loader = DataLoader(Numbers(), 4, num_workers=1, persistent_workers=True)
+    # Spawned: other tests may have loaded JAX into this process, whose threads do not bear a fork.
+    loader = DataLoader(Numbers(), 4, num_workers=1, persistent_workers=True, multiprocessing_context="spawn")
     iterator = iter(loader)
     seen = [next(iterator)[0][0, 0].item() for _ in range(2)]
     lr.torch.range_test(toy.model, toy.optimizer, loader, toy.loss, updates=20, stop=None)
