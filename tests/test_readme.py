@@ -20,7 +20,9 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
 
 
-def test_the_scripts_run(toy):
+def test_the_scripts_run(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where they write
+
     def train(model, optimizer, batches, updates):
         toy.train(updates)
 
@@ -37,6 +39,7 @@ def test_the_scripts_run(toy):
     names["optimizer"] = torch.optim.SGD(toy.model.parameters(), lr=0.1)
     exec("import learnrate as lr\n" + pieces, names)
     assert names["schedule"](500) == 0.1
+    assert (tmp_path / "curve.html").exists()
 
 
 def test_the_recipe_is_one(toy):
