@@ -500,5 +500,6 @@ def test_the_papers_figure(toy):
     curve = lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=0.5, seed=0)
     ax = curve.plot(Figure().subplots(), rule=lr.rules.accuracy, metric="accuracy")
     assert (ax.get_xscale(), ax.get_ylabel()) == ("linear", "accuracy")
+    assert ax.get_ylim()[1] > 1.05, "room for the labels"
     with pytest.raises(ValueError, match="metric must be one of the curve's"):
         curve.plot(metric="recall")

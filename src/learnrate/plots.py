@@ -95,11 +95,15 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
             ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
     ax.plot(curve.lrs, smoothed, color=BLUE, linewidth=2.2, label="smoothed")
     steps = np.diff(curve.lrs)
-    linear = len(steps) > 1 and np.allclose(steps, steps[0])
+    # Most of them: where a metric was measured now and then, the last step may be shorter.
+    linear = len(steps) > 1 and np.mean(np.isclose(steps, np.median(steps), rtol=0.01)) > 0.8
     ax.set(xscale="linear" if linear else "log", xlabel="learning rate", ylabel=what)
     ax.margins(x=0)
     heights = loss_range(curve)
-    if heights and what == "loss":
+    if what != "loss" and len(curve):
+        room = float(np.ptp(curve.losses)) or 1.0
+        ax.set_ylim(float(curve.losses.min()) - 0.05 * room, float(curve.losses.max()) + 0.25 * room)  # above: the labels
+    elif heights:
         ax.set_ylim(*heights)
     if bounds:
         ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
@@ -129,7 +133,7 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
         ax.set_title("LR range test", loc="left", fontsize=12)
     else:
         ax.set_title(f"LR range test: {_wrapped(bounds.reason)}", loc="left", fontsize=10)
-    ax.legend(loc="lower left" if what == "loss" else "lower right", frameon=False, fontsize=9)
+    ax.legend(loc="lower left" if what == "loss" else "best", frameon=False, fontsize=9)
     return _styled(ax)
 
 
