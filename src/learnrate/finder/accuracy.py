@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learnrate.errors import ArgumentError
 from learnrate.finder.bootstrap import interval, redrawn_series
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
 from learnrate.finder.descent import Descent, find, significant
@@ -52,15 +51,13 @@ def accuracy_quarter(curve: "Curve", metric: str = "") -> Bounds | NoAnswer:
 
 
 def _read(curve: "Curve", metric: str, rule: str, part: int | None) -> Bounds | NoAnswer:
-    if metric and metric not in curve.metrics:
-        raise ArgumentError(f"metric must be one of the curve's, received {metric!r}: it has {sorted(curve.metrics)}")
     name = metric or next((name for name in ("accuracy", "score") if name in curve.metrics), "")
     if not name:
         remedy = "Run the test with evaluate=..., or learnrate.torch.accuracy_test."
         return NoAnswer("no accuracy was measured.", remedy, rule)
-    measured = curve.where(np.isfinite(curve.metrics[name]))
+    measured = curve.of(name).finite()
     # A rise of accuracy is a fall of what is missing of it.
-    missing = -measured.metrics[name]
+    missing = -measured.losses
     if len(missing) < MIN_POINTS:
         remedy = f"The rule needs at least {MIN_POINTS}: evaluate more often, or over more epochs."
         return NoAnswer(f"only {len(missing)} values of {name!r} were measured.", remedy, rule)
@@ -70,7 +67,7 @@ def _read(curve: "Curve", metric: str, rule: str, part: int | None) -> Bounds | 
         return NoAnswer(f"{name} never rose by more than its noise: by {max(found.fall, 0.0):.2g}.", remedy, rule)
     lrs = measured.lrs
     base, lr, top = _numbers(lrs, found, part)
-    series = [-sweep.metrics[name] for sweep in measured.sweeps or (measured,)]
+    series = [-sweep.losses for sweep in measured.sweeps or (measured,)]
     again = np.array([_numbers(lrs, find(values, diverged=False), part) for values in redrawn_series(series)])
     intervals = Intervals(interval(again[:, 0], base), interval(again[:, 2], top), interval(again[:, 1], lr))
     low, high = intervals.lr

@@ -20,7 +20,7 @@ INFLATED = 1.1
 deviation at the usual width of three updates."""
 
 
-def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
+def redrawn(curve: "Curve") -> Floats:
     """The losses of the curve as they might have been, drawn with a fixed seed.
 
     A wild bootstrap: each deviation from the smoothed losses keeps its place and gets a random sign, for the noise shrinks
@@ -30,23 +30,22 @@ def redrawn(curve: "Curve", draws: int = DRAWS) -> Floats:
 
     Args:
         curve: A curve whose losses are finite.
-        draws: Number of draws.
 
     Returns:
-        Array of shape (draws, updates).
+        Array of shape (DRAWS, updates).
     """
-    return redrawn_series([sweep.losses for sweep in curve.sweeps or (curve,)], draws)
+    return redrawn_series([sweep.losses for sweep in curve.sweeps or (curve,)])
 
 
-def redrawn_series(sweeps: Sequence[Floats], draws: int = DRAWS) -> Floats:
+def redrawn_series(sweeps: Sequence[Floats]) -> Floats:
     """`redrawn` for series of any kind, one a sweep, all of one length."""
     random = np.random.default_rng(0)
     losses = np.array([cleaned(series) for series in sweeps])
     smoothed = smooth(losses)
     residuals = (losses - smoothed) * INFLATED
-    drawn = np.zeros((draws, losses.shape[1]))
+    drawn = np.zeros((DRAWS, losses.shape[1]))
     for _ in range(len(losses)):
-        picked = random.integers(len(losses), size=draws)
+        picked = random.integers(len(losses), size=DRAWS)
         drawn += smoothed[picked] + residuals[picked] * random.choice([-1.0, 1.0], size=drawn.shape)
     return drawn / len(losses)
 

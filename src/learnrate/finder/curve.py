@@ -241,8 +241,7 @@ class Curve:
 
         if metric is None:
             return plots.draw_curve(self, self.bounds(rule), ax)
-        shown = self.of(metric)
-        return plots.draw_curve(shown.where(np.isfinite(shown.losses)), self.bounds(rule), ax, metric)
+        return plots.draw_curve(self.of(metric).finite(), self.bounds(rule), ax, metric)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table, whole or not at all: columns sweep, update, lr, loss and one a metric; one row an update.

@@ -11,7 +11,7 @@ import numpy as np
 from learnrate.errors import DataError, LossError
 from learnrate.finder.curve import Curve
 from learnrate.finder.smoothing import Floats
-from learnrate.finder.stops import Own, Stop, Trace, Verdict, diverged, watching
+from learnrate.finder.stops import Own, Stop, Trace, Verdict, watching
 
 Step = Callable[[float], Any]
 Progress = Callable[[int, int], None]
@@ -41,7 +41,7 @@ class Sweep:
     """
 
     lrs: Floats
-    stop: "Stop | Own | Sequence[Stop | Own] | None" = diverged()  # noqa: RUF009 - frozen and without state
+    stop: Stop | Own | Sequence[Stop | Own] | None
     time_limit: float | None = None
     evaluate: Evaluate | None = None
     evaluate_every: int = 1

@@ -58,7 +58,6 @@ def period(losses: Floats) -> int | None:
     """
     longest = len(losses) // CYCLES
     apart = np.array([0.0, *(np.median(np.abs(losses[lag:] - losses[:-lag])) for lag in range(1, 3 * longest // 2 + 2))])
-    # A median of n absolute differences of normal noise is known to about 1.17 / sqrt(n) of itself.
     dips = {}
     for lag in range(2, longest + 1):
         around = min(np.median(apart[(lag + 1) // 2 : lag]), np.median(apart[lag + 1 : 3 * lag // 2 + 1]))

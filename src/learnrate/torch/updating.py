@@ -71,7 +71,6 @@ class Updating:
         if scaler is None:
             for one in optimizers:
                 self._clip(one)
-                self._require_wanted()
                 one.step()
             return seen, True
         for one in optimizers:
@@ -106,13 +105,12 @@ class Updating:
     ) -> dict[str, Any]:
         for one in optimizers:
             one.zero_grad()
-        if len(batches) == 1:
-            return self._descend(model, batches[0], forward, 1)
         rows = []
         for place, batch in enumerate(batches, 1):
             with _unsynchronised(model) if place < len(batches) else nullcontext():
                 rows.append(self._descend(model, batch, forward, len(batches)))
-        return {name: _mean([row.get(name) for row in rows]) for name in set().union(*rows)}
+        self._require_wanted()  # before any step, whichever way it is made
+        return rows[0] if len(rows) == 1 else {name: _mean([row.get(name) for row in rows]) for name in set().union(*rows)}
 
     def _descend(self, model: nn.Module, batch: Any, forward: Forward, share: int) -> dict[str, Any]:
         """Add the gradient of a micro-batch's share of the update."""
