@@ -49,9 +49,16 @@ def tune(
     updates: Annotated[int | None, Option(help="Length of a training in updates.  [default: the recipe's]")] = None,
     seed: Annotated[int, Option(help="Where all random numbers begin.", min=0)] = 0,
     seeds: Annotated[int, Option(help="Trainings of each kind in the comparison.", min=1)] = 3,
-    budget: Annotated[float, Option(help="What tuning may cost, as a share of one training.")] = 1.0,
-    low: Annotated[float, Option(help="First LR of the range test.")] = 1e-7,
-    high: Annotated[float, Option(help="Last LR of the range test.")] = 10.0,
+    family: Annotated[
+        list[str] | None,
+        Option(help="Kind of schedule; given several times, they are compared.  [default: warmup_cosine]"),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        Option(help="What tuning may cost: a share of one training, '500 updates' or '90 seconds'.  [default: by length]"),
+    ] = None,
+    low: Annotated[float, Option(help="First LR of the range test.")] = 1e-6,
+    high: Annotated[float, Option(help="Last LR of the range test.")] = 100.0,
     out: Annotated[
         Path | None, Option(help="Folder for the results, new or empty.  [default: runs/<time>-<recipe>]")
     ] = None,
@@ -66,7 +73,7 @@ def tune(
     from learnrate.cli.tune import Options, tune_command
 
     try:
-        tune_command(Options(recipe, updates, seed, seeds, budget, low, high, out, train, json))
+        tune_command(Options(recipe, updates, seed, seeds, family, budget, low, high, out, train, json))
     except LearnrateError:
         raise
     except (Exception, SystemExit) as error:

@@ -18,13 +18,14 @@ from rich.table import Table
 import learnrate.torch as lt
 from learnrate import checks, constant, plots, records
 from learnrate.cli.folder import Folder, open_folder
-from learnrate.errors import NoAnswerError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule
 from learnrate.study import Arm, Comparison, Training, compare
 from learnrate.torch.recipe import Recipe, load, train
-from learnrate.tuner import Plan
-from learnrate.tuner.tune import Allowance, allow
+from learnrate.tuner import Plan, families
+from learnrate.tuner.budget import read
+from learnrate.tuner.choosing import why_bounds
+from learnrate.tuner.tune import sweep_updates
 
 BUILT_IN = Path(__file__).parent.parent / "recipes" / "digits.py"
 
@@ -37,7 +38,8 @@ class Options:
     updates: int | None
     seed: int
     seeds: int
-    budget: float
+    family: list[str] | None
+    budget: str | None
     low: float
     high: float
     out: Path | None
@@ -113,11 +115,12 @@ def tuned(options: Options) -> dict[str, Any]:
     out, runs = options.out and options.out.absolute(), Path("runs").absolute()
     recipe = load(options.recipe or BUILT_IN)
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
-    allowance = allow(int(checks.positive("--budget", options.budget) * updates))
+    families.read(options.family, families.Run(updates))
+    sweep = sweep_updates(read(share_or_text(options.budget), updates).updates)
     folder = open_folder(out, runs, recipe.name)
     try:
         with progress_bars() as progress:
-            return run_stages(recipe, updates, allowance, options, folder, say, Bars(progress))
+            return run_stages(recipe, updates, sweep, options, folder, say, Bars(progress))
     except KeyboardInterrupt:
         folder.close()
         found = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
@@ -128,7 +131,7 @@ def tuned(options: Options) -> dict[str, Any]:
 
 
 def run_stages(
-    recipe: Recipe, updates: int, allowance: Allowance, options: Options, folder: Folder, say: Console, bars: Bars
+    recipe: Recipe, updates: int, sweep: int, options: Options, folder: Folder, say: Console, bars: Bars
 ) -> dict[str, Any]:
     """Range test, plan, comparison; what --json prints."""
     say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
@@ -141,7 +144,7 @@ def run_stages(
         recipe.loss,
         low=options.low,
         high=options.high,
-        updates=allowance.sweep,
+        updates=sweep,
         seed=options.seed,
         progress=lambda done, planned: bars.show("range test", done, planned),
     )
@@ -150,8 +153,6 @@ def run_stages(
         raise KeyboardInterrupt
     bounds = curve.bounds()
     folder.draw_curve(curve, bounds)
-    if isinstance(bounds, NoAnswer):
-        raise NoAnswerError(bounds.reason, bounds.remedy)
     print_bounds(say, curve, bounds)
     plan = lt.tune(
         model,
@@ -159,15 +160,19 @@ def run_stages(
         batches,
         recipe.loss,
         updates=updates,
+        family=options.family,
         evaluate=recipe.evaluate,
-        budget=options.budget,
+        budget=share_or_text(options.budget),
         seed=options.seed,
         curve=curve,
         progress=bars.show,
     )
     folder.write_plan(plan)
     print_plan(say, plan)
-    summary: dict[str, Any] = {"bounds": bounds.as_record(), "plan": plan_summary(plan)}
+    summary: dict[str, Any] = {
+        "bounds": bounds.as_record() if isinstance(bounds, Bounds) else None,
+        "plan": plan_summary(plan),
+    }
     if options.train:
         comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
         summary["results"] = results_summary(comparison)
@@ -200,19 +205,27 @@ def compare_with_usual(
     )
 
 
-def print_bounds(say: Console, curve: Curve, bounds: Bounds) -> None:
+def share_or_text(budget: str | None) -> float | str | None:
+    """A budget as `tune` takes it: on a command line numbers are texts too."""
+    try:
+        return None if budget is None else float(budget)
+    except ValueError:
+        return budget
+
+
+def print_bounds(say: Console, curve: Curve, bounds: Bounds | NoAnswer) -> None:
     """The bounds and why, one line each."""
     say.print(f"\n[bold]Range test[/bold], {len(curve)} updates")
     for note in curve.notes:
         say.print(f"  {escape(note)}")
-    for sentence in vars(bounds.reasons).values():
+    for sentence in why_bounds(bounds):
         say.print(f"  {escape(sentence)}")
 
 
 def print_plan(say: Console, plan: Plan) -> None:
     """The plan and why; the schedule as the expression that rebuilds it."""
     say.print("\n[bold]Plan[/bold]")
-    for sentence in plan.reasons[len(vars(plan.bounds.reasons)) :]:
+    for sentence in plan.reasons[len(why_bounds(plan.bounds)) :]:
         say.print(f"  {escape(sentence)}")
     say.print(f"  [bold]{escape(repr(plan.schedule))}[/bold]")
 
@@ -242,7 +255,7 @@ def label(arm: Arm) -> str:
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """The plan as --json prints it; plan.json holds races and curve as well."""
-    keys = ("schedule", "max_lr", "step_size", "cycles", "updates", "spent", "cost", "reasons")
+    keys = ("schedule", "max_lr", "interval", "family", "step_size", "cycles", "updates", "spent", "cost", "reasons")
     record = plan.as_record()
     return {key: record[key] for key in keys}
 

@@ -12,8 +12,8 @@ from learnrate.torch.kept import same_random_numbers
 from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
 from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.updating import Updating
-from learnrate.tuner import Family, Plan
-from learnrate.tuner.tune import Progress
+from learnrate.tuner import Families, Plan
+from learnrate.tuner.tune import HIGH, LOW, Progress
 
 
 def tune(
@@ -23,12 +23,12 @@ def tune(
     loss: Losses,
     *,
     updates: int,
-    family: Family | None = None,
+    family: Families | None = None,
     evaluate: Evaluate | None = None,
-    budget: float = 1.0,
+    budget: float | str | None = None,
     seed: int = 0,
-    low: float = 1e-7,
-    high: float = 10.0,
+    low: float = LOW,
+    high: float = HIGH,
     curve: Curve | None = None,
     only: Only = None,
     accumulate: int = 1,
@@ -52,11 +52,13 @@ def tune(
             generator of a `DataLoader` given as it is.
         loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training.
-        family: From a max_lr to the schedule of the whole training. By default triangular2 between the bounds, with
-            step_size of 2 to 10 epochs, in whole cycles.
+        family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
+            "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
+            schedule. Several names, or functions by name, are compared, each at its own best LR.
         evaluate: From the model to how good it is, higher is better (validation accuracy, or a validation loss negated).
             Decides the races; without it the training loss does.
-        budget: What tuning may cost in updates, as a share of one training. Never exceeded.
+        budget: What tuning may cost: a share of one training, or a text such as "500 updates", "25%" or "90 seconds". By
+            default all of a training of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
         seed: Seeds the random numbers that range test and races run on.
         low: First LR of the range test.
         high: Last LR of the range test.
@@ -78,7 +80,7 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
-        NoAnswerError: if the range test carries no answer, or every candidate diverges.
+        NoAnswerError: if every candidate diverges, or none learns within the budget.
 
     Example:
         >>> import torch, learnrate as lr

@@ -1,8 +1,9 @@
 """Range tests and races that end in a plan. Knows no framework: it drives a `Trainee`."""
 
+from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.races import Family, Race
+from learnrate.tuner.races import Race
 from learnrate.tuner.trainee import Trainee
 from learnrate.tuner.tune import tune
 
-__all__ = ["Family", "Plan", "Race", "Trainee", "tune"]
+__all__ = ["Families", "Family", "Plan", "Race", "Trainee", "tune"]

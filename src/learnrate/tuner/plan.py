@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from learnrate import records
-from learnrate.finder import Bounds, Curve
+from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
 from learnrate.tuner.races import Race
@@ -20,10 +20,12 @@ class Plan:
     """A schedule for a whole run, with the evidence that chose it.
 
     Attributes:
-        schedule: The schedule; `schedule.length` is where to stop, at the end of a cycle.
-        max_lr: The peak that won the races.
-        bounds: What was read off the range test.
-        step_size: Half a cycle in updates; None where a family of your own made the schedule.
+        schedule: The schedule; `schedule.length` is where to stop, for cycles at the end of one.
+        max_lr: Its peak.
+        interval: The lowest and the highest peak that the races could not tell from it.
+        family: The kind of schedule.
+        bounds: What was read off the range test; `NoAnswer` where it told too little, and the races alone chose.
+        step_size: Half a cycle in updates; None where the schedule is no triangular2.
         cycles: Number of cycles; None likewise.
         updates: Length of the training that was asked for.
         spent: Updates that tuning made.
@@ -34,7 +36,9 @@ class Plan:
 
     schedule: Schedule
     max_lr: float
-    bounds: Bounds
+    interval: tuple[float, float]
+    family: str
+    bounds: Bounds | NoAnswer
     step_size: int | None
     cycles: int | None
     updates: int
@@ -69,13 +73,15 @@ class Plan:
         return {
             "schedule": repr(self.schedule),
             "max_lr": self.max_lr,
+            "interval": list(self.interval),
+            "family": self.family,
             "step_size": self.step_size,
             "cycles": self.cycles,
             "updates": self.updates,
             "spent": self.spent,
             "cost": self.cost,
             "reasons": list(self.reasons),
-            "bounds": self.bounds.as_record(),
+            "bounds": self.bounds.as_record() if isinstance(self.bounds, Bounds) else None,
             "races": [_race_record(race) for race in self.races],
             "curve": self.curve.as_record(),
         }
@@ -83,17 +89,22 @@ class Plan:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Plan":
         """The inverse of `as_record`."""
+        curve = Curve.from_record(record["curve"])
+        low, high = record["interval"]
         return cls(
             schedule=parse(record["schedule"]),
             max_lr=record["max_lr"],
-            bounds=Bounds.from_record(record["bounds"]),
+            interval=(low, high),
+            family=record["family"],
+            # Why the curve carries no bounds is in the curve.
+            bounds=curve.bounds() if record["bounds"] is None else Bounds.from_record(record["bounds"]),
             step_size=record["step_size"],
             cycles=record["cycles"],
             updates=record["updates"],
             spent=record["spent"],
             reasons=tuple(record["reasons"]),
             races=tuple(_race(race) for race in record["races"]),
-            curve=Curve.from_record(record["curve"]),
+            curve=curve,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

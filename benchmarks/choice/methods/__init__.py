@@ -1,0 +1,1 @@
+"""What chooses learning rates: one file a kind of method."""

@@ -1,0 +1,49 @@
+"""learnrate's `tune`, at several budgets."""
+
+from pathlib import Path
+
+import learnrate as lr
+from benchmarks.choice.methods.method import Answer, Method
+from benchmarks.choice.store import digest
+from benchmarks.choice.task import Task
+from benchmarks.choice.training import schedule
+from learnrate.tuner.budget import usual
+
+BUDGETS = {"learnrate": 1.0, "learnrate, half": 0.5, "learnrate, quarter": 0.25, "learnrate, double": 2.0}
+"""Multiples of the usual budget."""
+
+
+def learnrate(name: str) -> Method:
+    """`lr.torch.tune` as a user calls it, with the fixed schedule as its family."""
+
+    def answers(task: Task, seed: int) -> tuple[Answer]:
+        model = task.model()
+        try:
+            plan = lr.torch.tune(
+                model,
+                task.optimizer(model),
+                task.batches(),
+                lambda model, batch: task.criterion(model(batch[0]), batch[1]),
+                updates=task.updates,
+                family=lambda max_lr: schedule(max_lr, task.updates),
+                evaluate=task.validate,
+                budget=f"{budget(task, name)} updates",
+                clip_norm=task.clip_norm,
+                seed=seed,
+            )
+        except lr.errors.NoAnswerError as error:
+            return (Answer(None, str(error)),)
+        return (Answer(plan.max_lr, f"{plan.interval[0]:.2g} to {plan.interval[1]:.2g}"),)
+
+    return Method((name,), answers, version)
+
+
+def budget(task: Task, name: str = "learnrate") -> int:
+    """Updates that it may make."""
+    return int(BUDGETS[name] * usual(task.updates))
+
+
+def version() -> str:
+    """Hash of the code that chooses."""
+    source = Path(lr.__file__).parent
+    return digest([*sorted((source / "tuner").glob("*.py")), source / "torch" / "tuning.py"])

@@ -1,0 +1,1 @@
+"""The tasks: one file each, so that a record's source hash is that of its task alone."""

@@ -1,0 +1,132 @@
+"""What tuning may cost: a share of one training, a number of updates, or a time."""
+
+import math
+import re
+import time
+from dataclasses import dataclass, field
+
+from learnrate import checks
+from learnrate.errors import ArgumentError, ArgumentTypeError
+
+SHORT, MIDDLE, LONG = (1200, 1200), (5000, 1250), (20_000, 2000)
+"""Updates of a training, and what `usual` allows for it: all of a short one, a quarter of 5,000, a tenth of 20,000.
+
+What finds an LR hardly grows with the training: see docs/choice.md for what these buy."""
+
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+_TEXT = re.compile(
+    r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%|updates?|seconds?|minutes?|hours?)\s*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent.
+
+    Attributes:
+        updates: Most updates.
+        seconds: Most time; infinite where only updates are limited.
+    """
+
+    updates: int
+    seconds: float = math.inf
+
+
+def usual(updates: int) -> int:
+    """Updates that tuning takes for a training of so many, unless told otherwise.
+
+    Example:
+        >>> [usual(updates) for updates in (300, 1200, 5000, 20_000, 1_000_000)]
+        [300, 1200, 1250, 2000, 7412]
+    """
+    for (shorter, least), (longer, most) in ((SHORT, MIDDLE), (MIDDLE, LONG)):
+        if updates <= shorter:
+            return min(updates, least)
+        if updates <= longer:
+            way = math.log(updates / shorter) / math.log(longer / shorter)
+            return math.floor(float(least * (most / least) ** way) + 1e-9)
+    # Beyond what was measured, as between the last two: the cube root of the training's length, about.
+    power = math.log(LONG[1] / MIDDLE[1]) / math.log(LONG[0] / MIDDLE[0])
+    return math.floor(float(MIDDLE[1] * (updates / MIDDLE[0]) ** power))
+
+
+def read(budget: float | str | None, updates: int) -> Budget:
+    """A budget as a user may give it.
+
+    Args:
+        budget: A number is a share of one training; a text such as "500 updates", "25%", "90 seconds" or "5 minutes" says
+            its unit; None is `usual`.
+        updates: Length of the training.
+
+    Raises:
+        ArgumentError: if it is no number above 0 and no such text.
+        ArgumentTypeError: if it is neither a number nor a text.
+
+    Example:
+        >>> read(0.5, 1000), read("90 seconds", 1000)
+        (Budget(updates=500, seconds=inf), Budget(updates=1000, seconds=90.0))
+    """
+    if budget is None:
+        return Budget(usual(updates))
+    if isinstance(budget, str):
+        return _parsed(budget, updates)
+    try:
+        share = checks.positive("budget", budget)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}: give a share of one training, or a text such as '500 updates'") from None
+    return Budget(math.floor(min(share * updates + 1e-9, checks.LONGEST)))
+
+
+def _parsed(text: str, updates: int) -> Budget:
+    match = _TEXT.fullmatch(text)
+    number = float(match[1]) if match else 0.0
+    if match is None or not 0 < number < math.inf:
+        raise ArgumentError(
+            "budget must be a share of one training, or a text such as '500 updates', '25%', '90 seconds' or '5 minutes', "
+            f"received {text!r}"
+        )
+    unit = match[2].lower().removesuffix("s")
+    if unit in _SECONDS:
+        # As long as a training at most: what a longer search finds is seldom worth a second training.
+        return Budget(updates, number * _SECONDS[unit])
+    return Budget(math.floor(min(number * updates / 100 + 1e-9 if unit == "%" else number, checks.LONGEST)))
+
+
+@dataclass
+class Purse:
+    """What is left of a budget. Asked before every update, so that no budget is exceeded.
+
+    Attributes:
+        budget: What there was.
+        spent: Updates made so far.
+    """
+
+    budget: Budget
+    spent: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> int:
+        """Updates that may still be made; with a limit in time, as many as will fit into it at the pace so far."""
+        left = self.budget.updates - self.spent
+        if math.isfinite(self.budget.seconds):
+            if self.late:
+                return 0
+            used = self.seconds
+            if self.spent and used > 0:
+                left = min(left, math.floor((self.budget.seconds - used) * self.spent / used))
+        return max(0, left)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the beginning."""
+        return time.monotonic() - self._began
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.seconds >= self.budget.seconds
+
+    def pay(self, updates: int) -> None:
+        """Note updates that were made."""
+        self.spent += updates

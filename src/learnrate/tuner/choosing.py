@@ -1,0 +1,125 @@
+"""From the races to the plan, with its reasons in sentences."""
+
+import math
+from collections.abc import Mapping
+
+from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.finder.bounds import two_digits
+from learnrate.tuner.budget import Budget
+from learnrate.tuner.evidence import Guess, Heat, Start, worth
+from learnrate.tuner.families import Run
+from learnrate.tuner.plan import Plan
+from learnrate.tuner.races import Race
+from learnrate.tuner.search import FINALISTS, Search
+
+
+def planned(
+    searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAnswer, run: Run, budget: Budget, spent: int
+) -> Plan:
+    """The plan of the family that did best at its own best LR."""
+    name = winner(searches)
+    search = searches[name]
+    guess = search.guess()
+    max_lr = lr_of(guess.octave)
+    schedule = search.family(max_lr)
+    cycling = run.cycling if name == "triangular2" else None
+    reasons = [
+        *why_bounds(bounds),
+        *(_why_heat(heat) for heat in search.all_heats()),
+        _why_guess(guess, search, run),
+        *([_why_family(name, searches)] if len(searches) > 1 else []),
+        *([cycling.reason] if cycling else []),
+        _why_cost(search, run, spent),
+    ]
+    return Plan(
+        schedule=schedule,
+        max_lr=max_lr,
+        interval=(lr_of(guess.low), lr_of(guess.high)),
+        family=name,
+        bounds=bounds,
+        step_size=cycling.step_size if cycling else None,
+        cycles=cycling.cycles if cycling else None,
+        updates=run.updates,
+        spent=spent,
+        reasons=tuple(reasons),
+        races=tuple(dict.fromkeys(race for one in searches.values() for race in one.races)),
+        curve=curve,
+    )
+
+
+def why_bounds(bounds: Bounds | NoAnswer) -> list[str]:
+    """What the range test tells, sentence by sentence."""
+    if isinstance(bounds, NoAnswer):
+        return [f"The range test alone gives no answer: {bounds.reason}"]
+    return list(vars(bounds.reasons).values())
+
+
+def lr_of(octave: float) -> float:
+    """An LR with the digits that are known of it."""
+    return two_digits(2.0**octave)
+
+
+def winner(searches: Mapping[str, Search]) -> str:
+    """The family whose best race over the longest length that all have raced is the best; the first of equals."""
+    if len(searches) == 1:
+        return next(iter(searches))
+    best = {name: final(search) for name, search in searches.items()}
+    shared = worth_of(list(best.values()), next(iter(searches.values())).start)
+    return max(best, key=lambda name: shared[best[name]])
+
+
+def final(search: Search) -> Race:
+    """The best race of a family's longest heat."""
+    heat = search.all_heats()[-1]
+    found = worth(heat, search.start)
+    return max(heat.races, key=lambda race: (found[math.log2(race.max_lr)], -race.max_lr))
+
+
+def worth_of(races: list[Race], start: Start) -> dict[Race, float]:
+    """How good races of different families are beside each other."""
+    # `worth` tells races of one heat apart by their LR, which those of two families may share.
+    apart = [Race(2.0**place, race.updates, race.made, race.loss, race.score) for place, race in enumerate(races)]
+    found = worth(Heat(max(race.updates for race in races), tuple(apart)), start)
+    return {race: found[float(place)] for place, race in enumerate(races)}
+
+
+def _why_heat(heat: Heat) -> str:
+    field = "; ".join(f"{race.max_lr:.2g} {_ended(race)}" for race in sorted(heat.races, key=lambda race: race.max_lr))
+    return f"Raced over {heat.updates} updates: {field}."
+
+
+def _ended(race: Race) -> str:
+    if race.diverged:
+        return "diverged"
+    return f"ended at loss {race.loss:.3g}" + ("" if race.score is None else f", score {race.score:.4g}")
+
+
+def _why_guess(guess: Guess, search: Search, run: Run) -> str:
+    longest = max(search.heats)
+    text = (
+        f"max_lr of the plan is {lr_of(guess.octave):.2g}; from {lr_of(guess.low):.2g} to {lr_of(guess.high):.2g} the races "
+    )
+    text += "cannot tell. "
+    raced = [race.max_lr for race in search.races]
+    if lr_of(guess.octave) >= max(raced):
+        text += "It is the highest that raced. "
+    return text + (
+        f"A run of {run.updates} updates wants a somewhat lower LR than races of {longest}, and above the best one lies a "
+        "cliff: so it is the LR that costs least on average over where the best one may lie."
+    )
+
+
+def _why_family(name: str, searches: Mapping[str, Search]) -> str:
+    ends = "; ".join(f"{other} at {final(search).max_lr:.2g} {_ended(final(search))}" for other, search in searches.items())
+    return f"Of the kinds of schedule, {name} did best, each at its own best LR: {ends}."
+
+
+def _why_cost(search: Search, run: Run, spent: int) -> str:
+    longest = max(search.heats)
+    more = min(2 * longest, run.updates // 2)
+    cost = f"Tuning made {spent} updates, {spent / run.updates:.0%} of one training of {run.updates}."
+    if more <= longest:
+        return cost
+    return (
+        f"{cost} {FINALISTS * (more - longest)} more would make the longest races {more} updates long instead of {longest}."
+    )

@@ -1,0 +1,224 @@
+"""What races tell: how good each LR was at each length, and which LR that makes the best guess for the whole run.
+
+LRs are counted in octaves, log2(lr): what matters about an LR is its ratio to another.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from learnrate.finder.smoothing import Floats
+from learnrate.tuner.races import JUDGED, Race
+
+TRUST_IN_LOSS = 0.75
+"""Weight of the training loss beside the score: it is a mean over many batches, and the same ones for all racers, where a
+score is one look at a model. Measured in docs/choice.md."""
+
+DRIFT = 0.1
+"""Octaves by which the best LR is taken to fall with each doubling of the horizon."""
+
+SPREAD, SPREAD_AHEAD = 0.4, 0.2
+"""Standard deviation, in octaves, of where the best LR of a run lies: of any run, and for each doubling that lies ahead."""
+
+BELOW, ABOVE = 0.12, 0.3
+"""What an octave beyond the lowest and highest LR that raced is taken to cost, in shares of the fall: nobody was there, and
+there is a slope on the low side and a cliff on the high side."""
+
+TRIFLE = 0.08
+"""Share of the loss at the start; see `begun`."""
+
+_NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
+"""Ten equally likely places of a standard normal distribution."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model before any training.
+
+    Attributes:
+        loss: Level of the training loss.
+        noise: Standard deviation of a batch's loss.
+        score: What the evaluation gives; None where there is none, or no finite number.
+    """
+
+    loss: float
+    noise: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Races of one length."""
+
+    updates: int
+    races: tuple[Race, ...]
+
+    @property
+    def sound(self) -> tuple[Race, ...]:
+        """Those that did not diverge."""
+        return tuple(race for race in self.races if math.isfinite(race.loss))
+
+
+@dataclass(frozen=True)
+class Surface:
+    """How good LRs are at one length of training: 0 for the best that raced, -1 for a model that has learned nothing."""
+
+    updates: int
+    octaves: Floats
+    worth: Floats
+
+    def at(self, octaves: Floats) -> Floats:
+        """Straight lines between what is known; what lies beyond is as its edge."""
+        return np.interp(octaves, self.octaves, self.worth)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The LR for the whole run.
+
+    Attributes:
+        octave: log2 of it.
+        low: The lowest LR, in octaves, that the evidence cannot tell from it.
+        high: The highest.
+    """
+
+    octave: float
+    low: float
+    high: float
+
+
+def cliff(races: Iterable[Race]) -> float:
+    """The lowest LR, in octaves, at which a race diverged; infinite where none did."""
+    return min((math.log2(race.max_lr) for race in races if race.diverged), default=math.inf)
+
+
+def safe(heats: Sequence[Heat]) -> list[Heat]:
+    """The heats, with all races above the cliff counted as diverged: where a lower LR diverges, a higher one was lucky."""
+    edge = cliff(race for heat in heats for race in heat.races)
+    return [
+        Heat(
+            heat.updates,
+            tuple(replace(race, loss=math.inf) if math.log2(race.max_lr) > edge else race for race in heat.races),
+        )
+        for heat in heats
+    ]
+
+
+def worth(heat: Heat, start: Start) -> dict[float, float]:
+    """From each LR that raced, in octaves, to how good it was: the share of the best one's fall that it missed, below 0.
+
+    A fall is that of the loss from its level at the start; where there are scores, their rise counts as well.
+    """
+    sound = heat.sound
+    if not sound:
+        return {math.log2(race.max_lr): -1.0 for race in heat.races}
+    best_loss = min(race.loss for race in sound)
+    fall = max(start.loss - best_loss, 1e-12 * max(1.0, abs(start.loss)))
+    scores = [race.score for race in sound if race.score is not None and math.isfinite(race.score)]
+    best_score = max(scores, default=-math.inf)
+    rise = best_score - start.score if start.score is not None else 0.0
+
+    def of(race: Race) -> float:
+        if not math.isfinite(race.loss):
+            return -1.0
+        missed = (race.loss - best_loss) / fall
+        if rise > 0:
+            score = race.score if race.score is not None and math.isfinite(race.score) else -math.inf
+            missed = TRUST_IN_LOSS * min(1.0, missed) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)
+        return -min(1.0, missed)
+
+    return {math.log2(race.max_lr): of(race) for race in heat.races}
+
+
+def best(heat: Heat, start: Start) -> float:
+    """The LR, in octaves, that did best; the lower of equals."""
+    found = worth(heat, start)
+    return max(found, key=lambda octave: (found[octave], -octave))
+
+
+def surfaces(heats: Sequence[Heat], start: Start) -> list[Surface]:
+    """One for each length, from short to long. Where no long race has been, the shape of the shorter ones goes on."""
+    made: list[Surface] = []
+    for heat in sorted(heats, key=lambda heat: heat.updates):
+        found = sorted(worth(heat, start).items())
+        octaves, values = np.array(found, dtype=np.float64).T
+        made.append(_extended(heat.updates, octaves, values, made[-1] if made else None))
+    return made
+
+
+def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | None) -> Surface:
+    if shorter is None:
+        low, high = octaves[0] - 3, octaves[-1] + 3
+        ends = values[0] - 3 * BELOW, values[-1] - 3 * ABOVE
+        return Surface(updates, np.array([low, *octaves, high]), np.array([ends[0], *values, ends[1]]))
+    below = shorter.octaves[shorter.octaves < octaves[0]]
+    above = shorter.octaves[shorter.octaves > octaves[-1]]
+    low, high = shorter.at(octaves[[0, -1]])
+    beyond = values[0] + shorter.at(below) - low, values[-1] + shorter.at(above) - high
+    return Surface(updates, np.concatenate([below, octaves, above]), np.concatenate([beyond[0], values, beyond[1]]))
+
+
+def guess(heats: Sequence[Heat], start: Start, horizon: int) -> Guess:
+    """The LR that is expected to cost least in a run of this length.
+
+    The best LR of the run is not where it was in a race: it drifts, by an amount that is known roughly. So each LR is judged
+    by what the races say about LRs around the place that it will have drifted from, weighted by how likely each is. Next to
+    a cliff that pushes the choice to the safe side, the more so the longer the run is than the races.
+
+    Args:
+        heats: All races so far, at least one heat.
+        start: The model before any training.
+        horizon: Length of the whole run in updates.
+    """
+    # A heat in which nobody has left the start tells chance, if there is any in which somebody has.
+    heats = [heat for heat in safe(heats) if begun(heat, start)] or safe(heats)
+    known = surfaces(heats, start)
+    low, high = min(one.octaves[0] for one in known) + 0.5, max(one.octaves[-1] for one in known) - 1
+    octaves = np.arange(low, max(high, low + 1), 1 / 16)
+    expected = np.zeros(len(octaves))
+    longest = known[-1].updates
+    for surface in known:
+        ahead = math.log2(max(horizon / surface.updates, 1.0))
+        places = octaves + DRIFT * ahead + math.hypot(SPREAD, SPREAD_AHEAD * ahead) * _NORMAL[:, None]
+        expected += surface.updates / longest * surface.at(places).mean(axis=0)
+    expected /= sum(surface.updates / longest for surface in known)
+    top = int(np.argmax(expected))
+    alike = octaves[expected >= expected[top] - _doubt(heats, start)]
+    return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]))
+
+
+def _doubt(heats: Sequence[Heat], start: Start) -> float:
+    """How far a race's loss may lie off by chance, one standard deviation, as a share of the longest heat's best fall."""
+    heat = max(heats, key=lambda heat: heat.updates)
+    fall = start.loss - min((race.loss for race in heat.sound), default=start.loss)
+    if fall <= 0:
+        return 1.0
+    return min(1.0, chance(heat.updates, start) / 4 / fall)
+
+
+def chance(updates: int, start: Start) -> float:
+    """How far a race's loss may lie off by chance: four standard deviations of the mean of its last fifth."""
+    return 4 * start.noise / math.sqrt(max(1, updates // JUDGED))
+
+
+def learned(heat: Heat, start: Start) -> bool:
+    """Whether any racer's loss has fallen by more than chance."""
+    return start.loss - min((race.loss for race in heat.sound), default=math.inf) > chance(heat.updates, start)
+
+
+def begun(heat: Heat, start: Start) -> bool:
+    """Whether any racer has left the start: its loss has fallen by more than chance, and by more than a trifle.
+
+    A trifle is 8 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
+    the LR at which that is quickest says nothing about the rest.
+    """
+    fall = start.loss - min((race.loss for race in heat.sound), default=math.inf)
+    return learned(heat, start) and fall >= TRIFLE * abs(start.loss)
+
+
+def told_apart(heat: Heat, start: Start) -> bool:
+    """Whether the losses of a heat's racers differ by more than chance."""
+    losses = [race.loss for race in heat.sound]
+    return len(losses) > 1 and max(losses) - min(losses) > chance(heat.updates, start)

@@ -1,0 +1,168 @@
+"""Which LRs race, and over how many updates: first a few far apart over short races, then their middle over long ones."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.finder.bounds import two_digits
+from learnrate.tuner.evidence import Guess, Heat, Start, begun, best, cliff, guess, safe, told_apart, worth
+from learnrate.tuner.families import Family
+from learnrate.tuner.races import OutOfTimeError, Race, Track
+
+SCOUT = 0.05
+"""Length of a scouting race as a share of the budget: they find the region, at a tenth to a fifth of the cost."""
+
+SHORTEST = 10
+"""Updates of a race: fewer show chance."""
+
+STRIDE = 2
+"""Octaves between two scouts."""
+
+FINALISTS = 4
+
+LONGEST = 0.5
+"""Share of the whole run: a longer race would buy less than the training that it delays."""
+
+MOST_SCOUTS = 10
+"""Of one length: twenty octaves, a factor of a million."""
+
+
+@dataclass
+class Search:
+    """The races of one kind of schedule.
+
+    Attributes:
+        track: Where they run.
+        family: The schedules.
+        start: The model before any training.
+        name: What the family is called.
+        heats: What has been run, by length.
+    """
+
+    track: Track
+    family: Family
+    start: Start
+    name: str = ""
+    heats: dict[int, list[Race]] = field(default_factory=dict)
+
+    def race(self, octaves: Sequence[float], updates: int) -> bool:
+        """Race LRs that have not raced over this length; false where the budget does not reach."""
+        for octave in octaves:
+            lr = two_digits(2.0**octave)
+            if any(race.max_lr == lr for race in self.heats.get(updates, ())):
+                continue
+            if self.track.purse.left < updates:
+                return False
+            try:
+                race = self.track.race(self.family, lr, updates, self.name)
+            except OutOfTimeError:
+                return False
+            self.heats.setdefault(updates, []).append(race)
+        return True
+
+    def heat(self, updates: int) -> Heat:
+        """The races of this length, those above the cliff counted as diverged."""
+        return next((heat for heat in safe(self.all_heats()) if heat.updates == updates), Heat(updates, ()))
+
+    def all_heats(self) -> list[Heat]:
+        """From short to long."""
+        return [Heat(updates, tuple(self.heats[updates])) for updates in sorted(self.heats)]
+
+    @property
+    def races(self) -> tuple[Race, ...]:
+        """All races, in the order in which they ran."""
+        return tuple(race for races in self.heats.values() for race in races)
+
+    def guess(self) -> Guess:
+        """The LR for the whole run, by all races."""
+        return guess(self.all_heats(), self.start, self.track.horizon)
+
+    def scout(self, first: float, highest: float) -> None:
+        """Race LRs two octaves apart over short races, until the best has a worse one on either side.
+
+        Args:
+            first: Where to begin, in octaves.
+            highest: The highest LR that the range test reached, in octaves.
+        """
+        budget = self.track.purse.budget.updates
+        updates = max(SHORTEST, min(25, budget // 12), math.floor(SCOUT * budget))
+        while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound:
+            first -= 2 * STRIDE
+        if not self._begun(updates) and first + STRIDE <= highest + 1 and not self._diverged(first):
+            self.race([first + STRIDE], updates)
+        while self._begun(updates) and len(self.heats[updates]) < MOST_SCOUTS:
+            beyond = self._beyond(updates, STRIDE)
+            if beyond is None or beyond > highest + 1 or not self.race([beyond], updates):
+                return
+
+    def finish(self, share: float = 1.0) -> None:
+        """Race four LRs around the guess over as many updates as a share of what is left allows, an octave apart.
+
+        Where no scout has begun to learn, two octaves apart and from above: a plateau is left soonest there.
+        """
+        updates = min(math.floor(share * self.track.purse.left) // FINALISTS, math.floor(LONGEST * self.track.horizon))
+        if updates < max(SHORTEST, 0.9 * max(self.heats, default=0)):
+            return
+        begun = any(self._begun(length) for length in self.heats)
+        stride = 1.0 if begun else float(STRIDE)
+        if begun:
+            middle = self.guess().octave
+            self.race([middle - 0.5, middle + 0.5], updates)
+        else:
+            top = max(math.log2(race.max_lr) for race in self.races if not race.diverged)
+            self.race([top, top - STRIDE], updates)
+        # Those that diverge early leave something for another.
+        while 0 < len(self.heats.get(updates, ())) < 2 * FINALISTS:
+            if not self._begun(updates) and (begun or not told_apart(self.heat(updates), self.start)):
+                # What was quick at first has collapsed since, or nobody has left the plateau: both tell of too high LRs.
+                beyond: float | None = min(self._raced(updates)) - stride
+            else:
+                beyond = self._beyond(updates, stride)
+            if beyond is None:
+                beyond = self._between(updates)
+            if not self.race([beyond], updates):
+                return
+
+    def _beyond(self, updates: int, stride: float) -> float | None:
+        """The place beyond the edge on whose side the best LR of a heat stands; None where it stands on neither."""
+        raced = self._raced(updates)
+        top = best(self.heat(updates), self.start)
+        if top <= raced[0]:
+            return raced[0] - stride
+        if top < raced[-1]:
+            return None
+        edge = cliff(self.races)
+        return min(raced[-1] + stride, (raced[-1] + edge) / 2) if edge > raced[-1] else None
+
+    def _between(self, updates: int) -> float:
+        """The middle between the best LR of a heat and the better one of its neighbours."""
+        raced = self._raced(updates)
+        found = worth(self.heat(updates), self.start)
+        place = raced.index(best(self.heat(updates), self.start))
+        beside = [raced[one] for one in (place - 1, place + 1) if 0 <= one < len(raced)]
+        return (raced[place] + max(beside, key=lambda octave: found[octave])) / 2
+
+    def _raced(self, updates: int) -> list[float]:
+        return sorted(math.log2(race.max_lr) for race in self.heats[updates])
+
+    def _diverged(self, octave: float) -> bool:
+        lr = two_digits(2.0**octave)
+        return any(race.diverged for race in self.races if race.max_lr == lr)
+
+    def _begun(self, updates: int) -> bool:
+        return begun(self.heat(updates), self.start)
+
+
+def beginning(curve: Curve, bounds: Bounds | NoAnswer) -> tuple[float, float]:
+    """Where to begin, and the highest LR that the range test reached, both in octaves.
+
+    Where the curve carries an answer, at its lowest smoothed loss, which lies up to a factor of ten above the best LR of a
+    run; where it does not, one octave below its end.
+    """
+    highest = math.log2(float(curve.lrs[-1]))
+    if not bounds:
+        return highest - 1, highest
+    return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), highest
