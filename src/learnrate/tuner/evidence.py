@@ -26,7 +26,7 @@ BELOW, ABOVE = 0.12, 0.3
 """What an octave beyond the lowest and highest LR that raced is taken to cost, in shares of the fall: nobody was there, and
 there is a slope on the low side and a cliff on the high side."""
 
-TRIFLE = 0.08
+TRIFLE = 0.12
 """Share of the loss at the start; see `begun`."""
 
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
@@ -209,16 +209,16 @@ def learned(heat: Heat, start: Start) -> bool:
 
 
 def begun(heat: Heat, start: Start) -> bool:
-    """Whether any racer has left the start: its loss has fallen by more than chance, and by more than a trifle.
+    """Whether the racers have left the start: the best loss has fallen by more than chance, and by more than a trifle.
 
     A trifle is 8 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
-    the LR at which that is quickest says nothing about the rest.
+    the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far.
     """
     fall = start.loss - min((race.loss for race in heat.sound), default=math.inf)
-    return learned(heat, start) and fall >= TRIFLE * abs(start.loss)
+    return learned(heat, start) and fall >= TRIFLE * abs(start.loss) and (len(heat.sound) < 2 or told_apart(heat, start))
 
 
 def told_apart(heat: Heat, start: Start) -> bool:
-    """Whether the losses of a heat's racers differ by more than chance."""
+    """Whether the losses of a heat's racers differ by more than chance, those that diverged apart."""
     losses = [race.loss for race in heat.sound]
     return len(losses) > 1 and max(losses) - min(losses) > chance(heat.updates, start)

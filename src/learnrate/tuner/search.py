@@ -118,7 +118,7 @@ class Search:
         while 0 < len(self.heats.get(updates, ())) < 2 * FINALISTS:
             if not self._begun(updates) and (begun or not told_apart(self.heat(updates), self.start)):
                 # What was quick at first has collapsed since, or nobody has left the plateau: both tell of too high LRs.
-                beyond: float | None = min(self._raced(updates)) - stride
+                beyond: float | None = min(self._raced(updates)) - STRIDE
             else:
                 beyond = self._beyond(updates, stride)
             if beyond is None:
