@@ -7,7 +7,7 @@ PEERS := .venv-bench
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help tune test check format bench bench-range-test docs clean
+.PHONY: help tune test check format bench bench-range-test bench-choice bench-choice-all docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -16,6 +16,8 @@ help:
 	@echo "make format  format the code"
 	@echo "make bench   measure, and write benchmarks/results/"
 	@echo "make bench-range-test  measure range tests against other libraries', installed into .venv-bench"
+	@echo "make bench-choice      measure how well tune chooses, on two tasks in minutes"
+	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
 	@echo "make docs    write the generated pages of docs/"
 	@echo "make clean   remove .venv, .venv-bench and caches"
 
@@ -40,6 +42,12 @@ bench: $(VENV)/test.stamp
 bench-range-test: $(PEERS)/stamp
 	$(PEERS)/bin/python benchmarks/range_test.py
 
+bench-choice: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.choice --small
+
+bench-choice-all: $(PEERS)/choice.stamp
+	$(PEERS)/bin/python -m benchmarks.choice
+
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/make.py
 
@@ -59,6 +67,10 @@ $(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(B
 	$(BIN)/python -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[torch,plots]'
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/requirements.txt
+	@touch $@
+
+$(PEERS)/choice.stamp: $(PEERS)/stamp benchmarks/choice/requirements.txt
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/choice/requirements.txt
 	@touch $@
 
 clean:

@@ -1,6 +1,6 @@
-"""Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmark tables.
+"""Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmarks'.
 
-python docs/make.py            # all pages, and the pictures of the gallery
+python docs/make.py            # all pages, and the pictures of the gallery and of the choices
 python docs/make.py --check    # say which pages are not what this would write; exit 1 if any
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "images" / "gallery"
-sys.path.insert(0, str(ROOT / "tests"))
+CHOICE_PICTURES = DOCS / "images" / "choice"
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 import learnrate as lr  # noqa: E402
 from learnrate.schedules.vocabulary import RUNS, SCHEDULES  # noqa: E402
@@ -261,7 +262,21 @@ def _reached(found: dict) -> str:
     return "reached" if found["reached"] else "**not reached**"
 
 
-PAGES = {"gallery.md": gallery, "coming-from.md": coming_from, "benchmarks.md": benchmarks}
+def choice() -> str:
+    """The page on how well finders choose."""
+    from benchmarks.choice import page, results
+
+    return GENERATED + "\n".join(page.text(results.read()))
+
+
+def draw_choice() -> list[Path]:
+    """Its pictures: those whose records have changed."""
+    from benchmarks.choice import pictures, results
+
+    return pictures.draw(results.read(), CHOICE_PICTURES)
+
+
+PAGES = {"gallery.md": gallery, "coming-from.md": coming_from, "benchmarks.md": benchmarks, "choice.md": choice}
 
 
 def main() -> int:
@@ -277,7 +292,8 @@ def main() -> int:
     for name in stale:
         (DOCS / name).write_text(pages[name])
     draw_gallery()
-    print(f"written: {', '.join(stale) or 'nothing new'}; drawn: {sum(map(len, GALLERY.values()))} pictures")
+    drawn = sum(map(len, GALLERY.values())) + len(draw_choice())
+    print(f"written: {', '.join(stale) or 'nothing new'}; drawn: {drawn} pictures")
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.choice import pictures, results
 
 import learnrate as lr
 from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
@@ -34,6 +35,13 @@ def test_every_picture_of_the_gallery_is_there():
     named = set(re.findall(r"images/gallery/([^)]+)", (ROOT / "docs" / "gallery.md").read_text()))
     assert named == {path.name for path in make.PICTURES.glob("*.png")}
     assert len(named) == sum(map(len, make.GALLERY.values()))
+
+
+def test_the_pictures_of_the_choices_are_drawn_from_the_records_and_shown():
+    found = results.read()
+    drawn = {path.name: pictures.drawn_from(path) for path in make.CHOICE_PICTURES.glob("*")}
+    assert drawn == {f"{name}.png": pictures.origin(found) for name in pictures.named(found)}, "run python docs/make.py"
+    assert set(re.findall(r"images/choice/([^)]+)", (ROOT / "docs" / "choice.md").read_text())) == set(drawn)
 
 
 @pytest.mark.parametrize("expression", [e for entries in make.GALLERY.values() for e in entries.values()])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from benchmarks.choice.about import About
 from benchmarks.choice.store import Records
 from benchmarks.choice.task import Task
 from benchmarks.choice.training import Run, train
@@ -80,7 +81,7 @@ def explore(records: Records, task: Task, seeds: Sequence[int] = SEEDS) -> Oracl
             return known(records, task, seeds)
 
 
-def known(records: Records, task: Task, seeds: Sequence[int] = SEEDS) -> Oracle:
+def known(records: Records, task: Task | About, seeds: Sequence[int] = SEEDS) -> Oracle:
     """The oracle as far as the records go: LRs of the grid at which every seed has trained."""
     at = {
         2.0**exponent: [records.runs.get((2.0**exponent, seed, task.updates)) for seed in seeds]

@@ -1,7 +1,6 @@
 """One task, whole: its oracle, what each method chooses, and a training at each choice. What one process does."""
 
 import importlib
-import pkgutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.choice import tasks
 from benchmarks.choice.data import MissingDataError
 from benchmarks.choice.methods import finders, ours, search, tuning_free
 from benchmarks.choice.methods.method import Method
@@ -26,11 +24,6 @@ class Order:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     folder: Path
-
-
-def names() -> list[str]:
-    """Of all tasks."""
-    return sorted(module.name for module in pkgutil.iter_modules(tasks.__path__))
 
 
 def load(name: str) -> Task:

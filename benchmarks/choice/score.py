@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from benchmarks.choice.about import About, about
 from benchmarks.choice.oracle import Oracle, known
 from benchmarks.choice.store import Records
-from benchmarks.choice.task import Task
 
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -78,10 +78,12 @@ class Summary:
         return [one for one in self.outcomes if one.task == task]
 
 
-def outcomes(records: Records, task: Task, seeds: Sequence[int] = SEEDS) -> dict[str, list[Outcome]]:
+def outcomes(records: Records, task: About, seeds: Sequence[int] = SEEDS) -> dict[str, list[Outcome]]:
     """What came of each method on a task, as far as the records go."""
     oracle = known(records, task)
     found: dict[str, list[Outcome]] = {}
+    if not oracle.lrs:
+        return found
     for (method, seed), choice in sorted(records.choices.items()):
         cost = choice.spent / task.updates
         run = records.runs.get((choice.lr, seed, task.updates)) if choice.lr is not None else None
@@ -101,11 +103,16 @@ def _outcome(task: str, seed: int, lr: float | None, oracle: Oracle, metric: flo
     return Outcome(task, seed, lr, regret, cost, failed or regret > DISASTER)
 
 
-def summaries(tasks: dict[str, tuple[Records, Task]], seeds: Sequence[int] = SEEDS) -> list[Summary]:
-    """Each method that has finished every task with every seed, best mean first."""
+def gathered(held: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
+    """Each method as far as the records of these tasks go."""
     table: dict[str, list[Outcome]] = {}
-    for records, task in tasks.values():
-        for method, found in outcomes(records, task, seeds).items():
+    for name, records in held.items():
+        for method, found in outcomes(records, about(name), seeds).items():
             table.setdefault(method, []).extend(found)
-    whole = [Summary(name, tuple(found)) for name, found in table.items() if len(found) == len(tasks) * len(seeds)]
-    return sorted(whole, key=lambda summary: summary.mean)
+    return [Summary(name, tuple(found)) for name, found in table.items()]
+
+
+def summaries(held: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
+    """Each method that has finished every task with every seed, best mean first."""
+    whole = [summary for summary in gathered(held, seeds) if len(summary.outcomes) == len(held) * len(seeds)]
+    return sorted(whole, key=lambda summary: (summary.mean, summary.method))
