@@ -70,23 +70,23 @@ class Loop:
     ) -> None:
         self.optimizers = named(optimizer)
         check_pair(model, self.optimizers)
-        self._turns = _turns(self.optimizers, loss)
+        self.turns = _turns(self.optimizers, loss)
         if evaluate is not None and not callable(evaluate):
             raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
         self.model, self.stream = model, Stream(batches)
         criteria = loss.values() if isinstance(loss, Mapping) else loss if isinstance(loss, (list, tuple)) else [loss]
         self.kept = (batches, *(one for one in criteria if isinstance(one, nn.Module)), *others)
-        self._evaluate, self._updating = evaluate, updating or Updating()
-        self.scaled = self._updating.scaler is not None
+        self._evaluate, self.updating, self.only = evaluate, updating or Updating(), only
+        self.scaled = self.updating.scaler is not None
         if self.scaled:
-            self.kept += (self._updating.scaler,)
-        self._swept = Swept(self.optimizers, only)
-        if self._updating.scaler is not None and any(isinstance(one, LBFGS) for one in self.optimizers.values()):
+            self.kept += (self.updating.scaler,)
+        self.swept = Swept(self.optimizers, only)
+        if self.updating.scaler is not None and any(isinstance(one, LBFGS) for one in self.optimizers.values()):
             raise ArgumentError("scaler must be None where the optimizer needs a closure: torch's scaler takes none")
         if not isinstance(others, (list, tuple)):
             raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {others!r}")
         self._device = next(model.parameters()).device
-        self._made = 0
+        self.made = 0
         self.restarts: list[int] = []
 
     def update(self, lr: float) -> dict[str, float]:
@@ -103,30 +103,50 @@ class Loop:
 
     def step(self, lr: float) -> Any:
         """One update at this LR, and what it saw, as it came: reading it may be a wait. `SKIPPED` where none was made."""
-        self._swept.write(lr)
+        self.swept.write(lr)
+        batches = self.draw()
+        seen: dict[str, Any] = {}
+        whole = True
+        for name, loss, optimizers in self.turns:
+            values, made = self.updating.step(self.model, optimizers, batches, partial(self.forward, loss, lr))
+            whole = whole and made
+            seen |= {f"{name} {key}" if key != "loss" else name: v for key, v in values.items()} if name else values
+        self.swept.require_untouched(lr)
+        if not whole:
+            return SKIPPED
+        self.made += 1
+        if "loss" not in seen:
+            # Of those that are swept: what the others' losses do is an effect, and not what their LR is at fault for.
+            seen["loss"] = sum(seen[name] for name, _, optimizers in self.turns if self.swept.drives(optimizers))
+        return seen
+
+    def draw(self) -> list[Any]:
+        """The micro-batches of the next update, with the model in train mode."""
         if not self.model.training:
             # A model in train mode keeps its submodules' modes, frozen batch norms say, as the caller set them.
             self.model.train()
         begun = len(self.stream.restarts)
-        batches = self.stream.some(self._updating.accumulate)
+        batches = self.stream.some(self.updating.accumulate)
         if len(self.stream.restarts) > begun:
-            self.restarts.append(self._made)
-        seen: dict[str, Any] = {}
-        whole = True
-        for name, loss, optimizers in self._turns:
-            values, made = self._updating.step(self.model, optimizers, batches, partial(self._forward, loss, lr))
-            whole = whole and made
-            seen |= {f"{name} {key}" if key != "loss" else name: v for key, v in values.items()} if name else values
-        self._swept.require_untouched(lr)
-        if not whole:
-            return SKIPPED
-        self._made += 1
-        if "loss" not in seen:
-            # Of those that are swept: what the others' losses do is an effect, and not what their LR is at fault for.
-            seen["loss"] = sum(seen[name] for name, _, optimizers in self._turns if self._swept.drives(optimizers))
-        return seen
+            self.restarts.append(self.made)
+        return batches
 
-    def _forward(self, loss: Callable[[nn.Module, Any], Any], lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+    def forward(self, loss: Callable[[nn.Module, Any], Any], lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The loss to descend on a micro-batch, and all values to record, "loss" among them.
+
+        Raises:
+            LossError: if the loss is no scalar tensor with a gradient.
+        """
+        value, values = self.values(loss, lr, batch)
+        if not value.requires_grad:
+            raise LossError(
+                "the loss must depend on a trainable parameter, received one without a gradient: "
+                "compute it from the model's output, without detach(), item() or no_grad()"
+            )
+        return value, values
+
+    def values(self, loss: Callable[[nn.Module, Any], Any], lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The same, but for the look at the gradient, which cannot be seen inside of `torch.func.vmap`."""
         returned = loss(self.model, to_device(batch, self._device))
         if isinstance(returned, Tensor):
             values = {"loss": returned}
@@ -140,11 +160,6 @@ class Loop:
             raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
         if value.numel() != 1:
             scalars({"loss": value}, lr)  # says what is wrong
-        if not value.requires_grad:
-            raise LossError(
-                "the loss must depend on a trainable parameter, received one without a gradient: "
-                "compute it from the model's output, without detach(), item() or no_grad()"
-            )
         return value, values
 
     def evaluate(self) -> float | None:
@@ -154,7 +169,7 @@ class Loop:
     def updates_per_epoch(self) -> int | None:
         """Updates in an epoch, where that is known."""
         batches = self.stream.epoch()
-        return None if batches is None else math.ceil(batches / self._updating.accumulate)
+        return None if batches is None else math.ceil(batches / self.updating.accumulate)
 
     def save(self) -> Snapshot:
         """A copy of everything that training changes."""
@@ -167,12 +182,12 @@ class Loop:
 
     def abandon(self) -> None:
         """Let an update that is under way in another thread change nothing more."""
-        self._updating.abandoned.set()
+        self.updating.abandoned.set()
 
     def rewind(self) -> None:
         """Start the data anew."""
         self.stream.rewind()
-        self._made = 0
+        self.made = 0
         self.restarts = []
 
 

@@ -66,17 +66,17 @@ class Updating:
         """
         if self.closure or any(isinstance(one, LBFGS) for one in optimizers):
             return self._with_closure(model, optimizers, batches, forward), True
-        seen = self._backward(model, optimizers, batches, forward)
+        seen = self.backward(model, optimizers, batches, forward)
         scaler = self.scaler
         if scaler is None:
             for one in optimizers:
-                self._clip(one)
+                self.clip(one)
                 one.step()
             return seen, True
         for one in optimizers:
             if self.clip_norm is not None or self.clip_value is not None:
                 scaler.unscale_(one)
-                self._clip(one)
+                self.clip(one)
             scaler.step(one)
         # The scale falls when, and only when, a gradient was not finite: the one public sign that the update was skipped.
         before = scaler.get_scale()
@@ -89,10 +89,10 @@ class Updating:
         first: dict[str, Any] = {}
 
         def closure() -> Tensor:
-            seen = self._backward(model, optimizers, batches, forward)
+            seen = self.backward(model, optimizers, batches, forward)
             first.update(seen if not first else {})  # what is recorded is the loss before the update, as everywhere
             for one in optimizers:
-                self._clip(one)
+                self.clip(one)
             loss: Tensor = seen["loss"]
             return loss
 
@@ -100,9 +100,10 @@ class Updating:
             one.step(closure)  # type: ignore[arg-type]
         return first
 
-    def _backward(
+    def backward(
         self, model: nn.Module, optimizers: Sequence[Optimizer], batches: Sequence[Any], forward: Forward
     ) -> dict[str, Any]:
+        """Compute the gradients of an update; what `step` does first. Returns the mean of what the forward passes gave."""
         for one in optimizers:
             one.zero_grad()
         rows = []
@@ -110,30 +111,39 @@ class Updating:
             with _unsynchronised(model) if place < len(batches) else nullcontext():
                 rows.append(self._descend(model, batch, forward, len(batches)))
         self._require_wanted()  # before any step, whichever way it is made
-        return rows[0] if len(rows) == 1 else {name: _mean([row.get(name) for row in rows]) for name in set().union(*rows)}
+        return means(rows)
 
     def _descend(self, model: nn.Module, batch: Any, forward: Forward, share: int) -> dict[str, Any]:
         """Add the gradient of a micro-batch's share of the update."""
-        if self.autocast is None:
+        with self.precision(model):
             loss, seen = forward(batch)
-        else:
-            with torch.autocast(next(model.parameters()).device.type, self.autocast):
-                loss, seen = forward(batch)
         self._require_wanted()
         if share > 1:
             loss = loss / share
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in seen.items()}
 
+    def precision(self, model: nn.Module) -> AbstractContextManager[Any]:
+        """The precision of a forward pass."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(next(model.parameters()).device.type, self.autocast)
+
     def _require_wanted(self) -> None:
         if self.abandoned.is_set():
             raise RuntimeError("this update was abandoned")
 
-    def _clip(self, one: Optimizer) -> None:
+    def clip(self, one: Optimizer) -> None:
+        """Clip the gradients of an optimizer's parameters."""
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(_parameters(one), self.clip_norm)
         if self.clip_value is not None:
             nn.utils.clip_grad_value_(_parameters(one), self.clip_value)
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each value over the micro-batches of an update."""
+    return rows[0] if len(rows) == 1 else {name: _mean([row.get(name) for row in rows]) for name in set().union(*rows)}
 
 
 def _mean(values: Sequence[Any]) -> Any:
