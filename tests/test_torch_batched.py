@@ -9,10 +9,11 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
 
 from learnrate.errors import LossError
-from learnrate.torch.batchable import ApartError, worthwhile
+from learnrate.torch.batchable import worthwhile
 from learnrate.torch.batched import Batched
 from learnrate.torch.loop import Loop
 from learnrate.torch.updating import Updating
+from learnrate.tuner.trainee import ApartError
 
 LRS = [0.003, 0.03, 0.1]
 UPDATES = 10

@@ -11,6 +11,7 @@ from torch.optim import LBFGS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnrate.torch.loop import Loop
+from learnrate.tuner.trainee import ApartError
 
 SMALL = 50_000
 """Trained parameters up to which batching pays on a CPU: where calls take longer than the arithmetic."""
@@ -26,10 +27,6 @@ CHEAP = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.modules.batchnorm._NormBase)
 
 ROUNDING = {torch.float64: 1e-7, torch.float32: 3e-3}
 """What passes for rounding on a CPU, relative; elsewhere, and in lower precision, 5 % does."""
-
-
-class ApartError(Exception):
-    """Racers cannot train as one batch; the text is the reason, for "The races ran one after the other: {reason}."."""
 
 
 def worthwhile(model: nn.Module, device: torch.device, count: int) -> bool:

@@ -19,11 +19,31 @@ from torch.optim import Optimizer
 
 from learnrate.finder.recording import scalars
 from learnrate.torch import batchable
-from learnrate.torch.batchable import ApartError, said
+from learnrate.torch.batchable import said
 from learnrate.torch.groups import Swept
 from learnrate.torch.kept import same_random_numbers
 from learnrate.torch.loop import Loop
 from learnrate.torch.stacked import SLOW, Found, Names, Stack
+from learnrate.tuner.trainee import ApartError
+
+
+def abreast(loop: Loop, together: bool | None, count: int) -> "Batched":
+    """Racers of a loop, from its present state.
+
+    Args:
+        loop: What is trained.
+        together: None leaves it to `batchable.worthwhile`.
+        count: Number of racers.
+
+    Raises:
+        ApartError: if the loop cannot be batched, or should not.
+    """
+    if together is False:
+        raise ApartError("together=False")
+    device = next(loop.model.parameters()).device
+    if together is None and not batchable.worthwhile(loop.model, device, count):
+        raise ApartError(f"as one batch {count} of this model would hardly be quicker on this {device.type.upper()}")
+    return Batched(loop, count)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from learnrate.torch.batchable import ApartError, said
+from learnrate.torch.batchable import said
 from learnrate.torch.loop import Loop
 from learnrate.torch.updating import means
+from learnrate.tuner.trainee import ApartError
 
 SLOW = "There is a performance drop"
 """How `vmap` warns of an operation that it makes for one racer after the other, which is no slower than apart."""

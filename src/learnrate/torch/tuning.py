@@ -1,13 +1,17 @@
 """tune() for a torch model."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
 from learnrate import tuner
 from learnrate.finder import Curve
+from learnrate.torch.batched import abreast
 from learnrate.torch.batches import Batches, check_rewindable
 from learnrate.torch.drive import at_rest
 from learnrate.torch.groups import Only
+from learnrate.torch.heldout import HeldOut, evaluation
 from learnrate.torch.kept import same_random_numbers
 from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
 from learnrate.torch.snapshot import Optimizers
@@ -24,7 +28,7 @@ def tune(
     *,
     updates: int,
     family: Families | None = None,
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluate | HeldOut | None = None,
     budget: float | str | None = None,
     seed: int = 0,
     low: float = LOW,
@@ -37,6 +41,7 @@ def tune(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     closure: bool = False,
+    together: bool | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
@@ -55,8 +60,8 @@ def tune(
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
             "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
-        evaluate: From the model to how good it is, higher is better (validation accuracy, or a validation loss negated).
-            Decides the races; without it the training loss does.
+        evaluate: From the model to how good it is, higher is better (validation accuracy, say); or held-out batches, on
+            which the loss is taken. It has a say in the races beside the training loss, which alone decides without it.
         budget: What tuning may cost: a share of one training, or a text such as "500 updates", "25%" or "90 seconds". By
             default all of a training of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
         seed: Seeds the random numbers that range test and races run on.
@@ -70,6 +75,9 @@ def tune(
         clip_norm: Most norm of the gradients of an optimizer.
         clip_value: Most absolute value of an element of a gradient.
         closure: Whether `optimizer.step` needs a closure.
+        together: Whether races of several LRs train as one batch (`torch.func.vmap`), which costs the memory of so many
+            models. By default where that is likely to be quicker: on an accelerator, as far as half of its free memory
+            reaches. Where it cannot be done they run one after the other; the plan's reasons say so.
         progress: Called after every update with (what is being done, updates made, updates planned).
 
     Returns:
@@ -95,10 +103,18 @@ def tune(
     """
     check_rewindable(batches)
     updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
-    loop = Loop(model, optimizer, batches, loss, evaluate, updating=updating, only=only)
+    loop = Loop(model, optimizer, batches, loss, evaluation(evaluate, loss), updating=updating, only=only)
     # All else is put back by the tuner, which has a copy of its own to start each race from.
     with at_rest(loop.optimizers.values()), same_random_numbers(model):
         seed_everything(seed)
         return tuner.tune(
-            loop, updates=updates, family=family, budget=budget, low=low, high=high, curve=curve, progress=progress
+            loop,
+            updates=updates,
+            family=family,
+            budget=budget,
+            low=low,
+            high=high,
+            curve=curve,
+            abreast=partial(abreast, loop, together),
+            progress=progress,
         )

@@ -28,6 +28,7 @@ def planned(
         *(_why_heat(heat) for heat in search.all_heats()),
         _why_guess(guess, search, run),
         *([_why_family(name, searches)] if len(searches) > 1 else []),
+        *_why_apart(search),
         *([cycling.reason] if cycling else []),
         _why_cost(search, run, spent),
     ]
@@ -112,6 +113,13 @@ def _why_guess(guess: Guess, search: Search, run: Run) -> str:
 def _why_family(name: str, searches: Mapping[str, Search]) -> str:
     ends = "; ".join(f"{other} at {final(search).max_lr:.2g} {_ended(final(search))}" for other, search in searches.items())
     return f"Of the kinds of schedule, {name} did best, each at its own best LR: {ends}."
+
+
+def _why_apart(search: Search) -> list[str]:
+    track = search.track
+    if track.apart:
+        return [f"The races ran one after the other: {track.apart}."]
+    return ["The races ran as one batch where several were due."] if track.groups else []
 
 
 def _why_cost(search: Search, run: Run, spent: int) -> str:

@@ -1,7 +1,7 @@
 """Races: short whole trainings at candidate LRs, all from the same start and on the same data."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.families import Family
-from learnrate.tuner.trainee import Trainee
+from learnrate.tuner.trainee import ApartError, Racers, Trainee
 
 JUDGED = 5
 """A race is judged by the last fifth of its losses, in which the LR falls to its end."""
@@ -60,6 +60,10 @@ class Track:
         start_noise: Standard deviation of a batch's loss there.
         horizon: Length of the whole run.
         progress: Called after every update with (updates made so far, updates that may be made).
+        abreast: Makes so many racers that train as one batch, from the trainee's present state; None where there is no way.
+        deepest: The deepest fall of the loss in any race so far.
+        apart: Why races ran one after the other, as far as they did.
+        groups: How many times races ran as one batch.
     """
 
     trainee: Trainee
@@ -69,16 +73,67 @@ class Track:
     start_noise: float
     horizon: int
     progress: Progress | None = None
+    abreast: Callable[[int], Racers] | None = None
     deepest: float = 0.0
+    apart: str = ""
+    groups: int = 0
 
-    def race(self, family: Family, max_lr: float, updates: int, name: str = "") -> Race:
-        """Train with the schedule of the whole run, squeezed in time into so many updates.
+    @property
+    def together(self) -> bool:
+        """Whether several races are run as one batch, as far as is known."""
+        return self.abreast is not None and not self.apart
 
-        So a race visits all the LRs of the run that it stands for.
+    def races(self, family: Family, max_lrs: Sequence[float], updates: int, name: str = "") -> list[Race]:
+        """Train with the schedule of the whole run, squeezed in time into so many updates, once at each LR.
 
-        Raises:
-            OutOfTimeError: if the time is over before the end.
+        So a race visits all the LRs of the run that it stands for. The races run as one batch where that can be done, and
+        else one after the other.
+
+        Returns:
+            The races that came to their end, in the order of the LRs: not all, where time or updates do not suffice.
         """
+        ended: list[Race] = []
+        try:
+            if len(max_lrs) > 1 and self.abreast is not None and not self.apart:
+                try:
+                    return self._as_one_batch(self.abreast, family, max_lrs, updates, name)
+                except ApartError as error:
+                    self.apart = str(error)
+            for max_lr in max_lrs:
+                if self.purse.left < updates:
+                    break
+                ended.append(self._race(family, max_lr, updates, name))
+        except OutOfTimeError:
+            pass  # what was cut short cannot be compared with the others
+        return ended
+
+    def _as_one_batch(
+        self, abreast: Callable[[int], Racers], family: Family, max_lrs: Sequence[float], updates: int, name: str
+    ) -> list[Race]:
+        self.trainee.restore(self.start)
+        racers = abreast(len(max_lrs))
+        values = [squeezed(family(max_lr), updates, self.horizon) for max_lr in max_lrs]
+        losses: list[list[float]] = [[] for _ in max_lrs]
+        running = set(range(len(max_lrs)))
+        for update in range(updates):
+            if self.purse.late:
+                raise OutOfTimeError
+            seen = racers.update([values[one][update] if one in running else None for one in range(len(max_lrs))])
+            for one in tuple(running):
+                losses[one].append(seen[one]["loss"])
+                self._paid()
+                if self._diverged(losses[one], updates):
+                    running.remove(one)
+            if not running:
+                break
+        scores = racers.evaluate() if running else [None] * len(max_lrs)
+        self.groups += 1
+        return [
+            self._ended(max_lr, updates, losses[one], scores[one] if one in running else None, one not in running, name)
+            for one, max_lr in enumerate(max_lrs)
+        ]
+
+    def _race(self, family: Family, max_lr: float, updates: int, name: str) -> Race:
         self.trainee.restore(self.start)
         values = squeezed(family(max_lr), updates, self.horizon)
         losses: list[float] = []
@@ -86,14 +141,24 @@ class Track:
             if self.purse.late:
                 raise OutOfTimeError
             losses.append(scalars(self.trainee.update(value), value)["loss"])
-            self.purse.pay(1)
-            if self.progress is not None:
-                self.progress(self.purse.spent, self.purse.budget.updates)
+            self._paid()
             if self._diverged(losses, updates):
-                return Race(max_lr, updates, len(losses), math.inf, None, name)
+                return self._ended(max_lr, updates, losses, None, True, name)
+        return self._ended(max_lr, updates, losses, self.trainee.evaluate(), False, name)
+
+    def _paid(self) -> None:
+        self.purse.pay(1)
+        if self.progress is not None:
+            self.progress(self.purse.spent, self.purse.budget.updates)
+
+    def _ended(
+        self, max_lr: float, updates: int, losses: Sequence[float], score: float | None, diverged: bool, name: str
+    ) -> Race:
+        if diverged:
+            return Race(max_lr, updates, len(losses), math.inf, None, name)
         judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss)
         self.deepest = max(self.deepest, self.start_loss - float(judged.mean()))
-        return Race(max_lr, updates, updates, float(judged.mean()), self.trainee.evaluate(), name)
+        return Race(max_lr, updates, updates, float(judged.mean()), score, name)
 
     def _diverged(self, losses: Sequence[float], updates: int) -> bool:
         """No longer finite; or, past its middle, as far above the loss at the start as any race has come below it.

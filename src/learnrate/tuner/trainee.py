@@ -1,5 +1,6 @@
 """The small protocol by which the tuner drives a training run, whatever the framework."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -23,3 +24,17 @@ class Trainee(Protocol):
 
     def restore(self, state: Any) -> None:
         """Put back what `save` returned, as often as is asked."""
+
+
+class Racers(Protocol):
+    """Several copies of a trainee that are trained together, as one batch."""
+
+    def update(self, lrs: Sequence[float | None]) -> Sequence[Mapping[str, float]]:
+        """Make one update of each racer at its LR, on the same data; None retires it. What each saw, "loss" among it."""
+
+    def evaluate(self) -> Sequence[float | None]:
+        """How good each is now; None for those retired, and where nothing but the loss is known."""
+
+
+class ApartError(Exception):
+    """Racers cannot train as one batch; the text is the reason, for "The races ran one after the other: {reason}."."""

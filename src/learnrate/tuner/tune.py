@@ -18,7 +18,7 @@ from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race, Track
 from learnrate.tuner.search import Search, beginning
-from learnrate.tuner.trainee import Trainee
+from learnrate.tuner.trainee import Racers, Trainee
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, updates made, updates planned)."""
@@ -53,6 +53,7 @@ def tune(
     low: float = LOW,
     high: float = HIGH,
     curve: Curve | None = None,
+    abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
@@ -73,6 +74,8 @@ def tune(
         low: First LR of the range test.
         high: Last LR of the range test.
         curve: A range test that was run already on the same start; its updates count as spent.
+        abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
+            `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
 
     Returns:
@@ -109,7 +112,7 @@ def tune(
         bounds = curve.bounds()
         epoch = trainee.updates_per_epoch() or curve.updates_per_epoch
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
-        track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"))
+        track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
         searches = run_races(families.read(family, run), track, start, *beginning(curve, bounds))
     finally:
         trainee.restore(state)
