@@ -97,14 +97,10 @@ def _ended(race: Race) -> str:
 
 def _why_guess(guess: Guess, search: Search, run: Run) -> str:
     longest = max(search.heats)
-    text = (
-        f"max_lr of the plan is {lr_of(guess.octave):.2g}; from {lr_of(guess.low):.2g} to {lr_of(guess.high):.2g} the races "
-    )
-    text += "cannot tell. "
-    raced = [race.max_lr for race in search.races]
-    if lr_of(guess.octave) >= max(raced):
-        text += "It is the highest that raced. "
-    return text + (
+    max_lr, low, high = lr_of(guess.octave), lr_of(guess.low), lr_of(guess.high)
+    edge = " It is the highest that raced." if max_lr >= max(race.max_lr for race in search.races) else ""
+    return (
+        f"max_lr of the plan is {max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}.{edge} "
         f"A run of {run.updates} updates wants a somewhat lower LR than races of {longest}, and above the best one lies a "
         "cliff: so it is the LR that costs least on average over where the best one may lie."
     )
