@@ -49,8 +49,8 @@ def methods(task: Task) -> list[Method]:
 
 
 def wanted(name: str, chosen: Sequence[str]) -> bool:
-    """Whether a method is asked for: by its name or the beginning of it."""
-    return not chosen or any(name.startswith(one) for one in chosen)
+    """Whether a method is asked for, by its name or the first words of it."""
+    return not chosen or any(f"{name} ".startswith(f"{one} ") for one in chosen)
 
 
 def work(order: Order) -> str:

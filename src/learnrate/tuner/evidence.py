@@ -150,9 +150,15 @@ def surfaces(heats: Sequence[Heat], start: Start) -> list[Surface]:
 
 def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | None) -> Surface:
     if shorter is None:
+        # Where the lowest LR did best, the next octave below is taken to be as good: the way there led upwards.
+        level = 1.0 if len(values) > 1 and int(np.argmax(values)) == 0 else 0.0
         low, high = octaves[0] - 3, octaves[-1] + 3
-        ends = values[0] - 3 * BELOW, values[-1] - 3 * ABOVE
-        return Surface(updates, np.array([low, *octaves, high]), np.array([ends[0], *values, ends[1]]))
+        below, above = values[0] - (3 - level) * BELOW, values[-1] - 3 * ABOVE
+        return Surface(
+            updates,
+            np.array([low, octaves[0] - level, *octaves, high]),
+            np.array([below, values[0], *values, above]),
+        )
     below = shorter.octaves[shorter.octaves < octaves[0]]
     above = shorter.octaves[shorter.octaves > octaves[-1]]
     low, high = shorter.at(octaves[[0, -1]])
