@@ -87,18 +87,24 @@ class Loop:
             raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {others!r}")
         self._device = next(model.parameters()).device
         self.made = 0
+        self._seen: dict[str, float] = {}
         self.restarts: list[int] = []
 
     def update(self, lr: float) -> dict[str, float]:
         """One update at this LR, and the loss (and metrics) that it saw.
 
+        All are NaN where the gradient scaler skips the update again and again: earlier LRs have driven the model there.
+
         Raises:
-            LossError: if the gradient scaler skips the update again and again.
+            LossError: if it does so at the first update.
         """
         for _ in range(MOST_SKIPPED):
             seen = self.step(lr)
             if seen is not SKIPPED:
-                return scalars(seen, lr)
+                self._seen = scalars(seen, lr)
+                return self._seen
+        if self._made:
+            return dict.fromkeys(self._seen, math.nan)
         raise LossError(f"the gradients are not finite at LR {lr:.1e}: the scaler skipped {MOST_SKIPPED} updates in a row")
 
     def step(self, lr: float) -> Any:

@@ -13,6 +13,9 @@ SHORT, MIDDLE, LONG = (1200, 1200), (5000, 1250), (20_000, 2000)
 
 What finds an LR hardly grows with the training: see docs/choice.md for what these buy."""
 
+UNTIMED = 500
+"""Updates that are taken to fit into a time before any has been made: little enough to begin with short races."""
+
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _TEXT = re.compile(
     r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%|updates?|seconds?|minutes?|hours?)\s*", re.IGNORECASE
@@ -37,7 +40,7 @@ def usual(updates: int) -> int:
 
     Example:
         >>> [usual(updates) for updates in (300, 1200, 5000, 20_000, 1_000_000)]
-        [300, 1200, 1250, 2000, 7412]
+        [300, 1200, 1250, 2000, 7534]
     """
     for (shorter, least), (longer, most) in ((SHORT, MIDDLE), (MIDDLE, LONG)):
         if updates <= shorter:
@@ -99,10 +102,12 @@ class Purse:
     Attributes:
         budget: What there was.
         spent: Updates made so far.
+        given: Those of them that were made before the time began to run.
     """
 
     budget: Budget
     spent: int = 0
+    given: int = 0
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -113,9 +118,17 @@ class Purse:
             if self.late:
                 return 0
             used = self.seconds
-            if self.spent and used > 0:
-                left = min(left, math.floor((self.budget.seconds - used) * self.spent / used))
+            made = self.spent - self.given
+            if made and used > 0:
+                left = min(left, math.floor((self.budget.seconds - used) * made / used))
         return max(0, left)
+
+    @property
+    def whole(self) -> int:
+        """Updates that the budget pays for in all; with a limit in time, at the pace so far."""
+        if math.isfinite(self.budget.seconds) and self.spent == self.given:
+            return min(self.budget.updates, self.given + UNTIMED)
+        return self.spent + self.left
 
     @property
     def seconds(self) -> float:

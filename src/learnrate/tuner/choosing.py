@@ -7,7 +7,7 @@ from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
 from learnrate.tuner.budget import Budget
 from learnrate.tuner.evidence import Guess, Heat, Start, worth
-from learnrate.tuner.families import Run
+from learnrate.tuner.families import NAMED, Run
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race
 from learnrate.tuner.search import FINALISTS, Search
@@ -22,15 +22,16 @@ def planned(
     guess = search.guess()
     max_lr = lr_of(guess.octave)
     schedule = search.family(max_lr)
-    cycling = run.cycling if name == "triangular2" else None
+    # A function of the user's own may bear that name as well.
+    cycling = run.cycling if name == "triangular2" and schedule == NAMED[name](max_lr, run) else None
     reasons = [
         *why_bounds(bounds),
         *(_why_heat(heat) for heat in search.all_heats()),
-        _why_guess(guess, search, run),
+        *_why_guess(guess, search, run),
         *([_why_family(name, searches)] if len(searches) > 1 else []),
         *_why_apart(search),
         *([cycling.reason] if cycling else []),
-        _why_cost(search, run, spent),
+        *_why_cost(search, run, spent),
     ]
     return Plan(
         schedule=schedule,
@@ -61,7 +62,7 @@ def lr_of(octave: float) -> float:
 
 
 def winner(searches: Mapping[str, Search]) -> str:
-    """The family whose best race over the longest length that all have raced is the best; the first of equals."""
+    """The family whose best long race is the best, all of the same length; the first of equals."""
     if len(searches) == 1:
         return next(iter(searches))
     best = {name: final(search) for name, search in searches.items()}
@@ -70,8 +71,8 @@ def winner(searches: Mapping[str, Search]) -> str:
 
 
 def final(search: Search) -> Race:
-    """The best race of a family's longest heat."""
-    heat = search.all_heats()[-1]
+    """The best of a family's own long races: those over the last length that it raced."""
+    heat = search.heat(list(search.heats)[-1])
     found = worth(heat, search.start)
     return max(heat.races, key=lambda race: (found[math.log2(race.max_lr)], -race.max_lr))
 
@@ -95,15 +96,17 @@ def _ended(race: Race) -> str:
     return f"ended at loss {race.loss:.3g}" + ("" if race.score is None else f", score {race.score:.4g}")
 
 
-def _why_guess(guess: Guess, search: Search, run: Run) -> str:
+def _why_guess(guess: Guess, search: Search, run: Run) -> list[str]:
     longest = max(search.heats)
     max_lr, low, high = lr_of(guess.octave), lr_of(guess.low), lr_of(guess.high)
-    edge = " It is the highest that raced." if max_lr >= max(race.max_lr for race in search.races) else ""
-    return (
-        f"max_lr of the plan is {max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}.{edge} "
+    reasons = [f"max_lr of the plan is {max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}."]
+    if max_lr >= max(race.max_lr for race in search.races):
+        reasons.append("No higher LR has raced.")
+    return [
+        *reasons,
         f"A run of {run.updates} updates wants a somewhat lower LR than races of {longest}, and above the best one lies a "
-        "cliff: so it is the LR that costs least on average over where the best one may lie."
-    )
+        "cliff: so it is the LR that costs least on average over where the best one may lie.",
+    ]
 
 
 def _why_family(name: str, searches: Mapping[str, Search]) -> str:
@@ -118,12 +121,11 @@ def _why_apart(search: Search) -> list[str]:
     return ["The races ran as one batch where several were due."] if track.groups else []
 
 
-def _why_cost(search: Search, run: Run, spent: int) -> str:
+def _why_cost(search: Search, run: Run, spent: int) -> list[str]:
     longest = max(search.heats)
     more = min(2 * longest, run.updates // 2)
     cost = f"Tuning made {spent} updates, {spent / run.updates:.0%} of one training of {run.updates}."
     if more <= longest:
-        return cost
-    return (
-        f"{cost} {FINALISTS * (more - longest)} more would make the longest races {more} updates long instead of {longest}."
-    )
+        return [cost]
+    dearer = FINALISTS * (more - longest)
+    return [cost, f"{dearer} more would make the longest races {more} updates long instead of {longest}."]

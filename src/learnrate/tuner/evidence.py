@@ -115,7 +115,7 @@ def worth(heat: Heat, start: Start) -> dict[float, float]:
     if not sound:
         return {math.log2(race.max_lr): -1.0 for race in heat.races}
     best_loss = min(race.loss for race in sound)
-    fall = max(start.loss - best_loss, 1e-12 * max(1.0, abs(start.loss)))
+    fall = start.loss - best_loss
     scores = [race.score for race in sound if race.score is not None and math.isfinite(race.score)]
     best_score = max(scores, default=-math.inf)
     rise = best_score - start.score if start.score is not None else 0.0
@@ -123,7 +123,7 @@ def worth(heat: Heat, start: Start) -> dict[float, float]:
     def of(race: Race) -> float:
         if not math.isfinite(race.loss):
             return -1.0
-        missed = (race.loss - best_loss) / fall
+        missed = (race.loss - best_loss) / fall if fall > 0 else 0.0
         if rise > 0:
             score = race.score if race.score is not None and math.isfinite(race.score) else -math.inf
             missed = TRUST_IN_LOSS * min(1.0, missed) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)

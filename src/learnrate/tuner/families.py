@@ -87,13 +87,18 @@ def read(families: Families | None, run: Run) -> dict[str, Family]:
         run: The training.
 
     Raises:
-        ArgumentError: if a name is unknown, or there are none.
+        ArgumentError: if a name is unknown, or there are none, or the run is too short for one.
         ArgumentTypeError: if something is neither a name nor a function.
     """
     if families is None:
         families = USUAL
     if isinstance(families, str):
         families = [families]
+    if isinstance(families, Schedule):  # which is callable too
+        raise ArgumentTypeError(
+            f"family must be a function from max_lr to a schedule, received the schedule {families!r}: tune looks for the "
+            "LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
+        )
     if callable(families):
         # Its own name, but that of a lambda tells nothing.
         return {"family": _checked(families, run)}
@@ -107,7 +112,10 @@ def read(families: Families | None, run: Run) -> dict[str, Family]:
 
 
 def _named(name: object, run: Run) -> Family:
+    if callable(name):
+        raise ArgumentTypeError(f"family must name each of several functions, as in {{'mine': function}}, received {name!r}")
     known = NAMED[checks.choice("family", name, tuple(NAMED))]
+    known(1.0, run)  # refuses now, and not after the range test, a run that is too short for it
     return lambda max_lr: known(max_lr, run)
 
 

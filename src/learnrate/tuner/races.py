@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.finder.recording import Progress, scalars
+from learnrate.finder.recording import Progress, scalar, scalars
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.tuner.budget import Purse
@@ -27,7 +27,7 @@ class Race:
         updates: Length of the race that was planned.
         made: Updates that were made; fewer where it diverged.
         loss: Mean loss of the last fifth, none counted as higher than the loss at the start; infinite after a divergence.
-        score: What `evaluate` gave at the end, higher is better; None where there is no evaluation, or no finite loss.
+        score: What `evaluate` gave at the end, higher is better; None where there is none, or no finite loss or score.
         family: The kind of schedule.
     """
 
@@ -83,24 +83,32 @@ class Track:
         """Whether several races are run as one batch, as far as is known."""
         return self.abreast is not None and not self.apart
 
-    def races(self, family: Family, max_lrs: Sequence[float], updates: int, name: str = "") -> list[Race]:
+    def races(self, family: Family, max_lrs: Sequence[float], updates: int, name: str = "", kept: int = 0) -> list[Race]:
         """Train with the schedule of the whole run, squeezed in time into so many updates, once at each LR.
 
         So a race visits all the LRs of the run that it stands for. The races run as one batch where that can be done, and
         else one after the other.
+
+        Args:
+            family: The schedules.
+            max_lrs: Their peaks.
+            updates: Length of each race.
+            name: What the family is called.
+            kept: Updates that must be left in the purse.
 
         Returns:
             The races that came to their end, in the order of the LRs: not all, where time or updates do not suffice.
         """
         ended: list[Race] = []
         try:
+            max_lrs = max_lrs[: max(0, self.purse.left - kept) // updates]
             if len(max_lrs) > 1 and self.abreast is not None and not self.apart:
                 try:
                     return self._as_one_batch(self.abreast, family, max_lrs, updates, name)
                 except ApartError as error:
                     self.apart = str(error)
             for max_lr in max_lrs:
-                if self.purse.left < updates:
+                if self.purse.left - kept < updates:
                     break
                 ended.append(self._race(family, max_lr, updates, name))
         except OutOfTimeError:
@@ -126,7 +134,7 @@ class Track:
                     running.remove(one)
             if not running:
                 break
-        scores = racers.evaluate() if running else [None] * len(max_lrs)
+        scores = [finite_score(one) for one in racers.evaluate()] if running else [None] * len(max_lrs)
         self.groups += 1
         return [
             self._ended(max_lr, updates, losses[one], scores[one] if one in running else None, one not in running, name)
@@ -144,7 +152,7 @@ class Track:
             self._paid()
             if self._diverged(losses, updates):
                 return self._ended(max_lr, updates, losses, None, True, name)
-        return self._ended(max_lr, updates, losses, self.trainee.evaluate(), False, name)
+        return self._ended(max_lr, updates, losses, score_of(self.trainee), False, name)
 
     def _paid(self) -> None:
         self.purse.pay(1)
@@ -171,6 +179,27 @@ class Track:
             return False
         limit = self.start_loss + max(self.deepest, 6 * self.start_noise, 0.5 * abs(self.start_loss))
         return float(np.median(losses[-5:])) > limit
+
+
+def score_of(trainee: Trainee) -> float | None:
+    """How good the model is; None where that is no finite number, which ranks nothing.
+
+    Raises:
+        LossError: if the evaluation gives no scalar.
+    """
+    return finite_score(trainee.evaluate())
+
+
+def finite_score(value: Any) -> float | None:
+    """What an evaluation gave, as a float; None where that is no finite number.
+
+    Raises:
+        LossError: if it is no scalar.
+    """
+    if value is None:
+        return None
+    found = scalar(value, "score", 0.0)
+    return found if math.isfinite(found) else None
 
 
 def squeezed(schedule: Schedule, updates: int, horizon: int) -> list[float]:

@@ -29,6 +29,9 @@ LONGEST = 0.5
 MOST_SCOUTS = 10
 """Of one length: twenty octaves, a factor of a million."""
 
+FARTHEST = 1000
+"""Octaves either side of 1: what lies beyond is no float."""
+
 
 @dataclass
 class Search:
@@ -40,6 +43,7 @@ class Search:
         start: The model before any training.
         name: What the family is called.
         heats: What has been run, by length.
+        kept: Updates of the budget that are left to others.
     """
 
     track: Track
@@ -47,15 +51,17 @@ class Search:
     start: Start
     name: str = ""
     heats: dict[int, list[Race]] = field(default_factory=dict)
+    kept: int = 0
 
     def race(self, octaves: Sequence[float], updates: int) -> bool:
-        """Race LRs that have not raced over this length; false where the budget does not reach."""
+        """Race LRs that have not raced over this length; false where the budget does not reach, or there is no such LR."""
         known = {race.max_lr for race in self.heats.get(updates, ())}
-        lrs = [lr for lr in dict.fromkeys(two_digits(2.0**octave) for octave in octaves) if lr not in known]
-        races = self.track.races(self.family, lrs[: self.track.purse.left // updates], updates, self.name)
+        asked = [octave for octave in octaves if abs(octave) <= FARTHEST]
+        lrs = [lr for lr in dict.fromkeys(two_digits(2.0**octave) for octave in asked) if lr not in known]
+        races = self.track.races(self.family, lrs, updates, self.name, self.kept)
         if races:
             self.heats.setdefault(updates, []).extend(races)
-        return len(races) == len(lrs)
+        return len(races) == len(lrs) and len(asked) == len(octaves)
 
     def heat(self, updates: int) -> Heat:
         """The races of this length, those above the cliff counted as diverged."""
@@ -74,16 +80,18 @@ class Search:
         """The LR for the whole run, by all races."""
         return guess(self.all_heats(), self.start, self.track.horizon)
 
-    def scout(self, first: float, highest: float) -> None:
+    def scout(self, first: float, lowest: float, highest: float) -> None:
         """Race LRs two octaves apart over short races, until the best has a worse one on either side.
 
         Args:
             first: Where to begin, in octaves.
+            lowest: The lowest LR of the range test, in octaves: nothing is raced that lies further below.
             highest: The highest LR that the range test reached, in octaves.
         """
-        budget = self.track.purse.budget.updates
-        updates = max(SHORTEST, min(25, budget // 12), math.floor(SCOUT * budget))
-        while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound:
+        budget, horizon = self.track.purse.whole, self.track.horizon
+        updates = max(SHORTEST, min(max(25, math.floor(SCOUT * budget)), budget // 12, math.floor(LONGEST * horizon)))
+        updates = min(updates, horizon)
+        while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound and first > lowest:
             first -= 2 * STRIDE
         if not self._begun(updates) and first + STRIDE <= highest + 1 and not self._diverged(first):
             self.race([first + STRIDE], updates)
@@ -92,14 +100,16 @@ class Search:
             if beyond is None or beyond > highest + 1 or not self.race([beyond], updates):
                 return
 
-    def finish(self, share: float = 1.0) -> None:
-        """Race four LRs around the guess over as many updates as a share of what is left allows, an octave apart.
+    def finish(self, updates: int, kept: int = 0) -> None:
+        """Race four LRs around the guess over so many updates, an octave apart; more where there is a budget for them.
 
         Where no scout has begun to learn, two octaves apart and from above: a plateau is left soonest there.
+
+        Args:
+            updates: Length of these races.
+            kept: Updates of the budget that are left to others.
         """
-        updates = min(math.floor(share * self.track.purse.left) // FINALISTS, math.floor(LONGEST * self.track.horizon))
-        if updates < max(SHORTEST, 0.9 * max(self.heats, default=0)):
-            return
+        self.kept = kept
         begun = any(self._begun(length) for length in self.heats)
         stride = 1.0 if begun else float(STRIDE)
         if begun:
@@ -119,7 +129,9 @@ class Search:
                 beyond = self._beyond(updates, stride)
             if beyond is None:
                 beyond = self._between(updates)
-            if not self.race([beyond], updates):
+            raced = len(self.heats[updates])
+            # With two digits, the middle between two LRs may be one of them.
+            if not self.race([beyond], updates) or len(self.heats[updates]) == raced:
                 return
 
     def _beyond(self, updates: int, stride: float) -> float | None:
@@ -152,13 +164,24 @@ class Search:
         return begun(self.heat(updates), self.start)
 
 
-def beginning(curve: Curve, bounds: Bounds | NoAnswer) -> tuple[float, float]:
-    """Where to begin, and the highest LR that the range test reached, both in octaves.
+def finals_length(left: int, horizon: int, families: int, scouted: int) -> int:
+    """Updates of the long races, four for each family; 0 where the budget leaves no room for any that tell more than scouts.
+
+    Several families race their finals even where these are shorter than the scouts, which ran with the first one alone.
+    """
+    updates = min(left // (FINALISTS * families), math.floor(LONGEST * horizon))
+    if families > 1 and updates == scouted:
+        updates -= 1  # a heat of its own: what scouted raced with one family alone
+    return updates if updates >= (SHORTEST if families > 1 else max(SHORTEST, 0.9 * scouted)) else 0
+
+
+def beginning(curve: Curve, bounds: Bounds | NoAnswer) -> tuple[float, float, float]:
+    """Where to begin, and the lowest and the highest LR of the range test, in octaves.
 
     Where the curve carries an answer, at its lowest smoothed loss, which lies up to a factor of ten above the best LR of a
     run; where it does not, one octave below its end.
     """
-    highest = math.log2(float(curve.lrs[-1]))
+    lowest, highest = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
     if not bounds:
-        return highest - 1, highest
-    return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), highest
+        return highest - 1, lowest, highest
+    return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest

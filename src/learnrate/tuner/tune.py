@@ -9,6 +9,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, NoAnswerError
 from learnrate.finder import Curve, range_test
 from learnrate.finder.levels import difference_noise
+from learnrate.finder.smoothing import Floats
 from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
@@ -16,8 +17,8 @@ from learnrate.tuner.choosing import planned
 from learnrate.tuner.evidence import Start, learned
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.races import Race, Track
-from learnrate.tuner.search import Search, beginning
+from learnrate.tuner.races import Race, Track, score_of
+from learnrate.tuner.search import Search, beginning, finals_length
 from learnrate.tuner.trainee import Racers, Trainee
 
 Progress = Callable[[str, int, int], None]
@@ -25,6 +26,8 @@ Progress = Callable[[str, int, int], None]
 
 LOW, HIGH = 1e-6, 100.0
 """LRs of the range test: it only has to find where to race, and plain SGD on sparse inputs wants LRs above 10."""
+
+MEMBERS = ("update", "evaluate", "updates_per_epoch", "save", "restore")
 
 SMALLEST_BUDGET = 40
 """Updates: twenty for a range test, and as many for races."""
@@ -88,26 +91,30 @@ def tune(
     """
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
-    updates = checks.whole("updates", updates, at_least=2)
+    require_members(trainee)
+    if progress is not None and not callable(progress):
+        raise ArgumentTypeError(f"progress must be a function (what, updates made, updates planned), received {progress!r}")
+    updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
     families.read(family, families.Run(updates))  # refuses what is no family now, not after the range test
     allowed = budgets.read(budget, updates)
-    sweep = sweep_updates(allowed.updates - (len(curve) if curve is not None else 0))
+    sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, planned: progress(what, done, planned)
 
-    purse = Purse(allowed)
+    given = 0 if curve is None else len(curve)
+    purse = Purse(allowed, given, given)
     state = trainee.save()
     try:
-        score = trainee.evaluate()
+        score = score_of(trainee)
         if curve is None:
             limit = allowed.seconds / 4 if math.isfinite(allowed.seconds) else None
             curve = range_test(
                 trainee.update, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
             )
-        if curve.ended == "interrupted":
-            raise KeyboardInterrupt
-        purse.pay(len(curve))
+            if curve.ended == "interrupted":
+                raise KeyboardInterrupt
+            purse.pay(len(curve))
         start = start_of(curve, score)
         bounds = curve.bounds()
         epoch = trainee.updates_per_epoch() or curve.updates_per_epoch
@@ -119,32 +126,75 @@ def tune(
     return planned(searches, curve, bounds, run, allowed, purse.spent)
 
 
+def at_start(curve: Curve) -> Floats:
+    """The losses of the first, tiny LRs."""
+    return curve.losses[: max(5, len(curve) // 4)]
+
+
 def start_of(curve: Curve, score: float | None) -> Start:
     """The model before any training, as the first, tiny LRs of a range test show it."""
-    first = curve.losses[: max(5, len(curve) // 4)]
+    first = at_start(curve)
     first = first[np.isfinite(first)]
     noise = difference_noise(first) if len(first) > 2 else 0.0
-    return Start(float(np.median(first)), noise, score if score is not None and math.isfinite(score) else None)
+    return Start(float(np.median(first)), noise, score)
 
 
-def run_races(kinds: Mapping[str, Family], track: Track, start: Start, first: float, highest: float) -> dict[str, Search]:
-    """The races of each family: the first scouts for all, and each has long races of its own.
+def run_races(
+    kinds: Mapping[str, Family], track: Track, start: Start, first: float, lowest: float, highest: float
+) -> dict[str, Search]:
+    """The races of each family: the first scouts for all, and each has long races of its own, of the same length.
 
     Raises:
-        NoAnswerError: if every candidate diverges, or none learns.
+        NoAnswerError: if every candidate diverges, none learns, or the budget leaves a family without a race.
     """
     searches: dict[str, Search] = {}
     scouted: dict[int, list[Race]] = {}
+    updates = 0
     for place, (name, family) in enumerate(kinds.items()):
         search = Search(track, family, start, name, {length: list(races) for length, races in scouted.items()})
         if not scouted:
-            search.scout(first, highest)
+            search.scout(first, lowest, highest)
             require_sound(search)
             scouted = {length: list(races) for length, races in search.heats.items()}
-        search.finish(1 / (len(kinds) - place))
+            updates = finals_length(track.purse.left, track.horizon, len(kinds), max(scouted))
+        if updates:
+            others = len(kinds) - place - 1
+            search.finish(updates, others * track.purse.left // (others + 1))
+        if len(kinds) > 1:
+            require_raced(search, updates)
         require_learned(search)
         searches[name] = search
     return searches
+
+
+def require_members(trainee: Trainee) -> None:
+    """Refuse what is no trainee."""
+    missing = [name for name in MEMBERS if not callable(getattr(trainee, name, None))]
+    if missing:
+        raise ArgumentTypeError(
+            f"trainee must have the methods of learnrate.tuner.Trainee, received {trainee!r} without {', '.join(missing)}"
+        )
+
+
+def require_races(budget: int, curve: Curve) -> int:
+    """Refuse a budget that a given curve leaves nothing of, and a curve that does not show a loss; 0 updates to sweep."""
+    if budget - len(curve) < SMALLEST_BUDGET // 2:
+        raise ArgumentError(
+            f"budget must cover the {len(curve)} updates of curve and at least {SMALLEST_BUDGET // 2} for races, received "
+            f"{budget} updates: give a larger share of the training (budget), or a shorter curve"
+        )
+    if not np.isfinite(at_start(curve)).any():
+        raise ArgumentError("curve must have a finite loss among its first updates, received one without")
+    return 0
+
+
+def require_raced(search: Search, updates: int) -> None:
+    """Refuse to compare families that did not all race."""
+    if not any(race.updates == updates for race in search.races):
+        raise NoAnswerError(
+            f"the budget leaves no races to the family {search.name!r} beside the others.",
+            "Give a larger one, a longer training, or fewer families.",
+        )
 
 
 def require_sound(search: Search) -> None:
