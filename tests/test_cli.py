@@ -66,13 +66,15 @@ def test_json_is_one_object_on_stdout_and_all_else_is_on_stderr(recipe, tmp_path
         assert words in done.stderr
 
     bounds, plan, results = told["bounds"], told["plan"], told["results"]
-    assert (
-        bounds["base_lr"] <= bounds["intervals"]["lr"][0] <= bounds["lr"] <= bounds["intervals"]["lr"][1] <= bounds["max_lr"]
-    )
-    assert bounds["reason"].count("base_lr is") == 1
+    # A sweep of 40 updates is too short for bounds of its own here: the races choose.
+    assert bounds is None
+    assert "The range test alone gives no answer" in done.stderr
     schedule = lr.parse(plan["schedule"])
-    assert schedule == lr.triangular2(schedule.base_lr, plan["max_lr"], plan["step_size"], plan["cycles"])
-    assert plan["step_size"] % 10 == 0
+    assert schedule == (lr.warmup(plan["max_lr"], "10%") >> lr.cosine(plan["max_lr"], 0.0)).resolve(400)
+    assert plan["family"] == "warmup_cosine"
+    assert plan["step_size"] is plan["cycles"] is None
+    low, high = plan["interval"]
+    assert low <= plan["max_lr"] <= high
     assert 0 < plan["cost"] <= 1
     assert len(plan["reasons"]) >= 6
     assert results["plan"]["schedule"] == plan["schedule"]
@@ -116,13 +118,14 @@ def test_without_an_argument_the_tuned_plan_beats_the_usual_constant_lr_on_real_
     assert results["constant"]["lr"] == 0.01
     printed = done.stdout
     assert str(folder) in printed
-    assert re.search(r"triangular2\(base_lr=.*, cycles=2\)", printed)
+    assert re.search(r"warmup\(max_lr=.*, length=24\) >> cosine\(start=.*, end=0.0, length=216\)", printed)
     for words in (
         "base_lr is",
         "max_lr is",
         "lr is",
         "The interval of lr",
-        "step_size is",
+        "Raced over",
+        "max_lr of the plan is",
         "held-out accuracy",
         "Tuning cost",
     ):
@@ -259,7 +262,7 @@ BAD = {
     "a loss that never moves": (
         [("torch.nn.CrossEntropyLoss()", "lambda model, batch: 0 * model(batch[0]).sum() + 1")],
         [],
-        "no answer: the loss is exactly 1 at every update",
+        "no answer: no LR made the loss fall by more than its noise in races of up to",
     ),
     "a scheduler attached": (
         [
@@ -300,7 +303,10 @@ BAD = {
     "an LR of 0": ([], ["--low", "0"], "--low must be above 0, received 0.0"),
     "an LR of NaN": ([], ["--high", "nan"], "--high must be finite, received nan"),
     "swapped LRs": ([], ["--low", "1", "--high", "0.1"], "--low must be below --high, received 1.0 and 0.1: swap them"),
-    "a budget of 0": ([], ["--budget", "0"], "--budget must be above 0"),
+    "a budget of 0": ([], ["--budget", "0"], "budget must be above 0, received 0.0"),
+    "a budget in miles": ([], ["--budget", "3 miles"], "'90 seconds' or '5 minutes', received '3 miles'"),
+    "a budget of NaN": ([], ["--budget", "nan"], "budget must be finite, received nan"),
+    "an unknown family": ([], ["--family", "cosin"], "family must be one of 'warmup_cosine'"),
     "a seed that is too high": ([], ["--seed", str(2**32 - 2)], "--seed must be at most 2 ** 32 - 3, for 3 seeds"),
     "a misspelt option": ([], ["--update", "3"], "No such option: --update"),
 }

@@ -116,11 +116,15 @@ def test_an_iterator_is_used_up_with_a_warning_and_ends_the_sweep_when_it_ends(t
 
 
 def test_tune_learns_the_epoch_from_a_stream_that_ran_out(toy):
-    plan = lr.torch.tune(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, updates=300)
+    def tuned(**given):
+        batches = lambda: iter(toy.batches)  # noqa: E731 - a fresh iterator, as a user writes it
+        return lr.torch.tune(toy.model, toy.optimizer, batches, toy.loss, updates=300, family="triangular2", **given)
+
+    plan = tuned()
     assert "epochs of 16" in " ".join(plan.reasons)
     curve = sweep(toy, batches=lambda: iter(toy.batches))
     assert curve.updates_per_epoch == 16
-    plan = lr.torch.tune(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, updates=300, curve=curve)
+    plan = tuned(curve=curve)
     assert "epochs of 16" in " ".join(plan.reasons)
 
 
@@ -129,7 +133,7 @@ def test_tune_says_when_no_epoch_is_known(toy):
         while True:
             yield from toy.batches
 
-    plan = lr.torch.tune(toy.model, toy.optimizer, endless, toy.loss, updates=300)
+    plan = lr.torch.tune(toy.model, toy.optimizer, endless, toy.loss, updates=300, family="triangular2")
     assert "have no known length" in " ".join(plan.reasons)
     assert plan.cycles == 4
 
@@ -275,7 +279,7 @@ def test_a_loss_that_never_moves_is_no_answer(toy):
             nn.init.zeros_(module.weight)
     toy.model.requires_grad_(False)
     toy.model[0].weight.requires_grad_(True)  # behind zeros: no gradient reaches it
-    with pytest.raises(NoAnswerError, match=r"the loss is exactly|the loss never fell"):
+    with pytest.raises(NoAnswerError, match="no LR made the loss fall by more than its noise"):
         lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
 
 
