@@ -115,8 +115,8 @@ def tuned(options: Options) -> dict[str, Any]:
     out, runs = options.out and options.out.absolute(), Path("runs").absolute()
     recipe = load(options.recipe or BUILT_IN)
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
-    families.read(options.family, families.Run(updates))
     sweep = sweep_updates(read(share_or_text(options.budget), updates).updates)
+    families.read(options.family, families.Run(updates))
     folder = open_folder(out, runs, recipe.name)
     try:
         with progress_bars() as progress:
