@@ -48,7 +48,7 @@ def test_the_usual_plan_warms_up_falls_to_zero_and_says_why():
         "lr is",
         "The interval of lr",
         "Raced over",
-        f"max_lr of the plan is {plan.max_lr:.2g}; from {low:.2g} to {high:.2g} the races cannot tell.",
+        f"max_lr of the plan is {plan.max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}.",
         "A run of 410 updates wants a somewhat lower LR",
         f"Tuning made {plan.spent} updates, {plan.cost:.0%} of one training of 410.",
     ):

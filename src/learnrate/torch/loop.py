@@ -103,7 +103,7 @@ class Loop:
             if seen is not SKIPPED:
                 self._seen = scalars(seen, lr)
                 return self._seen
-        if self._made:
+        if self.made:
             return dict.fromkeys(self._seen, math.nan)
         raise LossError(f"the gradients are not finite at LR {lr:.1e}: the scaler skipped {MOST_SKIPPED} updates in a row")
 

@@ -150,8 +150,8 @@ def surfaces(heats: Sequence[Heat], start: Start) -> list[Surface]:
 
 def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | None) -> Surface:
     if shorter is None:
-        # Where the lowest LR did best, the next octave below is taken to be as good: the way there led upwards.
-        level = 1.0 if len(values) > 1 and int(np.argmax(values)) == 0 else 0.0
+        # Where the lowest LR did best, half an octave below is taken to be as good: the way there led upwards.
+        level = 0.5 if len(values) > 1 and int(np.argmax(values)) == 0 else 0.0
         low, high = octaves[0] - 3, octaves[-1] + 3
         below, above = values[0] - (3 - level) * BELOW, values[-1] - 3 * ABOVE
         return Surface(
@@ -217,7 +217,7 @@ def learned(heat: Heat, start: Start) -> bool:
 def begun(heat: Heat, start: Start) -> bool:
     """Whether the racers have left the start: the best loss has fallen by more than chance, and by more than a trifle.
 
-    A trifle is 8 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
+    A trifle is 12 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
     the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far.
     """
     fall = start.loss - min((race.loss for race in heat.sound), default=math.inf)

@@ -93,8 +93,11 @@ class Search:
         updates = min(updates, horizon)
         while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound and first > lowest:
             first -= 2 * STRIDE
-        if not self._begun(updates) and first + STRIDE <= highest + 1 and not self._diverged(first):
-            self.race([first + STRIDE], updates)
+        above = first + STRIDE
+        while updates in self.heats and not self._begun(updates) and above <= highest + 1 and cliff(self.races) > above:
+            if not self.race([above], updates) or not told_apart(self.heat(updates), self.start):
+                break
+            above += STRIDE
         while self._begun(updates) and len(self.heats[updates]) < MOST_SCOUTS:
             beyond = self._beyond(updates, STRIDE)
             if beyond is None or beyond > highest + 1 or not self.race([beyond], updates):
