@@ -6,7 +6,7 @@ import learnrate as lr
 from benchmarks.choice.methods.method import Answer, Method
 from benchmarks.choice.store import digest
 from benchmarks.choice.task import Task
-from benchmarks.choice.training import schedule
+from benchmarks.choice.training import built, schedule
 from learnrate.tuner.budget import usual
 
 BUDGETS = {"learnrate": 1.0, "learnrate, half": 0.5, "learnrate, quarter": 0.25, "learnrate, double": 2.0}
@@ -17,11 +17,11 @@ def learnrate(name: str) -> Method:
     """`lr.torch.tune` as a user calls it, with the fixed schedule as its family."""
 
     def answers(task: Task, seed: int) -> tuple[Answer]:
-        model = task.model()
+        model, optimizer = built(task, seed)
         try:
             plan = lr.torch.tune(
                 model,
-                task.optimizer(model),
+                optimizer,
                 task.batches(),
                 lambda model, batch: task.criterion(model(batch[0]), batch[1]),
                 updates=task.updates,
@@ -44,6 +44,6 @@ def budget(task: Task, name: str = "learnrate") -> int:
 
 
 def version() -> str:
-    """Hash of the code that chooses."""
+    """Hash of the code that chooses, and of the code here that calls it."""
     source = Path(lr.__file__).parent
-    return digest([*sorted((source / "tuner").glob("*.py")), source / "torch" / "tuning.py"])
+    return digest([*sorted((source / "tuner").glob("*.py")), source / "torch" / "tuning.py", Path(__file__)])

@@ -42,7 +42,7 @@ def abreast(loop: Loop, together: bool | None, count: int) -> "Batched":
         raise ApartError("together=False")
     device = next(loop.model.parameters()).device
     if together is None and not batchable.worthwhile(loop.model, device, count):
-        raise ApartError(f"as one batch, {count} such models would hardly train quicker on a {device.type.upper()}")
+        raise ApartError(f"as one batch, {count} such models would hardly train quicker on this device")
     return Batched(loop, count)
 
 
