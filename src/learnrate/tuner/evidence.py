@@ -225,6 +225,15 @@ def begun(heat: Heat, start: Start) -> bool:
 
 
 def told_apart(heat: Heat, start: Start) -> bool:
-    """Whether the losses of a heat's racers differ by more than chance, those that diverged apart."""
-    losses = [race.loss for race in heat.sound]
-    return len(losses) > 1 and max(losses) - min(losses) > chance(heat.updates, start)
+    """Whether the best and the worst racer of a heat differ by more than chance, and by more than a trifle of the best fall.
+
+    Chance is that of the difference, batch by batch: both saw the same ones. Those that diverged do not count.
+    """
+    if len(heat.sound) < 2:
+        return False
+    best, worst = min(heat.sound, key=lambda race: race.loss), max(heat.sound, key=lambda race: race.loss)
+    apart = worst.loss - best.loss
+    if len(best.judged) != len(worst.judged) or len(best.judged) < 3:
+        return apart > chance(heat.updates, start)
+    noise = float(np.std(np.subtract(worst.judged, best.judged), ddof=1)) / math.sqrt(len(best.judged))
+    return apart > 4 * noise and apart > TRIFLE * (start.loss - best.loss)

@@ -127,9 +127,10 @@ class Plan:
 
 def _race_record(race: Race) -> dict[str, Any]:
     score = None if race.score is None else records.encode_float(race.score)
-    return {**vars(race), "loss": records.encode_float(race.loss), "score": score}
+    return {**vars(race), "loss": records.encode_float(race.loss), "score": score, "judged": list(race.judged)}
 
 
 def _race(record: Mapping[str, Any]) -> Race:
     score = None if record["score"] is None else float(record["score"])
-    return Race(**{**record, "loss": float(record["loss"]), "score": score})
+    judged = tuple(record["judged"])
+    return Race(**{**record, "loss": float(record["loss"]), "score": score, "judged": judged})

@@ -29,6 +29,7 @@ class Race:
         loss: Mean loss of the last fifth, none counted as higher than the loss at the start; infinite after a divergence.
         score: What `evaluate` gave at the end, higher is better; None where there is none, or no finite loss or score.
         family: The kind of schedule.
+        judged: The losses that `loss` is the mean of; racers of one length saw the same batches there.
     """
 
     max_lr: float
@@ -37,6 +38,7 @@ class Race:
     loss: float
     score: float | None
     family: str = ""
+    judged: tuple[float, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -166,7 +168,7 @@ class Track:
             return Race(max_lr, updates, len(losses), math.inf, None, name)
         judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss)
         self.deepest = max(self.deepest, self.start_loss - float(judged.mean()))
-        return Race(max_lr, updates, updates, float(judged.mean()), score, name)
+        return Race(max_lr, updates, updates, float(judged.mean()), score, name, tuple(judged.tolist()))
 
     def _diverged(self, losses: Sequence[float], updates: int) -> bool:
         """No longer finite; or, past its middle, as far above the loss at the start as any race has come below it.
