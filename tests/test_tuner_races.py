@@ -39,7 +39,8 @@ def test_a_race_is_judged_by_its_last_fifth_and_pays_for_each_update():
     on = track(Quadratic(noise=0.0))
     (told,) = on.races(lr.constant, [0.1], 20, "mine")
     by_hand = [4.5 * 0.9 ** (2 * update) for update in range(16, 20)]
-    assert told == Race(0.1, 20, 20, pytest.approx(sum(by_hand) / 4), None, "mine")
+    assert told.judged == pytest.approx(by_hand)
+    assert told == Race(0.1, 20, 20, pytest.approx(sum(by_hand) / 4), None, "mine", told.judged)
     assert on.purse.spent == 20
 
 
