@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.budget import Budget
 from learnrate.tuner.evidence import Guess, Heat, Start, worth
 from learnrate.tuner.families import NAMED, Run
 from learnrate.tuner.plan import Plan
@@ -13,9 +12,7 @@ from learnrate.tuner.races import Race
 from learnrate.tuner.search import FINALISTS, Search
 
 
-def planned(
-    searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAnswer, run: Run, budget: Budget, spent: int
-) -> Plan:
+def planned(searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAnswer, run: Run, spent: int) -> Plan:
     """The plan of the family that did best at its own best LR."""
     name = winner(searches)
     search = searches[name]

@@ -58,7 +58,11 @@ class Heat:
     @property
     def sound(self) -> tuple[Race, ...]:
         """Those that did not diverge."""
-        return tuple(race for race in self.races if math.isfinite(race.loss))
+        return tuple(race for race in self.races if not race.diverged)
+
+    def fall(self, start: Start) -> float:
+        """By how much the best racer's loss has fallen; minus infinity where all diverged."""
+        return start.loss - min((race.loss for race in self.sound), default=math.inf)
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int) -> Guess:
 def _doubt(heats: Sequence[Heat], start: Start) -> float:
     """How far a race's loss may lie off by chance, one standard deviation, as a share of the longest heat's best fall."""
     heat = max(heats, key=lambda heat: heat.updates)
-    fall = start.loss - min((race.loss for race in heat.sound), default=start.loss)
+    fall = heat.fall(start)
     if fall <= 0:
         return 1.0
     return min(1.0, chance(heat.updates, start) / 4 / fall)
@@ -211,7 +215,7 @@ def chance(updates: int, start: Start) -> float:
 
 def learned(heat: Heat, start: Start) -> bool:
     """Whether any racer's loss has fallen by more than chance."""
-    return start.loss - min((race.loss for race in heat.sound), default=math.inf) > chance(heat.updates, start)
+    return heat.fall(start) > chance(heat.updates, start)
 
 
 def begun(heat: Heat, start: Start) -> bool:
@@ -220,8 +224,8 @@ def begun(heat: Heat, start: Start) -> bool:
     A trifle is 12 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
     the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far.
     """
-    fall = start.loss - min((race.loss for race in heat.sound), default=math.inf)
-    return learned(heat, start) and fall >= TRIFLE * abs(start.loss) and (len(heat.sound) < 2 or told_apart(heat, start))
+    far = learned(heat, start) and heat.fall(start) >= TRIFLE * abs(start.loss)
+    return far and (len(heat.sound) < 2 or told_apart(heat, start))
 
 
 def told_apart(heat: Heat, start: Start) -> bool:
@@ -236,4 +240,4 @@ def told_apart(heat: Heat, start: Start) -> bool:
     if len(best.judged) != len(worst.judged) or len(best.judged) < 3:
         return apart > chance(heat.updates, start)
     noise = float(np.std(np.subtract(worst.judged, best.judged), ddof=1)) / math.sqrt(len(best.judged))
-    return apart > 4 * noise and apart > TRIFLE * (start.loss - best.loss)
+    return apart > 4 * noise and apart > TRIFLE * heat.fall(start)

@@ -123,7 +123,7 @@ def tune(
         searches = run_races(families.read(family, run), track, start, *beginning(curve, bounds))
     finally:
         trainee.restore(state)
-    return planned(searches, curve, bounds, run, allowed, purse.spent)
+    return planned(searches, curve, bounds, run, purse.spent)
 
 
 def at_start(curve: Curve) -> Floats:
