@@ -3,6 +3,11 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from benchmarks.choice import about, oracle, page, pictures, results, run, store, training
@@ -56,6 +61,36 @@ def test_a_run_that_was_cut_short_in_the_middle_of_a_line_makes_that_training_al
     assert (again.runs, again.choices) == (whole.runs, whole.choices)
     work(tmp_path)
     assert len(made) == first + 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    root = Path(run.__file__).parents[2]
+    command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--folder", str(tmp_path), "--processes", "1"]
+    parent = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert children, "it ended before it was killed"
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not any(alive(child) for child in children))
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(process):
+    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_records_of_another_source_count_as_not_made(made, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.choice.about import names
 from benchmarks.choice.data import CACHE
-from benchmarks.choice.run import Order, work
+from benchmarks.choice.run import Order, end_with_parent, work
 from benchmarks.choice.score import SEEDS, summaries
 from benchmarks.choice.store import RESULTS, Records
 
@@ -42,7 +42,7 @@ def main() -> None:
     seeds = tuple(range(given.seeds))
     orders = [Order(name, tuple(given.methods), seeds, given.folder) for name in given.tasks]
     # Fresh processes: a fork would inherit threads of torch.
-    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(given.processes, get_context("spawn"), initializer=end_with_parent) as pool:
         for done in as_completed([pool.submit(work, order) for order in orders]):
             print(done.result(), flush=True)
     report(given.tasks, seeds, given.folder)

@@ -1,10 +1,14 @@
 """One task, whole: its oracle, what each method chooses, and a training at each choice. What one process does."""
 
 import importlib
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -24,6 +28,18 @@ class Order:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     folder: Path
+
+
+def end_with_parent() -> None:
+    """Let this worker end when its parent does, also where that is killed: it would go on for hours, for nobody."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def load(name: str) -> Task:
