@@ -223,7 +223,7 @@ def benchmarks() -> str:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return "\n".join(lines + range_tests())
+    return "\n".join(lines + range_tests() + races())
 
 
 def range_tests() -> list[str]:
@@ -252,6 +252,32 @@ def range_tests() -> list[str]:
             f"`torch.preserve` alone takes {used['preserve']:.2f}.",
         ]
     return [*lines, ""]
+
+
+def races() -> list[str]:
+    """The section on races as one batch: on a CPU and, where one has been measured, on a GPU."""
+    lines = ["## Races as one batch", ""]
+    for name, command in (("races", "make bench-races"), ("races_cuda", "python benchmarks/races.py --device cuda")):
+        if not (ROOT / "benchmarks" / "results" / f"{name}.json").exists():
+            continue
+        record = record_of(name)
+        where = record.get("accelerator", "a CPU, one thread")
+        lines += [
+            f"On {where}: races of {record['updates']} updates, SGD with momentum, as one batch (`torch.func.vmap`, an",
+            "optimizer each), over the same races one after the other, and over one of them. Below 1 the batch is quicker;",
+            "what `tune(together=None)` takes is in the last column.",
+            "",
+            *measured(record, command),
+            "| | races | over one after the other | over a single race | taken |",
+            "|---|---:|---|---|---|",
+        ]
+        for model in record["models"]:
+            for row in model["rows"]:
+                taken = "as one batch" if row["chosen"] else "one after the other"
+                figures = f"{_ratio(row['over_apart'])} | {_ratio(row['over_one'])}"
+                lines.append(f"| {model['what']} | {row['races']} | {figures} | {taken} |")
+        lines.append("")
+    return lines
 
 
 def _ratio(ratio: dict[str, float], digits: int = 2) -> str:

@@ -143,6 +143,20 @@ def test_regret_is_the_best_mean_less_the_metric_and_the_page_tells_it(made, tmp
     assert "usual (2 of 3)" in "\n".join(page.text(third))
 
 
+def test_the_page_tells_how_often_the_interval_holds_the_best(made, tmp_path):
+    work(tmp_path, seeds=(0,), methods=("usual",))
+    held = {TASK: Records(TASK, tmp_path)}
+    best = results.Results(held, (0,)).tasks[0].oracle.best_lr
+    assert "tells an interval" not in "\n".join(page.text(results.Results(held, (0,))))
+    for seed, interval in enumerate([(best / 2, best * 2), (best * 1.5, best * 3)]):
+        held[TASK].add(store.Choice("learnrate", seed, best, 10, "version", interval=interval))
+    again = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
+    assert again.intervals("learnrate") == [(True, 2.0), (False, 1.0)]
+    assert again.intervals("usual") == []
+    text = " ".join(page.text(again))
+    assert "holds the best LR of the grid in 1 of 2 choices; its upper end is, in the median, 2.8 times" in text
+
+
 def test_the_pictures_bear_what_they_were_drawn_from_and_are_drawn_once(made, tmp_path):
     work(tmp_path)
     found = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)

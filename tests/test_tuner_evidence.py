@@ -145,6 +145,25 @@ def test_a_longer_run_is_given_a_lower_lr_beside_a_cliff():
     assert octaves[0] > octaves[-1] + 0.5
 
 
+def test_a_best_lr_that_rises_with_the_training_is_followed_upwards():
+    races = [heat([0.6, 0.4, 0.2, 0.4, 0.6])]
+    octaves = [guess(races, START, 200, drift).octave for drift in (-0.4, -0.1, 0.0, 0.4)]
+    assert octaves == sorted(octaves)
+    assert octaves[-1] > octaves[0] + 0.5
+    assert guess(races, START, 50, 0.4) == guess(races, START, 50, -0.4)  # as long as the races: nothing lies ahead
+
+
+def test_of_equals_the_lowest_is_taken():
+    flat = Heat(50, tuple(race(octave, 0.2) for octave in range(8)))
+    assert 0 < guess([flat], START, 50).octave < 2
+
+
+def test_an_interval_is_at_least_what_costs_a_twentieth():
+    found = guess([heat([0.6, 0.3, 0.2, 0.3, 0.6])], Start(1.0, 0.0), 200)
+    assert found.doubt == 0.05
+    assert found.high > found.octave > found.low
+
+
 def test_more_noise_widens_what_cannot_be_told():
     races = [heat([0.6, 0.3, 0.2, 0.3, 0.6])]
     widths = [found.high - found.low for found in (guess(races, Start(1.0, noise), 200) for noise in (0.0, 0.2, 1.0))]
@@ -172,6 +191,21 @@ def test_learned_begun_and_told_apart():
         assert not told_apart(nothing, START)
     assert told_apart(heat([0.5, 0.9]), START)
     assert not told_apart(heat([0.5, 0.5 + 0.9 * chances, math.inf]), START)
+
+
+def test_scores_vouch_for_a_fall_that_is_half_as_deep():
+    noisy = Start(1.0, 0.2, score=0.5)
+    chances = chance(50, noisy)
+    deep = 1 - 0.7 * chances
+    assert learned(heat([deep, 0.95], scores=[0.6, 0.51]), noisy)
+    assert not learned(heat([deep, 0.95]), noisy)
+    assert not learned(heat([deep, 0.95], scores=[0.6, 0.5]), noisy)
+    assert not learned(heat([deep, 0.95], scores=[0.6, None]), noisy)
+    assert not learned(heat([deep], scores=[0.6]), noisy)
+    assert not learned(heat([deep, 0.95], scores=[0.6, 0.51]), Start(1.0, 0.2))
+    assert not learned(heat([1 - 0.4 * chances, 0.95], scores=[0.6, 0.51]), noisy)
+    # A trifle, however certain: a net that is stuck may still learn how frequent the classes are.
+    assert not learned(heat([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.05, score=0.5))
 
 
 def test_what_raced_long_is_known_best_and_the_short_races_lend_their_shape_beyond():

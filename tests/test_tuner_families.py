@@ -87,7 +87,7 @@ def falling(max_lr):
 @pytest.mark.parametrize(
     ("trainee", "best"),
     [
-        (Quadratic(noise=3.0), "falling"),  # what is left at the end is the noise at the last LR
+        (Quadratic(noise=2.0), "falling"),  # what is left at the end is the noise at the last LR
         (Homesick(noise=0.0), "rising"),
     ],
 )

@@ -48,8 +48,8 @@ def test_the_usual_plan_warms_up_falls_to_zero_and_says_why():
         "lr is",
         "The interval of lr",
         "Raced over",
-        f"max_lr of the plan is {plan.max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}.",
-        "A run of 410 updates wants a somewhat lower LR",
+        f"max_lr of the plan is {plan.max_lr:.2g}; between {low:.2g} and {high:.2g} a run is expected to learn nearly as much",
+        "A run of 410 updates is taken to want a somewhat lower LR",
         f"Tuning made {plan.spent} updates, {plan.cost:.0%} of one training of 410.",
     ):
         assert any(reason.startswith(words) for reason in plan.reasons), words
@@ -223,6 +223,8 @@ def test_progress_grows_and_ends_within_the_budget(given_curve):
         ({"updates": 300, "progress": 3}, TypeError, "progress must be a function"),
         ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, "low must be below high"),
         ({"updates": 300, "low": 0.0}, ValueError, "low must be above 0"),
+        ({"updates": 300, "drift": math.nan}, ValueError, "drift must be finite, received nan"),
+        ({"updates": 300, "drift": "up"}, TypeError, "drift must be a number, received 'up'"),
     ],
 )
 def test_bad_arguments(arguments, error, words):
@@ -296,6 +298,33 @@ def test_a_torch_model_is_tuned_alike_each_time_and_given_back():
         digits.optimizer.step()
         scheduler.step()
     assert digits.accuracy(digits.model) > 0.9
+
+
+def test_the_drift_is_said_and_moves_the_choice():
+    plans = [lr.tune(Regression(), updates=2000, drift=drift) for drift in (-0.5, 0.0, 0.5)]
+    assert plans[0].max_lr < plans[1].max_lr <= plans[2].max_lr
+    for plan, words in zip(plans, ("somewhat lower", "much the same", "higher"), strict=True):
+        assert any(f"is taken to want a {words} LR than races of" in reason for reason in plan.reasons)
+        check_reasons(plan)
+
+
+def test_a_longer_training_with_adagrad_is_taken_to_want_a_higher_lr():
+    def want(optimizer, **given):
+        digits = Digits()
+        digits.optimizer = optimizer(digits.model)
+        [reason] = [one for one in digits.tune(**given).reasons if "is taken to want" in one]
+        return reason.partition("want a ")[2].partition(" LR")[0]
+
+    assert want(lambda model: torch.optim.SGD(model.parameters(), lr=0.1)) == "somewhat lower"
+    assert want(lambda model: torch.optim.Adagrad(model.parameters(), lr=0.1)) == "higher"
+    assert want(lambda model: torch.optim.Adagrad(model.parameters(), lr=0.1), drift=0.0) == "much the same"
+
+    def two(model):
+        first, second = model[0].parameters(), model[2].parameters()
+        return {"slow": torch.optim.SGD(first, lr=0.1), "own": torch.optim.Adagrad(second, lr=0.1)}
+
+    assert want(two) == "somewhat lower"
+    assert want(two, only="own") == "higher"
 
 
 def test_a_scaler_that_skips_without_end_at_a_high_lr_is_a_divergence():

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from statistics import median
 
 from benchmarks.choice import oracle, score
 from benchmarks.choice.methods import ours, search
@@ -196,7 +197,22 @@ def _tasks(results: Results) -> list[str]:
         "| task | updates | best LR | best points | good LRs | regret of learnrate | LRs it chose | regret of the others |",
         "|---|---:|---:|---:|---|---:|---|---|",
     ]
-    return [*lines, *(_task(results, task) for task in results.tasks), ""]
+    return [*lines, *(_task(results, task) for task in results.tasks), "", *_intervals(results)]
+
+
+def _intervals(results: Results) -> list[str]:
+    found = results.intervals(OWN)
+    if not found:
+        return []
+    held, octaves = sum(holds for holds, _ in found), [width for _, width in found]
+    return [
+        *_prose(
+            "With its choice, learnrate tells an interval in which it expects a run to learn nearly as much. It holds the",
+            f"best LR of the grid in {held} of {len(found)} choices; its upper end is, in the median,",
+            f"{2 ** median(octaves):.1f} times its lower one. Where many LRs are as good, which of them is best is chance.",
+        ),
+        "",
+    ]
 
 
 def _task(results: Results, task: TaskResult) -> str:

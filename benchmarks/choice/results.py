@@ -1,6 +1,7 @@
 """All that the page and its pictures tell, from the records alone."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +109,16 @@ class Results:
         """A method on some of the tasks; None unless it has finished them."""
         found = tuple(outcome for task in tasks for outcome in task.outcomes.get(method, ()))
         return Summary(method, found) if len(found) == len(tasks) * len(self.seeds) else None
+
+    def intervals(self, method: str) -> list[tuple[bool, float]]:
+        """Of each choice of a method that tells an interval: whether it holds the best LR of the grid, and its octaves."""
+        found = []
+        for task in self.tasks:
+            for (name, _), choice in sorted(self.held[task.name].choices.items()):
+                if name == method and choice.interval is not None and task.oracle.lrs:
+                    low, high = choice.interval
+                    found.append((low <= task.oracle.best_lr <= high, math.log2(high / low)))
+        return found
 
     @property
     def machines(self) -> list[str]:

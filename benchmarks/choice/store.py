@@ -38,6 +38,7 @@ class Choice:
         spent: Updates that it made to choose.
         version: Of the method: a package's version, or a hash of our source.
         note: What it said, where that explains the choice.
+        interval: The lowest and the highest LR that it takes to be nearly as good; None where it tells none.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Choice:
     spent: int
     version: str
     note: str = ""
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Records:
                 kind = FreeRun if "optimizer" in entry["run"] else Run
                 self._hold(kind(task=self.task, **entry["run"]))
             elif valid and "choice" in entry:
-                choice = Choice(**entry["choice"])
+                interval = entry["choice"].pop("interval", None)
+                choice = Choice(**entry["choice"], interval=interval and tuple(interval))
                 self.choices[choice.method, choice.seed] = choice
 
     @property

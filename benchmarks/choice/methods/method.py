@@ -19,10 +19,11 @@ from benchmarks.choice.task import Task
 
 @dataclass(frozen=True)
 class Answer:
-    """An LR, or None, and what explains it."""
+    """An LR, or None, and what explains it; and the interval that it is said to lie in, where the method tells one."""
 
     lr: float | None
     note: str = ""
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Method:
                 answers = (failed(error),) * len(self.names)
         version = self.version()
         return tuple(
-            Choice(name, seed, usable(answer.lr), made[0], version, explained(answer))
+            Choice(name, seed, usable(answer.lr), made[0], version, explained(answer), answer.interval)
             for name, answer in zip(self.names, answers, strict=True)
         )
 

@@ -33,7 +33,7 @@ def learnrate(name: str) -> Method:
             )
         except lr.errors.NoAnswerError as error:
             return (Answer(None, str(error)),)
-        return (Answer(plan.max_lr, f"{plan.interval[0]:.2g} to {plan.interval[1]:.2g}"),)
+        return (Answer(plan.max_lr, interval=plan.interval),)
 
     return Method((name,), answers, version)
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.optim import Adagrad
 
 from learnrate import tuner
 from learnrate.finder import Curve
@@ -17,7 +18,12 @@ from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
 from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.updating import Updating
 from learnrate.tuner import Families, Plan
+from learnrate.tuner.evidence import DRIFT
 from learnrate.tuner.tune import HIGH, LOW, Progress
+
+ROOT = 0.5
+"""Octaves by which a doubling of the training raises the best LR of AdaGrad: it divides by the root of the sum of all
+squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so shrinks its steps with the root of their number."""
 
 
 def tune(
@@ -34,6 +40,7 @@ def tune(
     low: float = LOW,
     high: float = HIGH,
     curve: Curve | None = None,
+    drift: float | None = None,
     only: Only = None,
     accumulate: int = 1,
     autocast: torch.dtype | None = None,
@@ -68,6 +75,8 @@ def tune(
         low: First LR of the range test.
         high: Last LR of the range test.
         curve: A range test that was run already on the same start; its updates count as spent.
+        drift: Octaves by which the best LR is taken to move with each doubling of a training. By default it falls by a
+            tenth, and rises by 0.4 where the optimizer is AdaGrad, whose steps shrink with the root of their number.
         only: What the schedule drives while the rest keeps its LR (this and what follows as for `range_test`).
         accumulate: Micro-batches in an update.
         autocast: The dtype of `torch.autocast`.
@@ -115,6 +124,13 @@ def tune(
             low=low,
             high=high,
             curve=curve,
+            drift=usual_drift(loop) if drift is None else drift,
             abreast=partial(abreast, loop, together),
             progress=progress,
         )
+
+
+def usual_drift(loop: Loop) -> float:
+    """Octaves by which the best LR of these optimizers, as far as they are driven, moves with each doubling."""
+    driven = [one for one in loop.optimizers.values() if loop.swept.drives([one])]
+    return DRIFT + ROOT if all(isinstance(one, Adagrad) for one in driven) else DRIFT

@@ -96,13 +96,17 @@ def _ended(race: Race) -> str:
 def _why_guess(guess: Guess, search: Search, run: Run) -> list[str]:
     longest = max(search.heats)
     max_lr, low, high = lr_of(guess.octave), lr_of(guess.low), lr_of(guess.high)
-    reasons = [f"max_lr of the plan is {max_lr:.2g}; the races cannot tell it from others between {low:.2g} and {high:.2g}."]
+    reasons = [
+        f"max_lr of the plan is {max_lr:.2g}; between {low:.2g} and {high:.2g} a run is expected to learn nearly as much, "
+        f"within {guess.doubt:.0%} of what the races did."
+    ]
     if max_lr >= max(race.max_lr for race in search.races):
         reasons.append("No higher LR has raced.")
+    other = "somewhat lower" if search.drift < 0 else "higher" if search.drift > 0 else "much the same"
     return [
         *reasons,
-        f"A run of {run.updates} updates wants a somewhat lower LR than races of {longest}, and above the best one lies a "
-        "cliff: so it is the LR that costs least on average over where the best one may lie.",
+        f"A run of {run.updates} updates is taken to want a {other} LR than races of {longest}, and above the best one lies "
+        "a cliff: so it is the LR that costs least on average over where the best one may lie.",
     ]
 
 

@@ -16,18 +16,22 @@ TRUST_IN_LOSS = 0.75
 """Weight of the training loss beside the score: it is a mean over many batches, and the same ones for all racers, where a
 score is one look at a model. Measured in docs/choice.md."""
 
-DRIFT = 0.1
-"""Octaves by which the best LR is taken to fall with each doubling of the horizon."""
+DRIFT = -0.1
+"""Octaves by which the best LR is taken to move with each doubling of the horizon: it falls, a little."""
 
-SPREAD, SPREAD_AHEAD = 0.4, 0.2
+SPREAD, SPREAD_AHEAD = 0.4, 0.1
 """Standard deviation, in octaves, of where the best LR of a run lies: of any run, and for each doubling that lies ahead."""
 
-BELOW, ABOVE = 0.12, 0.3
+BELOW, ABOVE = 0.2, 0.3
 """What an octave beyond the lowest and highest LR that raced is taken to cost, in shares of the fall: nobody was there, and
 there is a slope on the low side and a cliff on the high side."""
 
 TRIFLE = 0.12
 """Share of the loss at the start; see `begun`."""
+
+ALIKE = 0.05
+"""Share of the best fall that counts as no difference. Narrower, the interval around a guess would hold the best LR of half
+of all runs; docs/choice.md tells how many it holds so."""
 
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
 """Ten equally likely places of a standard normal distribution."""
@@ -84,13 +88,15 @@ class Guess:
 
     Attributes:
         octave: log2 of it.
-        low: The lowest LR, in octaves, that the evidence cannot tell from it.
+        low: The lowest LR, in octaves, that is expected to be as good, but for `doubt`.
         high: The highest.
+        doubt: The share of what the best racer has learned that a difference must exceed in order to count.
     """
 
     octave: float
     low: float
     high: float
+    doubt: float
 
 
 def cliff(races: Iterable[Race]) -> float:
@@ -170,7 +176,7 @@ def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | 
     return Surface(updates, np.concatenate([below, octaves, above]), np.concatenate([beyond[0], values, beyond[1]]))
 
 
-def guess(heats: Sequence[Heat], start: Start, horizon: int) -> Guess:
+def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIFT) -> Guess:
     """The LR that is expected to cost least in a run of this length.
 
     The best LR of the run is not where it was in a race: it drifts, by an amount that is known roughly. So each LR is judged
@@ -181,6 +187,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int) -> Guess:
         heats: All races so far, at least one heat.
         start: The model before any training.
         horizon: Length of the whole run in updates.
+        drift: Octaves by which the best LR moves with each doubling of the length.
     """
     # A heat in which nobody has left the start tells chance, if there is any in which somebody has.
     heats = [heat for heat in safe(heats) if begun(heat, start)] or safe(heats)
@@ -191,12 +198,13 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int) -> Guess:
     longest = known[-1].updates
     for surface in known:
         ahead = math.log2(max(horizon / surface.updates, 1.0))
-        places = octaves + DRIFT * ahead + math.hypot(SPREAD, SPREAD_AHEAD * ahead) * _NORMAL[:, None]
+        places = octaves - drift * ahead + math.hypot(SPREAD, SPREAD_AHEAD * ahead) * _NORMAL[:, None]
         expected += surface.updates / longest * surface.at(places).mean(axis=0)
     expected /= sum(surface.updates / longest for surface in known)
-    top = int(np.argmax(expected))
-    alike = octaves[expected >= expected[top] - _doubt(heats, start)]
-    return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]))
+    top = int(np.argmax(expected > expected.max() - 1e-9))  # the lowest of equals, which rounding would else decide
+    doubt = max(ALIKE, _doubt(heats, start))
+    alike = octaves[expected >= expected[top] - doubt]
+    return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]), doubt)
 
 
 def _doubt(heats: Sequence[Heat], start: Start) -> float:
@@ -214,8 +222,19 @@ def chance(updates: int, start: Start) -> float:
 
 
 def learned(heat: Heat, start: Start) -> bool:
-    """Whether any racer's loss has fallen by more than chance."""
-    return heat.fall(start) > chance(heat.updates, start)
+    """Whether any racer's loss has fallen by more than chance; half of that will do where every score tells the same.
+
+    So much a model that is fine-tuned on small batches may learn in a short race, whose batches differ more than that.
+    """
+    fall, chances = heat.fall(start), chance(heat.updates, start)
+    halfway = fall > chances / 2 and fall >= TRIFLE * abs(start.loss)
+    return fall > chances or (halfway and _scores_rose(heat, start))
+
+
+def _scores_rose(heat: Heat, start: Start) -> bool:
+    """Whether each of several racers scored higher than the model at the start."""
+    scores = [race.score for race in heat.sound]
+    return len(scores) > 1 and start.score is not None and all(one is not None and one > start.score for one in scores)
 
 
 def begun(heat: Heat, start: Start) -> bool:

@@ -22,7 +22,7 @@ class Plan:
     Attributes:
         schedule: The schedule; `schedule.length` is where to stop, for cycles at the end of one.
         max_lr: Its peak.
-        interval: The lowest and the highest peak that the races could not tell from it.
+        interval: The lowest and the highest peak at which a run is expected to learn nearly as much; reasons say how near.
         family: The kind of schedule.
         bounds: What was read off the range test; `NoAnswer` where it told too little, and the races alone chose.
         step_size: Half a cycle in updates; None where the schedule is no triangular2.

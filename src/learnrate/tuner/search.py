@@ -8,7 +8,7 @@ import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import Guess, Heat, Start, begun, best, cliff, guess, safe, told_apart, worth
+from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, guess, safe, told_apart, worth
 from learnrate.tuner.families import Family
 from learnrate.tuner.races import Race, Track
 
@@ -42,6 +42,7 @@ class Search:
         family: The schedules.
         start: The model before any training.
         name: What the family is called.
+        drift: Octaves by which the best LR moves with each doubling of the length.
         heats: What has been run, by length.
         kept: Updates of the budget that are left to others.
     """
@@ -50,6 +51,7 @@ class Search:
     family: Family
     start: Start
     name: str = ""
+    drift: float = DRIFT
     heats: dict[int, list[Race]] = field(default_factory=dict)
     kept: int = 0
 
@@ -78,7 +80,7 @@ class Search:
 
     def guess(self) -> Guess:
         """The LR for the whole run, by all races."""
-        return guess(self.all_heats(), self.start, self.track.horizon)
+        return guess(self.all_heats(), self.start, self.track.horizon, self.drift)
 
     def scout(self, first: float, lowest: float, highest: float) -> None:
         """Race LRs two octaves apart over short races, until the best has a worse one on either side.

@@ -14,7 +14,7 @@ from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.choosing import planned
-from learnrate.tuner.evidence import Start, learned
+from learnrate.tuner.evidence import DRIFT, Start, learned
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race, Track, score_of
@@ -56,6 +56,7 @@ def tune(
     low: float = LOW,
     high: float = HIGH,
     curve: Curve | None = None,
+    drift: float = DRIFT,
     abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -77,6 +78,7 @@ def tune(
         low: First LR of the range test.
         high: Last LR of the range test.
         curve: A range test that was run already on the same start; its updates count as spent.
+        drift: Octaves by which the best LR is taken to move with each doubling of a training: it mostly falls a little.
         abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
             `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
@@ -95,6 +97,7 @@ def tune(
     if progress is not None and not callable(progress):
         raise ArgumentTypeError(f"progress must be a function (what, updates made, updates planned), received {progress!r}")
     updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
+    drift = checks.finite("drift", drift)
     families.read(family, families.Run(updates))  # refuses what is no family now, not after the range test
     allowed = budgets.read(budget, updates)
     sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
@@ -120,7 +123,7 @@ def tune(
         epoch = trainee.updates_per_epoch() or curve.updates_per_epoch
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
-        searches = run_races(families.read(family, run), track, start, *beginning(curve, bounds))
+        searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds))
     finally:
         trainee.restore(state)
     return planned(searches, curve, bounds, run, purse.spent)
@@ -140,7 +143,13 @@ def start_of(curve: Curve, score: float | None) -> Start:
 
 
 def run_races(
-    kinds: Mapping[str, Family], track: Track, start: Start, first: float, lowest: float, highest: float
+    kinds: Mapping[str, Family],
+    track: Track,
+    start: Start,
+    drift: float,
+    first: float,
+    lowest: float,
+    highest: float,
 ) -> dict[str, Search]:
     """The races of each family: the first scouts for all, and each has long races of its own, of the same length.
 
@@ -151,7 +160,7 @@ def run_races(
     scouted: dict[int, list[Race]] = {}
     updates = 0
     for place, (name, family) in enumerate(kinds.items()):
-        search = Search(track, family, start, name, {length: list(races) for length, races in scouted.items()})
+        search = Search(track, family, start, name, drift, {length: list(races) for length, races in scouted.items()})
         if not scouted:
             search.scout(first, lowest, highest)
             require_sound(search)
