@@ -1,4 +1,4 @@
-"""The range test examples, each run as a newcomer runs it: a process of its own, in a folder of its own."""
+"""The examples that are scripts, each run as a newcomer runs it: a process of its own, in a folder of its own."""
 
 import os
 import re
@@ -24,8 +24,8 @@ FOUND = {
 }
 
 
-def ran(name, folder):
-    command = [sys.executable, str(EXAMPLES / f"range_test_{name}.py")]
+def ran(script, folder):
+    command = [sys.executable, str(EXAMPLES / f"{script}.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -39,7 +39,7 @@ def numbers(name, printed):
 
 @pytest.mark.parametrize("name", FOUND)
 def test_an_example_finds_bounds(name, tmp_path):
-    printed = ran(name, tmp_path)
+    printed = ran(f"range_test_{name}", tmp_path)
     for bound, (least, most) in zip(("base_lr", "lr", "max_lr"), FOUND[name], strict=True):
         found = numbers(bound, printed)
         assert len(found) == (2 if name == "gan" else 1), printed
@@ -55,6 +55,19 @@ def test_an_example_finds_bounds(name, tmp_path):
     if name in ("image_classifier", "detection", "tabular", "numpy"):
         before, after = (float(re.search(rf"loss {when} ([\d.]+)$", printed, flags=re.M)[1]) for when in ("before", "after"))
         assert after < {"detection": 0.8}.get(name, 0.7) * before, printed
+
+
+def test_a_plain_loop_is_tuned(tmp_path):
+    printed = ran("tune_numpy", tmp_path)
+    assert "Raced over" in printed
+    schedule = lr.parse(printed.splitlines()[-3])
+    assert schedule.length == 400
+    assert 0.5 < schedule.max < 20
+    before, after = (
+        float(re.search(rf"^accuracy {when} ([\d.]+)$", printed, flags=re.M)[1]) for when in ("before", "after")
+    )
+    assert before < 0.7
+    assert after > 0.93
 
 
 def test_every_range_test_example_is_run():

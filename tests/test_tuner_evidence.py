@@ -17,6 +17,7 @@ from learnrate.tuner.evidence import (
     learned,
     safe,
     surfaces,
+    thrown,
     told_apart,
     worth,
 )
@@ -191,6 +192,22 @@ def test_learned_begun_and_told_apart():
         assert not told_apart(nothing, START)
     assert told_apart(heat([0.5, 0.9]), START)
     assert not told_apart(heat([0.5, 0.5 + 0.9 * chances, math.inf]), START)
+
+
+@pytest.mark.parametrize(
+    ("highest", "start", "expected"),
+    [
+        (1.09, Start(1.0, 0.001), False),  # less than a tenth of the start
+        (1.11, Start(1.0, 0.001), True),
+        (1.11, Start(1.0, 0.01), False),  # less than twelve times the noise
+        (1.13, Start(1.0, 0.01), True),
+        (-0.8, Start(-1.0, 0.0), True),
+        (0.01, Start(0.0, 0.0), True),
+        (math.inf, Start(1.0, 0.01), True),
+    ],
+)
+def test_what_is_thrown_up_exceeds_noise_and_start(highest, start, expected):
+    assert thrown(Race(0.1, 50, 50, start.loss, None, highest=highest), start) is expected
 
 
 def test_scores_vouch_for_a_fall_that_is_half_as_deep():

@@ -40,7 +40,7 @@ def test_a_race_is_judged_by_its_last_fifth_and_pays_for_each_update():
     (told,) = on.races(lr.constant, [0.1], 20, "mine")
     by_hand = [4.5 * 0.9 ** (2 * update) for update in range(16, 20)]
     assert told.judged == pytest.approx(by_hand)
-    assert told == Race(0.1, 20, 20, pytest.approx(sum(by_hand) / 4), None, "mine", told.judged)
+    assert told == Race(0.1, 20, 20, pytest.approx(sum(by_hand) / 4), None, "mine", told.judged, highest=4.5)
     assert on.purse.spent == 20
 
 
@@ -192,6 +192,20 @@ def test_on_a_plateau_the_long_races_are_far_apart_and_from_above():
     first, second = (math.log2(race.max_lr) for race in on.heats[150][:2])
     assert first == max(scouted)
     assert second == pytest.approx(first - 2, abs=0.1)
+
+
+@pytest.mark.parametrize(("dead", "first"), [(-9.0, -10.0), (-5.0, -6.0), (-1.0, -4.0)])
+def test_on_a_plateau_what_was_thrown_up_does_not_race_again(dead, first):
+    class Mortal(Quadratic):
+        def update(self, rate):
+            return super().update(rate) + 5.0 * (self.made == 10 and rate > 2.0**dead)
+
+    on = search(Mortal(noise=0.0, plateau=60))
+    on.scout(-6.0, -20.0, -3.0)
+    assert [round(octave) for octave in sorted(ends(on.races))] == [-8, -6, -4]
+    on.finish(150)
+    highest = max(math.log2(race.max_lr) for race in on.heats[150][:2])
+    assert highest == pytest.approx(first, abs=0.1)
 
 
 @pytest.mark.parametrize(

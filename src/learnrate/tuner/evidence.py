@@ -33,6 +33,9 @@ ALIKE = 0.05
 """Share of the best fall that counts as no difference. Narrower, the interval around a guess would hold the best LR of half
 of all runs; docs/choice.md tells how many it holds so."""
 
+THROWN = 12
+"""Standard deviations of a batch's loss; see `thrown`."""
+
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
 """Ten equally likely places of a standard normal distribution."""
 
@@ -245,6 +248,14 @@ def begun(heat: Heat, start: Start) -> bool:
     """
     far = learned(heat, start) and heat.fall(start) >= TRIFLE * abs(start.loss)
     return far and (len(heat.sound) < 2 or told_apart(heat, start))
+
+
+def thrown(race: Race, start: Start) -> bool:
+    """Whether the loss was thrown up on the way, by more than its noise and more than a tenth of where it started.
+
+    A net that sits on a plateau moves little at the LRs that leave it; where it is thrown up and stays there, it is dead.
+    """
+    return race.highest > start.loss + max(THROWN * start.noise, abs(start.loss) / 10)
 
 
 def told_apart(heat: Heat, start: Start) -> bool:

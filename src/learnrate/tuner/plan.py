@@ -127,10 +127,11 @@ class Plan:
 
 def _race_record(race: Race) -> dict[str, Any]:
     score = None if race.score is None else records.encode_float(race.score)
-    return {**vars(race), "loss": records.encode_float(race.loss), "score": score, "judged": list(race.judged)}
+    losses = {name: records.encode_float(getattr(race, name)) for name in ("loss", "highest")}
+    return {**vars(race), **losses, "score": score, "judged": list(race.judged)}
 
 
 def _race(record: Mapping[str, Any]) -> Race:
     score = None if record["score"] is None else float(record["score"])
-    judged = tuple(record["judged"])
-    return Race(**{**record, "loss": float(record["loss"]), "score": score, "judged": judged})
+    losses = {name: float(record[name]) for name in ("loss", "highest")}
+    return Race(**{**record, **losses, "score": score, "judged": tuple(record["judged"])})

@@ -30,6 +30,7 @@ class Race:
         score: What `evaluate` gave at the end, higher is better; None where there is none, or no finite loss or score.
         family: The kind of schedule.
         judged: The losses that `loss` is the mean of; racers of one length saw the same batches there.
+        highest: The highest loss on the way; infinite after a divergence.
     """
 
     max_lr: float
@@ -39,6 +40,7 @@ class Race:
     score: float | None
     family: str = ""
     judged: tuple[float, ...] = ()
+    highest: float = math.inf
 
     @property
     def diverged(self) -> bool:
@@ -168,7 +170,7 @@ class Track:
             return Race(max_lr, updates, len(losses), math.inf, None, name)
         judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss)
         self.deepest = max(self.deepest, self.start_loss - float(judged.mean()))
-        return Race(max_lr, updates, updates, float(judged.mean()), score, name, tuple(judged.tolist()))
+        return Race(max_lr, updates, updates, float(judged.mean()), score, name, tuple(judged.tolist()), max(losses))
 
     def _diverged(self, losses: Sequence[float], updates: int) -> bool:
         """No longer finite; or, past its middle, as far above the loss at the start as any race has come below it.

@@ -8,7 +8,7 @@ import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, guess, safe, told_apart, worth
+from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, guess, safe, thrown, told_apart, worth
 from learnrate.tuner.families import Family
 from learnrate.tuner.races import Race, Track
 
@@ -108,7 +108,8 @@ class Search:
     def finish(self, updates: int, kept: int = 0) -> None:
         """Race four LRs around the guess over so many updates, an octave apart; more where there is a budget for them.
 
-        Where no scout has begun to learn, two octaves apart and from above: a plateau is left soonest there.
+        Where no scout has begun to learn, two octaves apart and from above, below those that were thrown up: a plateau is
+        left soonest there.
 
         Args:
             updates: Length of these races.
@@ -123,7 +124,7 @@ class Search:
             around = (-0.5, 0.5, -1.5, 1.5) if self.track.together else (-0.5, 0.5)
             self.race([middle + one for one in around], updates)
         else:
-            top = max(math.log2(race.max_lr) for race in self.races if not race.diverged)
+            top = self._below_dead()
             self.race([top, top - STRIDE], updates)
         # Those that diverge early leave something for another.
         while 0 < len(self.heats.get(updates, ())) < 2 * FINALISTS:
@@ -157,6 +158,11 @@ class Search:
         place = raced.index(best(self.heat(updates), self.start))
         beside = [raced[one] for one in (place - 1, place + 1) if 0 <= one < len(raced)]
         return (raced[place] + max(beside, key=lambda octave: found[octave])) / 2
+
+    def _below_dead(self) -> float:
+        """The highest LR, in octaves, that raced and was not thrown up; where all were, that far below the lowest."""
+        octaves = [math.log2(race.max_lr) for race in self.races if not race.diverged and not thrown(race, self.start)]
+        return max(octaves) if octaves else min(math.log2(race.max_lr) for race in self.races) - STRIDE
 
     def _raced(self, updates: int) -> list[float]:
         return sorted(math.log2(race.max_lr) for race in self.heats[updates])
