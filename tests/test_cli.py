@@ -262,7 +262,7 @@ BAD = {
     "a loss that never moves": (
         [("torch.nn.CrossEntropyLoss()", "lambda model, batch: 0 * model(batch[0]).sum() + 1")],
         [],
-        "no answer: no LR made the loss fall by more than its noise in races of up to",
+        "no answer: no LR made the loss fall enough to choose by, in races of up to",
     ),
     "a scheduler attached": (
         [

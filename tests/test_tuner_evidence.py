@@ -1,6 +1,7 @@
 """What races tell: how good LRs were, where the cliff is, and the guess for the whole run."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,12 @@ from learnrate.tuner.evidence import (
     best,
     chance,
     cliff,
+    dead,
     guess,
     learned,
     safe,
     surfaces,
-    thrown,
+    tells,
     told_apart,
     worth,
 )
@@ -27,7 +29,7 @@ START = Start(1.0, 0.01)
 
 
 def race(octave, loss, score=None, updates=50):
-    return Race(2.0**octave, updates, updates, loss, score)
+    return Race(2.0**octave, updates, updates, loss, score, highest=max(1.0, loss))
 
 
 def heat(losses, updates=50, scores=None):
@@ -87,12 +89,21 @@ def test_the_lower_of_equals_is_best():
 def test_above_a_divergence_nothing_is_safe():
     short = Heat(20, (race(0, 0.5), race(4, 0.1)))
     long = Heat(80, (race(1, 0.4), race(2, math.inf), race(3, 0.05)))
-    assert cliff([*short.races, *long.races]) == 2.0
-    assert cliff(short.races) == math.inf
-    for found in safe([short, long]):
+    assert cliff([short, long], START) == 2.0
+    assert cliff([short], START) == math.inf
+    for found in safe([short, long], START):
         for one in found.races:
             assert one.diverged == (one.max_lr >= 4)
     assert guess([short, long], START, 400).octave < 2
+
+
+def test_above_a_racer_that_died_where_others_learned_nothing_is_safe():
+    killed = Race(4.0, 80, 80, 1.0, None, highest=1.5)
+    short, long = Heat(20, (race(4, 0.1),)), Heat(80, (race(1, 0.4), killed))
+    assert cliff([short, long], START) == 2.0
+    assert guess([short, long], START, 400).octave < 2
+    # Where nobody has learned, all may sit on a plateau.
+    assert cliff([short, Heat(80, (race(1, 1.0), killed))], START) == math.inf
 
 
 @given(heats())
@@ -123,7 +134,7 @@ def test_a_guess_lies_within_an_octave_of_the_range_that_was_raced(falls, horizo
 @given(heats(), st.integers(10, 10**5), st.integers(-40, 40))
 def test_a_guess_knows_no_unit_of_the_loss(made, horizon, power):
     scaled = [
-        Heat(one.updates, tuple(Race(r.max_lr, r.updates, r.made, r.loss * 2.0**power, None) for r in one.races))
+        Heat(one.updates, tuple(replace(r, loss=r.loss * 2.0**power, highest=r.highest * 2.0**power) for r in one.races))
         for one in made
     ]
     assert guess(scaled, Start(2.0**power, 0.01 * 2.0**power), horizon) == guess(made, START, horizon)
@@ -131,10 +142,7 @@ def test_a_guess_knows_no_unit_of_the_loss(made, horizon, power):
 
 @given(heats(), st.integers(-10, 10), st.integers(10, 10**5))
 def test_a_guess_moves_with_the_lrs(made, octaves, horizon):
-    moved = [
-        Heat(one.updates, tuple(Race(r.max_lr * 2.0**octaves, r.updates, r.made, r.loss, None) for r in one.races))
-        for one in made
-    ]
+    moved = [Heat(one.updates, tuple(replace(r, max_lr=r.max_lr * 2.0**octaves) for r in one.races)) for one in made]
     there, here = guess(moved, START, horizon), guess(made, START, horizon)
     assert there.octave - octaves == pytest.approx(here.octave, abs=1 / 8)
 
@@ -197,17 +205,35 @@ def test_learned_begun_and_told_apart():
 @pytest.mark.parametrize(
     ("highest", "start", "expected"),
     [
-        (1.09, Start(1.0, 0.001), False),  # less than a tenth of the start
-        (1.11, Start(1.0, 0.001), True),
+        (1.019, Start(1.0, 0.001), False),  # less than a fiftieth of the start
+        (1.021, Start(1.0, 0.001), True),
         (1.11, Start(1.0, 0.01), False),  # less than twelve times the noise
         (1.13, Start(1.0, 0.01), True),
         (-0.8, Start(-1.0, 0.0), True),
-        (0.01, Start(0.0, 0.0), True),
+        (0.01, Start(0.0, 0.0), False),  # where nothing can be told from nothing
         (math.inf, Start(1.0, 0.01), True),
     ],
 )
-def test_what_is_thrown_up_exceeds_noise_and_start(highest, start, expected):
-    assert thrown(Race(0.1, 50, 50, start.loss, None, highest=highest), start) is expected
+def test_a_dead_racer_was_thrown_up_and_learned_nothing(highest, start, expected):
+    assert dead(Race(0.1, 50, 50, start.loss, None, highest=highest), start) is expected
+    learning = start.loss - 0.011 * abs(start.loss)
+    assert not dead(Race(0.1, 50, 50, learning, None, highest=highest), start)
+
+
+def test_what_is_still_on_the_plateau_below_the_best_will_leave_it_in_a_longer_run():
+    found = worth(heat([1.0, 0.99, 0.2, 1.0]), START)
+    assert found == pytest.approx({0.0: -0.2, 1.0: -0.1, 2.0: 0.0, 3.0: -1.0})
+    assert worth(heat([0.99, 0.95]), START) == pytest.approx({0.0: -0.8, 1.0: 0.0})  # nobody has left it
+
+
+def test_what_tells_is_a_fall_or_a_little_one_that_others_missed():
+    assert tells(heat([0.87, 0.87]), START)
+    assert not tells(heat([0.95, 0.95]), START)
+    assert tells(heat([0.89, 0.89]), START)
+    assert tells(heat([0.95, 0.985]), START)
+    assert not tells(heat([0.9905, 1.0]), Start(1.0, 0.003))
+    assert not tells(heat([0.95, 0.985]), Start(1.0, 0.1))
+    assert not tells(Heat(50, ()), START)
 
 
 def test_scores_vouch_for_a_fall_that_is_half_as_deep():

@@ -4,7 +4,7 @@ LRs are counted in octaves, log2(lr): what matters about an LR is its ratio to a
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,20 @@ ALIKE = 0.05
 of all runs; docs/choice.md tells how many it holds so."""
 
 THROWN = 12
-"""Standard deviations of a batch's loss; see `thrown`."""
+"""Standard deviations of a batch's loss; see `dead`."""
+
+FAR = 10
+"""Standard deviations of a batch's loss by which no net that is stuck comes down."""
+
+LITTLE = 0.02
+"""Share of the loss at the start; half of it is what even a net that is stuck may learn of how frequent the classes are."""
+
+SLOW = 0.1
+"""What an octave below the best racer costs one that has not left a plateau yet, in shares of the fall: a longer run leaves
+it at lower LRs too."""
+
+STUCK = 0.2
+"""Share of the best fall below which a racer counts as one of those."""
 
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
 """Ten equally likely places of a standard normal distribution."""
@@ -102,18 +115,24 @@ class Guess:
     doubt: float
 
 
-def cliff(races: Iterable[Race]) -> float:
-    """The lowest LR, in octaves, at which a race diverged; infinite where none did."""
-    return min((math.log2(race.max_lr) for race in races if race.diverged), default=math.inf)
+def cliff(heats: Iterable[Heat], start: Start) -> float:
+    """The lowest LR, in octaves, at which a race diverged, or was dead where others learned; infinite where none did."""
+    gone = (
+        math.log2(race.max_lr)
+        for heat in heats
+        for race in heat.races
+        if race.diverged or (dead(race, start) and tells(heat, start))
+    )
+    return min(gone, default=math.inf)
 
 
-def safe(heats: Sequence[Heat]) -> list[Heat]:
-    """The heats, with all races above the cliff counted as diverged: where a lower LR diverges, a higher one was lucky."""
-    edge = cliff(race for heat in heats for race in heat.races)
+def safe(heats: Sequence[Heat], start: Start) -> list[Heat]:
+    """The heats, with all races from the cliff on counted as diverged: where a lower LR diverges, a higher one was lucky."""
+    edge = cliff(heats, start)
     return [
         Heat(
             heat.updates,
-            tuple(replace(race, loss=math.inf) if math.log2(race.max_lr) > edge else race for race in heat.races),
+            tuple(replace(race, loss=math.inf) if math.log2(race.max_lr) >= edge else race for race in heat.races),
         )
         for heat in heats
     ]
@@ -142,12 +161,24 @@ def worth(heat: Heat, start: Start) -> dict[float, float]:
             missed = TRUST_IN_LOSS * min(1.0, missed) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)
         return -min(1.0, missed)
 
-    return {math.log2(race.max_lr): of(race) for race in heat.races}
+    found = {math.log2(race.max_lr): of(race) for race in heat.races}
+    if begun(heat, start):
+        top, so_far = _best(found), 0.0
+        for race in sorted(sound, key=lambda race: -race.max_lr):
+            octave = math.log2(race.max_lr)
+            if octave < top:
+                if start.loss - race.loss < STUCK * fall:
+                    found[octave] = max(found[octave], min(so_far, -SLOW * (top - octave)))
+                so_far = min(so_far, found[octave])
+    return found
 
 
 def best(heat: Heat, start: Start) -> float:
     """The LR, in octaves, that did best; the lower of equals."""
-    found = worth(heat, start)
+    return _best(worth(heat, start))
+
+
+def _best(found: Mapping[float, float]) -> float:
     return max(found, key=lambda octave: (found[octave], -octave))
 
 
@@ -175,7 +206,8 @@ def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | 
     below = shorter.octaves[shorter.octaves < octaves[0]]
     above = shorter.octaves[shorter.octaves > octaves[-1]]
     low, high = shorter.at(octaves[[0, -1]])
-    beyond = values[0] + shorter.at(below) - low, values[-1] + shorter.at(above) - high
+    # No better than the edge: what was quicker beyond it in a short race need not be so in a long one.
+    beyond = values[0] + np.minimum(shorter.at(below) - low, 0.0), values[-1] + np.minimum(shorter.at(above) - high, 0.0)
     return Surface(updates, np.concatenate([below, octaves, above]), np.concatenate([beyond[0], values, beyond[1]]))
 
 
@@ -193,7 +225,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
         drift: Octaves by which the best LR moves with each doubling of the length.
     """
     # A heat in which nobody has left the start tells chance, if there is any in which somebody has.
-    heats = [heat for heat in safe(heats) if begun(heat, start)] or safe(heats)
+    heats = [heat for heat in safe(heats, start) if begun(heat, start)] or safe(heats, start)
     known = surfaces(heats, start)
     low, high = min(one.octaves[0] for one in known) + 0.5, max(one.octaves[-1] for one in known) - 1
     octaves = np.arange(low, max(high, low + 1), 1 / 16)
@@ -234,6 +266,16 @@ def learned(heat: Heat, start: Start) -> bool:
     return fall > chances or (halfway and _scores_rose(heat, start))
 
 
+def tells(heat: Heat, start: Start) -> bool:
+    """Whether the racers have learned enough to choose between them.
+
+    That is more than chance, and more than a trifle or far beyond the noise; or a little, if some learned more than others.
+    """
+    fall, scale = heat.fall(start), abs(start.loss)
+    far = fall >= min(TRIFLE * scale, FAR * start.noise)
+    return learned(heat, start) and (far or (fall >= LITTLE / 2 * scale and told_apart(heat, start)))
+
+
 def _scores_rose(heat: Heat, start: Start) -> bool:
     """Whether each of several racers scored higher than the model at the start."""
     scores = [race.score for race in heat.sound]
@@ -250,12 +292,15 @@ def begun(heat: Heat, start: Start) -> bool:
     return far and (len(heat.sound) < 2 or told_apart(heat, start))
 
 
-def thrown(race: Race, start: Start) -> bool:
-    """Whether the loss was thrown up on the way, by more than its noise and more than a tenth of where it started.
+def dead(race: Race, start: Start) -> bool:
+    """Whether the loss was thrown up on the way, far beyond its noise, and nothing was learned after that.
 
-    A net that sits on a plateau moves little at the LRs that leave it; where it is thrown up and stays there, it is dead.
+    A net that sits on a plateau moves little at the LRs that leave it. One that was thrown up and has come back to where it
+    started looks the same in the end, but its LR is too high: its units are dead or saturated.
     """
-    return race.highest > start.loss + max(THROWN * start.noise, abs(start.loss) / 10)
+    scale = abs(start.loss)
+    thrown = race.highest > start.loss + max(THROWN * start.noise, LITTLE * scale)
+    return thrown and start.loss - race.loss < LITTLE / 2 * scale
 
 
 def told_apart(heat: Heat, start: Start) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, guess, safe, thrown, told_apart, worth
+from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, dead, guess, safe, told_apart, worth
 from learnrate.tuner.families import Family
 from learnrate.tuner.races import Race, Track
 
@@ -67,7 +67,7 @@ class Search:
 
     def heat(self, updates: int) -> Heat:
         """The races of this length, those above the cliff counted as diverged."""
-        return next((heat for heat in safe(self.all_heats()) if heat.updates == updates), Heat(updates, ()))
+        return next((heat for heat in safe(self.all_heats(), self.start) if heat.updates == updates), Heat(updates, ()))
 
     def all_heats(self) -> list[Heat]:
         """From short to long."""
@@ -96,7 +96,7 @@ class Search:
         while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound and first > lowest:
             first -= 2 * STRIDE
         above = first + STRIDE
-        while updates in self.heats and not self._begun(updates) and above <= highest + 1 and cliff(self.races) > above:
+        while updates in self.heats and not self._begun(updates) and above <= highest + 1 and self._cliff > above:
             if not self.race([above], updates) or not told_apart(self.heat(updates), self.start):
                 break
             above += STRIDE
@@ -108,8 +108,8 @@ class Search:
     def finish(self, updates: int, kept: int = 0) -> None:
         """Race four LRs around the guess over so many updates, an octave apart; more where there is a budget for them.
 
-        Where no scout has begun to learn, two octaves apart and from above, below those that were thrown up: a plateau is
-        left soonest there.
+        Where no scout has begun to learn, two octaves apart and from above, below those that are dead: a plateau is left
+        soonest there.
 
         Args:
             updates: Length of these races.
@@ -148,7 +148,7 @@ class Search:
             return raced[0] - stride
         if top < raced[-1]:
             return None
-        edge = cliff(self.races)
+        edge = self._cliff
         return min(raced[-1] + stride, (raced[-1] + edge) / 2) if edge > raced[-1] else None
 
     def _between(self, updates: int) -> float:
@@ -159,9 +159,13 @@ class Search:
         beside = [raced[one] for one in (place - 1, place + 1) if 0 <= one < len(raced)]
         return (raced[place] + max(beside, key=lambda octave: found[octave])) / 2
 
+    @property
+    def _cliff(self) -> float:
+        return cliff(self.all_heats(), self.start)
+
     def _below_dead(self) -> float:
-        """The highest LR, in octaves, that raced and was not thrown up; where all were, that far below the lowest."""
-        octaves = [math.log2(race.max_lr) for race in self.races if not race.diverged and not thrown(race, self.start)]
+        """The highest LR, in octaves, that raced and was not dead; where all were, two octaves below the lowest."""
+        octaves = [math.log2(race.max_lr) for race in self.races if not race.diverged and not dead(race, self.start)]
         return max(octaves) if octaves else min(math.log2(race.max_lr) for race in self.races) - STRIDE
 
     def _raced(self, updates: int) -> list[float]:

@@ -14,7 +14,7 @@ from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.choosing import planned
-from learnrate.tuner.evidence import DRIFT, Start, learned
+from learnrate.tuner.evidence import DRIFT, Start, tells
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race, Track, score_of
@@ -219,9 +219,9 @@ def require_sound(search: Search) -> None:
 
 def require_learned(search: Search) -> None:
     """Refuse to choose between racers that have learned nothing: that would be choosing from noise."""
-    if not any(learned(heat, search.start) for heat in search.all_heats()):
+    if not any(tells(heat, search.start) for heat in search.all_heats()):
         longest = max(search.heats)
         raise NoAnswerError(
-            f"no LR made the loss fall by more than its noise in races of up to {longest} updates.",
+            f"no LR made the loss fall enough to choose by, in races of up to {longest} updates.",
             "Give a larger budget: the model may sit on a plateau that long.",
         )
