@@ -18,7 +18,7 @@ from learnrate.torch.loop import Evaluate, Loop, Losses, seed_everything
 from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.updating import Updating
 from learnrate.tuner import Families, Plan
-from learnrate.tuner.evidence import DRIFT
+from learnrate.tuner.guess import DRIFT
 from learnrate.tuner.tune import HIGH, LOW, Progress
 
 ROOT = 0.5

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import Guess, Heat, Start, worth
+from learnrate.tuner.evidence import Heat, Start
 from learnrate.tuner.families import NAMED, Run
+from learnrate.tuner.guess import Guess, worth
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race
 from learnrate.tuner.search import FINALISTS, Search

@@ -8,8 +8,9 @@ import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import DRIFT, Guess, Heat, Start, begun, best, cliff, dead, guess, safe, told_apart, worth
+from learnrate.tuner.evidence import Heat, Start, begun, cliff, dead, safe, told_apart
 from learnrate.tuner.families import Family
+from learnrate.tuner.guess import DRIFT, Guess, best, guess, worth
 from learnrate.tuner.races import Race, Track
 
 SCOUT = 0.05

@@ -14,8 +14,9 @@ from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.choosing import planned
-from learnrate.tuner.evidence import DRIFT, Start, tells
+from learnrate.tuner.evidence import Start, tells
 from learnrate.tuner.families import Families, Family
+from learnrate.tuner.guess import DRIFT
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race, Track, score_of
 from learnrate.tuner.search import Search, beginning, finals_length
