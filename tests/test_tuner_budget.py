@@ -162,9 +162,9 @@ class Slow(Quadratic):
 def test_a_budget_in_seconds_is_kept():
     trainee = Slow()
     began = time.monotonic()
-    plan = lr.tune(trainee, updates=5000, budget="1 second")
-    assert time.monotonic() - began < 3  # a busy machine may be late in noticing
-    assert trainee.all_made == plan.spent <= 1 / Slow.pause + 1
+    plan = lr.tune(trainee, updates=5000, budget="2 seconds")
+    assert time.monotonic() - began < 6  # a busy machine may be late in noticing
+    assert trainee.all_made == plan.spent <= 2 / Slow.pause + 1
     assert 0.05 < plan.max_lr < 2
 
 

@@ -26,8 +26,9 @@ def test_above_a_racer_that_died_where_others_learned_nothing_is_safe():
     short, long = Heat(20, (race(4, 0.1),)), Heat(80, (race(1, 0.4), killed))
     assert cliff([short, long], START) == 2.0
     assert guess([short, long], START, 400).octave < 2
-    # Where nobody has learned, all may sit on a plateau.
+    # Where nobody below has learned, all may sit on a plateau.
     assert cliff([short, Heat(80, (race(1, 1.0), killed))], START) == math.inf
+    assert cliff([Heat(80, (race(1, 1.0), killed, race(4, 0.3)))], START) == math.inf
 
 
 def test_learned_begun_and_told_apart():
@@ -38,6 +39,7 @@ def test_learned_begun_and_told_apart():
     assert not begun(heat([0.89]), START)  # less than 12 % of the start: the frequencies of the classes
     assert begun(heat([0.87]), START)
     assert not begun(heat([0.91]), Start(1.0, 0.2))
+    assert not begun(heat([0.6, 0.6]), START)  # all equally far: as far as the frequencies of rare classes, it may be
     assert begun(heat([-0.1]), Start(0.0, 0.01))
     for nothing in (heat([math.inf]), Heat(50, ())):
         assert not learned(nothing, START)

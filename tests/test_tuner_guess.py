@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +101,34 @@ def test_a_best_lr_that_rises_with_the_training_is_followed_upwards():
     assert octaves == sorted(octaves)
     assert octaves[-1] > octaves[0] + 0.5
     assert guess(races, START, 50, 0.4) == guess(races, START, 50, -0.4)  # as long as the races: nothing lies ahead
+
+
+def test_an_interval_ends_at_the_cliff():
+    found = guess([heat([0.9, 0.2, 0.21, math.inf])], Start(1.0, 0.5), 60)
+    assert found.octave < found.high <= 3.0
+
+
+def test_what_is_stuck_is_no_better_than_the_best_however_good_its_score():
+    start = Start(1.0, 0.01, score=0.5)
+    torn = heat([0.95, 0.3], scores=[0.51, 0.4])
+    found = worth(torn, start)
+    assert found[0.0] < found[1.0]
+    assert best(torn, start) == 1.0
+
+
+def test_what_is_conceded_to_a_plateau_ends_gradually():
+    shares = [worth(heat([1 - 0.8 * share, 0.2]), START)[0.0] for share in np.linspace(0.0, 0.5, 51)]
+    assert shares[0] == pytest.approx(-0.1)
+    assert shares[-1] == pytest.approx(-0.5)
+    assert max(abs(one - other) for one, other in pairwise(shares)) < 0.08
+
+
+@pytest.mark.parametrize("drift", [-1.0, 0.4, 1.0])
+def test_a_drift_goes_on_however_far_the_run_lies_ahead(drift):
+    races = [heat([0.6, 0.4, 0.2, 0.4, 0.6])]
+    octaves = [guess(races, START, 50 * 2**doublings, drift).octave for doublings in range(16)]
+    steps = [after - before for before, after in pairwise(octaves)]
+    assert steps == pytest.approx([drift] * 15, abs=0.4)
 
 
 def test_of_equals_the_lowest_is_taken():

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learnrate as lr
+from learnrate.errors import NoAnswerError
 from learnrate.tuner.budget import Budget, Purse
 from learnrate.tuner.evidence import Start
 from learnrate.tuner.races import Race, Track, squeezed
 from learnrate.tuner.search import MOST_SCOUTS, Search, beginning, finals_length
+from learnrate.tuner.tune import require_learned, require_sound
 from trainees import Diverging, Quadratic, scored
 
 
@@ -42,6 +44,20 @@ def test_a_race_is_judged_by_its_last_fifth_and_pays_for_each_update():
     assert told.judged == pytest.approx(by_hand)
     assert told == Race(0.1, 20, 20, pytest.approx(sum(by_hand) / 4), None, "mine", told.judged, highest=4.5)
     assert on.purse.spent == 20
+
+
+def test_races_that_the_time_cuts_short_are_counted():
+    class Late(Quadratic):
+        def update(self, rate):
+            if self.all_made == 25:
+                on.purse.budget = Budget(1000, seconds=1e-9)
+            return super().update(rate)
+
+    on = track(Late(noise=0.0))
+    assert [race.max_lr for race in on.races(lr.constant, [0.1, 0.2, 0.3], 20)] == [0.1]
+    assert on.cut == 1
+    assert on.races(lr.constant, [0.1], 20) == []
+    assert on.cut == 1
 
 
 def test_each_race_starts_from_the_same_state():
@@ -152,6 +168,18 @@ def test_scouts_find_the_cliff_from_either_side(first, curvature):
     assert quickest - 3.5 < on.guess().octave < quickest + 1
 
 
+def test_what_learned_above_the_cliff_alone_is_no_answer():
+    on = search(Quadratic())
+    died = Race(4.0, 20, 20, 4.5, None, highest=45.0)
+    on.heats = {20: [Race(4.0, 20, 3, math.inf, None), Race(16.0, 20, 20, 0.3, None, highest=4.5)]}
+    with pytest.raises(NoAnswerError, match="every candidate max_lr diverged"):
+        require_sound(on)
+    on.heats = {20: [died]}
+    require_sound(on)
+    with pytest.raises(NoAnswerError, match="no LR made the loss fall enough"):
+        require_learned(on)
+
+
 def test_scouts_go_no_higher_than_the_range_test():
     on = search(Quadratic(curvature=1e-6, noise=0.0), loss=4.5e-6)
     on.scout(-1.0, -20.0, 3.0)
@@ -229,9 +257,19 @@ def test_length_of_the_long_races(left, horizon, families, scouted, expected):
 def test_races_begin_at_the_lowest_loss_or_below_the_end_of_a_curve_that_tells_nothing():
     trainee = Quadratic(noise=0.01)
     curve = lr.range_test(trainee.update, low=1e-6, high=100.0, updates=100)
-    first, lowest, highest = beginning(curve, curve.bounds())
+    first, lowest, highest = beginning(curve, curve.bounds(), 100.0)
     assert 2.0**lowest == pytest.approx(1e-6)
     assert 2.0**highest == pytest.approx(curve.lrs[-1])
     assert 0.1 < 2.0**first < 2.5
     flat = lr.Curve(curve.lrs, [1.0] * len(curve))
-    assert beginning(flat, flat.bounds()) == (highest - 1, lowest, highest)
+    assert beginning(flat, flat.bounds(), 100.0) == (highest - 1, lowest, highest)
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [("swept", 0.1), ("diverged", 0.1), ("not finite", 0.1), ("out of time", 100.0), ("stopped", 100.0)],
+)
+def test_a_curve_that_was_cut_short_does_not_tell_where_lrs_become_too_high(ended, expected):
+    curve = lr.Curve([0.01, 0.03, 0.1], [1.0, 1.0, 1.0], ended=ended)
+    first, _, highest = beginning(curve, curve.bounds(), 100.0)
+    assert (2.0**first, 2.0**highest) == pytest.approx((0.05, expected))

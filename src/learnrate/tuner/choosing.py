@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
-from learnrate.tuner.evidence import Heat, Start
+from learnrate.tuner.evidence import Heat, Start, cliff
 from learnrate.tuner.families import NAMED, Run
-from learnrate.tuner.guess import Guess, worth
+from learnrate.tuner.guess import Guess, best, missed, worth
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.races import Race
-from learnrate.tuner.search import FINALISTS, Search
+from learnrate.tuner.search import FINALISTS, LONGEST, Search
 
 
 def planned(searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAnswer, run: Run, spent: int) -> Plan:
@@ -25,11 +25,12 @@ def planned(searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAns
     reasons = [
         *why_bounds(bounds),
         *(_why_heat(heat) for heat in search.all_heats()),
+        *_why_cliff(search),
         *_why_guess(guess, search, run),
         *([_why_family(name, searches)] if len(searches) > 1 else []),
         *_why_apart(search),
         *([cycling.reason] if cycling else []),
-        *_why_cost(search, run, spent),
+        *_why_cost(search, run, spent, len(searches)),
     ]
     return Plan(
         schedule=schedule,
@@ -77,9 +78,9 @@ def final(search: Search) -> Race:
 
 def worth_of(races: list[Race], start: Start) -> dict[Race, float]:
     """How good races of different families are beside each other."""
-    # `worth` tells races of one heat apart by their LR, which those of two families may share.
+    # `missed` tells races of one heat apart by their LR, which those of two families may share.
     apart = [Race(2.0**place, race.updates, race.made, race.loss, race.score) for place, race in enumerate(races)]
-    found = worth(Heat(max(race.updates for race in races), tuple(apart)), start)
+    found = missed(Heat(max(race.updates for race in races), tuple(apart)), start)
     return {race: found[float(place)] for place, race in enumerate(races)}
 
 
@@ -94,21 +95,29 @@ def _ended(race: Race) -> str:
     return f"ended at loss {race.loss:.3g}" + ("" if race.score is None else f", score {race.score:.4g}")
 
 
+def _why_cliff(search: Search) -> list[str]:
+    edge = cliff(search.all_heats(), search.start)
+    if all(race.diverged or math.log2(race.max_lr) < edge for race in search.races):
+        return []
+    gone = "there a race diverged, or was thrown up and learned nothing"
+    return [f"From {lr_of(edge):.2g} on no LR is taken to be safe: {gone}."]
+
+
 def _why_guess(guess: Guess, search: Search, run: Run) -> list[str]:
     longest = max(search.heats)
     max_lr, low, high = lr_of(guess.octave), lr_of(guess.low), lr_of(guess.high)
     reasons = [
         f"max_lr of the plan is {max_lr:.2g}; between {low:.2g} and {high:.2g} a run is expected to learn nearly as much, "
-        f"within {guess.doubt:.0%} of what the races did."
+        f"within {guess.doubt:.0%} of what the best race learned."
     ]
-    if max_lr >= max(race.max_lr for race in search.races):
-        reasons.append("No higher LR has raced.")
-    other = "somewhat lower" if search.drift < 0 else "higher" if search.drift > 0 else "much the same"
-    return [
-        *reasons,
-        f"A run of {run.updates} updates is taken to want a {other} LR than races of {longest}, and above the best one lies "
-        "a cliff: so it is the LR that costs least on average over where the best one may lie.",
-    ]
+    if lr_of(best(search.heat(longest), search.start)) >= max(race.max_lr for race in search.races):
+        reasons.append("The highest LR that raced did best: a higher one may be better.")
+    safe = "above the best LR may lie a cliff, so it is the one that costs least on average over where the best one may lie."
+    if longest >= run.updates:
+        return [*reasons, f"A{safe[1:]}"]
+    moved = 2.0 ** (search.drift * math.log2(run.updates / longest)) - 1
+    other = f"an LR {abs(moved):.0%} {'lower' if moved < 0 else 'higher'} than" if moved else "the same LR as"
+    return [*reasons, f"A run of {run.updates} updates is taken to want {other} races of {longest}; {safe}"]
 
 
 def _why_family(name: str, searches: Mapping[str, Search]) -> str:
@@ -118,16 +127,17 @@ def _why_family(name: str, searches: Mapping[str, Search]) -> str:
 
 def _why_apart(search: Search) -> list[str]:
     track = search.track
+    reasons = [f"The time was over in mid-race: what {track.cut} of the races had shown tells nothing."] if track.cut else []
     if track.apart:
-        return [f"The races ran one after the other: {track.apart}."]
-    return ["The races ran as one batch where several were due."] if track.groups else []
+        return [*reasons, f"The races ran one after the other: {track.apart}."]
+    return [*reasons, "The races ran as one batch where several were due."] if track.groups else reasons
 
 
-def _why_cost(search: Search, run: Run, spent: int) -> list[str]:
+def _why_cost(search: Search, run: Run, spent: int, families: int) -> list[str]:
     longest = max(search.heats)
-    more = min(2 * longest, run.updates // 2)
+    more = min(2 * longest, math.floor(LONGEST * run.updates))
     cost = f"Tuning made {spent} updates, {spent / run.updates:.0%} of one training of {run.updates}."
     if more <= longest:
         return [cost]
-    dearer = FINALISTS * (more - longest)
-    return [cost, f"{dearer} more would make the longest races {more} updates long instead of {longest}."]
+    dearer = families * FINALISTS * (more - longest)
+    return [cost, f"About {dearer} more would make the longest races {more} updates long instead of {longest}."]

@@ -57,14 +57,13 @@ class Heat:
 
 
 def cliff(heats: Iterable[Heat], start: Start) -> float:
-    """The lowest LR, in octaves, at which a race diverged, or was dead where others learned; infinite where none did."""
-    gone = (
-        math.log2(race.max_lr)
-        for heat in heats
-        for race in heat.races
-        if race.diverged or (dead(race, start) and tells(heat, start))
-    )
-    return min(gone, default=math.inf)
+    """The lowest LR, in octaves, at which a race diverged, or was dead where lower ones learned; infinite where none did."""
+
+    def gone(race: Race, heat: Heat) -> bool:
+        lower = Heat(heat.updates, tuple(other for other in heat.races if other.max_lr < race.max_lr))
+        return race.diverged or (dead(race, start) and tells(lower, start))
+
+    return min((math.log2(race.max_lr) for heat in heats for race in heat.races if gone(race, heat)), default=math.inf)
 
 
 def safe(heats: Sequence[Heat], start: Start) -> list[Heat]:
@@ -101,7 +100,7 @@ def tells(heat: Heat, start: Start) -> bool:
     """
     fall, scale = heat.fall(start), abs(start.loss)
     far = fall >= min(TRIFLE * scale, FAR * start.noise)
-    return learned(heat, start) and (far or (fall >= LITTLE / 2 * scale and told_apart(heat, start)))
+    return learned(heat, start) and fall >= LITTLE / 2 * scale and (far or told_apart(heat, start))
 
 
 def _scores_rose(heat: Heat, start: Start) -> bool:
@@ -114,7 +113,8 @@ def begun(heat: Heat, start: Start) -> bool:
     """Whether the racers have left the start: the best loss has fallen by more than chance, and by more than a trifle.
 
     A trifle is 12 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
-    the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far.
+    the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far, be it on a
+    plateau or where every LR will do: the next ones had better stand further apart.
     """
     far = learned(heat, start) and heat.fall(start) >= TRIFLE * abs(start.loss)
     return far and (len(heat.sound) < 2 or told_apart(heat, start))
@@ -134,13 +134,14 @@ def dead(race: Race, start: Start) -> bool:
 def told_apart(heat: Heat, start: Start) -> bool:
     """Whether the best and the worst racer of a heat differ by more than chance, and by more than a trifle of the best fall.
 
-    Chance is that of the difference, batch by batch: both saw the same ones. Those that diverged do not count.
+    Chance is that of the difference, batch by batch, where both saw the same ones. Those that diverged do not count.
     """
     if len(heat.sound) < 2:
         return False
     best, worst = min(heat.sound, key=lambda race: race.loss), max(heat.sound, key=lambda race: race.loss)
     apart = worst.loss - best.loss
-    if len(best.judged) != len(worst.judged) or len(best.judged) < 3:
-        return apart > chance(heat.updates, start)
-    noise = float(np.std(np.subtract(worst.judged, best.judged), ddof=1)) / math.sqrt(len(best.judged))
-    return apart > 4 * noise and apart > TRIFLE * heat.fall(start)
+    if len(best.judged) == len(worst.judged) >= 3:
+        chances = 4 * float(np.std(np.subtract(worst.judged, best.judged), ddof=1)) / math.sqrt(len(best.judged))
+    else:
+        chances = chance(heat.updates, start)
+    return apart > chances and apart > TRIFLE * heat.fall(start)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate.finder.smoothing import Floats
-from learnrate.tuner.evidence import Heat, Start, begun, chance, safe
+from learnrate.tuner.evidence import Heat, Start, begun, chance, cliff, safe
 from learnrate.tuner.races import Race
 
 TRUST_IN_LOSS = 0.75
 """Weight of the training loss beside the score: it is a mean over many batches, and the same ones for all racers, where a
-score is one look at a model. Measured in docs/choice.md."""
+score is one look at a model."""
 
 DRIFT = -0.1
 """Octaves by which the best LR is taken to move with each doubling of the horizon: it falls, a little."""
@@ -35,8 +35,8 @@ SLOW = 0.1
 """What an octave below the best racer costs one that has not left a plateau yet, in shares of the fall: a longer run leaves
 it at lower LRs too."""
 
-STUCK = 0.2
-"""Share of the best fall below which a racer counts as one of those."""
+STUCK = 0.12
+"""Share of the best fall below which a racer counts as one of those, wholly; from twice that on not at all."""
 
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
 """Ten equally likely places of a standard normal distribution."""
@@ -44,7 +44,7 @@ _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1
 
 @dataclass(frozen=True)
 class Surface:
-    """How good LRs are at one length of training: 0 for the best that raced, -1 for a model that has learned nothing."""
+    """How good LRs are at one length of training: 0 for the best there is, -1 for a model that has learned nothing."""
 
     updates: int
     octaves: Floats
@@ -73,7 +73,16 @@ class Guess:
 
 
 def worth(heat: Heat, start: Start) -> dict[float, float]:
-    """From each LR that raced, in octaves, to how good it was: the share of the best one's fall that it missed, below 0.
+    """From each LR that raced, in octaves, to how good it is for a longer run: 0 at best, and -1 for having learned nothing.
+
+    It is the share of the best one's fall that it missed (see `missed`), less for those that are still on a plateau.
+    """
+    found = missed(heat, start)
+    return _unstuck(found, heat, start) if begun(heat, start) else found
+
+
+def missed(heat: Heat, start: Start) -> dict[float, float]:
+    """From each LR that raced, in octaves, to the share of the best one's fall that it missed, below 0.
 
     A fall is that of the loss from its level at the start; where there are scores, their rise counts as well.
     """
@@ -89,25 +98,28 @@ def worth(heat: Heat, start: Start) -> dict[float, float]:
     def of(race: Race) -> float:
         if not math.isfinite(race.loss):
             return -1.0
-        missed = (race.loss - best_loss) / fall if fall > 0 else 0.0
+        share = (race.loss - best_loss) / fall if fall > 0 else 0.0
         if rise > 0:
             score = race.score if race.score is not None and math.isfinite(race.score) else -math.inf
-            missed = TRUST_IN_LOSS * min(1.0, missed) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)
-        return -min(1.0, missed)
+            share = TRUST_IN_LOSS * min(1.0, share) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)
+        return -min(1.0, share)
 
-    found = {math.log2(race.max_lr): of(race) for race in heat.races}
-    return _unstuck(found, heat, start) if begun(heat, start) else found
+    return {math.log2(race.max_lr): of(race) for race in heat.races}
 
 
 def _unstuck(found: Mapping[float, float], heat: Heat, start: Start) -> dict[float, float]:
-    """How good LRs are where those below the best that have not left a plateau yet will leave it in a longer run."""
+    """How good LRs are where those below the best that have not left a plateau yet will leave it in a longer run.
+
+    None is better for that than those between it and the best; and one that is about to leave it counts in part.
+    """
     top, fall = _best(found), heat.fall(start)
-    made, so_far = dict(found), 0.0
+    made, so_far = dict(found), found[top]
     for race in sorted(heat.sound, key=lambda race: -race.max_lr):
         octave = math.log2(race.max_lr)
         if octave < top:
-            if start.loss - race.loss < STUCK * fall:
-                made[octave] = max(made[octave], min(so_far, -SLOW * (top - octave)))
+            floor = min(so_far, found[top] - SLOW * (top - octave))
+            stuck = min(1.0, max(0.0, 2 - (start.loss - race.loss) / (STUCK * fall)))
+            made[octave] += stuck * max(0.0, floor - made[octave])
             so_far = min(so_far, made[octave])
     return made
 
@@ -163,21 +175,23 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
         horizon: Length of the whole run in updates.
         drift: Octaves by which the best LR moves with each doubling of the length.
     """
-    # A heat in which nobody has left the start tells chance, if there is any in which somebody has.
+    edge = cliff(heats, start)
+    # A heat in which nobody has left the start, or all have come equally far, tells chance if there is any other.
     heats = [heat for heat in safe(heats, start) if begun(heat, start)] or safe(heats, start)
     known = surfaces(heats, start)
-    low, high = min(one.octaves[0] for one in known) + 0.5, max(one.octaves[-1] for one in known) - 1
+    ahead = [math.log2(max(horizon / one.updates, 1.0)) for one in known]
+    low = min(one.octaves[0] + min(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) + 0.5
+    high = max(one.octaves[-1] + max(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) - 1
     octaves = np.arange(low, max(high, low + 1), 1 / 16)
     expected = np.zeros(len(octaves))
     longest = known[-1].updates
-    for surface in known:
-        ahead = math.log2(max(horizon / surface.updates, 1.0))
-        places = octaves - drift * ahead + math.hypot(SPREAD, SPREAD_AHEAD * ahead) * _NORMAL[:, None]
+    for surface, far in zip(known, ahead, strict=True):
+        places = octaves - drift * far + math.hypot(SPREAD, SPREAD_AHEAD * far) * _NORMAL[:, None]
         expected += surface.updates / longest * surface.at(places).mean(axis=0)
     expected /= sum(surface.updates / longest for surface in known)
     top = int(np.argmax(expected > expected.max() - 1e-9))  # the lowest of equals, which rounding would else decide
     doubt = max(ALIKE, _doubt(heats, start))
-    alike = octaves[expected >= expected[top] - doubt]
+    alike = octaves[(expected >= expected[top] - doubt) & (octaves <= max(edge, octaves[top]))]
     return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]), doubt)
 
 

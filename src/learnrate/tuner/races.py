@@ -68,6 +68,7 @@ class Track:
         deepest: The deepest fall of the loss in any race so far.
         apart: Why races ran one after the other, as far as they did.
         groups: How many times races ran as one batch.
+        cut: Races that were cut short by the time.
     """
 
     trainee: Trainee
@@ -81,6 +82,7 @@ class Track:
     deepest: float = 0.0
     apart: str = ""
     groups: int = 0
+    cut: int = 0
 
     @property
     def together(self) -> bool:
@@ -116,7 +118,8 @@ class Track:
                     break
                 ended.append(self._race(family, max_lr, updates, name))
         except OutOfTimeError:
-            pass  # what was cut short cannot be compared with the others
+            # What was cut short cannot be compared with the others.
+            self.cut += 1 if self.apart or self.abreast is None or len(max_lrs) < 2 else len(max_lrs)
         return ended
 
     def _as_one_batch(

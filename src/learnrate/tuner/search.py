@@ -23,6 +23,7 @@ STRIDE = 2
 """Octaves between two scouts."""
 
 FINALISTS = 4
+"""Long races of a family: one on either side of the best, and one more where the best is not between them."""
 
 LONGEST = 0.5
 """Share of the whole run: a longer race would buy less than the training that it delays."""
@@ -67,7 +68,7 @@ class Search:
         return len(races) == len(lrs) and len(asked) == len(octaves)
 
     def heat(self, updates: int) -> Heat:
-        """The races of this length, those above the cliff counted as diverged."""
+        """The races of this length, those from the cliff on counted as diverged."""
         return next((heat for heat in safe(self.all_heats(), self.start) if heat.updates == updates), Heat(updates, ()))
 
     def all_heats(self) -> list[Heat]:
@@ -88,8 +89,8 @@ class Search:
 
         Args:
             first: Where to begin, in octaves.
-            lowest: The lowest LR of the range test, in octaves: nothing is raced that lies further below.
-            highest: The highest LR that the range test reached, in octaves.
+            lowest: The lowest LR of the range test, in octaves: where all diverge, this is where to stop going down.
+            highest: The highest LR to be expected, in octaves; scouts go one octave further at most.
         """
         budget, horizon = self.track.purse.whole, self.track.horizon
         updates = max(SHORTEST, min(max(25, math.floor(SCOUT * budget)), budget // 12, math.floor(LONGEST * horizon)))
@@ -109,17 +110,17 @@ class Search:
     def finish(self, updates: int, kept: int = 0) -> None:
         """Race four LRs around the guess over so many updates, an octave apart; more where there is a budget for them.
 
-        Where no scout has begun to learn, two octaves apart and from above, below those that are dead: a plateau is left
-        soonest there.
+        Where no scout has begun to learn, or all have come equally far, two octaves apart and from above, below what is
+        dead: a plateau is left soonest there.
 
         Args:
             updates: Length of these races.
             kept: Updates of the budget that are left to others.
         """
         self.kept = kept
-        begun = any(self._begun(length) for length in self.heats)
-        stride = 1.0 if begun else float(STRIDE)
-        if begun:
+        left_start = any(self._begun(length) for length in self.heats)
+        stride = 1.0 if left_start else float(STRIDE)
+        if left_start:
             middle = self.guess().octave
             # One after the other, each race is placed by what those before it have shown; as one batch, four cost no more.
             around = (-0.5, 0.5, -1.5, 1.5) if self.track.together else (-0.5, 0.5)
@@ -129,8 +130,8 @@ class Search:
             self.race([top, top - STRIDE], updates)
         # Those that diverge early leave something for another.
         while 0 < len(self.heats.get(updates, ())) < 2 * FINALISTS:
-            if not self._begun(updates) and (begun or not told_apart(self.heat(updates), self.start)):
-                # What was quick at first has collapsed since, or nobody has left the plateau: both tell of too high LRs.
+            if not self._begun(updates) and (left_start or not told_apart(self.heat(updates), self.start)):
+                # What was quick at first has collapsed since, or all are still equal: lower LRs have not been looked at.
                 beyond: float | None = min(self._raced(updates)) - STRIDE
             else:
                 beyond = self._beyond(updates, stride)
@@ -165,16 +166,14 @@ class Search:
         return cliff(self.all_heats(), self.start)
 
     def _below_dead(self) -> float:
-        """The highest LR, in octaves, that raced and was not dead; where all were, two octaves below the lowest."""
-        octaves = [math.log2(race.max_lr) for race in self.races if not race.diverged and not dead(race, self.start)]
-        return max(octaves) if octaves else min(math.log2(race.max_lr) for race in self.races) - STRIDE
+        """The highest LR, in octaves, that raced below all that diverged, and is not dead; else two octaves below those."""
+        lost = {race.max_lr for race in self.races if race.diverged or dead(race, self.start)}
+        edge = min((race.max_lr for race in self.races if race.diverged), default=math.inf)
+        below = [race.max_lr for race in self.races if race.max_lr < edge and race.max_lr not in lost]
+        return math.log2(max(below)) if below else math.log2(min(lost)) - STRIDE
 
     def _raced(self, updates: int) -> list[float]:
         return sorted(math.log2(race.max_lr) for race in self.heats[updates])
-
-    def _diverged(self, octave: float) -> bool:
-        lr = two_digits(2.0**octave)
-        return any(race.diverged for race in self.races if race.max_lr == lr)
 
     def _begun(self, updates: int) -> bool:
         return begun(self.heat(updates), self.start)
@@ -191,13 +190,19 @@ def finals_length(left: int, horizon: int, families: int, scouted: int) -> int:
     return updates if updates >= (SHORTEST if families > 1 else max(SHORTEST, 0.9 * scouted)) else 0
 
 
-def beginning(curve: Curve, bounds: Bounds | NoAnswer) -> tuple[float, float, float]:
-    """Where to begin, and the lowest and the highest LR of the range test, in octaves.
+def beginning(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[float, float, float]:
+    """Where to begin, and the lowest and the highest LR to look at, in octaves.
 
-    Where the curve carries an answer, at its lowest smoothed loss, which lies up to a factor of ten above the best LR of a
-    run; where it does not, one octave below its end.
+    Where the curve carries an answer, at its lowest smoothed loss, which lies once to twelve times above the best LR of a
+    run; where it does not, one octave below its end. A curve that was cut short does not tell where LRs become too high.
+
+    Args:
+        curve: The range test.
+        bounds: What was read off it.
+        high: Where it was to end.
     """
-    lowest, highest = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
+    lowest, end = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
+    highest = end if curve.ended in ("swept", "diverged", "not finite") else max(end, math.log2(high))
     if not bounds:
-        return highest - 1, lowest, highest
+        return end - 1, lowest, highest
     return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest

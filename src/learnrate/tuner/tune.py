@@ -14,7 +14,7 @@ from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.choosing import planned
-from learnrate.tuner.evidence import Start, tells
+from learnrate.tuner.evidence import Start, safe, tells
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.guess import DRIFT
 from learnrate.tuner.plan import Plan
@@ -29,6 +29,9 @@ LOW, HIGH = 1e-6, 100.0
 """LRs of the range test: it only has to find where to race, and plain SGD on sparse inputs wants LRs above 10."""
 
 MEMBERS = ("update", "evaluate", "updates_per_epoch", "save", "restore")
+
+MOST_DRIFT = 1
+"""Octaves for each doubling: the LR that best suits a run, times its length, or divided by it, stays the same."""
 
 SMALLEST_BUDGET = 40
 """Updates: twenty for a range test, and as many for races."""
@@ -63,8 +66,8 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
 
-    The range test says where to look. Short races, two octaves apart, find the region; three longer ones, an octave apart,
-    the place; and what moved between short and long races is carried on to the whole run. All races start from the same
+    The range test says where to look. Short races, two octaves apart, find the region; four longer ones, about an octave
+    apart, the place; from there to the whole run the best LR is taken to move by `drift`. All races start from the same
     state over the same data, and squeeze the schedule of the whole run into their length. How well this chooses, and what it
     costs, is measured on real tasks in docs/choice.md.
 
@@ -98,7 +101,8 @@ def tune(
     if progress is not None and not callable(progress):
         raise ArgumentTypeError(f"progress must be a function (what, updates made, updates planned), received {progress!r}")
     updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
-    drift = checks.finite("drift", drift)
+    if abs(checks.finite("drift", drift)) > MOST_DRIFT:
+        checks.refuse("drift", f"between -{MOST_DRIFT} and {MOST_DRIFT} octaves a doubling", drift)
     families.read(family, families.Run(updates))  # refuses what is no family now, not after the range test
     allowed = budgets.read(budget, updates)
     sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
@@ -124,7 +128,7 @@ def tune(
         epoch = trainee.updates_per_epoch() or curve.updates_per_epoch
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
-        searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds))
+        searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds, high))
     finally:
         trainee.restore(state)
     return planned(searches, curve, bounds, run, purse.spent)
@@ -211,7 +215,7 @@ def require_sound(search: Search) -> None:
     """Refuse to go on where no race came to its end."""
     if not search.races:
         raise NoAnswerError("the budget was used up before a race had ended.", "Give a larger one.")
-    if all(race.diverged for race in search.races):
+    if not any(heat.sound for heat in safe(search.all_heats(), search.start)):
         tried = ", ".join(f"{race.max_lr:g}" for race in search.races)
         raise NoAnswerError(
             f"every candidate max_lr diverged ({tried}).", "Give a lower `low` for the range test, or a larger budget."
@@ -219,8 +223,8 @@ def require_sound(search: Search) -> None:
 
 
 def require_learned(search: Search) -> None:
-    """Refuse to choose between racers that have learned nothing: that would be choosing from noise."""
-    if not any(tells(heat, search.start) for heat in search.all_heats()):
+    """Refuse to choose between racers none of which has learned, below the cliff: that would be choosing from noise."""
+    if not any(tells(heat, search.start) for heat in safe(search.all_heats(), search.start)):
         longest = max(search.heats)
         raise NoAnswerError(
             f"no LR made the loss fall enough to choose by, in races of up to {longest} updates.",
