@@ -13,6 +13,10 @@ from learnrate.finder.smoothing import Floats
 from learnrate.tuner.evidence import Heat, Start, begun, chance, cliff, safe
 from learnrate.tuner.races import Race
 
+CATCH_UP = 3, 2
+"""What an LR below the best one costs is halved for every two doublings of the length beyond the third: a run that is much
+longer than the races has time to catch up, and more time to meet a cliff."""
+
 TRUST_IN_LOSS = 0.75
 """Weight of the training loss beside the score: it is a mean over many batches, and the same ones for all racers, where a
 score is one look at a model."""
@@ -53,6 +57,13 @@ class Surface:
     def at(self, octaves: Floats) -> Floats:
         """Straight lines between what is known; what lies beyond is as its edge."""
         return np.interp(octaves, self.octaves, self.worth)
+
+    def ahead(self, octaves: Floats, doublings: float) -> Floats:
+        """The same for a run that is longer by so many doublings: what lies below the best has caught up in part."""
+        after, each = CATCH_UP
+        top = int(np.argmax(self.worth))
+        found, left = self.at(octaves), 2.0 ** (-max(0.0, doublings - after) / each)
+        return np.where(octaves < self.octaves[top], self.worth[top] + left * (found - self.worth[top]), found)
 
 
 @dataclass(frozen=True)
@@ -187,7 +198,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
     longest = known[-1].updates
     for surface, far in zip(known, ahead, strict=True):
         places = octaves - drift * far + math.hypot(SPREAD, SPREAD_AHEAD * far) * _NORMAL[:, None]
-        expected += surface.updates / longest * surface.at(places).mean(axis=0)
+        expected += surface.updates / longest * surface.ahead(places, far).mean(axis=0)
     expected /= sum(surface.updates / longest for surface in known)
     top = int(np.argmax(expected > expected.max() - 1e-9))  # the lowest of equals, which rounding would else decide
     doubt = max(ALIKE, _doubt(heats, start))
