@@ -128,8 +128,8 @@ def test_what_is_conceded_to_a_plateau_ends_gradually():
 def test_a_drift_goes_on_however_far_the_run_lies_ahead(drift):
     races = [heat([0.6, 0.4, 0.2, 0.4, 0.6])]
     octaves = [guess(races, START, 50 * 2**doublings, drift).octave for doublings in range(16)]
-    assert octaves == sorted(octaves, reverse=drift < 0)
-    assert octaves[-1] - octaves[0] == pytest.approx(15 * drift, abs=2.5)
+    # Down by up to three octaves, since a run that is so much longer has time to catch up.
+    assert 15 * drift - 3 < octaves[-1] - octaves[0] <= 15 * drift
 
 
 def test_a_run_that_is_much_longer_than_its_races_keeps_a_distance_from_the_high_side():
