@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.choice import about, oracle, page, pictures, results, run, store, training
+from benchmarks.choice.__main__ import main
 from benchmarks.choice.score import gathered, summaries
 from benchmarks.choice.store import Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
@@ -76,6 +78,40 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
         parent.kill()
         parent.wait()
     wait_until(lambda: not any(alive(child) for child in children))
+
+
+def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
+    root = Path(run.__file__).parents[2]
+    tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.choice", *tasks], cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
+    wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=60)
+    assert parent.returncode == 130
+    assert f"interrupted: what was trained so far is in {tmp_path}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seeds", "0"], "--seeds must be at least 1, received 0"),
+        (["--processes", "-1"], "--processes must be at least 1, received -1"),
+        (["--methods", "usual", "Learnrate"], "received 'Learnrate'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_at_once(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["choice", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(words)
+
+
+def test_every_method_has_its_name_among_those_that_may_be_asked_for():
+    made = [name for method in run.methods(digits_mlp.task()) for name in method.names]
+    assert sorted([*made, *run.tuning_free.KINDS]) == sorted(run.NAMES)
 
 
 def wait_until(condition, seconds=60):

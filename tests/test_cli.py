@@ -57,6 +57,16 @@ def recipe(tmp_path):
     return write
 
 
+def test_a_budget_in_seconds_covers_the_range_test_too(recipe, tmp_path):
+    slow = "import torch\nimport time\n\ndef loss(model, batch):\n    time.sleep(0.05)\n"
+    slow += "    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])\n"
+    path = recipe(("import torch\n", slow), ("torch.nn.CrossEntropyLoss()", "loss"))
+    done = learnrate("tune", path, "--json", "--no-train", "--budget", "6 seconds", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    # As many as fit into the time, not those of a whole range test beside it.
+    assert json.loads(done.stdout)["plan"]["spent"] <= 6 / 0.05 + 2
+
+
 def test_json_is_one_object_on_stdout_and_all_else_is_on_stderr(recipe, tmp_path):
     loud = recipe(("def recipe():", "print('loading')\ndef recipe():\n    print('making')"))
     done = learnrate("tune", loud, "--json", "--out", "results", "--seed", 3, folder=tmp_path)

@@ -11,6 +11,7 @@ keeps its records in .cache/, so that it measures on this machine, and never mix
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.choice.about import names
 from benchmarks.choice.data import CACHE
-from benchmarks.choice.run import Order, end_with_parent, work
+from benchmarks.choice.run import NAMES, Order, end_with_parent, wanted, work
 from benchmarks.choice.score import SEEDS, summaries
 from benchmarks.choice.store import RESULTS, Records
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--folder", type=Path, help="where the records are")
     given = parser.parse_args()
+    check(parser, given)
     if given.small:
         given.tasks, given.seeds, given.methods = list(SMALL), 2, ["learnrate", "usual"]
     given.folder = given.folder or (CACHE / "small" if given.small else RESULTS)
@@ -43,9 +45,24 @@ def main() -> None:
     orders = [Order(name, tuple(given.methods), seeds, given.folder) for name in given.tasks]
     # Fresh processes: a fork would inherit threads of torch.
     with ProcessPoolExecutor(given.processes, get_context("spawn"), initializer=end_with_parent) as pool:
-        for done in as_completed([pool.submit(work, order) for order in orders]):
-            print(done.result(), flush=True)
+        try:
+            for done in as_completed([pool.submit(work, order) for order in orders]):
+                print(done.result(), flush=True)
+        except KeyboardInterrupt:
+            print(f"interrupted: what was trained so far is in {given.folder}", file=sys.stderr, flush=True)
+            # The pool would go on with all that is queued; the workers end with this process.
+            os._exit(130)
     report(given.tasks, seeds, given.folder)
+
+
+def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse now what would else be found out after hours, or never."""
+    for name in ("seeds", "processes"):
+        if getattr(given, name) < 1:
+            parser.error(f"--{name} must be at least 1, received {getattr(given, name)}")
+    for method in given.methods:
+        if not any(wanted(name, [method]) for name in NAMES):
+            parser.error(f"--methods must be names, or their first words, of {', '.join(NAMES)}; received {method!r}")
 
 
 def report(chosen: Sequence[str], seeds: Sequence[int], folder: Path) -> None:

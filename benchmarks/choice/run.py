@@ -64,6 +64,15 @@ def methods(task: Task) -> list[Method]:
     ]
 
 
+NAMES = (
+    *("usual", "fastai valley", "fastai slide", "fastai minimum", "fastai steep", "pytorch-lr-finder", "Lightning"),
+    *("Optuna random", "Optuna successive halving"),
+    *ours.BUDGETS,
+    *tuning_free.KINDS,
+)
+"""Of all methods."""
+
+
 def wanted(name: str, chosen: Sequence[str]) -> bool:
     """Whether a method is asked for, by its name or the first words of it."""
     return not chosen or any(f"{name} ".startswith(f"{one} ") for one in chosen)

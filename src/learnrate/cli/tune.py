@@ -2,8 +2,10 @@
 
 import io
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,6 +139,8 @@ def run_stages(
     say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
     model, optimizer, batches = recipe.build(options.seed)
     usual_lr = max(float(group["lr"]) for group in optimizer.param_groups)
+    budget, began = share_or_text(options.budget), time.monotonic()
+    seconds = read(budget, updates).seconds
     curve = lt.range_test(
         model,
         optimizer,
@@ -146,6 +150,7 @@ def run_stages(
         high=options.high,
         updates=sweep,
         seed=options.seed,
+        time_limit=seconds / 4 if math.isfinite(seconds) else None,
         progress=lambda done, planned: bars.show("range test", done, planned),
     )
     folder.write_curve(curve)
@@ -154,6 +159,9 @@ def run_stages(
     bounds = curve.bounds()
     folder.draw_curve(curve, bounds)
     print_bounds(say, curve, bounds)
+    if math.isfinite(seconds):
+        # The range test has used some of it.
+        budget = f"{max(1e-3, seconds - (time.monotonic() - began)):.3f} seconds"
     plan = lt.tune(
         model,
         optimizer,
@@ -162,7 +170,7 @@ def run_stages(
         updates=updates,
         family=options.family,
         evaluate=recipe.evaluate,
-        budget=share_or_text(options.budget),
+        budget=budget,
         seed=options.seed,
         curve=curve,
         progress=bars.show,
