@@ -6,7 +6,6 @@ Writes benchmarks/results/races.json, on a GPU races_cuda.json; `python docs/mak
 """
 
 import argparse
-import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,7 +102,7 @@ def measured(contest: Contest, count: int, rounds: int, device: torch.device) ->
         "apart": races(contest, count, False, device),
         "one": races(contest, 1, False, device),
     }
-    figures = in_rounds(rounds, **{name: functools.partial(seconds, work) for name, work in works.items()})
+    figures = in_rounds(rounds, **{name: partial(seconds, work) for name, work in works.items()})
     return {
         "races": count,
         "chosen": worthwhile(contest.model().to(device), device, count),

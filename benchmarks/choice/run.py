@@ -65,8 +65,9 @@ def methods(task: Task) -> list[Method]:
 
 
 NAMES = (
-    *("usual", "fastai valley", "fastai slide", "fastai minimum", "fastai steep", "pytorch-lr-finder", "Lightning"),
-    *("Optuna random", "Optuna successive halving"),
+    "usual",
+    *(f"fastai {name}" for name in finders.FASTAI),
+    *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
     *tuning_free.KINDS,
 )
