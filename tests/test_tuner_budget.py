@@ -110,6 +110,7 @@ FAMILIES = st.sampled_from([None, "one_cycle", "triangular2", lr.constant, ["war
 )
 def test_is_never_exceeded_and_the_start_is_given_back(kind, updates, budget, curvature, plateau, family):
     trainee = kind(curvature=10**curvature, plateau=plateau)
+    budget += 120 if isinstance(family, list) else 0  # with less, three families are refused
     before = trainee.save()
     with suppress(NoAnswerError):
         plan = lr.tune(trainee, updates=updates, budget=f"{budget} updates", family=family)

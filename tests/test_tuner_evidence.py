@@ -69,8 +69,11 @@ def test_a_dead_racer_was_thrown_up_and_learned_nothing(highest, start, expected
 
 def test_what_tells_is_a_fall_or_a_little_one_that_others_missed():
     assert tells(heat([0.87, 0.87]), START)
-    assert not tells(heat([0.95, 0.95]), START)
-    assert tells(heat([0.89, 0.89]), START)
+    assert tells(heat([0.95, 0.95]), START)
+    assert tells(heat([0.95]), START)
+    assert not tells(heat([0.965, 0.965]), START)
+    assert not tells(heat([0.95, 0.95]), Start(1.0, 0.03))
+    assert learned(heat([0.95, 0.95]), Start(1.0, 0.03))
     assert tells(heat([0.95, 0.985]), START)
     assert not tells(heat([0.9905, 1.0]), Start(1.0, 0.003))
     assert not tells(heat([0.95, 0.985]), Start(1.0, 0.1))

@@ -11,8 +11,8 @@ from learnrate.errors import NoAnswerError
 from learnrate.tuner.budget import Budget, Purse
 from learnrate.tuner.evidence import Start
 from learnrate.tuner.races import Race, Track, squeezed
+from learnrate.tuner.refusals import require_learned, require_sound
 from learnrate.tuner.search import MOST_SCOUTS, Search, beginning, finals_length
-from learnrate.tuner.tune import require_learned, require_sound
 from trainees import Diverging, Quadratic, scored
 
 
@@ -177,7 +177,7 @@ def test_what_learned_above_the_cliff_alone_is_no_answer():
     on.heats = {20: [died]}
     require_sound(on)
     with pytest.raises(NoAnswerError, match="no LR made the loss fall enough"):
-        require_learned(on)
+        require_learned(on, 3.0)
 
 
 def test_scouts_go_no_higher_than_the_range_test():

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 import learnrate as lr
 from learnrate.errors import NoAnswerError
-from trainees import Diverging, Frozen, Quadratic, Regression, Stubborn, check_reasons, scored
+from trainees import Diverging, Frozen, Jittering, Quadratic, Regression, Stubborn, check_reasons, scored
 
 
 @pytest.mark.parametrize("measured", [True, False])
@@ -126,10 +126,13 @@ def test_a_score_that_falls_while_the_loss_falls_does_not_lead_astray():
 def test_a_plateau_is_left_or_said(length):
     plan = lr.tune(Quadratic(plateau=length), updates=1000)
     assert 0.02 < plan.max_lr < 3
-    with pytest.raises(
-        NoAnswerError, match=r"no LR made the loss fall .* races of up to .* Give a larger budget: .* plateau"
-    ):
+    with pytest.raises(NoAnswerError, match=r"no LR made the loss fall .* Give a larger budget, for a plateau; or see that"):
         lr.tune(Quadratic(plateau=900), updates=1000)
+    noisy = Jittering(plateau=900)
+    with pytest.raises(
+        NoAnswerError, match=r"no LR made the loss fall .* Give a larger budget: the model may sit on a plateau"
+    ):
+        lr.tune(noisy, updates=1000)
 
 
 @pytest.mark.parametrize("kind", [Stubborn, Frozen])
@@ -145,10 +148,32 @@ def test_a_run_that_never_learns_is_no_answer(kind):
 def test_a_run_that_always_diverges_is_no_answer_and_ends(budget):
     trainee = Diverging()
     before = trainee.save()
-    with pytest.raises(NoAnswerError, match=r"every candidate max_lr diverged .* Give a lower `low`"):
+    with pytest.raises(NoAnswerError, match=r"not finite at update 1 of the range test, at LR 1\..e-06\. Look for NaN"):
         lr.tune(trainee, updates=300, budget=budget)
     assert trainee.save() == before
     assert trainee.all_made < 100
+
+
+@pytest.mark.parametrize("at", [1, 2, 8, 15, 30])
+def test_a_batch_that_is_no_number_is_named(at):
+    trainee = Diverging(finite=at)
+    with pytest.raises(
+        NoAnswerError, match=rf"not finite at (the same )?update,? (number )?{at}\b.*Look for NaN or infinity in the batch"
+    ):
+        lr.tune(trainee, updates=1000)
+    assert trainee.all_made < 400
+
+
+def test_what_would_help_is_a_higher_end_where_nothing_was_too_high():
+    with pytest.raises(NoAnswerError, match=r"Give a higher `high`, for none was too high up to 2e-08, or a larger budget"):
+        lr.tune(Jittering(), updates=300, low=1e-9, high=1e-8)
+
+
+def test_what_would_help_is_a_loss_without_what_is_constant():
+    with pytest.raises(
+        NoAnswerError, match=r"take away what is constant in the loss, which has fallen from 1004\.5 by 4\.5 at"
+    ):
+        lr.tune(Quadratic(offset=1000.0), updates=300)
 
 
 @settings(max_examples=15)
@@ -187,9 +212,11 @@ def test_a_curve_without_a_loss_at_its_start_is_refused():
     rates = np.geomspace(1e-6, 1, 30)
     with pytest.raises(ValueError, match="curve must have a finite loss among its first updates"):
         lr.tune(Regression(), updates=400, curve=lr.Curve(rates, np.full(30, math.nan)))
-    # One is enough to tell where the loss started, and the races do the rest.
-    known = lr.Curve(rates, [4.5, *[math.nan] * 29])
+    # Three are enough to tell where the loss started and how noisy it is, and the races do the rest.
+    known = lr.Curve(rates, [4.5, 4.4, 4.5, *[math.nan] * 27])
     assert 0.02 < lr.tune(Quadratic(), updates=400, curve=known).max_lr < 2
+    with pytest.raises(NoAnswerError, match=r"not finite at update 2 of the range test"):
+        lr.tune(Quadratic(), updates=400, curve=lr.Curve(rates, [4.5, 4.4, *[math.nan] * 28]))
 
 
 @pytest.mark.parametrize("given_curve", [False, True])

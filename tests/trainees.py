@@ -83,12 +83,23 @@ class Quadratic:
         self.weight, self.made, self.random.bit_generator.state = state
 
 
-class Diverging(Quadratic):
-    """After its first update, its loss is no number, whatever the LR."""
+class Jittering(Quadratic):
+    """The losses that it tells are noisy."""
+
+    def update(self, rate):
+        return super().update(rate) + 0.1 * self.random.standard_normal()
+
+
+class Diverging(Jittering):
+    """After its first updates, its loss is no number, whatever the LR."""
+
+    def __init__(self, finite=1, **given):
+        super().__init__(**given)
+        self.finite = finite
 
     def update(self, rate):
         seen = super().update(rate)
-        return seen if self.made == 1 else math.nan
+        return seen if self.made <= self.finite else math.nan
 
 
 class Stubborn(Quadratic):

@@ -1,12 +1,13 @@
 """tune() for a torch model."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 from torch.optim import Adagrad
 
-from learnrate import tuner
+from learnrate import checks, tuner
 from learnrate.finder import Curve
 from learnrate.torch.batched import abreast
 from learnrate.torch.batches import Batches, check_rewindable
@@ -50,6 +51,7 @@ def tune(
     closure: bool = False,
     together: bool | None = None,
     progress: Progress | None = None,
+    on_curve: Callable[[Curve], object] | None = None,
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
 
@@ -88,6 +90,7 @@ def tune(
             models. By default where that is likely to be quicker: on an accelerator, as far as half of its free memory
             reaches. Where it cannot be done they run one after the other; the plan's reasons say so.
         progress: Called after every update with (what is being done, updates made, updates planned).
+        on_curve: Called with the range test as soon as it has ended, also by an interrupt.
 
     Returns:
         The plan: `schedule`, `max_lr`, `bounds`, `cost`, `reasons`, `plot()`, `save()`.
@@ -110,6 +113,7 @@ def tune(
         >>> plan.schedule.length, plan.cost <= 1.0
         (320, True)
     """
+    checks.flag("together", together)
     check_rewindable(batches)
     updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
     loop = Loop(model, optimizer, batches, loss, evaluation(evaluate, loss), updating=updating, only=only)
@@ -127,6 +131,7 @@ def tune(
             drift=usual_drift(loop) if drift is None else drift,
             abreast=partial(abreast, loop, together),
             progress=progress,
+            on_curve=on_curve,
         )
 
 

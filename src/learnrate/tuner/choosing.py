@@ -112,12 +112,12 @@ def _why_guess(guess: Guess, search: Search, run: Run) -> list[str]:
     ]
     if lr_of(best(search.heat(longest), search.start)) >= max(race.max_lr for race in search.races):
         reasons.append("The highest LR that raced did best: a higher one may be better.")
-    safe = "above the best LR may lie a cliff, so it is the one that costs least on average over where the best one may lie."
+    safe = "Above the best LR may lie a cliff, so it is the one that costs least on average over where the best one may lie."
     if longest >= run.updates:
-        return [*reasons, f"A{safe[1:]}"]
+        return [*reasons, safe]
     moved = 2.0 ** (search.drift * math.log2(run.updates / longest)) - 1
     other = f"an LR {abs(moved):.0%} {'lower' if moved < 0 else 'higher'} than" if moved else "the same LR as"
-    return [*reasons, f"A run of {run.updates} updates is taken to want {other} races of {longest}; {safe}"]
+    return [*reasons, f"A run of {run.updates} updates is taken to want {other} races of {longest}.", safe]
 
 
 def _why_family(name: str, searches: Mapping[str, Search]) -> str:

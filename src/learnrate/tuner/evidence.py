@@ -20,8 +20,11 @@ THROWN = 12
 FAR = 10
 """Standard deviations of a batch's loss by which no net that is stuck comes down."""
 
-LITTLE = 0.02
-"""Share of the loss at the start; half of it is what even a net that is stuck may learn of how frequent the classes are."""
+LITTLE = 0.01
+"""Share of the loss at the start: what even a net that is stuck may learn of how frequent the classes are."""
+
+SOME = 0.04
+"""Share of the loss at the start, more than stuck nets were seen to learn of that."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,11 @@ def cliff(heats: Iterable[Heat], start: Start) -> float:
 
 def safe(heats: Sequence[Heat], start: Start) -> list[Heat]:
     """The heats, with all races from the cliff on counted as diverged: where a lower LR diverges, a higher one was lucky."""
-    edge = cliff(heats, start)
+    return below(heats, cliff(heats, start))
+
+
+def below(heats: Iterable[Heat], edge: float) -> list[Heat]:
+    """The heats, with all races from this LR on, in octaves, counted as diverged."""
     return [
         Heat(
             heat.updates,
@@ -96,11 +103,13 @@ def learned(heat: Heat, start: Start) -> bool:
 def tells(heat: Heat, start: Start) -> bool:
     """Whether the racers have learned enough to choose between them.
 
-    That is more than chance, and more than a trifle or far beyond the noise; or a little, if some learned more than others.
+    That is more than chance, and more than a trifle or far beyond the noise; or some, by twice what chance may be; or a
+    little, if some learned more than others.
     """
     fall, scale = heat.fall(start), abs(start.loss)
     far = fall >= min(TRIFLE * scale, FAR * start.noise)
-    return learned(heat, start) and fall >= LITTLE / 2 * scale and (far or told_apart(heat, start))
+    some = fall >= SOME * scale and fall > 2 * chance(heat.updates, start)
+    return learned(heat, start) and fall >= LITTLE * scale and (far or some or told_apart(heat, start))
 
 
 def _scores_rose(heat: Heat, start: Start) -> bool:
@@ -127,8 +136,8 @@ def dead(race: Race, start: Start) -> bool:
     started looks the same in the end, but its LR is too high: its units are dead or saturated.
     """
     scale = abs(start.loss)
-    thrown = race.highest > start.loss + max(THROWN * start.noise, LITTLE * scale)
-    return thrown and start.loss - race.loss < LITTLE / 2 * scale
+    thrown = race.highest > start.loss + max(THROWN * start.noise, 2 * LITTLE * scale)
+    return thrown and start.loss - race.loss < LITTLE * scale
 
 
 def told_apart(heat: Heat, start: Start) -> bool:

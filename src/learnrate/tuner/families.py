@@ -20,6 +20,10 @@ USUAL = "warmup_cosine"
 """What most trainings use today, and what docs/choice.md measures."""
 
 
+TRIED = 100.0
+"""A peak that a family of the user's own is tried with: above all that its other numbers may be."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What a family must know of the training.
@@ -101,9 +105,9 @@ def read(families: Families | None, run: Run) -> dict[str, Family]:
         )
     if callable(families):
         # Its own name, but that of a lambda tells nothing.
-        return {"family": _checked(families, run)}
+        return {"family": _own(families, run)}
     if isinstance(families, Mapping):
-        return _some({str(name): _checked(_function(name, family), run) for name, family in families.items()})
+        return _some({str(name): _own(_function(name, family), run) for name, family in families.items()})
     if not isinstance(families, Sequence):
         raise ArgumentTypeError(
             f"family must be a name, a function from max_lr to a schedule, or several of them, received {families!r}"
@@ -123,6 +127,14 @@ def _function(name: object, family: object) -> Family:
     if not callable(family):
         raise ArgumentTypeError(f"family[{name!r}] must be a function from max_lr to a schedule, received {family!r}")
     return family
+
+
+def _own(family: Family, run: Run) -> Family:
+    """A function of the user's own, refused now where what it returns would break off the races, or tell nothing."""
+    made = _checked(family, run)
+    if made(TRIED) == made(TRIED / 2):
+        raise ArgumentError(f"family must return a schedule that depends on its max_lr, received {made(TRIED)!r} for any")
+    return made
 
 
 def _some(families: dict[str, Family]) -> dict[str, Family]:

@@ -17,6 +17,9 @@ from learnrate.tuner.trainee import ApartError, Racers, Trainee
 JUDGED = 5
 """A race is judged by the last fifth of its losses, in which the LR falls to its end."""
 
+SPIKE = 4
+"""Standard deviations of a batch's loss above the start: what lies higher counts as so high, and decides no mean."""
+
 
 @dataclass(frozen=True)
 class Race:
@@ -26,11 +29,11 @@ class Race:
         max_lr: The candidate.
         updates: Length of the race that was planned.
         made: Updates that were made; fewer where it diverged.
-        loss: Mean loss of the last fifth, none counted as higher than the loss at the start; infinite after a divergence.
+        loss: Mean loss of the last fifth, none counted as far above the start (`SPIKE`); infinite after a divergence.
         score: What `evaluate` gave at the end, higher is better; None where there is none, or no finite loss or score.
         family: The kind of schedule.
         judged: The losses that `loss` is the mean of; racers of one length saw the same batches there.
-        highest: The highest loss on the way; infinite after a divergence.
+        highest: The highest loss on the way; infinite where one was not finite.
     """
 
     max_lr: float
@@ -49,7 +52,11 @@ class Race:
 
 
 class OutOfTimeError(Exception):
-    """The time is over in mid-race: what it has shown so far is not comparable to what the others have."""
+    """The time is over in mid-race: what so many races have shown so far is not comparable to what the others have."""
+
+    def __init__(self, races: int) -> None:
+        super().__init__(races)
+        self.races = races
 
 
 @dataclass
@@ -69,6 +76,7 @@ class Track:
         apart: Why races ran one after the other, as far as they did.
         groups: How many times races ran as one batch.
         cut: Races that were cut short by the time.
+        unscored: Races whose evaluation gave no finite number.
     """
 
     trainee: Trainee
@@ -83,6 +91,7 @@ class Track:
     apart: str = ""
     groups: int = 0
     cut: int = 0
+    unscored: int = 0
 
     @property
     def together(self) -> bool:
@@ -105,9 +114,9 @@ class Track:
         Returns:
             The races that came to their end, in the order of the LRs: not all, where time or updates do not suffice.
         """
+        max_lrs = max_lrs[: max(0, self.purse.left - kept) // updates]
         ended: list[Race] = []
         try:
-            max_lrs = max_lrs[: max(0, self.purse.left - kept) // updates]
             if len(max_lrs) > 1 and self.abreast is not None and not self.apart:
                 try:
                     return self._as_one_batch(self.abreast, family, max_lrs, updates, name)
@@ -117,9 +126,8 @@ class Track:
                 if self.purse.left - kept < updates:
                     break
                 ended.append(self._race(family, max_lr, updates, name))
-        except OutOfTimeError:
-            # What was cut short cannot be compared with the others.
-            self.cut += 1 if self.apart or self.abreast is None or len(max_lrs) < 2 else len(max_lrs)
+        except OutOfTimeError as error:
+            self.cut += error.races
         return ended
 
     def _as_one_batch(
@@ -132,7 +140,7 @@ class Track:
         running = set(range(len(max_lrs)))
         for update in range(updates):
             if self.purse.late:
-                raise OutOfTimeError
+                raise OutOfTimeError(len(max_lrs))
             seen = racers.update([values[one][update] if one in running else None for one in range(len(max_lrs))])
             for one in tuple(running):
                 losses[one].append(seen[one]["loss"])
@@ -141,10 +149,12 @@ class Track:
                     running.remove(one)
             if not running:
                 break
-        scores = [finite_score(one) for one in racers.evaluate()] if running else [None] * len(max_lrs)
+        scores = racers.evaluate() if running else [None] * len(max_lrs)
         self.groups += 1
         return [
-            self._ended(max_lr, updates, losses[one], scores[one] if one in running else None, one not in running, name)
+            self._ended(max_lr, updates, losses[one], scores[one], name)
+            if one in running
+            else broken_off(max_lr, updates, losses[one], name)
             for one, max_lr in enumerate(max_lrs)
         ]
 
@@ -154,24 +164,22 @@ class Track:
         losses: list[float] = []
         for value in values:
             if self.purse.late:
-                raise OutOfTimeError
+                raise OutOfTimeError(1)
             losses.append(scalars(self.trainee.update(value), value)["loss"])
             self._paid()
             if self._diverged(losses, updates):
-                return self._ended(max_lr, updates, losses, None, True, name)
-        return self._ended(max_lr, updates, losses, score_of(self.trainee), False, name)
+                return broken_off(max_lr, updates, losses, name)
+        return self._ended(max_lr, updates, losses, self.trainee.evaluate(), name)
 
     def _paid(self) -> None:
         self.purse.pay(1)
         if self.progress is not None:
             self.progress(self.purse.spent, self.purse.budget.updates)
 
-    def _ended(
-        self, max_lr: float, updates: int, losses: Sequence[float], score: float | None, diverged: bool, name: str
-    ) -> Race:
-        if diverged:
-            return Race(max_lr, updates, len(losses), math.inf, None, name)
-        judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss)
+    def _ended(self, max_lr: float, updates: int, losses: Sequence[float], measured: Any, name: str) -> Race:
+        score = finite_score(measured)
+        self.unscored += measured is not None and score is None
+        judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss + SPIKE * self.start_noise)
         self.deepest = max(self.deepest, self.start_loss - float(judged.mean()))
         return Race(max_lr, updates, updates, float(judged.mean()), score, name, tuple(judged.tolist()), max(losses))
 
@@ -188,17 +196,14 @@ class Track:
         return float(np.median(losses[-5:])) > limit
 
 
-def score_of(trainee: Trainee) -> float | None:
-    """How good the model is; None where that is no finite number, which ranks nothing.
-
-    Raises:
-        LossError: if the evaluation gives no scalar.
-    """
-    return finite_score(trainee.evaluate())
+def broken_off(max_lr: float, updates: int, losses: Sequence[float], name: str) -> Race:
+    """A race that diverged."""
+    highest = max(losses) if math.isfinite(losses[-1]) else math.inf
+    return Race(max_lr, updates, len(losses), math.inf, None, name, highest=highest)
 
 
 def finite_score(value: Any) -> float | None:
-    """What an evaluation gave, as a float; None where that is no finite number.
+    """What an evaluation gave, as a float; None where that is no finite number, which ranks nothing.
 
     Raises:
         LossError: if it is no scalar.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError, NoAnswerError
+from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve, range_test
 from learnrate.finder.levels import difference_noise
 from learnrate.finder.smoothing import Floats
@@ -14,12 +14,20 @@ from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.choosing import planned
-from learnrate.tuner.evidence import Start, safe, tells
+from learnrate.tuner.evidence import Start
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.guess import DRIFT
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.races import Race, Track, score_of
-from learnrate.tuner.search import Search, beginning, finals_length
+from learnrate.tuner.races import Race, Track, finite_score
+from learnrate.tuner.refusals import (
+    LEVEL,
+    require_finite,
+    require_learned,
+    require_level,
+    require_raced,
+    require_sound,
+)
+from learnrate.tuner.search import FINALISTS, SHORTEST, Search, beginning, finals_length
 from learnrate.tuner.trainee import Racers, Trainee
 
 Progress = Callable[[str, int, int], None]
@@ -29,6 +37,9 @@ LOW, HIGH = 1e-6, 100.0
 """LRs of the range test: it only has to find where to race, and plain SGD on sparse inputs wants LRs above 10."""
 
 MEMBERS = ("update", "evaluate", "updates_per_epoch", "save", "restore")
+
+LEAST = 5
+"""Losses that are taken to show the level at the start, however short the range test."""
 
 MOST_DRIFT = 1
 """Octaves for each doubling: the LR that best suits a run, times its length, or divided by it, stays the same."""
@@ -63,6 +74,7 @@ def tune(
     drift: float = DRIFT,
     abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
+    on_curve: Callable[[Curve], object] | None = None,
 ) -> Plan:
     """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
 
@@ -86,6 +98,7 @@ def tune(
         abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
             `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
+        on_curve: Called with the range test as soon as it has ended, also by an interrupt.
 
     Returns:
         The plan.
@@ -98,14 +111,18 @@ def tune(
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     require_members(trainee)
-    if progress is not None and not callable(progress):
-        raise ArgumentTypeError(f"progress must be a function (what, updates made, updates planned), received {progress!r}")
+    require_callable("progress", progress, "(what, updates made, updates planned)")
+    require_callable("on_curve", on_curve, "of the range test")
+    require_callable("abreast", abreast, "from a number to so many racers")
     updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
     if abs(checks.finite("drift", drift)) > MOST_DRIFT:
         checks.refuse("drift", f"between -{MOST_DRIFT} and {MOST_DRIFT} octaves a doubling", drift)
-    families.read(family, families.Run(updates))  # refuses what is no family now, not after the range test
+    # What would break off the races is refused before the range test.
+    _updates_per_epoch(trainee)
+    asked = families.read(family, families.Run(updates))
     allowed = budgets.read(budget, updates)
     sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
+    require_room(len(asked), allowed.updates, sweep or len(curve or ()))
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, planned: progress(what, done, planned)
@@ -114,37 +131,53 @@ def tune(
     purse = Purse(allowed, given, given)
     state = trainee.save()
     try:
-        score = score_of(trainee)
+        measured = trainee.evaluate()
+        score = finite_score(measured)
         if curve is None:
             limit = allowed.seconds / 4 if math.isfinite(allowed.seconds) else None
             curve = range_test(
                 trainee.update, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
             )
+            if on_curve is not None:
+                on_curve(curve)
             if curve.ended == "interrupted":
                 raise KeyboardInterrupt
             purse.pay(len(curve))
         start = start_of(curve, score)
         bounds = curve.bounds()
-        epoch = trainee.updates_per_epoch() or curve.updates_per_epoch
+        epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
+        track.unscored += measured is not None and score is None
         searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds, high))
     finally:
         trainee.restore(state)
     return planned(searches, curve, bounds, run, purse.spent)
 
 
+def _updates_per_epoch(trainee: Trainee) -> int | None:
+    told = trainee.updates_per_epoch()
+    return None if told is None else checks.length("updates_per_epoch() of trainee", told)
+
+
 def at_start(curve: Curve) -> Floats:
     """The losses of the first, tiny LRs."""
-    return curve.losses[: max(5, len(curve) // 4)]
+    return curve.losses[: max(LEAST, len(curve) // 4)]
 
 
 def start_of(curve: Curve, score: float | None) -> Start:
-    """The model before any training, as the first, tiny LRs of a range test show it."""
+    """The model before any training, as the first, tiny LRs of a range test show it.
+
+    Raises:
+        NoAnswerError: if too few of their losses are finite.
+    """
     first = at_start(curve)
-    first = first[np.isfinite(first)]
-    noise = difference_noise(first) if len(first) > 2 else 0.0
-    return Start(float(np.median(first)), noise, score)
+    require_level(curve, first)
+    # A few losses tell a level, but no noise; more of them do, for a trend does not pass for noise.
+    shown = curve.losses[: max(2 * LEAST, len(first))]
+    shown = shown[np.isfinite(shown)]
+    noise = difference_noise(shown) if len(shown) >= LEVEL else 0.0  # the time was over: races will not be run
+    return Start(float(np.median(first[np.isfinite(first)])), noise, score)
 
 
 def run_races(
@@ -174,20 +207,29 @@ def run_races(
         if updates:
             others = len(kinds) - place - 1
             search.finish(updates, others * track.purse.left // (others + 1))
+            require_finite(search)
         if len(kinds) > 1:
             require_raced(search, updates)
-        require_learned(search)
+        require_learned(search, highest)
         searches[name] = search
     return searches
 
 
 def require_members(trainee: Trainee) -> None:
     """Refuse what is no trainee."""
+    if isinstance(trainee, type):
+        raise ArgumentTypeError(f"trainee must be an object, received the class {trainee.__name__}: call it to make one")
     missing = [name for name in MEMBERS if not callable(getattr(trainee, name, None))]
     if missing:
         raise ArgumentTypeError(
             f"trainee must have the methods of learnrate.tuner.Trainee, received {trainee!r} without {', '.join(missing)}"
         )
+
+
+def require_callable(name: str, value: object, what: str) -> None:
+    """Refuse what is neither None nor a function."""
+    if value is not None and not callable(value):
+        raise ArgumentTypeError(f"{name} must be a function {what}, received {value!r}")
 
 
 def require_races(budget: int, curve: Curve) -> int:
@@ -202,31 +244,11 @@ def require_races(budget: int, curve: Curve) -> int:
     return 0
 
 
-def require_raced(search: Search, updates: int) -> None:
-    """Refuse to compare families that did not all race."""
-    if not any(race.updates == updates for race in search.races):
-        raise NoAnswerError(
-            f"the budget leaves no races to the family {search.name!r} beside the others.",
-            "Give a larger one, a longer training, or fewer families.",
-        )
-
-
-def require_sound(search: Search) -> None:
-    """Refuse to go on where no race came to its end."""
-    if not search.races:
-        raise NoAnswerError("the budget was used up before a race had ended.", "Give a larger one.")
-    if not any(heat.sound for heat in safe(search.all_heats(), search.start)):
-        tried = ", ".join(f"{race.max_lr:g}" for race in search.races)
-        raise NoAnswerError(
-            f"every candidate max_lr diverged ({tried}).", "Give a lower `low` for the range test, or a larger budget."
-        )
-
-
-def require_learned(search: Search) -> None:
-    """Refuse to choose between racers none of which has learned, below the cliff: that would be choosing from noise."""
-    if not any(tells(heat, search.start) for heat in safe(search.all_heats(), search.start)):
-        longest = max(search.heats)
-        raise NoAnswerError(
-            f"no LR made the loss fall enough to choose by, in races of up to {longest} updates.",
-            "Give a larger budget: the model may sit on a plateau that long.",
+def require_room(families: int, budget: int, sweep: int) -> None:
+    """Refuse, before anything is trained, more families than the budget has races for."""
+    least = sweep + SMALLEST_BUDGET // 2 + families * FINALISTS * SHORTEST
+    if families > 1 and budget < least:
+        raise ArgumentError(
+            f"budget must cover at least {least} updates to compare {families} families, received {budget} updates: give a "
+            "larger share of the training (budget), a longer training (updates), or fewer families"
         )
