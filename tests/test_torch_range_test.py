@@ -1,5 +1,6 @@
 """range_test and tune on torch models: losses, batches and modes of every form, and clear refusals."""
 
+import math
 from collections import defaultdict, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
@@ -175,6 +176,11 @@ def test_a_frozen_batch_norm_stays_frozen_through_evaluations(toy):
     assert modes == {(True, False, True)}
 
 
+def at_lr(toy, rate):
+    toy.optimizer.param_groups[0]["lr"] = rate
+    return toy.optimizer
+
+
 def frozen(toy):
     return {"model": toy.model.requires_grad_(False)}
 
@@ -201,6 +207,10 @@ def frozen(toy):
         (lambda toy: {"batches": list}, DataError, "at least one batch"),
         (lambda toy: {"batches": 3}, TypeError, "batches must be iterable"),
         (lambda toy: {"loss": "mse"}, TypeError, "loss must be a criterion or a function"),
+        (lambda toy: {"loss": nn.MSELoss}, TypeError, r"received the class MSELoss: make one of it, MSELoss\(\)"),
+        (lambda toy: {"batches": lambda: None}, TypeError, "a function that returns an iterator, it returned None"),
+        (lambda toy: {"optimizer": at_lr(toy, -1.0)}, ValueError, "each group's LR must be finite and at least 0"),
+        (lambda toy: {"optimizer": at_lr(toy, math.nan)}, ValueError, "each group's LR must be finite and at least 0"),
         (lambda toy: {"loss": nn.CrossEntropyLoss(reduction="none")}, LossError, r"must be a scalar, .* of shape \(16,\)"),
         (lambda toy: {"loss": lambda m, b: 1.0}, LossError, "must be a scalar tensor, .* received 1.0"),
         (lambda toy: {"loss": lambda m, b: torch.tensor(1.0)}, LossError, "must depend on a trainable parameter"),
@@ -266,33 +276,3 @@ def test_what_drives_the_optimizer_rests_and_goes_on_as_if_nothing_had_been(new_
     assert plain[0] == disturbed[0]
     for name, value in plain[1].items():
         assert torch.equal(value, disturbed[1][name]), name
-
-
-def test_an_iterator_is_no_data_for_races(toy):
-    with pytest.raises(TypeError, match="received a generator, which runs out for good"):
-        lr.torch.tune(toy.model, toy.optimizer, (b for b in toy.batches), toy.loss, updates=300)
-
-
-def test_a_loss_that_never_moves_is_no_answer(toy):
-    for module in toy.model:
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.weight)
-    toy.model.requires_grad_(False)
-    toy.model[0].weight.requires_grad_(True)  # behind zeros: no gradient reaches it
-    with pytest.raises(NoAnswerError, match="no LR made the loss fall enough to choose by"):
-        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
-
-
-def test_an_evaluation_that_returns_no_number_is_refused(toy):
-    with pytest.raises(TypeError, match="evaluate must return a number, received 'good'"):
-        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=lambda model: "good")
-    with pytest.raises(TypeError, match="evaluate must be a function"):
-        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=0.5)
-
-
-def test_tune_ends_in_a_plan_that_trains(toy):
-    plan = lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=400, evaluate=toy.accuracy)
-    scheduler = lr.torch.Scheduler(toy.optimizer, plan.schedule)
-    toy.train(plan.updates, scheduler)
-    assert toy.accuracy(toy.model) > 0.9
-    assert plan.cost <= 1.0

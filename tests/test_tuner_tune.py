@@ -144,6 +144,47 @@ def test_a_run_that_never_learns_is_no_answer(kind):
     assert trainee.save() == before
 
 
+class Interrupted(Regression):
+    def update(self, rate):
+        if self.made == 30:
+            raise KeyboardInterrupt
+        return super().update(rate)
+
+
+def epochs(number):
+    trainee = Quadratic()
+    trainee.updates_per_epoch = lambda: number
+    return trainee
+
+
+@pytest.mark.parametrize(
+    ("trainee", "words"),
+    [
+        (Quadratic, "trainee must be an object, received the class Quadratic: call it to make one"),
+        (epochs("10"), r"updates_per_epoch\(\) of trainee must be an integer, received '10'"),
+        (epochs(math.nan), r"updates_per_epoch\(\) of trainee must be an integer, received nan"),
+        (epochs(-5), r"updates_per_epoch\(\) of trainee must be at least 1, received -5"),
+    ],
+)
+def test_what_is_no_trainee_is_refused_before_an_update_is_made(trainee, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        lr.tune(trainee, updates=300)
+    assert isinstance(trainee, type) or trainee.all_made == 0
+
+
+@pytest.mark.parametrize("name", ["abreast", "progress", "on_curve"])
+def test_what_is_no_function_is_refused(name):
+    with pytest.raises(TypeError, match=f"{name} must be a function"):
+        lr.tune(Quadratic(), updates=300, **{name: 3})
+
+
+def test_an_interrupt_in_the_range_test_leaves_its_curve():
+    curves = []
+    with pytest.raises(KeyboardInterrupt):
+        lr.tune(Interrupted(), updates=300, on_curve=curves.append)
+    assert [curve.ended for curve in curves] == ["interrupted"]
+
+
 @pytest.mark.parametrize("budget", [1.0, 1000.0])
 def test_a_run_that_always_diverges_is_no_answer_and_ends(budget):
     trainee = Diverging()
@@ -197,12 +238,6 @@ def test_the_start_is_given_back_after_an_error_at_any_update(at, error):
 
 
 def test_a_curve_that_was_interrupted_may_be_given():
-    class Interrupted(Regression):
-        def update(self, rate):
-            if self.made == 70:
-                raise KeyboardInterrupt
-            return super().update(rate)
-
     curve = lr.range_test(Interrupted().update, updates=100)
     assert curve.ended == "interrupted"
     assert lr.tune(Regression(), updates=400, curve=curve).curve == curve

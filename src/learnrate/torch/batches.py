@@ -99,8 +99,12 @@ class Stream:
             twin = copy.copy(self._batches)
             twin._iterator = None
             return iter(twin)
-        made = not isinstance(self._batches, Iterable) and callable(self._batches)
-        return iter(self._batches() if made else self._batches)  # type: ignore[arg-type,operator]
+        if isinstance(self._batches, Iterable) or not callable(self._batches):
+            return iter(self._batches)
+        made = self._batches()
+        if not isinstance(made, Iterable) and not hasattr(made, "__getitem__"):
+            raise ArgumentTypeError(f"batches must be a function that returns an iterator, it returned {made!r}")
+        return iter(made)
 
 
 def check_rewindable(batches: object) -> None:

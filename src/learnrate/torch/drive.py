@@ -4,6 +4,7 @@ Values are computed in blocks, so that an update costs a look-up and one assignm
 blocks lie at fixed multiples of their size, so that a resumed run reads the very floats that an uninterrupted one reads.
 """
 
+import math
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from torch import Tensor
 from torch.optim import Optimizer
 
+from learnrate import checks
 from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError, PastEndWarning
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
@@ -191,8 +193,10 @@ def ratios(lrs: list[float]) -> list[float]:
     """Each LR as a share of the largest.
 
     Raises:
-        ArgumentError: if none is above 0.
+        ArgumentError: if none is above 0, or one is no LR.
     """
+    if not all(math.isfinite(lr) and lr >= 0 for lr in lrs):
+        checks.refuse("each group's LR", "finite and at least 0 where their ratios are to be kept", lrs)
     largest = max(lrs)
     if not largest > 0:
         raise ArgumentError(

@@ -28,7 +28,7 @@ def evaluation(evaluate: Evaluate | HeldOut | None, loss: Losses) -> Evaluate | 
     """
     if evaluate is None or callable(evaluate):
         return evaluate
-    if not hasattr(evaluate, "__iter__") or iter(evaluate) is evaluate:
+    if isinstance(evaluate, str) or not hasattr(evaluate, "__iter__") or iter(evaluate) is evaluate:
         raise ArgumentTypeError(
             "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
             f"received {evaluate!r} of type {type(evaluate).__name__}"

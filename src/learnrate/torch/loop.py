@@ -202,9 +202,7 @@ def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[Turn]:
     if isinstance(loss, (list, tuple)):
         loss = {str(number): one for number, one in enumerate(loss)}
     if not isinstance(loss, Mapping):
-        if not callable(loss):
-            raise ArgumentTypeError(f"loss must be a criterion or a function (model, batch) -> loss, received {loss!r}")
-        return [("", of_batch(loss), list(optimizers.values()))]
+        return [("", of_batch(_checked("loss", loss)), list(optimizers.values()))]
     if "loss" in optimizers:
         raise ArgumentError("an optimizer must have another name than 'loss', which is what is recorded for all of them")
     if loss.keys() != optimizers.keys():
@@ -212,12 +210,17 @@ def _turns(optimizers: Mapping[str, Any], loss: Losses) -> list[Turn]:
             f"loss must hold one loss for each optimizer, by its name, received {sorted(map(str, loss))} for "
             f"{sorted(optimizers)}"
         )
-    for name, one in loss.items():
-        if not callable(one):
-            raise ArgumentTypeError(
-                f"loss[{name!r}] must be a criterion or a function (model, batch) -> loss, received {one!r}"
-            )
-    return [(name, of_batch(one), [optimizers[name]]) for name, one in loss.items()]
+    return [(name, of_batch(_checked(f"loss[{name!r}]", one)), [optimizers[name]]) for name, one in loss.items()]
+
+
+def _checked(name: str, loss: Any) -> Loss:
+    rule = f"{name} must be a criterion or a function (model, batch) -> loss, received"
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        raise ArgumentTypeError(f"{rule} the class {loss.__name__}: make one of it, {loss.__name__}()")
+    if not callable(loss):
+        raise ArgumentTypeError(f"{rule} {loss!r}")
+    found: Loss = loss
+    return found
 
 
 def of_batch(loss: Loss) -> Callable[[nn.Module, Any], Any]:

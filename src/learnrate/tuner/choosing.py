@@ -29,6 +29,7 @@ def planned(searches: Mapping[str, Search], curve: Curve, bounds: Bounds | NoAns
         *_why_guess(guess, search, run),
         *([_why_family(name, searches)] if len(searches) > 1 else []),
         *_why_apart(search),
+        *_why_unscored(search),
         *([cycling.reason] if cycling else []),
         *_why_cost(search, run, spent, len(searches)),
     ]
@@ -131,6 +132,11 @@ def _why_apart(search: Search) -> list[str]:
     if track.apart:
         return [*reasons, f"The races ran one after the other: {track.apart}."]
     return [*reasons, "The races ran as one batch where several were due."] if track.groups else reasons
+
+
+def _why_unscored(search: Search) -> list[str]:
+    missing = search.track.unscored
+    return [f"Evaluations that gave no finite number, {missing} of them, counted for nothing."] if missing else []
 
 
 def _why_cost(search: Search, run: Run, spent: int, families: int) -> list[str]:

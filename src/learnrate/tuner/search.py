@@ -194,7 +194,8 @@ def beginning(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[flo
     """Where to begin, and the lowest and the highest LR to look at, in octaves.
 
     Where the curve carries an answer, at its lowest smoothed loss, which lies once to twelve times above the best LR of a
-    run; where it does not, one octave below its end. A curve that was cut short does not tell where LRs become too high.
+    run; where it does not, one octave below its end. A curve that was cut short does not tell where LRs become too high: it
+    counts as if it had gone on.
 
     Args:
         curve: The range test.
@@ -204,5 +205,5 @@ def beginning(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[flo
     lowest, end = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
     highest = end if curve.ended in ("swept", "diverged", "not finite") else max(end, math.log2(high))
     if not bounds:
-        return end - 1, lowest, highest
+        return highest - 1, lowest, highest
     return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest
