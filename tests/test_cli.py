@@ -223,6 +223,16 @@ def test_a_terminal_that_knows_ascii_alone_and_a_recipe_that_moves_house_cost_no
             "optimizer must be a torch.optim.Optimizer, received None",
         ),
         (("model.parameters(), lr", "[], lr"), 2, "Recipe.optimizer failed: mine.py, line 15"),
+        (
+            ("torch.nn.CrossEntropyLoss()", "lambda model, batch: 0 * model(batch[0]).sum() + 1"),
+            1,
+            "no answer: no LR made the loss fall enough to choose by, in races of up to",
+        ),
+        (
+            ("model=lambda: torch.nn.Linear(6, 2)", "model=torch.nn.Sequential(torch.nn.Linear(6, 2))"),
+            2,
+            "received a model of type Sequential: write lambda: ..., so that each training gets a new one",
+        ),
     ],
 )
 def test_what_a_recipe_may_do_wrong(recipe, tmp_path, change, code, words):
@@ -269,11 +279,6 @@ BAD = {
     "a generator": ([("list(zip(x.split(32), y.split(32)))", "(b for b in [])")], [], "which runs out for good"),
     "a loss of many": ([("CrossEntropyLoss()", "CrossEntropyLoss(reduction='none')")], [], "the loss must be a scalar"),
     "a loss of NaN": ([("torch.randn(", "float('nan') * torch.randn(")], [], "the loss is nan at the first update"),
-    "a loss that never moves": (
-        [("torch.nn.CrossEntropyLoss()", "lambda model, batch: 0 * model(batch[0]).sum() + 1")],
-        [],
-        "no answer: no LR made the loss fall enough to choose by, in races of up to",
-    ),
     "a scheduler attached": (
         [
             (
@@ -357,13 +362,17 @@ def test_a_failed_run_is_exit_code_1_with_the_users_own_line(recipe, tmp_path):
 
 
 def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path):
-    # The evaluation, called after the range test is written, leaves no room for the plan.
+    # The second evaluation, called after the range test is written, leaves no room for the plan.
     path = recipe(
         (
             "def accuracy(model):",
-            "def accuracy(model):\n        import resource\n        "
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n        import signal\n        "
-            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+            "calls = []\n\n    def accuracy(model):\n        calls.append(model)\n        limited(calls)",
+        ),
+        (
+            "def recipe():",
+            "import resource, signal\n\ndef limited(calls):\n    if len(calls) == 2:\n        "
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n        "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n\ndef recipe():",
         ),
     )
     done = learnrate("tune", path, "--out", "results", folder=tmp_path)

@@ -76,7 +76,13 @@ def test_hands_out_the_curve_before_the_races(toy):
             made.append(what)
 
     plan = lr.torch.tune(
-        toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, progress=progress, on_curve=made.append
+        toy.model,
+        toy.optimizer,
+        toy.batches,
+        toy.loss,
+        updates=300,
+        progress=progress,
+        on_curve=lambda *found: made.append(found),
     )
-    assert made[0] == plan.curve
+    assert made[0] == (plan.curve, plan.bounds)
     assert set(made[1:]) == {"races"}

@@ -1,11 +1,12 @@
 """What races tell: whether anything has been learned, who can be told apart, and where the cliff is."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from heats import START, heat, race
-from learnrate.tuner.evidence import Heat, Start, begun, chance, cliff, dead, learned, safe, tells, told_apart
+from learnrate.tuner.evidence import Heat, Start, ahead, begun, chance, cliff, dead, learned, safe, tells, told_apart
 from learnrate.tuner.guess import guess
 from learnrate.tuner.races import Race
 
@@ -34,8 +35,11 @@ def test_above_a_racer_that_died_where_others_learned_nothing_is_safe():
 def test_learned_begun_and_told_apart():
     chances = chance(50, START)
     assert chances == pytest.approx(4 * 0.01 / math.sqrt(10))
-    assert not learned(heat([1 - 0.9 * chances]), START)
-    assert learned(heat([1 - 1.1 * chances]), START)
+    # What idles falls by the mean of a normal variable's lower half, within three standard errors.
+    idle = 0.01 * (0.4 + 3 * 0.58 / math.sqrt(10))
+    assert not learned(heat([1 - 0.95 * idle]), START)
+    assert learned(heat([1 - 1.05 * idle]), START)
+    assert not learned(heat([1 - 1.05 * idle]), Start(1.0, 0.01, error=0.002))
     assert not begun(heat([0.89]), START)  # less than 12 % of the start: the frequencies of the classes
     assert begun(heat([0.87]), START)
     assert not begun(heat([0.91]), Start(1.0, 0.2))
@@ -80,16 +84,43 @@ def test_what_tells_is_a_fall_or_a_little_one_that_others_missed():
     assert not tells(Heat(50, ()), START)
 
 
+def seen(octave, losses, highest=1.0):
+    return Race(2.0**octave, 100, 100, sum(losses) / len(losses), None, judged=tuple(losses), highest=highest)
+
+
+def test_what_is_chance_from_batch_to_batch_may_be_none_between_racers_that_saw_the_same():
+    batches = [0.9, 1.0] * 10
+    noisy = Start(1.0, 0.1, error=0.05)
+    lower, higher = seen(0, batches), seen(1, [loss - 0.02 - 0.002 * (i % 3) for i, loss in enumerate(batches)])
+    assert not learned(Heat(100, (higher,)), noisy)
+    assert ahead(Heat(100, (lower, higher)), noisy)
+    assert learned(Heat(100, (lower, higher)), noisy)
+    assert tells(Heat(100, (lower, higher)), noisy)
+    # A higher LR may have been thrown up where the best one has learned nothing.
+    assert not ahead(Heat(100, (lower, seen(1, [1.0] * 20))), noisy)
+    # Three standard errors will do where every score tells the same.
+    slight = seen(1, [loss - 0.02 + 0.022 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
+    scored = [replace(one, score=score) for one, score in ((lower, 0.6), (slight, 0.7))]
+    assert not ahead(Heat(100, (lower, slight)), noisy)
+    assert not ahead(Heat(100, tuple(scored)), noisy)
+    assert ahead(Heat(100, tuple(scored)), replace(noisy, score=0.5))
+    few = Heat(100, (seen(0, batches[:8]), seen(1, [0.5] * 8)))
+    assert not ahead(few, noisy)
+    uneven = seen(1, [loss - 0.02 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
+    assert not ahead(Heat(100, (lower, uneven)), noisy)
+    assert not ahead(Heat(100, ()), noisy)
+
+
 def test_scores_vouch_for_a_fall_that_is_half_as_deep():
     noisy = Start(1.0, 0.2, score=0.5)
-    chances = chance(50, noisy)
-    deep = 1 - 0.7 * chances
+    # With errors of 0.04 the whole way would be 0.08 + 3 * 0.04, and half of it 0.08 + 1.5 * 0.04.
+    deep = 1 - 0.16
     assert learned(heat([deep, 0.95], scores=[0.6, 0.51]), noisy)
     assert not learned(heat([deep, 0.95]), noisy)
     assert not learned(heat([deep, 0.95], scores=[0.6, 0.5]), noisy)
     assert not learned(heat([deep, 0.95], scores=[0.6, None]), noisy)
     assert not learned(heat([deep], scores=[0.6]), noisy)
     assert not learned(heat([deep, 0.95], scores=[0.6, 0.51]), Start(1.0, 0.2))
-    assert not learned(heat([1 - 0.4 * chances, 0.95], scores=[0.6, 0.51]), noisy)
+    assert not learned(heat([1 - 0.13, 0.95], scores=[0.6, 0.51]), noisy)
     # A trifle, however certain: a net that is stuck may still learn how frequent the classes are.
-    assert not learned(heat([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.05, score=0.5))
+    assert not learned(heat([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.06, score=0.5))

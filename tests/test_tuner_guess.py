@@ -161,6 +161,9 @@ def test_a_heat_that_never_left_the_start_has_no_say():
     told = heat([0.6, 0.2, 0.6])
     silent = Heat(20, (race(-6, 0.99, updates=20), race(-8, 1.0, updates=20)))
     assert guess([silent, told], START, 200) == guess([told], START, 200)
+    # Nor has it beside one that has not left the start either, but has learned some.
+    some = heat([0.93, 0.9, 0.93])
+    assert guess([silent, some], START, 200) == guess([some], START, 200)
 
 
 def test_what_is_still_on_the_plateau_below_the_best_will_leave_it_in_a_longer_run():

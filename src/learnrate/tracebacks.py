@@ -3,11 +3,15 @@
 import sysconfig
 import traceback
 from pathlib import Path
+from textwrap import shorten
 
 _FOREIGN = tuple(
     str(Path(folder).resolve())
     for folder in (Path(__file__).parent, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
 )
+
+LONGEST = 400
+"""Characters of an error's own text that are shown: torch lists every weight that does not fit."""
 
 
 def own_line(error: BaseException) -> str:
@@ -15,7 +19,7 @@ def own_line(error: BaseException) -> str:
 
     The user's own are the files outside learnrate, the installed packages and the standard library.
     """
-    what = f"{type(error).__name__}: {error}".splitlines()[0] if str(error) else type(error).__name__
+    what = shorten(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, LONGEST, placeholder=" ...")
     if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
         return f"{Path(error.filename).name}, line {error.lineno}: {(error.text or '').strip()!r}: SyntaxError: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]

@@ -13,7 +13,8 @@ def main() -> None:
         code = _run()
         # All is done and written: an interrupt now would only spoil the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the command had begun
+        print("interrupted", file=sys.stderr)
         code = 130
     if code == 130:
         # Under `python -m`, CPython ends the process by the signal, and not with this code, where the interrupt fell into

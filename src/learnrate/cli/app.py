@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option, Typer
 
-from learnrate.errors import LearnrateError, OutputError
+from learnrate.errors import LearnrateError, NoAnswerError, OutputError
 from learnrate.tracebacks import own_line
 
 app = Typer(
@@ -88,7 +88,8 @@ def run() -> int:
         return int(app(standalone_mode=False) or 0)
     except typer.TyperException as error:
         return _said(error.format_message(), 2)
-    except OutputError as error:  # the folder was found writable before the run: the disk is full, or it is gone
+    except (NoAnswerError, OutputError) as error:
+        # No fault of what was asked: the folder, say, was found writable before the run, and now the disk is full.
         return _said(str(error), 1, error)
     except LearnrateError as error:
         return _said(str(error), 2, error)

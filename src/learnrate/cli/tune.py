@@ -2,10 +2,8 @@
 
 import io
 import json
-import math
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,12 +115,12 @@ def tuned(options: Options) -> dict[str, Any]:
     out, runs = options.out and options.out.absolute(), Path("runs").absolute()
     recipe = load(options.recipe or BUILT_IN)
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
-    sweep = sweep_updates(read(share_or_text(options.budget), updates).updates)
+    sweep_updates(read(share_or_text(options.budget), updates).updates)  # refuses a budget that is too small
     families.read(options.family, families.Run(updates))
     folder = open_folder(out, runs, recipe.name)
     try:
         with progress_bars() as progress:
-            return run_stages(recipe, updates, sweep, options, folder, say, Bars(progress))
+            return run_stages(recipe, updates, options, folder, say, Bars(progress))
     except KeyboardInterrupt:
         folder.close()
         found = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
@@ -132,36 +130,20 @@ def tuned(options: Options) -> dict[str, Any]:
         folder.close()
 
 
-def run_stages(
-    recipe: Recipe, updates: int, sweep: int, options: Options, folder: Folder, say: Console, bars: Bars
-) -> dict[str, Any]:
+def run_stages(recipe: Recipe, updates: int, options: Options, folder: Folder, say: Console, bars: Bars) -> dict[str, Any]:
     """Range test, plan, comparison; what --json prints."""
     say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
     model, optimizer, batches = recipe.build(options.seed)
     usual_lr = max(float(group["lr"]) for group in optimizer.param_groups)
-    budget, began = share_or_text(options.budget), time.monotonic()
-    seconds = read(budget, updates).seconds
-    curve = lt.range_test(
-        model,
-        optimizer,
-        batches,
-        recipe.loss,
-        low=options.low,
-        high=options.high,
-        updates=sweep,
-        seed=options.seed,
-        time_limit=seconds / 4 if math.isfinite(seconds) else None,
-        progress=lambda done, planned: bars.show("range test", done, planned),
-    )
-    folder.write_curve(curve)
-    if curve.ended == "interrupted":
-        raise KeyboardInterrupt
-    bounds = curve.bounds()
-    folder.draw_curve(curve, bounds)
-    print_bounds(say, curve, bounds)
-    if math.isfinite(seconds):
-        # The range test has used some of it.
-        budget = f"{max(1e-3, seconds - (time.monotonic() - began)):.3f} seconds"
+
+    # What is found is printed and written, whatever becomes of the other: a disk may be full, a reader gone.
+    def show_curve(curve: Curve, bounds: Bounds | NoAnswer) -> None:
+        try:
+            print_bounds(say, curve, bounds)
+        finally:
+            folder.write_curve(curve)
+        folder.draw_curve(curve, bounds)
+
     plan = lt.tune(
         model,
         optimizer,
@@ -170,25 +152,31 @@ def run_stages(
         updates=updates,
         family=options.family,
         evaluate=recipe.evaluate,
-        budget=budget,
+        budget=share_or_text(options.budget),
         seed=options.seed,
-        curve=curve,
+        low=options.low,
+        high=options.high,
         progress=bars.show,
+        on_curve=show_curve,
     )
-    folder.write_plan(plan)
-    print_plan(say, plan)
+    try:
+        print_plan(say, plan)
+    finally:
+        folder.write_plan(plan)
     summary: dict[str, Any] = {
-        "bounds": bounds.as_record() if isinstance(bounds, Bounds) else None,
+        "bounds": plan.bounds.as_record() if isinstance(plan.bounds, Bounds) else None,
         "plan": plan_summary(plan),
     }
     if options.train:
         comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
         summary["results"] = results_summary(comparison)
     summary["out"] = str(folder.path)
-    # Before anything is drawn or printed, which is easier to do again than the trainings.
-    folder.write_summary(summary)
+    try:
+        if options.train:
+            print_comparison(say, comparison, plan)
+    finally:
+        folder.write_summary(summary)
     if options.train:
-        print_comparison(say, comparison, plan)
         folder.draw_comparison(comparison, f"{recipe.name}: the plan against a constant LR of {usual_lr:g}")
     say.print(f"\nCurve, plan and pictures are in [bold]{escape(str(folder.path))}[/bold]")
     return summary

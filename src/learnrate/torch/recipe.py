@@ -66,8 +66,9 @@ class Recipe:
         for name, value in {**required, "evaluate": self.evaluate, "test": self.test}.items():
             made_already = name == "model" and isinstance(value, nn.Module)
             if made_already or (not callable(value) and (name in required or value is not None)):
+                received = "a model" if isinstance(value, nn.Module) else repr(value)  # a model prints all its layers
                 raise ArgumentTypeError(
-                    f"Recipe.{name} must be a function, received {value!r} of type {type(value).__name__}"
+                    f"Recipe.{name} must be a function, received {received} of type {type(value).__name__}"
                     + (": write lambda: ..., so that each training gets a new one" if name in required else "")
                 )
         for name, text in {"metric": self.metric, "name": self.name}.items():

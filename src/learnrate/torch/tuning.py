@@ -1,6 +1,5 @@
 """tune() for a torch model."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -20,7 +19,7 @@ from learnrate.torch.snapshot import Optimizers
 from learnrate.torch.updating import Updating
 from learnrate.tuner import Families, Plan
 from learnrate.tuner.guess import DRIFT
-from learnrate.tuner.tune import HIGH, LOW, Progress
+from learnrate.tuner.tune import HIGH, LOW, OnCurve, Progress
 
 ROOT = 0.5
 """Octaves by which a doubling of the training raises the best LR of AdaGrad: it divides by the root of the sum of all
@@ -51,7 +50,7 @@ def tune(
     closure: bool = False,
     together: bool | None = None,
     progress: Progress | None = None,
-    on_curve: Callable[[Curve], object] | None = None,
+    on_curve: OnCurve | None = None,
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
 
@@ -90,7 +89,7 @@ def tune(
             models. By default where that is likely to be quicker: on an accelerator, as far as half of its free memory
             reaches. Where it cannot be done they run one after the other; the plan's reasons say so.
         progress: Called after every update with (what is being done, updates made, updates planned).
-        on_curve: Called with the range test as soon as it has ended, also by an interrupt.
+        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt.
 
     Returns:
         The plan: `schedule`, `max_lr`, `bounds`, `cost`, `reasons`, `plot()`, `save()`.

@@ -16,6 +16,9 @@ What finds an LR hardly grows with the training: see docs/choice.md for what the
 UNTIMED = 500
 """Updates that are taken to fit into a time before any has been made: little enough to begin with short races."""
 
+MOST_TRAININGS = 10
+"""Of a budget that is a plain number: who gives a larger one means updates."""
+
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _TEXT = re.compile(
     r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%|updates?|seconds?|minutes?|hours?)\s*", re.IGNORECASE
@@ -62,7 +65,7 @@ def read(budget: float | str | None, updates: int) -> Budget:
         updates: Length of the training.
 
     Raises:
-        ArgumentError: if it is no number above 0 and no such text.
+        ArgumentError: if it is no number above 0 and up to 10, and no such text.
         ArgumentTypeError: if it is neither a number nor a text.
 
     Example:
@@ -77,6 +80,9 @@ def read(budget: float | str | None, updates: int) -> Budget:
         share = checks.positive("budget", budget)
     except ArgumentTypeError as error:
         raise ArgumentTypeError(f"{error}: give a share of one training, or a text such as '500 updates'") from None
+    if share > MOST_TRAININGS:
+        remedy = f"a number is a share of one training, so give '{share:g} updates' where you mean those"
+        checks.refuse("budget", f"at most {MOST_TRAININGS} trainings", budget, remedy)
     return Budget(math.floor(min(share * updates + 1e-9, checks.LONGEST)))
 
 

@@ -26,6 +26,16 @@ LITTLE = 0.01
 SOME = 0.04
 """Share of the loss at the start, more than stuck nets were seen to learn of that."""
 
+IDLE, CLIPPED = 0.4, 0.58
+"""Mean and standard deviation of what a normal variable falls below its mean by, and 0 where it does not: 1 / sqrt(2 pi)
+and sqrt(1 / 2 - 1 / (2 pi)). A racer that learns nothing ends so far below the start, since nothing counts as above it."""
+
+SURE = 3
+"""Standard errors by which a fall must exceed what is chance: the best of several racers is looked at."""
+
+SEVERAL = 10
+"""Batches that racers must have seen together to be compared batch by batch."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -35,11 +45,13 @@ class Start:
         loss: Level of the training loss.
         noise: Standard deviation of a batch's loss.
         score: What the evaluation gives; None where there is none, or no finite number.
+        error: Standard error of `loss`.
     """
 
     loss: float
     noise: float
     score: float | None = None
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,13 @@ def chance(updates: int, start: Start) -> float:
 def learned(heat: Heat, start: Start) -> bool:
     """Whether any racer's loss has fallen by more than chance; half of that will do where every score tells the same.
 
-    So much a model that is fine-tuned on small batches may learn in a short race, whose batches differ more than that.
+    So much a model that is fine-tuned on small batches may learn in a short race, whose batches differ more than that. And
+    what is chance from batch to batch may be none between racers that saw the same ones (see `ahead`).
     """
-    fall, chances = heat.fall(start), chance(heat.updates, start)
-    halfway = fall > chances / 2 and fall >= TRIFLE * abs(start.loss)
-    return fall > chances or (halfway and _scores_rose(heat, start))
+    fall, idle = heat.fall(start), IDLE * start.noise
+    chances = SURE * math.hypot(CLIPPED * start.noise / math.sqrt(max(1, heat.updates // JUDGED)), start.error)
+    halfway = fall > idle + chances / 2 and fall >= TRIFLE * abs(start.loss)
+    return fall > idle + chances or ahead(heat, start) or (halfway and _scores_rose(heat, start))
 
 
 def tells(heat: Heat, start: Start) -> bool:
@@ -109,7 +123,27 @@ def tells(heat: Heat, start: Start) -> bool:
     fall, scale = heat.fall(start), abs(start.loss)
     far = fall >= min(TRIFLE * scale, FAR * start.noise)
     some = fall >= SOME * scale and fall > 2 * chance(heat.updates, start)
-    return learned(heat, start) and fall >= LITTLE * scale and (far or some or told_apart(heat, start))
+    return learned(heat, start) and fall >= LITTLE * scale and (far or some or told_apart(heat, start) or ahead(heat, start))
+
+
+def ahead(heat: Heat, start: Start) -> bool:
+    """Whether the best racer is ahead of one with a lower LR by more than chance, batch by batch, where they saw the same.
+
+    The lower LR cannot have been thrown up where the higher one was not: if one of them has learned, it is the best. Chance
+    is four standard errors, three where every score tells the same, widened for few batches as Student's t is (Peiser 1943:
+    by (z ** 3 + z) / 4 (n - 1)).
+    """
+    best = min(heat.sound, key=lambda race: race.loss, default=None)
+    if best is None or len(best.judged) < SEVERAL:
+        return False
+    many, z = len(best.judged), 3 if _scores_rose(heat, start) else 4
+    limit = (z + (z**3 + z) / (4 * (many - 1))) / math.sqrt(many)
+    apart = (
+        np.subtract(other.judged, best.judged)
+        for other in heat.sound
+        if other.max_lr < best.max_lr and len(other.judged) == many
+    )
+    return any(float(np.mean(one)) > limit * float(np.std(one, ddof=1)) for one in apart)
 
 
 def _scores_rose(heat: Heat, start: Start) -> bool:

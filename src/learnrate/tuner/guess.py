@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate.finder.smoothing import Floats
-from learnrate.tuner.evidence import Heat, Start, begun, below, chance, cliff
+from learnrate.tuner.evidence import Heat, Start, begun, below, chance, cliff, tells
 from learnrate.tuner.races import Race
 
 CATCH_UP = 3, 2
@@ -189,7 +189,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
     edge = cliff(heats, start)
     # A heat in which nobody has left the start, or all have come equally far, tells chance if there is any other.
     counted = below(heats, edge)
-    heats = [heat for heat in counted if begun(heat, start)] or counted
+    heats = [heat for heat in counted if begun(heat, start)] or [heat for heat in counted if tells(heat, start)] or counted
     known = surfaces(heats, start)
     ahead = [math.log2(max(horizon / one.updates, 1.0)) for one in known]
     low = min(one.octaves[0] + min(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) + 0.5

@@ -17,9 +17,6 @@ from learnrate.tuner.trainee import ApartError, Racers, Trainee
 JUDGED = 5
 """A race is judged by the last fifth of its losses, in which the LR falls to its end."""
 
-SPIKE = 4
-"""Standard deviations of a batch's loss above the start: what lies higher counts as so high, and decides no mean."""
-
 
 @dataclass(frozen=True)
 class Race:
@@ -29,7 +26,7 @@ class Race:
         max_lr: The candidate.
         updates: Length of the race that was planned.
         made: Updates that were made; fewer where it diverged.
-        loss: Mean loss of the last fifth, none counted as far above the start (`SPIKE`); infinite after a divergence.
+        loss: Mean loss of the last fifth, none counted as higher than the loss at the start; infinite after a divergence.
         score: What `evaluate` gave at the end, higher is better; None where there is none, or no finite loss or score.
         family: The kind of schedule.
         judged: The losses that `loss` is the mean of; racers of one length saw the same batches there.
@@ -179,7 +176,7 @@ class Track:
     def _ended(self, max_lr: float, updates: int, losses: Sequence[float], measured: Any, name: str) -> Race:
         score = finite_score(measured)
         self.unscored += measured is not None and score is None
-        judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss + SPIKE * self.start_noise)
+        judged = np.minimum(losses[-max(1, updates // JUDGED) :], self.start_loss)
         self.deepest = max(self.deepest, self.start_loss - float(judged.mean()))
         return Race(max_lr, updates, updates, float(judged.mean()), score, name, tuple(judged.tolist()), max(losses))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.finder import Curve, range_test
+from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
 from learnrate.finder.smoothing import Floats
 from learnrate.tuner import budget as budgets
@@ -32,6 +32,9 @@ from learnrate.tuner.trainee import Racers, Trainee
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, updates made, updates planned)."""
+
+OnCurve = Callable[[Curve, Bounds | NoAnswer], object]
+"""Called with a range test and what was read off it."""
 
 LOW, HIGH = 1e-6, 100.0
 """LRs of the range test: it only has to find where to race, and plain SGD on sparse inputs wants LRs above 10."""
@@ -74,7 +77,7 @@ def tune(
     drift: float = DRIFT,
     abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
-    on_curve: Callable[[Curve], object] | None = None,
+    on_curve: OnCurve | None = None,
 ) -> Plan:
     """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
 
@@ -98,7 +101,7 @@ def tune(
         abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
             `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
-        on_curve: Called with the range test as soon as it has ended, also by an interrupt.
+        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt.
 
     Returns:
         The plan.
@@ -112,7 +115,7 @@ def tune(
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     require_members(trainee)
     require_callable("progress", progress, "(what, updates made, updates planned)")
-    require_callable("on_curve", on_curve, "of the range test")
+    require_callable("on_curve", on_curve, "of the range test and its bounds")
     require_callable("abreast", abreast, "from a number to so many racers")
     updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
     if abs(checks.finite("drift", drift)) > MOST_DRIFT:
@@ -138,13 +141,15 @@ def tune(
             curve = range_test(
                 trainee.update, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
             )
+            purse.pay(len(curve))
+            bounds = curve.bounds()
             if on_curve is not None:
-                on_curve(curve)
+                on_curve(curve, bounds)
             if curve.ended == "interrupted":
                 raise KeyboardInterrupt
-            purse.pay(len(curve))
+        else:
+            bounds = curve.bounds()
         start = start_of(curve, score)
-        bounds = curve.bounds()
         epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
@@ -177,7 +182,9 @@ def start_of(curve: Curve, score: float | None) -> Start:
     shown = curve.losses[: max(2 * LEAST, len(first))]
     shown = shown[np.isfinite(shown)]
     noise = difference_noise(shown) if len(shown) >= LEVEL else 0.0  # the time was over: races will not be run
-    return Start(float(np.median(first[np.isfinite(first)])), noise, score)
+    first = first[np.isfinite(first)]
+    # The standard error of a median is that of the mean, times the root of pi / 2.
+    return Start(float(np.median(first)), noise, score, math.sqrt(math.pi / 2 / len(first)) * noise)
 
 
 def run_races(
