@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -90,7 +92,39 @@ def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
     os.killpg(parent.pid, signal.SIGINT)
     _, said = parent.communicate(timeout=60)
     assert parent.returncode == 130
-    assert f"interrupted: what was trained so far is in {tmp_path}" in said
+    assert said == f"interrupted: what was trained so far is in {tmp_path}\n"
+
+
+def refused(folder, **given):
+    root = Path(run.__file__).parents[2]
+    command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--processes", "1", "--folder", str(folder)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60, **given)
+    (line,) = done.stderr.splitlines()
+    return done.returncode, line
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    with store.claimed(tmp_path):
+        assert refused(tmp_path) == (
+            1,
+            f"error: another run is at work in {tmp_path}: wait for it, or give another --folder",
+        )
+
+
+def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    assert refused(tmp_path / "file") == (1, f"error: {tmp_path / 'file'} must be a folder, and is a file")
+    lines = [{"header": store.header(TASK)}, {"run": {"lr": 0.1, "colour": "blue"}}]
+    (tmp_path / f"{TASK}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, line = refused(tmp_path)
+    assert code == 1
+    assert re.fullmatch(r"error: .*digits_mlp\.jsonl holds what is no record: .*'colour'.*: move it away", line)
+
+
+def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
+    code, line = refused(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+    assert code == 1
+    assert re.fullmatch(r"error: .*File too large.*", line)
 
 
 @pytest.mark.parametrize(

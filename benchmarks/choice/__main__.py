@@ -14,14 +14,14 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from benchmarks.choice.about import names
 from benchmarks.choice.data import CACHE
 from benchmarks.choice.run import NAMES, Order, end_with_parent, wanted, work
 from benchmarks.choice.score import SEEDS, summaries
-from benchmarks.choice.store import RESULTS, Records
+from benchmarks.choice.store import RESULTS, RecordError, Records, claimed
 
 SMALL = ("digits_mlp", "digits_cnn")
 """Tasks that need no data but scikit-learn's, and seconds a training."""
@@ -43,16 +43,29 @@ def main() -> None:
     given.folder = given.folder or (CACHE / "small" if given.small else RESULTS)
     seeds = tuple(range(given.seeds))
     orders = [Order(name, tuple(given.methods), seeds, given.folder) for name in given.tasks]
+    try:
+        with claimed(given.folder):
+            run(orders, given.processes)
+        report(given.tasks, seeds, given.folder)
+    except KeyboardInterrupt:
+        print(f"interrupted: what was trained so far is in {given.folder}", file=sys.stderr)
+        sys.exit(130)
+    except RecordError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(orders: Sequence[Order], processes: int) -> None:
+    """All orders, a process each."""
     # Fresh processes: a fork would inherit threads of torch.
-    with ProcessPoolExecutor(given.processes, get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
         try:
             for done in as_completed([pool.submit(work, order) for order in orders]):
                 print(done.result(), flush=True)
-        except KeyboardInterrupt:
-            print(f"interrupted: what was trained so far is in {given.folder}", file=sys.stderr, flush=True)
-            # The pool would go on with all that is queued; the workers end with this process.
-            os._exit(130)
-    report(given.tasks, seeds, given.folder)
+        except BaseException:
+            # The pool would go on with what is under way, for minutes, and with what is queued, for hours.
+            for worker in active_children():
+                worker.terminate()
+            raise
 
 
 def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:

@@ -6,13 +6,15 @@ Trainings of another source count as not made.
 """
 
 import ast
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,31 @@ RESULTS = HERE.parent / "results" / "choice"
 
 COMMON = ("data.py", "task.py", "training.py")
 """What every task's trainings follow from, beside its own file."""
+
+
+class RecordError(Exception):
+    """A file of records cannot be used."""
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder: both would make the same trainings.
+
+    Raises:
+        RecordError: if one is at work there, or it is no folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RecordError(f"{folder} must be a folder, and is a file") from None
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up when this process ends, however it ends
+        yield
+    except BlockingIOError:
+        raise RecordError(f"another run is at work in {folder}: wait for it, or give another --folder") from None
+    finally:
+        os.close(held)
 
 
 @dataclass(frozen=True)
@@ -91,13 +118,11 @@ class Records:
             if "header" in entry:
                 valid = entry["header"]["source"] == now
                 self.headers += [entry["header"]] if valid else []
-            elif valid and "run" in entry:
-                kind = FreeRun if "optimizer" in entry["run"] else Run
-                self._hold(kind(task=self.task, **entry["run"]))
-            elif valid and "choice" in entry:
-                interval = entry["choice"].pop("interval", None)
-                choice = Choice(**entry["choice"], interval=interval and tuple(interval))
-                self.choices[choice.method, choice.seed] = choice
+            elif valid:
+                try:
+                    self._read(entry)
+                except TypeError as error:
+                    raise RecordError(f"{self.path} holds what is no record: {error}: move it away") from error
 
     @property
     def path(self) -> Path:
@@ -115,6 +140,15 @@ class Records:
             self.choices[entry.method, entry.seed] = entry
             self._write({"choice": content})
 
+    def _read(self, entry: dict[str, Any]) -> None:
+        if "run" in entry:
+            kind = FreeRun if "optimizer" in entry["run"] else Run
+            self._hold(kind(task=self.task, **entry["run"]))
+        elif "choice" in entry:
+            interval = entry["choice"].pop("interval", None)
+            choice = Choice(**entry["choice"], interval=interval and tuple(interval))
+            self.choices[choice.method, choice.seed] = choice
+
     def _hold(self, run: Run) -> None:
         if isinstance(run, FreeRun):
             self.free[run.optimizer, run.seed] = run
@@ -122,13 +156,16 @@ class Records:
             self.runs[run.lr, run.seed, run.updates] = run
 
     def _write(self, content: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            if not self._began:
-                # A line of its own, even where the last one was cut short.
-                file.write("\n" * (file.tell() > 0) + json.dumps({"header": header(self.task)}) + "\n")
-                self._began = True
-            file.write(json.dumps(content) + "\n")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                if not self._began:
+                    # A line of its own, even where the last one was cut short.
+                    file.write("\n" * (file.tell() > 0) + json.dumps({"header": header(self.task)}) + "\n")
+                    self._began = True
+                file.write(json.dumps(content) + "\n")
+        except OSError as error:
+            raise RecordError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def header(task: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ IDLE, CLIPPED = 0.4, 0.58
 """Mean and standard deviation of what a normal variable falls below its mean by, and 0 where it does not: 1 / sqrt(2 pi)
 and sqrt(1 / 2 - 1 / (2 pi)). A racer that learns nothing ends so far below the start, since nothing counts as above it."""
 
-SURE = 3
+SURE = 2.5
 """Standard errors by which a fall must exceed what is chance: the best of several racers is looked at."""
 
 SEVERAL = 10
@@ -147,8 +147,9 @@ def ahead(heat: Heat, start: Start) -> bool:
 
 
 def _scores_rose(heat: Heat, start: Start) -> bool:
-    """Whether each of several racers scored higher than the model at the start."""
-    scores = [race.score for race in heat.sound]
+    """Whether each of several racers whose losses fell scored higher than the model at the start."""
+    enough = start.loss - heat.fall(start) / 2  # an LR that is too high for a start tells nothing of the others
+    scores = [race.score for race in heat.sound if race.loss <= enough]
     return len(scores) > 1 and start.score is not None and all(one is not None and one > start.score for one in scores)
 
 
