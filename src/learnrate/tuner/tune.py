@@ -150,7 +150,7 @@ def tune(
         else:
             bounds = curve.bounds()
         start = start_of(curve, score)
-        epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch
+        epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch  # now it may be known
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
         track.unscored += measured is not None and score is None
