@@ -223,6 +223,7 @@ def test_the_page_tells_how_often_the_interval_holds_the_best(made, tmp_path):
     again = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
     assert again.intervals("learnrate") == [(True, 2.0), (False, 1.0)]
     assert again.intervals("usual") == []
+    assert results.Results({TASK: Records(TASK, tmp_path)}, (0,)).intervals("learnrate") == [(True, 2.0)]
     text = " ".join(page.text(again))
     assert "holds the best LR of the grid in 1 of 2 choices; its upper end is, in the median, 2.8 times" in text
 

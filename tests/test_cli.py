@@ -434,6 +434,8 @@ def test_an_interrupt_is_exit_code_130_and_leaves_what_was_written_readable(reci
         assert moment in written
         assert f"interrupted: what was done so far is in {out}" in said
         lr.Curve.load(out / "curve.json")
+    if moment == "loading":
+        assert said == "interrupted\n"
     if moment == "first update":
         assert "interrupted: nothing was written yet" in said
         assert not out.exists()

@@ -1,5 +1,7 @@
 """Pictures: real figures, looked at through what matplotlib drew."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -95,6 +97,21 @@ def test_comparisons_are_drawn_with_every_seed(measured, tmp_path):
     plots.save(figure, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert pyplot.get_fignums() == []
+
+
+def test_losses_below_zero_are_drawn_on_a_plain_scale():
+    figure, (above, below) = plots.new_figure(8, 4, columns=2)
+    plots.draw_losses(comparison(True), above)
+    lowered = [
+        dataclasses.replace(
+            arm, trainings=tuple(dataclasses.replace(t, losses=tuple(-x for x in t.losses)) for t in arm.trainings)
+        )
+        for arm in comparison(True).arms
+    ]
+    plots.draw_losses(dataclasses.replace(comparison(True), arms=tuple(lowered)), below)
+    assert (above.get_yscale(), below.get_yscale()) == ("log", "linear")
+    assert below.get_ylim()[0] < 0
+    pyplot.close(figure)
 
 
 def test_a_notebook_shows_a_picture_and_pyplot_keeps_none():

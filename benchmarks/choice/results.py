@@ -114,8 +114,8 @@ class Results:
         """Of each choice of a method that tells an interval: whether it holds the best LR of the grid, and its octaves."""
         found = []
         for task in self.tasks:
-            for (name, _), choice in sorted(self.held[task.name].choices.items()):
-                if name == method and choice.interval is not None and task.oracle.lrs:
+            for (name, seed), choice in sorted(self.held[task.name].choices.items()):
+                if name == method and seed in self.seeds and choice.interval is not None and task.oracle.lrs:
                     low, high = choice.interval
                     found.append((low <= task.oracle.best_lr <= high, math.log2(high / low)))
         return found

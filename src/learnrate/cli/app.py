@@ -11,6 +11,9 @@ from typer import Argument, Option, Typer
 from learnrate.errors import LearnrateError, NoAnswerError, OutputError
 from learnrate.tracebacks import own_line
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 app = Typer(
     name="learnrate",
     add_completion=False,
@@ -40,6 +43,10 @@ class RunFailedError(Exception):
     """A run failed, by no fault of learnrate's that it knows of; the cause says how."""
 
 
+class RunInterruptedError(Exception):
+    """Ctrl-C; the text says what was done so far, if anything. Of the interrupt itself Typer makes a silent exit code."""
+
+
 @app.command()
 def tune(
     recipe: Annotated[
@@ -67,13 +74,15 @@ def tune(
     debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Find the learning rate for a training run, plan its schedule, and show what that gained."""
-    import learnrate
-
-    _ = learnrate.torch  # says how to install PyTorch, where it is missing
-    from learnrate.cli.tune import Options, tune_command
-
     try:
+        import learnrate
+
+        _ = learnrate.torch  # says how to install PyTorch, where it is missing
+        from learnrate.cli.tune import Options, tune_command
+
         tune_command(Options(recipe, updates, seed, seeds, family, budget, low, high, out, train, json))
+    except KeyboardInterrupt as stop:
+        raise RunInterruptedError(*stop.args) from stop
     except LearnrateError:
         raise
     except (Exception, SystemExit) as error:
@@ -84,8 +93,10 @@ def tune(
 def run() -> int:
     """Run the command line; errors become one line on stderr and an exit code."""
     try:
-        # Typer makes an exit code of 130 of an interrupt.
-        return int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False) or 0)
+        return _interrupted() if code == INTERRUPTED else code
+    except RunInterruptedError as stop:
+        return _interrupted(*stop.args)
     except typer.TyperException as error:
         return _said(error.format_message(), 2)
     except (NoAnswerError, OutputError) as error:
@@ -100,6 +111,11 @@ def run() -> int:
         return _said(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
     except SystemExit:  # Typer's, when whoever read the help has gone
         return 1
+
+
+def _interrupted(*said: str) -> int:
+    print(": ".join(["interrupted", *said]), file=sys.stderr)
+    return INTERRUPTED
 
 
 def _said(message: str, code: int, error: BaseException | None = None) -> int:

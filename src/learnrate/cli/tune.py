@@ -123,9 +123,8 @@ def tuned(options: Options) -> dict[str, Any]:
             return run_stages(recipe, updates, options, folder, say, Bars(progress))
     except KeyboardInterrupt:
         folder.close()
-        found = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
-        print(f"interrupted: {found}", file=sys.stderr)
-        raise
+        left = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
+        raise KeyboardInterrupt(left) from None
     finally:
         folder.close()
 
