@@ -141,7 +141,8 @@ def run_stages(recipe: Recipe, updates: int, options: Options, folder: Folder, s
             print_bounds(say, curve, bounds)
         finally:
             folder.write_curve(curve)
-        folder.draw_curve(curve, bounds)
+        if curve.ended != "interrupted":  # who presses Ctrl-C does not wait for a picture
+            folder.draw_curve(curve, bounds)
 
     plan = lt.tune(
         model,
