@@ -8,6 +8,9 @@ from torch import nn
 
 import learnrate as lr
 from learnrate.errors import NoAnswerError
+from learnrate.torch.loop import Loop
+from learnrate.torch.tuning import has_unbounded_steps
+from learnrate.torch.updating import Updating
 
 
 def test_an_iterator_is_no_data_for_races(toy):
@@ -86,3 +89,28 @@ def test_hands_out_the_curve_before_the_races(toy):
     )
     assert made[0] == (plan.curve, plan.bounds)
     assert set(made[1:]) == {"races"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "expected"),
+    [
+        (torch.optim.SGD, {}, True),
+        (torch.optim.SGD, {"updating": Updating(clip_norm=1.0)}, False),
+        (torch.optim.SGD, {"updating": Updating(clip_value=1.0)}, False),
+        (torch.optim.Adam, {}, False),
+        (torch.optim.RMSprop, {}, False),
+    ],
+)
+def test_steps_have_no_bound_with_sgd_unless_gradients_are_clipped(toy, optimizer, options, expected):
+    loop = Loop(toy.model, optimizer(toy.model.parameters(), lr=0.1), toy.batches, toy.loss, **options)
+    assert has_unbounded_steps(loop) is expected
+
+
+def test_what_is_not_driven_has_no_say_in_whether_steps_have_a_bound(toy):
+    optimizers = {
+        "first": torch.optim.SGD(toy.model[0].parameters(), lr=0.1),
+        "rest": torch.optim.Adam(toy.model[4].parameters(), lr=0.1),
+    }
+    losses = {"first": toy.loss, "rest": toy.loss}
+    assert has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="first"))
+    assert not has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="rest"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from heats import START, heat, race
-from learnrate.tuner.evidence import Heat, Start, ahead, begun, chance, cliff, dead, learned, safe, tells, told_apart
+from learnrate.tuner.evidence import Heat, Start, ahead, begun, chance, cliff, dead, flung, learned, safe, tells, told_apart
 from learnrate.tuner.guess import guess
 from learnrate.tuner.races import Race
 
@@ -30,6 +30,19 @@ def test_above_a_racer_that_died_where_others_learned_nothing_is_safe():
     # Where nobody below has learned, all may sit on a plateau.
     assert cliff([short, Heat(80, (race(1, 1.0), killed))], START) == math.inf
     assert cliff([Heat(80, (race(1, 1.0), killed, race(4, 0.3)))], START) == math.inf
+
+
+def test_above_a_racer_that_was_flung_up_no_lr_is_safe_where_steps_have_no_bound():
+    unbounded = replace(START, unbounded=True)
+    high = replace(race(1, 0.3), highest=13.1)
+    found = Heat(50, (race(0, 0.4), high, race(2, 0.2), race(3, 0.2)))
+    assert flung(high, unbounded)
+    assert not flung(high, START)
+    assert not flung(replace(high, highest=12.9), unbounded)
+    assert not flung(replace(high, highest=13.1), replace(unbounded, noise=1.1))
+    assert cliff([found], unbounded) == 2.0
+    assert cliff([found], START) == math.inf
+    assert guess([found], unbounded, 400).octave < 1.0 < guess([found], START, 400).octave
 
 
 def test_learned_begun_and_told_apart():

@@ -172,6 +172,25 @@ def test_what_is_no_trainee_is_refused_before_an_update_is_made(trainee, words):
     assert isinstance(trainee, type) or trainee.all_made == 0
 
 
+def test_whether_steps_are_unbounded_is_a_flag():
+    with pytest.raises(TypeError, match="unbounded must be True or False, received 'yes'"):
+        lr.tune(Quadratic(), updates=300, unbounded="yes")
+
+
+class Flung(Regression):
+    """A batch in a hundred flings the loss up where the LR is high, and the next one is as if nothing had been."""
+
+    def update(self, rate):
+        seen = super().update(rate)
+        return seen + 1e6 * rate**2 if self.made % 100 == 40 and rate > 0.02 else seen
+
+
+def test_an_optimizer_whose_steps_have_no_bound_keeps_below_what_flings_the_loss_up():
+    safe, brave = (lr.tune(Flung(), updates=1000, unbounded=unbounded) for unbounded in (True, False))
+    assert safe.max_lr < brave.max_lr
+    assert any("or one at a lower LR was flung far up" in reason for reason in safe.reasons)
+
+
 @pytest.mark.parametrize("name", ["abreast", "progress", "on_curve"])
 def test_what_is_no_function_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be a function"):

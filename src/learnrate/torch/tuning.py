@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.optim import Adagrad
+from torch.optim import SGD, Adagrad, Optimizer
 
 from learnrate import checks, tuner
 from learnrate.finder import Curve
@@ -54,7 +54,8 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
 
-    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`).
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and no clipping no
+    LR is taken to be safe above one at which a batch flung the loss far up.
 
     Args:
         model: The model, on its device and with the weights that the training starts from.
@@ -128,6 +129,7 @@ def tune(
             high=high,
             curve=curve,
             drift=usual_drift(loop) if drift is None else drift,
+            unbounded=has_unbounded_steps(loop),
             abreast=partial(abreast, loop, together),
             progress=progress,
             on_curve=on_curve,
@@ -136,5 +138,14 @@ def tune(
 
 def usual_drift(loop: Loop) -> float:
     """Octaves by which the best LR of these optimizers, as far as they are driven, moves with each doubling."""
-    driven = [one for one in loop.optimizers.values() if loop.swept.drives([one])]
-    return DRIFT + ROOT if all(isinstance(one, Adagrad) for one in driven) else DRIFT
+    return DRIFT + ROOT if all(isinstance(one, Adagrad) for one in _driven(loop)) else DRIFT
+
+
+def has_unbounded_steps(loop: Loop) -> bool:
+    """Whether one batch may move what is driven as far as its gradient is large: by SGD, without clipping."""
+    clipped = loop.updating.clip_norm is not None or loop.updating.clip_value is not None
+    return not clipped and any(isinstance(one, SGD) for one in _driven(loop))
+
+
+def _driven(loop: Loop) -> list[Optimizer]:
+    return [one for one in loop.optimizers.values() if loop.swept.drives([one])]

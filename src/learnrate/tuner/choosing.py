@@ -100,7 +100,7 @@ def _why_cliff(search: Search) -> list[str]:
     edge = cliff(search.all_heats(), search.start)
     if all(race.diverged or math.log2(race.max_lr) < edge for race in search.races):
         return []
-    gone = "there a race diverged, or was thrown up and learned nothing"
+    gone = "there a race diverged, or was thrown up and learned nothing, or one at a lower LR was flung far up"
     return [f"From {lr_of(edge):.2g} on no LR is taken to be safe: {gone}."]
 
 

@@ -17,6 +17,9 @@ TRIFLE = 0.12
 THROWN = 12
 """Standard deviations of a batch's loss; see `dead`."""
 
+FLUNG = 12
+"""Times the loss at the start; see `flung`."""
+
 FAR = 10
 """Standard deviations of a batch's loss by which no net that is stuck comes down."""
 
@@ -46,12 +49,14 @@ class Start:
         noise: Standard deviation of a batch's loss.
         score: What the evaluation gives; None where there is none, or no finite number.
         error: Standard error of `loss`.
+        unbounded: Whether a step grows with its gradient without limit; see `flung`.
     """
 
     loss: float
     noise: float
     score: float | None = None
     error: float = 0.0
+    unbounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,16 @@ class Heat:
 
 
 def cliff(heats: Iterable[Heat], start: Start) -> float:
-    """The lowest LR, in octaves, at which a race diverged, or was dead where lower ones learned; infinite where none did."""
+    """The lowest LR, in octaves, that is not safe; infinite where there is none.
+
+    It is one at which a race diverged, or was dead where lower ones learned, or that lies above one at which it was flung.
+    """
 
     def gone(race: Race, heat: Heat) -> bool:
         lower = Heat(heat.updates, tuple(other for other in heat.races if other.max_lr < race.max_lr))
-        return race.diverged or (dead(race, start) and tells(lower, start))
+        return (
+            race.diverged or any(flung(other, start) for other in lower.races) or (dead(race, start) and tells(lower, start))
+        )
 
     return min((math.log2(race.max_lr) for heat in heats for race in heat.races if gone(race, heat)), default=math.inf)
 
@@ -173,6 +183,15 @@ def dead(race: Race, start: Start) -> bool:
     scale = abs(start.loss)
     thrown = race.highest > start.loss + max(THROWN * start.noise, 2 * LITTLE * scale)
     return thrown and start.loss - race.loss < LITTLE * scale
+
+
+def flung(race: Race, start: Start) -> bool:
+    """Whether the loss was thrown up to many times the loss at the start, and beyond its noise, and steps have no bound.
+
+    Then it may have come back by luck, and a higher LR have had more of it: a longer run meets more such batches. Optimizers
+    that divide by the size of the gradients, or clip them, recover from higher ones.
+    """
+    return start.unbounded and race.highest > start.loss + max(FLUNG * abs(start.loss), THROWN * start.noise)
 
 
 def told_apart(heat: Heat, start: Start) -> bool:

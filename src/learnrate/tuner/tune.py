@@ -75,6 +75,7 @@ def tune(
     high: float = HIGH,
     curve: Curve | None = None,
     drift: float = DRIFT,
+    unbounded: bool = False,
     abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
@@ -98,6 +99,8 @@ def tune(
         high: Last LR of the range test.
         curve: A range test that was run already on the same start; its updates count as spent.
         drift: Octaves by which the best LR is taken to move with each doubling of a training: it mostly falls a little.
+        unbounded: Whether a step grows with its gradient without limit, as that of SGD does where gradients are not clipped.
+            Then no LR is safe above one at which a batch flung the loss far up, even if the race went on well.
         abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
             `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
@@ -114,6 +117,8 @@ def tune(
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     require_members(trainee)
+    if not isinstance(unbounded, bool):
+        raise ArgumentTypeError(f"unbounded must be True or False, received {unbounded!r}")
     require_callable("progress", progress, "(what, updates made, updates planned)")
     require_callable("on_curve", on_curve, "of the range test and its bounds")
     require_callable("abreast", abreast, "from a number to so many racers")
@@ -149,7 +154,7 @@ def tune(
                 raise KeyboardInterrupt
         else:
             bounds = curve.bounds()
-        start = start_of(curve, score)
+        start = start_of(curve, score, unbounded)
         epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch  # now it may be known
         run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
         track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
@@ -170,7 +175,7 @@ def at_start(curve: Curve) -> Floats:
     return curve.losses[: max(LEAST, len(curve) // 4)]
 
 
-def start_of(curve: Curve, score: float | None) -> Start:
+def start_of(curve: Curve, score: float | None, unbounded: bool = False) -> Start:
     """The model before any training, as the first, tiny LRs of a range test show it.
 
     Raises:
@@ -184,7 +189,8 @@ def start_of(curve: Curve, score: float | None) -> Start:
     noise = difference_noise(shown) if len(shown) >= LEVEL else 0.0  # the time was over: races will not be run
     first = first[np.isfinite(first)]
     # The standard error of a median is that of the mean, times the root of pi / 2.
-    return Start(float(np.median(first)), noise, score, math.sqrt(math.pi / 2 / len(first)) * noise)
+    error = math.sqrt(math.pi / 2 / len(first)) * noise
+    return Start(float(np.median(first)), noise, score, error, unbounded)
 
 
 def run_races(
