@@ -54,8 +54,8 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
 
-    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and no clipping no
-    LR is taken to be safe above one at which a batch flung the loss far up.
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and no clipping
+    no LR is taken to be safe above one at which a batch flung the loss far up.
 
     Args:
         model: The model, on its device and with the weights that the training starts from.
