@@ -89,7 +89,7 @@ def _mean_axis(ax: "Axes", means: list[float]) -> None:
 
 
 def _label(ax: "Axes", points: dict[str, tuple[float, float]], line: list[tuple[float, float]]) -> None:
-    """Names beside the points, to the right; moved up or down until none covers another, a point or the line."""
+    """Names beside the points, to the right, ours first; moved up or down until none covers another, a point or the line."""
     taken: list[tuple[float, float, float, float]] = []
     scale = ax.figure.dpi / 72
     size = 5 * scale
@@ -99,7 +99,7 @@ def _label(ax: "Axes", points: dict[str, tuple[float, float]], line: list[tuple[
     dots = [(x - size, y - size, x + size, y + size) for x, y in places.values()]
     dots += [(x - scale, y - scale, x + scale, y + scale) for x, y in along]
     bottom, top = ax.get_window_extent().y0, ax.get_window_extent().y1
-    for name, (x, y) in sorted(places.items(), key=lambda item: (item[1][0], -item[1][1])):
+    for name, (x, y) in sorted(places.items(), key=lambda item: (kind(item[0]) != OURS, item[1][0], -item[1][1])):
         width, height = 5.3 * len(name) * scale, 10.5 * scale
         begin = x + 9 * scale
         for shift in sorted(range(-90, 91), key=abs):
