@@ -6,7 +6,21 @@ from dataclasses import replace
 import pytest
 
 from heats import START, heat, race
-from learnrate.tuner.evidence import Heat, Start, ahead, begun, chance, cliff, dead, flung, learned, safe, tells, told_apart
+from learnrate.tuner.evidence import (
+    Heat,
+    Start,
+    ahead,
+    begun,
+    ceiling,
+    chance,
+    cliff,
+    dead,
+    flung,
+    learned,
+    safe,
+    tells,
+    told_apart,
+)
 from learnrate.tuner.guess import guess
 from learnrate.tuner.races import Race
 
@@ -41,8 +55,14 @@ def test_above_a_racer_that_was_flung_up_no_lr_is_safe_where_steps_have_no_bound
     assert not flung(replace(high, highest=12.9), unbounded)
     assert not flung(replace(high, highest=13.1), replace(unbounded, noise=1.1))
     assert cliff([found], unbounded) == 2.0
+    assert ceiling([found], unbounded) == 1.0
+    assert ceiling([found], START) == math.inf
     assert cliff([found], START) == math.inf
     assert guess([found], unbounded, 400).octave < 1.0 < guess([found], START, 400).octave
+    # Nor does a plan go there, where none raced above it in that heat.
+    short, long = heat([0.9, 0.8, 0.7], updates=20), Heat(50, (race(-1, 0.5), race(0, 0.4), high))
+    found = guess([short, long], unbounded, 400)
+    assert max(found.octave, found.high) < 1.1
 
 
 def test_learned_begun_and_told_apart():

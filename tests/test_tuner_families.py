@@ -3,7 +3,6 @@
 import pytest
 
 import learnrate as lr
-from learnrate.errors import NoAnswerError
 from learnrate.tuner.cycling import cut
 from learnrate.tuner.families import NAMED, Run, read
 from trainees import Quadratic, Regression, check_reasons
@@ -119,11 +118,23 @@ def test_all_families_race_over_the_same_length(budget):
 
 def test_families_that_cannot_all_race_are_not_compared():
     trainee = Quadratic()
-    with pytest.raises(ValueError, match=r"at least 200 updates to compare 4 families, received 100 .* or fewer families"):
+    with pytest.raises(ValueError, match=r"at least 285 updates to compare 4 families, it covers 100: .* or fewer families"):
         lr.tune(trainee, updates=300, budget="100 updates", family=list(NAMED))
+    with pytest.raises(ValueError, match="updates must be at least 22 where several families are compared, received 18"):
+        lr.tune(trainee, updates=18, budget="2000 updates", family=list(NAMED))
     assert trainee.all_made == 0
-    with pytest.raises(NoAnswerError, match=r"no races to the family 'warmup_cosine' .* or fewer families"):
-        lr.tune(trainee, updates=300, budget="220 updates", family=list(NAMED))
+    assert lr.tune(trainee, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
+
+
+def test_a_family_may_refuse_lrs_that_will_not_race():
+    def picky(max_lr):
+        if max_lr < 0.011:
+            raise ValueError("too low")
+        return lr.constant(min(max_lr, 5.0))
+
+    assert 0.02 < lr.tune(Quadratic(), updates=300, family=picky, low=0.02, high=5.0).max_lr < 3
+    with pytest.raises(ValueError, match="base_lr must be below max_lr"):
+        lr.tune(Quadratic(), updates=300, family=lambda max_lr: lr.triangular2(50.0, max_lr, 10, 2))
 
 
 def test_equal_families_are_told_by_their_order():
@@ -149,9 +160,13 @@ def test_equal_families_are_told_by_their_order():
         (
             lambda max_lr: lr.constant(0.1),
             ValueError,
-            r"depends on its max_lr, received constant\(value=0.1\) for any",
+            r"depends on its max_lr, received constant\(value=0.1\) for 0.01 and half of it",
         ),
-        ({"a": lr.constant, "b": lambda max_lr: max_lr}, TypeError, "family must return a schedule, received 100.0"),
+        (
+            {"a": lr.constant, "b": lambda max_lr: max_lr},
+            TypeError,
+            "family must return a schedule, received 0.01 of type float",
+        ),
         (lr.one_cycle(0.1, 300), TypeError, r"received the schedule one_cycle\(.*as in family=lambda max_lr"),
     ],
 )

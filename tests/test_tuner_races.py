@@ -1,6 +1,7 @@
 """Races: what one tells, and which LRs race."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from learnrate.errors import NoAnswerError
 from learnrate.tuner.budget import Budget, Purse
 from learnrate.tuner.evidence import Start
 from learnrate.tuner.races import Race, Track, squeezed
-from learnrate.tuner.refusals import require_learned, require_sound
+from learnrate.tuner.refusals import require_learned, require_raced, require_sound
 from learnrate.tuner.search import MOST_SCOUTS, Search, beginning, finals_length
 from trainees import Diverging, Quadratic, scored
 
@@ -173,11 +174,36 @@ def test_what_learned_above_the_cliff_alone_is_no_answer():
     died = Race(4.0, 20, 20, 4.5, None, highest=45.0)
     on.heats = {20: [Race(4.0, 20, 3, math.inf, None), Race(16.0, 20, 20, 0.3, None, highest=4.5)]}
     with pytest.raises(NoAnswerError, match="every candidate max_lr diverged"):
-        require_sound(on)
+        require_sound(on, -20.0)
     on.heats = {20: [died]}
-    require_sound(on)
+    require_sound(on, -20.0)
     with pytest.raises(NoAnswerError, match="no LR made the loss fall enough"):
         require_learned(on, 3.0)
+
+
+def test_a_family_without_races_of_its_own_is_no_answer():
+    on = search(Quadratic())
+    on.heats = {20: [Race(0.1, 20, 20, 1.0, None)]}
+    require_raced(on, 20)
+    with pytest.raises(NoAnswerError, match="leaves no races to the family 'mine' beside the others"):
+        require_raced(on, 30)
+
+
+@pytest.mark.parametrize(("lowest", "words"), [(-4.0, "Give a lower `low`"), (-20.0, r"\)\. Give a larger budget")])
+def test_a_lower_end_would_help_only_where_races_have_come_down_to_it(lowest, words):
+    on = search(Quadratic())
+    on.heats = {20: [Race(lr, 20, 3 + place, math.inf, None) for place, lr in enumerate((0.1, 1.0, 4.0))]}
+    with pytest.raises(NoAnswerError, match=words):
+        require_sound(on, lowest)
+
+
+def test_what_a_time_would_have_to_be_is_told():
+    on = search(Quadratic(), horizon=1000)
+    on.track.purse = Purse(Budget(1000, 5.0), spent=100, idle=1.0, _began=time.monotonic() - 6)
+    with pytest.raises(
+        NoAnswerError, match=r"used up before a race had ended\. .* usual 1000 updates take about 5\d seconds"
+    ):
+        require_sound(on, -20.0)
 
 
 def test_scouts_go_no_higher_than_the_range_test():

@@ -188,6 +188,7 @@ class Flung(Regression):
 def test_an_optimizer_whose_steps_have_no_bound_keeps_below_what_flings_the_loss_up():
     safe, brave = (lr.tune(Flung(), updates=1000, unbounded=unbounded) for unbounded in (True, False))
     assert safe.max_lr < brave.max_lr
+    assert safe.max_lr < min(race.max_lr for race in safe.races if race.highest > 2000)
     assert any("or one at a lower LR was flung far up" in reason for reason in safe.reasons)
 
 
@@ -205,13 +206,30 @@ def test_an_interrupt_in_the_range_test_leaves_its_curve():
 
 
 @pytest.mark.parametrize("budget", [1.0, "100000%"])
-def test_a_run_that_always_diverges_is_no_answer_and_ends(budget):
+def test_a_run_that_is_lost_at_once_is_no_answer_and_ends(budget):
     trainee = Diverging()
     before = trainee.save()
     with pytest.raises(NoAnswerError, match=r"not finite at update 1 of the range test, at LR 1\..e-06\. Look for NaN"):
         lr.tune(trainee, updates=300, budget=budget)
     assert trainee.save() == before
     assert trainee.all_made < 100
+
+
+class Doomed(Jittering):
+    """Its loss grows without limit, at an LR that decides how soon it is no number."""
+
+    def update(self, rate):
+        super().update(rate)
+        return math.inf if self.made > 12 and self.made * (1 + rate) > 20 else 1.0 + 0.01 * self.random.standard_normal()
+
+
+def test_a_run_that_diverges_at_every_lr_is_no_answer_and_ends_however_large_the_budget():
+    trainee = Doomed()
+    with pytest.raises(
+        NoAnswerError, match=r"every candidate max_lr diverged .* Give a lower `low`|lost at the same|not finite at"
+    ):
+        lr.tune(trainee, updates=300, budget="100000%")
+    assert trainee.all_made < 400
 
 
 @pytest.mark.parametrize("at", [1, 2, 8, 15, 30])
@@ -264,13 +282,14 @@ def test_a_curve_that_was_interrupted_may_be_given():
 
 def test_a_curve_without_a_loss_at_its_start_is_refused():
     rates = np.geomspace(1e-6, 1, 30)
-    with pytest.raises(ValueError, match="curve must have a finite loss among its first updates"):
+    with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
         lr.tune(Regression(), updates=400, curve=lr.Curve(rates, np.full(30, math.nan)))
     # Three are enough to tell where the loss started and how noisy it is, and the races do the rest.
     known = lr.Curve(rates, [4.5, 4.4, 4.5, *[math.nan] * 27])
     assert 0.02 < lr.tune(Quadratic(), updates=400, curve=known).max_lr < 2
-    with pytest.raises(NoAnswerError, match=r"not finite at update 2 of the range test"):
-        lr.tune(Quadratic(), updates=400, curve=lr.Curve(rates, [4.5, 4.4, *[math.nan] * 28]))
+    for few in (lr.Curve(rates, [4.5, 4.4, *[math.nan] * 28]), lr.Curve([1e-6, 2e-6], [4.5, 4.4], ended="interrupted")):
+        with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
+            lr.tune(Quadratic(), updates=400, curve=few)
 
 
 @pytest.mark.parametrize("given_curve", [False, True])

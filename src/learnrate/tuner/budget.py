@@ -3,6 +3,8 @@
 import math
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from learnrate import checks
@@ -60,8 +62,8 @@ def read(budget: float | str | None, updates: int) -> Budget:
     """A budget as a user may give it.
 
     Args:
-        budget: A number is a share of one training; a text such as "500 updates", "25%", "90 seconds" or "5 minutes" says
-            its unit; None is `usual`.
+        budget: A number is a share of one training, up to 10; a text such as "500 updates", "25%", "90 seconds" or
+            "5 minutes" says its unit; None is `usual`.
         updates: Length of the training.
 
     Raises:
@@ -81,7 +83,7 @@ def read(budget: float | str | None, updates: int) -> Budget:
     except ArgumentTypeError as error:
         raise ArgumentTypeError(f"{error}: give a share of one training, or a text such as '500 updates'") from None
     if share > MOST_TRAININGS:
-        remedy = f"a number is a share of one training, so give '{share:g} updates' where you mean those"
+        remedy = f"a number is a share of one training, so give '{budget} updates' or '{100 * share:.0f}%'"
         checks.refuse("budget", f"at most {MOST_TRAININGS} trainings", budget, remedy)
     return Budget(math.floor(min(share * updates + 1e-9, checks.LONGEST)))
 
@@ -109,11 +111,13 @@ class Purse:
         budget: What there was.
         spent: Updates made so far.
         given: Those of them that were made before the time began to run.
+        idle: Seconds in which no updates were made.
     """
 
     budget: Budget
     spent: int = 0
     given: int = 0
+    idle: float = 0.0
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -125,8 +129,9 @@ class Purse:
                 return 0
             used = self.seconds
             made = self.spent - self.given
-            if made and used > 0:
-                left = min(left, math.floor((self.budget.seconds - used) * made / used))
+            at_work = used - self.idle
+            if made and at_work > 0:
+                left = min(left, math.floor((self.budget.seconds - used) * made / at_work))
         return max(0, left)
 
     @property
@@ -145,6 +150,15 @@ class Purse:
     def late(self) -> bool:
         """Whether the time is over."""
         return self.seconds >= self.budget.seconds
+
+    @contextmanager
+    def idling(self) -> Iterator[None]:
+        """Time that passes in here counts as spent, but tells nothing of the pace."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.idle += time.monotonic() - began
 
     def pay(self, updates: int) -> None:
         """Note updates that were made."""

@@ -79,16 +79,21 @@ class Heat:
 def cliff(heats: Iterable[Heat], start: Start) -> float:
     """The lowest LR, in octaves, that is not safe; infinite where there is none.
 
-    It is one at which a race diverged, or was dead where lower ones learned, or that lies above one at which it was flung.
+    It is one at which a race diverged, or was dead where lower ones learned, or one that raced beside a lower one that was
+    flung.
     """
 
     def gone(race: Race, heat: Heat) -> bool:
         lower = Heat(heat.updates, tuple(other for other in heat.races if other.max_lr < race.max_lr))
-        return (
-            race.diverged or any(flung(other, start) for other in lower.races) or (dead(race, start) and tells(lower, start))
-        )
+        beaten = any(flung(other, start) for other in lower.races)
+        return race.diverged or beaten or (dead(race, start) and tells(lower, start))
 
     return min((math.log2(race.max_lr) for heat in heats for race in heat.races if gone(race, heat)), default=math.inf)
+
+
+def ceiling(heats: Iterable[Heat], start: Start) -> float:
+    """The lowest LR, in octaves, at which a race was flung: what may be chosen at most; infinite where none was."""
+    return min((math.log2(race.max_lr) for heat in heats for race in heat.races if flung(race, start)), default=math.inf)
 
 
 def safe(heats: Sequence[Heat], start: Start) -> list[Heat]:

@@ -1,6 +1,7 @@
 """Kinds of whole schedules that have one free number, the peak: what races compare, each at its own best LR."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from learnrate import checks
@@ -20,8 +21,8 @@ USUAL = "warmup_cosine"
 """What most trainings use today, and what docs/choice.md measures."""
 
 
-TRIED = 100.0
-"""A peak that a family of the user's own is tried with: above all that its other numbers may be."""
+TRIED = 0.01
+"""A peak that a family of the user's own is tried with, and half of it."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,16 @@ def _function(name: object, family: object) -> Family:
 
 def _own(family: Family, run: Run) -> Family:
     """A function of the user's own, refused now where what it returns would break off the races, or tell nothing."""
-    made = _checked(family, run)
-    if made(TRIED) == made(TRIED / 2):
-        raise ArgumentError(f"family must return a schedule that depends on its max_lr, received {made(TRIED)!r} for any")
-    return made
+    tried: list[object] = []
+    # One that takes no such LR may well take those that will race.
+    with suppress(ValueError):
+        tried += family(TRIED), family(TRIED / 2)
+    found = [_fitting(one, run) for one in tried]
+    if len(found) == 2 and found[0] == found[1]:
+        raise ArgumentError(
+            f"family must return a schedule that depends on its max_lr, received {found[0]!r} for {TRIED} and half of it"
+        )
+    return _checked(family, run)
 
 
 def _some(families: dict[str, Family]) -> dict[str, Family]:
@@ -145,20 +152,17 @@ def _some(families: dict[str, Family]) -> dict[str, Family]:
 
 def _checked(family: Family, run: Run) -> Family:
     """The family, with what it returns resolved, and refused where it is no schedule of this run."""
+    return lambda max_lr: _fitting(family(max_lr), run)
 
-    def made(max_lr: float) -> Schedule:
-        schedule = family(max_lr)
-        if not isinstance(schedule, Schedule):
-            raise ArgumentTypeError(
-                f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}"
-            )
-        schedule = schedule.resolve(run.updates)
-        length = known_length(schedule)
-        if length is not None and length > run.updates:
-            raise ArgumentError(
-                f"family must return a schedule of at most {run.updates} updates, received one of {length}: "
-                "make it of the length that updates says"
-            )
-        return schedule
 
-    return made
+def _fitting(schedule: object, run: Run) -> Schedule:
+    if not isinstance(schedule, Schedule):
+        raise ArgumentTypeError(f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}")
+    schedule = schedule.resolve(run.updates)
+    length = known_length(schedule)
+    if length is not None and length > run.updates:
+        raise ArgumentError(
+            f"family must return a schedule of at most {run.updates} updates, received one of {length}: "
+            "make it of the length that updates says"
+        )
+    return schedule

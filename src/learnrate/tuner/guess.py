@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate.finder.smoothing import Floats
-from learnrate.tuner.evidence import Heat, Start, begun, below, chance, cliff, tells
+from learnrate.tuner.evidence import Heat, Start, begun, below, ceiling, chance, cliff, tells
 from learnrate.tuner.races import Race
 
 CATCH_UP = 3, 2
@@ -187,6 +187,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
         drift: Octaves by which the best LR moves with each doubling of the length.
     """
     edge = cliff(heats, start)
+    most = min(edge, ceiling(heats, start))
     # A heat in which nobody has left the start, or all have come equally far, tells chance if there is any other.
     counted = below(heats, edge)
     heats = [heat for heat in counted if begun(heat, start)] or [heat for heat in counted if tells(heat, start)] or counted
@@ -194,7 +195,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
     ahead = [math.log2(max(horizon / one.updates, 1.0)) for one in known]
     low = min(one.octaves[0] + min(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) + 0.5
     high = max(one.octaves[-1] + max(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) - 1
-    octaves = np.arange(low, max(high, low + 1), 1 / 16)
+    octaves = np.arange(low, max(min(high, most), low + 1), 1 / 16)
     expected = np.zeros(len(octaves))
     longest = known[-1].updates
     for surface, far in zip(known, ahead, strict=True):
@@ -203,7 +204,7 @@ def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIF
     expected /= sum(surface.updates / longest for surface in known)
     top = int(np.argmax(expected > expected.max() - 1e-9))  # the lowest of equals, which rounding would else decide
     doubt = max(ALIKE, _doubt(heats, start))
-    alike = octaves[(expected >= expected[top] - doubt) & (octaves <= max(edge, octaves[top]))]
+    alike = octaves[(expected >= expected[top] - doubt) & (octaves <= max(most, octaves[top]))]
     return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]), doubt)
 
 

@@ -10,13 +10,13 @@ from learnrate.finder import Curve
 from learnrate.finder.smoothing import Floats
 from learnrate.tuner.budget import usual
 from learnrate.tuner.evidence import LITTLE, Heat, learned, safe, tells
-from learnrate.tuner.search import Search
+from learnrate.tuner.search import STRIDE, Search
 
 LEVEL = 3
 """Losses from which the level of a loss and its noise can be told."""
 
 SEVERAL = 3
-"""Races, four octaves apart, that are not lost at the same update by chance."""
+"""Races at different LRs that are not lost at the same update by chance."""
 
 
 def require_level(curve: Curve, first: Floats) -> None:
@@ -26,7 +26,9 @@ def require_level(curve: Curve, first: Floats) -> None:
         NoAnswerError: if too few of its first losses are finite.
     """
     finite = np.isfinite(first)
-    if finite.sum() < LEVEL and not finite.all():
+    if finite.sum() < LEVEL and finite.all():
+        raise NoAnswerError(f"the budget was used up after {len(curve)} updates of the range test.", "Give a larger one.")
+    if finite.sum() < LEVEL:
         at = int(np.argmin(finite))
         raise NoAnswerError(
             f"the loss was not finite at update {at} of the range test, at LR {curve.lrs[at]:.2g}.",
@@ -34,8 +36,12 @@ def require_level(curve: Curve, first: Floats) -> None:
         )
 
 
-def require_sound(search: Search) -> None:
+def require_sound(search: Search, lowest: float) -> None:
     """Refuse to go on where no race came to its end.
+
+    Args:
+        search: The races.
+        lowest: The beginning of the range test, in octaves.
 
     Raises:
         NoAnswerError: if none did.
@@ -45,9 +51,9 @@ def require_sound(search: Search) -> None:
     require_finite(search)
     if not any(heat.sound for heat in safe(search.all_heats(), search.start)):
         tried = ", ".join(f"{race.max_lr:g}" for race in search.races)
-        raise NoAnswerError(
-            f"every candidate max_lr diverged ({tried}).", "Give a lower `low` for the range test, or a larger budget."
-        )
+        reached = math.log2(min(race.max_lr for race in search.races)) <= lowest + STRIDE
+        remedy = "Give a lower `low` for the range test, or a larger budget." if reached else "Give a larger budget."
+        raise NoAnswerError(f"every candidate max_lr diverged ({tried}).", remedy)
 
 
 def require_finite(search: Search) -> None:
@@ -119,4 +125,5 @@ def _more_time(search: Search) -> str:
     if not math.isfinite(purse.budget.seconds) or not made:
         return "Give a larger one."
     updates = usual(search.track.horizon)
-    return f"Give a larger one: the usual {updates} updates take about {purse.seconds / made * updates:.2g} seconds."
+    pace = (purse.seconds - purse.idle) / made
+    return f"Give a larger one: the usual {updates} updates take about {pace * updates:.2g} seconds."

@@ -28,6 +28,9 @@ FINALISTS = 4
 LONGEST = 0.5
 """Share of the whole run: a longer race would buy less than the training that it delays."""
 
+NARROW = 0.2
+"""Octaves below a cliff in which nothing is left to look for."""
+
 MOST_SCOUTS = 10
 """Of one length: twenty octaves, a factor of a million."""
 
@@ -93,8 +96,7 @@ class Search:
             highest: The highest LR to be expected, in octaves; scouts go one octave further at most.
         """
         budget, horizon = self.track.purse.whole, self.track.horizon
-        updates = max(SHORTEST, min(max(25, math.floor(SCOUT * budget)), budget // 12, math.floor(LONGEST * horizon)))
-        updates = min(updates, horizon)
+        updates = scout_length(budget, horizon)
         while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound and first > lowest:
             first -= 2 * STRIDE
         above = first + STRIDE
@@ -151,7 +153,7 @@ class Search:
         if top < raced[-1]:
             return None
         edge = self._cliff
-        return min(raced[-1] + stride, (raced[-1] + edge) / 2) if edge > raced[-1] else None
+        return min(raced[-1] + stride, (raced[-1] + edge) / 2) if edge > raced[-1] + NARROW else None
 
     def _between(self, updates: int) -> float:
         """The middle between the best LR of a heat and the better one of its neighbours."""
@@ -177,6 +179,12 @@ class Search:
 
     def _begun(self, updates: int) -> bool:
         return begun(self.heat(updates), self.start)
+
+
+def scout_length(budget: int, horizon: int) -> int:
+    """Updates of the short races."""
+    updates = max(SHORTEST, min(max(25, math.floor(SCOUT * budget)), budget // 12, math.floor(LONGEST * horizon)))
+    return min(updates, horizon)
 
 
 def finals_length(left: int, horizon: int, families: int, scouted: int) -> int:

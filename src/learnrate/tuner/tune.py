@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from learnrate.tuner.refusals import (
     require_raced,
     require_sound,
 )
-from learnrate.tuner.search import FINALISTS, SHORTEST, Search, beginning, finals_length
+from learnrate.tuner.search import FINALISTS, LONGEST, SHORTEST, Search, beginning, finals_length, scout_length
 from learnrate.tuner.trainee import Racers, Trainee
 
 Progress = Callable[[str, int, int], None]
@@ -104,7 +105,8 @@ def tune(
         abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
             `learnrate.tuner.ApartError` where that cannot be done.
         progress: Called after every update.
-        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt.
+        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not with a `curve`
+            that was given.
 
     Returns:
         The plan.
@@ -112,7 +114,8 @@ def tune(
     Raises:
         ArgumentError: if a number breaks its rule, a name is unknown, or the budget is too small for a range test and races.
         ArgumentTypeError: if an argument is of the wrong kind.
-        NoAnswerError: if every candidate diverges, or none learns within the budget.
+        NoAnswerError: if every candidate diverges, none learns within the budget, a batch gives no finite loss whatever the
+            LR, or the budget has no races for one of several families.
     """
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
@@ -130,7 +133,7 @@ def tune(
     asked = families.read(family, families.Run(updates))
     allowed = budgets.read(budget, updates)
     sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
-    require_room(len(asked), allowed.updates, sweep or len(curve or ()))
+    require_room(len(asked), allowed.updates, 0 if curve is None else len(curve), updates)
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, planned: progress(what, done, planned)
@@ -146,10 +149,12 @@ def tune(
             curve = range_test(
                 trainee.update, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
             )
+            curve = replace(curve, updates_per_epoch=_updates_per_epoch(trainee))
             purse.pay(len(curve))
             bounds = curve.bounds()
             if on_curve is not None:
-                on_curve(curve, bounds)
+                with purse.idling():
+                    on_curve(curve, bounds)
             if curve.ended == "interrupted":
                 raise KeyboardInterrupt
         else:
@@ -186,7 +191,7 @@ def start_of(curve: Curve, score: float | None, unbounded: bool = False) -> Star
     # A few losses tell a level, but no noise; more of them do, for a trend does not pass for noise.
     shown = curve.losses[: max(2 * LEAST, len(first))]
     shown = shown[np.isfinite(shown)]
-    noise = difference_noise(shown) if len(shown) >= LEVEL else 0.0  # the time was over: races will not be run
+    noise = difference_noise(shown)
     first = first[np.isfinite(first)]
     # The standard error of a median is that of the mean, times the root of pi / 2.
     error = math.sqrt(math.pi / 2 / len(first)) * noise
@@ -214,7 +219,7 @@ def run_races(
         search = Search(track, family, start, name, drift, {length: list(races) for length, races in scouted.items()})
         if not scouted:
             search.scout(first, lowest, highest)
-            require_sound(search)
+            require_sound(search, lowest)
             scouted = {length: list(races) for length, races in search.heats.items()}
             updates = finals_length(track.purse.left, track.horizon, len(kinds), max(scouted))
         if updates:
@@ -252,16 +257,33 @@ def require_races(budget: int, curve: Curve) -> int:
             f"budget must cover the {len(curve)} updates of curve and at least {SMALLEST_BUDGET // 2} for races, received "
             f"{budget} updates: give a larger share of the training (budget), or a shorter curve"
         )
-    if not np.isfinite(at_start(curve)).any():
-        raise ArgumentError("curve must have a finite loss among its first updates, received one without")
+    if np.isfinite(at_start(curve)).sum() < LEVEL:
+        raise ArgumentError(f"curve must have {LEVEL} finite losses among its first updates, received fewer: sweep anew")
     return 0
 
 
-def require_room(families: int, budget: int, sweep: int) -> None:
-    """Refuse, before anything is trained, more families than the budget has races for."""
-    least = sweep + SMALLEST_BUDGET // 2 + families * FINALISTS * SHORTEST
-    if families > 1 and budget < least:
+def require_room(families: int, budget: int, given: int, horizon: int) -> None:
+    """Refuse, before anything is trained, more families than the budget has races for, or the training is long enough for.
+
+    Args:
+        families: How many.
+        budget: Updates.
+        given: Those of them that a given curve has spent.
+        horizon: Length of the training.
+    """
+    if families == 1:
+        return
+    shortest = SHORTEST + 1  # one more than the scouts, which must be told from them
+    if math.floor(LONGEST * horizon) < shortest:
+        checks.refuse("updates", f"at least {math.ceil(shortest / LONGEST)} where several families are compared", horizon)
+
+    def needed(budget: int) -> int:
+        scouts = 3 * max(SHORTEST, scout_length(budget, horizon))
+        return (given or sweep_updates(budget)) + scouts + families * FINALISTS * shortest
+
+    if needed(budget) > budget:
+        least = next(more for more in range(budget, 100 * families + budget + given) if needed(more) <= more)
         raise ArgumentError(
-            f"budget must cover at least {least} updates to compare {families} families, received {budget} updates: give a "
-            "larger share of the training (budget), a longer training (updates), or fewer families"
+            f"budget must cover at least {least} updates to compare {families} families, it covers {budget}: give a larger "
+            "share of the training (budget), a longer training (updates), or fewer families"
         )
