@@ -113,12 +113,20 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    assert refused(tmp_path / "file") == (1, f"error: {tmp_path / 'file'} must be a folder, and is a file")
-    lines = [{"header": store.header(TASK)}, {"run": {"lr": 0.1, "colour": "blue"}}]
-    (tmp_path / f"{TASK}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        code, line = refused(folder)
+        assert code == 1
+        assert line.startswith(f"error: {folder} must be a folder that can be written to: ")
+    header = json.dumps({"header": store.header(TASK)})
+    path = tmp_path / f"{TASK}.jsonl"
+    path.write_text(header + '\n{"run": {"lr": 0.1, "colour": "blue"}}')
     code, line = refused(tmp_path)
     assert code == 1
-    assert re.fullmatch(r"error: .*digits_mlp\.jsonl holds what is no record: .*'colour'.*: move it away", line)
+    assert re.fullmatch(r"error: .*digits_mlp\.jsonl, line 2, is no record: .*'colour'.*: move the file away", line)
+    for other in (b"3", b"null", b'"header"', b'{"header": {}}', b'{"choice": "x"}', b'{"run": 3}'):
+        path.write_bytes(header.encode() + b"\n\xff\n" + other)
+        with pytest.raises(store.RecordError, match="line 3, is no record"):
+            Records(TASK, tmp_path)
 
 
 def test_a_full_disk_ends_the_run_with_one_line(tmp_path):

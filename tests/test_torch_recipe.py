@@ -9,6 +9,7 @@ import torch
 import learnrate as lr
 from learnrate.errors import RecipeError
 from learnrate.torch.recipe import load, train
+from learnrate.tracebacks import own_line
 
 GOOD = """
 import torch
@@ -139,3 +140,15 @@ def test_a_training_that_diverges_ends_early_and_says_so(tmp_path):
 def test_the_held_out_test_is_not_what_chooses(tmp_path):
     recipe = load(written(tmp_path, GOOD.format(more="evaluate=lambda model: 1.0, test=lambda model: 2.0,")))
     assert train(recipe, lr.constant(0.1), 0, 20).score == 2.0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("one\n  two\tthree"), "ValueError: one two three"),
+        (ValueError(), "ValueError"),
+        (ValueError("x" * 1000), "ValueError: " + "x" * 388 + " ..."),
+    ],
+)
+def test_an_error_is_told_in_one_line_of_bounded_length(error, expected):
+    assert own_line(error) == expected

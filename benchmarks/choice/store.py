@@ -42,14 +42,15 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise RecordError(f"{folder} must be a folder, and is a file") from None
-    held = os.open(folder, os.O_RDONLY)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RecordError(f"{folder} must be a folder that can be written to: {error.strerror}") from error
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up when this process ends, however it ends
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up when this process ends, however it ends
+        except BlockingIOError:
+            raise RecordError(f"another run is at work in {folder}: wait for it, or give another --folder") from None
         yield
-    except BlockingIOError:
-        raise RecordError(f"another run is at work in {folder}: wait for it, or give another --folder") from None
     finally:
         os.close(held)
 
@@ -109,20 +110,20 @@ class Records:
         valid = False
         if not self.path.is_file():
             return
-        for line in self.path.read_text().splitlines():
+        for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:
                 # A line that was being written when the machine stopped: its training counts as not made.
                 continue
-            if "header" in entry:
-                valid = entry["header"]["source"] == now
-                self.headers += [entry["header"]] if valid else []
-            elif valid:
-                try:
+            try:
+                if "header" in entry:
+                    valid = entry["header"]["source"] == now
+                    self.headers += [entry["header"]] if valid else []
+                elif valid:
                     self._read(entry)
-                except TypeError as error:
-                    raise RecordError(f"{self.path} holds what is no record: {error}: move it away") from error
+            except (TypeError, KeyError, AttributeError) as error:
+                raise RecordError(f"{self.path}, line {number}, is no record: {error}: move the file away") from error
 
     @property
     def path(self) -> Path:

@@ -162,7 +162,7 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
         if shortest:
             mean = np.mean([curve[:shortest] for curve in curves], axis=0)
             ax.plot(np.arange(1, shortest + 1), mean, color=color, linewidth=2.2, label=arm.name)
-    below = any(min(training.losses, default=1.0) <= 0 for arm in comparison.arms for training in arm.trainings)
+    below = any(min(training.losses, default=1.0) < 0 for arm in comparison.arms for training in arm.trainings)
     scale = "linear" if below else "log"
     ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
     ax.legend(frameon=False, fontsize=9)

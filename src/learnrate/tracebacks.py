@@ -3,7 +3,6 @@
 import sysconfig
 import traceback
 from pathlib import Path
-from textwrap import shorten
 
 _FOREIGN = tuple(
     str(Path(folder).resolve())
@@ -19,7 +18,8 @@ def own_line(error: BaseException) -> str:
 
     The user's own are the files outside learnrate, the installed packages and the standard library.
     """
-    what = shorten(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, LONGEST, placeholder=" ...")
+    what = " ".join((f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).split())
+    what = what if len(what) <= LONGEST else f"{what[:LONGEST]} ..."
     if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
         return f"{Path(error.filename).name}, line {error.lineno}: {(error.text or '').strip()!r}: SyntaxError: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]

@@ -54,8 +54,8 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training of this model: range test, races, plan.
 
-    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and no clipping
-    no LR is taken to be safe above one at which a batch flung the loss far up.
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and
+    neither `clip_norm` nor `clip_value` no LR is taken to be safe above one at which a batch flung the loss far up.
 
     Args:
         model: The model, on its device and with the weights that the training starts from.
@@ -90,7 +90,8 @@ def tune(
             models. By default where that is likely to be quicker: on an accelerator, as far as half of its free memory
             reaches. Where it cannot be done they run one after the other; the plan's reasons say so.
         progress: Called after every update with (what is being done, updates made, updates planned).
-        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt.
+        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not with a `curve`
+            that was given.
 
     Returns:
         The plan: `schedule`, `max_lr`, `bounds`, `cost`, `reasons`, `plot()`, `save()`.
@@ -100,7 +101,8 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
-        NoAnswerError: if every candidate diverges, or none learns within the budget.
+        NoAnswerError: if every candidate diverges, none learns within the budget, a batch gives no finite loss whatever the
+            LR, or the budget has no races for one of several families.
 
     Example:
         >>> import torch, learnrate as lr

@@ -73,7 +73,7 @@ class Track:
         apart: Why races ran one after the other, as far as they did.
         groups: How many times races ran as one batch.
         cut: Races that were cut short by the time.
-        unscored: Races whose evaluation gave no finite number.
+        unscored: Evaluations that gave no finite number, that at the start among them.
     """
 
     trainee: Trainee
