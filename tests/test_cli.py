@@ -318,7 +318,12 @@ BAD = {
     "an LR of 0": ([], ["--low", "0"], "--low must be above 0, received 0.0"),
     "an LR of NaN": ([], ["--high", "nan"], "--high must be finite, received nan"),
     "swapped LRs": ([], ["--low", "1", "--high", "0.1"], "--low must be below --high, received 1.0 and 0.1: swap them"),
-    "a budget of 0": ([], ["--budget", "0"], "budget must be above 0, received 0.0"),
+    "a budget of 0": ([], ["--budget", "0"], "budget must be above 0, received 0"),
+    "a budget of many trainings": (
+        [],
+        ["--budget", "500"],
+        "received 500: a number is a share of one training, so give '500 updates'",
+    ),
     "a budget in miles": ([], ["--budget", "3 miles"], "'90 seconds' or '5 minutes', received '3 miles'"),
     "a budget of NaN": ([], ["--budget", "nan"], "budget must be finite, received nan"),
     "an unknown family": ([], ["--family", "cosin"], "family must be one of 'warmup_cosine'"),

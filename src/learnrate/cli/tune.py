@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -203,10 +203,10 @@ def compare_with_usual(
 
 def share_or_text(budget: str | None) -> float | str | None:
     """A budget as `tune` takes it: on a command line numbers are texts too."""
-    try:
-        return None if budget is None else float(budget)
-    except ValueError:
-        return budget
+    for number in (int, float):
+        with suppress(ValueError):
+            return None if budget is None else number(budget)
+    return budget
 
 
 def print_bounds(say: Console, curve: Curve, bounds: Bounds | NoAnswer) -> None:
