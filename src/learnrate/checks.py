@@ -111,10 +111,11 @@ def length(name: str, value: object) -> int:
     return whole(name, value, at_least=1, at_most=LONGEST)
 
 
-def flag(name: str, value: object) -> None:
-    """True, False, or None where that leaves it open."""
-    if value is not None and not isinstance(value, bool):
-        raise ArgumentTypeError(f"{name} must be True, False or None, received {value!r} of type {type(value).__name__}")
+def flag(name: str, value: object, or_none: bool = False) -> None:
+    """True or False; or None, where that leaves it open."""
+    if not (isinstance(value, bool) or (or_none and value is None)):
+        rule = "True, False or None" if or_none else "True or False"
+        raise ArgumentTypeError(f"{name} must be {rule}, received {value!r} of type {type(value).__name__}")
 
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:

@@ -6,6 +6,9 @@ import sys
 
 from learnrate.errors import MissingExtraError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a failed run, 2 bad input, 130 interrupted."""
@@ -15,8 +18,8 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:  # before the command had begun
         print("interrupted", file=sys.stderr)
-        code = 130
-    if code == 130:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         # Under `python -m`, CPython ends the process by the signal, and not with this code, where the interrupt fell into
         # an exec() of a string, such as dataclasses and named tuples make; so the end is not left to it.
         sys.stdout.flush()

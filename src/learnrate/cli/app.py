@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 from typer import Argument, Option, Typer
 
+from learnrate.cli import INTERRUPTED
 from learnrate.errors import LearnrateError, NoAnswerError, OutputError
 from learnrate.tracebacks import own_line
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 app = Typer(
     name="learnrate",

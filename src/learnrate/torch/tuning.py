@@ -115,7 +115,7 @@ def tune(
         >>> plan.schedule.length, plan.cost <= 1.0
         (320, True)
     """
-    checks.flag("together", together)
+    checks.flag("together", together, or_none=True)
     check_rewindable(batches)
     updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
     loop = Loop(model, optimizer, batches, loss, evaluation(evaluate, loss), updating=updating, only=only)

@@ -127,11 +127,9 @@ class Purse:
         if math.isfinite(self.budget.seconds):
             if self.late:
                 return 0
-            used = self.seconds
-            made = self.spent - self.given
-            at_work = used - self.idle
-            if made and at_work > 0:
-                left = min(left, math.floor((self.budget.seconds - used) * made / at_work))
+            pace = self.pace
+            if pace > 0:
+                left = min(left, math.floor((self.budget.seconds - self.seconds) / pace))
         return max(0, left)
 
     @property
@@ -145,6 +143,12 @@ class Purse:
     def seconds(self) -> float:
         """Time since the beginning."""
         return time.monotonic() - self._began
+
+    @property
+    def pace(self) -> float:
+        """Seconds that an update took so far; 0 where none was made."""
+        made = self.spent - self.given
+        return (self.seconds - self.idle) / made if made else 0.0
 
     @property
     def late(self) -> bool:

@@ -112,9 +112,14 @@ def below(heats: Iterable[Heat], edge: float) -> list[Heat]:
     ]
 
 
+def standard_error(updates: int, start: Start) -> float:
+    """Of a race's loss, which is the mean of its last fifth."""
+    return start.noise / math.sqrt(max(1, updates // JUDGED))
+
+
 def chance(updates: int, start: Start) -> float:
-    """How far a race's loss may lie off by chance: four standard deviations of the mean of its last fifth."""
-    return 4 * start.noise / math.sqrt(max(1, updates // JUDGED))
+    """How far a race's loss may lie off by chance: four standard errors."""
+    return 4 * standard_error(updates, start)
 
 
 def learned(heat: Heat, start: Start) -> bool:
@@ -124,7 +129,7 @@ def learned(heat: Heat, start: Start) -> bool:
     what is chance from batch to batch may be none between racers that saw the same ones (see `ahead`).
     """
     fall, idle = heat.fall(start), IDLE * start.noise
-    chances = SURE * math.hypot(CLIPPED * start.noise / math.sqrt(max(1, heat.updates // JUDGED)), start.error)
+    chances = SURE * math.hypot(CLIPPED * standard_error(heat.updates, start), start.error)
     halfway = fall > idle + chances / 2 and fall >= TRIFLE * abs(start.loss)
     return fall > idle + chances or ahead(heat, start) or (halfway and _scores_rose(heat, start))
 
@@ -152,13 +157,14 @@ def ahead(heat: Heat, start: Start) -> bool:
     if best is None or len(best.judged) < SEVERAL:
         return False
     many, z = len(best.judged), 3 if _scores_rose(heat, start) else 4
-    limit = (z + (z**3 + z) / (4 * (many - 1))) / math.sqrt(many)
-    apart = (
-        np.subtract(other.judged, best.judged)
-        for other in heat.sound
-        if other.max_lr < best.max_lr and len(other.judged) == many
-    )
-    return any(float(np.mean(one)) > limit * float(np.std(one, ddof=1)) for one in apart)
+    limit = z + (z**3 + z) / (4 * (many - 1))
+    lower = (other for other in heat.sound if other.max_lr < best.max_lr and len(other.judged) == many)
+    return any(other.loss - best.loss > limit * _error_apart(best, other) for other in lower)
+
+
+def _error_apart(one: Race, other: Race) -> float:
+    """Standard error of the difference of two racers' losses, batch by batch: both saw the same ones."""
+    return float(np.std(np.subtract(other.judged, one.judged), ddof=1)) / math.sqrt(len(one.judged))
 
 
 def _scores_rose(heat: Heat, start: Start) -> bool:
@@ -208,8 +214,6 @@ def told_apart(heat: Heat, start: Start) -> bool:
         return False
     best, worst = min(heat.sound, key=lambda race: race.loss), max(heat.sound, key=lambda race: race.loss)
     apart = worst.loss - best.loss
-    if len(best.judged) == len(worst.judged) >= 3:
-        chances = 4 * float(np.std(np.subtract(worst.judged, best.judged), ddof=1)) / math.sqrt(len(best.judged))
-    else:
-        chances = chance(heat.updates, start)
+    paired = len(best.judged) == len(worst.judged) >= 3
+    chances = 4 * _error_apart(best, worst) if paired else chance(heat.updates, start)
     return apart > chances and apart > TRIFLE * heat.fall(start)

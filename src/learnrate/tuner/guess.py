@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate.finder.smoothing import Floats
-from learnrate.tuner.evidence import Heat, Start, begun, below, ceiling, chance, cliff, tells
+from learnrate.tuner.evidence import Heat, Start, begun, below, ceiling, cliff, standard_error, tells
 from learnrate.tuner.races import Race
 
 CATCH_UP = 3, 2
@@ -214,4 +214,4 @@ def _doubt(heats: Sequence[Heat], start: Start) -> float:
     fall = heat.fall(start)
     if fall <= 0:
         return 1.0
-    return min(1.0, chance(heat.updates, start) / 4 / fall)
+    return min(1.0, standard_error(heat.updates, start) / fall)

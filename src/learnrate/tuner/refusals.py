@@ -26,14 +26,15 @@ def require_level(curve: Curve, first: Floats) -> None:
         NoAnswerError: if too few of its first losses are finite.
     """
     finite = np.isfinite(first)
-    if finite.sum() < LEVEL and finite.all():
+    if finite.sum() >= LEVEL:
+        return
+    if finite.all():
         raise NoAnswerError(f"the budget was used up after {len(curve)} updates of the range test.", "Give a larger one.")
-    if finite.sum() < LEVEL:
-        at = int(np.argmin(finite))
-        raise NoAnswerError(
-            f"the loss was not finite at update {at} of the range test, at LR {curve.lrs[at]:.2g}.",
-            "Look for NaN or infinity in the batch of that update, or give a lower `low`.",
-        )
+    at = int(np.argmin(finite))
+    raise NoAnswerError(
+        f"the loss was not finite at update {at} of the range test, at LR {curve.lrs[at]:.2g}.",
+        "Look for NaN or infinity in the batch of that update, or give a lower `low`.",
+    )
 
 
 def require_sound(search: Search, lowest: float) -> None:
@@ -111,19 +112,18 @@ def _what_would(search: Search, heats: Sequence[Heat], highest: float) -> str:
     # Few models want an LR above 1, so that one who asks for less may have asked for too little.
     if top < 1 and math.log2(top) >= highest - 1 and not any(race.diverged for race in search.races):
         return f"Give a higher `high`, for none was too high up to {top:.2g}, or a larger budget."
+    larger = "Give a larger budget: the model may sit on a plateau that long."
     if learned(longest, start) and longest.fall(start) < LITTLE * abs(start.loss):
         return (
-            f"Give a larger budget: the model may sit on a plateau that long. Or take away what is constant in the loss, "
-            f"which has fallen from {start.loss:.6g} by {longest.fall(start):.2g} at most, if something is."
+            f"{larger} Or take away what is constant in the loss, which has fallen from {start.loss:.6g} by "
+            f"{longest.fall(start):.2g} at most, if something is."
         )
-    return "Give a larger budget: the model may sit on a plateau that long."
+    return larger
 
 
 def _more_time(search: Search) -> str:
     purse = search.track.purse
-    made = purse.spent - purse.given
-    if not math.isfinite(purse.budget.seconds) or not made:
+    if not math.isfinite(purse.budget.seconds) or not purse.pace:
         return "Give a larger one."
     updates = usual(search.track.horizon)
-    pace = (purse.seconds - purse.idle) / made
-    return f"Give a larger one: the usual {updates} updates take about {pace * updates:.2g} seconds."
+    return f"Give a larger one: the usual {updates} updates take about {purse.pace * updates:.2g} seconds."

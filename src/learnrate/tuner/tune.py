@@ -120,8 +120,7 @@ def tune(
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     require_members(trainee)
-    if not isinstance(unbounded, bool):
-        raise ArgumentTypeError(f"unbounded must be True or False, received {unbounded!r}")
+    checks.flag("unbounded", unbounded)
     require_callable("progress", progress, "(what, updates made, updates planned)")
     require_callable("on_curve", on_curve, "of the range test and its bounds")
     require_callable("abreast", abreast, "from a number to so many racers")
@@ -133,12 +132,12 @@ def tune(
     asked = families.read(family, families.Run(updates))
     allowed = budgets.read(budget, updates)
     sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
-    require_room(len(asked), allowed.updates, 0 if curve is None else len(curve), updates)
+    given = 0 if curve is None else len(curve)
+    require_room(len(asked), allowed.updates, given, updates)
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, planned: progress(what, done, planned)
 
-    given = 0 if curve is None else len(curve)
     purse = Purse(allowed, given, given)
     state = trainee.save()
     try:
