@@ -17,11 +17,11 @@ from measure import Work, in_rounds, keep, ratios, seconds, spread
 from torch import nn
 
 import learnrate as lr
-from learnrate.torch.batchable import worthwhile
-from learnrate.torch.batched import abreast
-from learnrate.torch.loop import Loop
+from learnrate.torch.ensemble.batched import abreast
+from learnrate.torch.ensemble.conditions import worthwhile
+from learnrate.torch.training.loop import Loop
 from learnrate.tuner.budget import Budget, Purse
-from learnrate.tuner.races import Track
+from learnrate.tuner.trials import Track
 
 UPDATES = 50
 COUNTS = (4, 8, 16)

@@ -16,7 +16,7 @@ PACKAGE = Path(lr.__file__).parent
 # From the ground up: a room may import from rooms that stand before it, and from itself.
 FLOORS = [
     "errors",
-    "tracebacks",
+    "user_code",
     "checks",
     "records",
     "plots",

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 import learnrate as lr
 from learnrate import pages, plots
 from learnrate.errors import MissingExtraError, OutputError
-from test_finder_rules import LRS, POINTS, valley
+from test_rules import LRS, POINTS, valley
 
 NASTY = "<script>document.title = 'broken'</script></script> & \"quoted\" {braces} 100 %"
 CURVE = lr.Curve(

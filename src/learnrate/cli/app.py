@@ -10,7 +10,7 @@ from typer import Argument, Option, Typer
 
 from learnrate.cli import INTERRUPTED
 from learnrate.errors import LearnrateError, NoAnswerError, OutputError
-from learnrate.tracebacks import own_line
+from learnrate.user_code import own_line
 
 app = Typer(
     name="learnrate",

@@ -24,7 +24,7 @@ from learnrate.study import Arm, Comparison, Training, compare
 from learnrate.torch.recipe import Recipe, load, train
 from learnrate.tuner import Plan, families
 from learnrate.tuner.budget import read
-from learnrate.tuner.choosing import why_bounds
+from learnrate.tuner.reasons import why_bounds
 from learnrate.tuner.tune import sweep_updates
 
 BUILT_IN = Path(__file__).parent.parent / "recipes" / "digits.py"

@@ -1,13 +1,13 @@
 """learnrate for PyTorch."""
 
-from learnrate.torch.accuracy import accuracy_test
-from learnrate.torch.attachment import Attachment, attach
-from learnrate.torch.finding import range_test
-from learnrate.torch.loop import Evaluate, Loss
+from learnrate.torch.accuracy_test import accuracy_test
+from learnrate.torch.driving.attachment import Attachment, attach
+from learnrate.torch.driving.scheduler import Scheduler
+from learnrate.torch.range_test import range_test
 from learnrate.torch.recipe import Recipe
-from learnrate.torch.scheduler import Scheduler
-from learnrate.torch.snapshot import preserve
-from learnrate.torch.tuning import tune
+from learnrate.torch.snapshot.preserve import preserve
+from learnrate.torch.training.loop import Evaluate, Loss
+from learnrate.torch.tune import tune
 
 __all__ = [
     "Attachment",

@@ -2,8 +2,8 @@
 
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.races import Race
 from learnrate.tuner.trainee import ApartError, Racers, Trainee
+from learnrate.tuner.trials import Race
 from learnrate.tuner.tune import tune
 
 __all__ = ["ApartError", "Families", "Family", "Plan", "Race", "Racers", "Trainee", "tune"]

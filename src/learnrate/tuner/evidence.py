@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from learnrate.tuner.races import JUDGED, Race
+from learnrate.tuner.trials import JUDGED, Race
 
 TRIFLE = 0.12
 """Share of the loss at the start; see `begun`."""

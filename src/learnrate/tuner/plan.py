@@ -9,7 +9,7 @@ from learnrate import records
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
-from learnrate.tuner.races import Race
+from learnrate.tuner.trials import Race
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.bounds import two_digits
+from learnrate.tuner.estimate import DRIFT, Guess, best, guess, worth
 from learnrate.tuner.evidence import Heat, Start, begun, cliff, dead, safe, told_apart
 from learnrate.tuner.families import Family
-from learnrate.tuner.guess import DRIFT, Guess, best, guess, worth
-from learnrate.tuner.races import Race, Track
+from learnrate.tuner.trials import Race, Track
 
 SCOUT = 0.05
 """Length of a scouting race as a share of the budget: they find the region, at a tenth to a fifth of the cost."""

@@ -14,13 +14,10 @@ from learnrate.finder.smoothing import Floats
 from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
-from learnrate.tuner.choosing import planned
+from learnrate.tuner.estimate import DRIFT
 from learnrate.tuner.evidence import Start
 from learnrate.tuner.families import Families, Family
-from learnrate.tuner.guess import DRIFT
-from learnrate.tuner.plan import Plan
-from learnrate.tuner.races import Race, Track, finite_score
-from learnrate.tuner.refusals import (
+from learnrate.tuner.no_answer import (
     LEVEL,
     require_finite,
     require_learned,
@@ -28,8 +25,11 @@ from learnrate.tuner.refusals import (
     require_raced,
     require_sound,
 )
+from learnrate.tuner.plan import Plan
+from learnrate.tuner.reasons import planned
 from learnrate.tuner.search import FINALISTS, LONGEST, SHORTEST, Search, beginning, finals_length, scout_length
 from learnrate.tuner.trainee import Racers, Trainee
+from learnrate.tuner.trials import Race, Track, finite_score
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, updates made, updates planned)."""

@@ -1,0 +1,1 @@
+"""Many processes: one decision, and an error that names the rank."""

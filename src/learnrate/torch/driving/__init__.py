@@ -1,0 +1,1 @@
+"""Schedules drive an optimizer: values, writing into groups, who drives what."""

@@ -1,0 +1,142 @@
+"""Schedules that follow an optimizer's own updates, with nothing to call."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch.optim import Optimizer
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.schedules import Schedule
+from learnrate.torch.driving.clock import Clock
+from learnrate.torch.driving.drive import Drive, claim, release, require_attached, require_undriven
+
+
+def attach(
+    optimizer: Optimizer,
+    lr: Schedule | Sequence[Schedule] | None = None,
+    momentum: Schedule | Sequence[Schedule] | None = None,
+    *,
+    relative: bool = False,
+    start: int = 0,
+) -> "Attachment":
+    """Let an optimizer's hyper-parameters follow schedules, by the optimizer's official step hooks.
+
+    There is nothing to call: every real update counts and nothing else does, so that accumulated micro-batches and updates
+    that a gradient scaler skips change nothing.
+
+    Args:
+        optimizer: Its LR (and momentum) is that of the next update at all times. Groups that were added, or loaded from a
+            checkpoint, since the last update are set just before the next.
+        lr: Schedule of the LR, one for all parameter groups or a sequence with one for each.
+        momentum: Schedule of the momentum, or of the first of `betas` where the optimizer has those; likewise.
+        relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
+            ratios are those of "initial_lr" in the groups, noted there now if it is not there yet.
+        start: Number of updates already made.
+
+    Returns:
+        The attachment: `updates`, `state_dict()`, `load_state_dict()`, `detach()`.
+
+    Raises:
+        ArgumentError: if there is nothing to attach, not one schedule for each group, or the optimizer has no momentum.
+        ArgumentTypeError: if the optimizer or a schedule is something else.
+        AlreadyDrivenError: if something else drives the same hyper-parameter of this optimizer.
+
+    Warns:
+        PastEndWarning: once, when driven past the end of a finite schedule, whose last value is held.
+
+    Example:
+        >>> import torch, learnrate as lr
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        >>> attachment = lr.torch.attach(optimizer, lr.linear(1.0, 0.0, length=4))
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        >>> attachment.updates, optimizer.param_groups[0]["lr"]
+        (3, 0.25)
+    """
+    return Attachment(optimizer, {"lr": lr, "momentum": momentum}, relative, checks.whole("start", start, at_least=0))
+
+
+class Attachment:
+    """What `attach` returns."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedules: Mapping[str, Schedule | Sequence[Schedule] | None],
+        relative: bool,
+        start: int,
+    ) -> None:
+        wanted = {key: schedule for key, schedule in schedules.items() if schedule is not None}
+        if not wanted:
+            raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
+        require_undriven(optimizer, *wanted)  # before anything is noted in the groups
+        drives = [
+            Drive(optimizer, key, schedule, relative=relative and key == "lr", frames=9) for key, schedule in wanted.items()
+        ]
+        self._clocks = [Clock(optimizer, drive, start) for drive in drives]
+        claim(optimizer, wanted, self)  # once nothing can go wrong any more
+        self._attached = True
+        self._paused = False
+        self._made_of = (wanted, relative)
+        self._optimizer = optimizer
+        self._handles = (
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An optimizer leaves its hooks behind when it is copied; the copy of an attachment attaches itself anew.
+        return type(self), (self._optimizer, *self._made_of, self.updates)
+
+    @property
+    def updates(self) -> int:
+        """Number of updates made."""
+        return self._clocks[0].last_epoch
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not self._paused:
+            for clock in self._clocks:
+                clock.keep_up()
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        # A GradScaler skips a bad update by not calling step, except with fused optimizers: those it hands the flag, for the
+        # length of the call, and they skip by themselves.
+        found_inf = getattr(optimizer, "found_inf", None)
+        if not self._paused and (found_inf is None or not found_inf.item()):
+            for clock in self._clocks:
+                clock.step()
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of updates made, which is all there is to know."""
+        return {"updates": self.updates}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go to the number of updates in `state_dict`.
+
+        Raises:
+            ArgumentError: if `state_dict` is not that of an attachment.
+        """
+        if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
+            raise ArgumentError(f"state_dict must have the key 'updates', received {state_dict!r}")
+        require_attached(self, self._attached)
+        updates = checks.whole("updates", state_dict["updates"], at_least=0)
+        for clock in self._clocks:
+            clock.last_epoch = updates
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither write nor count for a while: the updates of a range test are none of the training's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def detach(self) -> None:
+        """Leave the optimizer to itself, with the values that it has now."""
+        for handle in self._handles:
+            handle.remove()
+        release(self._optimizer, self)
+        self._attached = False

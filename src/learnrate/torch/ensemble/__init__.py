@@ -1,0 +1,1 @@
+"""Trials of several LRs trained as one batch (`torch.func.vmap`)."""

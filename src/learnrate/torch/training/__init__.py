@@ -1,0 +1,1 @@
+"""A torch training, one update at a time: the `Trainable` of torch."""

@@ -1,0 +1,89 @@
+"""The generated pages are what their generator writes, and complete."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.choice import pictures, results
+
+import learnrate as lr
+from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import make  # noqa: E402
+
+from parity_table import DOCUMENTED  # noqa: E402
+
+
+@pytest.mark.parametrize("page", make.PAGES)
+def test_a_page_is_what_its_generator_writes(page):
+    assert (ROOT / "docs" / page).read_text() == make.PAGES[page]() + "\n", "run python docs/make.py"
+
+
+def test_the_gallery_shows_every_schedule_and_method():
+    shown = " ".join(expression for entries in make.GALLERY.values() for expression in entries.values())
+    titles = {title.split(",")[0] for entries in make.GALLERY.values() for title in entries}
+    assert titles >= {*SCHEDULES, *RUNS, *METHODS}
+    assert set(re.findall(r"[a-z_0-9]+", shown)) >= {*SCHEDULES, *RUNS, *METHODS}
+
+
+def test_every_picture_of_the_gallery_is_there():
+    named = set(re.findall(r"images/gallery/([^)]+)", (ROOT / "docs" / "gallery.md").read_text()))
+    assert named == {path.name for path in make.PICTURES.glob("*.png")}
+    assert len(named) == sum(map(len, make.GALLERY.values()))
+
+
+def test_the_pictures_of_the_choices_are_drawn_from_the_records_and_shown():
+    found = results.read()
+    drawn = {path.name: pictures.drawn_from(path) for path in make.CHOICE_PICTURES.glob("*")}
+    assert drawn == {f"{name}.png": pictures.origin(found) for name in pictures.named(found)}, "run python docs/make.py"
+    assert set(re.findall(r"images/choice/([^)]+)", (ROOT / "docs" / "choice.md").read_text())) == set(drawn)
+
+
+@pytest.mark.parametrize("expression", [e for entries in make.GALLERY.values() for e in entries.values()])
+def test_every_expression_of_the_gallery_is_a_schedule(expression):
+    schedule = eval(expression, dict(make.NAMES))
+    assert isinstance(schedule, lr.Schedule)
+    functions = [make.smoothstep, make.halving_each_hundred]
+    if "paper" not in expression:  # a class method, which prints what it makes
+        text = re.sub(r"\b(smoothstep|halving_each_hundred)\b", r"make.\1", expression)
+        assert lr.parse(text, functions) == schedule
+    assert lr.parse(repr(schedule), functions) == schedule
+
+
+def test_reached_means_that_the_median_is_within_the_target():
+    record = json.loads((ROOT / "benchmarks" / "results" / "schedules.json").read_text())
+    assert record["rounds"] >= 5
+    for table in record["tables"]:
+        for row in table["rows"]:
+            least = re.search(r"at least ([\d.]+)", row["target"])
+            most = re.search(r"at most ([\d.]+)", row["target"])
+            if least or most:
+                median = row["ratio"]["median"]
+                assert row["reached"] == (median >= float(least[1]) if least else median <= float(most[1])), row
+
+
+def test_range_tests_were_measured_against_every_peer():
+    record = json.loads((ROOT / "benchmarks" / "results" / "range_test.json").read_text())
+    assert record["rounds"] >= 7
+    for model in record["models"]:
+        assert list(model["ratios"]) == ["learnrate", "pytorch-lr-finder", "Lightning", "fastai"]
+        assert model["reached"] == (model["ratios"]["learnrate"]["median"] <= model["target"])
+        assert {len(values) for values in model["seconds"].values()} == {record["rounds"]}
+
+
+@pytest.mark.parametrize("peer", DOCUMENTED)
+def test_the_expressions_for_libraries_that_are_not_installed_are_schedules(peer):
+    settings = {
+        "base_lr": 0.1, "max_lr": 0.1, "lr_max": 0.1, "length": 100, "start": 0.1, "end": 0.01, "gamma": 0.5, "power": 2.0,
+        "stepsize": 10, "stepvalue": (10, 20), "max_iter": 100, "a": lr.linear(0, 1, 5), "b": lr.constant(1),
+    }  # fmt: skip
+    for theirs, ours in DOCUMENTED[peer].items():
+        if "sigmoid" in theirs:
+            settings["gamma"] = -0.5  # Caffe's sign
+        made = eval(ours, {**make.NAMES, **settings})
+        assert all(isinstance(one, lr.Schedule) for one in (made if isinstance(made, tuple) else (made,)))

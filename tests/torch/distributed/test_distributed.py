@@ -1,0 +1,168 @@
+"""The range test in many processes: real ones, under torchrun with gloo, with every fault injected."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+
+import learnrate as lr
+
+WORKER = Path(__file__).with_name("worker_process.py")
+LIMIT = 90
+"""Seconds that a launch may take; a hang would take torch's half an hour."""
+
+SOUND = ["ddp", "ddp accumulated", "fsdp", "evaluated", "slow", "scaler", "interrupted", "time limit"]
+SOFT = ["other arguments", "bad argument", "nan", "other metrics"]
+HARD = [
+    "raising forward",
+    "raising forward on the first",
+    "raising loss",
+    "raising loader",
+    "exhausted",
+    "empty",
+    "left behind",
+]
+SAYS = {
+    "other arguments": (None, "lrs must be the same in every process"),
+    "bad argument": (1, "rank 1 failed with ArgumentTypeError: stop must be a rule"),
+    "empty": (1, "rank 1 failed with DataError: batches must hold at least one batch"),
+    "nan": (1, "rank 1 has the loss nan, while it is 0."),
+    "other metrics": (None, "the metrics must be the same in every process"),
+    "left behind": (1, "rank 1 failed with OSError: a broken file"),
+    "raising forward": (1, "rank 1 failed with ZeroDivisionError: a bug in the model"),
+    "raising forward on the first": (0, "rank 0 failed with ZeroDivisionError: a bug in the model"),
+    "raising loss": (1, "rank 1 failed with ZeroDivisionError: a bug in the loss"),
+    "raising loader": (1, "rank 1 failed with OSError: a broken file"),
+    "exhausted": (1, "rank 1 failed with ExhaustedError: batches ran out after 8"),
+}
+
+pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this torch is built without torch.distributed")
+
+
+def launch(folder, processes, *scenarios):
+    """Run scenarios one after the other in the same processes; returns their outcomes, one a process."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, WORKER, folder, *scenarios], capture_output=True, text=True, timeout=LIMIT, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {
+        name: [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(processes)] for name in scenarios
+    }
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def outcomes(request, tmp_path_factory):
+    return launch(tmp_path_factory.mktemp("ranks"), request.param, *SOUND, *SOFT, HARD[0])
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_every_process_gets_the_same_curve_and_answer_and_everything_back(outcomes, name):
+    first, *others = outcomes[name]
+    assert "error" not in first, first.get("error")
+    for outcome in others:
+        assert outcome["curve"] == first["curve"]
+        assert outcome["bounds"] == first["bounds"]
+    assert all(outcome["given back"] for outcome in (first, *others))
+
+
+def test_the_loss_is_that_of_all_data_whoever_holds_it(outcomes):
+    processes = len(outcomes["ddp"])
+    ddp, fsdp = (outcomes[name][0]["curve"]["losses"] for name in ("ddp", "fsdp"))
+    assert len(ddp) == 40
+    assert ddp == pytest.approx(fsdp, rel=1e-4)
+    notes = " ".join(outcomes["ddp"][0]["curve"]["notes"])
+    assert ("started again" in notes) == (40 // processes < 40)
+
+
+def test_scores_are_averaged(outcomes):
+    scores = [score for score in outcomes["evaluated"][0]["curve"]["metrics"]["score"] if score != "nan"]
+    assert scores == [(len(outcomes["evaluated"]) - 1) / 2] * 4
+
+
+def test_bounds_are_found(outcomes):
+    assert 1e-4 < outcomes["ddp"][0]["bounds"]["max_lr"] <= 1.0
+
+
+def test_a_slow_process_is_waited_for(outcomes):
+    assert outcomes["slow"][0]["curve"]["losses"] == outcomes["ddp"][0]["curve"]["losses"]
+    assert outcomes["slow"][0]["seconds"] > 4
+
+
+def test_an_interrupt_of_one_ends_the_sweep_of_all_with_the_curve_so_far(outcomes):
+    curve = outcomes["interrupted"][0]["curve"]
+    assert curve["ended"] == "interrupted"
+    assert "the sweep was interrupted on rank 1" in curve["notes"][0]
+    assert len(curve["losses"]) == 12
+
+
+def test_one_decides_to_stop_for_all(outcomes):
+    assert outcomes["time limit"][0]["curve"]["ended"] == "out of time"
+    assert "on rank 1" in outcomes["time limit"][0]["curve"]["notes"][0]
+
+
+def test_skipped_updates_are_skipped_by_all(outcomes):
+    assert set(outcomes["scaler"][0]["curve"]["skipped"]) == {0}
+
+
+@pytest.mark.parametrize("name", [*SOFT, HARD[0]])
+def test_a_fault_of_one_ends_the_test_in_all(outcomes, name):
+    require_failure(outcomes[name], name)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("name", HARD[1:])
+def test_a_fault_that_breaks_the_group_ends_the_test_in_all(tmp_path, processes, name):
+    require_failure(launch(tmp_path, processes, name)[name], name)
+
+
+def require_failure(outcomes, name):
+    rank, words = SAYS[name]
+    for place, outcome in enumerate(outcomes):
+        assert outcome["seconds"] < 10
+        assert outcome["given back"]
+        if name == "bad argument" and place == rank:
+            # Where the argument is wrong, the error is what it is anywhere else.
+            assert outcome["error"].startswith("ArgumentTypeError: stop must be a rule")
+            continue
+        assert outcome["error"].startswith("RankError")
+        assert words in outcome["error"]
+        assert rank is None or outcome["rank"] == rank
+
+
+def test_a_process_that_dies_is_named(tmp_path):
+    """Without torchrun, which would end the others: one process finds out by itself that the other is gone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, WORKER, tmp_path, "dies"], env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=LIMIT)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, -9], errors
+    outcome = json.loads((tmp_path / "dies.0.json").read_text())
+    assert outcome["seconds"] < 10
+    assert outcome["given back"]
+    assert outcome["error"].startswith("RankError: rank 1 is gone")
+
+
+def test_one_process_of_a_group_of_one_is_alone(toy, tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        assert len(lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, updates=20, stop=None)) == 20
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,218 @@
+"""What each process of a distributed test runs: a scenario, whose outcome it writes down.
+
+Called by tests/test_torch_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ...`. Scenarios that
+leave the process group whole may follow each other; one that breaks it comes last.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+import learnrate as lr
+
+UPDATES = 40
+BREAKS_AT = 12
+"""Number of the batch at which a fault strikes."""
+
+
+class Net(nn.Module):
+    """Batch norm and dropout, and a fault to order in the middle of the forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.drop, self.last = nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.1), nn.Linear(16, 2)
+        self.fault = None
+        self.calls = 0
+
+    def forward(self, inputs):
+        self.calls += 1
+        if self.fault is not None and self.calls == BREAKS_AT:
+            self.fault()
+        return self.last(self.drop(torch.relu(self.norm(self.first(inputs)))))
+
+
+def setting(rank, wrap):
+    torch.manual_seed(0)
+    model = Net()
+    inputs = torch.randn(640, 6, generator=torch.Generator().manual_seed(1))
+    targets = (inputs[:, :3].sum(1) > 0).long()
+    shard = slice(rank, None, dist.get_world_size())
+    batches = list(zip(inputs[shard].split(16), targets[shard].split(16), strict=True))
+    if wrap == "ddp":
+        trained = DistributedDataParallel(model)
+    elif wrap == "fsdp":
+        for layer in (model.first, model.last):
+            fully_shard(layer)
+        trained = fully_shard(model)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-3)
+    return model, trained, optimizer, batches
+
+
+def fingerprint(model, optimizer):
+    def digest(value):
+        if isinstance(value, torch.Tensor):
+            part = value.to_local() if hasattr(value, "to_local") else value
+            return hashlib.sha256(part.detach().contiguous().numpy().tobytes()).hexdigest()
+        return repr(value)
+
+    state = [sorted((key, digest(entry)) for key, entry in entries.items()) for entries in optimizer.state.values()]
+    return [
+        sorted((name, digest(value)) for name, value in model.state_dict().items()),
+        state,
+        [p.grad is None for p in model.parameters()],
+        [module.training for module in model.modules()],
+        digest(torch.get_rng_state()),
+    ]
+
+
+def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
+    """A range test; on rank `at` the fault strikes, on all where that is None."""
+    model, trained, optimizer, batches = setting(rank, wrap)
+    given, loss = batches, nn.CrossEntropyLoss()
+    if fault is not None and at in (rank, None):
+        given, loss = fault(model, batches, loss)
+    before = fingerprint(model, optimizer)
+    begun = time.monotonic()
+    outcome = {}
+    try:
+        curve = lr.torch.range_test(trained, optimizer, given, loss, updates=UPDATES, high=1.0, seed=3, **options)
+        outcome["curve"] = curve.as_record()
+        bounds = curve.bounds()
+        outcome["bounds"] = bounds.as_record() if bounds else repr(bounds)
+    except BaseException as error:
+        outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome["rank"] = getattr(error, "rank", None)
+    outcome["seconds"] = time.monotonic() - begun
+    outcome["given back"] = fingerprint(model, optimizer) == before
+    if forward_after:
+        trained(batches[0][0])
+    if fault is raising_while_the_other_is_slow:
+        time.sleep(4)  # what was left behind would be through by now
+        outcome["given back"] = fingerprint(model, optimizer) == before
+    return outcome
+
+
+def large_loss(model, batches, loss):
+    return batches, lambda m, b: 8 * loss(m(b[0]), b[1])
+
+
+def nan_loss(model, batches, loss):
+    made = iter(range(10**6))
+    return batches, lambda m, b: loss(m(b[0]), b[1]) * (float("nan") if next(made) == BREAKS_AT else 1.0)
+
+
+def raising_loss(model, batches, loss):
+    made = iter(range(10**6))
+
+    def broken(m, b):
+        value = loss(m(b[0]), b[1])
+        if next(made) == BREAKS_AT:
+            raise ZeroDivisionError("a bug in the loss")
+        return value
+
+    return batches, broken
+
+
+def raising_forward(model, batches, loss):
+    def fail():
+        raise ZeroDivisionError("a bug in the model")
+
+    model.fault = fail
+    return batches, loss
+
+
+def raising_loader(model, batches, loss):
+    def stream():
+        yield from batches[:BREAKS_AT]
+        raise OSError("a broken file")
+
+    return stream, loss
+
+
+def other_metrics(model, batches, loss):
+    return batches, lambda m, b: {"loss": loss(m(b[0]), b[1]), "extra": 1.0}
+
+
+def raising_while_the_other_is_slow(model, batches, loss):
+    if dist.get_rank() == 1:
+        return raising_loader(model, [], loss)
+
+    def slow_loss(m, b):
+        value = loss(model(b[0]), b[1])  # without DDP, so that nothing but the time holds it up
+        time.sleep(4)
+        return value
+
+    return batches, slow_loss
+
+
+def exhausted(model, batches, loss):
+    return iter(batches[:8]), loss
+
+
+def empty(model, batches, loss):
+    return [], loss
+
+
+def dies(model, batches, loss):
+    model.fault = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    return batches, loss
+
+
+def slow(model, batches, loss):
+    model.fault = lambda: time.sleep(4)
+    return batches, loss
+
+
+def interrupted(model, batches, loss):
+    model.fault = lambda: os.kill(os.getpid(), signal.SIGINT)
+    return batches, loss
+
+
+SCENARIOS = {
+    "ddp": lambda rank: sweep(rank, "ddp"),
+    "ddp accumulated": lambda rank: sweep(rank, "ddp", accumulate=2),
+    "fsdp": lambda rank: sweep(rank, "fsdp"),
+    "evaluated": lambda rank: sweep(rank, "fsdp", evaluate=lambda model: float(rank), evaluate_every=10, forward_after=True),
+    "other metrics": lambda rank: sweep(rank, "ddp", other_metrics),
+    "left behind": lambda rank: sweep(rank, "ddp", raising_while_the_other_is_slow, at=None),
+    "slow": lambda rank: sweep(rank, "ddp", slow),
+    "interrupted": lambda rank: sweep(rank, "ddp", interrupted),
+    "scaler": lambda rank: sweep(rank, "ddp", large_loss, at=rank, scaler=torch.amp.GradScaler("cpu", init_scale=2.0**127)),
+    "time limit": lambda rank: sweep(rank, "ddp", time_limit=1e-9 if rank == 1 else None),
+    "nan": lambda rank: sweep(rank, "ddp", nan_loss),
+    "other arguments": lambda rank: sweep(rank, "ddp", low=1e-6 if rank == 1 else None),
+    "raising loss": lambda rank: sweep(rank, "ddp", raising_loss),
+    "raising forward": lambda rank: sweep(rank, "fsdp", raising_forward),
+    "raising forward on the first": lambda rank: sweep(rank, "ddp", raising_forward, at=0),
+    "raising loader": lambda rank: sweep(rank, "fsdp", raising_loader),
+    "exhausted": lambda rank: sweep(rank, "ddp", exhausted),
+    "empty": lambda rank: sweep(rank, "ddp", empty),
+    "bad argument": lambda rank: sweep(rank, "ddp", stop="never" if rank == 1 else None),
+    "dies": lambda rank: sweep(rank, "ddp", dies),
+}
+
+
+def main():
+    torch.set_num_threads(1)
+    folder, *names = sys.argv[1:]
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    for name in names:
+        outcome = SCENARIOS[name](rank)
+        (Path(folder) / f"{name}.{rank}.json").write_text(json.dumps(outcome))
+    # Without a look back: one process in ten that has used gloo, with learnrate or without, aborts while it is taken apart.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

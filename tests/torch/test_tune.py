@@ -1,0 +1,116 @@
+"""tune on torch models: what it makes of them, and clear refusals."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import learnrate as lr
+from learnrate.errors import NoAnswerError
+from learnrate.torch.training.loop import Loop
+from learnrate.torch.training.update import Updating
+from learnrate.torch.tune import has_unbounded_steps
+
+
+def test_an_iterator_is_no_data_for_races(toy):
+    with pytest.raises(TypeError, match="received a generator, which runs out for good"):
+        lr.torch.tune(toy.model, toy.optimizer, (b for b in toy.batches), toy.loss, updates=300)
+
+
+def test_a_loss_that_never_moves_is_no_answer(toy):
+    for module in toy.model:
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+    toy.model.requires_grad_(False)
+    toy.model[0].weight.requires_grad_(True)  # behind zeros: no gradient reaches it
+    with pytest.raises(NoAnswerError, match="no LR made the loss fall enough to choose by"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
+
+
+def test_an_evaluation_that_returns_no_number_is_refused(toy):
+    with pytest.raises(TypeError, match="evaluate must return a number, received 'good'"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=lambda model: "good")
+    with pytest.raises(TypeError, match="evaluate must be a function"):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=0.5)
+
+
+def test_tune_ends_in_a_plan_that_trains(toy):
+    plan = lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=400, evaluate=toy.accuracy)
+    scheduler = lr.torch.Scheduler(toy.optimizer, plan.schedule)
+    toy.train(plan.updates, scheduler)
+    assert toy.accuracy(toy.model) > 0.9
+    assert plan.cost <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"together": "yes"}, "together must be True, False or None, received 'yes'"),
+        ({"together": 0}, "together must be True, False or None, received 0"),
+        ({"evaluate": "accuracy"}, "evaluate must be a function from a model to a number, .* received 'accuracy'"),
+        ({"on_curve": 3}, "on_curve must be a function"),
+        ({"family": lambda max_lr: None}, "family must return a schedule, received None"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_before_an_update_is_made(toy, given, words):
+    before = toy.model[0].weight.clone()
+    with pytest.raises(TypeError, match=words):
+        lr.torch.tune(toy.model, toy.optimizer, [], toy.loss, updates=300, **given)
+    assert torch.equal(toy.model[0].weight, before)
+
+
+def test_an_evaluation_that_gives_nan_counts_for_nothing_and_is_told(toy):
+    def tuned(evaluate):
+        return lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=evaluate)
+
+    plan = tuned(lambda model: math.nan)
+    assert plan.max_lr == tuned(None).max_lr
+    # One at the start, and one for each race that came to its end.
+    finished = sum(not race.diverged for race in plan.races)
+    assert f"Evaluations that gave no finite number, {finished + 1} of them, counted for nothing." in plan.reasons
+
+
+def test_hands_out_the_curve_before_the_races(toy):
+    made = []
+
+    def progress(what, done, planned):
+        if what == "races":
+            made.append(what)
+
+    plan = lr.torch.tune(
+        toy.model,
+        toy.optimizer,
+        toy.batches,
+        toy.loss,
+        updates=300,
+        progress=progress,
+        on_curve=lambda *found: made.append(found),
+    )
+    assert made[0] == (plan.curve, plan.bounds)
+    assert set(made[1:]) == {"races"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "expected"),
+    [
+        (torch.optim.SGD, {}, True),
+        (torch.optim.SGD, {"updating": Updating(clip_norm=1.0)}, False),
+        (torch.optim.SGD, {"updating": Updating(clip_value=1.0)}, False),
+        (torch.optim.Adam, {}, False),
+        (torch.optim.RMSprop, {}, False),
+    ],
+)
+def test_steps_have_no_bound_with_sgd_unless_gradients_are_clipped(toy, optimizer, options, expected):
+    loop = Loop(toy.model, optimizer(toy.model.parameters(), lr=0.1), toy.batches, toy.loss, **options)
+    assert has_unbounded_steps(loop) is expected
+
+
+def test_what_is_not_driven_has_no_say_in_whether_steps_have_a_bound(toy):
+    optimizers = {
+        "first": torch.optim.SGD(toy.model[0].parameters(), lr=0.1),
+        "rest": torch.optim.Adam(toy.model[4].parameters(), lr=0.1),
+    }
+    losses = {"first": toy.loss, "rest": toy.loss}
+    assert has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="first"))
+    assert not has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="rest"))
