@@ -1,0 +1,271 @@
+"""The contract between algorithms and frameworks: what a training must offer to be tested, tuned and compared.
+
+`range_test`, `tune` and comparisons drive a `Trainable` and nothing else. An adapter makes one from the objects of its
+framework; docs/extending.md shows a whole adapter.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+
+from learnrate.errors import ArgumentTypeError, DataError, LossError
+
+T = TypeVar("T")
+
+Metrics = Mapping[str, float]
+"""The metrics of one update as Python floats by name, "loss" among them."""
+
+LR_DRIFT = -0.1
+"""By how many doublings the best LR changes with each doubling of the length of a training, for most optimizers: see
+`OptimizerTraits.lr_drift`. Measured on the tasks of benchmarks/choice."""
+
+
+class _Skipped:
+    def __repr__(self) -> str:
+        return "SKIPPED"
+
+
+SKIPPED: Final = _Skipped()
+"""What `Trainable.update` returns when no update was made, because a gradient scaler skipped it. The same LR is tried again."""
+
+
+class ExhaustedError(DataError):
+    """The batches have run out and cannot be started again."""
+
+
+class NotBatchableError(Exception):
+    """Several trials cannot be trained as one batch. The text is the reason, as the end of "The trials ran one by one: ..."."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How often the metrics of updates are read.
+
+    Reading a metric that lies on a device waits for the device. So the metrics of several updates are read together; those
+    that were made after the one that ends a series of updates are made in vain.
+
+    Attributes:
+        every: Read after this number of updates.
+        within: Read after this time in seconds in any case, so that slow updates are not made in vain.
+    """
+
+    every: int = 1
+    within: float = 0.01
+
+
+@dataclass(frozen=True)
+class OptimizerTraits:
+    """What the tuner has to know about the optimizer.
+
+    Attributes:
+        lr_drift: Change of log2 of the best LR with each doubling of the length of a training. It falls a little for most
+            optimizers and rises for AdaGrad, which shrinks its steps itself.
+        unbounded_steps: Whether a step grows with its gradient without limit, as a step of SGD does without clipping. Then a
+            single batch can destroy the model at an LR that most batches tolerate.
+    """
+
+    lr_drift: float = LR_DRIFT
+    unbounded_steps: bool = False
+
+
+class Ensemble(Protocol):
+    """Several copies of a training, each at its own LR, which are trained together as one batch."""
+
+    def update(self, lrs: Sequence[float | None]) -> Sequence[Metrics]:
+        """Make one update of each member on the same data.
+
+        Args:
+            lrs: The LR of each member; None ends the training of this member for good.
+
+        Returns:
+            The metrics of each member, "loss" among them; empty for members that have ended.
+        """
+
+    def evaluate(self) -> Sequence[float | Mapping[str, float] | None]:
+        """The evaluation of each member; None for members that have ended and where there is no evaluation."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A model, its optimizer and its data, as range test, tuner and comparisons see them.
+
+    An adapter subclasses it and writes `update`, `save` and `restore`. The other members have defaults that suit a training
+    in one process whose metrics are plain numbers; an adapter overrides those that differ.
+
+    Example:
+        >>> class Quadratic(Trainable):
+        ...     weight = 1.0
+        ...     def update(self, lr):
+        ...         loss = self.weight**2
+        ...         self.weight -= lr * 2 * self.weight
+        ...         return loss
+        ...     def save(self):
+        ...         return self.weight
+        ...     def restore(self, state):
+        ...         self.weight = state
+        >>> trainable = Quadratic()
+        >>> trainable.update(0.25), trainable.weight, trainable.read([0.5])
+        (1.0, 0.5, [{'loss': 0.5}])
+    """
+
+    reading: Reading = Reading()
+    """How often `read` is called."""
+
+    traits: OptimizerTraits = OptimizerTraits()
+    """What the tuner has to know about the optimizer."""
+
+    def update(self, lr: float) -> Any:
+        """Make one update (optimizer step) at this LR.
+
+        Returns:
+            The loss that the update saw before it changed the model, or a mapping with the key "loss" and further metrics.
+            Scalars of any library, which may still lie on a device. `SKIPPED` if no update was made.
+
+        Raises:
+            ExhaustedError: if there is no batch left, and the data cannot be started again.
+        """
+        ...
+
+    def save(self) -> Any:
+        """Copy everything that training changes: weights, optimizer state, random numbers, position in the data."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Put back what `save` returned. The same state may be restored many times."""
+        ...
+
+    def release(self, state: Any) -> None:
+        """Free what `save` returned; called once, after the last `restore`."""
+
+    def read(self, metrics: Sequence[Any]) -> Sequence[Metrics]:
+        """Convert what several updates returned to Python floats. Many processes return the mean over all of them."""
+        return [scalars(returned) for returned in metrics]
+
+    def agree(self, decision: T | None) -> T | None:
+        """Make one decision for all processes: the decision of the first process that has one, None if no process has one.
+
+        Called by every process, at the same places, with values that can be pickled.
+        """
+        return decision
+
+    def evaluate(self) -> float | Mapping[str, float] | None:
+        """How good the model is now, higher is better: a number, or several by name, of which the first decides.
+
+        None if there is no evaluation. The model, its modes and its random numbers stay as they are.
+        """
+        return None
+
+    def updates_per_epoch(self) -> int | None:
+        """Number of updates in an epoch; None if it is not known (yet)."""
+        return None
+
+    def current_lr(self) -> float | None:
+        """The LR that the optimizer has now, the largest where groups differ; None if it is not known."""
+        return None
+
+    def notes(self) -> Sequence[str]:
+        """What a reader of a curve should know about the updates since the last `restore`, for example restarts of the data."""
+        return ()
+
+    def ensemble(self, count: int) -> Ensemble:
+        """Copies of this training that start from its present state and are trained as one batch.
+
+        The trainable itself must be restored before it is used again.
+
+        Raises:
+            NotBatchableError: if that is not possible or would not be faster.
+        """
+        raise NotBatchableError("this kind of training cannot be batched")
+
+
+MEMBERS = (
+    *("update", "save", "restore", "release", "read", "agree"),
+    *("evaluate", "updates_per_epoch", "current_lr", "notes", "ensemble"),
+)
+
+
+class Step(Trainable):
+    """A function from an LR to a loss as a `Trainable`. What the function changes cannot be restored."""
+
+    def __init__(self, step: Callable[[float], Any]) -> None:
+        self.update = step  # type: ignore[method-assign]
+
+    def save(self) -> None:
+        """Nothing is known that could be copied."""
+
+    def restore(self, state: None) -> None:
+        """Nothing was copied."""
+
+
+def require_trainable(name: str, value: object) -> None:
+    """Refuse what is not a `Trainable`.
+
+    Raises:
+        ArgumentTypeError: if it is a class, or members are missing.
+    """
+    if isinstance(value, type):
+        raise ArgumentTypeError(f"{name} must be an object, received the class {value.__name__}: create one, {value.__name__}()")
+    missing = [member for member in MEMBERS if not callable(getattr(value, member, None))]
+    missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
+    if missing:
+        raise ArgumentTypeError(
+            f"{name} must be a learnrate.Trainable, received {value!r} without {', '.join(missing)}: "
+            "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
+        )
+
+
+def scalars(returned: Any) -> dict[str, float]:
+    """What an update returned as floats by name, "loss" among them.
+
+    Raises:
+        LossError: if a value is not a scalar, or there is no loss.
+    """
+    if not isinstance(returned, Mapping):
+        return {"loss": scalar("loss", returned)}
+    if "loss" not in returned:
+        raise LossError(
+            f"a mapping returned by update must have the key 'loss', received the keys {sorted(map(str, returned))}"
+        )
+    return {str(name): scalar(str(name), value) for name, value in returned.items()}
+
+
+def scalar(name: str, value: Any) -> float:
+    """A number of any library as a float.
+
+    Raises:
+        LossError: if it is not a number, nor an array or tensor with one element.
+    """
+    if value is None:
+        raise LossError(f"{name} must be a number, received None: is a return statement missing?")
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        shape = getattr(value, "shape", None)
+        kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
+        raise LossError(
+            f"{name} must be a scalar, received a {kind}: reduce it, for example with .mean(), or leave out what is no metric"
+        ) from None
+
+
+def scores(evaluation: Any) -> dict[str, float]:
+    """The result of an evaluation as floats by name; the first decides. Empty if there was no evaluation.
+
+    Raises:
+        LossError: if a value is not a scalar, or the mapping is empty.
+    """
+    if evaluation is None:
+        return {}
+    if not isinstance(evaluation, Mapping):
+        return {"score": scalar("score", evaluation)}
+    if not evaluation:
+        raise LossError("evaluate must return a number or a mapping with at least one number, received an empty mapping")
+    return {str(name): scalar(str(name), value) for name, value in evaluation.items()}
+
+
+def first_finite(evaluation: Mapping[str, float]) -> float | None:
+    """The number that decides, None if there is none or it is not finite: such a number ranks nothing."""
+    value = next(iter(evaluation.values()), math.nan)
+    return value if math.isfinite(value) else None

@@ -1,0 +1,122 @@
+"""The one loop that makes updates: of a range test, of a trial, of a whole training."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from learnrate.errors import LossError
+from learnrate.trainable import SKIPPED, Metrics, Trainable
+
+MAX_SKIPPED = 40
+"""Updates that may be skipped in a row: a loss scale of 2 ** 16 that is halved each time is too small for any use by then."""
+
+Progress = Callable[[int, int], None]
+"""Called with (updates made, updates planned)."""
+
+
+@dataclass(frozen=True)
+class StopReason:
+    """Why a series of updates ended before its last update.
+
+    Attributes:
+        ended: One or two words, for programs; see `learnrate.Curve`.
+        text: Part of a sentence, for people: "the loss diverged".
+    """
+
+    ended: str
+    text: str
+
+
+Watch = Callable[[float, Metrics], StopReason | None]
+"""Called with the LR and the metrics of every update; returns why the series ends with this update."""
+
+Check = Callable[[], StopReason | None]
+"""Called at every update; returns why the series ends here."""
+
+
+def no_reason(*_: object) -> None:
+    """A check that never ends a series of updates."""
+
+
+@dataclass
+class UpdateLoop:
+    """Makes updates at given LRs and hands their metrics to `watch`, in order.
+
+    Attributes:
+        trainable: What is trained.
+        watch: Receives the LR and the metrics of every update.
+        before: Checked before every update: the time may be over. In many processes one of them is enough.
+        on_update: Called after every update with the number of updates made.
+        after: Called like `on_update` where the metrics read so far give no reason to stop; may give one itself.
+        updates: Number of updates made so far.
+        skipped: For each skipped update, the number of updates made before it.
+    """
+
+    trainable: Trainable
+    watch: Watch
+    before: Check = no_reason
+    on_update: Callable[[int], object] = no_reason
+    after: Callable[[int], StopReason | None] = no_reason
+    updates: int = 0
+    skipped: list[int] = field(default_factory=list)
+    _unread: list[tuple[float, Any]] = field(default_factory=list)
+    _read_at: float = -math.inf
+
+    def run(self, lrs: Iterable[float]) -> StopReason | None:
+        """Make an update at each LR, or until there is a reason to stop.
+
+        Raises:
+            LossError: if what an update returned is not a loss, or the first update is skipped again and again.
+            ExhaustedError: if the batches run out.
+        """
+        agree, reason = self.trainable.agree, None
+        for lr in lrs:
+            reason = agree(reason or self.before()) or self._update(lr)
+            if reason is not None:
+                return self.read() or reason
+            self.updates += 1
+            self.on_update(self.updates)
+            reason = self._read_if_due() or self.after(self.updates)
+        return agree(reason or self.read())
+
+    def _update(self, lr: float) -> StopReason | None:
+        """Make one update, again and again while it is skipped; a reason if it was not made."""
+        reason, in_a_row = None, 0
+        while (returned := self.trainable.update(lr)) is SKIPPED:
+            self.skipped.append(self.updates)
+            in_a_row += 1
+            reason = self.trainable.agree(self._too_many_skipped(in_a_row) or self.before())
+            if reason is not None:
+                return reason
+        self._unread.append((lr, returned))
+        return None
+
+    def read(self) -> StopReason | None:
+        """Read the updates that are not read yet, up to the one that ends the series."""
+        if not self._unread:
+            return None
+        unread, self._unread = self._unread, []
+        for (lr, _), metrics in zip(unread, self.trainable.read([returned for _, returned in unread]), strict=True):
+            reason = self.watch(lr, metrics)
+            if reason is not None:
+                return reason
+        return None
+
+    def _read_if_due(self) -> StopReason | None:
+        reading = self.trainable.reading
+        # The first update is read at once: an error that is there from the start is reported before others are made.
+        due = self.updates == 1 or len(self._unread) >= reading.every
+        if not due and time.monotonic() - self._read_at <= reading.within:
+            return None
+        reason = self.read()
+        self._read_at = time.monotonic()
+        return reason
+
+    def _too_many_skipped(self, in_a_row: int) -> StopReason | None:
+        if in_a_row < MAX_SKIPPED:
+            return None
+        if self.updates == 0:
+            raise LossError(f"the gradients are not finite at the first update: the gradient scaler skipped it {in_a_row} times")
+        return StopReason("not finite", f"{in_a_row} updates in a row were skipped because of gradients that are not finite,")
