@@ -27,7 +27,7 @@ class _Skipped:
 
 
 SKIPPED: Final = _Skipped()
-"""What `Trainable.update` returns when no update was made, because a gradient scaler skipped it. The same LR is tried again."""
+"""What `Trainable.update` returns when a gradient scaler skipped the update. The same LR is tried again."""
 
 
 class ExhaustedError(DataError):
@@ -35,7 +35,7 @@ class ExhaustedError(DataError):
 
 
 class NotBatchableError(Exception):
-    """Several trials cannot be trained as one batch. The text is the reason, as the end of "The trials ran one by one: ..."."""
+    """Several trials cannot be trained as one batch. The text is the reason: "The trials ran one by one: {reason}."."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class Trainable(Protocol):
         """The LR that the optimizer has now, the largest where groups differ; None if it is not known."""
         return None
 
-    def notes(self) -> Sequence[str]:
-        """What a reader of a curve should know about the updates since the last `restore`, for example restarts of the data."""
+    def notes(self, updates: int) -> Sequence[str]:
+        """What a reader should know about the first `updates` updates since the last `restore`: restarts of the data, say."""
         return ()
 
     def ensemble(self, count: int) -> Ensemble:
@@ -205,7 +205,8 @@ def require_trainable(name: str, value: object) -> None:
         ArgumentTypeError: if it is a class, or members are missing.
     """
     if isinstance(value, type):
-        raise ArgumentTypeError(f"{name} must be an object, received the class {value.__name__}: create one, {value.__name__}()")
+        remedy = f"create an object, {value.__name__}()"
+        raise ArgumentTypeError(f"{name} must be an object, received the class {value.__name__}: {remedy}")
     missing = [member for member in MEMBERS if not callable(getattr(value, member, None))]
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
@@ -246,23 +247,29 @@ def scalar(name: str, value: Any) -> float:
         shape = getattr(value, "shape", None)
         kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
         raise LossError(
-            f"{name} must be a scalar, received a {kind}: reduce it, for example with .mean(), or leave out what is no metric"
+            f"{name} must be a scalar, received a {kind}: reduce it, for example with .mean(), or leave it out"
         ) from None
 
 
-def scores(evaluation: Any) -> dict[str, float]:
+def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
     """The result of an evaluation as floats by name; the first decides. Empty if there was no evaluation.
 
+    Args:
+        evaluation: A number, or a mapping of numbers.
+        metric: The name of a plain number.
+
     Raises:
-        LossError: if a value is not a scalar, or the mapping is empty.
+        ArgumentTypeError: if it is something else, or an empty mapping.
     """
     if evaluation is None:
         return {}
-    if not isinstance(evaluation, Mapping):
-        return {"score": scalar("score", evaluation)}
-    if not evaluation:
-        raise LossError("evaluate must return a number or a mapping with at least one number, received an empty mapping")
-    return {str(name): scalar(str(name), value) for name, value in evaluation.items()}
+    named = evaluation if isinstance(evaluation, Mapping) else {metric: evaluation}
+    try:
+        if not named:
+            raise LossError("received an empty mapping")
+        return {str(name): scalar(str(name), value) for name, value in named.items()}
+    except LossError as error:
+        raise ArgumentTypeError(f"evaluate must return a number or a mapping of numbers: {error}") from None
 
 
 def first_finite(evaluation: Mapping[str, float]) -> float | None:

@@ -10,7 +10,7 @@ from learnrate.errors import LossError
 from learnrate.trainable import SKIPPED, Metrics, Trainable
 
 MAX_SKIPPED = 40
-"""Updates that may be skipped in a row: a loss scale of 2 ** 16 that is halved each time is too small for any use by then."""
+"""Updates that may be skipped in a row: a loss scale of 2 ** 16 that is halved each time is useless by then."""
 
 Progress = Callable[[int, int], None]
 """Called with (updates made, updates planned)."""
@@ -118,5 +118,5 @@ class UpdateLoop:
         if in_a_row < MAX_SKIPPED:
             return None
         if self.updates == 0:
-            raise LossError(f"the gradients are not finite at the first update: the gradient scaler skipped it {in_a_row} times")
-        return StopReason("not finite", f"{in_a_row} updates in a row were skipped because of gradients that are not finite,")
+            raise LossError(f"the gradients are not finite at the first update: the scaler skipped it {in_a_row} times")
+        return StopReason("not finite", f"{in_a_row} updates in a row were skipped, with gradients that are not finite,")

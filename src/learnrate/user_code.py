@@ -2,7 +2,13 @@
 
 import sysconfig
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from learnrate.errors import RecipeError
+
+T = TypeVar("T")
 
 _FOREIGN = tuple(
     str(Path(folder).resolve())
@@ -28,3 +34,15 @@ def own_line(error: BaseException) -> str:
 
 def _is_own(filename: str) -> bool:
     return not filename.startswith("<") and not str(Path(filename).resolve()).startswith(_FOREIGN)
+
+
+def call_user(function: Callable[[], T], failure: str) -> T:
+    """Call a function of the user.
+
+    Raises:
+        RecipeError: if it fails; the message begins with `failure` and names the user's own line.
+    """
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{failure}: {own_line(error)}") from error

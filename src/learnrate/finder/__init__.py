@@ -3,6 +3,6 @@
 from learnrate.finder import rules, stops
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons
 from learnrate.finder.curve import Curve
-from learnrate.finder.sweep import range_test
+from learnrate.finder.range_test import range_test
 
 __all__ = ["Bounds", "Curve", "Intervals", "NoAnswer", "Reasons", "range_test", "rules", "stops"]

@@ -1,7 +1,7 @@
 """Stop rules: what ends a range test before its last update.
 
-A rule is an object with `watch(updates)`, which returns a function that is told the LR and the loss of every update and says
-why to stop, once there is a reason; or a plain function of your own from (lrs, losses so far) to a reason, True, or None.
+A rule is an object with `watch(updates)`, which returns a function that receives the LR and the loss of every update and
+returns a reason to stop, if there is one. A function (lrs, losses so far) -> reason (str), True, or None will do as well.
 """
 
 import math
@@ -14,37 +14,25 @@ import numpy as np
 from learnrate import checks
 from learnrate.checks import check_fields
 from learnrate.errors import ArgumentTypeError
+from learnrate.updates import StopReason
 
 Ended = Literal["swept", "diverged", "not finite", "stopped", "out of time", "out of batches", "interrupted"]
-"""How a sweep ended: after its last update, or before it because of the loss, a rule, the clock, the data, or Ctrl-C."""
+"""How a sweep ended: after its last update, or before it because of the loss, a rule, the time, the data, or Ctrl-C."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Why a sweep ends here.
-
-    Attributes:
-        ended: In one word, for programs.
-        why: In half a sentence, for people: "the loss diverged".
-    """
-
-    ended: Ended
-    why: str
+Watch = Callable[[float, float], StopReason | None]
+"""Called with the LR and the loss of an update; returns why the sweep ends with it."""
 
 
-Watch = Callable[[float, float], Verdict | None]
-"""From the LR and the loss of an update to why the sweep ends with it."""
-
-
-class Stop(Protocol):
+class StopRule(Protocol):
     """A stop rule."""
 
     def watch(self, updates: int) -> Watch:
-        """Begin to watch a sweep of so many updates."""
+        """Begin to watch a sweep of this number of updates."""
 
 
-Own = Callable[[Sequence[float], Sequence[float]], Any]
-"""A user's own rule: from the LRs and losses so far to a reason (str), True, or nothing."""
+StopFunction = Callable[[Sequence[float], Sequence[float]], Any]
+"""A function as a stop rule: from the LRs and losses so far to a reason (str), True, or None."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +46,15 @@ class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
     """
 
     def watch(self, updates: int) -> Watch:
-        """See `Stop.watch`."""
+        """See `StopRule.watch`."""
         trace = Trace(updates)
 
-        def told(lr: float, loss: float) -> Verdict | None:
+        def watch(lr: float, loss: float) -> StopReason | None:
             trace.add(loss)
             limit = trace.start + max(trace.start - trace.best, 6 * trace.noise, 0.05 * abs(trace.start))
-            return Verdict("diverged", "the loss diverged") if trace.average > limit else None
+            return StopReason("diverged", "the loss diverged") if trace.average > limit else None
 
-        return told
+        return watch
 
 
 @dataclass(frozen=True)
@@ -86,16 +74,16 @@ class above_best:  # noqa: N801
             checks.refuse("factor", "above 1", self.factor)
 
     def watch(self, updates: int) -> Watch:
-        """See `Stop.watch`."""
+        """See `StopRule.watch`."""
         trace = Trace(updates)
 
-        def told(lr: float, loss: float) -> Verdict | None:
+        def watch(lr: float, loss: float) -> StopReason | None:
             trace.add(loss)
             if not trace.average > self.factor * trace.best:
                 return None
-            return Verdict("diverged", f"the loss rose above {self.factor:g} times its best")
+            return StopReason("diverged", f"the loss rose above {self.factor:g} times its best")
 
-        return told
+        return watch
 
 
 @dataclass(frozen=True)
@@ -112,16 +100,16 @@ class no_progress:  # noqa: N801
         check_fields(self)
 
     def watch(self, updates: int) -> Watch:
-        """See `Stop.watch`."""
+        """See `StopRule.watch`."""
         trace = Trace(min(updates, 5 * self.updates))  # whose start is known half-way
 
-        def told(lr: float, loss: float) -> Verdict | None:
+        def watch(lr: float, loss: float) -> StopReason | None:
             trace.add(loss)
             if trace.updates < self.updates or trace.progress:
                 return None
-            return Verdict("stopped", f"the loss made no progress within {self.updates} updates")
+            return StopReason("stopped", f"the loss made no progress within {self.updates} updates")
 
-        return told
+        return watch
 
 
 class Trace:
@@ -158,7 +146,7 @@ class Trace:
         self.progress = self.progress or self.average < self.start - 3 * self.noise * math.sqrt(0.2)
 
 
-def watching(stop: "Stop | Own | Sequence[Stop | Own] | None", updates: int) -> Watch:
+def watching(stop: StopRule | StopFunction | Sequence[StopRule | StopFunction] | None, updates: int) -> Watch:
     """One function for a rule, a function of the user's own, several of them, or none.
 
     Raises:
@@ -167,13 +155,13 @@ def watching(stop: "Stop | Own | Sequence[Stop | Own] | None", updates: int) -> 
     rules = () if stop is None else tuple(stop) if isinstance(stop, Sequence) and not isinstance(stop, str) else (stop,)
     watches = [_watch(rule, updates) for rule in rules]
 
-    def told(lr: float, loss: float) -> Verdict | None:
+    def watch(lr: float, loss: float) -> StopReason | None:
         if not math.isfinite(loss):
-            return Verdict("not finite", f"the loss became {loss}")
-        verdicts = [watch(lr, loss) for watch in watches]
-        return next((verdict for verdict in verdicts if verdict is not None), None)
+            return StopReason("not finite", f"the loss became {loss}")
+        reasons = [rule_watch(lr, loss) for rule_watch in watches]
+        return next((reason for reason in reasons if reason is not None), None)
 
-    return told
+    return watch
 
 
 def _watch(rule: Any, updates: int) -> Watch:
@@ -188,13 +176,13 @@ def _watch(rule: Any, updates: int) -> Watch:
     lrs: list[float] = []
     losses: list[float] = []
 
-    def told(lr: float, loss: float) -> Verdict | None:
+    def watch(lr: float, loss: float) -> StopReason | None:
         lrs.append(lr)
         losses.append(loss)
         reason = rule(lrs, losses)
         if not reason:  # None, False, and what NumPy and torch say instead
             return None
         why = reason if isinstance(reason, str) else f"{getattr(rule, '__name__', 'the stop rule')} ended the sweep"
-        return Verdict("stopped", why)
+        return StopReason("stopped", why)
 
-    return told
+    return watch

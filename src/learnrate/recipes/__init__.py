@@ -1,1 +1,1 @@
-"""Built-in recipes: files such as a user would write, loaded in the same way."""
+"""Recipes: what one is, loading one from a file, and the built-in one."""

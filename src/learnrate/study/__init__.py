@@ -1,5 +1,6 @@
-"""Compare schedules over seeds, with every run's record kept. Knows no framework."""
+"""Comparison of schedules over seeds, with the record of every training. Knows no framework."""
 
-from learnrate.study.comparison import Arm, Comparison, Training, compare
+from learnrate.study.comparison import Arm, Comparison, compare
+from learnrate.study.training import Training, train
 
-__all__ = ["Arm", "Comparison", "Training", "compare"]
+__all__ = ["Arm", "Comparison", "Training", "compare", "train"]

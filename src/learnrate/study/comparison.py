@@ -1,4 +1,4 @@
-"""Schedules compared honestly: the same seeds, data order and length for each, every run kept."""
+"""Comparison of schedules over the same seeds, data order and length, with the record of every training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,40 +9,12 @@ import numpy as np
 from learnrate import records
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-
-
-@dataclass(frozen=True)
-class Training:
-    """One whole training.
-
-    Attributes:
-        seed: What its random numbers began from.
-        score: The metric at the end.
-        losses: Training loss of each update; it ends early where the loss was no longer finite.
-        checkpoints: Updates made when `scores` were taken.
-        scores: The metric along the way.
-    """
-
-    seed: int
-    score: float
-    losses: tuple[float, ...]
-    checkpoints: tuple[int, ...] = ()
-    scores: tuple[float, ...] = ()
-
-    def as_record(self) -> dict[str, Any]:
-        """The training as JSON holds it."""
-        return {
-            "seed": self.seed,
-            "score": records.encode_float(self.score),
-            "losses": [records.encode_float(loss) for loss in self.losses],
-            "checkpoints": list(self.checkpoints),
-            "scores": [records.encode_float(score) for score in self.scores],
-        }
+from learnrate.study.training import Training
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One schedule and its trainings, one a seed."""
+    """One schedule and its trainings, one for each seed."""
 
     name: str
     schedule: Schedule
@@ -50,28 +22,28 @@ class Arm:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """The final metric of every seed."""
+        """The score of every seed."""
         return tuple(training.score for training in self.trainings)
 
     @property
     def mean(self) -> float:
-        """Mean of the final metric over the seeds."""
+        """Mean score over the seeds."""
         return float(np.mean(self.scores))
 
     @property
     def std(self) -> float:
-        """Sample standard deviation of the final metric over the seeds; 0 for a single one."""
+        """Sample standard deviation of the score over the seeds; 0 for a single seed."""
         return float(np.std(self.scores, ddof=1)) if len(self.trainings) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms that differ in the schedule alone.
+    """Arms that differ only in the schedule.
 
     Attributes:
         metric: Name of what the scores are; "loss" for that of the training.
         updates: Length of every training in updates.
-        arms: One a schedule.
+        arms: One for each schedule.
     """
 
     metric: str
@@ -80,7 +52,7 @@ class Comparison:
 
     @property
     def scores_are(self) -> str:
-        """What the scores are, in words: a metric is held out, a loss is that of the training."""
+        """What the scores are, in words: a metric is measured on held-out data, a loss on the training data."""
         return "training loss" if self.metric == "loss" else f"held-out {self.metric}"
 
     def __getitem__(self, name: str) -> Arm:
@@ -115,14 +87,14 @@ def compare(
     metric: str,
     on_training: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
-    """Train with each schedule on each seed.
+    """Train with each schedule and each seed.
 
-    The schedules take turns within a seed, so that an interrupted comparison is still a paired one.
+    All schedules are trained with one seed before the next seed, so that an interrupted comparison is still a paired one.
 
     Args:
         schedules: The arms by name.
-        train: Makes one whole training from (name, schedule, seed); all that is random in it must follow from the seed.
-        seeds: One training of each arm for each.
+        train: Makes one whole training from (name, schedule, seed); everything random in it must follow from the seed.
+        seeds: Each arm is trained once with each seed.
         updates: Length of every training, for the record.
         metric: What `Training.score` is, for the record.
         on_training: Called with the comparison so far after every training.

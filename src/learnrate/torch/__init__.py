@@ -6,7 +6,7 @@ from learnrate.torch.driving.scheduler import Scheduler
 from learnrate.torch.range_test import range_test
 from learnrate.torch.recipe import Recipe
 from learnrate.torch.snapshot.preserve import preserve
-from learnrate.torch.training.loop import Evaluate, Loss
+from learnrate.torch.training import Evaluate, Loss, UpdateOptions
 from learnrate.torch.tune import tune
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Loss",
     "Recipe",
     "Scheduler",
+    "UpdateOptions",
     "accuracy_test",
     "attach",
     "preserve",

@@ -1,22 +1,26 @@
 """The range test of the CLR paper: accuracy on held-out data against an LR that rises linearly."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
+from learnrate.finder.sweep import Stop
+from learnrate.torch.driving.selection import Only
 from learnrate.torch.range_test import range_test
 from learnrate.torch.snapshot.parts import same_random_numbers
 from learnrate.torch.snapshot.preserve import Optimizers
 from learnrate.torch.snapshot.sources import undos
-from learnrate.torch.snapshot.storage import Vault
-from learnrate.torch.training.batches import Batches, to_device
-from learnrate.torch.training.loop import Loop, Losses
-from learnrate.torch.training.update import Updating
+from learnrate.torch.snapshot.storage import CopyTo, Vault
+from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater
+from learnrate.torch.training.batches import to_device
+from learnrate.updates import Progress
+
 
 
 def accuracy_test(
@@ -31,7 +35,15 @@ def accuracy_test(
     epochs: int = 8,
     held_out_batches: int = 10,
     points: int = 50,
-    **options: Any,
+    stop: Stop = None,
+    time_limit: float | None = None,
+    only: Only = None,
+    seed: int | Sequence[int] | None = None,
+    also_keep: Sequence[Any] = (),
+    copy_to: CopyTo = "auto",
+    restore: bool = True,
+    progress: Progress | None = None,
+    **update: Unpack[UpdateOptions],
 ) -> Curve:
     """The range test as Smith published it: the LR rises linearly over several epochs, and accuracy is plotted against it.
 
@@ -50,7 +62,15 @@ def accuracy_test(
         epochs: Length of the test.
         held_out_batches: How many of the held-out batches are used, at most.
         points: How often accuracy is measured.
-        options: All other arguments of `range_test`; by default nothing but a loss that is not finite ends the test early.
+        stop: What ends the test early; by default nothing but a loss that is not finite, because accuracy shows the end.
+        time_limit: See `range_test`.
+        only: See `range_test`.
+        seed: See `range_test`.
+        also_keep: See `range_test`.
+        copy_to: See `range_test`.
+        restore: See `range_test`.
+        progress: See `range_test`.
+        **update: How an update is made; see `UpdateOptions`.
 
     Returns:
         The curve, with the metric "accuracy" in [0, 1], NaN between two measurements.
@@ -71,48 +91,50 @@ def accuracy_test(
         >>> len(curve), bool(curve.metrics["accuracy"][-1] > 0.9)
         (120, True)
     """
-    if strange := {"evaluate", "evaluate_every", "updates", "schedule"} & options.keys():
-        raise ArgumentTypeError(f"the accuracy test sets {', '.join(sorted(strange))} itself: use range_test")
     subset = _subset(model, held_out, checks.whole("held_out_batches", held_out_batches, at_least=1))
-    per_epoch = Loop(model, optimizer, batches, loss, updating=Updating(options.get("accumulate", 1))).updates_per_epoch()
+    per_epoch = TorchTrainable(model, optimizer, batches, loss, updater=Updater.of(update)).updates_per_epoch()
     if per_epoch is None:
-        raise ArgumentError("batches must have a length, for the test is so many epochs long: give a list or a DataLoader")
-    options.setdefault("stop", None)  # it is for accuracy to say where the end is
+        raise ArgumentError("batches must have a length, because the test lasts whole epochs: give a list or a DataLoader")
     updates = checks.whole("epochs", epochs, at_least=1) * per_epoch
     every = max(1, updates // checks.whole("points", points, at_least=1))
-
-    def accuracy(model: nn.Module) -> dict[str, float]:
-        model.eval()
-        device = next(model.parameters()).device
-        right = count = 0
-        for inputs, targets in subset:
-            found: Tensor = model(to_device(inputs, device)).argmax(1)
-            if found.shape != targets.shape:
-                raise ArgumentError(
-                    "held_out must hold one class for each prediction, received targets of shape "
-                    f"{tuple(targets.shape)} for predictions of shape {tuple(found.shape)}: use range_test with evaluate=..."
-                )
-            right += int((found == targets.to(device)).sum())
-            count += targets.numel()
-        return {"accuracy": right / count}
-
     return range_test(
-        model,
-        optimizer,
-        batches,
-        loss,
+        *(model, optimizer, batches, loss),
         low=low,
         high=high,
         updates=updates,
         schedule="linear",
-        evaluate=accuracy,
+        stop=stop,
+        time_limit=time_limit,
+        only=only,
+        evaluate=partial(_accuracy, subset),
         evaluate_every=every,
-        **options,
+        seed=seed,
+        also_keep=also_keep,
+        copy_to=copy_to,
+        restore=restore,
+        progress=progress,
+        **update,
     )
 
 
+def _accuracy(batches: Sequence[tuple[Any, Tensor]], model: nn.Module) -> dict[str, float]:
+    model.eval()
+    device = next(model.parameters()).device
+    correct = count = 0
+    for inputs, targets in batches:
+        predictions: Tensor = model(to_device(inputs, device)).argmax(1)
+        if predictions.shape != targets.shape:
+            raise ArgumentError(
+                "held_out must hold one class for each prediction, received targets of shape "
+                f"{tuple(targets.shape)} for predictions of shape {tuple(predictions.shape)}: use range_test with evaluate=..."
+            )
+        correct += int((predictions == targets.to(device)).sum())
+        count += targets.numel()
+    return {"accuracy": correct / count}
+
+
 def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tuple[Any, Tensor]]:
-    """The first batches, read without a trace in the random numbers.
+    """The first batches, read without a change of the random numbers.
 
     Raises:
         ArgumentError: if there are none, or they are no pairs of inputs and target classes.

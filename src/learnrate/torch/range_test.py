@@ -1,38 +1,36 @@
 """The range test of a torch model."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Curve
-from learnrate.finder.recording import SKIPPED, Host, Progress, Sweep, record, scalars
-from learnrate.finder.stops import Own, Stop, diverged
-from learnrate.finder.sweep import planned
+from learnrate.finder.recording import record
+from learnrate.finder.stops import diverged
+from learnrate.finder.sweep import Stop, Sweep, sweep_of
 from learnrate.schedules import Schedule
-from learnrate.torch.distributed.processes import Alone, gathered
+from learnrate.torch.distributed import all_processes
 from learnrate.torch.driving.drive import at_rest
 from learnrate.torch.driving.selection import Only
-from learnrate.torch.inputs import named
-from learnrate.torch.snapshot.preserve import Optimizers, Snapshot
+from learnrate.torch.snapshot.preserve import Optimizers
 from learnrate.torch.snapshot.storage import CopyTo
-from learnrate.torch.training.batches import Batches, check_rewindable
-from learnrate.torch.training.loop import Loop, Losses, check_seed, measured, seed_everything
-from learnrate.torch.training.update import Updating
-
-RANKS_APART = 1_000_003
-"""Between the seeds of two processes: that of one must not be another's of the next sweep."""
-
-READ_EVERY = 8
-"""Losses are read so many at once: reading one on a device makes the host wait until the device has caught up, and on the
-host it is quicker done in one go, where the updates are quick too."""
+from learnrate.torch.training import (
+    Batches,
+    Evaluate,
+    HeldOut,
+    Losses,
+    TorchTrainable,
+    UpdateOptions,
+    Updater,
+    check_rewindable,
+    check_seed,
+    seed_everything,
+)
+from learnrate.updates import Progress
 
 
 def range_test(
@@ -45,41 +43,36 @@ def range_test(
     high: float | None = None,
     updates: int | None = None,
     schedule: Literal["exponential", "linear"] | Schedule = "exponential",
-    stop: Stop | Own | Sequence[Stop | Own] | None = diverged(),  # noqa: B008 - frozen and without state
+    stop: Stop = diverged(),  # noqa: B008 - frozen and without state
     time_limit: float | None = None,
     only: Only = None,
-    accumulate: int = 1,
-    autocast: torch.dtype | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    closure: bool = False,
-    evaluate: Callable[[nn.Module], Any] | None = None,
+    evaluate: Evaluate | HeldOut | None = None,
     evaluate_every: int = 1,
     seed: int | Sequence[int] | None = None,
     also_keep: Sequence[Any] = (),
     copy_to: CopyTo = "auto",
     restore: bool = True,
     progress: Progress | None = None,
+    **update: Unpack[UpdateOptions],
 ) -> Curve:
     """Run an LR range test of a model and give everything back as it was, byte for byte (see `preserve`).
 
-    A model in eval mode is trained in train mode; submodules that are frozen in eval mode stay so. Whatever drives the
-    optimizer, a scheduler or an attachment, rests meanwhile. Ctrl-C ends the sweep and gives the curve
-    so far. With `torch.distributed` running, call it in every process: the losses are averaged over the processes, which
-    decide together and return the same curve; a process that fails ends the test in all of them (`RankError`).
+    A model in eval mode is trained in train mode; submodules that are frozen in eval mode stay frozen. Whatever drives the
+    optimizer, a scheduler or an attachment, pauses in the meantime. Ctrl-C ends the sweep and returns the curve so far. With
+    `torch.distributed`, call it in every process: the losses are averaged over the processes, which decide together and
+    return the same curve; if one process fails, the test ends in all of them (`RankError`).
 
     Args:
         model: The model, on its device and with the weights to start from; also compiled, or wrapped for many processes.
         optimizer: Its optimizer, or several: a list, or a mapping from names. The sweep gives the LR of the parameter group
-            with the largest, the others keep their ratios to it.
-        batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a fresh
-            iterator; of any structure, moved to the model's device. Started again when it runs out; the curve's notes say
-            where. An iterator ends the sweep when it runs out, and is not given back.
-        loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss. The loss is a scalar tensor,
-            or a mapping that holds it under "loss" beside metrics to record. With several optimizers also a mapping from
-            their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum of those that are swept
-            (`curve.of(name)` is the curve of one)
+            with the largest LR; the other groups keep their ratios to it.
+        batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a new iterator;
+            of any structure, moved to the model's device. Started again when it runs out; the curve's notes say where. An
+            iterator ends the sweep when it runs out, and cannot be given back.
+        loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss. The
+            loss is a scalar tensor, or a mapping that holds it under "loss" beside metrics to record. With several optimizers
+            also a mapping from their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum of
+            the losses that are swept (`curve.of(name)` is the curve of one of them).
         low: LR of the first update, above 0; 1e-7 by default.
         high: LR of the last update; 10 by default.
         updates: Length of the sweep in updates, at least 10; 100 by default.
@@ -87,20 +80,16 @@ def range_test(
         stop: What ends the sweep early (see `learnrate.stops`); None for nothing but a loss that is not finite.
         time_limit: Seconds.
         only: What is swept while the rest keeps its LR: names of optimizers, or names or indices of parameter groups.
-        accumulate: Micro-batches in an update; what is left at the end of an epoch makes one of its own.
-        autocast: The dtype of `torch.autocast`; None for full precision.
-        scaler: The gradient scaler. Updates that it skips are made again at the same LR, and the curve says which.
-        clip_norm: Most norm of the gradients of an optimizer.
-        clip_value: Most absolute value of an element of a gradient.
-        closure: Whether `optimizer.step` needs a closure; always so for LBFGS.
-        evaluate: From the model to a number ("score") or a mapping of names to numbers, on held-out data say.
-        evaluate_every: Updates between two evaluations.
-        seed: Seeds all random numbers for the sweep; by default they run on from where they are. Several seeds make several
-            sweeps from the same start, merged into one curve with a band.
-        also_keep: What else the loss changes and should be given back (see `preserve`).
+        evaluate: How good the model is: a function from the model to a number ("score" in the curve) or to a mapping of
+            numbers; or held-out batches, whose mean loss is computed and negated.
+        evaluate_every: Number of updates between two evaluations.
+        seed: Seeds all random numbers for the sweep; by default they continue from their present state. Several seeds make
+            several sweeps from the same start, merged into one curve with a band.
+        also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
-        restore: False to leave everything as the sweep left it, for those who build the model anew anyway.
+        restore: False leaves everything as the sweep left it.
         progress: Called after every update with (updates made, updates planned).
+        **update: How an update is made; see `UpdateOptions`.
 
     Returns:
         The curve.
@@ -124,91 +113,61 @@ def range_test(
         >>> 0.01 < curve.bounds().max_lr < 10
         True
     """
-    with gathered() as team:
-        updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
-        loop = Loop(model, optimizer, batches, loss, updating=updating, only=only, others=also_keep)
-        if evaluate is not None and not callable(evaluate):
-            raise ArgumentTypeError(f"evaluate must be a function from a model to a number, received {evaluate!r}")
-        measure = None if evaluate is None else lambda: team.mean_scores(team.run(measured, model, evaluate))
-        plan = planned(low, high, updates, schedule, stop, time_limit, measure, evaluate_every, progress)
+    with all_processes("range_test") as processes:
+        trainable = TorchTrainable(
+            *(model, optimizer, batches, loss, evaluate),
+            updater=Updater.of(update),
+            only=only,
+            also_keep=also_keep,
+            copy_to=copy_to,
+            processes=processes,
+        )
+        every = checks.whole("evaluate_every", evaluate_every, at_least=1)
+        evaluations = None if evaluate is None else every
+        sweep = sweep_of(low, high, updates, schedule, stop, time_limit, evaluations, progress)
         seeds = _seeds(seed, batches)
-        team.require_same(
-            lrs=plan.lrs.tolist(),
+        processes.require_same(
+            lrs=sweep.lrs.tolist(),
             seeds=len(seeds),
-            evaluate_every=evaluate_every,
-            accumulate=accumulate,
-            scaler=scaler is not None,
+            evaluate_every=evaluations,
+            accumulate=trainable.updater.accumulate,
+            scaler=trainable.updater.scaler is not None,
         )
-        on_host = next(model.parameters()).device.type == "cpu"
-        host = Host(
-            read=lambda values, lrs: team.mean((read_here if on_host else read_there)(values, lrs)),
-            read_every=READ_EVERY if team.size == 1 else 1,
-            read_within=0.01 if on_host else math.inf,
-            agree=team.agree,
-        )
-        with at_rest(named(optimizer).values()):
-            curves = _sweeps(loop, plan, host, team, seeds, progress, copy_to, restore)
+        with at_rest(trainable.optimizers.values()):
+            curves = _sweeps(trainable, sweep, seeds, restore)
         return curves[0] if len(curves) == 1 else _merged(curves)
 
 
-def read_here(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list[dict[str, float]]:
-    """What steps saw, as numbers."""
-    return [scalars(row, lr) for row, lr in zip(values, lrs, strict=True)]
+def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None], restore: bool) -> list[Curve]:
+    """One sweep for each seed, all from the same start; everything is put back at the end if `restore` is set.
 
-
-def read_there(values: Sequence[Mapping[str, Any]], lrs: Sequence[float]) -> list[dict[str, float]]:
-    """What steps saw on a device, as numbers: fetched all at once, for each fetching is a wait."""
-    waiting = [v for row in values for v in row.values() if isinstance(v, Tensor) and v.numel() == 1]
-    one_place = [v.detach().double().reshape(()).to(waiting[0].device) for v in waiting]
-    fetched = torch.stack(one_place).tolist() if waiting else []
-    known = {id(v): number for v, number in zip(waiting, fetched, strict=True)}
-    return read_here([{name: known.get(id(v), v) for name, v in row.items()} for row in values], lrs)
-
-
-def _sweeps(
-    loop: Loop,
-    plan: Sweep,
-    host: Host,
-    team: Alone,
-    seeds: Sequence[int | None],
-    progress: Progress | None,
-    copy_to: CopyTo,
-    restore: bool,
-) -> list[Curve]:
-    """A sweep a seed, all from the same start; everything is put back in the end if `restore` says so.
-
-    Ctrl-C in a later sweep gives those that were complete.
+    Ctrl-C in a later sweep returns those that are complete.
     """
-    copied = restore or len(seeds) > 1
-    start = Snapshot(loop.model, loop.optimizers, *loop.kept, copy_to=copy_to) if copied else None
+    start = trainable.save() if restore or len(seeds) > 1 else None
     curves: list[Curve] = []
     try:
         for number, seed in enumerate(seeds):
-            if number and start is not None:
-                start.restore()
-            loop.rewind()
+            if number:
+                trainable.restore(start)  # type: ignore[arg-type]
+            trainable.rewind()
             if seed is not None:
-                seed_everything((seed + RANKS_APART * team.rank) % 2**32)
-            told = None if progress is None else _onwards(progress, number, len(seeds))
+                seed_everything(seed, trainable.processes.rank)
             try:
-                curve = record(partial(_step, loop, team), plan, host, told)
+                curve = record(trainable, _numbered(sweep, number, len(seeds)))
             except KeyboardInterrupt:
                 if not curves:
                     raise
                 break
             if curve.ended == "interrupted" and curves:
                 break
-            curves.append(_with_data(curve, loop, seed, team))
+            curves.append(dataclasses.replace(curve, seeds=() if seed is None else (seed,)))
             if curve.ended == "interrupted":
                 break
-    except BaseException:
-        loop.abandon()  # a thread that is left behind must not go on with what is put back
-        raise
     finally:
         if start is not None:
             if restore:
-                start.restore()
-            start.close()
+                trainable.restore(start)
+            trainable.release(start)
     if len(curves) < len(seeds):
         note = f"interrupted: {len(curves)} of {len(seeds)} sweeps are complete"
         curves[-1] = dataclasses.replace(curves[-1], notes=(*curves[-1].notes, note))
@@ -218,32 +177,19 @@ def _sweeps(
 def _merged(curves: list[Curve]) -> Curve:
     merged = Curve.merge(curves)
     if all(np.array_equal(curve.losses, curves[0].losses, equal_nan=True) for curve in curves[1:]):
-        note = "the sweeps are all the same: nothing in them follows from the seed, and the band tells nothing"
+        note = "all sweeps are the same: nothing in them depends on the seed, so the band shows nothing"
         return dataclasses.replace(merged, notes=(*merged.notes, note))
     return merged
 
 
-def _step(loop: Loop, team: Alone, lr: float) -> Any:
-    seen = team.run(loop.step, lr)
-    # Processes that hold parts of a model may not all have seen the gradient that was not finite.
-    if loop.scaled and team.any(seen is SKIPPED):
-        return SKIPPED
-    return seen
-
-
-def _with_data(curve: Curve, loop: Loop, seed: int | None, team: Alone) -> Curve:
-    notes = curve.notes
-    restarts, per_epoch = team.of_first((loop.restarts, loop.updates_per_epoch()))
-    restarts = [update for update in restarts if update < len(curve)]
-    if restarts:
-        shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
-        notes = (*notes, f"the batches ran out and were started again at update {shown}")
-    seeds = () if seed is None else (seed,)
-    return dataclasses.replace(curve, notes=notes, seeds=seeds, updates_per_epoch=per_epoch)
-
-
-def _onwards(progress: Progress, number: int, sweeps: int) -> Progress:
-    return lambda made, planned: progress(number * planned + made, sweeps * planned)
+def _numbered(sweep: Sweep, number: int, sweeps: int) -> Sweep:
+    """The sweep with a progress that counts the updates of all sweeps."""
+    progress = sweep.progress
+    if progress is None:
+        return sweep
+    return dataclasses.replace(
+        sweep, progress=lambda updates, planned: progress(number * planned + updates, sweeps * planned)
+    )
 
 
 def _seeds(seed: int | Sequence[int] | None, batches: Batches) -> list[int | None]:
@@ -251,7 +197,7 @@ def _seeds(seed: int | Sequence[int] | None, batches: Batches) -> list[int | Non
         return [None]
     if not isinstance(seed, Sequence) or isinstance(seed, str):
         return [check_seed(seed)]
-    seeds = [check_seed(one) for one in seed]
+    seeds = [check_seed(entry) for entry in seed]
     if len(seeds) > 1:
         check_rewindable(batches)
     if not seeds or len(set(seeds)) < len(seeds):

@@ -1,29 +1,33 @@
 """tune() for a torch model."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any, Unpack
 
-import torch
 from torch import nn
-from torch.optim import SGD, Adagrad, Optimizer
 
 from learnrate import checks, tuner
 from learnrate.finder import Curve
+from learnrate.torch.distributed import all_processes
 from learnrate.torch.driving.drive import at_rest
 from learnrate.torch.driving.selection import Only
-from learnrate.torch.ensemble.batched import abreast
+from learnrate.torch.ensemble.batched import ensemble_of
 from learnrate.torch.snapshot.parts import same_random_numbers
 from learnrate.torch.snapshot.preserve import Optimizers
-from learnrate.torch.training.batches import Batches, check_rewindable
-from learnrate.torch.training.evaluation import HeldOut, evaluation
-from learnrate.torch.training.loop import Evaluate, Loop, Losses, seed_everything
-from learnrate.torch.training.update import Updating
+from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.training import (
+    Batches,
+    Evaluate,
+    HeldOut,
+    Losses,
+    TorchTrainable,
+    UpdateOptions,
+    Updater,
+    check_rewindable,
+    seed_everything,
+)
 from learnrate.tuner import Families, Plan
-from learnrate.tuner.estimate import DRIFT
 from learnrate.tuner.tune import HIGH, LOW, OnCurve, Progress
-
-ROOT = 0.5
-"""Octaves by which a doubling of the training raises the best LR of AdaGrad: it divides by the root of the sum of all
-squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so shrinks its steps with the root of their number."""
 
 
 def tune(
@@ -40,58 +44,52 @@ def tune(
     low: float = LOW,
     high: float = HIGH,
     curve: Curve | None = None,
-    drift: float | None = None,
     only: Only = None,
-    accumulate: int = 1,
-    autocast: torch.dtype | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    closure: bool = False,
     together: bool | None = None,
+    also_keep: Sequence[Any] = (),
+    copy_to: CopyTo = "auto",
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
+    **update: Unpack[UpdateOptions],
 ) -> Plan:
-    """Choose a schedule for a training of this model: range test, races, plan.
+    """Choose a schedule for a training run of this model: a range test, trials at a few LRs, a plan.
 
-    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With SGD and
-    neither `clip_norm` nor `clip_value` no LR is taken to be safe above one at which a batch flung the loss far up.
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With `torch.distributed`,
+    call it in every process: the processes decide together and return the same plan; if one process fails, tuning ends in all
+    of them (`RankError`).
 
     Args:
-        model: The model, on its device and with the weights that the training starts from.
+        model: The model, on its device and with the weights that the training run starts from.
         optimizer: Its optimizer, or several. Groups keep the ratios of their LRs; the plan gives the LR of the group with
-            the largest.
-        batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a fresh iterator.
-            Every race sees the same data if what is random in it follows from the global random numbers or from the
-            generator of a `DataLoader` given as it is.
-        loss: A criterion for batches of (inputs, target), or a function (model, batch) -> loss.
-        updates: Length of the whole training.
+            the largest LR.
+        batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a new iterator.
+            Every trial sees the same data if its randomness follows from the global random numbers or from the generator of a
+            `DataLoader`.
+        loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss.
+        updates: Length of the whole training run.
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
-            "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
+            "triangular2" (between bounds, in whole cycles of half-length 2 to 10 epochs), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
-        evaluate: From the model to how good it is, higher is better (validation accuracy, say); or held-out batches, on
-            which the loss is taken. It has a say in the races beside the training loss, which alone decides without it.
-        budget: What tuning may cost: a share of one training, or a text such as "500 updates", "25%" or "90 seconds". By
-            default all of a training of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
-        seed: Seeds the random numbers that range test and races run on.
+        evaluate: How good the model is, higher is better: a function from the model to a number or to a mapping of numbers, of
+            which the first decides; or held-out batches, whose mean loss is computed and negated. It counts beside the
+            training loss, which decides alone without it.
+        budget: The maximum cost of tuning: a share of one training run, or a text such as "500 updates", "25%" or "90 seconds".
+            By default the whole of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
+        seed: Seeds the random numbers of range test and trials.
         low: First LR of the range test.
         high: Last LR of the range test.
-        curve: A range test that was run already on the same start; its updates count as spent.
-        drift: Octaves by which the best LR is taken to move with each doubling of a training. By default it falls by a
-            tenth, and rises by 0.4 where the optimizer is AdaGrad, whose steps shrink with the root of their number.
-        only: What the schedule drives while the rest keeps its LR (this and what follows as for `range_test`).
-        accumulate: Micro-batches in an update.
-        autocast: The dtype of `torch.autocast`.
-        scaler: The gradient scaler.
-        clip_norm: Most norm of the gradients of an optimizer.
-        clip_value: Most absolute value of an element of a gradient.
-        closure: Whether `optimizer.step` needs a closure.
-        together: Whether races of several LRs train as one batch (`torch.func.vmap`), which costs the memory of so many
-            models. By default where that is likely to be quicker: on an accelerator, as far as half of its free memory
-            reaches. Where it cannot be done they run one after the other; the plan's reasons say so.
+        curve: A range test from the same start, if there is one already; its updates count as spent.
+        only: What the schedule drives while the rest keeps its LR; see `range_test`.
+        together: Whether trials of several LRs train as one batch (`torch.func.vmap`), which needs the memory of as many
+            models. By default if that is likely to be faster: on an accelerator, up to half of its free memory. If it is
+            not possible they run one by one; the plan's reasons say so.
+        also_keep: What else the training changes and should be given back (see `preserve`).
+        copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
         progress: Called after every update with (what is being done, updates made, updates planned).
-        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not with a `curve`
-            that was given.
+        on_curve: Called with the range test and its bounds as soon as it has ended, also if it was interrupted; not with a
+            `curve` that was given.
+        **update: How an update is made; see `UpdateOptions`. Without `clip_norm` and `clip_value` the steps of SGD have no
+            limit, so that no LR above one at which a single batch made the loss spike is chosen.
 
     Returns:
         The plan: `schedule`, `max_lr`, `bounds`, `cost`, `reasons`, `plot()`, `save()`.
@@ -101,8 +99,9 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
-        NoAnswerError: if every candidate diverges, none learns within the budget, a batch gives no finite loss whatever the
-            LR, or the budget has no races for one of several families.
+        NoAnswerError: if every trial diverges, none learns within the budget, a batch gives no finite loss whatever the LR, or
+            the budget has no trials for one of several families.
+        RankError: if one of several processes failed.
 
     Example:
         >>> import torch, learnrate as lr
@@ -117,37 +116,33 @@ def tune(
     """
     checks.flag("together", together, or_none=True)
     check_rewindable(batches)
-    updating = Updating(accumulate, autocast, scaler, clip_norm, clip_value, closure)
-    loop = Loop(model, optimizer, batches, loss, evaluation(evaluate, loss), updating=updating, only=only)
-    # All else is put back by the tuner, which has a copy of its own to start each race from.
-    with at_rest(loop.optimizers.values()), same_random_numbers(model):
-        seed_everything(seed)
-        return tuner.tune(
-            loop,
-            updates=updates,
-            family=family,
-            budget=budget,
-            low=low,
-            high=high,
-            curve=curve,
-            drift=usual_drift(loop) if drift is None else drift,
-            unbounded=has_unbounded_steps(loop),
-            abreast=partial(abreast, loop, together),
-            progress=progress,
-            on_curve=on_curve,
+    with all_processes("tune") as processes:
+        trainable = TorchTrainable(
+            *(model, optimizer, batches, loss, evaluate),
+            updater=Updater.of(update),
+            only=only,
+            also_keep=also_keep,
+            copy_to=copy_to,
+            processes=processes,
+            ensemble=partial(ensemble_of, together),
         )
-
-
-def usual_drift(loop: Loop) -> float:
-    """Octaves by which the best LR of these optimizers, as far as they are driven, moves with each doubling."""
-    return DRIFT + ROOT if all(isinstance(one, Adagrad) for one in _driven(loop)) else DRIFT
-
-
-def has_unbounded_steps(loop: Loop) -> bool:
-    """Whether one batch may move what is driven as far as its gradient is large: by SGD, without clipping."""
-    clipped = loop.updating.clip_norm is not None or loop.updating.clip_value is not None
-    return not clipped and any(isinstance(one, SGD) for one in _driven(loop))
-
-
-def _driven(loop: Loop) -> list[Optimizer]:
-    return [one for one in loop.optimizers.values() if loop.swept.drives([one])]
+        processes.require_same(
+            **{"updates": updates, "budget": budget, "seed": seed, "low": low, "high": high},
+            accumulate=trainable.updater.accumulate,
+            scaler=trainable.updater.scaler is not None,
+            evaluate=evaluate is not None,
+        )
+        # Everything else is restored by the tuner, which copies the state to start each trial from it.
+        with at_rest(trainable.optimizers.values()), same_random_numbers(model):
+            seed_everything(seed, processes.rank)
+            return tuner.tune(
+                trainable,
+                updates=updates,
+                family=family,
+                budget=budget,
+                low=low,
+                high=high,
+                curve=curve,
+                progress=progress,
+                on_curve=on_curve,
+            )

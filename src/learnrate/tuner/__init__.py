@@ -2,8 +2,7 @@
 
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.trainee import ApartError, Racers, Trainee
 from learnrate.tuner.trials import Race
 from learnrate.tuner.tune import tune
 
-__all__ = ["ApartError", "Families", "Family", "Plan", "Race", "Racers", "Trainee", "tune"]
+__all__ = ["Families", "Family", "Plan", "Race", "tune"]

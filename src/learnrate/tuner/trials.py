@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.finder.recording import Progress, scalar, scalars
+from learnrate.trainable import NotBatchableError as ApartError, scalar, scalars, Ensemble as Racers, Trainable as Trainee
+from learnrate.updates import Progress
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.families import Family
-from learnrate.tuner.trainee import ApartError, Racers, Trainee
 
 JUDGED = 5
 """A race is judged by the last fifth of its losses, in which the LR falls to its end."""
@@ -162,7 +162,7 @@ class Track:
         for value in values:
             if self.purse.late:
                 raise OutOfTimeError(1)
-            losses.append(scalars(self.trainee.update(value), value)["loss"])
+            losses.append(self.trainee.read([self.trainee.update(value)])[0]["loss"])
             self._paid()
             if self._diverged(losses, updates):
                 return broken_off(max_lr, updates, losses, name)
@@ -207,7 +207,8 @@ def finite_score(value: Any) -> float | None:
     """
     if value is None:
         return None
-    found = scalar(value, "score", 0.0)
+    from learnrate.trainable import scores
+    found = next(iter(scores(value).values()))
     return found if math.isfinite(found) else None
 
 

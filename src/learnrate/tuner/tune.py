@@ -28,7 +28,7 @@ from learnrate.tuner.no_answer import (
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.reasons import planned
 from learnrate.tuner.search import FINALISTS, LONGEST, SHORTEST, Search, beginning, finals_length, scout_length
-from learnrate.tuner.trainee import Racers, Trainee
+from learnrate.trainable import Trainable as Trainee
 from learnrate.tuner.trials import Race, Track, finite_score
 
 Progress = Callable[[str, int, int], None]
@@ -75,9 +75,6 @@ def tune(
     low: float = LOW,
     high: float = HIGH,
     curve: Curve | None = None,
-    drift: float = DRIFT,
-    unbounded: bool = False,
-    abreast: Callable[[int], Racers] | None = None,
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
 ) -> Plan:
@@ -120,7 +117,7 @@ def tune(
     if curve is not None and not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
     require_members(trainee)
-    checks.flag("unbounded", unbounded)
+    drift, unbounded, abreast = trainee.traits.lr_drift, trainee.traits.unbounded_steps, trainee.ensemble
     require_callable("progress", progress, "(what, updates made, updates planned)")
     require_callable("on_curve", on_curve, "of the range test and its bounds")
     require_callable("abreast", abreast, "from a number to so many racers")
@@ -146,7 +143,7 @@ def tune(
         if curve is None:
             limit = allowed.seconds / 4 if math.isfinite(allowed.seconds) else None
             curve = range_test(
-                trainee.update, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
+                trainee, restore=False, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
             )
             curve = replace(curve, updates_per_epoch=_updates_per_epoch(trainee))
             purse.pay(len(curve))
@@ -166,6 +163,7 @@ def tune(
         searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds, high))
     finally:
         trainee.restore(state)
+        trainee.release(state)
     return planned(searches, curve, bounds, run, purse.spent)
 
 

@@ -11,11 +11,11 @@ import torch
 T = TypeVar("T")
 
 GRACE = 2.0
-"""Seconds that work is given to end by itself once it is no longer wanted."""
+"""Seconds that work has to end by itself after it is no longer needed."""
 
 
 class Job:
-    """Some work: `done` is set when there is a result or an error."""
+    """Work: `done` is set when there is a result or an error."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work = work
@@ -25,25 +25,25 @@ class Job:
 
 
 class Worker:
-    """One thread, which does not keep the process alive when it is stuck: an executor's threads would."""
+    """One thread. It does not keep the process alive when it is stuck, as the threads of an executor would."""
 
     def __init__(self) -> None:
         self._wake = threading.Semaphore(0)
         self._job: Job | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True, name="learnrate range test")
+        self._thread = threading.Thread(target=self._work, daemon=True, name="learnrate")
         self._thread.start()
 
     def begin(self, work: Callable[[], Any]) -> Job:
-        """Hand the thread its next work."""
+        """Start the next work."""
         self._job = job = Job(work)
         self._wake.release()
         return job
 
     def end(self) -> None:
-        """Let the thread end."""
+        """End the thread."""
         self._job = None
         self._wake.release()
-        # Not for ever: the thread may be at work still, after a second Ctrl-C.
+        # With a time limit: after a second Ctrl-C the thread may still be at work.
         self._thread.join(timeout=GRACE)
 
     def _work(self) -> None:
@@ -60,24 +60,24 @@ class Worker:
 
 
 def as_here(work: Callable[[], T]) -> Callable[[], T]:
-    """The work as it would be done here: what torch and Python keep for each thread is taken along."""
+    """The work with the settings of this thread: those that torch and Python keep for each thread."""
     context = contextvars.copy_context()
-    device, enabled = torch.get_default_device(), torch.is_grad_enabled()
+    device, grad_enabled = torch.get_default_device(), torch.is_grad_enabled()
     kinds = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    casts = [(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds]
+    autocasts = [(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds]
     streams = [torch.cuda.current_stream()] if len(kinds) > 1 else []
 
-    def there() -> T:
+    def in_thread() -> T:
         with ExitStack() as stack:
             for stream in streams:
                 torch.cuda.set_device(stream.device)
                 stack.enter_context(torch.cuda.stream(stream))
             if device.type != "cpu":
                 stack.enter_context(device)
-            for kind, dtype, on in casts:
-                if on:
+            for kind, dtype, enabled in autocasts:
+                if enabled:
                     stack.enter_context(torch.autocast(kind, dtype))
-            stack.enter_context(torch.set_grad_enabled(enabled))
+            stack.enter_context(torch.set_grad_enabled(grad_enabled))
             return context.run(work)
 
-    return there
+    return in_thread

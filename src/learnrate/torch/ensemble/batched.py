@@ -17,17 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from learnrate.finder.recording import scalars
+from learnrate.trainable import scalars
 from learnrate.torch.driving.selection import Swept
 from learnrate.torch.ensemble import conditions
 from learnrate.torch.ensemble.conditions import said
 from learnrate.torch.ensemble.stack import SLOW, Found, Names, Stack
 from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.training.loop import Loop
-from learnrate.tuner.trainee import ApartError
+from learnrate.torch.training.trainable import TorchTrainable as Loop
+from learnrate.trainable import NotBatchableError as ApartError
 
 
-def abreast(loop: Loop, together: bool | None, count: int) -> "Batched":
+def ensemble_of(together: bool | None, loop: Loop, count: int) -> "Batched":
     """Racers of a loop, from its present state.
 
     Args:
@@ -105,9 +105,9 @@ class Batched:
             for number, lr in running:
                 self._step(self._racers[number], lr)
         self._checked = True
-        self._loop.made += 1
+        self._loop.updates += 1
         for (number, lr), row in zip(running, _rows(found.seen, len(running)), strict=True):
-            seen[number] = scalars(row, lr)
+            seen[number] = scalars(row)
         return seen
 
     def evaluate(self) -> list[float | None]:
@@ -162,7 +162,7 @@ class Batched:
 
     def _clip_and_step(self, optimizers: Mapping[str, Optimizer]) -> None:
         for one in optimizers.values():
-            self._loop.updating.clip(one)
+            self._loop.updater.clip(one)
             one.step()
 
     def _check_pass(self, lr: float, batches: Sequence[Any]) -> None:
@@ -193,8 +193,8 @@ class Batched:
     def _alone(self, lr: float, batches: Sequence[Any], before: Mapping[Names, Tensor]) -> Found:
         """What the passes of an update give as they are made for a single racer, by the model itself."""
         loop, own = self._loop, self._stack.own
-        forward = partial(loop.forward, self._stack.whole.loss, lr)
-        seen = scalars(loop.updating.backward(loop.model, list(loop.optimizers.values()), batches, forward), lr)
+        forward = partial(loop.forward, self._stack.whole.loss)
+        seen = scalars(loop.updater.backward(loop.model, list(loop.optimizers.values()), batches, forward))
         gradients = [one.grad for one in own]
         for one in own:
             one.grad = None

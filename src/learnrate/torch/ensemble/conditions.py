@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import LBFGS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from learnrate.torch.training.loop import Loop
-from learnrate.tuner.trainee import ApartError
+from learnrate.torch.training.trainable import TorchTrainable as Loop
+from learnrate.trainable import NotBatchableError as ApartError
 
 SMALL = 50_000
 """Trained parameters up to which batching pays on a CPU: where calls take longer than the arithmetic."""
@@ -53,11 +53,11 @@ def require_plain(loop: Loop) -> None:
     Raises:
         ApartError: if the loop cannot be batched.
     """
-    if loop.updating.closure or any(isinstance(one, LBFGS) for one in loop.optimizers.values()):
+    if loop.updater.closure or any(isinstance(one, LBFGS) for one in loop.optimizers.values()):
         raise ApartError("the optimizer needs a closure")
-    if loop.scaled:
+    if loop.updater.scaler is not None:
         raise ApartError("a gradient scaler decides which updates are made")
-    if len(loop.turns) > 1:
+    if len(loop.objectives) > 1:
         raise ApartError("the optimizers descend losses of their own")
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         raise ApartError("several processes train together")

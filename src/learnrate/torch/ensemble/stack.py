@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from learnrate.torch.ensemble.conditions import said
-from learnrate.torch.training.loop import Loop
+from learnrate.torch.training.trainable import TorchTrainable as Loop
 from learnrate.torch.training.update import means
-from learnrate.tuner.trainee import ApartError
+from learnrate.trainable import NotBatchableError as ApartError
 
 SLOW = "There is a performance drop"
 """How `vmap` warns of an operation that it makes for one racer after the other, which is no slower than apart."""
@@ -44,11 +44,12 @@ class _Whole(nn.Module):
     def __init__(self, loop: Loop) -> None:
         super().__init__()
         self.parts = nn.ModuleList([loop.model, *(one for one in loop.kept if isinstance(one, nn.Module))])
-        [(_, self.loss, _)] = loop.turns
+        [objective] = loop.objectives
+        self.loss = objective.loss
         self.values = loop.values
 
     def forward(self, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        return self.values(self.loss, lr, batch)
+        return self.values(self.loss, batch)
 
 
 class Stack:
@@ -132,7 +133,7 @@ class Stack:
             new = {place: t for place, (t, old) in enumerate(zip(after, buffers, strict=True)) if t is not old}
             return _flat(loss), tensors, new
 
-        with self._loop.updating.precision(self._loop.model):
+        with self._loop.updater.precision(self._loop.model):
             stacks = (self.parameters, [self.buffers[some] for some in names])
             losses, seen, new = vmap(one, randomness="same")(*stacks)
         self.buffers = self.buffers | {names[place]: value.detach() for place, value in new.items()}

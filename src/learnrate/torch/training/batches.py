@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from learnrate.errors import ArgumentTypeError, DataError
-from learnrate.finder.recording import ExhaustedError
+from learnrate.trainable import ExhaustedError
 
 Batches = Iterable[Any] | Callable[[], Iterator[Any]]
 
 
 class Stream:
-    """Batch after batch; when the source ends, it is started again, unless it is an iterator, which ends for good.
+    """Batches without end: when the source ends, it is started again, unless it is an iterator.
 
     Attributes:
-        drawn: Batches drawn so far.
+        drawn: Number of batches drawn so far.
         restarts: Numbers of the batches at which the source was started again.
     """
 
@@ -34,7 +34,7 @@ class Stream:
         self._iterator: Iterator[Any] | None = None
         self.drawn = 0
         self.restarts: list[int] = []
-        self._counted: int | None = None
+        self._epoch: int | None = None
 
     def next(self) -> Any:
         """The next batch.
@@ -46,7 +46,7 @@ class Stream:
         return self.some(1)[0]
 
     def some(self, number: int) -> list[Any]:
-        """The next batches: so many, or those that are left before the source ends, but at least one.
+        """The next batches: `number` of them, or those left before the source ends, but at least one.
 
         Raises:
             ExhaustedError: if the source is an iterator and has ended.
@@ -54,38 +54,38 @@ class Stream:
         """
         if self._iterator is None:
             self._iterator = self._fresh()
-        found = list(islice(self._iterator, number))
-        if not found and self._once:
+        batches = list(islice(self._iterator, number))
+        if not batches and self._once:
             raise ExhaustedError(f"batches ran out after {self.drawn}, and an iterator cannot be started again")
-        if not found and self.drawn:
-            self._counted = self._counted or self.drawn
+        if not batches and self.drawn:
+            self._epoch = self._epoch or self.drawn
             self.restarts.append(self.drawn)
             self._iterator = self._fresh()
-            found = list(islice(self._iterator, number))
-        if not found:
+            batches = list(islice(self._iterator, number))
+        if not batches:
             raise DataError(
                 f"batches must hold at least one batch each time they are iterated, received none after {self.drawn}: "
                 "is the data set smaller than one batch, with drop_last=True, "
                 "or does a function return the same iterator twice?"
             )
-        self.drawn += len(found)
-        return found
+        self.drawn += len(batches)
+        return batches
 
     def rewind(self) -> None:
-        """Start from the source anew at the next batch."""
+        """Start the source again with the next batch."""
         self._iterator = None
         self.drawn = 0
         self.restarts = []
 
     def epoch(self) -> int | None:
-        """Batches in an epoch: what was counted up to its first end, or the source's length; None where neither is known."""
-        if self._counted is not None:
-            return self._counted
+        """Batches in an epoch: the number counted up to its first end, or the source's length; None where neither is known."""
+        if self._epoch is not None:
+            return self._epoch
         return len(self._batches) or None if self.has_length else None  # type: ignore[arg-type]
 
     @property
     def has_length(self) -> bool:
-        """Whether the source tells its length."""
+        """Whether the source has a length."""
         try:
             len(self._batches)  # type: ignore[arg-type]
         except TypeError:
@@ -94,17 +94,16 @@ class Stream:
 
     def _fresh(self) -> Iterator[Any]:
         if isinstance(self._batches, DataLoader) and self._batches.persistent_workers:
-            # Iterating it again would reset the iterator that the user may be in the middle of: a copy has workers of its
-            # own.
-            twin = copy.copy(self._batches)
-            twin._iterator = None
-            return iter(twin)
+            # Iterating it again would reset the iterator that the user may be using: a copy has its own workers.
+            loader = copy.copy(self._batches)
+            loader._iterator = None
+            return iter(loader)
         if isinstance(self._batches, Iterable) or not callable(self._batches):
             return iter(self._batches)
-        made = self._batches()
-        if not isinstance(made, Iterable) and not hasattr(made, "__getitem__"):
-            raise ArgumentTypeError(f"batches must be a function that returns an iterator, it returned {made!r}")
-        return iter(made)
+        batches = self._batches()
+        if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
+            raise ArgumentTypeError(f"batches must be a function that returns an iterator, it returned {batches!r}")
+        return iter(batches)
 
 
 def check_rewindable(batches: object) -> None:
@@ -115,8 +114,8 @@ def check_rewindable(batches: object) -> None:
     """
     if isinstance(batches, Iterator):
         raise ArgumentTypeError(
-            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which runs out "
-            "for good: give the loader itself, a list, or a function that returns a fresh iterator"
+            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which cannot "
+            "be restarted: give the loader itself, a list, or a function that returns a fresh iterator"
         )
 
 
@@ -124,10 +123,10 @@ def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with every tensor in it on `device`, whatever its structure."""
     if isinstance(batch, Tensor):
         return batch if batch.device == device else batch.to(device, non_blocking=device.type != "cpu")
-    if type(batch) is tuple or type(batch) is list:  # what most batches are, before slower questions are asked
+    if type(batch) is tuple or type(batch) is list:  # what most batches are, before the slower checks
         return type(batch)([to_device(value, device) for value in batch])
     if isinstance(batch, Mapping):
-        # A copy rather than a new one of its type: a defaultdict, say, is not made from its items alone.
+        # A copy, because a defaultdict, for example, cannot be built from its items alone.
         moved = copy.copy(batch) if isinstance(batch, MutableMapping) else dict(batch)
         moved.update({key: to_device(value, device) for key, value in batch.items()})
         return moved

@@ -1,49 +1,80 @@
-"""Evaluation on held-out batches: how good a model is by its loss on data that it does not train on."""
+"""Evaluation: how good a model is, by a function of the user or by the loss on held-out batches."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from learnrate.errors import ArgumentTypeError, DataError
-from learnrate.finder.recording import scalars
+from learnrate.torch.snapshot.parts import modes
 from learnrate.torch.training.batches import to_device
-from learnrate.torch.training.loop import Evaluate, Losses, of_batch
+from learnrate.torch.training.losses import Objective
+from learnrate.trainable import scalars, scores
+
+T = TypeVar("T")
+
+Evaluate = Callable[[nn.Module], Any]
+"""From a model to how good it is, higher is better: a number, or a mapping of numbers, of which the first decides."""
 
 HeldOut = Any
-"""Batches as they are trained on: a list, a `DataLoader`, anything that can be iterated again and again."""
+"""Batches like those of the training: a list, a `DataLoader`, anything that can be iterated again and again."""
 
 
-def evaluation(evaluate: Evaluate | HeldOut | None, loss: Losses) -> Evaluate | None:
-    """An evaluation as a user may give it, as a function from a model to how good it is.
+def evaluation(
+    evaluate: Evaluate | HeldOut | None, objectives: Sequence[Objective], metric: str = "score"
+) -> Callable[[nn.Module], dict[str, float]] | None:
+    """An evaluation as users write it, as a function from a model to numbers by name, of which the first decides.
 
     Args:
-        evaluate: Such a function; or held-out batches, on which the mean loss, negated, is taken in evaluation mode.
-        loss: The loss of the training.
+        evaluate: A function from the model to a number or a mapping of numbers; or held-out batches, on which the mean loss
+            in evaluation mode is computed, negated, because higher is better.
+        objectives: The losses of the training.
+        metric: The name of a plain number.
 
     Raises:
-        ArgumentTypeError: if it is neither, or there are several losses to take on the batches.
-        DataError: if there are no batches.
+        ArgumentTypeError: if it is of another kind, or there are several losses to compute on the batches.
     """
-    if evaluate is None or callable(evaluate):
-        return evaluate
-    if isinstance(evaluate, str) or not hasattr(evaluate, "__iter__") or iter(evaluate) is evaluate:
+    if evaluate is None:
+        return None
+    function = evaluate if callable(evaluate) else _held_out_loss(evaluate, objectives)
+
+    def named(model: nn.Module) -> dict[str, float]:
+        value = function(model)
+        if value is None:
+            raise ArgumentTypeError("evaluate must return a number or a mapping of numbers, received None")
+        return scores(value, metric)
+
+    return named
+
+
+def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
+    if isinstance(batches, (str, Mapping)) or not hasattr(batches, "__iter__") or iter(batches) is batches:
         raise ArgumentTypeError(
             "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
-            f"received {evaluate!r} of type {type(evaluate).__name__}"
+            f"received {batches!r} of type {type(batches).__name__}"
         )
-    if isinstance(loss, (Mapping, Sequence)):
-        raise ArgumentTypeError("evaluate must be a function where there are several losses, received batches")
-    of = of_batch(loss)
+    if len(objectives) > 1:
+        raise ArgumentTypeError("evaluate must be a function if there are several losses, received batches")
 
     def negated_loss(model: nn.Module) -> float:
         device = next(model.parameters()).device
         model.eval()
-        with torch.no_grad():
-            losses = [scalars(of(model, to_device(batch, device)), 0.0)["loss"] for batch in evaluate]
+        losses = [scalars(objectives[0].loss(model, to_device(batch, device)))["loss"] for batch in batches]
         if not losses:
             raise DataError("evaluate must hold at least one batch, received none")
         return -sum(losses) / len(losses)
 
     return negated_loss
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """No gradients; the train/eval mode of every submodule is restored at the end."""
+    restore_modes = modes(model)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        restore_modes()

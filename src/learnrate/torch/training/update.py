@@ -1,10 +1,10 @@
 """How an update is made: accumulated, in mixed precision, clipped, with a closure."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,111 +17,161 @@ Forward = Callable[[Any], "tuple[Tensor, dict[str, Any]]"]
 """From a micro-batch to the loss to descend, and all values to record, "loss" among them."""
 
 
-@dataclass(frozen=True)
-class Updating:
-    """How an update is made of the gradient of a loss.
+class UpdateOptions(TypedDict, total=False):
+    """How an update (optimizer step) is made: keyword arguments of range_test, accuracy_test, tune and Recipe alike.
+
+    Give the options of your own training, so that the same training is tested and tuned.
 
     Attributes:
-        accumulate: Micro-batches in an update; the gradient is that of their mean loss. Where an epoch ends in the middle of
-            an update, it is made of those that are left.
-        autocast: The dtype in which `torch.autocast` runs the forward pass; None for full precision.
-        scaler: The gradient scaler; updates that it skips are none. With several optimizers an update counts as skipped if
-            one of them skips it, though the others have made it.
-        clip_norm: The most that the norm of all gradients of an optimizer may be; None for no limit.
-        clip_value: The most that an element of a gradient may be, in absolute value; None for no limit.
-        closure: Whether `optimizer.step` needs a closure that computes the loss anew; always so for LBFGS.
-        abandoned: Set when nothing may be changed any more, though a forward pass may still be under way in another thread.
+        accumulate: Number of micro-batches in an update; the gradient is that of their mean loss. The micro-batches left at
+            the end of an epoch make an update of their own.
+        autocast: The dtype in which `torch.autocast` runs the forward pass; None (the default) for full precision.
+        scaler: The gradient scaler. An update that it skips does not count and is made again at the same LR. With several
+            optimizers an update counts as skipped if one of them skips it, although the others have made it.
+        clip_norm: Maximum norm of all gradients of an optimizer, above 0; None (the default) for no limit.
+        clip_value: Maximum absolute value of an element of a gradient, above 0; None (the default) for no limit.
+        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS.
     """
 
-    accumulate: Annotated[int, checks.length] = 1
+    accumulate: int
+    autocast: torch.dtype | None
+    scaler: torch.amp.GradScaler | None
+    clip_norm: float | None
+    clip_value: float | None
+    closure: bool
+
+
+@dataclass(frozen=True)
+class Updater:
+    """Makes updates as `UpdateOptions` says; the attributes are its keys."""
+
+    accumulate: int = 1
     autocast: torch.dtype | None = None
     scaler: torch.amp.GradScaler | None = None
-    clip_norm: Annotated[float | None, checks.optional(checks.positive)] = None
-    clip_value: Annotated[float | None, checks.optional(checks.positive)] = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
     closure: bool = False
-    abandoned: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        checks.check_fields(self)
+        checks.length("accumulate", self.accumulate)
+        for name, limit in {"clip_norm": self.clip_norm, "clip_value": self.clip_value}.items():
+            if limit is not None:
+                checks.positive(name, limit)
+        checks.flag("closure", self.closure)
         if self.autocast is not None and not (isinstance(self.autocast, torch.dtype) and self.autocast.is_floating_point):
             raise ArgumentTypeError(f"autocast must be a floating-point torch.dtype, received {self.autocast!r}")
         if self.scaler is not None and not isinstance(self.scaler, torch.amp.GradScaler):
             raise ArgumentTypeError(f"scaler must be a torch.amp.GradScaler, received {self.scaler!r}")
         if self.closure and self.scaler is not None:
-            raise ArgumentError("scaler must be None where the optimizer needs a closure: torch's scaler takes none")
+            refuse_scaler_with_closure()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Updater":
+        """The options of a call, checked.
+
+        Raises:
+            ArgumentError: if a value breaks its rule.
+            ArgumentTypeError: if there is no option of that name, or a value is of the wrong kind.
+        """
+        names = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in names:
+                similar = difflib.get_close_matches(name, names, n=1)
+                remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
+                raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
+        return cls(**options)
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.clip_norm is not None or self.clip_value is not None
+
+    def needs_closure(self, optimizers: Iterable[Optimizer]) -> bool:
+        """Whether the step of one of these optimizers needs a closure."""
+        return self.closure or any(isinstance(optimizer, LBFGS) for optimizer in optimizers)
 
     def step(
-        self, model: nn.Module, optimizers: Sequence[Optimizer], batches: Sequence[Any], forward: Forward
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        batches: Sequence[Any],
+        forward: Forward,
+        before_step: Callable[[], object],
     ) -> tuple[dict[str, Any], bool]:
         """Make one update.
 
         Args:
-            model: What is trained; asked whether it can leave out the exchange of gradients between processes.
-            optimizers: Those that descend this loss.
+            model: What is trained; `no_sync` of a distributed model is used for all micro-batches but the last.
+            optimizers: The optimizers that descend this loss.
             batches: The micro-batches.
             forward: The forward pass.
+            before_step: Called before weights are changed; may raise.
 
         Returns:
-            The mean of the values that the forward passes gave, and whether the update was made (and not skipped).
+            The mean of the values that the forward passes returned, and whether the update was made (not skipped).
         """
-        if self.closure or any(isinstance(one, LBFGS) for one in optimizers):
-            return self._with_closure(model, optimizers, batches, forward), True
-        seen = self.backward(model, optimizers, batches, forward)
+        if self.needs_closure(optimizers):
+            return self._step_with_closure(model, optimizers, batches, forward, before_step), True
+        values = self.backward(model, optimizers, batches, forward)
+        before_step()
         scaler = self.scaler
         if scaler is None:
-            for one in optimizers:
-                self.clip(one)
-                one.step()
-            return seen, True
-        for one in optimizers:
-            if self.clip_norm is not None or self.clip_value is not None:
-                scaler.unscale_(one)
-                self.clip(one)
-            scaler.step(one)
-        # The scale falls when, and only when, a gradient was not finite: the one public sign that the update was skipped.
-        before = scaler.get_scale()
+            for optimizer in optimizers:
+                self.clip(optimizer)
+                optimizer.step()
+            return values, True
+        for optimizer in optimizers:
+            if self.clips:
+                scaler.unscale_(optimizer)
+                self.clip(optimizer)
+            scaler.step(optimizer)
+        # The scale falls if and only if a gradient was not finite: the one public sign that the update was skipped.
+        scale = scaler.get_scale()
         scaler.update()
-        return seen, not scaler.get_scale() < before
+        return values, not scaler.get_scale() < scale
 
-    def _with_closure(
-        self, model: nn.Module, optimizers: Sequence[Optimizer], batches: Sequence[Any], forward: Forward
+    def _step_with_closure(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        batches: Sequence[Any],
+        forward: Forward,
+        before_step: Callable[[], object],
     ) -> dict[str, Any]:
         first: dict[str, Any] = {}
 
         def closure() -> Tensor:
-            seen = self.backward(model, optimizers, batches, forward)
-            first.update(seen if not first else {})  # what is recorded is the loss before the update, as everywhere
-            for one in optimizers:
-                self.clip(one)
-            loss: Tensor = seen["loss"]
+            values = self.backward(model, optimizers, batches, forward)
+            before_step()
+            first.update(values if not first else {})  # the loss before the update is recorded, as for other optimizers
+            for optimizer in optimizers:
+                self.clip(optimizer)
+            loss: Tensor = values["loss"]
             return loss
 
-        for one in optimizers:
-            one.step(closure)  # type: ignore[arg-type]
+        for optimizer in optimizers:
+            optimizer.step(closure)  # type: ignore[arg-type]
         return first
 
     def backward(
         self, model: nn.Module, optimizers: Sequence[Optimizer], batches: Sequence[Any], forward: Forward
     ) -> dict[str, Any]:
-        """Compute the gradients of an update; what `step` does first. Returns the mean of what the forward passes gave."""
-        for one in optimizers:
-            one.zero_grad()
+        """Compute the gradients of an update, the first half of `step`; returns the mean of the values of all passes."""
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         rows = []
-        for place, batch in enumerate(batches, 1):
-            with _unsynchronised(model) if place < len(batches) else nullcontext():
-                rows.append(self._descend(model, batch, forward, len(batches)))
-        self._require_wanted()  # before any step, whichever way it is made
+        for number, batch in enumerate(batches, 1):
+            with _unsynchronised(model) if number < len(batches) else nullcontext():
+                rows.append(self._add_gradient(model, batch, forward, len(batches)))
         return means(rows)
 
-    def _descend(self, model: nn.Module, batch: Any, forward: Forward, share: int) -> dict[str, Any]:
-        """Add the gradient of a micro-batch's share of the update."""
+    def _add_gradient(self, model: nn.Module, batch: Any, forward: Forward, micro_batches: int) -> dict[str, Any]:
         with self.precision(model):
-            loss, seen = forward(batch)
-        self._require_wanted()
-        if share > 1:
-            loss = loss / share
+            loss, values = forward(batch)
+        if micro_batches > 1:
+            loss = loss / micro_batches
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in seen.items()}
+        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
 
     def precision(self, model: nn.Module) -> AbstractContextManager[Any]:
         """The precision of a forward pass."""
@@ -129,16 +179,17 @@ class Updating:
             return nullcontext()
         return torch.autocast(next(model.parameters()).device.type, self.autocast)
 
-    def _require_wanted(self) -> None:
-        if self.abandoned.is_set():
-            raise RuntimeError("this update was abandoned")
-
-    def clip(self, one: Optimizer) -> None:
+    def clip(self, optimizer: Optimizer) -> None:
         """Clip the gradients of an optimizer's parameters."""
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(_parameters(one), self.clip_norm)
+            nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip_norm)
         if self.clip_value is not None:
-            nn.utils.clip_grad_value_(_parameters(one), self.clip_value)
+            nn.utils.clip_grad_value_(_parameters(optimizer), self.clip_value)
+
+
+def refuse_scaler_with_closure() -> None:
+    """Raise the error for a scaler beside an optimizer that needs a closure."""
+    raise ArgumentError("scaler must be None if the optimizer needs a closure: the scaler of torch does not support closures")
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -147,18 +198,18 @@ def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    """The mean of a metric over the micro-batches; what is no number in each of them is left to be refused by its name."""
+    """The mean of a metric. A value that is no number is returned as it is, so that it is refused with its name later."""
     if all(isinstance(value, (int, float, Tensor)) for value in values):
         return sum(values) / len(values)
     return next(value for value in values if not isinstance(value, (int, float, Tensor)))
 
 
 def _unsynchronised(model: nn.Module) -> AbstractContextManager[Any]:
-    """Without an exchange of gradients, which only the last micro-batch of an update needs (`DistributedDataParallel`)."""
+    """Without the exchange of gradients, which only the last micro-batch of an update needs (`DistributedDataParallel`)."""
     no_sync = getattr(model, "no_sync", None)
     return no_sync() if callable(no_sync) else nullcontext()
 
 
-def _parameters(one: Optimizer) -> Iterator[Tensor]:
-    groups: Iterable[dict[str, Any]] = one.param_groups
+def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
+    groups: Iterable[dict[str, Any]] = optimizer.param_groups
     return (parameter for group in groups for parameter in group["params"])

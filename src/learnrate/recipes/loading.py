@@ -1,0 +1,56 @@
+"""Loading recipes from Python files."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from learnrate.errors import RecipeError
+from learnrate.recipes.recipe import Recipe
+from learnrate.user_code import call_user
+
+BUILT_IN = Path(__file__).with_name("digits.py")
+"""The built-in recipe: a file such as users write."""
+
+
+def load(path: Path) -> Recipe:
+    """The recipe that the function `recipe()` of a Python file returns.
+
+    The file runs as a script does: its own folder comes first in the search for imports.
+
+    Raises:
+        RecipeError: if there is no such file, it cannot be run, it has no `recipe()`, or that returns something else.
+    """
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no such file"
+        raise RecipeError(f"the recipe must be a Python file, {path} is {what}")
+    path = path.resolve()
+    function = getattr(_run(path), "recipe", None)
+    if not callable(function):
+        raise RecipeError(f"{path.name} must define a function recipe() that returns a learnrate.torch.Recipe, it has none")
+    recipe = call_user(function, "recipe() failed")
+    if isinstance(recipe, type) or not isinstance(recipe, Recipe):
+        raise RecipeError(
+            f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {recipe!r} of type "
+            f"{type(recipe).__name__}"
+        )
+    return recipe
+
+
+def _run(path: Path) -> ModuleType:
+    # A name of its own: a recipe called random.py or torch.py must not replace the real module.
+    spec = importlib.util.spec_from_file_location(f"learnrate_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"the recipe must be a Python file with the ending .py, received {path.name}")
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
+    # Dataclasses and pickling look up the module of a class by name.
+    sys.modules[module.__name__] = module
+    folder = str(path.parent)
+    sys.path.insert(0, folder)
+    try:
+        call_user(lambda: loader.exec_module(module), "the recipe cannot be loaded")
+    finally:
+        # Last from now on: a neighbour called random.py must not be what others import later under that name.
+        sys.path.remove(folder)
+        sys.path.append(folder)
+    return module

@@ -1,0 +1,31 @@
+"""What the command line asks of a recipe, whatever its framework."""
+
+from typing import Protocol, runtime_checkable
+
+from learnrate.trainable import Trainable
+
+
+@runtime_checkable
+class Recipe(Protocol):
+    """How to build and train a model: everything except the learning rate. `learnrate.torch.Recipe` is one.
+
+    Attributes:
+        name: Its name; empty for the name of its file.
+        updates: Length of a training run.
+        score_name: Name of the score of a finished training, "loss" if there is no evaluation.
+    """
+
+    name: str
+    updates: int
+
+    @property
+    def score_name(self) -> str:
+        """See the attributes."""
+
+    def trainable(self, seed: int, *, test: bool = False) -> Trainable:
+        """A new training; everything random in it follows from the seed.
+
+        Args:
+            seed: From 0 to 2 ** 32 - 1.
+            test: Whether its evaluation measures a finished training instead of deciding between trials.
+        """

@@ -1,0 +1,91 @@
+"""One whole training of any `Trainable` with a schedule, and its record."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learnrate import records
+from learnrate.schedules import Schedule
+from learnrate.trainable import Metrics, Trainable, scores
+from learnrate.updates import Progress, StopReason, UpdateLoop
+
+CHECKPOINTS = 20
+"""Evaluations along a training, for the figures."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The record of one whole training.
+
+    Attributes:
+        seed: What its random numbers began from.
+        score: The metric at the end; without an evaluation the mean training loss of the last fifth.
+        losses: Training loss of each update; it ends early if the loss was no longer finite.
+        checkpoints: Number of updates made when `scores` were measured.
+        scores: The metric at these checkpoints.
+    """
+
+    seed: int
+    score: float
+    losses: tuple[float, ...]
+    checkpoints: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """The training as JSON holds it."""
+        return {
+            "seed": self.seed,
+            "score": records.encode_float(self.score),
+            "losses": [records.encode_float(loss) for loss in self.losses],
+            "checkpoints": list(self.checkpoints),
+            "scores": [records.encode_float(score) for score in self.scores],
+        }
+
+
+def train(
+    trainable: Trainable, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None
+) -> Training:
+    """Train with a schedule.
+
+    Args:
+        trainable: The training, at its start.
+        schedule: LR of each update.
+        seed: What the training was built from, for the record.
+        updates: Length in updates. A loss that is not finite ends the training early.
+        progress: Called after every update with (updates made, updates planned).
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C, also in another process.
+    """
+    losses: list[float] = []
+    checkpoints: list[int] = []
+    measured: list[float] = []
+
+    def watch(lr: float, metrics: Metrics) -> StopReason | None:
+        losses.append(metrics["loss"])
+        return None if math.isfinite(losses[-1]) else StopReason("not finite", "the loss is not finite")
+
+    def report(count: int) -> None:
+        if progress is not None:
+            progress(count, updates)
+
+    def evaluate(count: int) -> None:
+        score = next(iter(scores(trainable.evaluate()).values()), None)
+        if score is not None:
+            checkpoints.append(count)
+            measured.append(score)
+
+    def evaluate_if_due(count: int) -> None:
+        if count * CHECKPOINTS // updates > (count - 1) * CHECKPOINTS // updates:
+            evaluate(count)
+
+    loop = UpdateLoop(trainable, watch, on_update=report, after=evaluate_if_due)
+    reason = loop.run(schedule(update) for update in range(updates))
+    if reason is not None and reason.ended == "interrupted":
+        raise KeyboardInterrupt
+    if reason is not None:
+        evaluate(len(losses))
+    score = measured[-1] if measured else float(np.mean(losses[-max(1, updates // 5) :]))
+    return Training(seed, score, tuple(losses), tuple(checkpoints), tuple(measured))

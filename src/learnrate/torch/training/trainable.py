@@ -1,0 +1,243 @@
+"""A torch training as a `learnrate.Trainable`: what range test, tuner and comparisons drive."""
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from learnrate.errors import ArgumentTypeError, LossError
+from learnrate.torch.distributed import Processes, SingleProcess
+from learnrate.torch.driving.selection import Only, Swept
+from learnrate.torch.inputs import check_pair, named
+from learnrate.torch.snapshot.preserve import Optimizers, Snapshot
+from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.training.batches import Batches, Stream, to_device
+from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
+from learnrate.torch.training.losses import BatchLoss, Losses, objectives
+from learnrate.torch.training.traits import traits_of
+from learnrate.torch.training.update import Updater, refuse_scaler_with_closure
+from learnrate.trainable import SKIPPED, Ensemble, Metrics, NotBatchableError, Reading, Trainable, scalars
+
+T = TypeVar("T")
+
+ON_DEVICE = Reading(every=8, within=math.inf)
+"""On an accelerator each reading makes the host wait until the device has finished its work."""
+
+
+class TorchTrainable(Trainable):
+    """A model, its optimizer and its batches.
+
+    Args:
+        model: What is trained, on its device.
+        optimizer: One optimizer, or several by name.
+        batches: Anything that can be iterated, or a function that returns an iterator; see `Stream`.
+        loss: One loss; or one for each optimizer, which then take turns, in their order, on the same batches.
+        evaluate: How good the model is: a function, or held-out batches; see `evaluation`.
+        updater: How an update is made.
+        only: Which optimizers or parameter groups receive the LR.
+        also_keep: What else training changes, to be saved and restored with the rest.
+        copy_to: Where saved states live; see `preserve`.
+        metric: Name of the number that `evaluate` returns.
+        processes: All processes of the training.
+        ensemble: Makes an ensemble of this trainable and a number of members.
+
+    Raises:
+        ArgumentTypeError: if an argument is of the wrong kind.
+        ArgumentError: if the model has no trainable parameters, or an optimizer holds none of them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizers,
+        batches: Batches,
+        loss: Losses,
+        evaluate: Evaluate | HeldOut | None = None,
+        *,
+        updater: Updater | None = None,
+        only: Only = None,
+        also_keep: Sequence[Any] = (),
+        copy_to: CopyTo = "auto",
+        metric: str = "score",
+        processes: Processes | None = None,
+        ensemble: "Callable[[TorchTrainable, int], Ensemble] | None" = None,
+    ) -> None:
+        self.optimizers = named(optimizer)
+        check_pair(model, self.optimizers)
+        self.objectives = objectives(self.optimizers, loss)
+        self.model, self.stream, self.only = model, Stream(batches), only
+        self.updater = updater or Updater()
+        if self.updater.scaler is not None and self.updater.needs_closure(self.optimizers.values()):
+            refuse_scaler_with_closure()
+        if not isinstance(also_keep, (list, tuple)):
+            raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {also_keep!r}")
+        self._evaluate = evaluation(evaluate, self.objectives, metric)
+        self.swept = Swept(self.optimizers, only)
+        losses = [objective.loss.loss for objective in self.objectives]
+        self.kept = [batches, *losses, *also_keep, *([evaluate] if callable(evaluate) else [])]
+        if self.updater.scaler is not None:
+            self.kept.append(self.updater.scaler)
+        self.processes = processes or SingleProcess()
+        self.traits = traits_of(self.optimizers.values(), self.swept, self.updater)
+        self._copy_to, self._ensemble = copy_to, ensemble
+        self._device = next(model.parameters()).device
+        if self._device.type != "cpu" and self.processes.size == 1:
+            self.reading = ON_DEVICE
+        self._abandoned = threading.Event()
+        self.updates = 0
+        self._restarts: list[int] = []
+
+    def update(self, lr: float) -> Any:
+        """See `Trainable.update`."""
+        try:
+            values = self.processes.run(self._update, lr)
+        except BaseException:
+            if self.processes.size > 1:  # a thread that is left behind must not change what is restored
+                self._abandoned.set()
+            raise
+        # Processes that hold parts of a model may not all have seen the gradient that was not finite.
+        if self.updater.scaler is not None and self.processes.any(values is SKIPPED):
+            return SKIPPED
+        return values
+
+    def _update(self, lr: float) -> Any:
+        self.swept.write(lr)
+        batches = self.draw()
+        values: dict[str, Any] = {}
+        complete = True
+        for objective in self.objectives:
+            forward = partial(self.forward, objective.loss)
+            row, made = self.updater.step(self.model, objective.optimizers, batches, forward, self._require_wanted)
+            complete = complete and made
+            values |= _prefixed(objective.name, row) if objective.name else row
+        self.swept.require_untouched(lr)
+        if not complete:
+            return SKIPPED
+        self.updates += 1
+        if "loss" not in values:
+            # The losses of the optimizers that are swept: their LR does not answer for the other losses.
+            swept = [objective.name for objective in self.objectives if self.swept.drives(objective.optimizers)]
+            values["loss"] = sum(values[name] for name in swept)
+        return values
+
+    def draw(self) -> list[Any]:
+        """The micro-batches of the next update, with the model in train mode."""
+        if not self.model.training:
+            # A model in train mode keeps the modes of its submodules, frozen batch norms for example.
+            self.model.train()
+        restarts = len(self.stream.restarts)
+        batches = self.stream.some(self.updater.accumulate)
+        if len(self.stream.restarts) > restarts:
+            self._restarts.append(self.updates)
+        return batches
+
+    def forward(self, loss: BatchLoss, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The loss to descend on a micro-batch, and all values to record, "loss" among them.
+
+        Raises:
+            LossError: if the loss is no scalar tensor with a gradient.
+        """
+        value, values = self.values(loss, batch)
+        if not value.requires_grad:
+            raise LossError(
+                "the loss must depend on a trainable parameter, received one without a gradient: "
+                "compute it from the model's output, without detach(), item() or no_grad()"
+            )
+        self._require_wanted()
+        return value, values
+
+    def values(self, loss: BatchLoss, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The same without the check of the gradient, which does not exist inside of `torch.func.vmap`."""
+        returned = loss(self.model, to_device(batch, self._device))
+        is_mapping = isinstance(returned, Mapping)
+        values = {str(name): value for name, value in returned.items()} if is_mapping else {"loss": returned}
+        value = values.get("loss")
+        if not isinstance(value, Tensor):
+            received = f"a mapping with the keys {sorted(values)}" if is_mapping else repr(returned)
+            raise LossError(f"the loss must be a scalar tensor, or a mapping with one under 'loss', received {received}")
+        if value.numel() != 1:
+            scalars({"loss": value})  # raises, and says what is wrong
+        return value, values
+
+    def read(self, metrics: Sequence[Any]) -> Sequence[Metrics]:
+        """See `Trainable.read`."""
+        rows = metrics if self._device.type == "cpu" else fetched(metrics)
+        return self.processes.mean([scalars(row) for row in rows])
+
+    def agree(self, decision: T | None) -> T | None:
+        """See `Trainable.agree`."""
+        return self.processes.agree(decision)
+
+    def evaluate(self) -> Mapping[str, float] | None:
+        """See `Trainable.evaluate`."""
+        if self._evaluate is None:
+            return None
+        return self.processes.mean_scores(self.processes.run(self._evaluated, self._evaluate))
+
+    def _evaluated(self, evaluate: Callable[[nn.Module], T]) -> T:
+        with evaluating(self.model):
+            return evaluate(self.model)
+
+    def updates_per_epoch(self) -> int | None:
+        """See `Trainable.updates_per_epoch`."""
+        batches = self.stream.epoch()
+        return self.agree(None if batches is None else math.ceil(batches / self.updater.accumulate))
+
+    def current_lr(self) -> float:
+        """See `Trainable.current_lr`."""
+        return max(float(group["lr"]) for optimizer in self.optimizers.values() for group in optimizer.param_groups)
+
+    def notes(self, updates: int) -> list[str]:
+        """See `Trainable.notes`."""
+        restarts = [update for update in self.agree(self._restarts) or () if update < updates]
+        if not restarts:
+            return []
+        shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
+        return [f"the batches ran out and were started again at update {shown}"]
+
+    def save(self) -> Snapshot:
+        """See `Trainable.save`."""
+        return Snapshot(self.model, self.optimizers, *self.kept, copy_to=self._copy_to)
+
+    def restore(self, state: Snapshot) -> None:
+        """See `Trainable.restore`. The batches start from their beginning."""
+        state.restore()
+        self.rewind()
+
+    def release(self, state: Snapshot) -> None:
+        """See `Trainable.release`."""
+        state.close()
+
+    def rewind(self) -> None:
+        """Start the batches from their beginning."""
+        self.stream.rewind()
+        self.updates = 0
+        self._restarts = []
+
+    def ensemble(self, count: int) -> Ensemble:
+        """See `Trainable.ensemble`."""
+        if self._ensemble is None:
+            raise NotBatchableError("this training was built without an ensemble")
+        return self._ensemble(self, count)
+
+    def _require_wanted(self) -> None:
+        if self._abandoned.is_set():
+            raise RuntimeError("this update was abandoned")
+
+
+def _prefixed(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one of several losses: the loss itself under the name of its optimizer."""
+    return {name if key == "loss" else f"{name} {key}": value for key, value in row.items()}
+
+
+def fetched(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Values of updates with all scalars on devices as Python numbers, copied together: each copy is a wait."""
+    waiting = [v for row in rows for v in row.values() if isinstance(v, Tensor) and v.numel() == 1]
+    scalars_on_device = [v.detach().double().reshape(()).to(waiting[0].device) for v in waiting]
+    numbers = torch.stack(scalars_on_device).tolist() if waiting else []
+    number_of = {id(v): number for v, number in zip(waiting, numbers, strict=True)}
+    return [{name: number_of.get(id(v), v) for name, v in row.items()} for row in rows]
