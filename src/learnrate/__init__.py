@@ -55,6 +55,7 @@ from learnrate.schedules import (
     warmup,
     wsd,
 )
+from learnrate.trainable import Trainable
 from learnrate.tuner import Plan, tune
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ __all__ = [
     "NoAnswer",
     "Plan",
     "Schedule",
+    "Trainable",
     "constant",
     "cosine",
     "custom",

@@ -1,7 +1,9 @@
 """What went wrong in a user's own code, in one line."""
 
+import sys
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -46,3 +48,11 @@ def call_user(function: Callable[[], T], failure: str) -> T:
         return function()
     except (Exception, SystemExit) as error:
         raise RecipeError(f"{failure}: {own_line(error)}") from error
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Issue a warning that names the user's own line: the first one outside learnrate and the installed packages."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and not _is_own(frame.f_code.co_filename):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=depth + 1)

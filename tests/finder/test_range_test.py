@@ -9,6 +9,7 @@ import pytest
 
 import learnrate as lr
 from learnrate.errors import LossError
+from learnrate.trainable import Reading
 
 
 class Quadratic:
@@ -86,11 +87,11 @@ def test_records_metrics():
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        (np.ones(3), r"the loss must be a scalar, received a ndarray of shape \(3,\)"),
-        ("0.1x", "the loss must be a scalar, received a str"),
-        (None, "the loss must be a number, received None .*: is a return missing"),
+        (np.ones(3), r"loss must be a scalar, received a ndarray of shape \(3,\)"),
+        ("0.1x", "loss must be a scalar, received a str"),
+        (None, "loss must be a number, received None: is a return"),
         ({"accuracy": 0.1}, r"must have the key 'loss', received the keys \['accuracy'\]"),
-        ({"loss": 0.1, "accuracy": [1, 2]}, "the accuracy must be a scalar, received a list"),
+        ({"loss": 0.1, "accuracy": [1, 2]}, "accuracy must be a scalar, received a list"),
     ],
 )
 def test_what_is_no_loss_is_refused(returned, words):
@@ -100,7 +101,7 @@ def test_what_is_no_loss_is_refused(returned, words):
 
 def test_metrics_must_not_change_their_names():
     returned = iter([{"loss": 1.0}, {"loss": 1.0, "accuracy": 0.5}])
-    with pytest.raises(LossError, match="metrics must be the same each time"):
+    with pytest.raises(LossError, match="metrics must be the same at every update"):
         lr.range_test(lambda _: next(returned))
 
 
@@ -125,7 +126,7 @@ def test_bad_arguments_are_refused_before_the_first_update(arguments, error, wor
 
 
 def test_step_must_be_a_function():
-    with pytest.raises(TypeError, match="step must be a function"):
+    with pytest.raises(TypeError, match="trainable must be a learnrate.Trainable, or a function"):
         lr.range_test(0.1)
 
 
@@ -151,16 +152,15 @@ def test_the_sweep_is_a_schedule():
         ({"schedule": "cosine"}, ValueError, "schedule must be one of 'exponential', 'linear', received 'cosine'"),
         ({"schedule": lr.linear(1.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
         ({"schedule": lr.linear(0.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
-        ({"schedule": lr.constant(0.1)}, ValueError, "schedule must be finite where updates is not given"),
-        ({"schedule": lr.linear(0.01, 0.1, 30), "low": 0.1}, ValueError, "which it takes the place of"),
+        ({"schedule": lr.constant(0.1)}, ValueError, "schedule must be finite if updates is not given"),
+        ({"schedule": lr.linear(0.01, 0.1, 30), "low": 0.1}, ValueError, "without low and high"),
         ({"schedule": lr.linear(0.01, 0.1, 5)}, ValueError, "updates must be at least 10"),
         ({"stop": "never"}, TypeError, "stop must be a rule such as learnrate.stops.diverged"),
         ({"stop": lr.stops.diverged}, TypeError, "stop must be a rule such as learnrate.stops.diverged"),
         ({"stop": [lr.stops.diverged(), 3]}, TypeError, "received 3 of type int"),
         ({"time_limit": -1}, ValueError, "time_limit must be above 0"),
         ({"time_limit": math.nan}, ValueError, "time_limit must be finite"),
-        ({"evaluate": 0.9}, TypeError, "evaluate must be a function"),
-        ({"evaluate_every": 0}, ValueError, "evaluate_every must be at least 1"),
+        ({"evaluate_every": 2}, TypeError, "evaluate_every must be None for a function"),
     ],
 )
 def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, error, words):
@@ -242,32 +242,91 @@ def test_an_interrupt_before_the_first_update_is_raised():
 
 
 def test_an_interrupt_is_not_swallowed_by_tune():
-    class Interrupted:
-        def __init__(self):
-            self.made = 0
+    class Interrupted(lr.Trainable):
+        updates = 0
 
         def update(self, rate):
-            self.made += 1
-            if self.made == 20:
+            self.updates += 1
+            if self.updates == 20:
                 signal.raise_signal(signal.SIGINT)
             return 1.0
 
-        evaluate = updates_per_epoch = save = lambda self: None
+        save = lambda self: None  # noqa: E731
         restore = lambda self, state: None  # noqa: E731
 
     with pytest.raises(KeyboardInterrupt):
         lr.tune(Interrupted(), updates=400)
 
 
+class Evaluated(lr.Trainable):
+    """Its loss does not change; its evaluation is the given function."""
+
+    def __init__(self, evaluate, metrics=None):
+        self.evaluate, self.metrics, self.restored = evaluate, metrics or {}, []
+
+    def update(self, rate):
+        return {"loss": 1.0, **self.metrics}
+
+    def save(self):
+        return "start"
+
+    def restore(self, state):
+        self.restored.append(state)
+
+    def release(self, state):
+        self.restored.append("released")
+
+
 def test_evaluations():
-    curve = lr.range_test(lambda _: 1.0, updates=20, evaluate=iter(range(100)).__next__, evaluate_every=6)
+    curve = lr.range_test(Evaluated(iter(range(100)).__next__), updates=20, evaluate_every=6)
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(curve.metrics["score"])), [5, 11, 17, 19])
-    named = lr.range_test(lambda _: 1.0, updates=20, evaluate=lambda: {"accuracy": 0.5, "recall": 0.1})
+    named = lr.range_test(Evaluated(lambda: {"accuracy": 0.5, "recall": 0.1}), updates=20, evaluate_every=1)
     assert set(named.metrics) == {"accuracy", "recall"}
-    with pytest.raises(LossError, match="evaluate must give names of its own, received 'size'"):
-        lr.range_test(lambda _: {"loss": 1.0, "size": 3}, evaluate=lambda: {"size": 3})
-    with pytest.raises(LossError, match="the score must be a scalar"):
-        lr.range_test(lambda _: 1.0, evaluate=lambda: "good")
+    assert lr.range_test(Evaluated(lambda: {"accuracy": 0.5}), updates=20).metrics == {}
+    with pytest.raises(LossError, match="evaluate must use other names than the updates, received 'size'"):
+        lr.range_test(Evaluated(lambda: {"size": 3}, {"size": 3}), evaluate_every=1)
+    with pytest.raises(TypeError, match="evaluate must return a number"):
+        lr.range_test(Evaluated(lambda: "good"), evaluate_every=1)
+    with pytest.raises(ValueError, match="evaluate_every must be at least 1"):
+        lr.range_test(Evaluated(lambda: 1.0), evaluate_every=0)
+
+
+def test_a_trainable_is_restored_and_its_state_released():
+    trainable = Evaluated(lambda: None)
+    lr.range_test(trainable, updates=20)
+    assert trainable.restored == ["start", "released"]
+    trainable = Evaluated(lambda: None, {"size": "large"})
+    with pytest.raises(LossError, match="size must be a scalar"):
+        lr.range_test(trainable)
+    assert trainable.restored == ["start", "released"]
+    trainable = Evaluated(lambda: None)
+    lr.range_test(trainable, updates=20, restore=False)
+    assert trainable.restored == []
+
+
+def test_what_is_not_a_trainable_is_refused():
+    class Partial:
+        def update(self, rate):
+            return 1.0
+
+    with pytest.raises(TypeError, match="without save, restore"):
+        lr.range_test(Partial())
+    with pytest.raises(TypeError, match=r"received the class Evaluated: create an object, Evaluated\(\)"):
+        lr.range_test(Evaluated)
+
+
+def test_updates_whose_metrics_lie_on_a_device_are_read_together():
+    class Device(Evaluated):
+        reading = Reading(every=8, within=math.inf)
+        reads = ()
+
+        def read(self, metrics):
+            self.reads = (*self.reads, len(metrics))
+            return [{"loss": row["loss"]} for row in metrics]
+
+    trainable = Device(lambda: None)
+    assert len(lr.range_test(trainable, updates=20)) == 20
+    assert trainable.reads == (1, 8, 8, 3)
 
 
 def test_what_the_first_update_lacks_is_no_curve_of_nothing():
@@ -287,7 +346,7 @@ def test_no_progress_knows_the_start_before_it_judges():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"progress": True}, "progress must be a function"), ({"evaluate": 3}, "evaluate must be a function")],
+    [({"progress": True}, "progress must be a function"), ({"restore": 1}, "restore must be True or False")],
 )
 def test_what_is_called_later_is_looked_at_first(arguments, words):
     with pytest.raises(TypeError, match=words):

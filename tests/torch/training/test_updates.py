@@ -68,7 +68,7 @@ def test_updates_that_the_scaler_skips_are_marked_and_not_counted(toy):
     assert len(curve) == len(made) == 20
     assert made == pytest.approx(curve.lrs.tolist())
     assert set(curve.skipped) == {0}
-    assert f"{len(curve.skipped)} updates were skipped by the gradient scaler and made again" in curve.notes
+    assert any(f"skipped {len(curve.skipped)} updates" in note for note in curve.notes)
     assert scaler.get_scale() == 2.0**127
 
 
@@ -212,7 +212,7 @@ def test_several_optimizers_of_one_loss(toy):
         ({"seed": ()}, ValueError, "seed must be one number, or several different ones"),
         ({"seed": (1, 1)}, ValueError, "seed must be one number, or several different ones"),
         ({"time_limit": 0}, ValueError, "time_limit must be above 0"),
-        ({"closure": True, "scaler": torch.amp.GradScaler("cpu")}, ValueError, "torch's scaler takes none"),
+        ({"closure": True, "scaler": torch.amp.GradScaler("cpu")}, ValueError, "scaler must be None if the optimizer needs a closure"),
     ],
 )
 def test_bad_input_is_refused(change, error, words):
@@ -411,7 +411,7 @@ def test_a_loss_that_changes_the_lr_is_found_out(toy):
 
 def test_lbfgs_with_a_scaler_is_refused(toy):
     toy.optimizer = torch.optim.LBFGS(toy.model.parameters())
-    with pytest.raises(ValueError, match="torch's scaler takes none"):
+    with pytest.raises(ValueError, match="scaler must be None if the optimizer needs a closure"):
         sweep(toy, scaler=torch.amp.GradScaler("cpu"))
 
 
@@ -447,12 +447,12 @@ def test_several_seeds_start_from_the_same_weights_also_without_restoring(toy):
     batches = [(toy.inputs, toy.targets)]
     curve = sweep(toy, batches=batches, seed=(0, 1), restore=False, high=1.0)
     assert curve.sweeps[0].losses == pytest.approx(curve.sweeps[1].losses)
-    assert "the sweeps are all the same" in curve.notes[-1]
+    assert "all sweeps are the same" in curve.notes[-1]
     assert toy.loss(toy.model(toy.inputs), toy.targets).item() != pytest.approx(curve.losses[0], rel=1e-3)
 
 
 def test_several_seeds_need_batches_that_come_again(toy):
-    with pytest.raises(TypeError, match="which runs out for good"):
+    with pytest.raises(TypeError, match="which cannot be restarted"):
         sweep(toy, batches=iter(toy.batches), seed=(0, 1))
 
 
@@ -463,7 +463,7 @@ def test_micro_batches_must_give_the_same_metrics_and_numbers(toy):
         found = {"loss": toy.loss(model(batch[0]), batch[1])}
         return {**found, "extra": 1.0} if next(made) % 2 else found
 
-    with pytest.raises(LossError, match="the extra must be a number, received None"):
+    with pytest.raises(LossError, match="extra must be a number, received None"):
         sweep(toy, loss=loss, accumulate=2)
 
 
@@ -484,7 +484,7 @@ def test_the_accuracy_test_wants_classes(toy, held_out, error, words):
 
 
 def test_the_accuracy_test_sets_its_own_schedule(toy):
-    with pytest.raises(TypeError, match="the accuracy test sets schedule itself"):
+    with pytest.raises(TypeError, match="there is no argument 'schedule'"):
         lr.torch.accuracy_test(
             toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=1.0, schedule="linear"
         )
