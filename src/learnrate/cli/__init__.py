@@ -7,21 +7,21 @@ import sys
 from learnrate.errors import MissingExtraError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a failed run, 2 bad input, 130 interrupted."""
     try:
         code = _run()
-        # All is done and written: an interrupt now would only spoil the exit code.
+        # Everything is written: an interrupt now would only change the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except KeyboardInterrupt:  # before the command had begun
+    except KeyboardInterrupt:  # before the command has started
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     if code == INTERRUPTED:
-        # Under `python -m`, CPython ends the process by the signal, and not with this code, where the interrupt fell into
-        # an exec() of a string, such as dataclasses and named tuples make; so the end is not left to it.
+        # Under `python -m`, CPython ends the process by the signal instead of this code if the interrupt came within an
+        # exec() of a string, which dataclasses and named tuples use.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

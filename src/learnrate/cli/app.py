@@ -38,11 +38,11 @@ def learnrate_command(
 
 
 class RunFailedError(Exception):
-    """A run failed, by no fault of learnrate's that it knows of; the cause says how."""
+    """A run failed for an unknown reason; the cause says how."""
 
 
 class RunInterruptedError(Exception):
-    """Ctrl-C; the text says what was done so far, if anything. Of the interrupt itself Typer makes a silent exit code."""
+    """Ctrl-C; the text says what was done so far. Typer turns the interrupt itself into a silent exit code."""
 
 
 @app.command()
@@ -51,31 +51,31 @@ def tune(
         Path | None,
         Argument(help="A Python file with a function recipe(); without it, the built-in recipe on handwritten digits."),
     ] = None,
-    updates: Annotated[int | None, Option(help="Length of a training in updates.  [default: the recipe's]")] = None,
-    seed: Annotated[int, Option(help="Where all random numbers begin.", min=0)] = 0,
-    seeds: Annotated[int, Option(help="Trainings of each kind in the comparison.", min=1)] = 3,
+    updates: Annotated[int | None, Option(help="Length of a training run in updates.", show_default="that of the recipe")] = None,
+    seed: Annotated[int, Option(help="Seed of all random numbers.", min=0)] = 0,
+    seeds: Annotated[int, Option(help="Number of training runs of each arm in the comparison.", min=1)] = 3,
     family: Annotated[
         list[str] | None,
-        Option(help="Kind of schedule; given several times, they are compared.  [default: warmup_cosine]"),
+        Option(help="Kind of schedule; several are compared.", show_default="warmup_cosine"),
     ] = None,
     budget: Annotated[
         str | None,
-        Option(help="What tuning may cost: a share of one training, '500 updates' or '90 seconds'.  [default: by length]"),
+        Option(
+            help="Maximum cost of tuning: a share of one training run, '500 updates' or '90 seconds'.",
+            show_default="by the length of the run",
+        ),
     ] = None,
     low: Annotated[float, Option(help="First LR of the range test.")] = 1e-6,
     high: Annotated[float, Option(help="Last LR of the range test.")] = 100.0,
     out: Annotated[
-        Path | None, Option(help="Folder for the results, new or empty.  [default: runs/<time>-<recipe>]")
+        Path | None, Option(help="Folder for the results, new or empty.", show_default="runs/<time>-<recipe>")
     ] = None,
-    train: Annotated[bool, Option("--train/--no-train", help="Compare the plan with the usual constant LR.")] = True,
+    train: Annotated[bool, Option("--train/--no-train", help="Whether to compare the plan with the usual constant LR.")] = True,
     json: Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")] = False,
     debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Find the learning rate for a training run, plan its schedule, and show what that gained."""
+    """Find the learning rate of a training run, plan its schedule, and compare it with the usual constant LR."""
     try:
-        import learnrate
-
-        _ = learnrate.torch  # says how to install PyTorch, where it is missing
         from learnrate.cli.tune import Options, tune_command
 
         tune_command(Options(recipe, updates, seed, seeds, family, budget, low, high, out, train, json))
@@ -84,7 +84,7 @@ def tune(
     except LearnrateError:
         raise
     except (Exception, SystemExit) as error:
-        # The recipe's own code may raise anything. Wrapped, because Typer gives some errors a meaning of its own.
+        # The recipe may raise anything. Wrapped, because Typer treats some errors specially.
         raise RunFailedError from error
 
 
@@ -96,29 +96,29 @@ def run() -> int:
     except RunInterruptedError as stop:
         return _interrupted(*stop.args)
     except typer.TyperException as error:
-        return _said(error.format_message(), 2)
+        return _report(error.format_message(), 2)
     except (NoAnswerError, OutputError) as error:
-        # No fault of what was asked: the folder, say, was found writable before the run, and now the disk is full.
-        return _said(str(error), 1, error)
+        # Not a usage error: the folder was writable before the run, for example, and now the disk is full.
+        return _report(str(error), 1, error)
     except LearnrateError as error:
-        return _said(str(error), 2, error)
+        return _report(str(error), 2, error)
     except RunFailedError as error:
         cause = error.__cause__ or error
         if isinstance(cause, BrokenPipeError):
-            return 1  # whoever read the output has gone, as `head` does
-        return _said(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
-    except SystemExit:  # Typer's, when whoever read the help has gone
+            return 1  # the reader of the output has ended, as `head` does
+        return _report(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
+    except SystemExit:  # Typer's, when the reader of the help has ended
         return 1
 
 
-def _interrupted(*said: str) -> int:
-    print(": ".join(["interrupted", *said]), file=sys.stderr)
+def _interrupted(*details: str) -> int:
+    print(": ".join(["interrupted", *details]), file=sys.stderr)
     return INTERRUPTED
 
 
-def _said(message: str, code: int, error: BaseException | None = None) -> int:
+def _report(message: str, code: int, error: BaseException | None = None) -> int:
     if error is not None and "--debug" in sys.argv:
         traceback.print_exception(error)
-    if message:  # there is none where the help was shown instead
+    if message:  # empty if the help was shown instead
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from learnrate import plots, records
+from learnrate import figures, records
 from learnrate.errors import ArgumentError
 from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.finder.figure import draw_curve
+from learnrate.schedules.figure import draw_schedule
 from learnrate.study import Comparison
+from learnrate.study.figure import draw_losses, draw_scores
 from learnrate.tuner import Plan
 
-CLAIM = ".learnrate"
+MARK = ".learnrate"
+"""A file that marks a folder as in use."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,16 @@ class Folder:
 
     Attributes:
         path: The folder.
-        made: Whether this run made it.
+        created: Whether this run created it.
     """
 
     path: Path
-    made: bool
+    created: bool
 
     def close(self) -> None:
-        """Give up the claim, and leave nothing behind of a run that came to nothing."""
-        (self.path / CLAIM).unlink(missing_ok=True)
-        if self.made and self.path.exists() and not any(self.path.iterdir()):
+        """Release the folder, and remove it if this run has created it and written nothing."""
+        (self.path / MARK).unlink(missing_ok=True)
+        if self.created and self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def write_curve(self, curve: Curve) -> None:
@@ -40,30 +44,30 @@ class Folder:
 
     def draw_curve(self, curve: Curve, bounds: Bounds | NoAnswer) -> None:
         """range-test.png, with the bounds drawn in."""
-        figure, (ax,) = plots.new_figure(8, 4.5)
-        plots.draw_curve(curve, bounds, ax)
-        plots.save(figure, self.path / "range-test.png")
+        figure, (ax,) = figures.new_figure(8, 4.5)
+        draw_curve(curve, bounds, ax)
+        figures.save(figure, self.path / "range-test.png")
 
     def write_plan(self, plan: Plan) -> None:
         """plan.json and schedule.png."""
         plan.save(self.path / "plan.json")
-        figure, (ax,) = plots.new_figure(8, 4)
-        plots.draw_schedule(plan.schedule, plan.length, ax)
-        plots.save(figure, self.path / "schedule.png")
+        figure, (ax,) = figures.new_figure(8, 4)
+        draw_schedule(plan.schedule, plan.length, ax)
+        figures.save(figure, self.path / "schedule.png")
 
     def write_trainings(self, comparison: Comparison) -> None:
         """trainings.json: the record of every training so far."""
         records.save(self.path / "trainings.json", "comparison", comparison.as_record())
 
     def draw_comparison(self, comparison: Comparison, title: str) -> None:
-        """comparison.png: loss and metric of the compared trainings."""
+        """comparison.png: loss and metric of the compared training runs."""
         measured = any(arm.trainings and arm.trainings[0].scores for arm in comparison.arms)
-        figure, axes = plots.new_figure(11 if measured else 7, 4.2, columns=2 if measured else 1)
-        plots.draw_losses(comparison, axes[0])
+        figure, axes = figures.new_figure(11 if measured else 7, 4.2, columns=2 if measured else 1)
+        draw_losses(comparison, axes[0])
         if measured:
-            plots.draw_scores(comparison, axes[1])
+            draw_scores(comparison, axes[1])
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-        plots.save(figure, self.path / "comparison.png")
+        figures.save(figure, self.path / "comparison.png")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """result.json: what --json prints."""
@@ -71,38 +75,38 @@ class Folder:
 
 
 def open_folder(out: Path | None, runs: Path, name: str) -> Folder:
-    """Make the folder, make sure that files can be written into it, and claim it for this run.
+    """Create the folder, check that files can be written into it, and reserve it for this run.
 
     Args:
-        out: The folder, new or empty; by default <time>-<name> in `runs`, numbered where that exists already.
+        out: The folder, new or empty; by default <time>-<name> in `runs`, numbered if that exists already.
         runs: Where the default lies.
         name: Name of the recipe.
 
     Raises:
-        ArgumentError: if the folder cannot be made or written to, or holds something already.
+        ArgumentError: if the folder cannot be created or written to, or is not empty.
     """
     try:
-        made = out is None or not out.exists()
-        path = _make_new(runs, name) if out is None else _make(out)
-        # Two runs may find the same empty folder at once; only one of them makes this file.
-        (path / CLAIM).open("x").close()
+        created = out is None or not out.exists()
+        path = _create_new(runs, name) if out is None else _create(out)
+        # Two runs may find the same empty folder at once; only one of them creates this file.
+        (path / MARK).open("x").close()
     except FileExistsError as error:
         raise ArgumentError(f"--out must be a folder of this run's own, {out or runs} is a file or in use") from error
     except OSError as error:
         raise ArgumentError(
             f"--out must be a folder that can be written to, {out or runs} is not: {error.strerror or error}"
         ) from error
-    return Folder(path, made)
+    return Folder(path, created)
 
 
-def _make(out: Path) -> Path:
+def _create(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise ArgumentError(f"--out must be a new or empty folder, {out} holds files: nothing is overwritten")
     return out
 
 
-def _make_new(runs: Path, name: str) -> Path:
+def _create_new(runs: Path, name: str) -> Path:
     safe = re.sub(r"[^\w.-]+", "-", name)
     stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
     runs.mkdir(parents=True, exist_ok=True)
@@ -110,7 +114,7 @@ def _make_new(runs: Path, name: str) -> Path:
     while True:
         try:
             path.mkdir()
-        except FileExistsError:  # another run began in the same second
+        except FileExistsError:  # another run started in the same second
             number += 1
             path = runs / f"{stem}-{number}"
         else:

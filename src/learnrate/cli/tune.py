@@ -1,38 +1,30 @@
-"""`learnrate tune`: range test, bounds, races, plan, comparison, pictures."""
+"""`learnrate tune`: range test, trials, plan, comparison, figures."""
 
-import io
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-import learnrate.torch as lt
-from learnrate import checks, constant, plots, records
+from learnrate import checks, constant, figures
 from learnrate.cli.folder import Folder, open_folder
+from learnrate.cli.report import comparison_summary, plan_summary, print_comparison, print_plan, print_range_test
+from learnrate.cli.streams import Bars, prepare_streams, progress_bars, reserved_stdout
 from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.recipes.loading import BUILT_IN, load
+from learnrate.recipes.recipe import Recipe
 from learnrate.schedules import Schedule
-from learnrate.study import Arm, Comparison, Training, compare
-from learnrate.torch.recipe import Recipe, load, train
-from learnrate.tuner import Plan, families
-from learnrate.tuner.budget import read
-from learnrate.tuner.reasons import why_bounds
-from learnrate.tuner.tune import sweep_updates
-
-BUILT_IN = Path(__file__).parent.parent / "recipes" / "digits.py"
+from learnrate.study import Comparison, Training, compare, train
+from learnrate.tuner import Plan, tune
+from learnrate.tuner.request import Request
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; see `learnrate tune --help`."""
+    """The options of the command; see `learnrate tune --help`."""
 
     recipe: Path | None
     updates: int | None
@@ -47,80 +39,58 @@ class Options:
     json: bool
 
 
-@contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """Progress bars on stderr, so that stdout holds results alone."""
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    # rich would else draw what goes to a redirected stdout above the bars, on the terminal.
-    redirect = sys.stdout.isatty()
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=redirect, disable=not console.is_terminal
-    ) as progress:
-        yield progress
+@dataclass(frozen=True)
+class Run:
+    """One run of the command.
 
+    Attributes:
+        recipe: What is trained.
+        name: Name of the recipe.
+        updates: Length of a training run.
+        options: The options of the command.
+        folder: Where files are written.
+        console: Where the report is printed.
+        bars: Progress bars.
+    """
 
-@dataclass
-class Bars:
-    """One bar for each thing that is being done."""
-
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self._tasks: dict[str, Any] = {}
-
-    def show(self, what: str, done: int, planned: int) -> None:
-        """Move the bar of `what`."""
-        if what not in self._tasks:
-            self._tasks[what] = self.progress.add_task(what, total=planned)
-        self.progress.update(self._tasks[what], completed=done)
+    recipe: Recipe
+    name: str
+    updates: int
+    options: Options
+    folder: Folder
+    console: Console
+    bars: Bars
 
 
 def tune_command(options: Options) -> None:
     """Run the command; every file is written as soon as its content is known."""
-    # A terminal that cannot show a sign must not cost the results.
-    if sys.stdout is None:  # closed by the caller
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     if not options.json:
-        tuned(options)
+        run_command(options)
         return
-    with stdout_kept() as kept:
-        summary = tuned(options)
-    kept.write(json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    kept.close()
+    with reserved_stdout() as stdout:
+        summary = run_command(options)
+    stdout.write(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    stdout.close()
 
 
-@contextmanager
-def stdout_kept() -> Iterator[TextIO]:
-    """Send what is printed to stderr, by whatever means a recipe prints, and hand out the real stdout."""
-    sys.stdout.flush()
-    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    yield kept
-
-
-def tuned(options: Options) -> dict[str, Any]:
-    """Everything but the JSON on stdout."""
-    say = Console(stderr=options.json, highlight=False, soft_wrap=True)
-    plots.require()
-    checks.positive("--low", options.low)
-    checks.positive("--high", options.high)
-    checks.ordered("--low", options.low, "--high", options.high)
-    if options.seed + options.seeds > 2**32:
-        checks.refuse("--seed", f"at most 2 ** 32 - {options.seeds}, for {options.seeds} seeds from there on", options.seed)
-    # Before the recipe is loaded, which may change the folder.
+def run_command(options: Options) -> dict[str, Any]:
+    """Everything but the JSON on stdout, which is returned."""
+    figures.require()
+    check_options(options)
+    # Absolute before the recipe is loaded, which may change the current folder.
     out, runs = options.out and options.out.absolute(), Path("runs").absolute()
-    recipe = load(options.recipe or BUILT_IN)
+    path = options.recipe or BUILT_IN
+    recipe = load(path)
+    name = recipe.name or path.stem
     updates = recipe.updates if options.updates is None else checks.length("--updates", options.updates)
-    sweep_updates(read(share_or_text(options.budget), updates).updates)  # refuses a budget that is too small
-    families.read(options.family, families.Run(updates))
-    folder = open_folder(out, runs, recipe.name)
+    # Refused before a folder is created; `tune` makes its own.
+    Request.of(updates=updates, budget=share_or_text(options.budget), family=options.family)
+    folder = open_folder(out, runs, name)
+    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     try:
-        with progress_bars() as progress:
-            return run_stages(recipe, updates, options, folder, say, Bars(progress))
+        with progress_bars() as bars:
+            return run_stages(Run(recipe, name, updates, options, folder, console, bars))
     except KeyboardInterrupt:
         folder.close()
         left = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
@@ -129,75 +99,77 @@ def tuned(options: Options) -> dict[str, Any]:
         folder.close()
 
 
-def run_stages(recipe: Recipe, updates: int, options: Options, folder: Folder, say: Console, bars: Bars) -> dict[str, Any]:
-    """Range test, plan, comparison; what --json prints."""
-    say.print(f"[bold]{escape(recipe.name)}[/bold]: {updates} updates a training, seed {options.seed}")
-    model, optimizer, batches = recipe.build(options.seed)
-    usual_lr = max(float(group["lr"]) for group in optimizer.param_groups)
+def check_options(options: Options) -> None:
+    """Refuse numbers that break their rule, by the names of the options."""
+    checks.positive("--low", options.low)
+    checks.positive("--high", options.high)
+    checks.ordered("--low", options.low, "--high", options.high)
+    if options.seed + options.seeds > 2**32:
+        checks.refuse("--seed", f"at most 2 ** 32 - {options.seeds}, because {options.seeds} seeds are used", options.seed)
 
-    # What is found is printed and written, whatever becomes of the other: a disk may be full, a reader gone.
-    def show_curve(curve: Curve, bounds: Bounds | NoAnswer) -> None:
+
+def run_stages(run: Run) -> dict[str, Any]:
+    """Range test, plan and comparison; returns what --json prints."""
+    options, folder, console = run.options, run.folder, run.console
+    console.print(f"[bold]{escape(run.name)}[/bold]: training runs of {run.updates} updates, seed {options.seed}")
+    trainable = run.recipe.trainable(options.seed)
+    usual_lr = trainable.current_lr()
+
+    # Every result is printed and written, whatever happens to the other: a disk may be full, a pipe closed.
+    def on_curve(curve: Curve, bounds: Bounds | NoAnswer) -> None:
         try:
-            print_bounds(say, curve, bounds)
+            print_range_test(console, curve, bounds)
         finally:
             folder.write_curve(curve)
-        if curve.ended != "interrupted":  # who presses Ctrl-C does not wait for a picture
+        if curve.ended != "interrupted":  # Ctrl-C does not wait for a figure
             folder.draw_curve(curve, bounds)
 
-    plan = lt.tune(
-        model,
-        optimizer,
-        batches,
-        recipe.loss,
-        updates=updates,
+    plan = tune(
+        trainable,
+        updates=run.updates,
         family=options.family,
-        evaluate=recipe.evaluate,
         budget=share_or_text(options.budget),
-        seed=options.seed,
         low=options.low,
         high=options.high,
-        progress=bars.show,
-        on_curve=show_curve,
+        progress=run.bars.show,
+        on_curve=on_curve,
     )
     try:
-        print_plan(say, plan)
+        print_plan(console, plan)
     finally:
         folder.write_plan(plan)
-    summary: dict[str, Any] = {
-        "bounds": plan.bounds.as_record() if isinstance(plan.bounds, Bounds) else None,
-        "plan": plan_summary(plan),
-    }
-    if options.train:
-        comparison = compare_with_usual(recipe, plan, usual_lr, options, folder, bars)
-        summary["results"] = results_summary(comparison)
-    summary["out"] = str(folder.path)
-    try:
-        if options.train:
-            print_comparison(say, comparison, plan)
-    finally:
+    bounds = plan.bounds.as_record() if isinstance(plan.bounds, Bounds) else None
+    summary: dict[str, Any] = {"bounds": bounds, "plan": plan_summary(plan), "out": str(folder.path)}
+    if options.train and usual_lr is not None:
+        comparison = compare_with_usual(run, plan, usual_lr)
+        summary["results"] = comparison_summary(comparison)
+        try:
+            print_comparison(console, comparison)
+        finally:
+            folder.write_summary(summary)
+        folder.draw_comparison(comparison, f"{run.name}: the plan against a constant LR of {usual_lr:g}")
+    else:
         folder.write_summary(summary)
-    if options.train:
-        folder.draw_comparison(comparison, f"{recipe.name}: the plan against a constant LR of {usual_lr:g}")
-    say.print(f"\nCurve, plan and pictures are in [bold]{escape(str(folder.path))}[/bold]")
+    console.print(f"\nCurve, plan and figures are in [bold]{escape(str(folder.path))}[/bold]")
     return summary
 
 
-def compare_with_usual(
-    recipe: Recipe, plan: Plan, usual_lr: float, options: Options, folder: Folder, bars: Bars
-) -> Comparison:
-    """Train with the plan and with the optimizer's usual constant LR, on the same seeds and budget."""
+def compare_with_usual(run: Run, plan: Plan, usual_lr: float) -> Comparison:
+    """Train with the plan and with the optimizer's usual constant LR, with the same seeds and updates."""
 
-    def one(name: str, schedule: Schedule, seed: int) -> Training:
-        what = f"training: {name}, seed {seed}"
-        return train(recipe, schedule, seed, plan.length, lambda done, planned: bars.show(what, done, planned))
+    def train_arm(name: str, schedule: Schedule, seed: int) -> Training:
+        trainable = run.recipe.trainable(seed, test=True)
+        title = f"training: {name}, seed {seed}"
+        return train(trainable, schedule, seed, plan.length, lambda done, planned: run.bars.show(title, done, planned))
 
+    first = run.options.seed
     return compare(
         {"plan": plan.schedule, "constant": constant(usual_lr)},
-        one,
-        seeds=range(options.seed, options.seed + options.seeds),
+        train_arm,
+        seeds=range(first, first + run.options.seeds),
         updates=plan.length,
-        metric=recipe.scores_are(),
-        on_training=folder.write_trainings,
+        metric=run.recipe.score_name,
+        on_training=run.folder.write_trainings,
     )
 
 
@@ -207,66 +179,3 @@ def share_or_text(budget: str | None) -> float | str | None:
         with suppress(ValueError):
             return None if budget is None else number(budget)
     return budget
-
-
-def print_bounds(say: Console, curve: Curve, bounds: Bounds | NoAnswer) -> None:
-    """The bounds and why, one line each."""
-    say.print(f"\n[bold]Range test[/bold], {len(curve)} updates")
-    for note in curve.notes:
-        say.print(f"  {escape(note)}")
-    for sentence in why_bounds(bounds):
-        say.print(f"  {escape(sentence)}")
-
-
-def print_plan(say: Console, plan: Plan) -> None:
-    """The plan and why; the schedule as the expression that rebuilds it."""
-    say.print("\n[bold]Plan[/bold]")
-    for sentence in plan.reasons[len(why_bounds(plan.bounds)) :]:
-        say.print(f"  {escape(sentence)}")
-    say.print(f"  [bold]{escape(repr(plan.schedule))}[/bold]")
-
-
-def print_comparison(say: Console, comparison: Comparison, plan: Plan) -> None:
-    """Mean and spread of both kinds of training, and the cost of tuning."""
-    seeds = len(comparison.arms[0].trainings)
-    say.print(
-        f"\n[bold]Trainings[/bold] of {comparison.updates} updates, {'one seed' if seeds == 1 else f'{seeds} seeds'} each"
-    )
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column("  learning rate")
-    for heading in (comparison.scores_are, "spread", "each seed"):
-        table.add_column(heading, justify="right")
-    for arm in comparison.arms:
-        each = "  ".join(f"{score:.4f}" for score in arm.scores)
-        spread = f"± {arm.std:.4f}" if len(arm.scores) > 1 else "one seed"
-        table.add_row(f"  {label(arm)}", f"{arm.mean:.4f}", spread, each)
-    say.print(table)
-    say.print(f"  Tuning cost {plan.cost:.2f} of one training.")
-
-
-def label(arm: Arm) -> str:
-    """What an arm is called in the report."""
-    return f"constant {arm.schedule(0):g}" if arm.name == "constant" else arm.name
-
-
-def plan_summary(plan: Plan) -> dict[str, Any]:
-    """The plan as --json prints it; plan.json holds races and curve as well."""
-    keys = ("schedule", "max_lr", "interval", "family", "step_size", "cycles", "updates", "spent", "cost", "reasons")
-    record = plan.as_record()
-    return {key: record[key] for key in keys}
-
-
-def results_summary(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as --json prints it; trainings.json holds every loss."""
-
-    def summary(arm: Arm) -> dict[str, Any]:
-        lr = {"lr": arm.schedule(0)} if arm.name == "constant" else {"schedule": repr(arm.schedule)}
-        seeds = [training.seed for training in arm.trainings]
-        scores = [records.encode_float(score) for score in arm.scores]
-        spread = {
-            "mean": records.encode_float(arm.mean),
-            "std": records.encode_float(arm.std) if len(arm.scores) > 1 else None,
-        }
-        return {**lr, "seeds": seeds, comparison.metric: scores, **spread}
-
-    return {arm.name: summary(arm) for arm in comparison.arms}

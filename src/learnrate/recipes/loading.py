@@ -1,5 +1,6 @@
 """Loading recipes from Python files."""
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def load(path: Path) -> Recipe:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise RecipeError(f"the recipe must be a Python file, {path} is {what}")
+    if path == BUILT_IN:
+        importlib.import_module("learnrate").torch  # says how to install PyTorch if it is missing
     path = path.resolve()
     function = getattr(_run(path), "recipe", None)
     if not callable(function):

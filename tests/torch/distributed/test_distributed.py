@@ -62,6 +62,53 @@ def outcomes(request, tmp_path_factory):
     return launch(tmp_path_factory.mktemp("ranks"), request.param, *SOUND, *SOFT, HARD[0])
 
 
+TUNED = ["tune", "tune in seconds"]
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def tune_outcomes(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tune")
+    return launch(folder, request.param, *TUNED, "tune interrupted", "tune with other arguments", "tune fails")
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_every_process_gets_the_same_plan_and_everything_back(tune_outcomes, name):
+    first, *others = tune_outcomes[name]
+    assert "error" not in first, first.get("error")
+    assert all(outcome["plan"] == first["plan"] for outcome in others)
+    assert all(outcome["given back"] for outcome in (first, *others))
+
+
+def test_many_processes_choose_as_one_process_on_the_same_global_batches(tune_outcomes):
+    from worker_process import tuned
+
+    alone = tuned(0, 1, wrap=lambda model: model)["plan"]
+    together = tune_outcomes["tune"][0]["plan"]
+    assert together["max_lr"] == alone["max_lr"]
+    assert together["interval"] == alone["interval"]
+    assert together["spent"] == alone["spent"]
+    assert together["curve"]["losses"] == pytest.approx(alone["curve"]["losses"], rel=1e-3)
+
+
+def test_an_interrupt_of_one_process_ends_tuning_in_all(tune_outcomes):
+    for outcome in tune_outcomes["tune interrupted"]:
+        assert outcome["error"].startswith("KeyboardInterrupt")
+        assert outcome["given back"]
+
+
+def test_other_arguments_of_tune_are_refused(tune_outcomes):
+    for outcome in tune_outcomes["tune with other arguments"]:
+        assert outcome["error"].startswith("RankError: budget must be the same in every process")
+
+
+def test_a_failure_of_one_process_ends_tuning_in_all_and_names_the_rank(tune_outcomes):
+    for outcome in tune_outcomes["tune fails"]:
+        assert outcome["error"].startswith("RankError: rank 1 failed with ZeroDivisionError: a bug in the loss")
+        assert outcome["rank"] == 1
+        assert outcome["seconds"] < 30
+        assert outcome["given back"]
+
+
 @pytest.mark.parametrize("name", SOUND)
 def test_every_process_gets_the_same_curve_and_answer_and_everything_back(outcomes, name):
     first, *others = outcomes[name]
@@ -157,7 +204,7 @@ def test_a_process_that_dies_is_named(tmp_path):
     outcome = json.loads((tmp_path / "dies.0.json").read_text())
     assert outcome["seconds"] < 10
     assert outcome["given back"]
-    assert outcome["error"].startswith("RankError: rank 1 is gone")
+    assert outcome["error"].startswith("RankError: rank 1 has ended")
 
 
 def test_one_process_of_a_group_of_one_is_alone(toy, tmp_path):

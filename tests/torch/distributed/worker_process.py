@@ -1,6 +1,6 @@
 """What each process of a distributed test runs: a scenario, whose outcome it writes down.
 
-Called by tests/test_torch_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ...`. Scenarios that
+Called by tests/torch/distributed/test_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ...`. Scenarios that
 leave the process group whole may follow each other; one that breaks it comes last.
 """
 
@@ -178,7 +178,62 @@ def interrupted(model, batches, loss):
     return batches, loss
 
 
+def plain_setting(rank, size):
+    """The model of tune, and this process's share of the same global batches."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2))
+    inputs = torch.randn(960, 6, generator=torch.Generator().manual_seed(1))
+    targets = (inputs[:, :3].sum(1) > 0).long()
+    share = slice(rank, None, size)
+    batches = list(zip(inputs[share].split(48 // size), targets[share].split(48 // size), strict=True))
+    return model, batches, (inputs, targets)
+
+
+def tuned(rank, size, *, fault=None, at_call=200, wrap=DistributedDataParallel, **options):
+    """Tuning; the fault strikes on rank 1 in a forward pass in the middle of the trials."""
+    model, batches, (inputs, targets) = plain_setting(rank, size)
+    trained = wrap(model)
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.1, momentum=0.9)
+    calls = iter(range(10**6))
+
+    def loss(model, batch):
+        value = nn.functional.cross_entropy(model(batch[0]), batch[1])
+        if next(calls) == at_call and fault is not None and rank == 1:
+            fault()
+        return value
+
+    def accuracy(model):
+        share = slice(rank, None, size)
+        return {"accuracy": float((model(inputs[share]).argmax(1) == targets[share]).double().mean())}
+
+    before = fingerprint(model, optimizer)
+    start = time.monotonic()
+    outcome = {}
+    try:
+        plan = lr.torch.tune(trained, optimizer, batches, loss, updates=400, evaluate=accuracy, **options)
+        outcome["plan"] = plan.as_record()
+    except BaseException as error:
+        outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome["rank"] = getattr(error, "rank", None)
+    outcome["seconds"] = time.monotonic() - start
+    outcome["given back"] = fingerprint(model, optimizer) == before
+    return outcome
+
+
+def divide_by_zero():
+    raise ZeroDivisionError("a bug in the loss")
+
+
+def tune_scenario(**options):
+    return lambda rank: tuned(rank, dist.get_world_size(), **options)
+
+
 SCENARIOS = {
+    "tune": tune_scenario(),
+    "tune in seconds": tune_scenario(budget="6 seconds"),
+    "tune interrupted": tune_scenario(fault=lambda: os.kill(os.getpid(), signal.SIGINT)),
+    "tune with other arguments": lambda rank: tuned(rank, dist.get_world_size(), budget=1.0 if rank else 0.5),
+    "tune fails": tune_scenario(fault=divide_by_zero),
     "ddp": lambda rank: sweep(rank, "ddp"),
     "ddp accumulated": lambda rank: sweep(rank, "ddp", accumulate=2),
     "fsdp": lambda rank: sweep(rank, "fsdp"),
