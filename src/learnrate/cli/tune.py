@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from learnrate import checks, constant, figures
+from learnrate import checks, figures
 from learnrate.cli.folder import Folder, open_folder
 from learnrate.cli.report import comparison_summary, plan_summary, print_comparison, print_plan, print_range_test
 from learnrate.cli.streams import Bars, prepare_streams, progress_bars, reserved_stdout
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import Recipe
-from learnrate.schedules import Schedule
+from learnrate.schedules import Schedule, constant
 from learnrate.study import Comparison, Training, compare, train
 from learnrate.tuner import Plan, tune
 from learnrate.tuner.request import Request
