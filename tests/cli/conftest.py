@@ -1,6 +1,7 @@
 """A recipe that trains in a second, and processes that run commands on it."""
 
 import pytest
+
 from command_line import ForkServer
 
 RECIPE = """

@@ -5,10 +5,10 @@ import signal
 import time
 
 import pytest
-from command_line import start
-from facts import tells
 
 import learnrate as lr
+from command_line import start
+from facts import tells
 
 MARK = """
 import pathlib, time
@@ -37,7 +37,10 @@ def test_an_interrupt_is_exit_code_130_and_leaves_readable_files(commands, recip
     path = recipe(
         ("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"),
         ("def recipe():", f"{MARK}\nmark({str(tmp_path / 'loading')!r})\n\ndef recipe():"),
-        ("torch.nn.CrossEntropyLoss()", f"lambda model, batch: marked_loss({str(tmp_path / 'first update')!r}, model, batch)"),
+        (
+            "torch.nn.CrossEntropyLoss()",
+            f"lambda model, batch: marked_loss({str(tmp_path / 'first update')!r}, model, batch)",
+        ),
     )
     out = tmp_path / "results"
     arguments = ["tune", path, "--json", "--out", out]

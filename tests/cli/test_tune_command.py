@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from command_line import ENVIRONMENT, learnrate
-from facts import tells
 
 import learnrate as lr
+from command_line import ENVIRONMENT, learnrate
+from facts import tells
 
 
 def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, recipe, tmp_path):

@@ -1,10 +1,10 @@
 """What may go wrong in `learnrate tune`: one line on stderr, an exit code, and what was done so far on disk."""
 
 import pytest
-from command_line import learnrate
-from facts import tells
 
 import learnrate as lr
+from command_line import learnrate
+from facts import tells
 
 SGD = "torch.optim.SGD(model.parameters(), lr=0.01)"
 DRIVEN = """
@@ -19,7 +19,11 @@ def recipe():"""
 FAILURES = {
     "an exit while loading": (("import torch\n", "import torch, sys\nsys.exit(0)\n"), 2, ("mine.py, line 3", "SystemExit")),
     "an exit": (("evaluate=accuracy", "evaluate=lambda model: exit(0)"), 1, ("mine.py, line 18", "SystemExit")),
-    "a missing file": (("evaluate=accuracy", "evaluate=lambda model: open('none.pkl')"), 1, ("mine.py, line 18", "none.pkl")),
+    "a missing file": (
+        ("evaluate=accuracy", "evaluate=lambda model: open('none.pkl')"),
+        1,
+        ("mine.py, line 18", "none.pkl"),
+    ),
     "a bug": (("evaluate=accuracy", "evaluate=lambda model: [].index(1)"), 1, ("mine.py, line 18", "ValueError")),
     "an end of file": (("evaluate=accuracy", "evaluate=lambda model: __import__('pickle').loads(b'')"), 1, ("EOFError",)),
     "no optimizer": ((SGD, "None"), 2, ("torch.optim.Optimizer", None)),
@@ -55,12 +59,18 @@ BAD = {
     "a loss of many": ([("CrossEntropyLoss()", "CrossEntropyLoss(reduction='none')")], [], ("loss", "scalar", 32)),
     "a loss of NaN": ([("torch.randn(", "float('nan') * torch.randn(")], [], ("loss", "nan", "update")),
     "a scheduler attached": (
-        [("\ndef recipe():", DRIVEN.format(driver="lr.torch.attach(optimizer, lr.constant(1))")), (f"lambda model: {SGD}", "driven")],
+        [
+            ("\ndef recipe():", DRIVEN.format(driver="lr.torch.attach(optimizer, lr.constant(1))")),
+            (f"lambda model: {SGD}", "driven"),
+        ],
         [],
         ("optimizer", "Attachment"),
     ),
     "a torch scheduler attached": (
-        [("\ndef recipe():", DRIVEN.format(driver="torch.optim.lr_scheduler.StepLR(optimizer, 10)")), (f"lambda model: {SGD}", "driven")],
+        [
+            ("\ndef recipe():", DRIVEN.format(driver="torch.optim.lr_scheduler.StepLR(optimizer, 10)")),
+            (f"lambda model: {SGD}", "driven"),
+        ],
         [],
         ("optimizer", "LRScheduler"),
     ),

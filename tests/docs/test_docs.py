@@ -40,7 +40,9 @@ def test_every_picture_of_the_gallery_is_there():
 def test_the_pictures_of_the_choices_are_drawn_from_the_records_and_shown():
     measured = results.read()
     drawn = {path.name: pictures.drawn_from(path) for path in make.CHOICE_PICTURES.glob("*")}
-    assert drawn == {f"{name}.png": pictures.origin(measured) for name in pictures.named(measured)}, "run python docs/make.py"
+    assert drawn == {f"{name}.png": pictures.origin(measured) for name in pictures.named(measured)}, (
+        "run python docs/make.py"
+    )
     assert set(re.findall(r"images/choice/([^)]+)", (ROOT / "docs" / "choice.md").read_text())) == set(drawn)
 
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from facts import tells
 
 import learnrate as lr
+from facts import tells
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

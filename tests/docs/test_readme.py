@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import ENVIRONMENT
 
 import learnrate as lr
+from command_line import ENVIRONMENT
 from learnrate.cli.tune import BUILT_IN
 from learnrate.torch.recipe import load
 
@@ -61,7 +61,9 @@ def test_the_recipe_builds(toy):
 
 
 def test_the_printed_schedule_is_as_long_as_a_training_of_the_built_in_recipe():
-    printed = re.findall(r"^\s*(\w+\(.*\) >> .*\))$", "\n".join(text for language, text in BLOCKS if not language), flags=re.M)
+    printed = re.findall(
+        r"^\s*(\w+\(.*\) >> .*\))$", "\n".join(text for language, text in BLOCKS if not language), flags=re.M
+    )
     assert printed
     for expression in printed:
         assert lr.parse(expression).length == load(BUILT_IN).updates
@@ -89,7 +91,9 @@ def test_the_numbers_of_the_range_test_are_those_measured():
     record = json.loads((ROOT / "benchmarks" / "results" / "range_test.json").read_text())
     assert all(model["reached"] for model in record["models"])
     peers = ("pytorch-lr-finder", "Lightning", "fastai")
-    measured = Counter(f"{model['ratios'][name]['median']:.2f}" for name in ("learnrate", *peers) for model in record["models"])
+    measured = Counter(
+        f"{model['ratios'][name]['median']:.2f}" for name in ("learnrate", *peers) for model in record["models"]
+    )
     claimed = Counter(re.findall(r"(?<![\d.])\d+\.\d\d(?!\d| ms)", paragraph(*peers, "`make bench-range-test`")))
     assert claimed == measured
 

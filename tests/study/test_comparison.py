@@ -1,9 +1,9 @@
 """Comparisons: on the same seeds, every training kept."""
 
 import pytest
-from facts import facts
 
 import learnrate as lr
+from facts import facts
 from learnrate.study import Comparison, Training, compare
 
 ARMS = {"plan": lr.constant(0.2), "constant": lr.constant(0.1)}

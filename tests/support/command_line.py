@@ -24,9 +24,7 @@ class Ended:
 def learnrate(*arguments, folder, environment=ENVIRONMENT):
     """`python -m learnrate`, where it matters how the interpreter starts, or ends."""
     command = [sys.executable, "-m", "learnrate", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
 def start(*arguments, folder):

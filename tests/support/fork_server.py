@@ -43,7 +43,7 @@ def run_command(arguments, folder, environment, out, err):
             (2, err, os.O_WRONLY | os.O_CREAT),
         ):
             os.dup2(os.open(path, flags), descriptor)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115, PTH123
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         sys.argv = ["learnrate", *arguments]
         sys.path[0] = ""
         main()
