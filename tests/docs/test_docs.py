@@ -1,4 +1,4 @@
-"""The generated pages are what their generator writes, and complete."""
+"""The generated pages are complete, and what docs/make.py writes."""
 
 import json
 import re
@@ -32,15 +32,17 @@ def test_the_gallery_shows_every_schedule_and_method():
 
 
 def test_every_picture_of_the_gallery_is_there():
-    named = set(re.findall(r"images/gallery/([^)]+)", (ROOT / "docs" / "gallery.md").read_text()))
-    assert named == {path.name for path in make.PICTURES.glob("*.png")}
-    assert len(named) == sum(map(len, make.GALLERY.values()))
+    shown = set(re.findall(r"images/gallery/([^)]+)", (ROOT / "docs" / "gallery.md").read_text()))
+    assert shown == {path.name for path in make.PICTURES.glob("*.png")}
+    assert len(shown) == sum(map(len, make.GALLERY.values()))
 
 
 def test_the_pictures_of_the_choices_are_drawn_from_the_records_and_shown():
-    found = results.read()
+    measured = results.read()
     drawn = {path.name: pictures.drawn_from(path) for path in make.CHOICE_PICTURES.glob("*")}
-    assert drawn == {f"{name}.png": pictures.origin(found) for name in pictures.named(found)}, "run python docs/make.py"
+    assert drawn == {f"{name}.png": pictures.origin(measured) for name in pictures.named(measured)}, (
+        "run python docs/make.py"
+    )
     assert set(re.findall(r"images/choice/([^)]+)", (ROOT / "docs" / "choice.md").read_text())) == set(drawn)
 
 
@@ -49,7 +51,7 @@ def test_every_expression_of_the_gallery_is_a_schedule(expression):
     schedule = eval(expression, dict(make.NAMES))
     assert isinstance(schedule, lr.Schedule)
     functions = [make.smoothstep, make.halving_each_hundred]
-    if "paper" not in expression:  # a class method, which prints what it makes
+    if "paper" not in expression:  # a class method, which prints what it returns
         text = re.sub(r"\b(smoothstep|halving_each_hundred)\b", r"make.\1", expression)
         assert lr.parse(text, functions) == schedule
     assert lr.parse(repr(schedule), functions) == schedule
@@ -85,5 +87,5 @@ def test_the_expressions_for_libraries_that_are_not_installed_are_schedules(peer
     for theirs, ours in DOCUMENTED[peer].items():
         if "sigmoid" in theirs:
             settings["gamma"] = -0.5  # Caffe's sign
-        made = eval(ours, {**make.NAMES, **settings})
-        assert all(isinstance(one, lr.Schedule) for one in (made if isinstance(made, tuple) else (made,)))
+        schedules = eval(ours, {**make.NAMES, **settings})
+        assert all(isinstance(s, lr.Schedule) for s in (schedules if isinstance(schedules, tuple) else (schedules,)))

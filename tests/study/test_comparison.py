@@ -1,8 +1,9 @@
-"""Comparisons: paired, every run kept."""
+"""Comparisons: on the same seeds, every training kept."""
 
 import pytest
 
 import learnrate as lr
+from facts import facts
 from learnrate.study import Comparison, Training, compare
 
 ARMS = {"plan": lr.constant(0.2), "constant": lr.constant(0.1)}
@@ -12,31 +13,29 @@ def train(name, schedule, seed):
     return Training(seed, schedule(0) + seed / 100, (1.0, 0.5))
 
 
-def test_every_arm_sees_every_seed_in_turn():
-    order = []
-    told = []
+def test_every_schedule_is_trained_from_every_seed_in_turn():
+    order, snapshots = [], []
 
-    def spied(name, schedule, seed):
+    def noted(name, schedule, seed):
         order.append((name, seed))
         return train(name, schedule, seed)
 
-    done = compare(ARMS, spied, seeds=[3, 4, 5], updates=2, metric="accuracy", on_training=told.append)
+    result = compare(ARMS, noted, seeds=[3, 4, 5], updates=2, metric="accuracy", on_training=snapshots.append)
     assert order == [(name, seed) for seed in (3, 4, 5) for name in ("plan", "constant")]
-    assert [sum(len(arm.trainings) for arm in one.arms) for one in told] == [1, 2, 3, 4, 5, 6]
-    assert done["plan"].scores == pytest.approx((0.23, 0.24, 0.25))
-    assert done["plan"].mean == pytest.approx(0.24)
-    assert done["plan"].std == pytest.approx(0.01)
-    assert told[-1] == done
+    assert [sum(len(arm.trainings) for arm in snapshot.arms) for snapshot in snapshots] == [1, 2, 3, 4, 5, 6]
+    assert result["plan"].scores == pytest.approx((0.23, 0.24, 0.25))
+    assert result["plan"].mean == pytest.approx(0.24)
+    assert result["plan"].std == pytest.approx(0.01)
+    assert snapshots[-1] == result
     with pytest.raises(KeyError):
-        done["other"]
+        result["other"]
 
 
 def test_a_single_seed_has_no_spread():
-    done = compare(ARMS, train, seeds=[0], updates=2, metric="accuracy")
-    assert done["plan"].std == 0.0
+    assert compare(ARMS, train, seeds=[0], updates=2, metric="accuracy")["plan"].std == 0.0
 
 
-def test_the_record_holds_every_run():
+def test_the_record_holds_every_training():
     record = compare(ARMS, train, seeds=[0, 1], updates=2, metric="accuracy").as_record()
     assert record["arms"]["plan"]["trainings"][1] == {
         "seed": 1,
@@ -49,6 +48,6 @@ def test_the_record_holds_every_run():
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [({}, [0]), (ARMS, [])])
-def test_nothing_to_compare(arms, seeds):
-    with pytest.raises(ValueError, match="at least one schedule and one seed"):
+def test_a_comparison_of_nothing_is_refused(arms, seeds):
+    with pytest.raises(ValueError, match=facts("schedule", "seed")):
         compare(arms, train, seeds=seeds, updates=2, metric="accuracy")

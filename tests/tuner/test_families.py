@@ -1,8 +1,11 @@
 """Kinds of schedules: how they are given, what is refused, and how they are compared."""
 
+import re
+
 import pytest
 
 import learnrate as lr
+from facts import facts, tells
 from learnrate.tuner.cycling import cut
 from learnrate.tuner.families import NAMED, Run, read
 from trainees import Quadratic, Regression, check_reasons
@@ -23,7 +26,7 @@ def test_cycles_are_whole_and_the_plan_says_why():
     assert plan.schedule == lr.triangular2(plan.schedule.base_lr, plan.max_lr, 51, cycles=4)
     assert (plan.step_size, plan.cycles, plan.updates, plan.length) == (51, 4, 410, 408)
     assert plan.schedule(plan.length) == plan.schedule.base_lr
-    assert any(reason.startswith("step_size is 51 updates") for reason in plan.reasons)
+    assert any(tells(reason, "step_size", 51) for reason in plan.reasons)
 
 
 def test_cycles_begin_at_a_quarter_of_a_low_peak():
@@ -96,9 +99,8 @@ def test_the_truly_better_family_is_chosen_in_whatever_order(names, trainee, bes
     assert plan.family == best
     assert plan.schedule == families[best](plan.max_lr).resolve(600)
     assert {race.family for race in plan.races} == set(names)
-    (reason,) = [reason for reason in plan.reasons if reason.startswith("Of the kinds of schedule")]
-    assert f"{best} did best" in reason
-    assert all(f"{name} at " in reason for name in names)
+    other = next(name for name in names if name != best)
+    assert any(re.search(rf"\b{best}\b.*\b{other}\b", reason) for reason in plan.reasons)
     check_reasons(plan)
 
 
@@ -118,9 +120,9 @@ def test_all_families_race_over_the_same_length(budget):
 
 def test_families_that_cannot_all_race_are_not_compared():
     trainee = Quadratic()
-    with pytest.raises(ValueError, match=r"at least 285 updates to compare 4 families, it covers 100: .* or fewer families"):
+    with pytest.raises(ValueError, match=facts("budget", 285, 4, "families", 100)):
         lr.tune(trainee, updates=300, budget="100 updates", family=list(NAMED))
-    with pytest.raises(ValueError, match="updates must be at least 22 where several families are compared, received 18"):
+    with pytest.raises(ValueError, match=facts("updates", 22, "families", 18)):
         lr.tune(trainee, updates=18, budget="2000 updates", family=list(NAMED))
     assert trainee.all_made == 0
     assert lr.tune(trainee, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
@@ -133,7 +135,7 @@ def test_a_family_may_refuse_lrs_that_will_not_race():
         return lr.constant(min(max_lr, 5.0))
 
     assert 0.02 < lr.tune(Quadratic(), updates=300, family=picky, low=0.02, high=5.0).max_lr < 3
-    with pytest.raises(ValueError, match="base_lr must be below max_lr"):
+    with pytest.raises(ValueError, match=facts("base_lr", "max_lr")):
         lr.tune(Quadratic(), updates=300, family=lambda max_lr: lr.triangular2(50.0, max_lr, 10, 2))
 
 
@@ -146,33 +148,25 @@ def test_equal_families_are_told_by_their_order():
 @pytest.mark.parametrize(
     ("family", "error", "words"),
     [
-        ("cosin", ValueError, "family must be one of 'warmup_cosine', 'one_cycle', 'wsd', 'triangular2', received 'cosin'"),
-        (["wsd", "cosin"], ValueError, "family must be one of .* received 'cosin'"),
-        ([], ValueError, "at least one kind of schedule, received none"),
-        ({}, ValueError, "at least one kind of schedule, received none"),
-        (3, TypeError, "family must be a name, a function .* received 3"),
-        ({"wsd"}, TypeError, "family must be a name, a function"),
-        ([3], ValueError, "family must be one of .* received 3"),
-        ([lr.constant], TypeError, "family must name each of several functions"),
-        ({"mine": "wsd"}, TypeError, "family.'mine'. must be a function from max_lr to a schedule, received 'wsd'"),
-        (lambda max_lr: None, TypeError, "family must return a schedule, received None"),
-        (lambda max_lr: lr.one_cycle(max_lr, 999), ValueError, "at most 300 updates, received one of 999"),
-        (
-            lambda max_lr: lr.constant(0.1),
-            ValueError,
-            r"depends on its max_lr, received constant\(value=0.1\) for 0.01 and half of it",
-        ),
-        (
-            {"a": lr.constant, "b": lambda max_lr: max_lr},
-            TypeError,
-            "family must return a schedule, received 0.01 of type float",
-        ),
-        (lr.one_cycle(0.1, 300), TypeError, r"received the schedule one_cycle\(.*as in family=lambda max_lr"),
+        ("cosin", ValueError, ("'warmup_cosine'", "'one_cycle'", "'wsd'", "'triangular2'", "'cosin'")),
+        (["wsd", "cosin"], ValueError, ("'warmup_cosine'", "'cosin'")),
+        ([], ValueError, ("at least one",)),
+        ({}, ValueError, ("at least one",)),
+        (3, TypeError, ("name", "function", 3)),
+        ({"wsd"}, TypeError, ("name", "function", "wsd")),
+        ([3], ValueError, ("'warmup_cosine'", 3)),
+        ([lr.constant], TypeError, ("name", "function")),
+        ({"mine": "wsd"}, TypeError, ("['mine']", "function", "'wsd'")),
+        (lambda max_lr: None, TypeError, ("schedule", None)),
+        (lambda max_lr: lr.one_cycle(max_lr, 999), ValueError, (300, 999)),
+        (lambda max_lr: lr.constant(0.1), ValueError, ("max_lr", "constant(value=0.1)", 0.01)),
+        ({"a": lr.constant, "b": lambda max_lr: max_lr}, TypeError, ("schedule", 0.01, "float")),
+        (lr.one_cycle(0.1, 300), TypeError, ("one_cycle(", "lambda max_lr")),
     ],
 )
 def test_what_is_no_family_is_refused_before_an_update_is_made(family, error, words):
     trainee = Quadratic()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=facts("family", *words)):
         lr.tune(trainee, updates=300, family=family)
     assert trainee.all_made == 0
 
@@ -180,14 +174,14 @@ def test_what_is_no_family_is_refused_before_an_update_is_made(family, error, wo
 @pytest.mark.parametrize(
     ("family", "error", "words"),
     [
-        (lambda max_lr: lr.one_cycle(max_lr, 999 if max_lr < 1 else 300), ValueError, "300 updates, received one of 999"),
-        (lambda max_lr: lr.constant(max_lr) if max_lr > 10 else 3.0, TypeError, r"return a schedule, received 3\.0"),
+        (lambda max_lr: lr.one_cycle(max_lr, 999 if max_lr < 1 else 300), ValueError, (300, 999)),
+        (lambda max_lr: lr.constant(max_lr) if max_lr > 10 else 3.0, TypeError, ("schedule", 3.0)),
     ],
 )
 def test_what_a_function_returns_is_checked_each_time(family, error, words):
     trainee = Quadratic()
     before = trainee.save()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=facts("family", *words)):
         lr.tune(trainee, updates=300, family=family)
     assert trainee.save() == before
 

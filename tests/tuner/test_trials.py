@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import NoAnswerError
 from learnrate.tuner.budget import Budget, Purse
 from learnrate.tuner.evidence import Start
@@ -173,11 +174,11 @@ def test_what_learned_above_the_cliff_alone_is_no_answer():
     on = search(Quadratic())
     died = Race(4.0, 20, 20, 4.5, None, highest=45.0)
     on.heats = {20: [Race(4.0, 20, 3, math.inf, None), Race(16.0, 20, 20, 0.3, None, highest=4.5)]}
-    with pytest.raises(NoAnswerError, match="every candidate max_lr diverged"):
+    with pytest.raises(NoAnswerError, match="diverged"):
         require_sound(on, -20.0)
     on.heats = {20: [died]}
     require_sound(on, -20.0)
-    with pytest.raises(NoAnswerError, match="no LR made the loss fall enough"):
+    with pytest.raises(NoAnswerError, match=facts("loss", 20, "updates")):
         require_learned(on, 3.0)
 
 
@@ -185,24 +186,23 @@ def test_a_family_without_races_of_its_own_is_no_answer():
     on = search(Quadratic())
     on.heats = {20: [Race(0.1, 20, 20, 1.0, None)]}
     require_raced(on, 20)
-    with pytest.raises(NoAnswerError, match="leaves no races to the family 'mine' beside the others"):
+    with pytest.raises(NoAnswerError, match=facts("budget", "'mine'")):
         require_raced(on, 30)
 
 
-@pytest.mark.parametrize(("lowest", "words"), [(-4.0, "Give a lower `low`"), (-20.0, r"\)\. Give a larger budget")])
-def test_a_lower_end_would_help_only_where_races_have_come_down_to_it(lowest, words):
+@pytest.mark.parametrize(("lowest", "helps"), [(-4.0, True), (-20.0, False)])
+def test_a_lower_end_would_help_only_where_races_have_come_down_to_it(lowest, helps):
     on = search(Quadratic())
     on.heats = {20: [Race(lr, 20, 3 + place, math.inf, None) for place, lr in enumerate((0.1, 1.0, 4.0))]}
-    with pytest.raises(NoAnswerError, match=words):
+    with pytest.raises(NoAnswerError, match="larger budget") as caught:
         require_sound(on, lowest)
+    assert ("`low`" in str(caught.value)) is helps
 
 
 def test_what_a_time_would_have_to_be_is_told():
     on = search(Quadratic(), horizon=1000)
     on.track.purse = Purse(Budget(1000, 5.0), spent=100, idle=1.0, _began=time.monotonic() - 6)
-    with pytest.raises(
-        NoAnswerError, match=r"used up before a race had ended\. .* usual 1000 updates take about 5\d seconds"
-    ):
+    with pytest.raises(NoAnswerError, match=r"(?s)budget.*\b1000 updates\b.*\b5\d seconds"):
         require_sound(on, -20.0)
 
 

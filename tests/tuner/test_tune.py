@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 import learnrate as lr
+from facts import facts, tells
 from learnrate.errors import NoAnswerError
 from trainees import Diverging, Frozen, Jittering, Quadratic, Regression, Stubborn, check_reasons, scored
 
@@ -43,32 +44,30 @@ def test_the_usual_plan_warms_up_falls_to_zero_and_says_why():
     assert (plan.family, plan.step_size, plan.cycles, plan.updates, plan.length) == ("warmup_cosine", None, None, 410, 410)
     low, high = plan.interval
     assert low <= plan.max_lr <= high
-    for words in (
-        "base_lr is",
-        "max_lr is",
-        "lr is",
-        "The interval of lr",
-        "Raced over",
-        f"max_lr of the plan is {plan.max_lr:.2g}; between {low:.2g} and {high:.2g} a run is expected to learn nearly as much",
-        "A run of 410 updates is taken to want an LR ",
-        f"Tuning made {plan.spent} updates, {plan.cost:.0%} of one training of 410.",
+    assert set(plan.reasons) >= set(vars(plan.bounds.reasons).values())
+    longest = max(race.updates for race in plan.races)
+    for parts in (
+        ("max_lr", f"{plan.max_lr:.2g}", f"{low:.2g}", f"{high:.2g}"),
+        (410, longest, "lower"),
+        (plan.spent, f"{plan.cost:.0%}", 410),
+        (longest, 2 * longest),
     ):
-        assert any(reason.startswith(words) for reason in plan.reasons), words
-    assert "would make the longest races" in plan.reasons[-1]
+        assert any(tells(reason, *parts) for reason in plan.reasons), parts
     check_reasons(plan)
 
 
 def test_where_more_would_buy_nothing_no_more_is_asked_for():
     plan = lr.tune(Regression(), updates=100, budget=3.0)
-    assert plan.reasons[-1].startswith("Tuning made")
+    assert tells(plan.reasons[-1], plan.spent, f"{plan.cost:.0%}")
     assert max(race.updates for race in plan.races) == 50
 
 
 def test_every_race_is_told_among_the_reasons():
     plan = lr.tune(Quadratic(), updates=300)
-    told = " ".join(reason for reason in plan.reasons if reason.startswith("Raced over"))
-    assert told.count("ended at loss") + told.count("diverged") == len(plan.races)
-    assert "diverged" in told
+    for race in plan.races:
+        parts = (race.updates, f"{race.max_lr:.2g}", "diverged" if race.diverged else f"{race.loss:.3g}")
+        assert any(tells(reason, *parts) for reason in plan.reasons), parts
+    assert any(race.diverged for race in plan.races)
 
 
 def test_equal_runs_give_equal_plans_and_other_noise_a_near_one():
@@ -112,7 +111,7 @@ def test_a_score_of_any_library_is_a_number_in_the_plan(tmp_path):
     plan = lr.tune(scored(trainee, lambda: torch.tensor(-abs(trainee.weight))), updates=300)
     assert all(type(race.score) is float for race in plan.races if not race.diverged)
     plan.save(tmp_path / "plan.json")
-    with pytest.raises(RuntimeError, match="the score must be a scalar, received a str"):
+    with pytest.raises(RuntimeError, match=facts("score", "str")):
         lr.tune(scored(Quadratic(), lambda: "good"), updates=300)
 
 
@@ -126,20 +125,18 @@ def test_a_score_that_falls_while_the_loss_falls_does_not_lead_astray():
 def test_a_plateau_is_left_or_said(length):
     plan = lr.tune(Quadratic(plateau=length), updates=1000)
     assert 0.02 < plan.max_lr < 3
-    with pytest.raises(NoAnswerError, match=r"no LR made the loss fall .* Give a larger budget, for a plateau; or see that"):
+    with pytest.raises(NoAnswerError, match=facts("loss", "larger budget", "plateau", "never changed")):
         lr.tune(Quadratic(plateau=900), updates=1000)
-    noisy = Jittering(plateau=900)
-    with pytest.raises(
-        NoAnswerError, match=r"no LR made the loss fall .* Give a larger budget: the model may sit on a plateau"
-    ):
-        lr.tune(noisy, updates=1000)
+    with pytest.raises(NoAnswerError, match=facts("loss", "larger budget", "plateau")) as caught:
+        lr.tune(Jittering(plateau=900), updates=1000)
+    assert "never changed" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", [Stubborn, Frozen])
 def test_a_run_that_never_learns_is_no_answer(kind):
     trainee = kind()
     before = trainee.save()
-    with pytest.raises(NoAnswerError, match="no LR made the loss fall enough to choose by"):
+    with pytest.raises(NoAnswerError, match=facts("loss", "updates", "larger budget")):
         lr.tune(trainee, updates=300)
     assert trainee.save() == before
 
@@ -160,20 +157,20 @@ def epochs(number):
 @pytest.mark.parametrize(
     ("trainee", "words"),
     [
-        (Quadratic, "trainee must be an object, received the class Quadratic: call it to make one"),
-        (epochs("10"), r"updates_per_epoch\(\) of trainee must be an integer, received '10'"),
-        (epochs(math.nan), r"updates_per_epoch\(\) of trainee must be an integer, received nan"),
-        (epochs(-5), r"updates_per_epoch\(\) of trainee must be at least 1, received -5"),
+        (Quadratic, ("class", "Quadratic")),
+        (epochs("10"), ("updates_per_epoch()", "integer", "'10'")),
+        (epochs(math.nan), ("updates_per_epoch()", "nan")),
+        (epochs(-5), ("updates_per_epoch()", 1, -5)),
     ],
 )
 def test_what_is_no_trainee_is_refused_before_an_update_is_made(trainee, words):
-    with pytest.raises((TypeError, ValueError), match=words):
+    with pytest.raises((TypeError, ValueError), match=facts(*words)):
         lr.tune(trainee, updates=300)
     assert isinstance(trainee, type) or trainee.all_made == 0
 
 
 def test_whether_steps_are_unbounded_is_a_flag():
-    with pytest.raises(TypeError, match="unbounded must be True or False, received 'yes'"):
+    with pytest.raises(TypeError, match=facts("unbounded", True, False, "'yes'")):
         lr.tune(Quadratic(), updates=300, unbounded="yes")
 
 
@@ -189,12 +186,13 @@ def test_an_optimizer_whose_steps_have_no_bound_keeps_below_what_flings_the_loss
     safe, brave = (lr.tune(Flung(), updates=1000, unbounded=unbounded) for unbounded in (True, False))
     assert safe.max_lr < brave.max_lr
     assert safe.max_lr < min(race.max_lr for race in safe.races if race.highest > 2000)
-    assert any("or one at a lower LR was flung far up" in reason for reason in safe.reasons)
+    raced = {f"{race.max_lr:.2g}" for race in safe.races if race.max_lr > safe.max_lr}
+    assert any(tells(reason, lr_, "safe") for reason in safe.reasons for lr_ in raced)
 
 
 @pytest.mark.parametrize("name", ["abreast", "progress", "on_curve"])
 def test_what_is_no_function_is_refused(name):
-    with pytest.raises(TypeError, match=f"{name} must be a function"):
+    with pytest.raises(TypeError, match=facts(name, "function", 3)):
         lr.tune(Quadratic(), updates=300, **{name: 3})
 
 
@@ -209,7 +207,7 @@ def test_an_interrupt_in_the_range_test_leaves_its_curve():
 def test_a_run_that_is_lost_at_once_is_no_answer_and_ends(budget):
     trainee = Diverging()
     before = trainee.save()
-    with pytest.raises(NoAnswerError, match=r"not finite at update 1 of the range test, at LR 1\..e-06\. Look for NaN"):
+    with pytest.raises(NoAnswerError, match=r"(?s)finite.*\b1\b.*\b1\.\de-06\b.*NaN"):
         lr.tune(trainee, updates=300, budget=budget)
     assert trainee.save() == before
     assert trainee.all_made < 100
@@ -225,9 +223,7 @@ class Doomed(Jittering):
 
 def test_a_run_that_diverges_at_every_lr_is_no_answer_and_ends_however_large_the_budget():
     trainee = Doomed()
-    with pytest.raises(
-        NoAnswerError, match=r"every candidate max_lr diverged .* Give a lower `low`|lost at the same|not finite at"
-    ):
+    with pytest.raises(NoAnswerError, match=r"diverged|finite"):
         lr.tune(trainee, updates=300, budget="100000%")
     assert trainee.all_made < 400
 
@@ -235,22 +231,18 @@ def test_a_run_that_diverges_at_every_lr_is_no_answer_and_ends_however_large_the
 @pytest.mark.parametrize("at", [1, 2, 8, 15, 30])
 def test_a_batch_that_is_no_number_is_named(at):
     trainee = Diverging(finite=at)
-    with pytest.raises(
-        NoAnswerError, match=rf"not finite at (the same )?update,? (number )?{at}\b.*Look for NaN or infinity in the batch"
-    ):
+    with pytest.raises(NoAnswerError, match=facts("finite", "update", at, "NaN", "batch")):
         lr.tune(trainee, updates=1000)
     assert trainee.all_made < 400
 
 
 def test_what_would_help_is_a_higher_end_where_nothing_was_too_high():
-    with pytest.raises(NoAnswerError, match=r"Give a higher `high`, for none was too high up to 2e-08, or a larger budget"):
+    with pytest.raises(NoAnswerError, match=facts("`high`", 2e-08, "larger budget")):
         lr.tune(Jittering(), updates=300, low=1e-9, high=1e-8)
 
 
 def test_what_would_help_is_a_loss_without_what_is_constant():
-    with pytest.raises(
-        NoAnswerError, match=r"take away what is constant in the loss, which has fallen from 1004\.5 by 4\.5 at"
-    ):
+    with pytest.raises(NoAnswerError, match=facts("constant", 1004.5, 4.5)):
         lr.tune(Quadratic(offset=1000.0), updates=300)
 
 
@@ -282,13 +274,13 @@ def test_a_curve_that_was_interrupted_may_be_given():
 
 def test_a_curve_without_a_loss_at_its_start_is_refused():
     rates = np.geomspace(1e-6, 1, 30)
-    with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
+    with pytest.raises(ValueError, match=facts("curve", 3, "finite")):
         lr.tune(Regression(), updates=400, curve=lr.Curve(rates, np.full(30, math.nan)))
     # Three are enough to tell where the loss started and how noisy it is, and the races do the rest.
     known = lr.Curve(rates, [4.5, 4.4, 4.5, *[math.nan] * 27])
     assert 0.02 < lr.tune(Quadratic(), updates=400, curve=known).max_lr < 2
     for few in (lr.Curve(rates, [4.5, 4.4, *[math.nan] * 28]), lr.Curve([1e-6, 2e-6], [4.5, 4.4], ended="interrupted")):
-        with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
+        with pytest.raises(ValueError, match=facts("curve", 3, "finite")):
             lr.tune(Quadratic(), updates=400, curve=few)
 
 
@@ -312,32 +304,32 @@ def test_progress_grows_and_ends_within_the_budget(given_curve):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"updates": 0}, ValueError, "updates must be at least 2, received 0"),
-        ({"updates": 1}, ValueError, "updates must be at least 2, received 1"),
-        ({"updates": 2}, ValueError, "budget must cover at least 40 updates .* received 2 updates: give a longer training"),
-        ({"updates": 39, "budget": "1 hour"}, ValueError, "budget must cover at least 40 updates .* received 39 updates"),
-        ({"updates": 300, "budget": 0.1}, ValueError, "budget must cover at least 40 updates .* received 30 updates"),
-        ({"updates": 10**400}, ValueError, "updates must be at most"),
-        ({"updates": 300.0}, TypeError, "updates must be an integer"),
-        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, "train for longer"),
-        ({"updates": 300, "curve": "curve.json"}, TypeError, "curve must be a Curve"),
-        ({"updates": 300, "progress": 3}, TypeError, "progress must be a function"),
-        ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, "low must be below high"),
-        ({"updates": 300, "low": 0.0}, ValueError, "low must be above 0"),
-        ({"updates": 300, "drift": math.nan}, ValueError, "drift must be finite, received nan"),
-        ({"updates": 300, "drift": 2.0}, ValueError, "drift must be between -1 and 1 octaves a doubling, received 2.0"),
-        ({"updates": 300, "drift": "up"}, TypeError, "drift must be a number, received 'up'"),
+        ({"updates": 0}, ValueError, ("updates", 2, 0)),
+        ({"updates": 1}, ValueError, ("updates", 2, 1)),
+        ({"updates": 2}, ValueError, ("budget", 40, 2, "longer")),
+        ({"updates": 39, "budget": "1 hour"}, ValueError, ("budget", 40, 39)),
+        ({"updates": 300, "budget": 0.1}, ValueError, ("budget", 40, 30)),
+        ({"updates": 10**400}, ValueError, ("updates",)),
+        ({"updates": 300.0}, TypeError, ("updates", "integer")),
+        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, ("longer",)),
+        ({"updates": 300, "curve": "curve.json"}, TypeError, ("curve", "Curve", "'curve.json'")),
+        ({"updates": 300, "progress": 3}, TypeError, ("progress", "function", 3)),
+        ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, ("low", "high", 1.0, 0.1)),
+        ({"updates": 300, "low": 0.0}, ValueError, ("low", 0.0)),
+        ({"updates": 300, "drift": math.nan}, ValueError, ("drift", "finite", "nan")),
+        ({"updates": 300, "drift": 2.0}, ValueError, ("drift", -1, 1, 2.0)),
+        ({"updates": 300, "drift": "up"}, TypeError, ("drift", "number", "'up'")),
     ],
 )
 def test_bad_arguments(arguments, error, words):
     trainee = Quadratic()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=facts(*words)):
         lr.tune(trainee, **arguments)
     assert trainee.all_made == 0
 
 
 def test_what_is_no_trainee_is_refused():
-    with pytest.raises(TypeError, match=r"trainee must have the methods .* without update, evaluate, .*, save, restore"):
+    with pytest.raises(TypeError, match=facts("update", "evaluate", "updates_per_epoch", "save", "restore")):
         lr.tune(lambda rate: 1.0, updates=300)
 
 
@@ -359,7 +351,7 @@ def test_a_plan_saves_and_loads(tmp_path):
         assert loaded == plan
         assert type(loaded.bounds) is type(plan.bounds)
     assert isinstance(loaded.bounds, lr.NoAnswer)
-    assert any(reason.startswith("The range test alone gives no answer: the loss is exactly") for reason in plan.reasons)
+    assert any(loaded.bounds.reason in reason for reason in plan.reasons)
     with pytest.raises(NoAnswerError):
         _ = loaded.bounds.max_lr
 
@@ -402,11 +394,21 @@ def test_a_torch_model_is_tuned_alike_each_time_and_given_back():
     assert digits.accuracy(digits.model) > 0.9
 
 
+def assumed(plan):
+    """Whether the reasons say that a run as long as the training wants a lower, a higher, or the same LR as the longest races."""
+    longest = max(race.updates for race in plan.races)
+    matches = [
+        re.search(r"\b(lower|higher|same)\b", reason) for reason in plan.reasons if tells(reason, plan.updates, longest)
+    ]
+    [word] = [match[0] for match in matches if match]
+    return word
+
+
 def test_the_drift_is_said_and_moves_the_choice():
     plans = [lr.tune(Regression(), updates=2000, drift=drift) for drift in (-0.5, 0.0, 0.5)]
     assert plans[0].max_lr < plans[1].max_lr <= plans[2].max_lr
-    for plan, words in zip(plans, (r"an LR \d+% lower than", "the same LR as", r"an LR \d+% higher than"), strict=True):
-        assert any(re.search(f"is taken to want {words} races of", reason) for reason in plan.reasons)
+    for plan, expected in zip(plans, ("lower", "same", "higher"), strict=True):
+        assert assumed(plan) == expected
         check_reasons(plan)
 
 
@@ -414,12 +416,11 @@ def test_a_longer_training_with_adagrad_is_taken_to_want_a_higher_lr():
     def want(optimizer, **given):
         digits = Digits()
         digits.optimizer = optimizer(digits.model)
-        [reason] = [one for one in digits.tune(**given).reasons if "is taken to want" in one]
-        return re.search("lower|higher|the same", reason)[0]
+        return assumed(digits.tune(**given))
 
     assert want(lambda model: torch.optim.SGD(model.parameters(), lr=0.1)) == "lower"
     assert want(lambda model: torch.optim.Adagrad(model.parameters(), lr=0.1)) == "higher"
-    assert want(lambda model: torch.optim.Adagrad(model.parameters(), lr=0.1), drift=0.0) == "the same"
+    assert want(lambda model: torch.optim.Adagrad(model.parameters(), lr=0.1), drift=0.0) == "same"
 
     def two(model):
         first, second = model[0].parameters(), model[2].parameters()

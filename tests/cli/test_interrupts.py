@@ -1,0 +1,69 @@
+"""Ctrl-C at any moment of `learnrate tune`."""
+
+import json
+import signal
+import time
+
+import pytest
+
+import learnrate as lr
+from command_line import start
+from facts import tells
+
+MARK = """
+import pathlib, time
+
+def mark(path):
+    path = pathlib.Path(path)
+    if not path.exists():
+        path.touch()
+        time.sleep(1)
+
+def marked_loss(path, model, batch):
+    mark(path)
+    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+"""
+
+
+def wait_for(condition, process):
+    end = time.monotonic() + 60
+    while not condition() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("moment", ["loading", "first update", "curve.json", "plan.json", "trainings.json"])
+def test_an_interrupt_is_exit_code_130_and_leaves_readable_files(commands, recipe, tmp_path, moment):
+    # Slow enough that the run still goes on when the file has appeared.
+    path = recipe(
+        ("def accuracy(model):", "def accuracy(model):\n        import time\n        time.sleep(0.05)"),
+        ("def recipe():", f"{MARK}\nmark({str(tmp_path / 'loading')!r})\n\ndef recipe():"),
+        (
+            "torch.nn.CrossEntropyLoss()",
+            f"lambda model, batch: marked_loss({str(tmp_path / 'first update')!r}, model, batch)",
+        ),
+    )
+    out = tmp_path / "results"
+    arguments = ["tune", path, "--json", "--out", out]
+    # The interpreter itself may end by the signal, and not with the exit code.
+    begin = start if moment in ("loading", "plan.json") else commands.start
+    process = begin(*arguments, folder=tmp_path)
+    wait_for((out / moment if "." in moment else tmp_path / moment).exists, process)
+    process.send_signal(signal.SIGINT)
+    printed, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert printed == ""
+    assert "Traceback" not in error
+    assert tells(error, "interrupted")
+    written = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    assert not [name for name in written if name.endswith(".part")]
+    for name in written:
+        if name.endswith(".json"):
+            json.loads((out / name).read_text())
+    if moment in ("loading", "first update"):
+        assert not out.exists()
+        assert str(out) not in error
+        assert len(error.splitlines()) == 1 if moment == "loading" else error
+    else:
+        assert moment in written
+        assert str(out) in error
+        assert len(lr.Curve.load(out / "curve.json")) > 10

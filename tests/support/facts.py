@@ -1,0 +1,32 @@
+"""What a message must tell, whatever its sentences: names, numbers, and key words, in any order."""
+
+import re
+
+
+def facts(*parts):
+    """A regular expression for `re.search` and `pytest.raises(match=...)` that asks for every part, in any case and order.
+
+    A number is found where it stands alone: 0 is not found in 0.5, nor 5 in 15.
+
+    Example:
+        >>> message = "budget must be above 0, received -1.5: give a share of a training"
+        >>> bool(re.search(facts("budget", -1.5), message)), bool(re.search(facts("budget", 1), message))
+        (True, False)
+    """
+    return r"(?is)\A" + "".join(f"(?=.*{_alone(str(part))})" for part in parts)
+
+
+def tells(message, *parts):
+    """Whether a message tells every part.
+
+    Example:
+        >>> tells("base_lr is 0.02", "base_lr", 0.02), tells("base_lr is 0.025", "base_lr", 0.02)
+        (True, False)
+    """
+    return re.search(facts(*parts), message) is not None
+
+
+def _alone(text):
+    before = r"(?<![\w.-])" if re.match(r"[\w.-]", text) else ""
+    after = r"(?!\w|[.]\d)" if re.search(r"\d\Z", text) else ""
+    return (before if re.match(r"-?[.]?\d", text) else "") + re.escape(text) + after
