@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learnrate import plots, records
+from learnrate import records
 from learnrate.errors import MissingExtraError
-from learnrate.plots import BLUE, GREEN, GREY, ORANGE
+from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+from learnrate.finder.figure import loss_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,7 +190,7 @@ def _figure(curve: Curve, bounds: Bounds | NoAnswer) -> dict[str, Any]:
             "spikedash": "dot",
             "spikecolor": GREY,
         },
-        "yaxis": {**grid, "range": plots.loss_range(curve), "title": {"text": "loss", "standoff": 8}},
+        "yaxis": {**grid, "range": loss_range(curve), "title": {"text": "loss", "standoff": 8}},
         "shapes": shapes,
         "annotations": labels,
     }

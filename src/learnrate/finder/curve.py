@@ -237,11 +237,11 @@ class Curve:
             ArgumentError: if there is no such metric.
             MissingExtraError: if matplotlib is not installed.
         """
-        from learnrate import plots
+        from learnrate.finder.figure import draw_curve
 
         if metric is None:
-            return plots.draw_curve(self, self.bounds(rule), ax)
-        return plots.draw_curve(self.of(metric).finite(), self.bounds(rule), ax, metric)
+            return draw_curve(self, self.bounds(rule), ax)
+        return draw_curve(self.of(metric).finite(), self.bounds(rule), ax, metric)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table, whole or not at all: columns sweep, update, lr, loss and one a metric; one row an update.

@@ -1,0 +1,105 @@
+"""The canvas of every figure: colours, axes, saving. It knows matplotlib, and no subject."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learnrate import records
+from learnrate.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito, which colour-blind readers can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8F98"
+
+POINTS = 4000
+"""Largest number of points in one line: more than a screen has pixels, and still fast to draw."""
+
+TITLE_WIDTH = 76
+"""Characters of a title line, in the font size 10 and a figure of the usual width of 7 inches."""
+
+
+def require() -> None:
+    """Check that figures can be drawn, before any work is done that a later error would lose.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    new_figure(1, 1)
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure with its axes side by side. pyplot does not keep it, so a program that draws many figures leaks none.
+
+    Args:
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+        columns: Number of axes.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=144)
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The given axes, or those of a new pyplot figure, which a notebook or `plt.show()` displays.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    return pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+
+
+def style(ax: Axes) -> Axes:
+    """Give the axes the common style, and return them."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def wrap(text: str) -> str:
+    """The text in lines that fit the width of a title."""
+    return "\n".join(textwrap.wrap(text, TITLE_WIDTH, break_long_words=False))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG. A failed write leaves no partial file.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    records.write_atomically(path, png.getvalue())
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element, to be shown alone or inside an HTML page."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    document = text.getvalue()
+    return document[document.index("<svg") :]  # an XML declaration is not allowed inside an HTML page
+
+
+def _missing() -> MissingExtraError:
+    return MissingExtraError(
+        "pictures need matplotlib, which is not installed: pip install 'learnrate[plots]'", name="matplotlib"
+    )

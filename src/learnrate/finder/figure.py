@@ -1,0 +1,100 @@
+"""Drawing a curve with matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learnrate import figures
+from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from learnrate.finder.bounds import Bounds, NoAnswer
+    from learnrate.finder.curve import Curve
+
+LABELS = {"base_lr": (0.97, GREEN), "lr": (0.90, ORANGE), "max_lr": (0.97, GREEN)}
+"""Height of each label as a fraction of the axes, and its colour: at two heights, because the LRs may lie close together."""
+
+
+def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, name: str = "loss") -> Axes:
+    """Draw the raw and the smoothed losses of a range test against the LR, with its bounds.
+
+    Args:
+        curve: The record of the range test.
+        bounds: What a rule read off it; of a `NoAnswer`, the reason becomes the title.
+        ax: The axes to draw in; a new figure by default.
+        name: What the curve's losses are: another name where a metric stands in their place.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    ax = figures.axes_or_new(ax)
+    dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
+    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots)
+    if curve.sweeps and len(curve):
+        ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
+        for sweep in curve.sweeps:
+            ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
+    ax.plot(curve.lrs, curve.smoothed(), color=BLUE, linewidth=2.2, label="smoothed")
+    ax.set(xscale="linear" if _is_linear(curve) else "log", xlabel="learning rate", ylabel=name)
+    ax.margins(x=0)
+    limits = loss_range(curve) if name == "loss" else _full_range(curve)
+    if limits:
+        ax.set_ylim(*limits)
+    if bounds:
+        _draw_bounds(ax, bounds)
+    title, size = ("LR range test", 12) if bounds else (f"LR range test: {bounds.reason}", 10)
+    ax.set_title(figures.wrap(title), loc="left", fontsize=size)
+    ax.legend(loc="lower left" if name == "loss" else "best", frameon=False, fontsize=9)
+    return figures.style(ax)
+
+
+def loss_range(curve: Curve) -> tuple[float, float] | None:
+    """The losses that a figure of the curve shows; None if no loss is finite.
+
+    Higher losses are divergence: with them, the range in which the loss falls would be drawn flat.
+    """
+    losses = curve.finite().losses
+    if not len(losses):
+        return None
+    start, lowest = float(np.median(losses[: max(3, len(losses) // 10)])), float(losses.min())
+    fall = (start - lowest) or 1.0
+    return lowest - 0.08 * fall, start + 0.6 * fall
+
+
+def _full_range(curve: Curve) -> tuple[float, float] | None:
+    """All values of a metric, and room for the labels above them."""
+    if not len(curve):
+        return None
+    lowest, highest = float(curve.losses.min()), float(curve.losses.max())
+    extent = (highest - lowest) or 1.0
+    return lowest - 0.05 * extent, highest + 0.25 * extent
+
+
+def _is_linear(curve: Curve) -> bool:
+    """Whether the LR rises by equal steps. Most of them decide: of a metric not measured at each update, the last is shorter."""
+    steps = np.diff(curve.lrs)
+    return len(steps) > 1 and float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
+
+
+def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
+    ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
+    ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
+    for name, (height, color) in LABELS.items():
+        value = getattr(bounds, name)
+        ax.axvline(value, color=color, linewidth=1.4, linestyle="-" if name == "lr" else "--")
+        ax.annotate(
+            f"{name} {value:.2g}",
+            (value, height),
+            xycoords=("data", "axes fraction"),
+            xytext=(4 if name == "max_lr" else -4, 0),
+            textcoords="offset points",
+            color=color,
+            ha="left" if name == "max_lr" else "right",
+            va="top",
+            fontsize=10,
+            fontweight="bold",
+        )

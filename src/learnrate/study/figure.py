@@ -1,0 +1,91 @@
+"""Drawing a comparison with matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learnrate import figures
+from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from learnrate.study.comparison import Arm, Comparison
+
+COLORS = (BLUE, ORANGE, GREEN, GREY)
+THIN, THICK = {"linewidth": 0.8, "alpha": 0.45}, {"linewidth": 2.2}
+"""A line for one seed, and a line for the mean over the seeds."""
+
+
+def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the training losses of a comparison, smoothed: a thin line for each seed, a thick one for their mean.
+
+    Args:
+        comparison: May be incomplete: arms without a training run are left out.
+        ax: The axes to draw in; a new figure by default.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    ax = figures.axes_or_new(ax)
+    width = max(1, comparison.updates // 30)
+    for arm, color in zip(comparison.arms, COLORS, strict=False):
+        losses = [_trailing_mean(np.array(training.losses), width) for training in arm.trainings]
+        for series in losses:
+            ax.plot(np.arange(1, len(series) + 1), series, color=color, **THIN)
+        shortest = min(map(len, losses), default=0)
+        if shortest:
+            mean = np.mean([series[:shortest] for series in losses], axis=0)
+            ax.plot(np.arange(1, shortest + 1), mean, color=color, label=arm.name, **THICK)
+    negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
+    scale = "linear" if negative else "log"
+    ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
+    ax.legend(frameon=False, fontsize=9)
+    return figures.style(ax)
+
+
+def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the metric during the training runs of a comparison: a thin line for each seed, a thick one for their mean.
+
+    Args:
+        comparison: May be incomplete: arms without a training run are left out.
+        ax: The axes to draw in; a new figure by default.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    ax = figures.axes_or_new(ax)
+    means = []
+    for arm, color in zip(comparison.arms, COLORS, strict=False):
+        for training in arm.trainings:
+            ax.plot(training.checkpoints, training.scores, color=color, **THIN)
+        shortest = min((len(training.scores) for training in arm.trainings), default=0)
+        if shortest:
+            mean = np.mean([training.scores[:shortest] for training in arm.trainings], axis=0)
+            ax.plot(arm.trainings[0].checkpoints[:shortest], mean, color=color, label=_final_score(arm), **THICK)
+            means.append(mean)
+    means = [mean for mean in means if np.isfinite(mean).all()]
+    if means:
+        # Every training run starts near chance. The arms differ above the level that all of them pass in their first half.
+        low = min(float(mean[len(mean) // 2 :].min()) for mean in means)
+        high = float(np.nanmax([score for arm in comparison.arms for training in arm.trainings for score in training.scores]))
+        ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
+        ax.legend(loc="lower right", frameon=False, fontsize=9)
+    ax.set(xlabel="update", ylabel=comparison.scores_are, xlim=(0, comparison.updates))
+    return figures.style(ax)
+
+
+def _final_score(arm: Arm) -> str:
+    spread = f" ± {arm.std:.4f}" if len(arm.trainings) > 1 else ""
+    return f"{arm.name}: {arm.mean:.4f}{spread}"
+
+
+def _trailing_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    stops = np.arange(1, len(values) + 1)
+    starts = np.maximum(stops - width, 0)
+    means: NDArray[np.float64] = (sums[stops] - sums[starts]) / (stops - starts)
+    return means
