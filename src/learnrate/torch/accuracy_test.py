@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
+from learnrate.torch.inputs import Optimizers
 from learnrate.torch.range_test import range_test
-from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.snapshot.preserve import Optimizers
-from learnrate.torch.snapshot.sources import undos
-from learnrate.torch.snapshot.storage import Vault
+from learnrate.torch.snapshot import TensorStorage, same_random_numbers, undos
 from learnrate.torch.training.batches import Batches, to_device
 from learnrate.torch.training.loop import Loop, Losses
 from learnrate.torch.training.update import Updating
@@ -119,7 +117,7 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
     """
     if not isinstance(held_out, Iterable):
         raise ArgumentTypeError(f"held_out must be batches of (inputs, targets), received {held_out!r}")
-    put_back = list(undos(held_out, Vault("device")))
+    put_back = list(undos(held_out, TensorStorage("device")))
     with same_random_numbers(model):
         subset = list(islice(held_out, number))
         for undo in put_back:

@@ -18,11 +18,9 @@ from learnrate.finder.stops import Own, Stop, diverged
 from learnrate.finder.sweep import planned
 from learnrate.schedules import Schedule
 from learnrate.torch.distributed.processes import Alone, gathered
-from learnrate.torch.driving.drive import at_rest
-from learnrate.torch.driving.selection import Only
-from learnrate.torch.inputs import named
-from learnrate.torch.snapshot.preserve import Optimizers, Snapshot
-from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.inputs import Optimizers, optimizers_by_name
+from learnrate.torch.snapshot import CopyTo, Snapshot
 from learnrate.torch.training.batches import Batches, check_rewindable
 from learnrate.torch.training.loop import Loop, Losses, check_seed, measured, seed_everything
 from learnrate.torch.training.update import Updating
@@ -146,7 +144,7 @@ def range_test(
             read_within=0.01 if on_host else math.inf,
             agree=team.agree,
         )
-        with at_rest(named(optimizer).values()):
+        with at_rest(optimizers_by_name(optimizer).values()):
             curves = _sweeps(loop, plan, host, team, seeds, progress, copy_to, restore)
         return curves[0] if len(curves) == 1 else _merged(curves)
 

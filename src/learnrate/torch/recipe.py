@@ -18,7 +18,7 @@ from learnrate.errors import ArgumentTypeError, RecipeError
 from learnrate.finder.recording import Progress
 from learnrate.schedules import Schedule
 from learnrate.study import Training
-from learnrate.torch.driving.drive import require_undriven
+from learnrate.torch.driving import require_undriven
 from learnrate.torch.inputs import check_model, check_optimizer, check_pair
 from learnrate.torch.training.batches import Batches, check_rewindable
 from learnrate.torch.training.loop import Evaluate, Loop, Loss, evaluated, seed_everything

@@ -8,11 +8,10 @@ from torch.optim import SGD, Adagrad, Optimizer
 
 from learnrate import checks, tuner
 from learnrate.finder import Curve
-from learnrate.torch.driving.drive import at_rest
-from learnrate.torch.driving.selection import Only
-from learnrate.torch.ensemble.batched import abreast
-from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.snapshot.preserve import Optimizers
+from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.ensemble import ensemble_of
+from learnrate.torch.inputs import Optimizers
+from learnrate.torch.snapshot import same_random_numbers
 from learnrate.torch.training.batches import Batches, check_rewindable
 from learnrate.torch.training.evaluation import HeldOut, evaluation
 from learnrate.torch.training.loop import Evaluate, Loop, Losses, seed_everything
@@ -132,7 +131,7 @@ def tune(
             curve=curve,
             drift=usual_drift(loop) if drift is None else drift,
             unbounded=has_unbounded_steps(loop),
-            abreast=partial(abreast, loop, together),
+            abreast=partial(ensemble_of, loop, together),
             progress=progress,
             on_curve=on_curve,
         )

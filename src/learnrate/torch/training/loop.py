@@ -14,10 +14,9 @@ from torch.optim import LBFGS, Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 from learnrate.finder.recording import MOST_SKIPPED, SKIPPED, scalars
-from learnrate.torch.driving.selection import Only, Swept
-from learnrate.torch.inputs import check_pair, named
-from learnrate.torch.snapshot.parts import modes
-from learnrate.torch.snapshot.preserve import Optimizers, Snapshot
+from learnrate.torch.driving import Only, SweptGroups
+from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
+from learnrate.torch.snapshot import Snapshot, modes
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.update import Updating
 
@@ -68,7 +67,7 @@ class Loop:
         only: Only = None,
         others: Sequence[Any] = (),
     ) -> None:
-        self.optimizers = named(optimizer)
+        self.optimizers = optimizers_by_name(optimizer)
         check_pair(model, self.optimizers)
         self.turns = _turns(self.optimizers, loss)
         if evaluate is not None and not callable(evaluate):
@@ -80,7 +79,7 @@ class Loop:
         self.scaled = self.updating.scaler is not None
         if self.scaled:
             self.kept += (self.updating.scaler,)
-        self.swept = Swept(self.optimizers, only)
+        self.swept = SweptGroups(self.optimizers, only)
         if self.updating.scaler is not None and any(isinstance(one, LBFGS) for one in self.optimizers.values()):
             raise ArgumentError("scaler must be None where the optimizer needs a closure: torch's scaler takes none")
         if not isinstance(others, (list, tuple)):
