@@ -318,8 +318,9 @@ def test_a_large_captured_tensor_is_not_copied_and_is_named_if_it_was_written_to
     assert data[0] == 1
 
 
-def test_a_long_list_of_small_tensors_is_copied_up_to_a_total(toy, monkeypatch):
-    monkeypatch.setattr(lr.torch.snapshot.functions, "TOTAL", 100)
+@pytest.mark.parametrize(("limit", "value"), [("TOTAL", 100), ("MOST", 2)])
+def test_a_long_list_of_small_tensors_is_copied_up_to_a_limit(toy, monkeypatch, limit, value):
+    monkeypatch.setattr(lr.torch.snapshot.functions, limit, value)
     batches = [torch.zeros(10) for _ in range(1000)]
     with lr.torch.preserve(toy.model, toy.optimizer) as without:
         pass

@@ -30,6 +30,9 @@ larger ones are usually data that it only reads."""
 TOTAL = 64 * 2**20
 """Bytes of all tensors and arrays that are copied for one function, because it may read a long list of small batches."""
 
+MOST = 1000
+"""Tensors and arrays that are copied for one function, because it may read a data set that is a list of samples."""
+
 SAMPLED = 4096
 """Elements of a larger array that are compared, evenly spaced: NumPy does not record that an array was written to."""
 
@@ -63,7 +66,7 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
     """
     pending: list[Reference] = [(getattr(function, "__qualname__", type(function).__name__), function)]
     visited: set[int] = set()
-    room = TOTAL
+    room, count = TOTAL, 0
     while pending:
         name, value = pending.pop()
         if id(value) in visited or isinstance(value, LEFT_ALONE):
@@ -72,10 +75,11 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
             continue
         visited.add(id(value))
         if isinstance(value, (Tensor, np.ndarray)):
-            size = size_of([value]) if isinstance(value, Tensor) else value.nbytes
-            fits = size <= min(LARGEST, room)
-            room -= size if fits else 0
-            yield from _copied(value, storage) if fits else _watched(name, value)
+            if count < MOST and _size(value) <= min(LARGEST, room):
+                room, count = room - _size(value), count + 1
+                yield from _copied(value, storage)
+            else:
+                yield from _watched(name, value)
         elif (put_back := parts.generator(value)) is not None:
             yield put_back
         else:
@@ -158,6 +162,10 @@ def _is_record(value: Any) -> bool:
     return all(isinstance(entry, CONTENT) for entry in _attributes(value).values())
 
 
+def _size(value: Tensor | np.ndarray) -> int:
+    return size_of([value]) if isinstance(value, Tensor) else value.nbytes
+
+
 def _copied(value: Tensor | np.ndarray, storage: TensorStorage) -> Iterator[Undo]:
     if isinstance(value, Tensor):
         yield parts.tensor(value, storage, only_if_changed=True)
@@ -183,8 +191,8 @@ def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
             warned = True
             warn(
                 f"{name} was changed in place and is not given back: in functions, tensors and arrays are copied up to "
-                f"{LARGEST / 2**20:g} MiB each and {TOTAL / 2**20:g} MiB together. Make it a buffer of a module, or hand it "
-                "over by itself (also_keep)",
+                f"{LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make it a buffer "
+                "of a module, or hand it over by itself (also_keep)",
                 NotRestoredWarning,
             )
 

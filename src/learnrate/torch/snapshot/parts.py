@@ -188,7 +188,9 @@ def anything(value: Any, storage: TensorStorage) -> Callable[[], Any]:
 
 def generator(value: object) -> Undo | None:
     """The state of a generator of random numbers (of torch, NumPy or Python); None for anything else."""
-    if isinstance(value, (torch.Generator, np.random.RandomState)):
+    if isinstance(value, torch.Generator):
+        return partial(value.set_state, value.get_state())
+    if isinstance(value, np.random.RandomState):
         return partial(value.set_state, value.get_state())
     if isinstance(value, np.random.Generator):
         return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
