@@ -116,3 +116,7 @@ class NotRewoundWarning(LearnrateWarning):
 
 class PastEndWarning(LearnrateWarning):
     """A finite schedule is driven past its last update; it holds its end value."""
+
+
+class NotRestoredWarning(LearnrateWarning):
+    """A function changed something in itself that is too large to be copied, and is not given back."""

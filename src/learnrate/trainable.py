@@ -165,7 +165,7 @@ class Trainable(Protocol):
         return None
 
     def notes(self, updates: int) -> Sequence[str]:
-        """What a reader should know about the first `updates` updates since the last `restore`: restarts of the data, say."""
+        """What a reader should know about the first `updates` updates since the last `restore`."""
         return ()
 
     def ensemble(self, count: int) -> Ensemble:

@@ -51,7 +51,9 @@ def tune(
         Path | None,
         Argument(help="A Python file with a function recipe(); without it, the built-in recipe on handwritten digits."),
     ] = None,
-    updates: Annotated[int | None, Option(help="Length of a training run in updates.", show_default="that of the recipe")] = None,
+    updates: Annotated[
+        int | None, Option(help="Length of a training run in updates.", show_default="that of the recipe")
+    ] = None,
     seed: Annotated[int, Option(help="Seed of all random numbers.", min=0)] = 0,
     seeds: Annotated[int, Option(help="Number of training runs of each arm in the comparison.", min=1)] = 3,
     family: Annotated[
@@ -70,7 +72,7 @@ def tune(
     out: Annotated[
         Path | None, Option(help="Folder for the results, new or empty.", show_default="runs/<time>-<recipe>")
     ] = None,
-    train: Annotated[bool, Option("--train/--no-train", help="Whether to compare the plan with the usual constant LR.")] = True,
+    train: Annotated[bool, Option("--train/--no-train", help="Compare the plan with the usual constant LR.")] = True,
     json: Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")] = False,
     debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

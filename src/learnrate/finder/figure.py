@@ -75,7 +75,7 @@ def _full_range(curve: Curve) -> tuple[float, float] | None:
 
 
 def _is_linear(curve: Curve) -> bool:
-    """Whether the LR rises by equal steps. Most of them decide: of a metric not measured at each update, the last is shorter."""
+    """Whether most steps of the LR are equal; the last one is shorter if a metric is not measured at each update."""
     steps = np.diff(curve.lrs)
     return len(steps) > 1 and float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
 

@@ -34,7 +34,8 @@ def range_test(
     3.3); or any schedule that does not fall.
 
     The sweep ends early when the loss is no longer finite, when a stop rule says so (by default when the loss diverges: see
-    `learnrate.stops`), when the time is over, and at Ctrl-C. In each case the curve so far is returned, and its notes say why.
+    `learnrate.stops`), when the time is over, and at Ctrl-C. In each case the curve so far is returned, and its notes say
+    why.
 
     Args:
         trainable: A `learnrate.Trainable`, which is restored at the end; or a function that makes one update at the LR given
@@ -47,8 +48,8 @@ def range_test(
         stop: A rule of `learnrate.stops`, a function (lrs, losses so far) -> reason (str) or True or None, several of them,
             or None. A loss that is not finite always ends the sweep.
         time_limit: Seconds.
-        evaluate_every: Number of updates between two calls of `trainable.evaluate`, whose numbers become metrics of the curve
-            (a plain number becomes "score"), NaN in between. None for no evaluation.
+        evaluate_every: Number of updates between two calls of `trainable.evaluate`, whose numbers become metrics of the
+            curve (a plain number becomes "score"), NaN in between. None for no evaluation.
         restore: False leaves the trainable as the sweep left it.
         progress: Called after every update with (updates made, updates planned).
 
@@ -98,7 +99,7 @@ def _trainable_of(trainable: object, evaluate_every: int | None) -> Trainable:
         )
     if evaluate_every is not None:
         raise ArgumentTypeError(
-            "evaluate_every must be None for a function, which has no evaluation: give a learnrate.Trainable with evaluate(), "
-            "or return the metric beside the loss"
+            "evaluate_every must be None for a function, which has no evaluation: give a learnrate.Trainable with "
+            "evaluate(), or return the metric beside the loss"
         )
     return Step(trainable)

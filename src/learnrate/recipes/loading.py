@@ -26,7 +26,7 @@ def load(path: Path) -> Recipe:
         what = "a folder" if path.is_dir() else "no such file"
         raise RecipeError(f"the recipe must be a Python file, {path} is {what}")
     if path == BUILT_IN:
-        importlib.import_module("learnrate").torch  # says how to install PyTorch if it is missing
+        _ = importlib.import_module("learnrate").torch  # says how to install PyTorch if it is missing
     path = path.resolve()
     function = getattr(_run(path), "recipe", None)
     if not callable(function):

@@ -44,9 +44,7 @@ class Training:
         }
 
 
-def train(
-    trainable: Trainable, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None
-) -> Training:
+def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None) -> Training:
     """Train with a schedule.
 
     Args:

@@ -11,16 +11,13 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
 from learnrate.finder.sweep import Stop
-from learnrate.torch.driving.selection import Only
+from learnrate.torch.driving import Only
+from learnrate.torch.inputs import Optimizers
 from learnrate.torch.range_test import range_test
-from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.snapshot.preserve import Optimizers
-from learnrate.torch.snapshot.sources import undos
-from learnrate.torch.snapshot.storage import CopyTo, Vault
+from learnrate.torch.snapshot import CopyTo, TensorStorage, same_random_numbers, undos
 from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater
 from learnrate.torch.training.batches import to_device
 from learnrate.updates import Progress
-
 
 
 def accuracy_test(
@@ -126,7 +123,7 @@ def _accuracy(batches: Sequence[tuple[Any, Tensor]], model: nn.Module) -> dict[s
         if predictions.shape != targets.shape:
             raise ArgumentError(
                 "held_out must hold one class for each prediction, received targets of shape "
-                f"{tuple(targets.shape)} for predictions of shape {tuple(predictions.shape)}: use range_test with evaluate=..."
+                f"{tuple(targets.shape)} for predictions of shape {tuple(predictions.shape)}: use range_test with evaluate"
             )
         correct += int((predictions == targets.to(device)).sum())
         count += targets.numel()
@@ -141,7 +138,7 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
     """
     if not isinstance(held_out, Iterable):
         raise ArgumentTypeError(f"held_out must be batches of (inputs, targets), received {held_out!r}")
-    put_back = list(undos(held_out, Vault("device")))
+    put_back = list(undos(held_out, TensorStorage("device")))
     with same_random_numbers(model):
         subset = list(islice(held_out, number))
         for undo in put_back:

@@ -14,10 +14,9 @@ from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
 from learnrate.schedules import Schedule
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving.drive import at_rest
-from learnrate.torch.driving.selection import Only
-from learnrate.torch.snapshot.preserve import Optimizers
-from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.inputs import Optimizers
+from learnrate.torch.snapshot import CopyTo
 from learnrate.torch.training import (
     Batches,
     Evaluate,
@@ -69,10 +68,10 @@ def range_test(
         batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a new iterator;
             of any structure, moved to the model's device. Started again when it runs out; the curve's notes say where. An
             iterator ends the sweep when it runs out, and cannot be given back.
-        loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss. The
-            loss is a scalar tensor, or a mapping that holds it under "loss" beside metrics to record. With several optimizers
-            also a mapping from their names to a loss each: they take turns, as in a GAN, and the curve's loss is the sum of
-            the losses that are swept (`curve.of(name)` is the curve of one of them).
+        loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss.
+            The loss is a scalar tensor, or a mapping that holds it under "loss" beside metrics to record. With several
+            optimizers also a mapping from their names to a loss each: they take turns, as in a GAN, and the curve's loss is
+            the sum of the losses that are swept (`curve.of(name)` is the curve of one of them).
         low: LR of the first update, above 0; 1e-7 by default.
         high: LR of the last update; 10 by default.
         updates: Length of the sweep in updates, at least 10; 100 by default.

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Unpack
 
 from torch import nn
@@ -11,8 +10,8 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError
-from learnrate.torch.driving.drive import require_undriven
-from learnrate.torch.ensemble.batched import ensemble_of
+from learnrate.torch.driving import require_undriven
+from learnrate.torch.ensemble import ensemble_of
 from learnrate.torch.inputs import check_model, check_optimizer, check_pair
 from learnrate.torch.training import (
     Batches,
@@ -149,7 +148,7 @@ class Recipe:
             *(model, optimizer, batches, self.loss, self._test() if test else self.evaluate),
             updater=replace(self.updater, scaler=copy.deepcopy(self.updater.scaler)),
             metric=self.metric,
-            ensemble=partial(ensemble_of, None),
+            ensemble=ensemble_of,
         )
 
     @property

@@ -9,12 +9,10 @@ from torch import nn
 from learnrate import checks, tuner
 from learnrate.finder import Curve
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving.drive import at_rest
-from learnrate.torch.driving.selection import Only
-from learnrate.torch.ensemble.batched import ensemble_of
-from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.snapshot.preserve import Optimizers
-from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.ensemble import ensemble_of
+from learnrate.torch.inputs import Optimizers
+from learnrate.torch.snapshot import CopyTo, same_random_numbers
 from learnrate.torch.training import (
     Batches,
     Evaluate,
@@ -54,27 +52,28 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training run of this model: a range test, trials at a few LRs, a plan.
 
-    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With `torch.distributed`,
-    call it in every process: the processes decide together and return the same plan; if one process fails, tuning ends in all
-    of them (`RankError`).
+    Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With
+    `torch.distributed`, call it in every process: the processes decide together and return the same plan; if one process
+    fails, tuning ends in all of them (`RankError`).
 
     Args:
         model: The model, on its device and with the weights that the training run starts from.
         optimizer: Its optimizer, or several. Groups keep the ratios of their LRs; the plan gives the LR of the group with
             the largest LR.
         batches: Anything that can be iterated again (a `DataLoader`, a list), or a function that returns a new iterator.
-            Every trial sees the same data if its randomness follows from the global random numbers or from the generator of a
-            `DataLoader`.
+            Every trial sees the same data if its randomness follows from the global random numbers or from the generator of
+            a `DataLoader`.
         loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training run.
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
             "triangular2" (between bounds, in whole cycles of half-length 2 to 10 epochs), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
-        evaluate: How good the model is, higher is better: a function from the model to a number or to a mapping of numbers, of
-            which the first decides; or held-out batches, whose mean loss is computed and negated. It counts beside the
+        evaluate: How good the model is, higher is better: a function from the model to a number or to a mapping of numbers,
+            of which the first decides; or held-out batches, whose mean loss is computed and negated. It counts beside the
             training loss, which decides alone without it.
-        budget: The maximum cost of tuning: a share of one training run, or a text such as "500 updates", "25%" or "90 seconds".
-            By default the whole of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
+        budget: The maximum cost of tuning: a share of one training run, or a text such as "500 updates", "25%" or "90
+            seconds". By default the whole of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never
+            exceeded.
         seed: Seeds the random numbers of range test and trials.
         low: First LR of the range test.
         high: Last LR of the range test.
@@ -99,8 +98,8 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
-        NoAnswerError: if every trial diverges, none learns within the budget, a batch gives no finite loss whatever the LR, or
-            the budget has no trials for one of several families.
+        NoAnswerError: if every trial diverges, none learns within the budget, a batch gives no finite loss whatever the LR,
+            or the budget has no trials for one of several families.
         RankError: if one of several processes failed.
 
     Example:
@@ -124,7 +123,7 @@ def tune(
             also_keep=also_keep,
             copy_to=copy_to,
             processes=processes,
-            ensemble=partial(ensemble_of, together),
+            ensemble=partial(ensemble_of, together=together),
         )
         processes.require_same(
             **{"updates": updates, "budget": budget, "seed": seed, "low": low, "high": high},

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.trainable import NotBatchableError as ApartError, scalar, scalars, Ensemble as Racers, Trainable as Trainee
-from learnrate.updates import Progress
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
+from learnrate.trainable import Ensemble as Racers
+from learnrate.trainable import NotBatchableError as ApartError
+from learnrate.trainable import Trainable as Trainee
 from learnrate.tuner.budget import Purse
 from learnrate.tuner.families import Family
+from learnrate.updates import Progress
 
 JUDGED = 5
 """A race is judged by the last fifth of its losses, in which the LR falls to its end."""
@@ -208,6 +210,7 @@ def finite_score(value: Any) -> float | None:
     if value is None:
         return None
     from learnrate.trainable import scores
+
     found = next(iter(scores(value).values()))
     return found if math.isfinite(found) else None
 

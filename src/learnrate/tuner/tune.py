@@ -11,10 +11,10 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
 from learnrate.finder.smoothing import Floats
+from learnrate.trainable import Trainable as Trainee
 from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Purse
-from learnrate.tuner.estimate import DRIFT
 from learnrate.tuner.evidence import Start
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.no_answer import (
@@ -28,7 +28,6 @@ from learnrate.tuner.no_answer import (
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.reasons import planned
 from learnrate.tuner.search import FINALISTS, LONGEST, SHORTEST, Search, beginning, finals_length, scout_length
-from learnrate.trainable import Trainable as Trainee
 from learnrate.tuner.trials import Race, Track, finite_score
 
 Progress = Callable[[str, int, int], None]

@@ -1,4 +1,4 @@
-"""Racers trained in one batch come out as those trained one after the other, or it says why they cannot be."""
+"""Members of an ensemble give the same results as trials one after the other, or an error says why they cannot."""
 
 import copy
 
@@ -9,8 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
 
 from learnrate.errors import LossError
-from learnrate.torch.ensemble.batched import Batched
-from learnrate.torch.ensemble.conditions import worthwhile
+from learnrate.torch.ensemble import TorchEnsemble, worthwhile
 from learnrate.torch.training.loop import Loop
 from learnrate.torch.training.update import Updating
 from learnrate.tuner.trainee import ApartError
@@ -41,52 +40,52 @@ def batches(dtype=torch.float64):
 
 
 def lr_at(lr, update):
-    """Another LR at each update, as a schedule has."""
+    """A different LR at each update, as from a schedule."""
     return lr * (1 + update % 3)
 
 
 def loop_of(model, optimizer=None, loss=CROSS, data=None, **options):
-    """A loop whose evaluation notes the model's state, and gives a number that follows from it."""
+    """A loop whose evaluation records the model's state and returns a number computed from it."""
     states = []
 
     def evaluate(model):
-        states.append({name: one.clone() for name, one in model.state_dict().items()})
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return float(next(model.parameters()).sum())
 
     return Loop(model, optimizer or sgd(model), data or batches(), loss, evaluate, **options), states
 
 
-def race_apart(loop, states, lrs=LRS):
+def train_one_by_one(loop, states, lrs=LRS):
     start = loop.save()
-    seen, scores = [], []
+    metrics, scores = [], []
     for lr in lrs:
-        seen.append([loop.update(lr_at(lr, n)) for n in range(UPDATES)])
+        metrics.append([loop.update(lr_at(lr, n)) for n in range(UPDATES)])
         scores.append(loop.evaluate())
         loop.restore(start)
-    found, states[:] = list(states), []
-    return seen, found, scores
+    recorded, states[:] = list(states), []
+    return metrics, recorded, scores
 
 
-def race_together(loop, states, lrs=LRS):
+def train_as_one_batch(loop, states, lrs=LRS):
     start = loop.save()
-    racers = Batched(loop, len(lrs))
-    rows = [racers.update([lr_at(lr, n) for lr in lrs]) for n in range(UPDATES)]
-    scores = racers.evaluate()
+    ensemble = TorchEnsemble(loop, len(lrs))
+    rows = [ensemble.update([lr_at(lr, n) for lr in lrs]) for n in range(UPDATES)]
+    scores = ensemble.evaluate()
     loop.restore(start)
     return [list(column) for column in zip(*rows, strict=True)], list(states), scores
 
 
-def require_same_races(loop, states, accuracy=1e-9):
+def require_same_results(loop, states, accuracy=1e-9):
     before = copy.deepcopy(loop.model.state_dict())
-    apart = race_apart(loop, states)
-    together = race_together(loop, states)
-    for one, other in zip(apart[0], together[0], strict=True):
-        for row, column in zip(one, other, strict=True):
-            assert column == pytest.approx(row, rel=accuracy, abs=accuracy)
-    for one, other in zip(apart[1], together[1], strict=True):
-        torch.testing.assert_close(other, one, rtol=accuracy, atol=accuracy)
-    assert together[2] == pytest.approx(apart[2], rel=accuracy, abs=accuracy)
-    assert len({row[-1]["loss"] for row in together[0]}) == len(LRS)
+    single_metrics, single_states, single_scores = train_one_by_one(loop, states)
+    batch_metrics, batch_states, batch_scores = train_as_one_batch(loop, states)
+    for single, member in zip(single_metrics, batch_metrics, strict=True):
+        for expected, row in zip(single, member, strict=True):
+            assert row == pytest.approx(expected, rel=accuracy, abs=accuracy)
+    for single, member in zip(single_states, batch_states, strict=True):
+        torch.testing.assert_close(member, single, rtol=accuracy, atol=accuracy)
+    assert batch_scores == pytest.approx(single_scores, rel=accuracy, abs=accuracy)
+    assert len({member[-1]["loss"] for member in batch_metrics}) == len(LRS)
     torch.testing.assert_close(loop.model.state_dict(), before, rtol=0, atol=0)
 
 
@@ -109,7 +108,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name):
     model = mlp()
-    require_same_races(*loop_of(model, OPTIMIZERS[name](model)))
+    require_same_results(*loop_of(model, OPTIMIZERS[name](model)))
 
 
 @pytest.mark.parametrize(
@@ -119,25 +118,25 @@ def test_optimizers(name):
 )
 def test_ways_to_make_an_update(updating):
     model = mlp(nn.Dropout(0.3))
-    require_same_races(*loop_of(model, updating=updating))
+    require_same_results(*loop_of(model, updating=updating))
 
 
-def test_one_group_alone_is_swept():
+def test_only_one_group_is_swept():
     model = mlp()
-    require_same_races(*loop_of(model, OPTIMIZERS["groups"](model), only=1))
+    require_same_results(*loop_of(model, OPTIMIZERS["groups"](model), only=1))
 
 
-def test_an_optimizer_goes_on_from_its_state():
+def test_an_optimizer_continues_from_its_state():
     model = mlp()
     loop, states = loop_of(model, OPTIMIZERS["adam"](model))
     loop.update(0.1)
     loop.rewind()
-    require_same_races(loop, states)
+    require_same_results(loop, states)
 
 
-def test_shuffled_data_come_in_the_same_order():
+def test_shuffled_data_has_the_same_order():
     data = TensorDataset(torch.randn(36, 6), torch.randint(0, 3, (36,)))
-    require_same_races(*loop_of(mlp(nn.Dropout(0.3)), data=DataLoader(data, batch_size=12, shuffle=True)))
+    require_same_results(*loop_of(mlp(nn.Dropout(0.3)), data=DataLoader(data, batch_size=12, shuffle=True)))
 
 
 class Tied(nn.Module):
@@ -151,7 +150,7 @@ class Tied(nn.Module):
 
 
 class Reassigning(nn.Module):
-    """Puts a new tensor in its buffer's place, and has one that it only reads."""
+    """Replaces one buffer, and only reads another."""
 
     def __init__(self):
         super().__init__()
@@ -161,9 +160,9 @@ class Reassigning(nn.Module):
 
     def forward(self, x):
         assert self.mask.any()
-        found = self.linear(x * self.mask) - self.level
-        self.level = 0.9 * self.level + 0.1 * found.detach().mean(0)
-        return found
+        outputs = self.linear(x * self.mask) - self.level
+        self.level = 0.9 * self.level + 0.1 * outputs.detach().mean(0)
+        return outputs
 
 
 class Attending(nn.Module):
@@ -198,18 +197,19 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name):
-    require_same_races(*loop_of(MODELS[name]()))
+    require_same_results(*loop_of(MODELS[name]()))
 
 
 def test_frozen_batch_norm_keeps_its_mode():
     model = mlp(nn.BatchNorm1d(8))
     model[1].eval()
-    require_same_races(*loop_of(model))
+    require_same_results(*loop_of(model))
 
 
-def several(model, batch):
-    found = model(batch[0])
-    return {"loss": F.cross_entropy(found, batch[1]), "right": (found.argmax(1) == batch[1]).double().mean(), "always": 2}
+def with_metrics(model, batch):
+    outputs = model(batch[0])
+    accuracy = (outputs.argmax(1) == batch[1]).double().mean()
+    return {"loss": F.cross_entropy(outputs, batch[1]), "accuracy": accuracy, "constant": 2}
 
 
 class Learned(nn.Module):
@@ -220,42 +220,42 @@ class Learned(nn.Module):
         self.scale = nn.Parameter(torch.ones(()))
         self.register_buffer("calls", torch.zeros((), dtype=torch.long))
 
-    def forward(self, found, target):
+    def forward(self, outputs, target):
         self.calls += 1
-        return F.cross_entropy(found * self.scale, target) + self.scale**2 + 0.01 * self.calls
+        return F.cross_entropy(outputs * self.scale, target) + self.scale**2 + 0.01 * self.calls
 
 
 def test_losses():
-    require_same_races(*loop_of(mlp(), loss=several))
+    require_same_results(*loop_of(mlp(), loss=with_metrics))
     model, criterion = mlp(), Learned()
-    require_same_races(*loop_of(model, torch.optim.SGD([*model.parameters(), *criterion.parameters()], lr=0.1), criterion))
+    require_same_results(*loop_of(model, torch.optim.SGD([*model.parameters(), *criterion.parameters()], lr=0.1), criterion))
 
 
-def test_mixed_precision_is_the_same_but_for_its_rounding():
+def test_mixed_precision_agrees_up_to_rounding():
     torch.set_default_dtype(torch.float32)
     updating = Updating(autocast=torch.bfloat16)
-    require_same_races(*loop_of(mlp(), data=batches(torch.float32), updating=updating), accuracy=0.05)
+    require_same_results(*loop_of(mlp(), data=batches(torch.float32), updating=updating), accuracy=0.05)
 
 
-def test_dropout_inside_of_attention_draws_other_masks_and_is_batched_all_the_same():
+def test_dropout_inside_attention_is_batched_with_other_masks():
     model = Attending()
     model.layer.self_attn.dropout = 0.2
-    seen, _, _ = race_together(*loop_of(model))
-    assert seen[0][-1]["loss"] < seen[0][0]["loss"]
+    metrics, _, _ = train_as_one_batch(*loop_of(model))
+    assert metrics[0][-1]["loss"] < metrics[0][0]["loss"]
 
 
-def test_the_retired_are_left_out_and_the_others_go_on():
+def test_removed_members_are_left_out_and_the_others_continue():
     loop, states = loop_of(mlp(nn.BatchNorm1d(8)))
-    apart = race_apart(loop, states)
-    racers = Batched(loop, 3)
+    single_metrics, _, single_scores = train_one_by_one(loop, states)
+    ensemble = TorchEnsemble(loop, 3)
     for n in range(UPDATES):
-        seen = racers.update([lr_at(LRS[0], n), lr_at(LRS[1], n) if n < 4 else None, lr_at(LRS[2], n)])
-        assert bool(seen[1]) == (n < 4)
-        assert seen[2] == pytest.approx(apart[0][2][n])
-    scores = racers.evaluate()
+        metrics = ensemble.update([lr_at(LRS[0], n), lr_at(LRS[1], n) if n < 4 else None, lr_at(LRS[2], n)])
+        assert bool(metrics[1]) == (n < 4)
+        assert metrics[2] == pytest.approx(single_metrics[2][n])
+    scores = ensemble.evaluate()
     assert scores[1] is None
-    assert [scores[0], scores[2]] == pytest.approx([apart[2][0], apart[2][2]])
-    assert racers.update([None, None, None]) == [{}, {}, {}]
+    assert [scores[0], scores[2]] == pytest.approx([single_scores[0], single_scores[2]])
+    assert ensemble.update([None, None, None]) == [{}, {}, {}]
 
 
 def with_item(model, batch):
@@ -269,11 +269,13 @@ def with_branch(model, batch):
 
 def captured(model):
     weights = list(model.parameters())
-    return lambda model, batch: {"loss": CROSS(model(batch[0]), batch[1]) + sum(one.detach().sum() for one in weights) ** 2}
+    return lambda model, batch: {
+        "loss": CROSS(model(batch[0]), batch[1]) + sum(weight.detach().sum() for weight in weights) ** 2
+    }
 
 
 class Hooked(torch.optim.SGD):
-    """Keeps what copies by torch's own way lose."""
+    """Has an attribute that torch does not copy."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -287,13 +289,13 @@ class Hooked(torch.optim.SGD):
 def constrained(model):
     optimizer = sgd(model)
     optimizer.register_step_post_hook(
-        lambda one, *_: [p.data.clamp_(-0.1, 0.1) for g in one.param_groups for p in g["params"]]
+        lambda optimizer, *_: [p.data.clamp_(-0.1, 0.1) for g in optimizer.param_groups for p in g["params"]]
     )
     return optimizer
 
 
-class Keeping(nn.Linear):
-    """Keeps its output for those who want to look at it."""
+class Remembering(nn.Linear):
+    """Assigns its output to an attribute."""
 
     def forward(self, x):
         self.last = super().forward(x)
@@ -301,7 +303,7 @@ class Keeping(nn.Linear):
 
 
 class Late(nn.Linear):
-    """Begins to replace a buffer at its third call."""
+    """Replaces a buffer from its third call on."""
 
     def __init__(self):
         super().__init__(6, 3)
@@ -309,14 +311,14 @@ class Late(nn.Linear):
         self.register_buffer("level", torch.zeros(3))
 
     def forward(self, x):
-        found = super().forward(x)
+        outputs = super().forward(x)
         self.calls += 1
         if self.calls == 3:
-            self.level = found.detach().mean(0)
-        return found + self.level
+            self.level = outputs.detach().mean(0)
+        return outputs + self.level
 
 
-def stranger(model):
+def with_foreign_parameter(model):
     return torch.optim.SGD([*model.parameters(), nn.Parameter(torch.ones(2))], lr=0.1)
 
 
@@ -337,7 +339,7 @@ def words():
     return [(torch.randint(0, 3, (12,)), torch.randint(0, 3, (12,))) for _ in range(4)]
 
 
-APART = {
+NOT_BATCHABLE = {
     "LBFGS": (mlp, lambda m: torch.optim.LBFGS(m.parameters()), {}, "closure"),
     "closure": (mlp, sgd, {"updating": Updating(closure=True)}, "closure"),
     "scaler": (mlp, sgd, {"updating": Updating(scaler=torch.amp.GradScaler("cpu"))}, "scaler"),
@@ -350,15 +352,15 @@ APART = {
     "running mean of all": (lambda: mlp(nn.BatchNorm1d(8, momentum=None)), sgd, {}, "item"),
     "lost attribute": (mlp, lambda m: Hooked(m.parameters(), lr=0.1), {}, "copies of the optimizer fail"),
     "lost hook": (mlp, constrained, {}, "copies of the optimizer make other updates"),
-    "kept output": (lambda: nn.Sequential(Keeping(6, 3)), sgd, {}, "keeps a tensor"),
-    "buffer replaced late": (Late, sgd, {}, "all racers shared"),
-    "stranger": (mlp, stranger, {}, "not the model's"),
+    "kept output": (lambda: nn.Sequential(Remembering(6, 3)), sgd, {}, "keeps a tensor"),
+    "buffer replaced late": (Late, sgd, {}, "all members share"),
+    "foreign parameter": (mlp, with_foreign_parameter, {}, "not the model's"),
 }
 
 
-@pytest.mark.parametrize("name", APART)
-def test_what_cannot_be_batched_says_why_and_leaves_what_restores(name):
-    make, optimizer, options, reason = APART[name]
+@pytest.mark.parametrize("name", NOT_BATCHABLE)
+def test_a_loop_that_cannot_be_batched_says_why_and_can_be_restored(name):
+    make, optimizer, options, reason = NOT_BATCHABLE[name]
     model = make()
     options = options | ({"loss": captured(model)} if options.get("loss") == "captured" else {})
     options = options | ({"data": words()} if options.get("data") == "words" else {})
@@ -368,38 +370,38 @@ def test_what_cannot_be_batched_says_why_and_leaves_what_restores(name):
     loop.restore(start)
     numbers = torch.get_rng_state()
     with pytest.raises(ApartError, match=reason) as caught:
-        Batched(loop, 2).update([0.01, 0.1])
+        TorchEnsemble(loop, 2).update([0.01, 0.1])
     assert "\n" not in str(caught.value)
     assert not str(caught.value).endswith(".")
     loop.restore(start)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
-    assert all(one.grad is None for one in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), numbers)
     assert loop.update(0.01) == first
 
 
-def test_what_fails_for_one_racer_too_is_the_users_own_error():
+def test_an_error_that_does_not_come_from_batching_is_raised_as_it_is():
     with pytest.raises(LossError, match="without a gradient"):
-        Batched(loop_of(mlp(), loss=lambda model, batch: model(batch[0]).detach().sum())[0], 2).update([0.1, 0.1])
+        TorchEnsemble(loop_of(mlp(), loss=lambda model, batch: model(batch[0]).detach().sum())[0], 2).update([0.1, 0.1])
     with pytest.raises(ZeroDivisionError):
-        Batched(loop_of(mlp(), loss=lambda model, batch: 1 / 0)[0], 2).update([0.1, 0.1])
+        TorchEnsemble(loop_of(mlp(), loss=lambda model, batch: 1 / 0)[0], 2).update([0.1, 0.1])
 
 
-def test_a_failure_after_the_first_update_is_a_reason_too():
+def test_a_failure_after_the_first_update_says_why_too():
     late = []
 
     def loss(model, batch):
-        found = CROSS(model(batch[0]), batch[1])
-        return -found if late and found < 0 else found
+        value = CROSS(model(batch[0]), batch[1])
+        return -value if late and value < 0 else value
 
-    racers = Batched(loop_of(mlp(), loss=loss)[0], 2)
-    racers.update([0.1, 0.1])
+    ensemble = TorchEnsemble(loop_of(mlp(), loss=loss)[0], 2)
+    ensemble.update([0.1, 0.1])
     late.append(1)
     with pytest.raises(ApartError, match="control flow"):
-        racers.update([0.1, 0.1])
+        ensemble.update([0.1, 0.1])
 
 
-def test_on_a_cpu_it_pays_for_many_racers_of_small_models_without_convolutions():
+def test_on_a_cpu_batching_is_chosen_for_many_members_of_small_models_without_convolutions():
     cpu = torch.device("cpu")
     assert worthwhile(mlp(nn.BatchNorm1d(8)), cpu, 16)
     assert not worthwhile(mlp(), cpu, 5)

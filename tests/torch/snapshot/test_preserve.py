@@ -1,4 +1,4 @@
-"""Exact give-back: byte for byte, after a normal end, an exception, and an interrupt."""
+"""Exact give-back: byte for byte after a normal end, an exception, and an interrupt."""
 
 import copy
 import random
@@ -14,7 +14,7 @@ ENDS = [None, RuntimeError, KeyboardInterrupt, MemoryError]
 
 
 def fingerprint(toy):
-    """Everything that a training changes, as bytes and plain values."""
+    """Everything that training changes, as bytes and plain values."""
 
     def plain(value):
         if isinstance(value, torch.Tensor):
@@ -53,7 +53,7 @@ OPTIMIZERS = {
 def toy(request, new_toy):
     toy = new_toy()
     toy.optimizer = OPTIMIZERS[request.param](toy.model.parameters())
-    toy.model[3].eval()  # a dropout that the user has frozen
+    toy.model[3].eval()  # a dropout in eval mode
     toy.batches.generator = torch.Generator().manual_seed(3)
     return toy
 
@@ -86,12 +86,12 @@ def test_preserve(toy, warm, end):
 def test_range_test_and_tune(toy, what, end):
     toy.train(3)
     before = fingerprint(toy)
-    made = 0
+    calls = 0
 
     def loss(model, batch):
-        nonlocal made
-        made += 1
-        if end is not None and made == 60:
+        nonlocal calls
+        calls += 1
+        if end is not None and calls == 60:
             raise end
         random.random(), np.random.rand()
         return toy.loss(model(batch[0]), batch[1])
@@ -113,7 +113,7 @@ def test_range_test_and_tune(toy, what, end):
     assert fingerprint(toy) == before
 
 
-def test_training_after_a_range_test_is_as_if_it_had_not_been(new_toy):
+def test_training_after_a_range_test_is_the_same_as_without_one(new_toy):
     plain, tested = new_toy(), new_toy()
     torch.manual_seed(5)
     plain.train(20)
@@ -124,27 +124,27 @@ def test_training_after_a_range_test_is_as_if_it_had_not_been(new_toy):
         assert torch.equal(value, tested.model.state_dict()[name]), name
 
 
-def test_a_buffer_that_is_replaced_is_put_back():
+def test_a_replaced_buffer_is_put_back():
     class Counting(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.weight = torch.nn.Parameter(torch.ones(1))
-            self.register_buffer("seen", torch.zeros(1), persistent=False)
+            self.register_buffer("count", torch.zeros(1), persistent=False)
 
         def forward(self, inputs):
-            self.seen = self.seen + 1
+            self.count = self.count + 1
             return self.weight * inputs
 
     model = Counting()
-    held = model.seen
+    before = model.count
     with lr.torch.preserve(model, torch.optim.SGD(model.parameters())):
         model(torch.ones(1))
-        assert model.seen.item() == 1
-    assert model.seen is held
-    assert held.item() == 0
+        assert model.count.item() == 1
+    assert model.count is before
+    assert before.item() == 0
 
 
-def test_a_buffer_that_appears_is_gone_again_and_a_criterion_is_given_back(new_toy):
+def test_a_new_buffer_is_removed_and_a_criterion_is_given_back(new_toy):
     class Criterion(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -166,26 +166,26 @@ def test_a_buffer_that_appears_is_gone_again_and_a_criterion_is_given_back(new_t
         assert torch.equal(value, before[name]), name
 
 
-def test_one_thing_that_cannot_be_put_back_does_not_keep_the_rest_away(new_toy):
-    class Stubborn(torch.nn.ReLU):
+def test_the_rest_is_put_back_if_one_part_fails(new_toy):
+    class ReadOnly(torch.nn.ReLU):
         frozen = False
 
         def __setattr__(self, name, value):
-            if name == "training" and Stubborn.frozen:
-                raise RuntimeError("not any more")
+            if name == "training" and ReadOnly.frozen:
+                raise RuntimeError("read only")
             super().__setattr__(name, value)
 
     toy = new_toy()
-    toy.model[2] = Stubborn()
+    toy.model[2] = ReadOnly()
     before = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="not any more"), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
+    with pytest.raises(RuntimeError, match="read only"), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
         toy.train(2)
-        Stubborn.frozen = True
+        ReadOnly.frozen = True
     assert torch.equal(torch.get_rng_state(), before)
     assert not toy.optimizer.state
 
 
-def test_tensors_of_another_shape_and_expanded_ones_are_put_back(new_toy):
+def test_tensors_with_a_new_shape_and_expanded_tensors_are_put_back(new_toy):
     toy = new_toy()
     before = toy.model[0].weight.detach().clone()
     toy.model.register_buffer("mask", torch.ones(1).expand(4))
@@ -196,31 +196,31 @@ def test_tensors_of_another_shape_and_expanded_ones_are_put_back(new_toy):
     assert torch.equal(toy.model.mask, torch.ones(4))
 
 
-def test_an_interrupt_while_things_are_put_back_does_not_keep_the_rest_away(new_toy):
-    class Impatient(torch.nn.Linear):
-        """Interrupts, once, when its mode is put back."""
+def test_everything_is_put_back_through_an_interrupt(new_toy):
+    class Interrupting(torch.nn.Linear):
+        """Raises KeyboardInterrupt, once, when its mode is put back."""
 
-        patience = 0
+        interrupts = 0
 
         def __setattr__(self, name, value):
             super().__setattr__(name, value)
-            if name == "training" and Impatient.patience:
-                Impatient.patience -= 1
+            if name == "training" and Interrupting.interrupts:
+                Interrupting.interrupts -= 1
                 raise KeyboardInterrupt
 
     toy = new_toy()
-    toy.model[4] = Impatient(16, 2)
+    toy.model[4] = Interrupting(16, 2)
     toy.optimizer = torch.optim.AdamW(toy.model.parameters())
     toy.model[0].eval()
     before = fingerprint(toy)
     with pytest.raises(KeyboardInterrupt), lr.torch.preserve(toy.model, toy.optimizer):  # noqa: PT012
         toy.model.train()
         toy.train(3)
-        Impatient.patience = 1
+        Interrupting.interrupts = 1
     assert fingerprint(toy) == before
 
 
-def test_state_that_was_not_there_is_gone_again(new_toy):
+def test_new_optimizer_state_and_gradients_are_removed(new_toy):
     toy = new_toy()
     with lr.torch.preserve(toy.model, toy.optimizer):
         toy.train(2)

@@ -1,4 +1,4 @@
-"""Where copies live and what is given back beside model and optimizer: scalers, schedulers, loaders, generators, flags."""
+"""Where copies live, and what is given back beside model and optimizer: scalers, schedulers, loaders, generators, flags."""
 
 import copy
 import os
@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 import learnrate as lr
 from learnrate.errors import NotRewoundWarning, OutputError
-from learnrate.torch.snapshot import storage as vault
+from learnrate.torch.snapshot import TensorStorage, storage
 
 PLACES = ["device", "cpu", "disk"]
 
 
 def plain(value):
-    """Everything in a value, as bytes and plain objects."""
+    """The content of a value, as bytes and plain objects."""
     if isinstance(value, torch.Tensor):
         return value.dtype, tuple(value.shape), value.detach().contiguous().view(-1).numpy().tobytes()
     if isinstance(value, dict):
@@ -73,8 +73,8 @@ def test_batch_norm_dropout_adamw_scaler_and_scheduler_are_given_back(toy, copy_
     before = everything(toy, scaler, scheduler)
 
     def disturb():
-        with lr.torch.preserve(toy.model, toy.optimizer, scaler, scheduler, toy.batches, copy_to=copy_to) as kept:
-            assert kept.where == copy_to
+        with lr.torch.preserve(toy.model, toy.optimizer, scaler, scheduler, toy.batches, copy_to=copy_to) as preserved:
+            assert preserved.where == copy_to
             train(10)
             toy.model[0].requires_grad_(False)
             toy.model.eval()
@@ -84,7 +84,7 @@ def test_batch_norm_dropout_adamw_scaler_and_scheduler_are_given_back(toy, copy_
     with pytest.raises(end) if end else nullcontext():
         disturb()
     assert everything(toy, scaler, scheduler) == before
-    train(5)  # and all of it goes on
+    train(5)  # everything still works
 
 
 @pytest.mark.parametrize("copy_to", PLACES)
@@ -99,31 +99,31 @@ def test_the_range_test_with_a_scaler_and_a_scheduler_gives_everything_back(toy,
     assert everything(toy, scaler, scheduler) == before
 
 
-def test_it_tells_the_size(toy):
+def test_size_is_the_bytes_of_weights_moments_and_gradients(toy):
     def size(optimizer):
-        with lr.torch.preserve(toy.model, optimizer) as kept:
-            return kept.size
+        with lr.torch.preserve(toy.model, optimizer) as preserved:
+            return preserved.size
 
     weights = sum(p.nbytes for p in toy.model.parameters()) + sum(b.nbytes for b in toy.model.buffers())
     assert size(toy.optimizer) == weights
     toy.train(1)
     # Momentum and gradients.
     assert size(toy.optimizer) == weights + 2 * sum(p.nbytes for p in toy.model.parameters())
-    with lr.torch.preserve(toy.model, toy.optimizer, restore=False) as kept:
-        assert (kept.size, kept.where, str(kept)) == (0, "nowhere", "nothing")
+    with lr.torch.preserve(toy.model, toy.optimizer, restore=False) as preserved:
+        assert (preserved.size, preserved.where, str(preserved)) == (0, "nowhere", "nothing")
         toy.train(1)
 
 
 @pytest.mark.parametrize(("free", "where"), [(10**9, "device"), (1000, "disk")])
-def test_by_default_it_goes_where_there_is_room(toy, monkeypatch, free, where):
-    monkeypatch.setattr(vault, "_free", lambda device: free)
-    with lr.torch.preserve(toy.model, toy.optimizer) as kept:
-        assert kept.where == where
-    assert vault.place("auto", [torch.zeros(10)]) == "device"
+def test_by_default_the_copy_goes_where_there_is_room(toy, monkeypatch, free, where):
+    monkeypatch.setattr(storage, "_free", lambda device: free)
+    with lr.torch.preserve(toy.model, toy.optimizer) as preserved:
+        assert preserved.where == where
+    assert storage.choose_location("auto", [torch.zeros(10)]) == "device"
 
 
 def test_the_free_memory_is_that_of_the_machine():
-    free = vault._free(torch.device("cpu"))
+    free = storage._free(torch.device("cpu"))
     assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -140,7 +140,7 @@ model(torch.ones(2, 5000)).sum().backward()
 optimizer.step()
 optimizer.zero_grad()
 state = 3 * model.weight.nbytes
-Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
 before = peak()
 with lr.torch.preserve(model, optimizer, copy_to=sys.argv[1]):
     with torch.no_grad():
@@ -149,7 +149,7 @@ print((peak() - before) / state)
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux' account of memory")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs the memory statistics of Linux")  # noqa: PTH110
 @pytest.mark.parametrize(("copy_to", "most"), [("device", 1.02), ("disk", 0.4)])
 def test_the_peak_is_one_copy_of_the_state_and_on_disk_one_tensor(copy_to, most):
     command = [sys.executable, "-c", PEAK, copy_to]
@@ -157,7 +157,7 @@ def test_the_peak_is_one_copy_of_the_state_and_on_disk_one_tensor(copy_to, most)
     assert float(done.stdout) < most
 
 
-def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(toy):
+def test_a_full_disk_raises_output_error_and_changes_nothing(toy):
     before = copy.deepcopy(toy.model.state_dict())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # no file may be larger
@@ -176,10 +176,10 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(toy):
 )
 def test_every_dtype_and_layout_survives_the_disk(dtype, make):
     tensor = make(torch.arange(12).reshape(3, 4).to(dtype))
-    kept = vault.Vault("disk")
-    copied = kept.keep(tensor)
-    assert torch.equal(copied(), tensor)
-    assert kept.size == tensor.nbytes
+    on_disk = TensorStorage("disk")
+    stored = on_disk.store(tensor)
+    assert torch.equal(stored(), tensor)
+    assert on_disk.size == tensor.nbytes
 
 
 class Numbers(Dataset):
@@ -191,29 +191,29 @@ class Numbers(Dataset):
 
 
 class Stateful:
-    """A loader that knows where it is, as those of torchdata do."""
+    """A loader that saves its position, like those of torchdata."""
 
     def __init__(self):
-        self.at = 0
+        self.position = 0
 
     def __iter__(self):
-        while self.at < 64:
-            self.at += 1
+        while self.position < 64:
+            self.position += 1
             yield torch.randn(4, 6), torch.zeros(4, dtype=torch.long)
 
     def state_dict(self):
-        return {"at": self.at}
+        return {"position": self.position}
 
     def load_state_dict(self, state):
-        self.at = state["at"]
+        self.position = state["position"]
 
 
-def test_a_stateful_loader_goes_on_where_it_was(toy):
+def test_a_stateful_loader_keeps_its_position(toy):
     loader = Stateful()
     iterator = iter(loader)
     next(iterator)
     lr.torch.range_test(toy.model, toy.optimizer, loader, toy.loss, updates=20, stop=None)
-    assert loader.at == 1
+    assert loader.position == 1
 
 
 def test_a_sampler_keeps_its_epoch(toy):
@@ -225,14 +225,14 @@ def test_a_sampler_keeps_its_epoch(toy):
     assert sampler.epoch == 5
 
 
-def test_workers_that_persist_are_not_taken_away_in_mid_epoch(toy):
-    # Spawned: other tests may have loaded JAX into this process, whose threads do not bear a fork.
+def test_persistent_workers_go_on_in_the_middle_of_an_epoch(toy):
+    # Spawned, because other tests may have loaded JAX into this process, whose threads do not survive a fork.
     loader = DataLoader(Numbers(), 4, num_workers=1, persistent_workers=True, multiprocessing_context="spawn")
     iterator = iter(loader)
-    seen = [next(iterator)[0][0, 0].item() for _ in range(2)]
+    values = [next(iterator)[0][0, 0].item() for _ in range(2)]
     lr.torch.range_test(toy.model, toy.optimizer, loader, toy.loss, updates=20, stop=None)
-    seen += [batch[0][0, 0].item() for batch in iterator]
-    assert seen == [4.0 * n for n in range(16)]
+    values += [batch[0][0, 0].item() for batch in iterator]
+    assert values == [4.0 * n for n in range(16)]
 
 
 @pytest.mark.parametrize(
@@ -264,27 +264,32 @@ def test_flags_are_given_back(toy):
 
 
 def test_a_module_that_is_replaced_is_put_back(toy):
-    held, weight = toy.model[0], toy.model[4].weight
+    layer, weight = toy.model[0], toy.model[4].weight
     with lr.torch.preserve(toy.model, toy.optimizer):
         toy.model[0] = nn.Linear(6, 16)
         toy.model[4].weight = nn.Parameter(torch.zeros(2, 16))
         toy.model.add_module("extra", nn.ReLU())
-    assert toy.model[0] is held
+    assert toy.model[0] is layer
     assert toy.model[4].weight is weight
     assert len(toy.model) == 5
 
 
-def test_what_cannot_be_given_back_is_said(toy):
-    words = "list_iterator is an iterator that cannot be rewound"
-    with pytest.warns(NotRewoundWarning, match=words), lr.torch.preserve(toy.model, toy.optimizer, iter([1])):
+def test_an_iterator_is_named_in_a_warning_at_the_users_line(toy):
+    with (
+        pytest.warns(NotRewoundWarning, match="list_iterator") as caught,
+        lr.torch.preserve(toy.model, toy.optimizer, iter([1])),
+    ):
         pass
-    words = r"must have a state_dict, be a generator, .* received 3"
-    with pytest.raises(TypeError, match=words), lr.torch.preserve(toy.model, toy.optimizer, 3):
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_an_object_without_state_is_refused(toy):
+    with pytest.raises(TypeError, match="received 3"), lr.torch.preserve(toy.model, toy.optimizer, 3):
         pass
 
 
 def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
-    toy.train(1)  # with gradients, which fit no parameter of another dtype
+    toy.train(1)  # with gradients, whose dtype would not fit another parameter
     toy.model.register_buffer("sparse", torch.eye(3).to_sparse())
     before = copy.deepcopy(toy.model.state_dict())
     with lr.torch.preserve(toy.model, toy.optimizer):
@@ -297,8 +302,8 @@ def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
 
 
 def test_interrupts_wait_until_everything_is_put_back(toy):
-    class Impatient:
-        """Is interrupted twice while it is put back."""
+    class Interrupted:
+        """Receives two interrupts while it is put back."""
 
         def state_dict(self):
             return {}
@@ -308,14 +313,14 @@ def test_interrupts_wait_until_everything_is_put_back(toy):
             signal.raise_signal(signal.SIGINT)
 
     before = copy.deepcopy(toy.model.state_dict())
-    with pytest.raises(KeyboardInterrupt), lr.torch.preserve(toy.model, toy.optimizer, Impatient()):
+    with pytest.raises(KeyboardInterrupt), lr.torch.preserve(toy.model, toy.optimizer, Interrupted()):
         toy.train(3)
     for name, value in toy.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_numbers_that_a_loader_draws_when_asked_for_its_state_are_given_back(toy):
+def test_random_numbers_that_state_dict_draws_are_given_back(toy):
     class Drawing(Stateful):
         def state_dict(self):
             torch.rand(1)
@@ -327,16 +332,16 @@ def test_numbers_that_a_loader_draws_when_asked_for_its_state_are_given_back(toy
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_tensors_and_old_generators_are_kept_too(toy):
-    tensor, old = torch.zeros(3), np.random.RandomState(3)
-    with lr.torch.preserve(toy.model, toy.optimizer, tensor, old):
+def test_tensors_and_legacy_generators_are_given_back(toy):
+    tensor, legacy = torch.zeros(3), np.random.RandomState(3)
+    with lr.torch.preserve(toy.model, toy.optimizer, tensor, legacy):
         tensor.add_(1)
-        inside = old.rand()
+        inside = legacy.rand()
     assert not tensor.any()
-    assert old.rand() == inside
+    assert legacy.rand() == inside
 
 
-def test_the_precision_of_products_is_given_back_also_where_it_is_set_for_each_library():
+def test_the_precision_of_matrix_products_is_given_back_also_if_set_per_backend():
     code = (
         "import torch, learnrate as lr\n"
         "torch.backends.mkldnn.matmul.fp32_precision = 'tf32'\n"
@@ -349,7 +354,7 @@ def test_the_precision_of_products_is_given_back_also_where_it_is_set_for_each_l
     assert done.stdout == "tf32\n"
 
 
-def test_a_copy_on_disk_needs_a_folder(toy, monkeypatch, tmp_path):
+def test_a_copy_on_disk_without_a_folder_raises_output_error(toy, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(OutputError, match="cannot keep a copy on disk: No such file or directory: set TMPDIR"):
         lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")

@@ -212,7 +212,11 @@ def test_several_optimizers_of_one_loss(toy):
         ({"seed": ()}, ValueError, "seed must be one number, or several different ones"),
         ({"seed": (1, 1)}, ValueError, "seed must be one number, or several different ones"),
         ({"time_limit": 0}, ValueError, "time_limit must be above 0"),
-        ({"closure": True, "scaler": torch.amp.GradScaler("cpu")}, ValueError, "scaler must be None if the optimizer needs a closure"),
+        (
+            {"closure": True, "scaler": torch.amp.GradScaler("cpu")},
+            ValueError,
+            "scaler must be None if the optimizer needs a closure",
+        ),
     ],
 )
 def test_bad_input_is_refused(change, error, words):

@@ -1,1 +1,27 @@
-"""Schedules drive an optimizer: values, writing into groups, who drives what."""
+"""Schedules drive an optimizer: what adapters for torch-based frameworks build on.
+
+`Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and `at_rest` keep the
+register of who drives which hyper-parameter; `SweptGroups` writes one LR into the groups of a sweep; `write` and `unshare`
+write into a single group.
+"""
+
+from learnrate.torch.driving.attachment import Attachment, attach
+from learnrate.torch.driving.registry import at_rest, claim, release, require_undriven
+from learnrate.torch.driving.scheduler import Scheduler
+from learnrate.torch.driving.selection import Only, SweptGroups
+from learnrate.torch.driving.writing import Group, unshare, write
+
+__all__ = [
+    "Attachment",
+    "Group",
+    "Only",
+    "Scheduler",
+    "SweptGroups",
+    "at_rest",
+    "attach",
+    "claim",
+    "release",
+    "require_undriven",
+    "unshare",
+    "write",
+]

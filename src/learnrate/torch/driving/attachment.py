@@ -1,4 +1,4 @@
-"""Schedules that follow an optimizer's own updates, with nothing to call."""
+"""Schedules that follow an optimizer's own updates through its step hooks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,8 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.driving.clock import Clock
-from learnrate.torch.driving.drive import Drive, claim, release, require_attached, require_undriven
+from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
+from learnrate.torch.driving.values import ScheduledValues
 
 
 def attach(
@@ -21,30 +22,30 @@ def attach(
     relative: bool = False,
     start: int = 0,
 ) -> "Attachment":
-    """Let an optimizer's hyper-parameters follow schedules, by the optimizer's official step hooks.
+    """Let an optimizer's hyper-parameters follow schedules, through the optimizer's official step hooks.
 
-    There is nothing to call: every real update counts and nothing else does, so that accumulated micro-batches and updates
-    that a gradient scaler skips change nothing.
+    There is nothing to call. Exactly the real updates are counted: accumulated micro-batches and updates that a gradient
+    scaler skips are not.
 
     Args:
-        optimizer: Its LR (and momentum) is that of the next update at all times. Groups that were added, or loaded from a
-            checkpoint, since the last update are set just before the next.
-        lr: Schedule of the LR, one for all parameter groups or a sequence with one for each.
-        momentum: Schedule of the momentum, or of the first of `betas` where the optimizer has those; likewise.
+        optimizer: Between updates its LR (and momentum) is that of the next update. Groups that were added, or loaded from
+            a checkpoint, get their values just before the next update.
+        lr: Schedule of the LR: one for all parameter groups, or a sequence with one for each.
+        momentum: Schedule of the momentum (of the first of `betas` if the optimizer has no "momentum"), likewise.
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
-            ratios are those of "initial_lr" in the groups, noted there now if it is not there yet.
-        start: Number of updates already made.
+            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing.
+        start: Number of updates so far.
 
     Returns:
         The attachment: `updates`, `state_dict()`, `load_state_dict()`, `detach()`.
 
     Raises:
-        ArgumentError: if there is nothing to attach, not one schedule for each group, or the optimizer has no momentum.
+        ArgumentError: if no schedule is given, there is not one for each group, or the optimizer has no momentum.
         ArgumentTypeError: if the optimizer or a schedule is something else.
         AlreadyDrivenError: if something else drives the same hyper-parameter of this optimizer.
 
     Warns:
-        PastEndWarning: once, when driven past the end of a finite schedule, whose last value is held.
+        PastEndWarning: once, when a finite schedule is driven past its end; its last value is kept.
 
     Example:
         >>> import torch, learnrate as lr
@@ -68,18 +69,19 @@ class Attachment:
         relative: bool,
         start: int,
     ) -> None:
-        wanted = {key: schedule for key, schedule in schedules.items() if schedule is not None}
-        if not wanted:
+        given = {key: schedule for key, schedule in schedules.items() if schedule is not None}
+        if not given:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
-        require_undriven(optimizer, *wanted)  # before anything is noted in the groups
-        drives = [
-            Drive(optimizer, key, schedule, relative=relative and key == "lr", frames=9) for key, schedule in wanted.items()
+        require_undriven(optimizer, *given)  # before anything is written into the groups
+        scheduled = [
+            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr", frames=9)
+            for key, schedule in given.items()
         ]
-        self._clocks = [Clock(optimizer, drive, start) for drive in drives]
-        claim(optimizer, wanted, self)  # once nothing can go wrong any more
+        self._clocks = [Clock(optimizer, values, start) for values in scheduled]
+        claim(optimizer, given, self)  # last, when nothing can fail any more
         self._attached = True
         self._paused = False
-        self._made_of = (wanted, relative)
+        self._arguments = (given, relative)
         self._optimizer = optimizer
         self._handles = (
             optimizer.register_step_pre_hook(self._before_step),
@@ -87,12 +89,12 @@ class Attachment:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An optimizer leaves its hooks behind when it is copied; the copy of an attachment attaches itself anew.
-        return type(self), (self._optimizer, *self._made_of, self.updates)
+        # A copied optimizer has no hooks; the copy of an attachment registers new ones.
+        return type(self), (self._optimizer, *self._arguments, self.updates)
 
     @property
     def updates(self) -> int:
-        """Number of updates made."""
+        """Number of updates so far."""
         return self._clocks[0].last_epoch
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -101,22 +103,22 @@ class Attachment:
                 clock.keep_up()
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        # A GradScaler skips a bad update by not calling step, except with fused optimizers: those it hands the flag, for the
-        # length of the call, and they skip by themselves.
+        # A GradScaler skips an update by not calling step, except with fused optimizers: it gives those the flag for the
+        # duration of the call, and they skip the update themselves.
         found_inf = getattr(optimizer, "found_inf", None)
         if not self._paused and (found_inf is None or not found_inf.item()):
             for clock in self._clocks:
                 clock.step()
 
     def state_dict(self) -> dict[str, int]:
-        """The number of updates made, which is all there is to know."""
+        """The number of updates so far, which is the whole state."""
         return {"updates": self.updates}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go to the number of updates in `state_dict`.
 
         Raises:
-            ArgumentError: if `state_dict` is not that of an attachment.
+            ArgumentError: if `state_dict` is not from an attachment.
         """
         if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
             raise ArgumentError(f"state_dict must have the key 'updates', received {state_dict!r}")
@@ -127,7 +129,7 @@ class Attachment:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Neither write nor count for a while: the updates of a range test are none of the training's."""
+        """Neither write nor count while the block runs: updates of a range test do not belong to the training run."""
         self._paused = True
         try:
             yield
@@ -135,7 +137,7 @@ class Attachment:
             self._paused = False
 
     def detach(self) -> None:
-        """Leave the optimizer to itself, with the values that it has now."""
+        """Stop driving the optimizer, which keeps its present values."""
         for handle in self._handles:
             handle.remove()
         release(self._optimizer, self)

@@ -11,28 +11,29 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.driving.clock import Clock
-from learnrate.torch.driving.drive import Drive, claim, release, require_undriven
+from learnrate.torch.driving.registry import claim, release, require_undriven
+from learnrate.torch.driving.values import ScheduledValues
 
 
 class Scheduler(Clock, LRScheduler):
     """Drives an optimizer's LR along a schedule; call `step()` after every update.
 
-    A real `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own it computes every
-    LR from the count alone, leaves `optimizer.step` unpatched, and has one integer of state, so that it resumes exactly at
-    any update, whether the optimizer's checkpoint is loaded before or after it is built and loaded.
+    It is a `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own schedulers it
+    computes every LR from the count alone, does not patch `optimizer.step`, and has one integer of state. It therefore
+    resumes exactly at any update, whether the optimizer's checkpoint is loaded before or after the scheduler's.
 
-    It is not made for torch's `SequentialLR`, which rewrites the counts of its parts: chain schedules with `>>` instead.
+    It does not work inside torch's `SequentialLR`, which rewrites the counts of its parts: chain schedules with `>>`.
 
     Args:
-        optimizer: Its LRs are set to those of update `start` at once.
+        optimizer: The optimizer. Its LRs are set to those of update `start` at once.
         schedule: One for all parameter groups, or a sequence with one for each. LRs are absolute.
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
-            ratios are those of "initial_lr" in the groups, noted there now if it is not there yet.
-        start: Number of updates already made.
+            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing.
+        start: Number of updates so far.
 
     Attributes:
         optimizer: The optimizer.
-        schedule: What it was given.
+        schedule: The `schedule` argument.
 
     Raises:
         ArgumentError: if there is not one schedule for each group, or `start` is negative.
@@ -40,7 +41,7 @@ class Scheduler(Clock, LRScheduler):
         AlreadyDrivenError: if something else drives the LR of this optimizer.
 
     Warns:
-        PastEndWarning: once, when driven past the end of a finite schedule, whose last value is held.
+        PastEndWarning: once, when a finite schedule is driven past its end; its last value is kept.
 
     Example:
         >>> import torch, learnrate as lr
@@ -54,9 +55,9 @@ class Scheduler(Clock, LRScheduler):
     """
 
     _step_count = 0
-    """Not used here. Hugging Face's Accelerate adds to it for the steps that it holds back while gradients accumulate."""
+    """Not used here. Hugging Face's Accelerate adds to it for the steps that it omits while gradients accumulate."""
 
-    # torch's constructor is not called: it patches optimizer.step and writes into the parameter groups.
+    # torch's constructor is not called, because it patches optimizer.step and writes into the parameter groups.
     def __init__(
         self,
         optimizer: Optimizer,
@@ -66,41 +67,41 @@ class Scheduler(Clock, LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
-        require_undriven(optimizer, "lr")  # before anything is noted in the groups
-        drive = Drive(optimizer, "lr", schedule, relative=relative)
+        require_undriven(optimizer, "lr")  # before anything is written into the groups
+        scheduled = ScheduledValues(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule
         self._relative = relative
-        Clock.__init__(self, optimizer, drive, start)
-        claim(optimizer, ["lr"], self)  # once nothing can go wrong any more
+        Clock.__init__(self, optimizer, scheduled, start)
+        claim(optimizer, ["lr"], self)  # last, when nothing can fail any more
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The iterator is no state of its own, and the copy must be known as what drives its optimizer.
-        made = partial(type(self), relative=self._relative, start=self.last_epoch)
-        return made, (self.optimizer, self.schedule)
+        # The iterator cannot be copied, and the copy must be registered as the driver of the copied optimizer.
+        rebuild = partial(type(self), relative=self._relative, start=self.last_epoch)
+        return rebuild, (self.optimizer, self.schedule)
 
     def detach(self) -> None:
-        """Leave the optimizer to itself, with the LRs that it has now, so that something else may drive it."""
+        """Stop driving the optimizer, which keeps its present LRs. Something else may drive it now."""
         release(self.optimizer, self)
         self._attached = False
-        self._size, self._only_group = -1, None  # no optimizer has so many groups: step() finds out that it is detached
+        self._size, self._only_group = -1, None  # no optimizer has -1 groups: step() takes the slow path, which checks
 
     def get_last_lr(self) -> list[Any]:
-        """The LRs now in force, one a parameter group, as floats."""
+        """The present LRs, one per parameter group, as floats."""
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def get_lr(self) -> list[Any]:
-        """The LRs that the schedule gives now, one a parameter group, as floats."""
-        return self._drive.block_of(self.last_epoch).row(self.last_epoch)
+        """The LRs that the schedule gives at the present count, one per parameter group, as floats."""
+        return self._scheduled.block_at(self.last_epoch).row(self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of updates made, which is all there is to know."""
+        """The number of updates so far, which is the whole state."""
         return {"last_epoch": self.last_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to the number of updates in `state_dict` and set the LRs.
+        """Go to the number of updates in `state_dict` and write the LRs.
 
         Raises:
-            ArgumentError: if `state_dict` is not that of a scheduler.
+            ArgumentError: if `state_dict` is not from a scheduler.
         """
         if not isinstance(state_dict, Mapping) or "last_epoch" not in state_dict:
             raise ArgumentError(f"state_dict must have the key 'last_epoch', received {state_dict!r}")
@@ -108,5 +109,5 @@ class Scheduler(Clock, LRScheduler):
 
     @property
     def base_lrs(self) -> list[Any]:  # type: ignore[override]
-        """The LRs of update 0, one a parameter group."""
-        return self._drive.block_of(0).row(0)
+        """The LRs of update 0, one per parameter group."""
+        return self._scheduled.block_at(0).row(0)

@@ -7,82 +7,92 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError
-from learnrate.torch.driving.drive import Group, ratios, unshare, write
+from learnrate.torch.driving.ratios import ratios_of
+from learnrate.torch.driving.writing import Group, unshare, write
 
 Only = str | int | tuple[str | int, ...] | list[str | int] | None
-"""What to sweep: names of optimizers, or names or indices of the parameter groups of a single one; None for all."""
+"""What to sweep: names of optimizers, or names or indices of the parameter groups of a single optimizer; None for all."""
 
 
-class Swept:
-    """The groups that take the LR of a sweep; the others keep theirs.
+class SweptGroups:
+    """The parameter groups that take the LR of a sweep; the others keep theirs.
 
-    Groups keep the ratios of their LRs: an LR is given to the group whose LR was largest at the start, and the others
-    follow.
+    Groups keep the ratios of their LRs: the group whose LR was the largest at the start takes the LR of the sweep, and the
+    others follow in proportion.
+
+    Args:
+        optimizers: Optimizers by name.
+        only: What to sweep; None for all groups.
 
     Raises:
-        ArgumentError: if `only` names what is not there.
+        ArgumentError: if `only` names something that does not exist, or no LR is above 0.
+        ArgumentTypeError: if `only` holds something else than names and indices.
     """
 
     def __init__(self, optimizers: Mapping[str, Optimizer], only: Only = None) -> None:
-        self._groups = _picked(optimizers, only)
+        self._groups = _selected(optimizers, only)
         lrs = [float(group["lr"]) for group in self._groups]
         if not any(lrs):
-            # In mid-training: a schedule stands at 0, and its scheduler has noted what the ratios were.
+            # In the middle of a training run whose schedule has reached 0; its scheduler has recorded the initial LRs.
             lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
-        self._ratios = ratios(lrs)
-        self._all = [group for one in optimizers.values() for group in one.param_groups]
+        self._ratios = ratios_of(lrs)
+        self._all = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
         self._shared = True
 
     def drives(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether any group of these optimizers is swept."""
-        return any(group is own for one in optimizers for own in one.param_groups for group in self._groups)
+        return any(group is swept for o in optimizers for group in o.param_groups for swept in self._groups)
 
     def write(self, lr: float) -> None:
-        """Give the groups their share of this LR."""
+        """Write this LR, times each group's ratio, into the groups."""
         if self._shared:
-            # Not before the first update: it may replace tensors, which are given back only once a snapshot was taken.
+            # Not before the first update: it may replace tensors, which only a snapshot taken by then gives back.
             unshare("lr", self._all)
             self._shared = False
         for group, ratio in zip(self._groups, self._ratios, strict=True):
             write("lr", group, lr * ratio)
 
     def require_untouched(self, lr: float) -> None:
-        """Refuse an update in which something else gave the groups another LR: the curve would tell what was not so.
+        """Refuse an update during which something else changed the LR: the curve would show a wrong LR.
+
+        Args:
+            lr: The LR that was given to `write` for this update.
 
         Raises:
-            AlreadyDrivenError: if something did.
+            AlreadyDrivenError: if the LR of a group is another one now.
         """
         for group, ratio in zip(self._groups, self._ratios, strict=True):
-            found = group["lr"]
-            if not isinstance(found, Tensor) and found != lr * ratio:  # looking at a tensor may be a wait
+            value = group["lr"]
+            if not isinstance(value, Tensor) and value != lr * ratio:  # reading a tensor may wait for the device
                 raise AlreadyDrivenError(
-                    f"the LR must be left alone during a sweep, within an update it was changed from {lr * ratio:.3g} to "
-                    f"{found:.3g}: take schedulers and the like out of the loss"
+                    f"the LR must be left alone during a sweep, during an update it changed from {lr * ratio:.3g} to "
+                    f"{value:.3g}: remove schedulers and the like from the loss function"
                 )
 
 
-def _picked(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
+def _selected(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
     if only is None:
-        return [group for one in optimizers.values() for group in one.param_groups]
-    wanted = only if isinstance(only, (list, tuple)) else (only,)
-    found: dict[Any, list[Group]]
+        return [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+    names = only if isinstance(only, (list, tuple)) else (only,)
+    choices: dict[Any, list[Group]]
     if len(optimizers) > 1:
-        found = {name: one.param_groups for name, one in optimizers.items()}
+        choices = {name: optimizer.param_groups for name, optimizer in optimizers.items()}
         what = "optimizers"
     else:
-        [(own_name, one)] = optimizers.items()
-        groups = one.param_groups
-        found = {index: [group] for index, group in enumerate(groups)} | ({} if own_name == "0" else {own_name: groups})
-        found |= {group["name"]: [group] for group in groups if "name" in group}
+        [(optimizer_name, optimizer)] = optimizers.items()
+        groups = optimizer.param_groups
+        choices = {index: [group] for index, group in enumerate(groups)}
+        choices |= {} if optimizer_name == "0" else {optimizer_name: groups}
+        choices |= {group["name"]: [group] for group in groups if "name" in group}
         what = "parameter groups"
-    picked: list[Group] = []
-    for name in wanted:
+    selected: list[Group] = []
+    for name in names:
         if isinstance(name, bool) or not isinstance(name, (str, int)):
             raise ArgumentTypeError(f"only must hold names or indices, received {name!r} of type {type(name).__name__}")
         key = str(name) if len(optimizers) > 1 else name
-        if key not in found:
-            raise ArgumentError(f"only must name {what}, received {name!r}, and not one of {', '.join(map(repr, found))}")
-        picked += [group for group in found[key] if not any(group is other for other in picked)]
-    if not picked:
+        if key not in choices:
+            raise ArgumentError(f"only must name {what}, received {name!r}, and not one of {', '.join(map(repr, choices))}")
+        selected += [group for group in choices[key] if not any(group is other for other in selected)]
+    if not selected:
         raise ArgumentError(f"only must name at least one of the {what}, received {only!r}")
-    return picked
+    return selected

@@ -1,8 +1,8 @@
-"""Races in one batch: the same model at several LRs, updated together by one forward and one backward pass.
+"""An ensemble: the same model at several LRs, updated together by one forward and one backward pass.
 
-Each racer needs a copy of the trained parameters, of their gradients, of the optimizer's state, of the buffers that change,
-and of the activations. Beside these lie model and optimizer themselves, with the state that checking the first update leaves
-in the optimizer until it is restored.
+Each member needs a copy of the trained parameters, of their gradients, of the optimizer's state, of the buffers that change,
+and of the activations. The model and optimizer themselves stay in memory too, with the state that the check of the first
+update leaves in the optimizer until it is restored.
 """
 
 import copy
@@ -17,215 +17,216 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from learnrate.trainable import scalars
-from learnrate.torch.driving.selection import Swept
+from learnrate.torch.driving import SweptGroups
 from learnrate.torch.ensemble import conditions
-from learnrate.torch.ensemble.conditions import said
-from learnrate.torch.ensemble.stack import SLOW, Found, Names, Stack
-from learnrate.torch.snapshot.parts import same_random_numbers
-from learnrate.torch.training.trainable import TorchTrainable as Loop
-from learnrate.trainable import NotBatchableError as ApartError
+from learnrate.torch.ensemble.conditions import first_sentence
+from learnrate.torch.ensemble.stack import SLOW, Names, PassResult, Stack
+from learnrate.torch.snapshot import same_random_numbers
+from learnrate.torch.training import TorchTrainable
+from learnrate.trainable import NotBatchableError, scalars
 
 
-def ensemble_of(together: bool | None, loop: Loop, count: int) -> "Batched":
-    """Racers of a loop, from its present state.
+def ensemble_of(trainable: TorchTrainable, count: int, together: bool | None = None) -> "TorchEnsemble":
+    """An ensemble of a trainable's model, from its present state.
 
     Args:
-        loop: What is trained.
-        together: None leaves it to `conditions.worthwhile`.
-        count: Number of racers.
+        trainable: What is trained.
+        together: Whether to train as one batch; None decides by `conditions.worthwhile`.
+        count: Number of members.
 
     Raises:
-        ApartError: if the loop cannot be batched, or should not.
+        NotBatchableError: if the trainable cannot be batched, or should not be.
     """
     if together is False:
-        raise ApartError("together=False")
-    device = next(loop.model.parameters()).device
-    if together is None and not conditions.worthwhile(loop.model, device, count):
-        raise ApartError(f"as one batch, {count} such models would hardly train quicker on this device")
-    return Batched(loop, count)
+        raise NotBatchableError("together=False")
+    device = next(trainable.model.parameters()).device
+    if together is None and not conditions.worthwhile(trainable.model, device, count):
+        raise NotBatchableError(f"as one batch, {count} such models would hardly train faster on this device")
+    return TorchEnsemble(trainable, count)
 
 
 @dataclass(frozen=True)
-class _Racer:
+class _Member:
     parameters: list[nn.Parameter]
     optimizers: dict[str, Optimizer]
-    swept: Swept
+    groups: SweptGroups
 
 
-class Batched:
-    """Racers that start from a loop's present state and train together.
+class TorchEnsemble:
+    """Copies of a trainable's model that start from its present state and train together, each at its own LR.
 
-    The first update is made by the loop's own model and optimizers as well, and must come out the same; `evaluate` borrows
-    the model. So the loop is used up: whoever goes on with it, after the race or after an `ApartError` (which may come at
-    any update), calls `loop.restore` with what `loop.save` gave before the race. That puts back the model, its optimizers,
-    the data's order and the random numbers.
+    The first update is also made by the trainable's own model and optimizers, and both results must agree; `evaluate` uses
+    the model too. Afterwards, also after an `NotBatchableError` (which any update may raise), call `trainable.restore` with
+    what `trainable.save` returned before: it puts back the model, its optimizers, the order of the data and the random
+    numbers.
 
-    Dropout masks are the same for all racers. Those inside of attention are others than a racer alone would draw.
+    Dropout masks are the same for all members. Masks inside attention differ from those that a single model would draw.
 
     Args:
-        loop: What is trained, in its start state.
-        count: Number of racers.
+        trainable: What is trained, in its start state.
+        count: Number of members.
 
     Raises:
-        ApartError: if the loop cannot be batched.
+        NotBatchableError: if the trainable cannot be batched.
     """
 
-    def __init__(self, loop: Loop, count: int) -> None:
-        conditions.require_plain(loop)
-        self._loop, self._stack = loop, Stack(loop, count)
-        self._racers = {number: self._racer(number) for number in range(count)}  # those not retired, as in the stack
+    def __init__(self, trainable: TorchTrainable, count: int) -> None:
+        conditions.require_plain(trainable)
+        self._trainable, self._stack = trainable, Stack(trainable, count)
+        self._members = {number: self._member(number) for number in range(count)}  # in the order of the stack
         self._count = count
         self._checked = False
 
     def update(self, lrs: Sequence[float | None]) -> list[dict[str, float]]:
-        """One update of each racer at its LR, all on the same batches.
+        """One update of each member at its LR, all on the same batches.
 
         Args:
-            lrs: One a racer; None retires it for good.
+            lrs: One per member; None removes the member for good.
 
         Returns:
-            What each saw, with its loss under "loss"; nothing for those retired.
+            The metrics of each member, with its loss under "loss"; an empty mapping for removed ones.
 
         Raises:
-            ApartError: if the loop cannot be batched.
-            LossError: if the loss is no scalar tensor with a gradient.
+            NotBatchableError: if the trainable cannot be batched.
+            LossError: if the loss is not a scalar tensor with a gradient.
         """
-        self._retire({number for number, lr in enumerate(lrs) if lr is None})
-        seen: list[dict[str, float]] = [{} for _ in lrs]
-        running = [(number, lr) for number, lr in enumerate(lrs) if lr is not None and number in self._racers]
+        self._remove({number for number, lr in enumerate(lrs) if lr is None})
+        metrics: list[dict[str, float]] = [{} for _ in lrs]
+        running = [(number, lr) for number, lr in enumerate(lrs) if lr is not None and number in self._members]
         if not running:
-            return seen
-        batches, lr = self._loop.draw(), running[0][1]
+            return metrics
+        batches, lr = self._trainable.draw(), running[0][1]
         if not self._checked:
-            self._check_pass(lr, batches)
-        found = self._stack.passes(lr, batches)
-        self._hand_out(found.gradients)
+            self._check_passes(lr, batches)
+        result = self._stack.passes(lr, batches)
+        self._distribute(result.gradients)
         with nullcontext() if self._checked else self._checking_step(lr):
             for number, lr in running:
-                self._step(self._racers[number], lr)
+                self._step(self._members[number], lr)
         self._checked = True
-        self._loop.updates += 1
-        for (number, lr), row in zip(running, _rows(found.seen, len(running)), strict=True):
-            seen[number] = scalars(row)
-        return seen
+        self._trainable.updates += 1
+        for (number, _), row in zip(running, _rows(result.metrics, len(running)), strict=True):
+            metrics[number] = scalars(row)
+        return metrics
 
     def evaluate(self) -> list[float | None]:
-        """The score of each racer, from the same random numbers; None for those retired, and where nothing is evaluated.
+        """The score of each member, from the same random numbers; None for removed ones, and without an evaluation.
 
-        The model has the last one's weights afterwards.
+        The model has the weights of the last member afterwards.
         """
         scores: list[float | None] = [None] * self._count
-        for place, number in enumerate(self._racers):
-            self._stack.load(place)
-            with same_random_numbers(self._loop.model):
-                scores[number] = self._loop.evaluate()
+        for row, number in enumerate(self._members):
+            self._stack.load(row)
+            with same_random_numbers(self._trainable.model):
+                scores[number] = self._trainable.evaluate()
         return scores
 
-    def _racer(self, place: int) -> _Racer:
-        own, replicas = self._stack.own, [nn.Parameter(stack.detach()[place]) for stack in self._stack.parameters]
-        held = [p for one in self._loop.optimizers.values() for group in one.param_groups for p in group["params"]]
-        # A copy as the optimizer's class makes copies, state and all, but with the replica in each parameter's place.
-        memo: dict[int, Any] = {id(p): p for p in held} | {id(p): twin for p, twin in zip(own, replicas, strict=True)}
+    def _member(self, row: int) -> _Member:
+        own, replicas = self._stack.own, [nn.Parameter(stack.detach()[row]) for stack in self._stack.parameters]
+        optimizers = self._trainable.optimizers
+        optimized = [p for optimizer in optimizers.values() for group in optimizer.param_groups for p in group["params"]]
+        # A deep copy as the optimizer's class defines it, with its state, but with the replica in place of each parameter.
+        memo: dict[int, Any] = {id(p): p for p in optimized}
+        memo |= {id(p): replica for p, replica in zip(own, replicas, strict=True)}
         try:
-            optimizers = copy.deepcopy(self._loop.optimizers, memo)
+            copies = copy.deepcopy(optimizers, memo)
         except Exception as error:
-            raise ApartError(f"the optimizer cannot be copied ({said(error)})") from error
-        return _Racer(replicas, optimizers, Swept(optimizers, self._loop.only))
+            raise NotBatchableError(f"the optimizer cannot be copied ({first_sentence(error)})") from error
+        return _Member(replicas, copies, SweptGroups(copies, self._trainable.only))
 
-    def _retire(self, numbers: set[int]) -> None:
-        """Take racers out of the stack: weights that are no longer finite may well raise in the loss."""
-        places = [place for place, number in enumerate(self._racers) if number not in numbers]
-        if len(places) == len(self._racers):
+    def _remove(self, numbers: set[int]) -> None:
+        """Take members out of the stack, because weights that are not finite may raise an error in the loss."""
+        rows = [row for row, number in enumerate(self._members) if number not in numbers]
+        if len(rows) == len(self._members):
             return
-        self._racers = {number: racer for number, racer in self._racers.items() if number not in numbers}
-        self._stack.keep(places)
-        for place, racer in enumerate(self._racers.values()):
-            for replica, stack in zip(racer.parameters, self._stack.parameters, strict=True):
-                replica.data = stack.detach()[place]
+        self._members = {number: member for number, member in self._members.items() if number not in numbers}
+        self._stack.keep(rows)
+        for row, member in enumerate(self._members.values()):
+            for replica, stack in zip(member.parameters, self._stack.parameters, strict=True):
+                replica.data = stack.detach()[row]
 
-    def _hand_out(self, gradients: Sequence[Tensor | None]) -> None:
+    def _distribute(self, gradients: Sequence[Tensor | None]) -> None:
         for place, gradient in enumerate(gradients):
-            # In the parameters' layout, as autograd would put it there: fused optimizers rely on it.
-            rows = [None] * len(self._racers) if gradient is None else gradient.contiguous().unbind()
-            for racer, row in zip(self._racers.values(), rows, strict=True):
-                racer.parameters[place].grad = row
+            # In the parameters' memory layout, as autograd would make it, because fused optimizers rely on it.
+            rows = [None] * len(self._members) if gradient is None else gradient.contiguous().unbind()
+            for member, row in zip(self._members.values(), rows, strict=True):
+                member.parameters[place].grad = row
 
-    def _step(self, racer: _Racer, lr: float) -> None:
-        racer.swept.write(lr)
+    def _step(self, member: _Member, lr: float) -> None:
+        member.groups.write(lr)
         try:
-            self._clip_and_step(racer.optimizers)
+            self._clip_and_step(member.optimizers)
         except Exception as error:
-            raise ApartError(f"copies of the optimizer fail ({said(error)})") from error
-        for replica in racer.parameters:
+            raise NotBatchableError(f"copies of the optimizer fail ({first_sentence(error)})") from error
+        for replica in member.parameters:
             replica.grad = None
 
     def _clip_and_step(self, optimizers: Mapping[str, Optimizer]) -> None:
-        for one in optimizers.values():
-            self._loop.updater.clip(one)
-            one.step()
+        for optimizer in optimizers.values():
+            self._trainable.updater.clip(optimizer)
+            optimizer.step()
 
-    def _check_pass(self, lr: float, batches: Sequence[Any]) -> None:
-        """Compare passes of the racers with those of the model itself, and learn which buffers change."""
+    def _check_passes(self, lr: float, batches: Sequence[Any]) -> None:
+        """Compare passes of the ensemble with those of the model itself, and find out which buffers change."""
         stack = self._stack
-        before = {names: one.detach().clone() for names, one in stack.present_buffers().items()}
-        with same_random_numbers(self._loop.model), conditions.MasksOfOnes():
-            alone = self._alone(lr, batches, before)
-        start = {names: before[names] for names in alone.buffers}
+        before = {names: buffer.detach().clone() for names, buffer in stack.present_buffers().items()}
+        with same_random_numbers(self._trainable.model), conditions.MasksOfOnes():
+            single = self._single(lr, batches, before)
+        start = {names: before[names] for names in single.buffers}
         stack.start_buffers(start)
         stack.hide()
         with (
-            same_random_numbers(self._loop.model),
+            same_random_numbers(self._trainable.model),
             conditions.MasksOfOnes(),
-            conditions.nothing_kept(stack.whole),
-            warnings.catch_warnings(record=True) as warned,
+            conditions.no_new_tensors(stack.module),
+            warnings.catch_warnings(record=True) as caught,
         ):
             warnings.simplefilter("always")
-            together = stack.passes(lr, batches)
-        stack.quiet = any(str(one.message).startswith(SLOW) for one in warned)
-        conditions.require_same_loss(together.seen["loss"], alone.seen["loss"])
-        conditions.require_same_gradients(together.gradients, alone.gradients)
-        for names, one in alone.buffers.items():
-            conditions.require_same_buffer(together.buffers[names], one)
+            batched = stack.passes(lr, batches)
+        stack.quiet = any(str(warning.message).startswith(SLOW) for warning in caught)
+        conditions.require_same_loss(batched.metrics["loss"], single.metrics["loss"])
+        conditions.require_same_gradients(batched.gradients, single.gradients)
+        for names, buffer in single.buffers.items():
+            conditions.require_same_buffer(batched.buffers[names], buffer)
         stack.start_buffers(start)
         stack.load(0)
 
-    def _alone(self, lr: float, batches: Sequence[Any], before: Mapping[Names, Tensor]) -> Found:
-        """What the passes of an update give as they are made for a single racer, by the model itself."""
-        loop, own = self._loop, self._stack.own
-        forward = partial(loop.forward, self._stack.whole.loss)
-        seen = scalars(loop.updater.backward(loop.model, list(loop.optimizers.values()), batches, forward))
-        gradients = [one.grad for one in own]
-        for one in own:
-            one.grad = None
-        if any(one is not None and one.is_sparse for one in gradients):
-            raise ApartError("the gradients are sparse")
+    def _single(self, lr: float, batches: Sequence[Any], before: Mapping[Names, Tensor]) -> PassResult:
+        """The passes of an update as the model itself makes them."""
+        trainable, own = self._trainable, self._stack.own
+        forward = partial(trainable.forward, self._stack.module.loss)
+        metrics = scalars(trainable.updater.backward(trainable.model, list(trainable.optimizers.values()), batches, forward))
+        gradients = [parameter.grad for parameter in own]
+        for parameter in own:
+            parameter.grad = None
+        if any(gradient is not None and gradient.is_sparse for gradient in gradients):
+            raise NotBatchableError("the gradients are sparse")
         present = self._stack.present_buffers()
-        if not all(names in present and conditions.alike(one, present[names]) for names, one in before.items()):
-            raise ApartError("a buffer of the model becomes one of another kind")
-        changed = {names: present[names].clone() for names, one in before.items() if not torch.equal(one, present[names])}
-        return Found(seen, gradients, changed)
+        if not all(names in present and conditions.alike(old, present[names]) for names, old in before.items()):
+            raise NotBatchableError("a buffer of the model changes its shape or dtype")
+        changed = {names: present[names].clone() for names, old in before.items() if not torch.equal(old, present[names])}
+        return PassResult(metrics, gradients, changed)
 
     @contextmanager
     def _checking_step(self, lr: float) -> Iterator[None]:
-        """Compare the first racer's step with that of the loop's own optimizers, from the same weights and gradients."""
-        own, first = self._stack.own, next(iter(self._racers.values())).parameters
-        before = [one.detach().clone() for one in own]
-        for one, replica in zip(own, first, strict=True):
-            one.grad = None if replica.grad is None else torch.empty_like(one).copy_(replica.grad)
-        self._loop.swept.write(lr)
-        self._clip_and_step(self._loop.optimizers)
-        for one in own:
-            one.grad = None
+        """Compare the first member's step with that of the model's own optimizers, from the same weights and gradients."""
+        own, first = self._stack.own, next(iter(self._members.values())).parameters
+        before = [parameter.detach().clone() for parameter in own]
+        for parameter, replica in zip(own, first, strict=True):
+            parameter.grad = None if replica.grad is None else torch.empty_like(parameter).copy_(replica.grad)
+        self._trainable.swept.write(lr)
+        self._clip_and_step(self._trainable.optimizers)
+        for parameter in own:
+            parameter.grad = None
         yield
-        for replica, one, start in zip(first, own, before, strict=True):
-            conditions.require_same_step(replica, one, start)
+        for replica, parameter, start in zip(first, own, before, strict=True):
+            conditions.require_same_step(replica, parameter, start)
 
 
-def _rows(seen: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """What each racer saw; tensors of one number each are read at once."""
+def _rows(metrics: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """The metrics of each member; tensors of one number each are read at once."""
     columns = {
         name: (value.tolist() if value.dim() == 1 else value.unbind()) if isinstance(value, Tensor) else [value] * count
-        for name, value in seen.items()
+        for name, value in metrics.items()
     }
-    return [{name: column[place] for name, column in columns.items()} for place in range(count)]
+    return [{name: column[row] for name, column in columns.items()} for row in range(count)]

@@ -1,4 +1,4 @@
-"""What can be trained in one batch of racers, when that pays, and whether it comes out the same."""
+"""Which trainings can be trained as an ensemble, when that is faster, and whether the results agree."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,63 +10,63 @@ from torch import Tensor, nn
 from torch.optim import LBFGS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from learnrate.torch.training.trainable import TorchTrainable as Loop
-from learnrate.trainable import NotBatchableError as ApartError
+from learnrate.torch.training import TorchTrainable
+from learnrate.trainable import NotBatchableError
 
 SMALL = 50_000
-"""Trained parameters up to which batching pays on a CPU: where calls take longer than the arithmetic."""
+"""Trained parameters up to which batching is faster on a CPU: calls take longer than the arithmetic there."""
 
 MANY = 8
-"""Racers from which batching pays on a CPU: `vmap` costs as much as three or four calls."""
+"""Members from which batching is faster on a CPU: `vmap` costs as much as three or four calls."""
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
-"""What `torch.func.vmap` has no rule for."""
+"""Layers for which `torch.func.vmap` has no rule."""
 
 CHEAP = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.modules.batchnorm._NormBase)
-"""Layers with parameters whose batched form is one call for all racers, and no slower than theirs."""
+"""Layers with parameters whose batched form is one call for all members, and not slower than separate calls."""
 
 ROUNDING = {torch.float64: 1e-7, torch.float32: 3e-3}
-"""What passes for rounding on a CPU, relative; elsewhere, and in lower precision, 5 % does."""
+"""Relative difference that counts as rounding on a CPU; on other devices and in lower precision it is 5 %."""
 
 
 def worthwhile(model: nn.Module, device: torch.device, count: int) -> bool:
-    """Whether so many racers are likely to be quicker as one batch. The same at every call, as far as the memory is.
+    """Whether `count` members are likely to train faster as one batch.
 
-    On a CPU batching pays for many racers of small models without convolutions (measured with torch 2.13, one thread). On
-    an accelerator, where small work leaves most of it idle, wherever parameters, gradients and two moments of each fit into
+    On a CPU: for many members of small models without convolutions (measured with torch 2.13, one thread). On an
+    accelerator, most of which is idle under small work: if parameters, gradients and two moments of each member fit into
     half of the free memory.
     """
-    trained = [one for one in model.parameters() if one.requires_grad]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if count < 2 or any(isinstance(module, RECURRENT) for module in model.modules()):
         return False
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return 4 * count * sum(one.numel() * one.element_size() for one in trained) <= free / 2
+        return 4 * count * sum(parameter.nbytes for parameter in trained) <= free / 2
     holders = [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))]
     cheap = all(isinstance(module, CHEAP) for module in holders)
-    return device.type == "cpu" and cheap and count >= MANY and sum(one.numel() for one in trained) <= SMALL
+    return device.type == "cpu" and cheap and count >= MANY and sum(parameter.numel() for parameter in trained) <= SMALL
 
 
-def require_plain(loop: Loop) -> None:
-    """Refuse what is known not to work, before anything is copied.
+def require_plain(trainable: TorchTrainable) -> None:
+    """Refuse a training that is known not to work as an ensemble, before anything is copied.
 
     Raises:
-        ApartError: if the loop cannot be batched.
+        NotBatchableError: if the training cannot be batched.
     """
-    if loop.updater.closure or any(isinstance(one, LBFGS) for one in loop.optimizers.values()):
-        raise ApartError("the optimizer needs a closure")
-    if loop.updater.scaler is not None:
-        raise ApartError("a gradient scaler decides which updates are made")
-    if len(loop.objectives) > 1:
-        raise ApartError("the optimizers descend losses of their own")
+    if trainable.updater.closure or any(isinstance(optimizer, LBFGS) for optimizer in trainable.optimizers.values()):
+        raise NotBatchableError("the optimizer needs a closure")
+    if trainable.updater.scaler is not None:
+        raise NotBatchableError("a gradient scaler decides which updates are made")
+    if len(trainable.objectives) > 1:
+        raise NotBatchableError("the optimizers have losses of their own")
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise ApartError("several processes train together")
-    if any(isinstance(module, RECURRENT) for module in loop.model.modules()):
-        raise ApartError("torch cannot batch recurrent layers")
+        raise NotBatchableError("several processes train together")
+    if any(isinstance(module, RECURRENT) for module in trainable.model.modules()):
+        raise NotBatchableError("torch cannot batch recurrent layers")
 
 
 class MasksOfOnes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Dropout that drops nothing: batched, it may draw its masks in another order."""
+    """Dropout that drops nothing, because a batched pass may draw its masks in another order."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -82,79 +82,80 @@ class MasksOfOnes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def nothing_kept(model: nn.Module) -> Iterator[None]:
-    """Refuse a batched pass of which modules keep a tensor as an attribute: outside of `vmap` it is of no use to anybody.
+def no_new_tensors(model: nn.Module) -> Iterator[None]:
+    """Refuse a batched pass in which a module assigns a tensor to an attribute: outside `vmap` the tensor cannot be used.
 
     Raises:
-        ApartError: if they did; what they had before is put back.
+        NotBatchableError: if a module did; the attributes are put back.
     """
     before = _attributes(model)
     try:
         yield
     finally:
-        kept = [key for key, value in _attributes(model).items() if value is not before.get(key)]
-        for module, name in kept:
+        assigned = [key for key, value in _attributes(model).items() if value is not before.get(key)]
+        for module, name in assigned:
             vars(module).pop(name)
         for (module, name), value in before.items():
             vars(module).setdefault(name, value)
-    if kept:
-        raise ApartError("the model keeps a tensor of its forward pass")
+    if assigned:
+        raise NotBatchableError("the model keeps a tensor of its forward pass")
 
 
 def _attributes(model: nn.Module) -> dict[tuple[nn.Module, str], Tensor]:
-    """Tensors that modules have as plain attributes."""
+    """Tensors that are plain attributes of modules."""
     return {(module, k): v for module in model.modules() for k, v in vars(module).items() if isinstance(v, Tensor)}
 
 
-def require_same_loss(batched: Tensor, alone: float) -> None:
-    """Refuse losses of racers that are not that of the model alone."""
-    other = torch.full_like(batched, alone)
-    if not _near(batched, other, _norm(other)):
-        raise ApartError("batched, the model computes another loss")
+def require_same_loss(batched: Tensor, single: float) -> None:
+    """Refuse losses of members that differ from the loss of the model itself."""
+    expected = torch.full_like(batched, single)
+    if not _near(batched, expected, _norm(expected)):
+        raise NotBatchableError("batched, the model computes another loss")
 
 
-def require_same_gradients(batched: Sequence[Tensor | None], alone: Sequence[Tensor | None]) -> None:
-    """Refuse gradients of racers that are not those of the model alone."""
-    # Some gradients are nothing but rounding, as before a batch norm: these are held against all of them.
-    whole = math.hypot(*(_norm(one) for one in alone if one is not None))
-    for many, one in zip(batched, alone, strict=True):
-        if many is None and one is None:
+def require_same_gradients(batched: Sequence[Tensor | None], single: Sequence[Tensor | None]) -> None:
+    """Refuse gradients of members that differ from those of the model itself."""
+    # Some gradients are nothing but rounding, for example before a batch norm: these are compared with the norm of all.
+    total = math.hypot(*(_norm(gradient) for gradient in single if gradient is not None))
+    for stacked, gradient in zip(batched, single, strict=True):
+        if stacked is None and gradient is None:
             continue
-        if many is None or one is None or not _near(many, one.expand_as(many), _norm(many) + 0.01 * whole):
-            raise ApartError("batched, the model computes other gradients")
+        if stacked is None or gradient is None:
+            raise NotBatchableError("batched, the model computes other gradients")
+        if not _near(stacked, gradient.expand_as(stacked), _norm(stacked) + 0.01 * total):
+            raise NotBatchableError("batched, the model computes other gradients")
 
 
-def require_same_buffer(batched: Tensor, alone: Tensor) -> None:
-    """Refuse a buffer of the racers that is not that of the model alone."""
-    if not alike(batched[0], alone) or not _near(
-        batched, alone.expand_as(batched), _norm(batched) + 0.01 * math.sqrt(batched.numel())
-    ):
-        raise ApartError("batched, the model notes something else in its buffers")
+def require_same_buffer(batched: Tensor, single: Tensor) -> None:
+    """Refuse a buffer of the members that differs from that of the model itself."""
+    scale = _norm(batched) + 0.01 * math.sqrt(batched.numel())
+    if not alike(batched[0], single) or not _near(batched, single.expand_as(batched), scale):
+        raise NotBatchableError("batched, the model writes other values into its buffers")
 
 
 def require_same_step(copied: Tensor, own: Tensor, before: Tensor) -> None:
-    """Refuse an update by a copy of the optimizer that is not the optimizer's own."""
+    """Refuse an update by a copy of the optimizer that differs from the optimizer's own."""
     if not _near(copied, own, _norm(own - before) + 0.001 * _norm(own)):
-        raise ApartError("copies of the optimizer make other updates")
+        raise NotBatchableError("copies of the optimizer make other updates")
 
 
-def alike(one: Tensor, other: Tensor) -> bool:
-    """Whether one can take the other's values."""
-    return one.shape == other.shape and one.dtype == other.dtype
+def alike(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same shape and dtype."""
+    return a.shape == b.shape and a.dtype == b.dtype
 
 
-def _near(one: Tensor, other: Tensor, scale: float) -> bool:
-    if not other.is_floating_point():
-        return torch.equal(one, other)
-    rounding = ROUNDING.get(other.dtype, 0.05) if other.device.type == "cpu" else 0.05
-    return _norm(one - other) <= rounding * scale
+def _near(value: Tensor, expected: Tensor, scale: float) -> bool:
+    if not expected.is_floating_point():
+        return torch.equal(value, expected)
+    rounding = ROUNDING.get(expected.dtype, 0.05) if expected.device.type == "cpu" else 0.05
+    return _norm(value - expected) <= rounding * scale
 
 
-def _norm(one: Tensor) -> float:
-    return float(one.detach().norm()) if one.is_floating_point() else 0.0
+def _norm(tensor: Tensor) -> float:
+    return float(tensor.detach().norm()) if tensor.is_floating_point() else 0.0
 
 
-def said(error: Exception) -> str:
-    """The first sentence of an error, short enough to stand in another."""
+def first_sentence(error: Exception) -> str:
+    """The first sentence of an error, short enough to be quoted in another message."""
     first = (str(error).strip().splitlines() or [""])[0].split(". ")[0].rstrip(".")
     return f"{type(error).__name__}: {first[:150]}"

@@ -1,4 +1,4 @@
-"""One function for each kind of thing that training changes: each notes how it is now and returns how to put it back."""
+"""One function for each kind of thing that training changes: it records the present state and returns how to put it back."""
 
 import copy
 import random
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from learnrate.torch.snapshot.storage import Vault, local
+from learnrate.torch.snapshot.storage import TensorStorage, as_bytes, local
 
 Undo = Callable[[], object]
+"""Puts one thing back, as often as it is called."""
 
 FLAGS: tuple[tuple[Any, str], ...] = (
     (torch.backends.cudnn, "enabled"),
@@ -24,51 +25,62 @@ FLAGS: tuple[tuple[Any, str], ...] = (
 )
 _BACKENDS: Any = torch.backends
 PRECISIONS: tuple[Any, ...] = tuple(
-    room
-    for room in (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.mkldnn.matmul)
-    if hasattr(room, "fp32_precision")
+    backend
+    for backend in (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.mkldnn.matmul)
+    if hasattr(backend, "fp32_precision")
 )
 
 
-def tensor(one: Tensor, vault: Vault) -> Undo:
-    """The elements of a tensor, put back in place, so that it keeps its identity."""
-    copied, kind = vault.keep(one), _kind(one)
+def tensor(original: Tensor, storage: TensorStorage, *, only_if_changed: bool = False) -> Undo:
+    """The elements of a tensor, put back in place, so that it keeps its identity.
+
+    Args:
+        original: The tensor.
+        storage: Where its copy lives.
+        only_if_changed: Whether to compare first and leave a tensor alone that still has the same bytes.
+    """
+    stored, kind = storage.store(original), _kind(original)
 
     def undo() -> None:
-        held = copied()
-        if one.is_sparse or _kind(one) != kind:  # a copy would be cast, or spread out
-            one.data = held.to(kind[0], copy=True)
+        before = stored()
+        if original.is_sparse or _kind(original) != kind:  # copy_ would cast it, or make it dense
+            original.data = before.to(kind[0], copy=True)
+            return
+        if only_if_changed and _same_bytes(local(original.detach()), before):
             return
         try:
-            local(one.detach()).copy_(held)
-        except RuntimeError:  # expanded: several of its elements lie in one place
-            one.data = held.to(kind[0], copy=True)
+            local(original.detach()).copy_(before)
+        except RuntimeError:  # expanded: several of its elements share memory
+            original.data = before.to(kind[0], copy=True)
 
     return undo
 
 
-def _kind(one: Tensor) -> tuple[torch.device, torch.dtype, torch.Size]:
-    return one.device, one.dtype, local(one.detach()).shape
+def _kind(original: Tensor) -> tuple[torch.device, torch.dtype, torch.Size]:
+    return original.device, original.dtype, local(original.detach()).shape
 
 
-def gradient(one: Tensor, vault: Vault) -> Undo:
+def _same_bytes(present: Tensor, before: Tensor) -> bool:
+    if present.layout != torch.strided or present.is_quantized:
+        return False
+    return torch.equal(as_bytes(present), as_bytes(before.to(present.device)))
+
+
+def gradient(original: Tensor, storage: TensorStorage) -> Undo:
     """A parameter's gradient, or that it has none."""
-    held = one.grad
-    put_back = None if held is None else tensor(held, vault)
+    grad = original.grad
+    put_back = None if grad is None else tensor(grad, storage)
 
     def undo() -> None:
         if put_back is not None:
             put_back()
-        one.grad = held
+        original.grad = grad
 
     return undo
 
 
 def structure(modules: nn.Module) -> Iterator[Undo]:
-    """Which tensors and submodules each module has: some put a new one in its place, or one where there was none.
-
-    And which parameters are to be trained.
-    """
+    """Which tensors and submodules each module has, because training may replace or add some; and which are trained."""
     for module in modules.modules():
         yield _entries(module._buffers)
         yield _entries(module._parameters)
@@ -78,62 +90,62 @@ def structure(modules: nn.Module) -> Iterator[Undo]:
 
 
 def _entries(entries: dict[str, Any]) -> Undo:
-    held = dict(entries)
+    before = dict(entries)
 
     def undo() -> None:
-        # Written to only where something changed: an unchanged registry is left alone, and so are those who watch it.
-        if entries.keys() != held.keys() or any(entries[name] is not value for name, value in held.items()):
+        # Written to only if it changed, so that an unchanged registry triggers nothing in whatever observes it.
+        if entries.keys() != before.keys() or any(entries[name] is not value for name, value in before.items()):
             entries.clear()
-            entries.update(held)
+            entries.update(before)
 
     return undo
 
 
 def modes(model: nn.Module) -> Undo:
     """The train/eval mode of every submodule."""
-    held = [(module, module.training) for module in model.modules()]
+    before = [(module, module.training) for module in model.modules()]
 
     def undo() -> None:
-        for module, training in held:
+        for module, training in before:
             module.training = training
 
     return undo
 
 
-def optimizer(one: Optimizer, vault: Vault) -> Undo:
-    """An optimizer's groups and state, also where it has no state yet."""
-    groups = one.param_groups
-    held = [
-        (group, list(group["params"]), anything({k: v for k, v in group.items() if k != "params"}, vault))
+def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
+    """An optimizer's groups and state, also if it has no state yet."""
+    groups = original.param_groups
+    before = [
+        (group, list(group["params"]), anything({k: v for k, v in group.items() if k != "params"}, storage))
         for group in groups
     ]
-    states = {parameter: anything(state, vault) for parameter, state in one.state.items()}
+    states = {parameter: anything(state, storage) for parameter, state in original.state.items()}
     # torch's schedulers mark an optimizer that has made an update.
-    marks = {name: value for name, value in vars(one).items() if name in ("_opt_called", "_step_count")}
+    marks = {name: value for name, value in vars(original).items() if name in ("_opt_called", "_step_count")}
 
     def undo() -> None:
-        # Loading a state_dict puts another list in place; adding a group lengthens this one.
-        one.param_groups = groups
-        groups[:] = [group for group, _, _ in held]
-        for group, members, put_back in held:
+        # Loading a state_dict replaces the list; adding a group makes it longer.
+        original.param_groups = groups
+        groups[:] = [group for group, _, _ in before]
+        for group, parameters, put_back in before:
             group.clear()
-            group.update({"params": members, **put_back()})
-        one.state.clear()
-        one.state.update({parameter: put_back() for parameter, put_back in states.items()})
+            group.update({"params": parameters, **put_back()})
+        original.state.clear()
+        original.state.update({parameter: put_back() for parameter, put_back in states.items()})
         for name in ("_opt_called", "_step_count"):
-            vars(one).pop(name, None)
-        vars(one).update(marks)
+            vars(original).pop(name, None)
+        vars(original).update(marks)
 
     return undo
 
 
-def anything(value: Any, vault: Vault) -> Callable[[], Any]:
-    """A function that returns `value` as it is now, whatever is done to it meanwhile; tensors are put back in place.
+def anything(value: Any, storage: TensorStorage) -> Callable[[], Any]:
+    """A function that returns `value` as it is now, whatever happens to it meanwhile; tensors are put back in place.
 
-    Containers are followed; an object of another kind is put back as the very object that it was, not what is in it.
+    Containers are followed. Any other object is put back as the same object, whatever changed inside it.
     """
     if isinstance(value, Tensor):
-        put_back = tensor(value, vault)
+        put_back = tensor(value, storage)
 
         def restored() -> Any:
             put_back()
@@ -141,56 +153,73 @@ def anything(value: Any, vault: Vault) -> Callable[[], Any]:
 
         return restored
     if isinstance(value, dict):
-        entries = {key: anything(entry, vault) for key, entry in value.items()}
+        entries = {key: anything(entry, storage) for key, entry in value.items()}
 
-        def refill() -> Any:
+        def refilled() -> Any:
             filled = {key: put_back() for key, put_back in entries.items()}
             value.clear()
             value.update(filled)
             return value
 
-        return refill
+        return refilled
     if isinstance(value, list):
-        items = [anything(item, vault) for item in value]
+        items = [anything(item, storage) for item in value]
 
-        def replace() -> Any:
+        def replaced() -> Any:
             value[:] = [put_back() for put_back in items]
             return value
 
-        return replace
+        return replaced
     if isinstance(value, tuple):
-        parts = [anything(part, vault) for part in value]
+        parts = [anything(part, storage) for part in value]
 
-        def refreshed() -> Any:
+        def unchanged() -> Any:
             for put_back in parts:
                 put_back()
             return value
 
-        return refreshed
+        return unchanged
     if isinstance(value, (set, deque)):
-        frozen = copy.copy(value)
-        return lambda: copy.copy(frozen)
-    # A number, a word, or an object of the user's own, whose insides nobody here knows how to copy.
+        before = copy.copy(value)
+        return lambda: copy.copy(before)
+    # A number, a string, or an object whose state is not known here.
     return lambda: value
 
 
+def generator(value: object) -> Undo | None:
+    """The state of a generator of random numbers (of torch, NumPy or Python); None for anything else."""
+    if isinstance(value, torch.Generator):
+        return partial(value.set_state, value.get_state())
+    if isinstance(value, np.random.RandomState):
+        return partial(value.set_state, value.get_state())
+    if isinstance(value, np.random.Generator):
+        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return partial(value.setstate, value.getstate())
+    return None
+
+
 def random_numbers(devices: set[str]) -> Iterator[Undo]:
-    """The random numbers of Python, NumPy, torch, and of every device of these kinds."""
+    """The global random numbers of Python, NumPy and torch, and those of every device of these kinds.
+
+    Args:
+        devices: Device types, such as "cuda".
+    """
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield lambda: random.setstate(python)
     yield lambda: np.random.set_state(numpy)
     yield lambda: torch.set_rng_state(cpu)
     for kind in sorted(devices - {"cpu", "meta"}):
-        room = torch.get_device_module(kind)
-        if hasattr(room, "get_rng_state_all"):
-            yield partial(room.set_rng_state_all, room.get_rng_state_all())
-        elif hasattr(room, "get_rng_state"):
-            yield partial(room.set_rng_state, room.get_rng_state())
+        backend = torch.get_device_module(kind)
+        if hasattr(backend, "get_rng_state_all"):
+            yield partial(backend.set_rng_state_all, backend.get_rng_state_all())
+        elif hasattr(backend, "get_rng_state"):
+            yield partial(backend.set_rng_state, backend.get_rng_state())
 
 
 @contextmanager
 def same_random_numbers(model: nn.Module) -> Iterator[None]:
-    """Put back the random numbers of the host and of the model's devices."""
+    """Put back the random numbers of the host and of the model's devices after the block."""
     undos = list(random_numbers({parameter.device.type for parameter in model.parameters()}))
     try:
         yield
@@ -200,24 +229,24 @@ def same_random_numbers(model: nn.Module) -> Iterator[None]:
 
 
 def flags() -> Iterator[Undo]:
-    """What makes results repeatable or fast: a training step may well set it."""
-    for room, name in FLAGS:
-        yield partial(setattr, room, name, getattr(room, name))
+    """The flags of torch for determinism, cuDNN and the precision of matrix products: a training step may set them."""
+    for backend, name in FLAGS:
+        yield partial(setattr, backend, name, getattr(backend, name))
     strict, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     yield lambda: torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-    for room in PRECISIONS:
-        yield partial(_put_back_precision, room, room.fp32_precision)
-    # Last: what it sets is seen in those before it.
+    for backend in PRECISIONS:
+        yield partial(_put_back_precision, backend, backend.fp32_precision)
+    # Last, because setting it changes those before it.
     try:
         precision = torch.get_float32_matmul_precision()
-    except RuntimeError:  # those before it were set one by one, and it has no word for them
+    except RuntimeError:  # the backends were set one by one, to a combination that has no name here
         return
     yield partial(_put_back_legacy_precision, precision)
 
 
-def _put_back_precision(room: Any, value: str) -> None:
-    if room.fp32_precision != value:
-        room.fp32_precision = value
+def _put_back_precision(backend: Any, value: str) -> None:
+    if backend.fp32_precision != value:
+        backend.fp32_precision = value
 
 
 def _put_back_legacy_precision(value: str) -> None:

@@ -1,80 +1,86 @@
-"""Where batches come from, as far as it can be put back: loaders, samplers, generators, and what has a state_dict."""
+"""What training changes beside model and optimizer: loaders, generators, functions, and objects with a state_dict."""
 
 import copy
-import random
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from learnrate.errors import ArgumentTypeError, NotRewoundWarning
-from learnrate.torch.snapshot.parts import Undo, anything, tensor
-from learnrate.torch.snapshot.storage import Vault
+from learnrate.torch.snapshot import functions
+from learnrate.torch.snapshot.notices import warn
+from learnrate.torch.snapshot.parts import Undo, anything, generator, tensor
+from learnrate.torch.snapshot.storage import TensorStorage
 
 
-def undos(thing: Any, vault: Vault) -> Iterator[Undo]:
-    """How to put back a scheduler, a gradient scaler, a loader, a generator, or anything with a state_dict.
+def undos(thing: Any, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+    """How to put back a scheduler, a gradient scaler, a loader, a generator, a function, or an object with a state_dict.
+
+    Args:
+        thing: What is put back. None is allowed, and has no state.
+        storage: Where copies of tensors live.
+        copied: `functions.memory_of` the tensors that the caller puts back itself.
 
     Raises:
-        ArgumentTypeError: if nothing about it can be put back.
+        ArgumentTypeError: if it has no state that could be put back.
+
+    Warns:
+        NotRewoundWarning: if it is an iterator.
     """
     if thing is None:
         return
     if isinstance(thing, torch.amp.GradScaler):
-        # Its state_dict leaves out that the scale does not exist before the first use.
-        yield anything(vars(thing), vault)
-    elif isinstance(thing, torch.Generator):
-        yield partial(thing.set_state, thing.get_state())
+        # Its state_dict does not show that the scale does not exist before the first use.
+        yield anything(vars(thing), storage)
+    elif (put_back := generator(thing)) is not None:
+        yield put_back
     elif isinstance(thing, Tensor):
-        yield tensor(thing, vault)
-    elif isinstance(thing, np.random.RandomState):
-        yield partial(thing.set_state, thing.get_state())
-    elif isinstance(thing, np.random.Generator):
-        yield partial(setattr, thing.bit_generator, "state", thing.bit_generator.state)
-    elif isinstance(thing, random.Random):
-        yield partial(thing.setstate, thing.getstate())
-    elif callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None)):
+        yield tensor(thing, storage)
+    elif _is_stateful(thing):
         yield _stateful(thing)
-        yield from _of_loader(thing)
+        yield from _loader(thing)
     elif isinstance(thing, Iterator):
-        warnings.warn(
-            f"{type(thing).__name__} is an iterator that cannot be rewound: the batches drawn from it are gone; "
-            "give the loader itself, a list, or a function that returns a fresh iterator",
+        warn(
+            f"{type(thing).__name__} is an iterator that cannot be rewound: the batches that were drawn from it are lost; "
+            "give the loader itself, a list, or a function that returns a new iterator",
             NotRewoundWarning,
-            stacklevel=6,  # the user's own line, in range_test as in preserve
         )
     elif isinstance(thing, Iterable) and not isinstance(thing, (str, bytes)):
-        yield from _of_loader(thing)
-    elif not callable(thing) and not hasattr(thing, "__getitem__"):
+        yield from _loader(thing)
+    elif callable(thing):
+        yield from functions.undos(thing, storage, copied)
+    elif not hasattr(thing, "__getitem__"):
         raise ArgumentTypeError(
-            "what is to be preserved must have a state_dict, be a generator, or something to iterate, "
+            "what is to be preserved must have a state_dict, be a generator, a function, or something to iterate, "
             f"received {thing!r} of type {type(thing).__name__}"
         )
 
 
+def _is_stateful(thing: Any) -> bool:
+    return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
+
+
 def _stateful(thing: Any) -> Undo:
-    held = copy.deepcopy(thing.state_dict())
-    return lambda: thing.load_state_dict(copy.deepcopy(held))
+    state = copy.deepcopy(thing.state_dict())
+    return lambda: thing.load_state_dict(copy.deepcopy(state))
 
 
-def _of_loader(loader: Any) -> Iterator[Undo]:
-    """The generators, epochs and states of a `DataLoader` and of its samplers, which decide the order of the data."""
+def _loader(loader: Any) -> Iterator[Undo]:
+    """What decides the order of the data: generators, epochs and states of a `DataLoader` and of its samplers."""
     batch_sampler = getattr(loader, "batch_sampler", None)
-    holders = [loader, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
-    seen: set[int] = {id(None), id(loader)}
-    for holder in holders:
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator) and id(generator) not in seen:
-            seen.add(id(generator))
-            yield partial(generator.set_state, generator.get_state())
-        if id(holder) in seen:
+    samplers = [getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
+    visited: set[int] = {id(None), id(loader)}
+    for owner in [loader, *samplers]:
+        random_source = getattr(owner, "generator", None)
+        if isinstance(random_source, torch.Generator) and id(random_source) not in visited:
+            visited.add(id(random_source))
+            yield partial(random_source.set_state, random_source.get_state())
+        if id(owner) in visited:
             continue
-        seen.add(id(holder))
-        if isinstance(getattr(holder, "epoch", None), int):
-            yield partial(setattr, holder, "epoch", holder.epoch)
-        if hasattr(holder, "state_dict") and hasattr(holder, "load_state_dict"):
-            yield _stateful(holder)
+        visited.add(id(owner))
+        if isinstance(getattr(owner, "epoch", None), int):
+            yield partial(setattr, owner, "epoch", owner.epoch)
+        if _is_stateful(owner):
+            yield _stateful(owner)

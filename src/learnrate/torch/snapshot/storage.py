@@ -1,4 +1,4 @@
-"""Where the copies of tensors live while something is borrowed: beside them, in main memory, or on disk."""
+"""Where copies of tensors live: on the device of the originals, in main memory, or on disk."""
 
 import os
 import tempfile
@@ -17,25 +17,25 @@ from learnrate.errors import OutputError
 CopyTo = Literal["auto", "device", "cpu", "disk"]
 
 ROOM = 0.5
-"""The share of the free memory that a copy may take without asking: the training that follows needs the rest."""
+"""The share of the free memory that a copy may take under "auto": the training that follows needs the rest."""
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part of a tensor that is spread over several (`DTensor`), or the tensor itself."""
-    part: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return part
+    """This process's shard of a distributed tensor (`DTensor`), or the tensor itself."""
+    shard: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return shard
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of their elements."""
-    return sum(part.element_size() * part._nnz() if part.is_sparse else part.nbytes for part in map(local, tensors))
+    """Bytes of the elements of these tensors."""
+    return sum(shard.element_size() * shard._nnz() if shard.is_sparse else shard.nbytes for shard in map(local, tensors))
 
 
-def place(copy_to: CopyTo, tensors: Iterable[Tensor]) -> Literal["device", "cpu", "disk"]:
-    """Where to put a copy of these tensors: where it was asked for, or the nearest place with room.
+def choose_location(copy_to: CopyTo, tensors: Iterable[Tensor]) -> Literal["device", "cpu", "disk"]:
+    """Where to put a copy of these tensors: the given location, or under "auto" the nearest one with room.
 
     Raises:
-        ArgumentError: if `copy_to` is none of the four words.
+        ArgumentError: if `copy_to` is not one of the four words.
     """
     checks.choice("copy_to", copy_to, ("auto", "device", "cpu", "disk"))
     if copy_to != "auto":
@@ -49,7 +49,7 @@ def place(copy_to: CopyTo, tensors: Iterable[Tensor]) -> Literal["device", "cpu"
 
 
 def _free(device: torch.device) -> float:
-    """Bytes that are free on a device; infinite where nothing tells."""
+    """Free bytes on a device; infinite if they are not known."""
     if device.type == "cpu":
         try:
             lines = Path("/proc/meminfo").read_text().splitlines()
@@ -59,7 +59,7 @@ def _free(device: torch.device) -> float:
         # Every process of a node sees the same free memory.
         return min(free, _left_in_container()) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda":
-        # What torch holds in its cache is free for torch.
+        # Memory in torch's cache is free for torch.
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + cached)
     return float("inf")
@@ -74,62 +74,68 @@ def _left_in_container() -> float:
     return float("inf") if most == "max" else float(int(most) - int(used))
 
 
-class Vault:
+class TensorStorage:
     """Copies of tensors.
 
     Attributes:
         where: "device", "cpu" or "disk".
         size: Bytes of all copies.
+
+    Raises:
+        OutputError: if no file can be created for a copy on disk.
     """
 
     def __init__(self, where: Literal["device", "cpu", "disk"]) -> None:
         self.where, self.size = where, 0
         self._file: FileIO | None = None
         if where == "disk":
-            # Has no name in the file system: it is gone with the process, however that ends. Not buffered: a buffer would
-            # only meet the full disk later, when it is closed.
+            # The file has no name in the file system, so that it ends with the process, however that ends. It is not
+            # buffered, because a buffer would report a full disk only when it is closed.
             try:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             except OSError as error:
                 raise _no_room(error) from error
             self._closed = weakref.finalize(self, self._file.close)
 
-    def keep(self, tensor: Tensor) -> Callable[[], Tensor]:
-        """Copy a tensor; returns a function that gives the copy.
+    def store(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Copy a tensor.
+
+        Returns:
+            A function that returns the copy.
 
         Raises:
             OutputError: if the disk is full.
         """
-        part = local(tensor.detach()).resolve_conj().resolve_neg()
-        self.size += size_of([part])
-        if self._file is not None and part.layout == torch.strided and not part.is_quantized:
-            return self._write(self._file, part)
-        copied = part.clone() if self.where == "device" else part.to("cpu", copy=True)
-        return lambda: copied
+        shard = local(tensor.detach()).resolve_conj().resolve_neg()
+        self.size += size_of([shard])
+        if self._file is not None and shard.layout == torch.strided and not shard.is_quantized:
+            return self._write(self._file, shard)
+        stored = shard.clone() if self.where == "device" else shard.to("cpu", copy=True)
+        return lambda: stored
 
     def close(self) -> None:
-        """Give the room on disk back."""
+        """Free the space on disk."""
         if self._file is not None:
             self._closed()
 
-    def _write(self, file: FileIO, part: Tensor) -> Callable[[], Tensor]:
+    def _write(self, file: FileIO, shard: Tensor) -> Callable[[], Tensor]:
         offset = file.seek(0, os.SEEK_END)
         try:
-            left = memoryview(_as_bytes(part.cpu()).numpy().data)
-            while left:
-                left = left[file.write(left) :]
+            unwritten = memoryview(as_bytes(shard.cpu()).numpy().data)
+            while unwritten:
+                unwritten = unwritten[file.write(unwritten) :]
         except OSError as error:
             self.close()
             raise _no_room(error) from error
-        shape, dtype = part.shape, part.dtype
+        shape, dtype = shard.shape, shard.dtype
 
         def read() -> Tensor:
-            copied = torch.empty(shape, dtype=dtype)
+            stored = torch.empty(shape, dtype=dtype)
             file.seek(offset)
-            left = memoryview(_as_bytes(copied).numpy().data)
-            while left:
-                left = left[file.readinto(left) :]
-            return copied
+            unread = memoryview(as_bytes(stored).numpy().data)
+            while unread:
+                unread = unread[file.readinto(unread) :]
+            return stored
 
         return read
 
@@ -141,7 +147,7 @@ def _no_room(error: OSError) -> OutputError:
     )
 
 
-def _as_bytes(tensor: Tensor) -> Tensor:
-    """The bytes of a tensor, in the order of its elements; of a contiguous tensor its own bytes, not a copy."""
+def as_bytes(tensor: Tensor) -> Tensor:
+    """The bytes of a strided tensor, in the order of its elements; of a contiguous tensor a view, not a copy."""
     flat = tensor.contiguous().reshape(-1)
     return (torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat).view(torch.uint8)

@@ -78,7 +78,7 @@ class Stream:
         self.restarts = []
 
     def epoch(self) -> int | None:
-        """Batches in an epoch: the number counted up to its first end, or the source's length; None where neither is known."""
+        """Batches in an epoch: those counted up to its first end, or the source's length; None if neither is known."""
         if self._epoch is not None:
             return self._epoch
         return len(self._batches) or None if self.has_length else None  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from learnrate.errors import ArgumentTypeError, DataError
-from learnrate.torch.snapshot.parts import modes
+from learnrate.torch.snapshot import modes
 from learnrate.torch.training.batches import to_device
 from learnrate.torch.training.losses import Objective
 from learnrate.trainable import scalars, scores

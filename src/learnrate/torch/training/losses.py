@@ -12,8 +12,8 @@ from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 from learnrate.user_code import own_line
 
 Loss = nn.Module | Callable[[Any, Any], Tensor | Mapping[str, Any]]
-"""A criterion (outputs, target) -> loss, such as `CrossEntropyLoss()` or a function, for batches of inputs and target; or any
-function (model, batch) -> loss. Either may return a mapping with the key "loss" and further metrics."""
+"""A criterion (outputs, target) -> loss, such as `CrossEntropyLoss()` or a function, for batches of inputs and target; or
+any function (model, batch) -> loss. Either may return a mapping with the key "loss" and further metrics."""
 
 Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
 """One loss that all optimizers descend, or one for each optimizer, by its name or in their order."""
@@ -32,6 +32,7 @@ class BatchLoss:
         self._is_criterion: bool | None = True if criterion else None
 
     def __call__(self, model: nn.Module, batch: Any) -> Any:
+        """The loss of a model on a batch."""
         if self._is_criterion is None:
             return self._first_call(model, batch)
         return criterion_loss(self.loss, model, batch) if self._is_criterion else self.loss(model, batch)

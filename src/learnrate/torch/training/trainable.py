@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from learnrate.errors import ArgumentTypeError, LossError
 from learnrate.torch.distributed import Processes, SingleProcess
-from learnrate.torch.driving.selection import Only, Swept
-from learnrate.torch.inputs import check_pair, named
-from learnrate.torch.snapshot.preserve import Optimizers, Snapshot
-from learnrate.torch.snapshot.storage import CopyTo
+from learnrate.torch.driving import Only, SweptGroups
+from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
+from learnrate.torch.snapshot import CopyTo, Snapshot
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
@@ -66,7 +65,7 @@ class TorchTrainable(Trainable):
         processes: Processes | None = None,
         ensemble: "Callable[[TorchTrainable, int], Ensemble] | None" = None,
     ) -> None:
-        self.optimizers = named(optimizer)
+        self.optimizers = optimizers_by_name(optimizer)
         check_pair(model, self.optimizers)
         self.objectives = objectives(self.optimizers, loss)
         self.model, self.stream, self.only = model, Stream(batches), only
@@ -76,7 +75,7 @@ class TorchTrainable(Trainable):
         if not isinstance(also_keep, (list, tuple)):
             raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {also_keep!r}")
         self._evaluate = evaluation(evaluate, self.objectives, metric)
-        self.swept = Swept(self.optimizers, only)
+        self.swept = SweptGroups(self.optimizers, only)
         losses = [objective.loss.loss for objective in self.objectives]
         self.kept = [batches, *losses, *also_keep, *([evaluate] if callable(evaluate) else [])]
         if self.updater.scaler is not None:

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 
 from torch.optim import SGD, Adagrad, Optimizer
 
-from learnrate.torch.driving.selection import Swept
+from learnrate.torch.driving import SweptGroups
 from learnrate.torch.training.update import Updater
 from learnrate.trainable import LR_DRIFT, OptimizerTraits
 
 ADAGRAD_DRIFT = 0.5
-"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so shrinks
-its steps with the root of their number: with each doubling of the training its best LR rises by half a doubling."""
+"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so
+shrinks its steps with the root of their number: with each doubling of the training its best LR rises by half a doubling."""
 
 
-def traits_of(optimizers: Iterable[Optimizer], swept: Swept, updater: Updater) -> OptimizerTraits:
+def traits_of(optimizers: Iterable[Optimizer], swept: SweptGroups, updater: Updater) -> OptimizerTraits:
     """The traits of those of the optimizers that receive the LR.
 
     A step of SGD grows with its gradient without limit unless gradients are clipped.

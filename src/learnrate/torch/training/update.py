@@ -189,7 +189,7 @@ class Updater:
 
 def refuse_scaler_with_closure() -> None:
     """Raise the error for a scaler beside an optimizer that needs a closure."""
-    raise ArgumentError("scaler must be None if the optimizer needs a closure: the scaler of torch does not support closures")
+    raise ArgumentError("scaler must be None if the optimizer needs a closure: torch's scaler does not support closures")
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

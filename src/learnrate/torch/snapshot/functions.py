@@ -1,0 +1,283 @@
+"""The state that functions keep in themselves: a loss with a running mean, a counter in a closure, a captured generator.
+
+Every object that a function refers to is visited once, and put back in place; numbers and strings are put back by assigning
+the same object again. An object that did not change is not written to.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType, NoneType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from learnrate.errors import NotRestoredWarning
+from learnrate.torch.snapshot import parts
+from learnrate.torch.snapshot.notices import warn
+from learnrate.torch.snapshot.parts import Undo
+from learnrate.torch.snapshot.storage import TensorStorage, local, size_of
+
+LARGEST = 2**20
+"""Bytes of the largest tensor or array that is copied. State that a function keeps in itself is small (a mean, a count);
+larger ones are usually data that it only reads."""
+
+TOTAL = 64 * 2**20
+"""Bytes of all tensors and arrays that are copied for one function, because it may read a long list of small batches."""
+
+MOST = 1000
+"""Tensors and arrays that are copied for one function, because it may read a data set that is a list of samples."""
+
+SAMPLED = 4096
+"""Elements of a larger array that are compared, evenly spaced: NumPy does not record that an array was written to."""
+
+IMMUTABLE = (NoneType, bool, int, float, complex, str, bytes, range, type, ModuleType, np.generic, torch.dtype, torch.device)
+LEFT_ALONE = (nn.Module, Optimizer, LRScheduler, torch.amp.GradScaler, Dataset, DataLoader, Sampler, Iterator)
+"""Objects that are handed to a snapshot by themselves if they are to be given back, and data."""
+
+CONTENT = (*IMMUTABLE, Tensor, np.ndarray, list, dict, tuple, set, deque)
+FRAMEWORKS = ("builtins", "torch", "numpy")
+
+Reference = tuple[str, Any]
+"""Where an object was found, for the warning that names it, and the object."""
+
+
+def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+    """How to put back the state that a function keeps in itself.
+
+    Visited are the attributes, nonlocal variables and default arguments of a function; the function and the arguments of a
+    `functools.partial`; the object of a bound method; the attributes and slots of a callable object; and in turn what these
+    refer to: containers, tensors, arrays, generators of random numbers, functions, and objects whose attributes are numbers,
+    strings, tensors, arrays and containers only. Not visited: global variables, modules, optimizers, schedulers, gradient
+    scalers, data sets, loaders, iterators, and all other objects.
+
+    Args:
+        function: The function or callable object.
+        storage: Where copies of tensors live.
+        copied: `memory_of` the tensors that the caller puts back itself.
+
+    Warns:
+        NotRestoredWarning: when state is put back, if a tensor or array that was too large to be copied was written to.
+    """
+    pending: list[Reference] = [(getattr(function, "__qualname__", type(function).__name__), function)]
+    visited: set[int] = set()
+    room, count = TOTAL, 0
+    while pending:
+        name, value = pending.pop()
+        if id(value) in visited or isinstance(value, LEFT_ALONE):
+            continue
+        if isinstance(value, Tensor) and memory_of(value) in copied:
+            continue
+        visited.add(id(value))
+        if isinstance(value, (Tensor, np.ndarray)):
+            if count < MOST and _size(value) <= min(LARGEST, room):
+                room, count = room - _size(value), count + 1
+                yield from _copied(value, storage)
+            else:
+                yield from _watched(name, value)
+        elif (put_back := parts.generator(value)) is not None:
+            yield put_back
+        else:
+            undo, references = _opened(name, value)
+            pending += [reference for reference in references if not isinstance(reference[1], IMMUTABLE)]
+            if undo is not None:
+                yield undo
+
+
+def memory_of(tensor: Tensor) -> int:
+    """A number that a tensor shares with its views: the address of its memory; its identity if it has no address."""
+    try:
+        return tensor.untyped_storage().data_ptr() or id(tensor)
+    except (RuntimeError, NotImplementedError):  # sparse, or spread over processes
+        return id(tensor)
+
+
+def _opened(name: str, value: Any) -> tuple[Undo | None, Iterable[Reference]]:
+    """How to put back what an object refers to, and these references."""
+    if isinstance(value, MethodType):
+        instance = value.__self__
+        opened = _object(name, instance) if _is_users(instance) else (None, [(name, instance)])
+        return opened[0], [*opened[1], (name, value.__func__)]
+    if isinstance(value, FunctionType):
+        return None, _of_function(name, value)
+    if isinstance(value, partial):
+        return None, [(name, part) for part in (value.func, value.args, value.keywords, vars(value))]
+    if isinstance(value, CellType):
+        return _variable(name, value)
+    if isinstance(value, dict):
+        return _mapping(value), _entries(lambda key: f"{name}[{key!r}]", value)
+    if isinstance(value, (list, deque, set)):
+        return _collection(value), ((name, entry) for entry in value)
+    if isinstance(value, tuple):
+        return None, ((name, entry) for entry in value)
+    if _is_users(value) and (callable(value) or _is_record(value)):
+        return _object(name, value)
+    return None, ()
+
+
+def _of_function(name: str, function: FunctionType) -> list[Reference]:
+    references: list[Reference] = [(name, vars(function))]
+    # Not the variables of a framework's wrapper (torch.no_grad, torch.compile), whose caches must stay: the user's function
+    # is among its attributes, as `__wrapped__`.
+    if function.__globals__.get("__name__", "").partition(".")[0] not in FRAMEWORKS:
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        references += [(f"{variable} in {name}", cell) for variable, cell in cells]
+        references += [(f"a default argument of {name}", part) for part in (function.__defaults__, function.__kwdefaults__)]
+    return references
+
+
+def _object(name: str, value: Any) -> tuple[Undo, Iterable[Reference]]:
+    """The attributes and slots of an object."""
+    restore = [_mapping(vars(value)) if hasattr(value, "__dict__") else lambda: None]
+    restore += [_slot(value, slot) for slot in _slots(value).values()]
+
+    def undo() -> None:
+        for put_back in restore:
+            put_back()
+
+    return undo, _entries(lambda attribute: f"{name}.{attribute}", _attributes(value))
+
+
+def _entries(label: Callable[[Any], str], entries: dict[Any, Any]) -> Iterator[Reference]:
+    return ((label(key), entry) for key, entry in entries.items() if not isinstance(entry, IMMUTABLE))
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    slots = {name: slot.__get__(value) for name, slot in _slots(value).items() if hasattr(value, name)}
+    return slots | (vars(value) if hasattr(value, "__dict__") else {})
+
+
+def _is_users(value: Any) -> bool:
+    """Whether the object is of a class of the user's own, or of a library that is not known here."""
+    return type(value).__module__.partition(".")[0] not in FRAMEWORKS and not isinstance(value, (*LEFT_ALONE, *CONTENT))
+
+
+def _is_record(value: Any) -> bool:
+    """Whether it has nothing but data in its attributes, such as a mean and its count."""
+    return all(isinstance(entry, CONTENT) for entry in _attributes(value).values())
+
+
+def _size(value: Tensor | np.ndarray) -> int:
+    return size_of([value]) if isinstance(value, Tensor) else value.nbytes
+
+
+def _copied(value: Tensor | np.ndarray, storage: TensorStorage) -> Iterator[Undo]:
+    if isinstance(value, Tensor):
+        yield parts.tensor(value, storage, only_if_changed=True)
+        if value.is_leaf and value.requires_grad:
+            yield parts.gradient(value, storage)
+        return
+    before = value.copy()
+
+    def undo() -> None:
+        if value.tobytes() != before.tobytes():
+            value[...] = before
+
+    yield undo
+
+
+def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
+    """Warn, once, if it changed."""
+    before, warned = _trace(value), False
+
+    def undo() -> None:
+        nonlocal warned
+        if not warned and _trace(value) != before:
+            warned = True
+            warn(
+                f"{name} was changed in place and is not given back: in functions, tensors and arrays are copied up to "
+                f"{LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make it a buffer "
+                "of a module, or hand it over by itself (also_keep)",
+                NotRestoredWarning,
+            )
+
+    yield undo
+
+
+def _trace(value: Tensor | np.ndarray) -> Any:
+    """What changes when it is written to."""
+    if isinstance(value, Tensor):
+        return None if value.is_inference() else local(value)._version
+    return value.flat[:: max(1, value.size // SAMPLED)].tobytes()
+
+
+def _variable(name: str, cell: CellType) -> tuple[Undo, list[Reference]]:
+    """A nonlocal variable, which may have no value yet."""
+    try:
+        before = [cell.cell_contents]
+    except ValueError:
+        before = []
+
+    def undo() -> None:
+        try:
+            present = [cell.cell_contents]
+        except ValueError:
+            present = []
+        if _same(present, before):
+            return
+        if before:
+            cell.cell_contents = before[0]
+        else:
+            del cell.cell_contents
+
+    return undo, [(name, entry) for entry in before]
+
+
+def _mapping(mapping: dict[Any, Any]) -> Undo:
+    before = dict(mapping)
+
+    def undo() -> None:
+        if _same(mapping, before) and _same(mapping.values(), before.values()):
+            return
+        mapping.clear()
+        mapping.update(before)
+
+    return undo
+
+
+def _collection(collection: Any) -> Undo:
+    before = list(collection)
+
+    def undo() -> None:
+        if not _same(collection, before):
+            collection.clear()
+            (collection.update if isinstance(collection, set) else collection.extend)(before)
+
+    return undo
+
+
+def _slots(value: Any) -> dict[str, MemberDescriptorType]:
+    classes = [kind for kind in type(value).__mro__ if "__slots__" in vars(kind)]
+    return {k: slot for kind in classes for k, slot in vars(kind).items() if isinstance(slot, MemberDescriptorType)}
+
+
+def _slot(value: Any, slot: MemberDescriptorType) -> Undo:
+    missing = object()
+
+    def present() -> Any:
+        try:
+            return slot.__get__(value)
+        except AttributeError:
+            return missing
+
+    before = present()
+
+    def undo() -> None:
+        if present() is before:
+            return
+        if before is missing:
+            slot.__delete__(value)
+        else:
+            slot.__set__(value, before)
+
+    return undo
+
+
+def _same(present: Collection[Any], before: Collection[Any]) -> bool:
+    """Whether these are the same objects in the same order."""
+    return len(present) == len(before) and all(a is b for a, b in zip(present, before, strict=True))
