@@ -266,10 +266,12 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
     named = evaluation if isinstance(evaluation, Mapping) else {metric: evaluation}
     try:
         if not named:
-            raise LossError("received an empty mapping")
+            raise LossError("the mapping is empty")
         return {str(name): scalar(str(name), value) for name, value in named.items()}
     except LossError as error:
-        raise ArgumentTypeError(f"evaluate must return a number or a mapping of numbers: {error}") from None
+        raise ArgumentTypeError(
+            f"evaluate must return a number or a mapping of numbers, received {evaluation!r}: {error}"
+        ) from None
 
 
 def first_finite(evaluation: Mapping[str, float]) -> float | None:

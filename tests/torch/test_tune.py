@@ -9,9 +9,7 @@ from torch import nn
 import learnrate as lr
 from facts import facts, tells
 from learnrate.errors import NoAnswerError
-from learnrate.torch.training.loop import Loop
-from learnrate.torch.training.update import Updating
-from learnrate.torch.tune import has_unbounded_steps
+from learnrate.torch.training import TorchTrainable, Updater
 
 
 def test_an_iterator_is_no_data_for_races(toy):
@@ -96,15 +94,15 @@ def test_hands_out_the_curve_before_the_races(toy):
     ("optimizer", "options", "expected"),
     [
         (torch.optim.SGD, {}, True),
-        (torch.optim.SGD, {"updating": Updating(clip_norm=1.0)}, False),
-        (torch.optim.SGD, {"updating": Updating(clip_value=1.0)}, False),
+        (torch.optim.SGD, {"updater": Updater(clip_norm=1.0)}, False),
+        (torch.optim.SGD, {"updater": Updater(clip_value=1.0)}, False),
         (torch.optim.Adam, {}, False),
         (torch.optim.RMSprop, {}, False),
     ],
 )
 def test_steps_have_no_bound_with_sgd_unless_gradients_are_clipped(toy, optimizer, options, expected):
-    loop = Loop(toy.model, optimizer(toy.model.parameters(), lr=0.1), toy.batches, toy.loss, **options)
-    assert has_unbounded_steps(loop) is expected
+    trainable = TorchTrainable(toy.model, optimizer(toy.model.parameters(), lr=0.1), toy.batches, toy.loss, **options)
+    assert trainable.traits.unbounded_steps is expected
 
 
 def test_what_is_not_driven_has_no_say_in_whether_steps_have_a_bound(toy):
@@ -113,5 +111,5 @@ def test_what_is_not_driven_has_no_say_in_whether_steps_have_a_bound(toy):
         "rest": torch.optim.Adam(toy.model[4].parameters(), lr=0.1),
     }
     losses = {"first": toy.loss, "rest": toy.loss}
-    assert has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="first"))
-    assert not has_unbounded_steps(Loop(toy.model, optimizers, toy.batches, losses, only="rest"))
+    assert TorchTrainable(toy.model, optimizers, toy.batches, losses, only="first").traits.unbounded_steps
+    assert not TorchTrainable(toy.model, optimizers, toy.batches, losses, only="rest").traits.unbounded_steps

@@ -10,9 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from learnrate.errors import LossError
 from learnrate.torch.ensemble import TorchEnsemble, worthwhile
-from learnrate.torch.training.loop import Loop
-from learnrate.torch.training.update import Updating
-from learnrate.tuner.trainee import ApartError
+from learnrate.torch.training import TorchTrainable, Updater
+from learnrate.trainable import NotBatchableError
 
 LRS = [0.003, 0.03, 0.1]
 UPDATES = 10
@@ -52,15 +51,15 @@ def loop_of(model, optimizer=None, loss=CROSS, data=None, **options):
         states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return float(next(model.parameters()).sum())
 
-    return Loop(model, optimizer or sgd(model), data or batches(), loss, evaluate, **options), states
+    return TorchTrainable(model, optimizer or sgd(model), data or batches(), loss, evaluate, **options), states
 
 
 def train_one_by_one(loop, states, lrs=LRS):
     start = loop.save()
     metrics, scores = [], []
     for lr in lrs:
-        metrics.append([loop.update(lr_at(lr, n)) for n in range(UPDATES)])
-        scores.append(loop.evaluate())
+        metrics.append([*loop.read([loop.update(lr_at(lr, n)) for n in range(UPDATES)])])
+        scores.append(loop.evaluate()["score"])
         loop.restore(start)
     recorded, states[:] = list(states), []
     return metrics, recorded, scores
@@ -70,7 +69,7 @@ def train_as_one_batch(loop, states, lrs=LRS):
     start = loop.save()
     ensemble = TorchEnsemble(loop, len(lrs))
     rows = [ensemble.update([lr_at(lr, n) for lr in lrs]) for n in range(UPDATES)]
-    scores = ensemble.evaluate()
+    scores = [evaluation and evaluation["score"] for evaluation in ensemble.evaluate()]
     loop.restore(start)
     return [list(column) for column in zip(*rows, strict=True)], list(states), scores
 
@@ -112,13 +111,13 @@ def test_optimizers(name):
 
 
 @pytest.mark.parametrize(
-    "updating",
-    [Updating(clip_norm=0.1), Updating(clip_value=0.01), Updating(accumulate=2), Updating(accumulate=3, clip_norm=0.1)],
+    "updater",
+    [Updater(clip_norm=0.1), Updater(clip_value=0.01), Updater(accumulate=2), Updater(accumulate=3, clip_norm=0.1)],
     ids=str,
 )
-def test_ways_to_make_an_update(updating):
+def test_ways_to_make_an_update(updater):
     model = mlp(nn.Dropout(0.3))
-    require_same_results(*loop_of(model, updating=updating))
+    require_same_results(*loop_of(model, updater=updater))
 
 
 def test_only_one_group_is_swept():
@@ -233,8 +232,8 @@ def test_losses():
 
 def test_mixed_precision_agrees_up_to_rounding():
     torch.set_default_dtype(torch.float32)
-    updating = Updating(autocast=torch.bfloat16)
-    require_same_results(*loop_of(mlp(), data=batches(torch.float32), updating=updating), accuracy=0.05)
+    updater = Updater(autocast=torch.bfloat16)
+    require_same_results(*loop_of(mlp(), data=batches(torch.float32), updater=updater), accuracy=0.05)
 
 
 def test_dropout_inside_attention_is_batched_with_other_masks():
@@ -252,7 +251,7 @@ def test_removed_members_are_left_out_and_the_others_continue():
         metrics = ensemble.update([lr_at(LRS[0], n), lr_at(LRS[1], n) if n < 4 else None, lr_at(LRS[2], n)])
         assert bool(metrics[1]) == (n < 4)
         assert metrics[2] == pytest.approx(single_metrics[2][n])
-    scores = ensemble.evaluate()
+    scores = [evaluation and evaluation["score"] for evaluation in ensemble.evaluate()]
     assert scores[1] is None
     assert [scores[0], scores[2]] == pytest.approx([single_scores[0], single_scores[2]])
     assert ensemble.update([None, None, None]) == [{}, {}, {}]
@@ -341,8 +340,8 @@ def words():
 
 NOT_BATCHABLE = {
     "LBFGS": (mlp, lambda m: torch.optim.LBFGS(m.parameters()), {}, "closure"),
-    "closure": (mlp, sgd, {"updating": Updating(closure=True)}, "closure"),
-    "scaler": (mlp, sgd, {"updating": Updating(scaler=torch.amp.GradScaler("cpu"))}, "scaler"),
+    "closure": (mlp, sgd, {"updater": Updater(closure=True)}, "closure"),
+    "scaler": (mlp, sgd, {"updater": Updater(scaler=torch.amp.GradScaler("cpu"))}, "scaler"),
     "turns": (mlp, lambda m: {"a": sgd(m), "b": sgd(m)}, {"loss": {"a": CROSS, "b": CROSS}}, "losses of their own"),
     "recurrent": (Recurrent, sgd, {}, "recurrent"),
     "item": (mlp, sgd, {"loss": with_item}, "item"),
@@ -369,7 +368,7 @@ def test_a_loop_that_cannot_be_batched_says_why_and_can_be_restored(name):
     first = loop.update(0.01)
     loop.restore(start)
     numbers = torch.get_rng_state()
-    with pytest.raises(ApartError, match=reason) as caught:
+    with pytest.raises(NotBatchableError, match=reason) as caught:
         TorchEnsemble(loop, 2).update([0.01, 0.1])
     assert "\n" not in str(caught.value)
     assert not str(caught.value).endswith(".")
@@ -397,7 +396,7 @@ def test_a_failure_after_the_first_update_says_why_too():
     ensemble = TorchEnsemble(loop_of(mlp(), loss=loss)[0], 2)
     ensemble.update([0.1, 0.1])
     late.append(1)
-    with pytest.raises(ApartError, match="control flow"):
+    with pytest.raises(NotBatchableError, match="control flow"):
         ensemble.update([0.1, 0.1])
 
 

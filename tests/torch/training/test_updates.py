@@ -48,15 +48,10 @@ def test_a_last_partial_accumulation_is_flushed(toy):
 
 
 def test_mixed_precision_without_a_scaler(toy):
-    kinds = []
-
-    def loss(model, batch):
-        scores = model(batch[0])
-        kinds.append(scores.dtype)
-        return toy.loss(scores.float(), batch[1])
-
-    sweep(toy, loss=loss, autocast=torch.bfloat16)
-    assert set(kinds) == {torch.bfloat16}
+    kinds = set()
+    toy.model[4].register_forward_hook(lambda module, inputs, outputs: kinds.add(outputs.dtype))
+    sweep(toy, loss=lambda model, batch: toy.loss(model(batch[0]).float(), batch[1]), autocast=torch.bfloat16)
+    assert kinds == {torch.bfloat16}
 
 
 def test_updates_that_the_scaler_skips_are_marked_and_not_counted(toy):

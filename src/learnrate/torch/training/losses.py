@@ -19,6 +19,10 @@ Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
 """One loss that all optimizers descend, or one for each optimizer, by its name or in their order."""
 
 
+WRONG_ARGUMENTS = (TypeError, AttributeError, ValueError, IndexError)
+"""What a criterion raises when it receives a model and a batch in place of outputs and target."""
+
+
 class BatchLoss:
     """A loss as a function (model, batch) -> loss, whichever of the two kinds it is.
 
@@ -42,7 +46,7 @@ class BatchLoss:
         hook = model.register_forward_pre_hook(lambda module, inputs: model_calls.append(None))
         try:
             value = self.loss(model, batch)
-        except Exception as error:
+        except WRONG_ARGUMENTS as error:
             hook.remove()
             # Many processes must not call a distributed model twice for one batch.
             if model_calls or not is_pair(batch):
@@ -61,8 +65,6 @@ class BatchLoss:
         try:
             return self.loss(outputs, target)
         except Exception as error:
-            if isinstance(first_error, LossError):
-                raise first_error from None
             raise LossError(
                 f"loss must work as loss(model, batch) or as loss(outputs, target). With (model, batch) it failed: "
                 f"{own_line(first_error)}. With (outputs, target): {own_line(error)}"
