@@ -126,7 +126,7 @@ def test_bad_arguments_are_refused_before_the_first_update(arguments, error, wor
 
 
 def test_step_must_be_a_function():
-    with pytest.raises(TypeError, match="trainable must be a learnrate.Trainable, or a function"):
+    with pytest.raises(TypeError, match=r"trainable must be a learnrate\.Trainable, or a function"):
         lr.range_test(0.1)
 
 

@@ -1,149 +1,90 @@
-"""Recipes: loading a user's file, building from seeds, training."""
-
-import math
-import sys
+"""Recipes of torch: building from seeds, and the same updates everywhere."""
 
 import pytest
 import torch
+from torch import nn
 
 import learnrate as lr
 from facts import facts
-from learnrate.errors import RecipeError
-from learnrate.torch.recipe import load, train
-from learnrate.user_code import own_line
+from learnrate.torch.training import Updater
 
-GOOD = """
-import torch
-import learnrate as lr
+X = torch.linspace(-1, 1, 64).unsqueeze(1)
 
-def recipe():
-    x = torch.linspace(-1, 1, 64).unsqueeze(1)
+
+def recipe(**options):
     return lr.torch.Recipe(
-        model=lambda: torch.nn.Linear(1, 1),
+        model=lambda: nn.Linear(1, 1),
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.01),
-        batches=lambda: list(zip(x.split(8), (3 * x).split(8))),
-        loss=torch.nn.MSELoss(),
-        {more}
+        batches=lambda: list(zip(X.split(8), (3 * X).split(8), strict=True)),
+        loss=nn.MSELoss(),
+        **options,
     )
-"""
 
 
-@pytest.fixture(autouse=True)
-def clean_imports(monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in [name for name in sys.modules if name.startswith("learnrate_recipe_")]:
-        del sys.modules[name]
-
-
-def written(tmp_path, text, name="mine.py"):
-    path = tmp_path / name
-    path.write_text(text)
-    return path
-
-
-def test_loads_and_is_named_after_its_file(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="updates=77,")))
-    assert (recipe.name, recipe.updates, recipe.evaluate) == ("mine", 77, None)
-    assert load(written(tmp_path, GOOD.format(more="name='other',"))).name == "other"
-
-
-def test_imports_its_neighbours(tmp_path):
-    written(tmp_path, "UPDATES = 55\n", "neighbour_of_recipe.py")
-    text = "import neighbour_of_recipe\n" + GOOD.format(more="updates=neighbour_of_recipe.UPDATES,")
-    assert load(written(tmp_path, text)).updates == 55
-
-
-@pytest.mark.parametrize("name", ["random.py", "torch.py", "learnrate.py", "statistics.py", "two words.py", "zwölf.py"])
-def test_may_have_any_name(tmp_path, name):
-    torch_before, random_before = sys.modules["torch"], sys.modules["random"]
-    assert load(written(tmp_path, GOOD.format(more=""), name)).updates == 1000
-    assert sys.modules["torch"] is torch_before
-    assert sys.modules["random"] is random_before
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("x = 1\n", ("mine.py", "recipe()")),
-        ("recipe = 3\n", ("mine.py", "recipe()")),
-        ("def recipe():\n    return 3\n", ("recipe()", "Recipe", 3, "int")),
-        ("def recipe():\n    pass\n", ("recipe()", "Recipe", None)),
-        ("import math\nimport no_such_module\n", ("mine.py, line 2", "import no_such_module", "ModuleNotFoundError")),
-        ("def recipe():\n    import no_such_module\n", ("recipe()", "mine.py, line 2", "import no_such_module")),
-        ("def recipe(:\n", ("mine.py, line 1", "def recipe(:", "SyntaxError")),
-        ("1 / 0\n", ("mine.py, line 1", "1 / 0", "ZeroDivisionError")),
-        ("def recipe(size):\n    pass\n", ("recipe()", "'size'")),
-        (GOOD.format(more="updates=0,"), ("updates", 1, 0)),
-        (GOOD.format(more="evaluate=0.5,"), ("evaluate", "function", 0.5)),
-        (GOOD.format(more="").replace("lambda: torch.nn", "torch.nn"), ("model", "function", "Linear", "lambda")),
-        (GOOD.format(more="colour='red',"), ("'colour'",)),
-        (GOOD.format(more="name=3,"), ("name", "str", 3)),
-        (GOOD.format(more="metric='mean',"), ("metric", "mean", "lr", "schedule")),
-        (GOOD.format(more="").replace("torch.nn.Linear(1, 1)", "torch.nn.Linear(1)"), ("model", "mine.py, line 8")),
-        ("import sys\nsys.exit(0)\n", ("mine.py, line 2", "sys.exit(0)", "SystemExit")),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_line_with_the_users_own(tmp_path, text, words):
-    with pytest.raises(RecipeError, match=facts(*words)) as caught:
-        load(written(tmp_path, text)).build(0)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(RecipeError, match=facts("none.py")):
-        load(tmp_path / "none.py")
-    with pytest.raises(RecipeError, match="folder"):
-        load(tmp_path)
-    with pytest.raises(RecipeError, match=facts(".py", "recipe.txt")):
-        load(written(tmp_path, GOOD, "recipe.txt"))
-
-
-def test_builds_the_same_from_the_same_seed(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="")))
-    (first, *_), (second, *_), (third, *_) = recipe.build(0), recipe.build(0), recipe.build(1)
+def test_builds_the_same_from_the_same_seed():
+    (first, *_), (second, *_), (third, *_) = recipe().build(0), recipe().build(0), recipe().build(1)
     assert torch.equal(first.weight, second.weight)
     assert not torch.equal(first.weight, third.weight)
 
 
-def test_training_follows_from_the_seed(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="evaluate=lambda model: float(model.weight),")))
-    schedule = lr.linear(0.5, 0.0, 40)
-    first, again, other = (train(recipe, schedule, seed, 40) for seed in (0, 0, 1))
-    assert first == again != other
-    assert len(first.losses) == 40
-    assert first.checkpoints == tuple(range(2, 41, 2))
-    assert first.score == first.scores[-1] == pytest.approx(3.0, abs=0.5)
+def test_a_training_makes_its_updates_as_the_recipe_says():
+    trainable = recipe(accumulate=4, clip_norm=0.01).trainable(0)
+    assert trainable.updater == Updater(accumulate=4, clip_norm=0.01)
+    assert trainable.updates_per_epoch() == 2
+    before = trainable.model.weight.detach().clone()
+    trainable.update(1.0)
+    assert float((trainable.model.weight.detach() - before).abs()) <= 0.01 + 1e-6
 
 
-def test_training_without_an_evaluation_is_scored_by_its_loss(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="")))
-    done = train(recipe, lr.constant(0.1), 0, 20)
-    assert recipe.scores_are() == "loss"
-    assert done.score == pytest.approx(sum(done.losses[-4:]) / 4)
-    assert done.scores == ()
+def test_clipping_decides_whether_steps_are_bounded():
+    assert recipe().trainable(0).traits.unbounded_steps
+    assert not recipe(clip_norm=1.0).trainable(0).traits.unbounded_steps
 
 
-def test_a_training_that_diverges_ends_early_and_says_so(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="evaluate=lambda model: float(model.weight),")))
-    done = train(recipe, lr.constant(1e30), 0, 50)
-    assert len(done.losses) < 50
-    assert not math.isfinite(done.losses[-1])
-    assert done.checkpoints[-1] == len(done.losses)
+def test_each_training_gets_a_copy_of_the_scaler():
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    scaled = recipe(scaler=scaler)
+    first, second = scaled.trainable(0), scaled.trainable(0)
+    for _ in range(3):
+        first.update(0.1)
+    assert first.updater.scaler.get_scale() < second.updater.scaler.get_scale() == scaler.get_scale()
 
 
-def test_the_held_out_test_is_not_what_chooses(tmp_path):
-    recipe = load(written(tmp_path, GOOD.format(more="evaluate=lambda model: 1.0, test=lambda model: 2.0,")))
-    assert train(recipe, lr.constant(0.1), 0, 20).score == 2.0
+def test_the_metric_names_the_score():
+    measured = recipe(evaluate=lambda model: 0.5, metric="recall")
+    assert measured.trainable(0).evaluate() == {"recall": 0.5}
+    assert measured.score_name == "recall"
+    assert recipe().score_name == "loss"
+    several = recipe(evaluate=lambda model: {"recall": 0.5, "precision": 0.25})
+    assert list(several.trainable(0).evaluate()) == ["recall", "precision"]
+
+
+def test_test_measures_and_evaluate_decides():
+    both = recipe(evaluate=lambda model: 1.0, test=lambda model: 2.0)
+    assert both.trainable(0).evaluate() == {"accuracy": 1.0}
+    assert both.trainable(0, test=True).evaluate() == {"accuracy": 2.0}
+    assert recipe(evaluate=lambda model: 1.0).trainable(0, test=True).evaluate() == {"accuracy": 1.0}
+
+
+def test_held_out_batches_evaluate():
+    held_out = [(X, 3 * X)]
+    trainable = recipe(evaluate=held_out, metric="fit").trainable(0)
+    with torch.no_grad():
+        expected = -float(nn.functional.mse_loss(trainable.model(X), 3 * X))
+    assert trainable.evaluate() == {"fit": pytest.approx(expected)}
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("options", "words"),
     [
-        (ValueError("one\n  two\tthree"), "ValueError: one two three"),
-        (ValueError(), "ValueError"),
-        (ValueError("x" * 1000), "ValueError: " + "x" * 388 + " ..."),
+        ({"accumulate": 0}, ("accumulate", 1, 0)),
+        ({"clip_norm": -1.0}, ("clip_norm", 0, -1.0)),
+        ({"clip_nrm": 1.0}, ("clip_nrm", "clip_norm")),
+        ({"colour": "red"}, ("colour", "accumulate", "closure")),
+        ({"autocast": "bfloat16"}, ("autocast", "torch.dtype", "bfloat16")),
+        ({"closure": 1}, ("closure", True, False, 1)),
     ],
 )
-def test_an_error_is_told_in_one_line_of_bounded_length(error, expected):
-    assert own_line(error) == expected
+def test_options_of_an_update_are_checked_when_the_recipe_is_built(options, words):
+    with pytest.raises((ValueError, TypeError), match=facts(*words)):
+        recipe(**options)

@@ -76,7 +76,7 @@ class Updater:
         names = [field.name for field in fields(cls)]
         for name in options:
             if name not in names:
-                similar = difflib.get_close_matches(name, names, n=1)
+                similar = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
                 remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
                 raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
         return cls(**options)

@@ -1,0 +1,70 @@
+"""Whole training runs of any trainable, and their records."""
+
+import math
+import signal
+
+import pytest
+
+import learnrate as lr
+from learnrate.study import train
+
+
+class Descent(lr.Trainable):
+    """Gradient descent on a parabola; its evaluation is how near the minimum is."""
+
+    def __init__(self, seed=0, measured=True):
+        self.weight, self.measured, self.lrs = 1.0 + seed, measured, []
+
+    def update(self, rate):
+        self.lrs.append(rate)
+        loss = self.weight**2
+        self.weight -= rate * 2 * self.weight
+        return loss if abs(self.weight) < 1e100 else math.inf
+
+    def save(self):
+        return self.weight
+
+    def restore(self, state):
+        self.weight = state
+
+    def evaluate(self):
+        return {"nearness": -abs(self.weight), "weight": self.weight} if self.measured else None
+
+
+def test_a_training_follows_its_schedule():
+    trainable, schedule = Descent(), lr.linear(0.5, 0.0, 40)
+    training = train(trainable, schedule, 7, 40)
+    assert trainable.lrs == [schedule(update) for update in range(40)]
+    assert training.seed == 7
+    assert len(training.losses) == 40
+    assert training.checkpoints == tuple(range(2, 41, 2))
+    assert training.score == training.scores[-1] == -abs(trainable.weight)
+
+
+def test_a_training_without_an_evaluation_is_scored_by_its_loss():
+    training = train(Descent(measured=False), lr.constant(0.1), 0, 20)
+    assert training.score == pytest.approx(sum(training.losses[-4:]) / 4)
+    assert training.scores == ()
+
+
+def test_a_training_that_diverges_ends_early():
+    training = train(Descent(), lr.constant(1e30), 0, 50)
+    assert len(training.losses) < 50
+    assert not math.isfinite(training.losses[-1])
+    assert training.checkpoints[-1] == len(training.losses)
+
+
+def test_progress():
+    calls = []
+    train(Descent(), lr.constant(0.1), 0, 5, lambda done, planned: calls.append((done, planned)))
+    assert calls == [(n, 5) for n in range(1, 6)]
+
+
+def test_an_interrupt_is_passed_on():
+    class Interrupted(Descent):
+        def update(self, rate):
+            signal.raise_signal(signal.SIGINT)
+            return super().update(rate)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(), lr.constant(0.1), 0, 5)
