@@ -45,7 +45,7 @@ class Schedule(ABC):
     """
 
     if TYPE_CHECKING:
-        # At run time the property would be in the way of the subclasses whose length is a field of the same name.
+        # At run time this property would prevent subclasses from having a field `length`.
         @property
         def length(self) -> int | str | None:
             """Number of updates after which the value is constant; None if there is no end; a text if unresolved."""

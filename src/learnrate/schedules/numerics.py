@@ -164,8 +164,8 @@ def require_room(greatest: int) -> None:
 
 def split(n: Any, period: int) -> tuple[Any, Any]:
     """The number of whole periods in `n`, and the exact remainder."""
-    whole = n // period
-    return whole, n - whole * period
+    count = n // period
+    return count, n - count * period
 
 
 def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
