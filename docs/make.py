@@ -14,14 +14,14 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "images" / "gallery"
 CHOICE_PICTURES = DOCS / "images" / "choice"
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests" / "schedules"), str(ROOT)]
 
 import learnrate as lr  # noqa: E402
 from learnrate.schedules.vocabulary import RUNS, SCHEDULES  # noqa: E402
 
 
 def smoothstep(p):  # noqa: ANN001, ANN201
-    """A shape, for the picture of `custom`."""
+    """A shape for the picture of `custom`."""
     return p * p * (3 - 2 * p)
 
 
@@ -94,7 +94,7 @@ GALLERY: dict[str, dict[str, str]] = {
 
 
 def halving_each_hundred(n):  # noqa: ANN001, ANN201
-    """A function of the count, for the picture of `function`."""
+    """A function of the count for the picture of `function`."""
     return 0.1 * 0.5 ** (n // 100)
 
 
@@ -107,71 +107,73 @@ GENERATED = "<!-- Written by docs/make.py. -->\n"
 
 
 def picture_name(title: str) -> str:
-    """The file of an entry's picture."""
+    """File name of the picture of an entry."""
     words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule"}.get(title, title)
     return "".join(c if c.isalnum() or c == "_" else "-" for c in words.lower()).replace("--", "-").strip("-") + ".png"
 
 
-def what_it_is(title: str) -> str:
-    """The first sentence of what the docstring says."""
+def summary(title: str) -> str:
+    """First paragraph of the docstring."""
     name = title.split(",")[0]
     operators = {
-        ">>": "One after the other, each with its own count from 0.",
+        ">>": "One schedule after the other; each counts from 0.",
         "* number": "Every value times a number.",
         "* schedule": "The product of two schedules.",
     }
     if title in operators:
         return operators[title]
-    thing = SCHEDULES.get(name) or RUNS.get(name) or getattr(lr.Schedule, name)
-    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").replace("*", r"\*")
+    documented = SCHEDULES.get(name) or RUNS.get(name) or getattr(lr.Schedule, name)
+    return (inspect.getdoc(documented) or "").split("\n\n")[0].replace("\n", " ").replace("*", r"\*")
 
 
 def gallery() -> str:
     """The page with a picture of every schedule."""
     lines = [GENERATED + "# Gallery of schedules", ""]
     lines += [
-        "Every schedule, drawn over 1,000 updates. What each argument means stands in its docstring: `help(learnrate.rex)`.",
+        "Every schedule, drawn over 1,000 updates. Its docstring explains the arguments: `help(learnrate.rex)`.",
         "",
     ]
-    for room, entries in GALLERY.items():
-        lines += [f"## {room}", "", "| | |", "|---|---|"]
+    for section, entries in GALLERY.items():
+        lines += [f"## {section}", "", "| | |", "|---|---|"]
         for title, expression in entries.items():
             picture = f"![{title}](images/gallery/{picture_name(title)})"
-            lines.append(f"| **`{title}`**<br>{what_it_is(title)}<br>`{expression}` | {picture} |".replace("``", "`"))
+            lines.append(f"| **`{title}`**<br>{summary(title)}<br>`{expression}` | {picture} |".replace("``", "`"))
         lines.append("")
     return "\n".join(lines)
 
 
 def draw_gallery() -> None:
-    """Its pictures."""
-    from learnrate import plots
+    """The pictures of the gallery."""
+    from learnrate import figures
+    from learnrate.schedules.figure import draw_schedule
 
     PICTURES.mkdir(parents=True, exist_ok=True)
     for entries in GALLERY.values():
         for title, expression in entries.items():
-            figure, (ax,) = plots.new_figure(4.6, 1.9)
+            figure, (ax,) = figures.new_figure(4.6, 1.9)
             figure.set_dpi(80)
             schedule = eval(expression, dict(NAMES))
-            plots.draw_schedule(schedule, 1000, ax)
+            draw_schedule(schedule, 1000, ax)
             ax.set_title("", loc="left")
             ax.set(xlabel="", ylabel="momentum" if title == "mirrored" else "")
-            plots.save(figure, PICTURES / picture_name(title))
+            figures.save(figure, PICTURES / picture_name(title))
 
 
 def coming_from() -> str:
-    """The page that puts their calls beside ours."""
+    """The page with the calls of other libraries and the learnrate expressions."""
     from parity_table import DOCUMENTED, REACTING, TABLE
 
     lines = [GENERATED + "# Coming from torch, optax, Keras, timm, Transformers, fastai or Caffe", ""]
     lines += [
-        "Their call on the left, ours on the right, over the same names; `lr` is the LR that the optimizer was built with.",
-        "`tests/test_parity.py` evaluates both sides of every row of the first five tables over whole runs, with settings",
-        "drawn at random, and holds them equal to nine digits (timm with `t_in_epochs=False`); fastai and Caffe are not",
-        "installed for the tests, Caffe's policies are held to its formulas.",
+        "Each row has a call of another library and the learnrate expression with the same values. Both use the same names;",
+        "`lr` is the LR that the optimizer was built with.",
+        "`tests/schedules/test_parity.py` evaluates both for every row of the first five tables over whole runs with random",
+        "settings, and requires equality to nine digits (timm with `t_in_epochs=False`). The tests do not install fastai",
+        "and Caffe; they check the policies of Caffe against its formulas.",
         "",
-        "Everything here is a value of the update count: `schedule(n)`. To drive a torch optimizer with it use",
+        "A schedule is a function of the update count: `schedule(n)`. To drive a torch optimizer with it, use",
         "`learnrate.torch.Scheduler(optimizer, schedule)` or `learnrate.torch.attach(optimizer, lr=schedule)`;",
-        "the optimizers of optax take `schedule` itself.",
+        "the optimizers of optax accept `schedule` itself.",
         "",
     ]
     for peer, rows in TABLE.items():
@@ -179,7 +181,10 @@ def coming_from() -> str:
         lines += [f"| {_code(row.theirs)} | {_code(row.ours)} | {row.note} |" for row in rows]
         if peer in REACTING:
             names = ", ".join(f"`{name}`" for name in sorted(REACTING[peer]))
-            lines += ["", f"Not here: {names}. What reacts to the loss is no function of the update count."]
+            lines += [
+                "",
+                f"Not in the table: {names}. A scheduler that reacts to the loss is not a function of the update count.",
+            ]
         lines.append("")
     for peer, pairs in DOCUMENTED.items():
         lines += [f"## {peer}", "", f"| {peer} | learnrate |", "|---|---|"]

@@ -1,24 +1,41 @@
-"""Checks of arguments: one function a rule, each returns the value as a plain Python number or raises.
+"""Checks of arguments: one function per rule. Each returns the value as a plain Python number, or raises.
 
-Plain numbers (and not, say, `numpy.float32`) keep schedules equal by value, hashable and printable as they were written.
+Plain numbers (not, for example, `numpy.float32`) keep schedules equal by value, hashable, and printable as written.
+
+A frozen class names the check of each field beside its type, and runs all of them when an object is built:
+
+    @frozen
+    class no_progress:
+        updates: int = checked(length)
+
+        def __post_init__(self) -> None:
+            check_fields(self)
 """
 
 import math
 import operator
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from numbers import Real
-from typing import Annotated, Any, Literal, Never, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Never, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
+T = TypeVar("T")
+Check = Callable[[str, Any], T]
+"""From the name and the value of an argument to the value that is stored."""
+
 LONGEST = 2**62
-"""Updates. Sums of two lengths must be counts as well."""
+"""Longest length in updates. The sum of two lengths must fit into 64 bits as well."""
 
 
 def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:
-    """Raise the error that an argument's value deserves."""
+    """Raise the error for a value that breaks its rule.
+
+    Raises:
+        ArgumentError: always.
+    """
     raise ArgumentError(f"{name} must be {rule}, received {value!r}" + (f": {remedy}" if remedy else ""))
 
 
@@ -41,10 +58,10 @@ def finite(name: str, value: object) -> float:
 
 
 def rate(name: str, value: object) -> float:
-    """A finite number of at least 0: an LR, or any other hyper-parameter that a schedule may drive."""
+    """A finite number of at least 0: an LR, or another hyper-parameter that a schedule can set."""
     checked = finite(name, value)
     if checked < 0:
-        refuse(name, "at least 0", value, "a negative rate would climb the loss")
+        refuse(name, "at least 0", value, "with a negative rate the loss increases")
     return checked
 
 
@@ -57,26 +74,26 @@ def positive(name: str, value: object) -> float:
 
 
 def factor(name: str, value: object) -> float:
-    """A finite number of at least 1, which something is divided by."""
+    """A finite divisor of at least 1."""
     checked = finite(name, value)
     if checked < 1:
-        refuse(name, "at least 1", value, "it divides the LR, so a smaller one would raise it")
+        refuse(name, "at least 1", value, "the LR is divided by it, so a smaller value would increase the LR")
     return checked
 
 
 def growth(name: str, value: object) -> float:
-    """A finite number of at least 1, by which something becomes longer."""
+    """A finite factor of at least 1 on the length of each next period."""
     checked = finite(name, value)
     if checked < 1:
-        refuse(name, "at least 1", value, "periods that shrink would soon be shorter than an update")
+        refuse(name, "at least 1", value, "periods that shrink soon become shorter than one update")
     return checked
 
 
 def decay(name: str, value: object) -> float:
-    """A factor in (0, 1]: with more than 1 the value would grow without limit."""
+    """A factor in (0, 1], which is applied again and again."""
     checked = finite(name, value)
     if not 0 < checked <= 1:
-        refuse(name, "above 0 and at most 1", value, "with more the value would grow without limit")
+        refuse(name, "above 0 and at most 1", value, "with a larger factor the value grows without limit")
     return checked
 
 
@@ -88,14 +105,22 @@ def fraction(name: str, value: object) -> float:
     return checked
 
 
+def weight(name: str, value: object) -> float:
+    """A finite number of at least 0 and below 1."""
+    checked = finite(name, value)
+    if not 0 <= checked < 1:
+        refuse(name, "at least 0 and below 1", value)
+    return checked
+
+
 def whole(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
-    """An integer of at least `at_least`, and at most `at_most` where that is given."""
+    """An integer of at least `at_least`, and at most `at_most` if that is given."""
     try:
         if isinstance(value, bool):
             raise TypeError
         checked = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        remedy = ": round it to whole updates" if isinstance(value, float) else ""
+        remedy = ": round it to an integer" if isinstance(value, float) else ""
         raise ArgumentTypeError(
             f"{name} must be an integer, received {value!r} of type {type(value).__name__}{remedy}"
         ) from None
@@ -112,73 +137,90 @@ def length(name: str, value: object) -> int:
 
 
 def flag(name: str, value: object, or_none: bool = False) -> None:
-    """True or False; or None, where that leaves it open."""
+    """True or False, or also None if `or_none`."""
     if not (isinstance(value, bool) or (or_none and value is None)):
         rule = "True, False or None" if or_none else "True or False"
         raise ArgumentTypeError(f"{name} must be {rule}, received {value!r} of type {type(value).__name__}")
 
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
-    """Refuse bounds that are equal or the wrong way round."""
+    """Refuse bounds that are equal or in the wrong order."""
     if low >= high:
-        remedy = "swap them" if low > high else "make room between them"
+        remedy = "swap them" if low > high else "they must differ"
         raise ArgumentError(f"{low_name} must be below {high_name}, received {low!r} and {high!r}: {remedy}")
 
 
-def weight(name: str, value: object) -> float:
-    """A finite number of at least 0 and below 1."""
-    checked = finite(name, value)
-    if not 0 <= checked < 1:
-        refuse(name, "at least 0 and below 1", value)
-    return checked
-
-
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """One of a few words."""
+    """A word out of `options`."""
     if not isinstance(value, str) or value not in options:
         refuse(name, "one of " + ", ".join(map(repr, options)), value)
     return str(value)
 
 
-def optional(check: Any) -> Any:
-    """`check`, with None let through."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
-Check = Callable[[str, Any], object]
-
-
-def one_of(*options: str) -> Check:
-    """`choice` between these words."""
+def one_of(*options: str) -> Check[str]:
+    """The check `choice` with these options."""
     return lambda name, value: choice(name, value, options)
 
 
+def optional(check: Check[T]) -> Check[T | None]:
+    """The check `check`, which also allows None."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+_CHECK = "check"
+"""Key of a field's metadata."""
+
+
+def checked(check: Check[T], *, default: Any = MISSING) -> T:
+    """A field of a `frozen` class with a check. Its type is what the check returns.
+
+    Args:
+        check: Called with the name and the value of the field; returns the value to store, or raises.
+        default: Default value of the field.
+
+    Example:
+        >>> @frozen
+        ... class Trial:
+        ...     lr: float = checked(positive)
+        ...
+        ...     def __post_init__(self) -> None:
+        ...         check_fields(self)
+        >>> Trial(1)
+        Trial(lr=1.0)
+        >>> Trial(0)
+        Traceback (most recent call last):
+        learnrate.errors.ArgumentError: lr must be above 0, received 0
+    """
+    specifier: T = field(default=default, metadata={_CHECK: check})
+    return specifier
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(checked, field))
+def frozen(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass. A `__repr__` that it defines or inherits is kept."""
+    return dataclass(frozen=True, repr=cls.__repr__ is object.__repr__)(cls)
+
+
 @cache
-def of_fields(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
-    """The checks that the annotated types of a dataclass' fields carry, with the fields' names."""
+def of_fields(cls: type[Any]) -> tuple[tuple[str, Check[Any]], ...]:
+    """Name and check of the fields that have one. A `Literal` type is its own check."""
+    hints = get_type_hints(cls, include_extras=True)
+    checks = ((each.name, _check_of(each, hints[each.name])) for each in fields(cls))
+    return tuple((name, check) for name, check in checks if check is not None)
 
-    def found() -> Iterator[tuple[str, Check]]:
-        hints = get_type_hints(cls, include_extras=True)
-        for field in fields(cls):
-            hint = hints[field.name]
-            if get_origin(hint) is Literal:
-                yield field.name, one_of(*get_args(hint))
-            elif get_origin(hint) is Annotated:
-                yield from ((field.name, check) for check in get_args(hint)[1:])
 
-    return tuple(found())
+def _check_of(specifier: "Field[Any]", hint: Any) -> Check[Any] | None:
+    if _CHECK in specifier.metadata:
+        check: Check[Any] = specifier.metadata[_CHECK]
+        return check
+    if get_origin(hint) is Literal:
+        return one_of(*get_args(hint))
+    if get_origin(hint) is Annotated:
+        return next(filter(callable, get_args(hint)[1:]), None)
+    return None
 
 
 def check_fields(instance: Any) -> None:
-    """Run them, and keep the values that they return."""
+    """Check the fields of an object, and store the values that the checks return."""
     for name, check in of_fields(instance.__class__):
         object.__setattr__(instance, name, check(name, getattr(instance, name)))
-
-
-# What a field may be. The check travels with the type, and is run when the object is built.
-Rate = Annotated[float, rate]
-Positive = Annotated[float, positive]
-Factor = Annotated[float, factor]
-Decay = Annotated[float, decay]
-Fraction = Annotated[float, fraction]
-Times = Annotated[int | None, optional(length)]

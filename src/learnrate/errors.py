@@ -2,36 +2,36 @@
 
     LearnrateError
     ├── ArgumentError        (ValueError)    an argument breaks its rule
-    │   ├── ParseError                       a text is no schedule; knows the column
-    │   └── UnresolvedError                  a schedule's length is known only with the run
-    ├── ArgumentTypeError    (TypeError)     an argument is of the wrong kind
-    ├── RecipeError          (ValueError)    a recipe file is missing, broken, or returns the wrong thing
-    ├── DataError            (ValueError)    the batches cannot feed the run
-    ├── LossError            (RuntimeError)  what a training step returned is no usable loss
-    ├── NoAnswerError        (RuntimeError)  the evidence does not carry an answer; says what would
+    │   ├── ParseError                       a text is not a schedule; has the column of the error
+    │   └── UnresolvedError                  a length of the schedule depends on the run
+    ├── ArgumentTypeError    (TypeError)     an argument has the wrong type
+    ├── RecipeError          (ValueError)    a recipe file is missing, broken, or returns something else
+    ├── DataError            (ValueError)    the batches cannot be used for the run
+    ├── LossError            (RuntimeError)  the result of a training step is not a usable loss
+    ├── NoAnswerError        (RuntimeError)  the evidence is not sufficient for an answer; says what would be
     ├── RankError            (RuntimeError)  one of several processes failed
-    ├── AlreadyDrivenError   (RuntimeError)  something else already drives this optimizer's LR
+    ├── AlreadyDrivenError   (RuntimeError)  the LR of this optimizer is already driven
     ├── OutputError          (OSError)       a result cannot be written or read
     └── MissingExtraError    (ImportError)   an optional dependency is not installed
 
-Each is also a subclass of the fitting built-in, so that code which knows nothing of learnrate can catch it.
-Messages name the argument, the rule, the value received and the remedy.
+Each is also a subclass of the fitting built-in error, so code that does not know learnrate can catch it.
+A message names the argument, the rule, the value received and the remedy.
 """
 
 
 class LearnrateError(Exception):
-    """Base of all errors raised by learnrate."""
+    """Base class of all errors that learnrate raises."""
 
 
 class ArgumentError(LearnrateError, ValueError):
-    """An argument's value breaks its rule."""
+    """The value of an argument breaks its rule."""
 
 
 class ParseError(ArgumentError):
     """A text is not a schedule.
 
     Attributes:
-        column: where in the text the trouble starts, counted from 1.
+        column: Position of the error in the text, counted from 1.
     """
 
     def __init__(self, message: str, column: int) -> None:
@@ -43,31 +43,31 @@ class ParseError(ArgumentError):
 
 
 class UnresolvedError(ArgumentError):
-    """A schedule has a length, such as "5%", that is known only with the run: call `schedule.resolve` first."""
+    """A length of the schedule, such as "5%", depends on the run: call `schedule.resolve` first."""
 
 
 class ArgumentTypeError(LearnrateError, TypeError):
-    """An argument is of the wrong kind."""
+    """An argument has the wrong type."""
 
 
 class RecipeError(LearnrateError, ValueError):
-    """A recipe file is missing, broken, or returns the wrong thing."""
+    """A recipe file is missing, broken, or returns something else than a recipe."""
 
 
 class DataError(LearnrateError, ValueError):
-    """The batches cannot feed the run."""
+    """The batches cannot be used for the run."""
 
 
 class LossError(LearnrateError, RuntimeError):
-    """What a training step returned is no usable loss."""
+    """The result of a training step is not a usable loss."""
 
 
 class NoAnswerError(LearnrateError, RuntimeError):
-    """The evidence does not carry an answer.
+    """The evidence is not sufficient for an answer.
 
     Attributes:
-        reason: what the evidence shows, in one sentence.
-        remedy: what would give an answer, in one sentence.
+        reason: What the evidence shows, in one sentence.
+        remedy: What would give an answer, in one sentence.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -80,10 +80,10 @@ class NoAnswerError(LearnrateError, RuntimeError):
 
 
 class RankError(LearnrateError, RuntimeError):
-    """One of several processes failed, and all of them ended for it.
+    """One of several processes failed, and all of them stopped.
 
     Attributes:
-        rank: The number of the process that failed.
+        rank: Rank of the process that failed.
     """
 
     def __init__(self, message: str, rank: int) -> None:
@@ -95,7 +95,7 @@ class RankError(LearnrateError, RuntimeError):
 
 
 class AlreadyDrivenError(LearnrateError, RuntimeError):
-    """Something else already drives this optimizer's learning rate."""
+    """The learning rate of this optimizer is already driven."""
 
 
 class OutputError(LearnrateError, OSError):
@@ -107,11 +107,11 @@ class MissingExtraError(LearnrateError, ImportError):
 
 
 class LearnrateWarning(UserWarning):
-    """Base of all warnings issued by learnrate."""
+    """Base class of all warnings that learnrate issues."""
 
 
 class NotRewoundWarning(LearnrateWarning):
-    """An iterator was drawn from that cannot be put back to where it was."""
+    """Items were taken from an iterator that cannot be set back to its position before."""
 
 
 class PastEndWarning(LearnrateWarning):

@@ -1,4 +1,4 @@
-"""The other libraries, each as a way to get the values of one of its schedules, update by update."""
+"""The other libraries: for each, a function that gives the values of one of its schedules, update by update."""
 
 import importlib.util
 import os
@@ -9,12 +9,12 @@ import warnings
 import numpy as np
 import torch
 
-# Its NumPy backend computes in float32 whatever it is asked for.
+# The NumPy backend of Keras always computes in float32.
 os.environ["KERAS_BACKEND"] = "torch"
 
 
 def sgd(settings):
-    """An optimizer with the drawn LR."""
+    """An optimizer with the LR of the settings."""
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=settings.get("lr", 0.1), momentum=0.9)
 
 
@@ -22,7 +22,7 @@ def stepped(optimizer, scheduler, updates, key="lr"):
     """The values that a scheduler with `step()` sets."""
     values = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch's own notes on how its parts call each other
+        warnings.simplefilter("ignore", UserWarning)  # deprecations inside torch
         for _ in range(updates + 1):
             values.append(float(optimizer.param_groups[0][key]))
             optimizer.step()
@@ -100,7 +100,7 @@ VALUES = {
 
 
 def names():
-    """The schedulers that each library offers."""
+    """The names of the schedulers of each library."""
     import keras
     import optax.schedules
     from transformers import SchedulerType

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: every schedule and combinator, with arguments in the range that users give."""
+"""Hypothesis strategies: every schedule and combinator, with arguments in the range that users choose."""
 
 from hypothesis import strategies as st
 
@@ -12,12 +12,12 @@ decays_to = st.just(1.0) | st.floats(0.05, 1.0)
 
 
 def smoothstep(p):
-    """A shape in a module, as a user may write one: it pickles and prints."""
+    """A shape at the top level of a module, which can be pickled and printed."""
     return p * p * (3 - 2 * p)
 
 
 def halfway(n):
-    """A function of the count, likewise."""
+    """A function of the count at the top level of a module."""
     return 0.5 / (1 + n)
 
 
@@ -26,14 +26,14 @@ FUNCTIONS = (smoothstep, halfway)
 
 @st.composite
 def bounds(draw):
-    """base_lr below max_lr, not so close that float spacing decides the test."""
+    """base_lr below max_lr, at a distance well above the spacing of floats."""
     max_lr = draw(rates)
     return draw(st.floats(0.0, 0.95)) * max_lr, max_lr
 
 
 @st.composite
 def ramps(draw):
-    """All finite schedules but chains and cycles."""
+    """Finite schedules, except chains and cycles."""
     start, end, length = draw(rates_from_zero), draw(rates_from_zero), draw(lengths)
     above = max(end, 1e-8)
     exponent, k = draw(st.floats(0.2, 4.0)), draw(st.sampled_from([1.0, 0.5, 2.5]))
@@ -77,7 +77,7 @@ any_number_of_cycles = st.none() | numbers_of_cycles
 
 @st.composite
 def cyclical(draw, cycles=any_number_of_cycles):
-    """Windows under envelopes."""
+    """Cyclical schedules: windows under envelopes."""
     base_lr, max_lr = draw(bounds())
     step_size, number = draw(lengths), draw(cycles)
     gamma = draw(st.floats(0.9, 1.0))
@@ -107,7 +107,7 @@ def cyclical(draw, cycles=any_number_of_cycles):
 
 @st.composite
 def restarts(draw, cycles=any_number_of_cycles):
-    """Warm restarts in all their forms."""
+    """Warm restarts."""
     base_lr, max_lr = draw(bounds())
     period = draw(st.integers(2, 5000))
     return lr.warm_restarts(
@@ -125,7 +125,7 @@ def restarts(draw, cycles=any_number_of_cycles):
 
 @st.composite
 def stairs(draw):
-    """Decays in jumps."""
+    """Decays with jumps."""
     start, factor = draw(rates), draw(decays_to)
     milestones = tuple(sorted(draw(st.sets(lengths, min_size=1, max_size=5))))
     values = draw(st.lists(rates_from_zero, min_size=len(milestones) + 1, max_size=len(milestones) + 1))
@@ -170,7 +170,7 @@ leaves = finite_leaves | endless_leaves
 def wrapped(draw, inner):
     """A schedule and one combinator."""
     s = draw(inner)
-    made = [
+    results = [
         s * draw(rates),
         s.clip(low=draw(rates)),
         s.clip(high=draw(rates)),
@@ -179,14 +179,14 @@ def wrapped(draw, inner):
         s * draw(leaves),
     ]
     if s.length is not None:
-        made.append(s.repeat(draw(numbers_of_cycles), length_growth=draw(growths), value_decay=draw(decays_to)))
+        results.append(s.repeat(draw(numbers_of_cycles), length_growth=draw(growths), value_decay=draw(decays_to)))
         if s.length > 1:
             at = draw(st.integers(0, s.length - 1))
-            made.append(s.rebase(at, at + draw(lengths)))
-            made.append(s.shift(-draw(st.integers(0, s.length - 1))))
+            results.append(s.rebase(at, at + draw(lengths)))
+            results.append(s.shift(-draw(st.integers(0, s.length - 1))))
     if s.max > s.min * 1.001:
-        made.append(s.mirrored(*draw(bounds())))
-    return draw(st.sampled_from(made))
+        results.append(s.mirrored(*draw(bounds())))
+    return draw(st.sampled_from(results))
 
 
 finite = finite_leaves | wrapped(finite_leaves).filter(lambda s: s.length is not None)
@@ -195,11 +195,11 @@ endless = endless_leaves
 
 @st.composite
 def chains(draw):
-    """Finite schedules one after the other, and perhaps an endless one."""
-    whole = draw(finite)
+    """Finite schedules one after the other, some followed by an endless one."""
+    chain = draw(finite)
     for part in draw(st.lists(finite, min_size=1, max_size=3)):
-        whole = whole >> part
-    return whole >> draw(endless) if draw(st.booleans()) else whole
+        chain = chain >> part
+    return chain >> draw(endless) if draw(st.booleans()) else chain
 
 
 schedules = leaves | wrapped(leaves) | wrapped(wrapped(leaves)) | chains() | wrapped(chains())

@@ -11,7 +11,7 @@ import torch
 import learnrate as lr
 from strategies import smoothstep
 
-EVERY_KIND = [
+SCHEDULES = [
     lr.constant(0.1),
     lr.linear(0.5, 0.0, 100),
     lr.cosine(0.5, 0.1, 100),
@@ -61,33 +61,33 @@ EVERY_KIND = [
 ]
 COUNTS = np.arange(200)
 
-every_kind = pytest.mark.parametrize("schedule", EVERY_KIND, ids=repr)
+for_all_schedules = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 
-@every_kind
-def test_numbers(schedule):
+@for_all_schedules
+def test_a_number_gives_a_float(schedule):
     for n in (0, 7, np.int32(7), np.uint8(7), np.float64(7.5), 7.5):
         assert type(schedule(n)) is float
     assert schedule(7) == schedule(np.int16(7)) == schedule(7.0)
 
 
-@every_kind
+@for_all_schedules
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
 def test_numpy_integers_of_every_width(schedule, dtype):
     counts = np.arange(120, dtype=dtype)
     np.testing.assert_allclose(schedule(counts), [schedule(int(n)) for n in counts], rtol=1e-12)
 
 
-@every_kind
-def test_shapes_are_kept(schedule):
+@for_all_schedules
+def test_the_values_have_the_shape_of_the_counts(schedule):
     assert schedule(np.zeros((0,), int)).shape == (0,)
     assert schedule(COUNTS.reshape(10, 20)).shape == (10, 20)
     assert schedule(torch.arange(6).reshape(2, 3)).shape == (2, 3)
     assert np.shape(schedule(np.array(5))) == ()
 
 
-@every_kind
-def test_torch(schedule):
+@for_all_schedules
+def test_torch_counts(schedule):
     expected = schedule(COUNTS)
     value = schedule(torch.from_numpy(COUNTS))
     assert isinstance(value, torch.Tensor)
@@ -97,7 +97,7 @@ def test_torch(schedule):
     np.testing.assert_allclose(double.numpy(), expected, rtol=1e-12)
 
 
-@every_kind
+@for_all_schedules
 def test_jax_eager_and_traced(schedule):
     expected = schedule(COUNTS)
     counts = jnp.arange(200)
@@ -128,19 +128,19 @@ def test_far_positions_are_exact_in_float32():
 
 
 @pytest.mark.parametrize("bad", [-1, -0.5, math.nan, math.inf, 10**400, 2**63])
-def test_impossible_counts_are_refused(bad):
+def test_a_count_out_of_range_is_refused(bad):
     with pytest.raises(ValueError, match="update count must be at least 0"):
         lr.constant(0.1)(bad)
 
 
 @pytest.mark.parametrize("bad", [[1, 2], "3", None, True, {}, np.array(["a"]), np.array([True]), np.array([1j])])
-def test_what_is_no_count_is_refused(bad):
+def test_an_argument_that_is_not_a_count_is_refused(bad):
     with pytest.raises(TypeError, match="update count"):
         lr.constant(0.1)(bad)
 
 
-@every_kind
-def test_a_long_numpy_curve_is_the_numbers(schedule):
+@for_all_schedules
+def test_a_long_numpy_array_gives_what_each_number_gives(schedule):
     counts = np.arange(20_000).reshape(2, 10_000)
     curve = schedule(counts)
     assert curve.shape == counts.shape
@@ -150,8 +150,8 @@ def test_a_long_numpy_curve_is_the_numbers(schedule):
 
 
 @pytest.mark.parametrize("length", [2**30, 2**31, 10**15])
-def test_lengths_that_jax_cannot_count_to(length):
-    """Without 64 bits JAX cannot even compare its counts with such a length."""
+def test_lengths_that_32_bits_cannot_count(length):
+    """Without 64 bits JAX cannot compare its counts with such a length."""
     for s in (
         lr.cosine(0.5, 0.1, length),
         lr.triangular(0.1, 0.5, length),
@@ -162,21 +162,21 @@ def test_lengths_that_jax_cannot_count_to(length):
         lr.linear(0.5, 0, length // 2).repeat(2),
         lr.warm_restarts(0.5, length // 10, cycles=10),
     ):
-        with pytest.raises(ValueError, match=r"below 2 \*\* 29 updates where JAX counts in 32 bits.*jax_enable_x64"):
+        with pytest.raises(ValueError, match=r"2 \*\* 29 .*jax_enable_x64"):
             jax.jit(s)(jnp.asarray([0, 5]))
         with jax.enable_x64(True):
             np.testing.assert_allclose(jax.jit(s)(jnp.asarray([0, 5, length])), [s(0), s(5), s(length)], rtol=1e-12)
 
 
-def test_the_last_counts_of_jax():
+def test_the_highest_counts_of_jax():
     counts = jnp.asarray([2**31 - 1, 2**31 - 5])
     for s in (lr.triangular(0.1, 0.5, 1000), lr.warm_restarts(0.5, 30, growth=3), lr.linear(0.5, 0, 100).shift(-50)):
         np.testing.assert_allclose(jax.jit(s)(counts), [s(int(n)) for n in counts], rtol=1e-4)
 
 
 @pytest.mark.parametrize("length", [3, 7, 10, 41, 1000])
-def test_a_compiled_quotient_does_not_leave_the_range(length):
-    """XLA turns a division by a constant into a product, which can put p above 1 and 1 - p below 0."""
+def test_a_compiled_quotient_stays_in_its_range(length):
+    """XLA replaces a division by a constant by a product, which can make p larger than 1 and 1 - p negative."""
     counts = np.arange(2 * length)
     for s in (
         lr.polynomial(0.1, 0, length, k=0.5),

@@ -1,4 +1,4 @@
-"""Combinators: their values, lengths, boundaries and the errors of those that cannot be."""
+"""Combinators: values, lengths, boundaries, and the errors of invalid combinations."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ DOWN = lr.linear(1.0, 0.0, length=4)
         (DOWN.clip(0.3, 0.8), [0.8, 0.75, 0.5, 0.3, 0.3]),
         (DOWN.mirrored(2.0, 4.0), [2.0, 2.5, 3.0, 3.5, 4.0, 4.0]),
         (DOWN.staircase(2), [1.0, 1.0, 0.5, 0.5, 0.0, 0.0]),
-        (DOWN.staircase(3), [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.25]),  # held where the schedule ends
+        (DOWN.staircase(3), [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.25]),  # a step ends where the schedule ends
         (DOWN.rebase(2, 6), [1.0, 0.75, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
         (DOWN.rebase(2, 3), [1.0, 0.75, 0.5, 0.0, 0.0]),
         (DOWN.shift(2), [1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
@@ -46,7 +46,7 @@ def test_values(schedule, values):
         (DOWN * lr.constant(1), None),
         (DOWN.repeat(3), 12),
         (DOWN.repeat(3, length_growth=2), 28),
-        (DOWN.repeat(2, length_growth=1.3), 10),  # 4 + 5.2, in whole updates
+        (DOWN.repeat(2, length_growth=1.3), 10),  # 4 + 5.2, rounded up
         (DOWN.repeat(), None),
         (DOWN.rebase(1, 7), 7),
         (DOWN.shift(3), 7),
@@ -90,7 +90,7 @@ def test_boundaries_of_an_endless_schedule_need_a_limit():
     assert s.boundaries(100) == (29, 59, 89)
     assert lr.multistep(1, 0.1, (3, 7)).boundaries(5) == (3,)
     assert lr.noam(512, 100).boundaries(1000) == (99,)
-    with pytest.raises(ValueError, match="updates must be given for the endless step_decay"):
+    with pytest.raises(ValueError, match="updates must be given"):
         s.boundaries()
 
 
@@ -100,46 +100,47 @@ def test_bounds():
     assert lr.exponential_decay(1.0, 0.5).min == 0.0
     early = lr.exp_range(0.0, 1.0, 1000, 0.99)
     assert early.max == pytest.approx(max(early(n) for n in range(1000)), rel=1e-4)
-    with pytest.raises(ValueError, match="cannot be known: give it a length, or bounds with clip"):
+    with pytest.raises(ValueError, match=r"function.*length.*clip"):
         _ = lr.function(abs).max
     assert lr.function(abs, length=7).max == 7
     assert lr.function(abs, length=7).clip(high=3).max == 3
 
 
 @pytest.mark.parametrize(
-    ("build", "words"),
+    ("build", "argument", "rule"),
     [
-        (lambda: lr.constant(1) >> DOWN, "what stands before >> must be finite, received the endless constant"),
-        (lambda: lr.constant(1).repeat(2), "what is repeated must be finite"),
-        (lambda: lr.constant(1).rebase(1, 2), "what is rebased must be finite"),
-        (lambda: DOWN.repeat(0), "times must be at least 1, received 0"),
-        (lambda: DOWN.repeat(2, length_growth=0.5), "length_growth must be at least 1"),
-        (lambda: DOWN.repeat(length_growth=1.0001), "length_growth must be 1, or at least 1.001"),
-        (lambda: DOWN.repeat(value_decay=1.5), "value_decay must be above 0 and at most 1"),
-        (lambda: DOWN.clip(), "clip must be given low, high or both"),
-        (lambda: DOWN.clip(2, 1), "low must be below high, received 2.0 and 1.0: swap them"),
-        (lambda: DOWN.mirrored(1, 1), "low must be below high"),
-        (lambda: lr.constant(1).mirrored(0, 1), "what is mirrored must not be constant"),
-        (lambda: DOWN.staircase(0), "every must be at least 1"),
-        (lambda: DOWN.rebase(4, 8), "at must be below the schedule's length of 4, received 4"),
-        (lambda: DOWN.rebase(3, 3), "new_length must be above at = 3, received 3"),
-        (lambda: DOWN.rebase(-1, 3), "at must be at least 0"),
-        (lambda: DOWN.shift(-4), "by must be above -4"),
-        (lambda: DOWN * 0, "factor must be above 0, received 0"),
-        (lambda: DOWN * -1, "factor must be above 0, received -1"),
-        (lambda: DOWN * float("nan"), "factor must be finite, received nan"),
-        (lambda: DOWN * "2", "factor must be a number, received '2'"),
-        (lambda: DOWN * True, "factor must be a number, received True"),
-        (lambda: DOWN.shift(1.5), "by must be an integer"),
+        (lambda: lr.constant(1) >> DOWN, "the left side of >>", "finite"),
+        (lambda: lr.constant(1).repeat(2), "the repeated schedule", "finite"),
+        (lambda: lr.constant(1).rebase(1, 2), "the rebased schedule", "finite"),
+        (lambda: DOWN.repeat(0), "times", "at least 1"),
+        (lambda: DOWN.repeat(2, length_growth=0.5), "length_growth", "at least 1"),
+        (lambda: DOWN.repeat(length_growth=1.0001), "length_growth", "1, or at least 1.001"),
+        (lambda: DOWN.repeat(value_decay=1.5), "value_decay", "above 0 and at most 1"),
+        (lambda: DOWN.clip(), "clip", "low, high or both"),
+        (lambda: DOWN.clip(2, 1), "low", "below high, received 2.0 and 1.0"),
+        (lambda: DOWN.mirrored(1, 1), "low", "below high"),
+        (lambda: lr.constant(1).mirrored(0, 1), "the mirrored schedule", "not be constant"),
+        (lambda: DOWN.staircase(0), "every", "at least 1"),
+        (lambda: DOWN.rebase(4, 8), "at", "length of 4, received 4"),
+        (lambda: DOWN.rebase(3, 3), "new_length", "above at = 3, received 3"),
+        (lambda: DOWN.rebase(-1, 3), "at", "at least 0"),
+        (lambda: DOWN.shift(-4), "by", "above -4"),
+        (lambda: DOWN * 0, "factor", "above 0, received 0"),
+        (lambda: DOWN * -1, "factor", "above 0, received -1"),
+        (lambda: DOWN * float("nan"), "factor", "finite, received nan"),
+        (lambda: DOWN * "2", "factor", "a number, received '2'"),
+        (lambda: DOWN * True, "factor", "a number, received True"),
+        (lambda: DOWN.shift(1.5), "by", "an integer"),
     ],
 )
-def test_impossible_combinations_are_refused(build, words):
-    with pytest.raises((ValueError, TypeError), match=words):
+def test_invalid_combinations_are_refused(build, argument, rule):
+    with pytest.raises((ValueError, TypeError), match=rf"^{argument} must ") as caught:
         build()
+    assert rule in str(caught.value)
 
 
 @given(finite_leaves, st.data())
-def test_rebasing_is_continuous_and_ends_where_it_says(schedule, data):
+def test_a_rebased_schedule_is_continuous_and_ends_at_the_new_length(schedule, data):
     if schedule.length < 2:
         return
     at = data.draw(st.integers(0, schedule.length - 1))
@@ -149,18 +150,18 @@ def test_rebasing_is_continuous_and_ends_where_it_says(schedule, data):
 
 
 @given(leaves, leaves, st.integers(0, 10_000))
-def test_a_product_is_one(first, second, n):
+def test_the_value_of_a_product_is_the_product_of_the_values(first, second, n):
     assert (first * second)(n) == first(n) * second(n)
 
 
 @given(leaves, st.integers(0, 3000), st.integers(0, 10_000))
-def test_shifting_later_and_back_is_the_schedule(schedule, by, n):
+def test_a_shift_to_later_and_back_is_the_schedule(schedule, by, n):
     assert schedule.shift(by)(n + by) == schedule(n)
     assert schedule.shift(by).shift(-by)(n) == schedule(n)
 
 
 @given(finite_leaves, st.integers(1, 5), st.integers(0, 10_000))
-def test_a_repetition_is_a_chain_of_itself(schedule, times, n):
+def test_a_repeated_schedule_is_a_chain_of_itself(schedule, times, n):
     chain = schedule
     for _ in range(times - 1):
         chain = chain >> schedule
@@ -173,7 +174,7 @@ def test_a_mirror_of_a_mirror_is_the_schedule():
     np.testing.assert_allclose(back(np.arange(101)), s(np.arange(101)), rtol=0, atol=1e-12)
 
 
-def test_no_rounding_ends_short_of_a_jump():
+def test_rounding_does_not_move_an_end_before_a_jump():
     for length in range(2, 30):
         for at in range(length):
             for new in range(at + 1, 70):
@@ -186,7 +187,7 @@ def test_no_rounding_ends_short_of_a_jump():
             assert s(s.length) == 0.0, s
 
 
-def test_boundaries_stay_inside_the_part_that_has_them():
+def test_boundaries_are_inside_their_part():
     late = lr.step_decay(1, 0.5, 10, offset=25)
     assert (lr.constant(1, 100) >> late).boundaries(120) == (100, 105, 115)
     assert late.shift(100).boundaries(120) == (100, 105, 115)
@@ -201,7 +202,7 @@ def test_chains_of_chains_are_flat():
     assert hash(lr.schedules.Chain((a, b >> c))) == hash(a >> b >> c)
 
 
-def test_a_function_of_the_users_own():
+def test_a_function_of_the_user():
     calls = []
 
     def counted(n):
@@ -210,34 +211,17 @@ def test_a_function_of_the_users_own():
 
     s = lr.function(counted, length=100)
     momentum = s.mirrored(0.8, 0.9)
-    made = len(calls)
+    before = len(calls)
     assert [momentum(0), momentum(100)] == [0.9, 0.8]
-    assert len(calls) == made + 2  # its bounds are found once
+    assert len(calls) == before + 2  # the bounds are computed only once
     assert s(np.arange(3, dtype=np.float32)).dtype == np.float32
     assert s(1000) == 101.0
-    for bad, words in (
-        (lambda n: -1.0, "must be at least 0, received -1"),
-        (lambda n: None, "must be a number"),
+    for bad, rule in (
+        (lambda n: -1.0, "at least 0, received -1"),
+        (lambda n: None, "a number"),
         (lambda n: float("nan"), "finite"),
     ):
-        with pytest.raises((ValueError, TypeError), match=words):
+        with pytest.raises((ValueError, TypeError), match=rule):
             lr.function(bad)(np.arange(3))
-    with pytest.raises(TypeError, match="of must be a function"):
+    with pytest.raises(TypeError, match=r"^of must be a function"):
         lr.function(lr.constant(1))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "shown"),
-    [
-        (lr.multistep(1, 0.1, (30_000, 60_000)), 300_000),
-        (lr.step_decay(1, 0.1, 3000), 15_000),
-        (lr.noam(512), 20_000),
-        (lr.triangular(0, 1, 70), 700),
-        (lr.exponential_decay(1, 0.9, every=50).clip(low=0.1), 250),
-        (lr.constant(1), 100),
-        (lr.warmup(1, 30) >> lr.triangular2(0, 1, 10), 130),
-    ],
-    ids=repr,
-)
-def test_a_picture_of_an_endless_schedule_shows_its_character(schedule, shown):
-    assert schedule.plot().get_xlim() == (0, shown)

@@ -1,4 +1,4 @@
-"""The published formulas at points computed by hand, in the units of a user."""
+"""The published formulas at points that are computed by hand, in the units of a user."""
 
 import math
 
@@ -76,7 +76,7 @@ def logistic(x):
         (lr.warmup(1.0, 10, start=0.1, shape="constant"), {0: 0.1, 9: 0.1, 10: 1.0, 11: 1.0}),
         (lr.warmup(1.0, 10, start=0.01, shape="exponential"), {0: 0.01, 5: 0.1, 10: 1.0}),
         (lr.warmup(1.0, 10, start=0.0, shape="cosine"), {0: 0.0, 5: 0.5, 10: 1.0}),
-        # the learning-rate schedules as the encyclopaedias give them
+        # textbook forms
         (lr.inverse_time(0.1, 0.5), {0: 0.1, 2: 0.05, 18: 0.01}),
         (lr.step_decay(0.1, 0.5, 10), {0: 0.1, 9: 0.1, 10: 0.05, 30: 0.0125}),
         (lr.step_decay(0.1, 0.5, 10, offset=1), {8: 0.1, 9: 0.05, 19: 0.025}),
@@ -109,12 +109,12 @@ def logistic(x):
     ],
     ids=repr,
 )
-def test_values_at_hand_computed_points(schedule, points):
+def test_values_at_points_computed_by_hand(schedule, points):
     for n, expected in points.items():
         assert schedule(n) == pytest.approx(expected, rel=1e-12, abs=1e-18), n
 
 
-def test_a_chain_hands_over_at_the_end_of_each_part():
+def test_a_part_of_a_chain_starts_where_the_part_before_ends():
     s = lr.warmup(0.1, 500) >> lr.cosine(0.1, 0.0, 9500) >> lr.constant(0.01)
     assert s(499) < 0.1
     assert s(500) == 0.1
@@ -123,7 +123,7 @@ def test_a_chain_hands_over_at_the_end_of_each_part():
 
 
 @pytest.mark.parametrize("schedule", [lr.triangular(1.0, 5.0, 4, cycles=2), lr.triangular2(1.0, 5.0, 4, cycles=2)])
-def test_counted_cycles_end_at_the_lower_bound(schedule):
+def test_a_number_of_cycles_ends_at_the_lower_bound(schedule):
     assert schedule.length == 16
     assert schedule(16) == schedule(17) == schedule(10**9) == 1.0
     assert schedule(15) > 1.0
@@ -172,16 +172,16 @@ def test_the_policies_of_caffe(policy, gamma, schedule):
 
 
 @pytest.mark.parametrize("decay", [1e-9, 1e-6, 1e-4, 0.01, 0.099, 0.1, 0.101, 0.5, 1.0, 3.0, 100.0])
-def test_time_based_equals_the_plain_loop(decay):
+def test_time_based_equals_a_loop(decay):
     updates = min(30_000, int(40 / math.sqrt(decay)) + 10)
-    value, looped = 0.1, []
+    value, expected = 0.1, []
     for n in range(updates):
-        looped.append(value)
+        expected.append(value)
         value /= 1 + decay * n
-    np.testing.assert_allclose(lr.time_based(0.1, decay)(np.arange(updates)), looped, rtol=2e-12, atol=1e-300)
+    np.testing.assert_allclose(lr.time_based(0.1, decay)(np.arange(updates)), expected, rtol=2e-12, atol=1e-300)
 
 
-def test_huge_counts_have_a_limit():
+def test_decays_approach_0_at_huge_counts():
     for s in (
         lr.inverse_time(1.0, 0.1),
         lr.time_based(1.0, 0.1),
@@ -211,15 +211,15 @@ def test_huge_counts_have_a_limit():
         (100, 1.6, (100, 260, 516)),
     ],
 )
-def test_a_growth_is_the_decimal_that_was_written(period, growth, restarts):
+def test_a_growth_is_the_decimal_that_the_user_wrote(period, growth, restarts):
     s = lr.warm_restarts(0.1, period, growth=growth)
     assert s.cycle_ends(math.ceil(restarts[-1])) == restarts
     for restart in restarts:
         if isinstance(restart, int):
             assert s(restart) == 0.1
             assert s(np.array([restart])) == 0.1
-    cut = lr.warm_restarts(0.1, period, growth=growth, cycles=len(restarts))
-    assert cut.length == math.ceil(restarts[-1])
+    finite = lr.warm_restarts(0.1, period, growth=growth, cycles=len(restarts))
+    assert finite.length == math.ceil(restarts[-1])
 
 
 @pytest.mark.parametrize("decay", [0.01, 0.5, 3.0, 100.0])
@@ -229,7 +229,7 @@ def test_time_based_never_rises(decay):
     assert (np.diff(values) <= 0).all()
 
 
-def test_restarts_are_exact_at_every_power():
+def test_restarts_are_exact_at_all_powers():
     for growth in (2, 3, 5, 7, 10, 1.5):
         s = lr.warm_restarts(1.0, 8, growth=growth)
         for restart in s.cycle_ends(10**9):
@@ -238,7 +238,7 @@ def test_restarts_are_exact_at_every_power():
                 assert s(restart - 1) < 0.5
 
 
-def test_many_milestones_are_searched_and_few_compared_to_the_same_end():
+def test_a_search_among_many_milestones_gives_the_same_values_as_comparisons():
     milestones = tuple(range(3, 63, 3))
     counts = np.arange(80)
     for s in (lr.multistep(1.0, 0.9, milestones), lr.multistep(1.0, 0.9, milestones[:16])):

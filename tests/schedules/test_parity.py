@@ -1,4 +1,4 @@
-"""Equal to the others, proved: every row of the table, over whole runs, with settings drawn by Hypothesis."""
+"""Every row of the parity table: the values of both libraries are equal over whole runs, for many settings."""
 
 import re
 
@@ -20,39 +20,39 @@ OURS = {name: getattr(lr, name) for name in lr.__all__}
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_ours_equals_theirs(peer, row, data):
-    drawn = {name: data.draw(strategy, label=name) for name, strategy in row.settings.items()}
-    assume(eval(row.where, {}, drawn))
-    updates = int(eval(row.updates, {}, drawn))
-    theirs = parity_peers.VALUES[peer](row, drawn, updates)
-    schedule = eval(row.ours, {**OURS, **drawn})
+    values = {name: data.draw(strategy, label=name) for name, strategy in row.settings.items()}
+    assume(eval(row.where, {}, values))
+    updates = int(eval(row.updates, {}, values))
+    theirs = parity_peers.VALUES[peer](row, values, updates)
+    schedule = eval(row.ours, {**OURS, **values})
     np.testing.assert_allclose(schedule(np.arange(updates + 1)), theirs, rtol=1e-9, atol=1e-13 * theirs.max())
 
 
 @pytest.mark.parametrize("peer", TABLE)
-def test_no_scheduler_of_theirs_is_left_out(peer):
-    named = {name for row in TABLE[peer] for name in re.findall(r"\w+", row.theirs)}
-    assert parity_peers.names()[peer] - named - REACTING.get(peer, set()) == set()
+def test_the_table_has_every_scheduler_of_the_other_libraries(peer):
+    in_table = {name for row in TABLE[peer] for name in re.findall(r"\w+", row.theirs)}
+    assert parity_peers.names()[peer] - in_table - REACTING.get(peer, set()) == set()
 
 
-def test_every_name_in_the_table_of_reacting_ones_exists():
+def test_every_name_in_the_table_of_reactive_schedulers_exists():
     for peer, names in REACTING.items():
         assert names <= parity_peers.names()[peer]
 
 
-def driven(make, updates, **optimizer_arguments):
-    """The LRs that a torch scheduler gives."""
+def torch_lrs(make, updates, **optimizer_arguments):
+    """The LRs that a torch scheduler sets."""
     optimizer = parity_peers.sgd(optimizer_arguments)
     return parity_peers.stepped(optimizer, make(optimizer), updates)
 
 
-# What the notes of the table say of the others, shown; a fault that they mend makes its test fail, and the note goes.
+# Evidence for the notes of the table about other libraries. If one of them corrects its fault, the test fails: remove the note.
 
 
 def test_torch_misses_restarts_at_exact_powers():
     optimizer = parity_peers.sgd({"lr": 1.0})
     scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=1, T_mult=3)
     optimizer.step()
-    scheduler.step(121)  # (3 ** 5 - 1) / 2: the beginning of period 5
+    scheduler.step(121)  # (3 ** 5 - 1) / 2: the start of period 5
     assert scheduler.get_last_lr() == [0.0]
     assert lr.warm_restarts(1.0, period=1, growth=3)(121) == 1.0
 
@@ -66,14 +66,14 @@ def test_timm_misses_restarts_at_exact_powers():
 
 def test_torch_one_cycle_divides_by_zero_at_tiny_lengths():
     with pytest.raises(ZeroDivisionError):
-        driven(lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=10, pct_start=0.1), 3)
-    with pytest.raises(ValueError, match="must leave each phase at least a part of an update"):
+        torch_lrs(lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=10, pct_start=0.1), 3)
+    with pytest.raises(ValueError, match=r"pct_start \* total_steps"):
         lr.one_cycle.torch(1.0, total_steps=10, pct_start=0.1)
     assert lr.one_cycle(1.0, 1)(1) == pytest.approx(4e-6)
 
 
 def test_torch_cosine_rises_again():
-    theirs = driven(lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10), 20, lr=1.0)
+    theirs = torch_lrs(lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10), 20, lr=1.0)
     assert theirs[20] == pytest.approx(1.0)
     assert lr.cosine(1.0, 0.0, 10)(20) == 0.0
 

@@ -1,4 +1,4 @@
-"""What holds for every schedule."""
+"""Properties of every schedule."""
 
 import dataclasses
 import pickle
@@ -28,7 +28,7 @@ TOLERANCE = 1e-12
 
 
 @given(schedules, counts | st.integers(0, 2**53))
-def test_stays_within_its_bounds(schedule, n):
+def test_values_are_within_the_bounds(schedule, n):
     assert schedule.min * (1 - TOLERANCE) <= schedule(n) <= schedule.max * (1 + TOLERANCE)
 
 
@@ -37,9 +37,9 @@ def test_the_bounds_of_a_finite_schedule_are_reached(schedule):
     edges = [0, *schedule.boundaries(), schedule.length]
     values = [schedule(float(n)) for n in edges]
     if isinstance(schedule, lr.tanh) and schedule.ends == "published":
-        return  # it does not quite meet its ends
+        return  # the published curve does not reach its ends
     if isinstance(schedule, lr.exp_range | lr.cyclical):
-        # A window under an envelope that shrinks within a rise may turn before its peak, and is never at its base again.
+        # With an envelope that shrinks during a rise, the maximum may be before the peak, and the base is never reached again.
         assert schedule.max >= max(values) * (1 - TOLERANCE)
         assert schedule.min <= min(values) * (1 + TOLERANCE)
         return
@@ -49,8 +49,8 @@ def test_the_bounds_of_a_finite_schedule_are_reached(schedule):
 
 
 @given(ramps() | cyclical(), st.floats(0, 30_000), st.floats(0, 1e-3))
-def test_is_continuous_in_the_count(schedule, n, step):
-    # No part of these is steeper than this within a single update, but for roots, which are infinitely steep at an end.
+def test_ramps_and_cycles_are_continuous(schedule, n, step):
+    # `steepest` is a bound for all of these except roots, which are infinitely steep at one end.
     if isinstance(schedule, lr.one_minus_sqrt) or getattr(schedule, "shape", None) == "constant":
         return
     if min(getattr(schedule, "power", 1), getattr(schedule, "k", 1)) < 1:
@@ -60,7 +60,7 @@ def test_is_continuous_in_the_count(schedule, n, step):
 
 
 @given(schedules, st.integers(1, 3000))
-def test_nothing_jumps_but_at_a_boundary(schedule, updates):
+def test_jumps_are_only_at_boundaries(schedule, updates):
     edges = np.array([0, *schedule.boundaries(updates)], float)
     counts = np.arange(1, updates + 1)
     away = np.abs(counts[:, None] - edges).min(axis=1) > 1e-6 if len(edges) < 4000 else np.zeros(updates, bool)
@@ -70,7 +70,7 @@ def test_nothing_jumps_but_at_a_boundary(schedule, updates):
 
 
 @given(schedules, st.integers(1, 3000))
-def test_every_boundary_of_stairs_is_one(schedule, updates):
+def test_boundaries_are_within_the_limit_and_whole_ones_are_ints(schedule, updates):
     for edge in schedule.boundaries(updates):
         assert 0 < edge <= updates
         assert isinstance(edge, int) or not edge.is_integer()
@@ -113,7 +113,7 @@ def test_an_array_of_counts_gives_what_each_number_gives(schedule, ns):
 
 
 @given(schedules)
-def test_print_parse_pickle_hash_json(schedule):
+def test_repr_pickle_hash_and_json_rebuild_the_schedule(schedule):
     assert lr.parse(repr(schedule), FUNCTIONS) == schedule
     assert pickle.loads(pickle.dumps(schedule)) == schedule
     assert hash(lr.parse(repr(schedule), FUNCTIONS)) == hash(schedule)
@@ -122,23 +122,23 @@ def test_print_parse_pickle_hash_json(schedule):
 
 
 @given(schedules)
-def test_is_frozen(schedule):
+def test_fields_are_frozen(schedule):
     for field in dataclasses.fields(schedule):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(schedule, field.name, getattr(schedule, field.name))
 
 
 @given(schedules, st.sampled_from([np.float16, np.float32, np.float64]))
-def test_floats_in_floats_of_that_kind_out(schedule, dtype):
+def test_values_have_the_dtype_of_floating_counts(schedule, dtype):
     assert schedule(np.array([0.0, 1.5, 7.0], dtype)).dtype == dtype
     assert schedule(np.array([0, 3], np.int8)).dtype == np.float64
 
 
 @given(chains(), counts)
-def test_resume_equals_run_through(schedule, stop):
-    run_through = schedule(np.arange(stop, stop + 20))
+def test_a_resumed_run_has_the_values_of_an_uninterrupted_run(schedule, stop):
+    uninterrupted = schedule(np.arange(stop, stop + 20))
     resumed = np.array([pickle.loads(pickle.dumps(schedule))(n) for n in range(stop, stop + 20)])
-    np.testing.assert_allclose(resumed, run_through, rtol=1e-11, atol=1e-15 * schedule.max)
+    np.testing.assert_allclose(resumed, uninterrupted, rtol=1e-11, atol=1e-15 * schedule.max)
 
 
 @given(endless)

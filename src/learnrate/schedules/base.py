@@ -1,4 +1,4 @@
-"""What every schedule is: a frozen value, a pure function of the update count, printable as what rebuilds it."""
+"""The base class of all schedules: a frozen value that is a pure function of the update count."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -31,41 +31,40 @@ if TYPE_CHECKING:
 
 
 class Schedule(ABC):
-    """A pure function from the update count to the value of a hyper-parameter, the learning rate above all.
+    """A pure function from the update count to the value of a hyper-parameter, such as the learning rate.
 
-    A schedule is a value: its fields are public and frozen; it compares and hashes by them; `repr` prints the expression
-    that rebuilds it and `learnrate.parse` reads that back. It holds no optimizer and no state, so resuming needs only the
-    count.
+    A schedule is a value. Its fields are public and frozen, it compares and hashes by its fields, and `repr` prints the
+    expression that rebuilds it, which `learnrate.parse` reads. It has no optimizer and no state, so resuming needs only the
+    update count.
 
-    Schedules combine: `a >> b` is one after the other, `s * 0.5` and `s * t` are products, and there are the methods
-    `repeat`, `clip`, `mirrored`, `staircase`, `rebase` and `shift`.
+    Schedules combine: `a >> b` is first a, then b; `s * 0.5` and `s * t` are products; the methods `repeat`, `clip`,
+    `mirrored`, `staircase`, `rebase` and `shift` return a changed schedule.
 
-    A length is a number of updates or a text: "3 epochs", "5%" of the run, "2e9 tokens", "rest" of the run. A schedule with
-    such a length has no value before `resolve` has put numbers in their place.
+    A length is a number of updates or a text: "3 epochs", "5%" of the run, "2e9 tokens", or "rest" for the remaining
+    updates of the run. A schedule with a text as length has no values until `resolve` replaces the text with a number.
     """
 
     if TYPE_CHECKING:
-        # Declared to the type checker alone: at run time a dataclass would take an inherited attribute for the default
-        # value of its own field `length`.
+        # At run time this property would prevent subclasses from having a field `length`.
         @property
         def length(self) -> int | str | None:
-            """Number of updates after which the value is held; None for a schedule without end; a text if unresolved."""
+            """Number of updates after which the value is constant; None if there is no end; a text if unresolved."""
 
     @abstractmethod
     def _at(self, n: Any, xp: Namespace) -> Any:
-        """The formula, for a count `n` of at least 0 in the namespace `xp`."""
+        """The formula, for counts `n` of at least 0, with the functions of the namespace `xp`."""
 
     @abstractmethod
     def _range(self) -> tuple[float, float]:
-        """Least and greatest value over all counts, or what they cannot exceed."""
+        """A lower and an upper bound of the values at all counts, as tight as is known."""
 
     def _edges(self, limit: float) -> Iterator[float]:
-        """Where one formula ends and another begins, all above 0, at least up to `limit`, in any order."""
+        """Counts above 0 at which one formula ends and another begins, at least up to `limit`, in any order."""
         if isinstance(self.length, int):
             yield self.length
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        """Where cycles end, at least up to `limit`, in any order."""
+        """Counts at which cycles end, at least up to `limit`, in any order."""
         yield from ()
 
     @overload
@@ -77,16 +76,16 @@ class Schedule(ABC):
 
         Args:
             n: A Python or NumPy number (at least 0, fractions allowed), or an array of counts of any shape: NumPy, torch,
-                CuPy, or JAX, inside a traced function too.
+                CuPy, or JAX (also in a traced function).
 
         Returns:
-            A Python float for a number. For an array of integers, an array of the same shape in the library's default
-            floating dtype, on the same device; for an array of floats, one of the same dtype.
+            A float for a number, and for an array an array of the same shape on the same device. Its dtype is that of `n`
+            if `n` holds floats, and the default floating dtype of the library if `n` holds integers.
 
         Raises:
             ArgumentError: if `n` is a negative or NaN number.
             ArgumentTypeError: if `n` is neither a number nor an array.
-            UnresolvedError: if a length is known only with the run.
+            UnresolvedError: if a length is still a text.
         """
         count, xp = counted(n)
         if xp is NUMBERS:
@@ -98,28 +97,28 @@ class Schedule(ABC):
 
     @property
     def min(self) -> float:
-        """A bound below which no value lies: the least value, or its limit.
+        """A lower bound of all values: the lowest value, or the limit that the values approach.
 
-        A safe bound, which may not be reached, for products, shifted, rebased and held schedules, and envelopes per update.
+        No value need reach it for products, shifted, rebased and staircase schedules, and for envelopes per update.
         """
         return self._range()[0]
 
     @property
     def max(self) -> float:
-        """A bound above which no value lies: the greatest value. A safe bound where `min` has one."""
+        """An upper bound of all values: the highest value, with the same exceptions as `min`."""
         return self._range()[1]
 
     def boundaries(self, updates: int | None = None) -> tuple[float, ...]:
-        """The counts at which one formula ends and another begins: where the curve has a corner, a jump, or its end.
+        """The counts at which one formula ends and another begins: corners, jumps, and the end.
 
         Args:
-            updates: How far to look. By default the whole of a finite schedule.
+            updates: Last count to consider. By default the length of a finite schedule.
 
         Returns:
             Counts in ascending order; whole numbers are ints.
 
         Raises:
-            ArgumentError: if the schedule is endless and `updates` is not given.
+            ArgumentError: if the schedule has no end and `updates` is not given.
 
         Example:
             >>> from learnrate import linear, triangular
@@ -132,16 +131,16 @@ class Schedule(ABC):
         return ascending(self._edges(limit), limit)
 
     def cycle_ends(self, updates: int | None = None) -> tuple[float, ...]:
-        """The counts at which a training may well stop: ends of cycles, and the end of a finite schedule.
+        """The counts at which it makes sense to stop training: ends of cycles, and the end of a finite schedule.
 
         Args:
-            updates: How far to look. By default the whole of a finite schedule.
+            updates: Last count to consider. By default the length of a finite schedule.
 
         Returns:
             Counts in ascending order; whole numbers are ints.
 
         Raises:
-            ArgumentError: if the schedule is endless and `updates` is not given.
+            ArgumentError: if the schedule has no end and `updates` is not given.
 
         Example:
             >>> from learnrate import triangular
@@ -156,14 +155,14 @@ class Schedule(ABC):
         for length in tree.lengths(self):
             durations.updates(length)
         if updates is None and self.length is None:
-            raise ArgumentError(f"updates must be given for the endless {self!r}: say how far to look")
+            raise ArgumentError(f"updates must be given for the endless {self!r}: give the last count to consider")
         return known_length(self) or 0 if updates is None else checks.length("updates", updates)
 
     def __rshift__(self, after: "Schedule") -> "Chain":
-        """`a >> b`: first a, then b with its own count from 0, from update `a.length` on."""
+        """`a >> b`: first a; from update `a.length` on b, which counts from 0."""
         from learnrate.schedules.chain import Chain
 
-        return Chain((self, require_schedule("what follows >>", after)))
+        return Chain((self, require_schedule("the right side of >>", after)))
 
     def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
         """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
@@ -174,15 +173,15 @@ class Schedule(ABC):
     __rmul__ = __mul__
 
     def repeat(self, times: int | None = None, *, length_growth: float = 1.0, value_decay: float = 1.0) -> "Repeated":
-        """This schedule over and over.
+        """This schedule, repeated.
 
         Args:
-            times: How often; without end by default.
-            length_growth: Factor, at least 1, by which each repetition is longer than the one before.
-            value_decay: Factor in (0, 1] on the values of each repetition after the first.
+            times: Number of repetitions; without end by default.
+            length_growth: Factor, at least 1, from the length of one repetition to the length of the next.
+            value_decay: Factor in (0, 1] from the values of one repetition to the values of the next.
 
         Raises:
-            ArgumentError: if the schedule is endless, or a number is out of its range.
+            ArgumentError: if the schedule has no end, or a number is out of its range.
 
         Example:
             >>> from learnrate import linear
@@ -195,7 +194,7 @@ class Schedule(ABC):
         return Repeated(self, times, length_growth, value_decay)
 
     def clip(self, low: float | None = None, high: float | None = None) -> "Clipped":
-        """This schedule, kept at or above `low` and at or below `high`.
+        """This schedule, with its values limited to [low, high].
 
         Args:
             low: Lower bound, at least 0; none by default.
@@ -214,13 +213,13 @@ class Schedule(ABC):
         return Clipped(self, low, high)
 
     def mirrored(self, low: float, high: float) -> "Mirrored":
-        """Upside down: `high` where this schedule is at its `min`, `low` at its `max`, straight in between.
+        """Upside down: `high` where this schedule is at its `min`, `low` where it is at its `max`, linear between them.
 
-        So that momentum goes against the LR, as in the one-cycle policy (Smith, arXiv 1803.09820, section 4.3).
+        With it the momentum falls while the LR rises, as in the one-cycle policy (Smith, arXiv 1803.09820, section 4.3).
 
         Args:
-            low: Value where this schedule is highest, at least 0.
-            high: Value where it is lowest, above `low`.
+            low: Value where this schedule is at its `max`, at least 0.
+            high: Value where this schedule is at its `min`, above `low`.
 
         Raises:
             ArgumentError: if `low` is not below `high`, or this schedule is constant.
@@ -236,10 +235,10 @@ class Schedule(ABC):
         return Mirrored(self, low, high)
 
     def staircase(self, every: int | str) -> "Staircase":
-        """Held between multiples of `every`: value(n) = self(every * floor(n / every)), n no further than the end.
+        """Constant between multiples of `every`: value(n) = self(every * floor(n / every)), with n limited to the length.
 
         Args:
-            every: Length of a stair, in updates or as a text, such as "1 epoch".
+            every: Length of a step in updates, or a text such as "1 epoch".
 
         Raises:
             ArgumentError: if `every` is below 1.
@@ -254,16 +253,16 @@ class Schedule(ABC):
         return Staircase(self, every)
 
     def rebase(self, at: int, new_length: int) -> "Rebased":
-        """A new horizon in mid-run: the same up to update `at`, the rest stretched or squeezed to end at `new_length`.
+        """A new length during a run: unchanged up to update `at`; the rest is stretched or compressed to `new_length`.
 
-        The value is continuous at `at`, and what is left of the curve keeps its form.
+        The value is continuous at `at`, and the rest of the curve keeps its shape.
 
         Args:
-            at: The update from which on the change holds.
-            new_length: Length of the whole in updates, above `at`.
+            at: The update from which the change applies.
+            new_length: New length in updates, above `at`.
 
         Raises:
-            ArgumentError: if the schedule is endless, or `at` is not before its end and before `new_length`.
+            ArgumentError: if the schedule has no end, or `at` is not below its length and below `new_length`.
 
         Example:
             >>> from learnrate import linear
@@ -276,13 +275,13 @@ class Schedule(ABC):
         return Rebased(self, at, new_length)
 
     def shift(self, by: int) -> "Shifted":
-        """The same curve, `by` updates later, the first value held until then; or -`by` updates earlier where negative.
+        """The same curve `by` updates later, after its first value; or, if `by` is negative, -`by` updates earlier.
 
         Args:
-            by: Updates.
+            by: Number of updates.
 
         Raises:
-            ArgumentError: if so much is cut off that nothing is left.
+            ArgumentError: if nothing of the schedule would remain.
 
         Example:
             >>> from learnrate import linear
@@ -302,38 +301,38 @@ class Schedule(ABC):
     def resolve(self, horizon: "int | Horizon") -> Self:
         """This schedule with every length in updates.
 
-        "5%" is a share of the horizon's updates, wherever it stands; "rest" is what the other parts of a chain leave.
+        "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave.
 
         Args:
-            horizon: Length of the run in updates, or a `Horizon`, which knows epochs and tokens too.
+            horizon: Length of the run in updates, or a `Horizon`, which also has updates per epoch and tokens per update.
 
         Raises:
-            ArgumentError: if the horizon lacks what a unit needs, or leaves nothing to the rest.
+            ArgumentError: if the horizon does not have what a unit needs, or nothing is left for "rest".
 
         Example:
             >>> from learnrate import cosine, warmup
             >>> (warmup(0.1, "5%") >> cosine(0.1, 0)).resolve(1000)
             warmup(max_lr=0.1, length=50) >> cosine(start=0.1, end=0.0, length=950)
         """
-        known = durations.horizon(horizon)
-        return self._resolve(known, known.updates)
+        run = durations.horizon(horizon)
+        return self._resolve(run, run.updates)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if self.is_resolved:
             return self
-        known = {name: durations.resolved(value, horizon, rest) for name, value in tree.own_lengths(self).items()}
-        inner = {
+        lengths = {name: durations.resolved(value, horizon, rest) for name, value in tree.own_lengths(self).items()}
+        parts = {
             field.name: value._resolve(horizon, rest)
             for field in fields(self)  # type: ignore[arg-type]
             if isinstance(value := getattr(self, field.name), Schedule)
         }
-        return replace(self, **known, **inner)  # type: ignore[type-var]
+        return replace(self, **lengths, **parts)  # type: ignore[type-var]
 
     def to_json(self) -> str:
-        """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it back.
+        """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it.
 
         Raises:
-            ArgumentError: if it holds a function that does not stand in a module.
+            ArgumentError: if it contains a function that is not at the top level of a module.
 
         Example:
             >>> from learnrate import constant
@@ -348,40 +347,40 @@ class Schedule(ABC):
         """Draw the schedule and return the axes.
 
         Args:
-            updates: How many updates to draw. By default the whole of a finite schedule; for an endless one, what shows
-                its character (five cycles of a cyclical one).
+            updates: Number of updates to draw. By default the length of a finite schedule, and of an endless one enough to
+                show its form (five cycles of a cyclical one).
             ax: The axes to draw in; a new figure by default.
 
         Raises:
             MissingExtraError: if matplotlib is not installed.
         """
-        from learnrate import plots
+        from learnrate.schedules.figure import draw_schedule
 
-        return plots.draw_schedule(self, self._span() if updates is None else updates, ax)
+        return draw_schedule(self, self._span() if updates is None else updates, ax)
 
-    def _repr_svg_(self) -> str | None:
-        """The picture that a notebook shows; the printed form where there is none."""
-        from learnrate import plots
+    def _repr_html_(self) -> str | None:
+        """The expression and the picture. Without a picture a notebook shows the `repr`."""
+        from learnrate.schedules.figure import schedule_html
 
         try:
-            return plots.schedule_svg(self, self._span())
+            return schedule_html(self, self._span())
         except (UnresolvedError, ImportError):
             return None
 
     def _span(self) -> int:
-        """How many updates a picture shows by default."""
+        """Number of updates that a picture shows by default."""
         return known_length(self) or 5 * tree.greatest_count(self) or 100
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
 
     def __repr__(self) -> str:
-        shown = (
+        arguments = (
             f"{f.name}={repr(value) if isinstance(value, Schedule) or not callable(value) else functions.shown(value)}"
             for f in fields(self)  # type: ignore[arg-type]
             if (value := getattr(self, f.name)) != f.default
         )
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def require_schedule(name: str, value: object) -> Schedule:
@@ -389,11 +388,11 @@ def require_schedule(name: str, value: object) -> Schedule:
     if not isinstance(value, Schedule):
         raise ArgumentTypeError(
             f"{name} must be a schedule, received {value!r} of type {type(value).__name__}: "
-            "to hold a number, write constant(number)"
+            "for a constant value, write constant(value)"
         )
     return value
 
 
 def known_length(schedule: Schedule) -> int | None:
-    """The schedule's length in updates; None where it has no end. It must be resolved."""
+    """Length of a resolved schedule in updates; None if it has no end."""
     return None if schedule.length is None else durations.updates(schedule.length)

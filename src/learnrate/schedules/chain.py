@@ -1,9 +1,9 @@
 """Schedules one after the other: `a >> b >> c`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Self
 
+from learnrate.checks import frozen
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule, known_length
@@ -11,42 +11,44 @@ from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import Namespace, in_pieces
 from learnrate.schedules.tree import takes_rest
 
+__all__ = ["Chain"]
+
 
 def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) -> int | str | None:
-    """The length of a whole: None if a part has no end, a text if one is not resolved."""
+    """The length of a combination of parts: None if a part has no end, a text if a length is unresolved."""
     if None in lengths:
         return None
-    known = [length for length in lengths if isinstance(length, int)]
-    return join(known) if len(known) == len(lengths) else durations.UNRESOLVED
+    resolved = [length for length in lengths if isinstance(length, int)]
+    return join(resolved) if len(resolved) == len(lengths) else durations.UNRESOLVED
 
 
-def in_parentheses(schedule: Schedule, around: tuple[type[Schedule], ...]) -> str:
-    """The printed form, in parentheses where what stands around it would bind closer."""
-    return f"({schedule!r})" if isinstance(schedule, around) else repr(schedule)
+def in_parentheses(schedule: Schedule, looser: tuple[type[Schedule], ...]) -> str:
+    """The printed form, in parentheses if the schedule prints an operator that binds looser than what surrounds it."""
+    return f"({schedule!r})" if isinstance(schedule, looser) else repr(schedule)
 
 
-def require_finite(schedule: Schedule, what: str) -> None:
+def require_finite(name: str, schedule: Schedule) -> None:
     """Refuse a schedule without end."""
     if schedule.length is None:
         raise ArgumentError(
-            f"what {what} must be finite, received the endless {schedule!r}: give it a number of cycles or a length"
+            f"{name} must be finite, received the endless {schedule!r}: give it a length or number of cycles"
         )
 
 
 def finite_length(schedule: Schedule) -> int:
-    """Length in updates of a schedule that `require_finite` let pass."""
+    """Length in updates of a schedule that `require_finite` accepted."""
     return durations.updates(schedule.length or 0)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Chain(Schedule):
-    """Schedules one after the other: what `a >> b >> c` makes.
+    """Schedules one after the other: the result of `a >> b >> c`.
 
     Each part counts from 0 at its own start. A ramp reaches its end value at the count `length`, which is the first update
-    of the part that follows: neither end is visited twice.
+    of the next part, so neither end is visited twice.
 
     Attributes:
-        parts: at least two schedules, all finite but perhaps the last.
+        parts: At least two schedules. Only the last one can be endless.
 
     Example:
         >>> from learnrate import cosine, warmup
@@ -58,19 +60,19 @@ class Chain(Schedule):
     parts: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
-        # Kept flat, so that (a >> b) >> c and a >> (b >> c), the same function, are the same value.
+        # Flat, because (a >> b) >> c and a >> (b >> c) are the same function and so must be equal.
         flat = ((part.parts if isinstance(part, Chain) else (part,)) for part in self.parts)
         object.__setattr__(self, "parts", tuple(part for parts in flat for part in parts))
         if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
-            raise ArgumentTypeError(f"the parts of a chain must be two schedules or more, received {self.parts!r}")
+            raise ArgumentTypeError(f"the parts of a chain must be at least two schedules, received {self.parts!r}")
         for part in self.parts[:-1]:
-            require_finite(part, "stands before >>")
-        if (takers := sum(takes_rest(part) for part in self.parts)) > 1:
-            raise ArgumentError(f"only one part of a chain can take the rest of the run, {takers} do in {self!r}")
+            require_finite("the left side of >>", part)
+        if (count := sum(takes_rest(part) for part in self.parts)) > 1:
+            raise ArgumentError(f"only one part of a chain can take the rest of the run, received {count} in {self!r}")
 
     @property
     def length(self) -> int | str | None:
-        """Sum of the parts' lengths in updates; None where the last part is endless."""
+        """Sum of the lengths of the parts in updates; None if the last part has no end."""
         return joined([part.length for part in self.parts], sum)
 
     def _starts(self) -> Iterator[tuple[int, Schedule]]:
@@ -97,10 +99,10 @@ class Chain(Schedule):
     def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
         if self.is_resolved:
             return self
-        known = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
-        left = None if rest is None else rest - sum(known_length(part) or 0 for part in known.values())
+        resolved = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
+        left = None if rest is None else rest - sum(known_length(part) or 0 for part in resolved.values())
         return type(self)(
-            tuple(known[i] if i in known else part._resolve(horizon, left) for i, part in enumerate(self.parts))
+            tuple(resolved[i] if i in resolved else part._resolve(horizon, left) for i, part in enumerate(self.parts))
         )
 
     def _span(self) -> int:

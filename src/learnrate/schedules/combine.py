@@ -1,24 +1,24 @@
-"""What operators and methods make of a schedule: products, and it repeated, clipped, mirrored, held, rebased, shifted."""
+"""What the operators and methods of a schedule return: products, and repeated, clipped, mirrored, ... schedules."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from functools import partial
+from typing import Any, Self
 
 from learnrate import checks
-from learnrate.checks import Positive, Rate, Times
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, UnresolvedError
-from learnrate.schedules import base, durations, numerics, periods
-from learnrate.schedules.base import Schedule, known_length
+from learnrate.schedules import durations, numerics, periods
+from learnrate.schedules.base import Schedule, known_length, require_schedule
 from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
 from learnrate.schedules.tree import takes_rest
 
-Part = Annotated[Schedule, base.require_schedule]
+__all__ = ["Clipped", "Mirrored", "Product", "Rebased", "Repeated", "Scaled", "Shifted", "Staircase"]
 
 
 class _Wrapped(Schedule):
-    """A change of one schedule: of the same length, with the same boundaries and cycles, where nothing else is said."""
+    """A changed schedule. By default the length, the boundaries and the cycles stay the same."""
 
     schedule: Schedule
 
@@ -37,18 +37,18 @@ class _Wrapped(Schedule):
         return self.schedule._span()
 
     def _printed(self, method: str, *positional: object, **named: object) -> str:
-        """As the call of a method."""
+        """The printed form as the call of a method."""
         arguments = [repr(value) for value in positional]
         arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
         return f"{in_parentheses(self.schedule, (Chain, Scaled, Product))}.{method}({', '.join(arguments)})"
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Scaled(_Wrapped):
-    """A schedule times a number: what `s * 0.5` makes."""
+    """A schedule times a number: the result of `s * 0.5`."""
 
-    schedule: Part
-    factor: Positive
+    schedule: Schedule = checked(require_schedule)
+    factor: float = checked(checks.positive)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,23 +66,23 @@ class Scaled(_Wrapped):
         return f"{in_parentheses(self.schedule, (Chain,))} * {self.factor!r}"
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Product(Schedule):
-    """Two schedules multiplied: what `s * t` makes. It ends where both have, for until then its value moves."""
+    """The product of two schedules: the result of `s * t`. It ends when both have ended."""
 
-    first: Part
-    second: Part
+    first: Schedule = checked(require_schedule)
+    second: Schedule = checked(require_schedule)
 
     @property
     def length(self) -> int | str | None:
-        """The longer of both lengths; None where one is endless."""
+        """The longer of both lengths; None if one has no end."""
         return joined([self.first.length, self.second.length], max)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.first._at(n, xp) * self.second._at(n, xp)
 
     def _range(self) -> tuple[float, float]:
-        # Values are never below 0, so the products of the bounds are bounds of the products.
+        # No value is below 0, so the products of the bounds are bounds of the products.
         (low, high), (other_low, other_high) = self.first._range(), self.second._range()
         return low * other_low, high * other_high
 
@@ -101,34 +101,34 @@ class Product(Schedule):
         return f"{in_parentheses(self.first, (Chain,))} * {in_parentheses(self.second, (Chain, Scaled, Product))}"
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Repeated(_Wrapped):
-    """A schedule over and over: see `Schedule.repeat`."""
+    """A repeated schedule: see `Schedule.repeat`."""
 
-    schedule: Part
-    times: Times = None
-    length_growth: Annotated[float, checks.growth] = 1.0
-    value_decay: Annotated[float, checks.decay] = 1.0
+    schedule: Schedule = checked(require_schedule)
+    times: int | None = checked(checks.optional(checks.length), default=None)
+    length_growth: float = checked(checks.growth, default=1.0)
+    value_decay: float = checked(checks.decay, default=1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_finite(self.schedule, "is repeated")
+        require_finite("the repeated schedule", self.schedule)
         periods.check("length_growth", self.schedule.length or 1, self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
-            raise ArgumentError(f"what takes the rest of the run cannot be repeated without end, received {self.schedule!r}")
+            raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {self.schedule!r}")
 
     @property
     def length(self) -> int | str | None:
-        """The lengths of all repetitions; None where there is no number of times."""
+        """Length of all repetitions; None if `times` is not given."""
         if self.times is None:
             return None
         times = self.times
-        return joined([self.schedule.length], lambda known: periods.total(known[0], self.length_growth, times))
+        return joined([self.schedule.length], lambda lengths: periods.total(lengths[0], self.length_growth, times))
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         period = finite_length(self.schedule)
         index, into, length = periods.located(n, period, self.length_growth, self.times, xp)
-        # The product before the quotient: it is exact, so that no repetition ends a rounding short of a jump.
+        # The product first: it is exact, so rounding cannot move the end of a repetition to the wrong side of a jump.
         value = self.schedule._at(into if self.length_growth == 1 else into * float(period) / length, xp)
         return value if self.value_decay == 1 else value * power(self.value_decay, index)
 
@@ -163,13 +163,13 @@ class Repeated(_Wrapped):
         return self._printed("repeat", *times, length_growth=growth, value_decay=decay)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Clipped(_Wrapped):
-    """A schedule kept between bounds: see `Schedule.clip`."""
+    """A schedule with its values limited to a range: see `Schedule.clip`."""
 
-    schedule: Part
-    low: Annotated[float | None, checks.optional(checks.rate)] = None
-    high: Annotated[float | None, checks.optional(checks.positive)] = None
+    schedule: Schedule = checked(require_schedule)
+    low: float | None = checked(checks.optional(checks.rate), default=None)
+    high: float | None = checked(checks.optional(checks.positive), default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,13 +193,13 @@ class Clipped(_Wrapped):
         return self._printed("clip", low=self.low, high=self.high)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Mirrored(_Wrapped):
     """A schedule upside down: see `Schedule.mirrored`."""
 
-    schedule: Part
-    low: Rate
-    high: Positive
+    schedule: Schedule = checked(require_schedule)
+    low: float = checked(checks.rate)
+    high: float = checked(checks.positive)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -207,11 +207,11 @@ class Mirrored(_Wrapped):
         try:
             low, high = self.schedule._range()
         except UnresolvedError:
-            return  # resolving builds it again
+            return  # `resolve` builds a new one, which is checked then
         if low == high:
             raise ArgumentError(
-                f"what is mirrored must not be constant, received {self.schedule!r}: "
-                "to hold a number, write constant(number)"
+                f"the mirrored schedule must not be constant, received {self.schedule!r}: "
+                "for a constant value, write constant(value)"
             )
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -225,18 +225,18 @@ class Mirrored(_Wrapped):
         return self._printed("mirrored", self.low, self.high)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Staircase(_Wrapped):
-    """A schedule held from one multiple of `every` to the next: see `Schedule.staircase`."""
+    """A schedule that is constant between multiples of `every`: see `Schedule.staircase`."""
 
-    schedule: Part
-    every: durations.Span
+    schedule: Schedule = checked(require_schedule)
+    every: int | str = checked(durations.span)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = known_length(self.schedule)
         every = durations.updates(self.every)
-        stair, _ = numerics.split(n if length is None else xp.clip(n, None, length), every)
-        return self.schedule._at(stair * every, xp)
+        step, _ = numerics.split(n if length is None else xp.clip(n, None, length), every)
+        return self.schedule._at(step * every, xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
@@ -249,22 +249,22 @@ class Staircase(_Wrapped):
         return self._printed("staircase", self.every)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Rebased(_Wrapped):
-    """A schedule whose horizon changes in mid-run: see `Schedule.rebase`."""
+    """A schedule with a new length from some update on: see `Schedule.rebase`."""
 
-    schedule: Part
-    at: Annotated[int, lambda name, value: checks.whole(name, value, at_least=0)]
-    new_length: Annotated[int, checks.length]
+    schedule: Schedule = checked(require_schedule)
+    at: int = checked(partial(checks.whole, at_least=0))
+    new_length: int = checked(checks.length)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_finite(self.schedule, "is rebased")
+        require_finite("the rebased schedule", self.schedule)
         if self.at >= self.new_length:
             checks.refuse("new_length", f"above at = {self.at}", self.new_length)
         if isinstance(self.schedule.length, int) and self.at >= self.schedule.length:
             checks.refuse(
-                "at", f"below the schedule's length of {self.schedule.length}", self.at, "there is no rest to stretch"
+                "at", f"below the schedule's length of {self.schedule.length}", self.at, "nothing is left to stretch"
             )
 
     @property
@@ -273,7 +273,7 @@ class Rebased(_Wrapped):
         return self.new_length
 
     def _lengths(self) -> tuple[float, float]:
-        """Length of what comes after the change, as it was and as it is."""
+        """Length of the part after the change: before and after it."""
         return float(finite_length(self.schedule) - self.at), float(self.new_length - self.at)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -307,24 +307,24 @@ class Rebased(_Wrapped):
         return self._printed("rebase", self.at, self.new_length)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Shifted(_Wrapped):
-    """A schedule that comes later, or earlier: see `Schedule.shift`."""
+    """A schedule that is moved to later or earlier updates: see `Schedule.shift`."""
 
-    schedule: Part
-    by: Annotated[int, lambda name, value: checks.whole(name, value, -checks.LONGEST, checks.LONGEST)]
+    schedule: Schedule = checked(require_schedule)
+    by: int = checked(partial(checks.whole, at_least=-checks.LONGEST, at_most=checks.LONGEST))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.schedule.length, int) and self.schedule.length + self.by < 1:
             checks.refuse(
-                "by", f"above -{self.schedule.length}, the schedule's length", self.by, "nothing of it would be left"
+                "by", f"above -{self.schedule.length}, the schedule's length", self.by, "nothing of it would remain"
             )
 
     @property
     def length(self) -> int | str | None:
-        """The length of the schedule, and `by` more."""
-        return joined([self.schedule.length], lambda known: known[0] + self.by)
+        """The length of the schedule plus `by`."""
+        return joined([self.schedule.length], lambda lengths: lengths[0] + self.by)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         if self.by >= 0:

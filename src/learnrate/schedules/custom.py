@@ -1,39 +1,40 @@
-"""Schedules by functions of the user's own: a ramp of any shape, or any function of the update count."""
+"""Schedules from a function of the user: a ramp of any shape, or any function of the update count."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.checks import Rate
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError
-from learnrate.schedules import functions, shapes
+from learnrate.schedules import durations, functions, shapes
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import REST, Length, OptionalLength, updates
+from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import NUMBERS, Namespace, value_dtype
 from learnrate.schedules.ramps import Ramp
 from learnrate.schedules.shapes import Shape
 
+__all__ = ["custom", "function"]
 
-@dataclass(frozen=True, repr=False)
+
+@frozen
 class custom(Ramp):
     """A ramp of any shape: value(n) = start + (end - start) shape(p).
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        shape: Function from [0, 1] to [0, 1] with shape(0) = 0 and shape(1) = 1. To serve arrays it must be written with
-            operators, or functions of the library that the arrays are of. One that stands in a module pickles and prints,
-            and is read back by `parse(text, functions=[shape])`.
+        shape: Function from [0, 1] to [0, 1] with shape(0) = 0 and shape(1) = 1. To accept arrays it must use operators, or
+            functions of the library of the arrays. A function at the top level of a module can be pickled and printed, and
+            `parse(text, functions=[shape])` reads it.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
 
     Raises:
         ArgumentError: if a value is negative or not finite, `shape` leaves [0, 1] or misses its ends, or `length` is below
             1.
-        ArgumentTypeError: if `shape` is no function.
+        ArgumentTypeError: if `shape` is not a function.
 
     Example:
         >>> def smoothstep(p):
@@ -42,31 +43,31 @@ class custom(Ramp):
         0.84375
     """
 
-    start: Rate
-    end: Rate
-    shape: Annotated[Function, functions.shape]
-    length: Length = REST
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    shape: Function = checked(functions.shape)
+    length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
         return shapes.by_function(self.shape)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class function(Schedule):
-    """A schedule that any function of the update count gives, as torch's LambdaLR has them.
+    """Any function of the update count, like torch's LambdaLR.
 
-    The function must be pure, and have a value at counts past the end of the run too, or be given a length: what drives an
-    optimizer evaluates thousands of updates ahead.
+    The function must be pure. It must also have values at counts after the end of the run, or `length` must be given,
+    because the adapters that drive an optimizer evaluate thousands of updates in advance.
 
     Args:
-        of: Function from an update count to the value there. NumPy counts are handed to it one by one, as Python numbers;
-            a torch or JAX array as it is. One that stands in a module pickles and prints, and is read back by
-            `parse(text, functions=[of])`.
-        length: Number of updates or a text; endless by default.
+        of: Function from an update count to the value. NumPy counts are passed one by one, as Python numbers; a torch or JAX
+            array is passed as a whole. A function at the top level of a module can be pickled and printed, and
+            `parse(text, functions=[of])` reads it.
+        length: Number of updates or a text; without end by default.
 
     Raises:
-        ArgumentTypeError: if `of` is no function; when called, if it returns no number.
-        ArgumentError: when called, if it returns a number that is negative or not finite.
+        ArgumentTypeError: if `of` is not a function; when called, if `of` does not return a number.
+        ArgumentError: when called, if `of` returns a number that is negative or not finite.
 
     Example:
         >>> s = function(lambda n: 0.1 / (1 + n / 100))
@@ -74,8 +75,8 @@ class function(Schedule):
         0.05
     """
 
-    of: Annotated[Function, functions.callable_]
-    length: OptionalLength = None
+    of: Function = checked(functions.callable_)
+    length: int | str | None = checked(durations.optional_length, default=None)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         n = n if self.length is None else xp.clip(n, None, updates(self.length))
@@ -89,11 +90,11 @@ class function(Schedule):
 
     def _range(self) -> tuple[float, float]:
         if self.length is None:
-            raise ArgumentError(f"the bounds of {self!r} cannot be known: give it a length, or bounds with clip(low, high)")
-        return _tried(self, updates(self.length))
+            raise ArgumentError(f"the bounds of {self!r} are unknown: give it a length, or bounds with clip(low, high)")
+        return _evaluated_range(self, updates(self.length))
 
 
 @lru_cache(maxsize=64)
-def _tried(schedule: function, length: int) -> tuple[float, float]:
+def _evaluated_range(schedule: function, length: int) -> tuple[float, float]:
     values = schedule(np.arange(length + 1))
     return float(values.min()), float(values.max())

@@ -1,34 +1,35 @@
 """Cyclical learning rates (Smith, arXiv 1506.01186): windows times envelopes between two bounds.
 
-All positions in a cycle are taken with integer arithmetic before the first division, so that update 1,000,000,007 is
-as exact as update 7, in float32 as well.
+The position in a cycle is computed in integers before the first division, so update 1,000,000,007 is as exact as update 7,
+also in float32.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive, Rate, Times
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentTypeError
-from learnrate.schedules import functions, periods
+from learnrate.schedules import durations, functions, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, OptionalSpan, Span, updates
+from learnrate.schedules.durations import UNRESOLVED, updates
 from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import Namespace, blend, power, split
-from learnrate.schedules.shapes import LINEAR, WINDOWS, Shape, Way, by_function
+from learnrate.schedules.shapes import LINEAR, WINDOWS, Progress, Shape, by_function
+
+__all__ = ["cyclical", "exp_range", "triangular", "triangular2"]
 
 Shrinks = Literal["amplitude", "bounds"]
 
 
 class _Cyclical(Schedule):
-    """What the cyclical policies share: bounds, half-cycles of `step_size` updates, and an end only where one is stated."""
+    """What the cyclical policies share: bounds, half cycles of `step_size` updates, and an end only if `cycles` is given."""
 
-    base_lr: Rate
-    max_lr: Positive
-    step_size: Span
-    cycles: Times
+    base_lr: float
+    max_lr: float
+    step_size: int | str
+    cycles: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,13 +37,13 @@ class _Cyclical(Schedule):
 
     @property
     def length(self) -> int | str | None:
-        """The whole cycles, in updates; None where no number of cycles is given."""
+        """Length of all cycles in updates; None if `cycles` is not given."""
         if self.cycles is None:
             return None
         return self._period() * self.cycles if self.is_resolved else UNRESOLVED
 
     def _down(self) -> int:
-        """Length of the way down, in updates."""
+        """Length of the fall in updates."""
         return updates(self.step_size)
 
     def _period(self) -> int:
@@ -52,7 +53,7 @@ class _Cyclical(Schedule):
         return LINEAR
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
-        """What the envelope leaves of the cycle's height; None for all of it."""
+        """Height of the cycle as a share of the full height; None for the full height."""
         return None
 
     def _shrinks_bounds(self) -> bool:
@@ -64,10 +65,10 @@ class _Cyclical(Schedule):
         up, down = updates(self.step_size), self._down()
         cycle, into = split(n, up + down)
         if up == down:
-            way = Way(up - xp.abs(into - up), up, xp)
+            at = Progress(up - xp.abs(into - up), up, xp)
         else:
-            way = Way(xp.where(into < up, into / up, (up + down - into) / down), 1.0, xp)
-        window, height = self._window().rise(way), self._height(cycle, n, xp)
+            at = Progress(xp.where(into < up, into / up, (up + down - into) / down), 1.0, xp)
+        window, height = self._window().rise(at), self._height(cycle, n, xp)
         if self._shrinks_bounds() and height is not None:
             return blend(self.base_lr, self.max_lr, window) * height
         return blend(self.base_lr, self.max_lr, window if height is None else window * height)
@@ -87,9 +88,9 @@ class _Cyclical(Schedule):
         return updates(self.length) if self.length is not None else 5 * self._period()
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class triangular(_Cyclical):
-    """Up and down between two bounds, cycle after cycle.
+    """A triangle wave between two bounds.
 
     value(n) = base_lr + (max_lr - base_lr) max(0, 1 - x), where x = abs(n / step_size - 2 cycle + 1) and
     cycle = floor(1 + n / (2 step_size)) (Smith, arXiv 1506.01186, section 3.1).
@@ -97,11 +98,11 @@ class triangular(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates or as a text. The paper advises 2 to 10 epochs (section 3.2).
-        cycles: Number of cycles after which the schedule ends, at `base_lr`; endless by default.
+        step_size: Half a cycle, in updates or as a text. The paper recommends 2 to 10 epochs (section 3.2).
+        cycles: Number of cycles after which the schedule ends at `base_lr`; without end by default.
 
     Raises:
-        ArgumentError: if a bound is negative or not finite, the bounds are swapped, or a length is below 1.
+        ArgumentError: if a bound is negative or not finite, `base_lr` is not below `max_lr`, or a length is below 1.
 
     Example:
         >>> s = triangular(base_lr=1.0, max_lr=5.0, step_size=4)
@@ -109,27 +110,27 @@ class triangular(_Cyclical):
         [1.0, 2.0, 3.0, 4.0, 5.0, 4.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: Rate
-    max_lr: Positive
-    step_size: Span
-    cycles: Times = None
+    base_lr: float = checked(checks.rate)
+    max_lr: float = checked(checks.positive)
+    step_size: int | str = checked(durations.span)
+    cycles: int | None = checked(checks.optional(checks.length), default=None)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class triangular2(_Cyclical):
-    """`triangular` whose amplitude is halved after every cycle.
+    """`triangular` with an amplitude that is halved after every cycle.
 
-    value(n) = base_lr + (max_lr - base_lr) w(n) / 2 ** k, with w the triangle of `triangular` and k = floor(n / (2
-    step_size)) (Smith, arXiv 1506.01186, section 3.1).
+    value(n) = base_lr + (max_lr - base_lr) w(n) / 2 ** k, where w is the triangle of `triangular` and
+    k = floor(n / (2 step_size)) (Smith, arXiv 1506.01186, section 3.1).
 
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound of the first cycle, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates or as a text. The paper advises 2 to 10 epochs (section 3.2).
-        cycles: Number of cycles after which the schedule ends, at `base_lr`; endless by default.
+        step_size: Half a cycle, in updates or as a text. The paper recommends 2 to 10 epochs (section 3.2).
+        cycles: Number of cycles after which the schedule ends at `base_lr`; without end by default.
 
     Raises:
-        ArgumentError: if a bound is negative or not finite, the bounds are swapped, or a length is below 1.
+        ArgumentError: if a bound is negative or not finite, `base_lr` is not below `max_lr`, or a length is below 1.
 
     Example:
         >>> s = triangular2(base_lr=1.0, max_lr=5.0, step_size=2)
@@ -137,40 +138,40 @@ class triangular2(_Cyclical):
         [1.0, 3.0, 5.0, 3.0, 1.0, 2.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: Rate
-    max_lr: Positive
-    step_size: Span
-    cycles: Times = None
+    base_lr: float = checked(checks.rate)
+    max_lr: float = checked(checks.positive)
+    step_size: int | str = checked(durations.span)
+    cycles: int | None = checked(checks.optional(checks.length), default=None)
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
         return power(0.5, cycle)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class exp_range(_Cyclical):
     """`triangular` that shrinks by a factor `gamma` at every update.
 
-    Two forms are published. With w the triangle of `triangular`:
+    Two forms are published. w is the triangle of `triangular`:
 
-    - shrinks="amplitude": value(n) = base_lr + (max_lr - base_lr) w(n) gamma ** n. The form of the CLR code for
-      Keras, and of torch's CyclicLR.
-    - shrinks="bounds": value(n) = (base_lr + (max_lr - base_lr) w(n)) gamma ** n. The form in the words of the paper, "each
+    - shrinks="amplitude": value(n) = base_lr + (max_lr - base_lr) w(n) gamma ** n. The form of the CLR code for Keras and
+      of torch's CyclicLR.
+    - shrinks="bounds": value(n) = (base_lr + (max_lr - base_lr) w(n)) gamma ** n. The form in the text of the paper, "each
       boundary value declines by an exponential factor of gamma ** iteration" (Smith, arXiv 1506.01186, section 3.1).
 
-    The default is "amplitude": it is what nearly all published runs used, and it keeps to the lower bound that a range test
-    found, below which updates are wasted.
+    The default is "amplitude", because nearly all published runs used it, and because it respects the lower bound of a range
+    test, below which updates are wasted.
 
     Args:
         base_lr: Lower bound, at least 0.
         max_lr: Upper bound, above `base_lr`.
         step_size: Half a cycle, in updates or as a text.
         gamma: Factor per update, above 0 and at most 1; 0.99994 in the paper.
-        cycles: Number of cycles after which the schedule ends; endless by default.
+        cycles: Number of cycles after which the schedule ends; without end by default.
         shrinks: "amplitude" or "bounds".
 
     Raises:
-        ArgumentError: if a bound is negative or not finite, the bounds are swapped, a length is below 1, `gamma` is outside
-            (0, 1] or `shrinks` is another word.
+        ArgumentError: if a bound is negative or not finite, `base_lr` is not below `max_lr`, a length is below 1, `gamma` is
+            outside (0, 1] or `shrinks` is another word.
 
     Example:
         >>> s = exp_range(base_lr=1.0, max_lr=2.0, step_size=1, gamma=0.5)
@@ -178,11 +179,11 @@ class exp_range(_Cyclical):
         [1.0, 1.5, 1.0, 1.125]
     """
 
-    base_lr: Rate
-    max_lr: Positive
-    step_size: Span
-    gamma: Decay
-    cycles: Times = None
+    base_lr: float = checked(checks.rate)
+    max_lr: float = checked(checks.positive)
+    step_size: int | str = checked(durations.span)
+    gamma: float = checked(checks.decay)
+    cycles: int | None = checked(checks.optional(checks.length), default=None)
     shrinks: Shrinks = "amplitude"
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
@@ -193,22 +194,21 @@ class exp_range(_Cyclical):
 
     def _range(self) -> tuple[float, float]:
         rise = updates(self.step_size)
-        tried = [0.0, float(rise)]
+        extrema = [0.0, float(rise)]
         if self.gamma < 1:
-            # A straight rise a + b n times exp(n log gamma) turns at n = -1 / log gamma - a / b, perhaps before its peak.
+            # A linear rise a + b n times exp(n log gamma) is highest at n = -1 / log gamma - a / b, perhaps before its end.
             lowest = self.base_lr if self._shrinks_bounds() else 0.0
             turn = -1 / math.log(self.gamma) - lowest * rise / (self.max_lr - self.base_lr)
             if 0 < turn < rise:
-                tried.append(turn)
-        values = [self(n) for n in tried]
+                extrema.append(turn)
+        values = [self(n) for n in extrema]
         if not self._shrinks_bounds():
             return self.base_lr, max(values)
         return (0.0 if self.cycles is None else min(self(self._period() * self.cycles), *values)), max(values)
 
 
 def _per_update(gamma: float, n: Any, xp: Namespace) -> Any:
-    # exp(n log gamma) rather than gamma ** n: in float32 gamma itself would be rounded, and the power would multiply
-    # that error by n.
+    # Not gamma ** n: in float32 gamma itself would be rounded, and the power would multiply that error by n.
     return xp.exp(math.log(gamma) * n)
 
 
@@ -220,34 +220,35 @@ def _window(name: str, value: object) -> str | Function:
     return functions.shape(name, value)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class cyclical(_Cyclical):
     """Any window under any envelope: value(n) = base_lr + (max_lr - base_lr) w(n) e(n).
 
-    The window w is the way up from 0 to 1 in `step_size` updates, and the same way down; u is the fraction of it:
+    The window w rises from 0 to 1 in `step_size` updates and falls back along the same curve. With u, the completed fraction
+    of the rise, it is one of
 
     - "triangular": u
     - "welch": u (2 - u), a parabola (Smith, arXiv 1506.01186, section 3.1)
     - "hann": (1 - cos(pi u)) / 2, a sine wave (same section)
-    - a function of u, from 0 at 0 to 1 at 1
+    - a function of u that is 0 at 0 and 1 at 1
 
-    The envelope e is "constant", "halving" with every cycle, "gamma per update" or "gamma per cycle".
-    triangular, triangular2 and exp_range are the three of these that the paper names.
+    The envelope e is "constant", "halving" (after every cycle), "gamma per update" or "gamma per cycle".
+    The paper names three combinations: triangular, triangular2 and exp_range.
 
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound of the first cycle, above `base_lr`.
-        step_size: Length of the way up, in updates or as a text.
-        step_size_down: Length of the way down; the same by default.
+        step_size: Length of the rise, in updates or as a text.
+        step_size_down: Length of the fall, in updates or as a text; `step_size` by default.
         window: A word or a function, see above.
         envelope: A word, see above.
-        gamma: Factor of the envelopes that take one, above 0 and at most 1.
-        cycles: Number of cycles after which the schedule ends; endless by default.
-        shrinks: What the envelope shrinks, see `exp_range`.
+        gamma: Factor of the two gamma envelopes, above 0 and at most 1.
+        cycles: Number of cycles after which the schedule ends; without end by default.
+        shrinks: "amplitude" or "bounds", see `exp_range`.
 
     Raises:
-        ArgumentError: if a bound is negative or not finite, the bounds are swapped, a length is below 1, `gamma` is outside
-            (0, 1], or a word or function is none of the above.
+        ArgumentError: if a bound is negative or not finite, `base_lr` is not below `max_lr`, a length is below 1, `gamma` is
+            outside (0, 1], or a word or function is not one of the above.
 
     Example:
         >>> s = cyclical(base_lr=1.0, max_lr=5.0, step_size=4, step_size_down=2, window="hann")
@@ -255,20 +256,20 @@ class cyclical(_Cyclical):
         [1.0, 1.585786, 3.0, 4.414214, 5.0, 3.0, 1.0]
     """
 
-    base_lr: Rate
-    max_lr: Positive
-    step_size: Span
-    step_size_down: OptionalSpan = None
-    window: Annotated[str | Function, _window] = "triangular"
+    base_lr: float = checked(checks.rate)
+    max_lr: float = checked(checks.positive)
+    step_size: int | str = checked(durations.span)
+    step_size_down: int | str | None = checked(durations.optional_span, default=None)
+    window: str | Function = checked(_window, default="triangular")
     envelope: Literal["constant", "halving", "gamma per update", "gamma per cycle"] = "constant"
-    gamma: Decay = 1.0
-    cycles: Times = None
+    gamma: float = checked(checks.decay, default=1.0)
+    cycles: int | None = checked(checks.optional(checks.length), default=None)
     shrinks: Shrinks = "amplitude"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gamma != 1 and not self.envelope.startswith("gamma"):
-            checks.refuse("gamma", f"1 where the envelope is {self.envelope!r}", self.gamma, "use 'gamma per cycle', say")
+            checks.refuse("gamma", f"1 if the envelope is {self.envelope!r}", self.gamma, "use envelope='gamma per cycle'")
 
     def _down(self) -> int:
         return updates(self.step_size if self.step_size_down is None else self.step_size_down)

@@ -1,19 +1,29 @@
-"""Endless schedules that fall: from `start` at update 0, without ever coming to an end.
+"""Decays without end, from `start` at update 0.
 
-In the formulas n is the update number. Where a formula decays by the epoch, give lengths such as "30 epochs", or hold the
-value through an epoch with `staircase`.
+In the formulas n is the update number. For a formula that decays per epoch, give lengths such as "30 epochs", or keep the
+value constant during an epoch with `staircase`.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive, Rate
+from learnrate.checks import checked, frozen
+from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import Span, updates
+from learnrate.schedules.durations import updates
 from learnrate.schedules.numerics import Namespace
+
+__all__ = [
+    "exponential_decay",
+    "inverse_sqrt",
+    "inverse_time",
+    "natural_exp_decay",
+    "noam",
+    "sigmoid_decay",
+    "time_based",
+]
 
 
 class Endless(Schedule):
@@ -21,19 +31,19 @@ class Endless(Schedule):
 
     @property
     def length(self) -> None:
-        """None: it has no end."""
+        """None: the schedule has no end."""
         return None
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class inverse_time(Endless):
     """Time-based decay in closed form: value(n) = start / (1 + decay n) ** power.
 
-    With power 1 Keras' InverseTimeDecay, with any power Caffe's "inv" policy.
+    With power 1 it is Keras' InverseTimeDecay, with other powers Caffe's "inv" policy.
 
     Args:
         start: Value at update 0, above 0.
-        decay: Fall per update, at least 0.
+        decay: Decay per update, at least 0.
         power: Exponent, above 0.
 
     Raises:
@@ -44,29 +54,28 @@ class inverse_time(Endless):
         0.5
     """
 
-    start: Positive
-    decay: Rate
-    power: Positive = 1.0
+    start: float = checked(checks.positive)
+    decay: float = checked(checks.rate)
+    power: float = checked(checks.positive, default=1.0)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        slowing = 1 + self.decay * n
-        return self.start / slowing if self.power == 1 else self.start * slowing**-self.power
+        divisor = 1 + self.decay * n
+        return self.start / divisor if self.power == 1 else self.start * divisor**-self.power
 
     def _range(self) -> tuple[float, float]:
         return (self.start if self.decay == 0 else 0.0), self.start
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class time_based(Endless):
     """Time-based decay as a recursion: a[0] = start, a[n + 1] = a[n] / (1 + decay n).
 
-    Other than `inverse_time` it divides what the last update left, so it soon falls far faster. In closed form the product
-    is a ratio of gamma functions, a[n] = start G(x) / (decay ** n G(x + n)) with x = 1 / decay, which is also its value
-    between updates.
+    Unlike `inverse_time` it divides the previous value, so it soon falls much faster. In closed form it is a ratio of gamma
+    functions, a[n] = start G(x) / (decay ** n G(x + n)) with x = 1 / decay, which is also the value between updates.
 
     Args:
         start: Value at update 0, above 0.
-        decay: Above 0.
+        decay: Decay per update, above 0.
 
     Raises:
         ArgumentError: if a number is not above 0.
@@ -77,16 +86,16 @@ class time_based(Endless):
         (1.0, 1.0, 0.333333333, 0.333333333)
     """
 
-    start: Positive
-    decay: Positive
+    start: float = checked(checks.positive)
+    decay: float = checked(checks.positive)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1e-100 <= self.decay <= 1e100:
-            checks.refuse("decay", "within 1e-100 and 1e100", self.decay, "outside, it does nothing or everything at once")
+            checks.refuse("decay", "within 1e-100 and 1e100", self.decay, "outside, the value never falls, or falls at once")
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        # Between updates 0 and 1, which have the same value, the gamma functions would rise above it.
+        # Updates 0 and 1 have the same value; between them the gamma functions would rise above it.
         return self.start * xp.exp(-xp.clip(_log_rising(1 / self.decay, n, xp), 0.0, None))
 
     def _range(self) -> tuple[float, float]:
@@ -94,7 +103,7 @@ class time_based(Endless):
 
 
 _SHIFT = 10
-"""Where Stirling's series is good to the last digit: its next term at 10 is 1e-16."""
+"""From here on Stirling's series is exact to the last digit: at 10 the next term is 1e-16."""
 
 
 def _log_rising(x: float, n: Any, xp: Namespace) -> Any:
@@ -109,14 +118,14 @@ def _log_rising(x: float, n: Any, xp: Namespace) -> Any:
 
 def _log_rising_stirling(x: float, n: Any, xp: Namespace) -> Any:
     # With t = n / x, Stirling's series gives x (log(1 + t) - t) + (n - 1/2) log(1 + t) and a correction. All terms are as
-    # small as their sum, where a difference of two log-gammas would have lost all digits for a large x.
+    # small as their sum; a difference of two log-gammas would lose all digits for a large x.
     t = n / x
     log = xp.log1p(t)
     return x * _log1p_minus(t, log, xp) + (n - 0.5) * log + _series(x + n) - _series(x)
 
 
 def _log1p_minus(t: Any, log: Any, xp: Namespace) -> Any:
-    """log(1 + t) - t, without cancellation where t is small: a series in r = t / (2 + t)."""
+    """log(1 + t) - t, without cancellation for small t: a series in r = t / (2 + t)."""
     small = xp.clip(t, None, 0.5)
     r = small / (2 + small)
     square = r * r
@@ -127,16 +136,17 @@ def _log1p_minus(t: Any, log: Any, xp: Namespace) -> Any:
 
 
 def _series(z: Any) -> Any:
-    """Stirling's correction to log G(z)."""
+    """Stirling's correction of log G(z)."""
     square = z * z
     return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * square)) / square) / square) / square) / z
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class exponential_decay(Endless):
     """Exponential decay by a rate: value(n) = start * rate ** (n / every).
 
-    torch's ExponentialLR with every=1, Keras' ExponentialDecay with every=decay_steps; `.staircase(every)` for its stairs.
+    With every=1 it is torch's ExponentialLR, with every=decay_steps Keras' ExponentialDecay. For `staircase=True` of Keras,
+    add `.staircase(every)`.
 
     Args:
         start: Value at update 0, above 0.
@@ -152,9 +162,9 @@ class exponential_decay(Endless):
         (0.5, 0.25, 0.25)
     """
 
-    start: Positive
-    rate: Decay
-    every: Span = 1
+    start: float = checked(checks.positive)
+    rate: float = checked(checks.decay)
+    every: int | str = checked(durations.span, default=1)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * self.rate ** (n / updates(self.every))
@@ -163,7 +173,7 @@ class exponential_decay(Endless):
         return (self.start if self.rate == 1 else 0.0), self.start
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class natural_exp_decay(Endless):
     """Exponential decay by a constant: value(n) = start * exp(-decay n).
 
@@ -179,8 +189,8 @@ class natural_exp_decay(Endless):
         0.367879
     """
 
-    start: Positive
-    decay: Rate
+    start: float = checked(checks.positive)
+    decay: float = checked(checks.rate)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * xp.exp(-self.decay * n)
@@ -189,13 +199,13 @@ class natural_exp_decay(Endless):
         return (self.start if self.decay == 0 else 0.0), self.start
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class inverse_sqrt(Endless):
     """Inverse square root decay: value(n) = max_lr / sqrt(1 + n / timescale).
 
     After a warm-up of `timescale` updates it is the schedule of Vaswani et al. (arXiv 1706.03762, section 5.3; see `noam`)
     and of Zhai et al. (arXiv 2106.04560, section 3.4): warmup(max_lr, w) >> inverse_sqrt(max_lr, w).
-    With a stair of an epoch it is k / sqrt(epoch): inverse_sqrt(k, timescale=e).staircase(e).
+    With steps of one epoch it is k / sqrt(epoch): inverse_sqrt(k, timescale=e).staircase(e).
 
     Args:
         max_lr: Value at update 0, above 0.
@@ -209,8 +219,8 @@ class inverse_sqrt(Endless):
         0.5
     """
 
-    max_lr: Positive
-    timescale: Span
+    max_lr: float = checked(checks.positive)
+    timescale: int | str = checked(durations.span)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.max_lr / xp.sqrt(1 + n / updates(self.timescale))
@@ -219,16 +229,16 @@ class inverse_sqrt(Endless):
         return 0.0, self.max_lr
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class noam(Endless):
-    """The Transformer's schedule: value(n) = factor * d_model ** -0.5 * min((n + 1) ** -0.5, (n + 1) * warmup ** -1.5).
+    """The schedule of the Transformer: value(n) = factor * d_model ** -0.5 * min((n + 1) ** -0.5, (n + 1) * warmup ** -1.5).
 
-    Vaswani et al., arXiv 1706.03762, equation 3, whose step number counts from 1.
+    Vaswani et al., arXiv 1706.03762, equation 3, where steps are counted from 1.
 
     Args:
         d_model: Width of the model.
-        warmup: Updates of the rise, at least 1, or a text; 4,000 in the paper.
-        factor: Above 0; 1 in the paper.
+        warmup: Number of updates of the warm-up, at least 1, or a text; 4,000 in the paper.
+        factor: Factor on all values, above 0; 1 in the paper.
 
     Raises:
         ArgumentError: if a number is out of its range.
@@ -239,9 +249,9 @@ class noam(Endless):
         (0.000698771, 0.000349386)
     """
 
-    d_model: Annotated[int, checks.length]
-    warmup: Span = 4000
-    factor: Positive = 1.0
+    d_model: int = checked(checks.length)
+    warmup: int | str = checked(durations.span, default=4000)
+    factor: float = checked(checks.positive, default=1.0)
 
     def _peak(self) -> float:
         return self.factor / math.sqrt(self.d_model) / math.sqrt(updates(self.warmup))
@@ -258,16 +268,16 @@ class noam(Endless):
         yield updates(self.warmup) - 1
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class sigmoid_decay(Endless):
-    """A logistic fall: value(n) = height / (1 + exp(gamma (n - midpoint))).
+    """Logistic decay: value(n) = height / (1 + exp(gamma (n - midpoint))).
 
-    Caffe's "sigmoid" policy, whose gamma has the other sign.
+    Caffe's "sigmoid" policy, where gamma has the opposite sign.
 
     Args:
-        height: What it falls from, above 0; half of it is left at the midpoint.
+        height: Limit of the values before the fall, above 0; the value at `midpoint` is half of it.
         gamma: Steepness per update, above 0.
-        midpoint: Update number of the fall, or a text.
+        midpoint: Update number of the middle of the fall, or a text.
 
     Raises:
         ArgumentError: if a number is out of its range.
@@ -277,13 +287,13 @@ class sigmoid_decay(Endless):
         0.5
     """
 
-    height: Positive
-    gamma: Positive
-    midpoint: Span
+    height: float = checked(checks.positive)
+    gamma: float = checked(checks.positive)
+    midpoint: int | str = checked(durations.span)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         x = self.gamma * (n - updates(self.midpoint))
-        # The exponential of a negative number only: the other one overflows.
+        # The exponential of a negative number only, because that of a large number overflows.
         small = xp.exp(-xp.abs(x))
         return self.height * xp.where(x < 0, 1 / (1 + small), small / (1 + small))
 

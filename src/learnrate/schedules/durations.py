@@ -1,79 +1,79 @@
-"""Lengths in the units that a user thinks in: updates, epochs, a share of the run, tokens, or what is left of it."""
+"""Lengths in the units of a user: updates, epochs, tokens, a share of the run, or the rest of it."""
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 from learnrate import checks
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 
 REST = "rest"
-"""The length of whatever is left of the horizon."""
+"""The length of what the other parts leave of the run."""
 
 UNRESOLVED = "unresolved"
-"""The length of a whole, where that of a part is known only with the run."""
+"""The length of a schedule with a part of unresolved length."""
 
 _UNITS = {"%": "%", "update": "updates", "epoch": "epochs", "token": "tokens"}
 _TEXT = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(%|updates?|epochs?|tokens?)\s*", re.IGNORECASE)
 
 
 def _parsed(text: str) -> tuple[float, str]:
-    """Number and unit; a number of 0 where the text is no length."""
+    """Number and unit. The number is 0 if the text is not a length."""
     match = _TEXT.fullmatch(text)
     return (float(match[1]), _UNITS[match[2].lower().removesuffix("s")]) if match else (0.0, "")
 
 
-@dataclass(frozen=True)
+@frozen
 class Horizon:
-    """What is known of the run that a schedule is for.
+    """What is known about the run that a schedule is for.
 
     Args:
-        updates: Its length in updates.
-        updates_per_epoch: Updates that go once over the data.
-        tokens_per_update: Tokens (or examples, whatever the schedule counts) that an update consumes.
+        updates: Length of the run in updates.
+        updates_per_epoch: Number of updates in one pass over the data.
+        tokens_per_update: Number of tokens (or examples, or whatever the schedule counts) in an update.
 
     Raises:
-        ArgumentError: if a number is not above 0, or all are missing.
+        ArgumentError: if a number is not above 0, or none is given.
 
     Example:
         >>> Horizon(updates=10_000, updates_per_epoch=100).resolve("3 epochs")
         300
     """
 
-    updates: Annotated[int | None, checks.optional(checks.length)] = None
-    updates_per_epoch: Annotated[float | None, checks.optional(checks.positive)] = None
-    tokens_per_update: Annotated[float | None, checks.optional(checks.positive)] = None
+    updates: int | None = checked(checks.optional(checks.length), default=None)
+    updates_per_epoch: float | None = checked(checks.optional(checks.positive), default=None)
+    tokens_per_update: float | None = checked(checks.optional(checks.positive), default=None)
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
         if self.updates is None and self.updates_per_epoch is None and self.tokens_per_update is None:
-            raise ArgumentError("a Horizon must know something of the run: give updates=, the length of the training")
+            raise ArgumentError("a Horizon must have at least one number: give updates=, the length of the run")
 
     def resolve(self, length: "int | str") -> int:
-        """A length in updates, rounded to whole ones and at least 1.
+        """A length in updates, rounded to an integer of at least 1.
 
         Args:
             length: A number of updates, or a text such as "3 epochs", "5%" or "2e9 tokens".
 
         Raises:
-            ArgumentError: if the horizon lacks what the unit needs, or the length is "rest", which only a schedule knows.
+            ArgumentError: if the horizon does not have what the unit needs, or the length is "rest".
         """
-        checked = span("length", length)
-        if isinstance(checked, int):
-            return checked
-        number, unit = _parsed(checked)
+        text = span("length", length)
+        if isinstance(text, int):
+            return text
+        number, unit = _parsed(text)
         if unit == "%":
-            number *= self._known("updates", checked) / 100
+            number *= self._required("updates", text) / 100
         elif unit == "epochs":
-            number *= self._known("updates_per_epoch", checked)
+            number *= self._required("updates_per_epoch", text)
         else:
-            number /= self._known("tokens_per_update", checked)
+            number /= self._required("tokens_per_update", text)
         if not number < checks.LONGEST:
-            checks.refuse("length", "at most 2 ** 62 updates", checked, f"the horizon is {self!r}")
+            checks.refuse("length", "at most 2 ** 62 updates", text, f"the horizon is {self!r}")
         return max(1, round(number))
 
-    def _known(self, name: str, length: str) -> float:
+    def _required(self, name: str, length: str) -> float:
         value: float | None = getattr(self, name)
         if value is None:
             raise ArgumentError(f"the horizon must have {name} to resolve {length!r}, received {self!r}")
@@ -81,12 +81,12 @@ class Horizon:
 
 
 def horizon(value: "int | Horizon") -> Horizon:
-    """A horizon as a user may give it: a number is its length in updates."""
+    """A horizon as a user gives it: a number is the length of the run in updates."""
     return value if isinstance(value, Horizon) else Horizon(updates=checks.length("horizon", value))
 
 
 def length(name: str, value: object) -> int | str:
-    """A length as a schedule keeps it: a whole number of updates, or a text in one spelling."""
+    """A length as a schedule stores it: a number of updates, or a text in its normal spelling."""
     if not isinstance(value, str):
         return checks.length(name, value)
     if value.strip().lower() == REST:
@@ -100,28 +100,22 @@ def length(name: str, value: object) -> int | str:
     if unit == "updates":
         return checks.length(name, int(number) if number.is_integer() else number)
     if unit == "%" and number > 100:
-        checks.refuse(name, "at most '100%'", value, "a part of a run cannot be longer than the run")
+        checks.refuse(name, "at most '100%'", value, "a part cannot be longer than the run")
     brief = f"{number:g}"
     text = brief if float(brief) == number else repr(number)
     return f"{text}%" if unit == "%" else f"{text} {unit if number != 1 else unit[:-1]}"
 
 
 def span(name: str, value: object) -> int | str:
-    """A length that something has wherever it stands: "rest" would say nothing of it."""
-    found = length(name, value)
-    if found == REST:
+    """A length other than "rest": one that does not depend on the other parts of a schedule."""
+    checked_length = length(name, value)
+    if checked_length == REST:
         checks.refuse(name, "a length of its own", value, "give updates, '3 epochs' or '5%'")
-    return found
+    return checked_length
 
 
-def optional_span(name: str, value: object) -> int | str | None:
-    """A span, or None."""
-    return None if value is None else span(name, value)
-
-
-def optional_length(name: str, value: object) -> int | str | None:
-    """A length, or None for no end."""
-    return None if value is None else length(name, value)
+optional_length = checks.optional(length)
+optional_span = checks.optional(span)
 
 
 def pause(name: str, value: object) -> int | str:
@@ -130,67 +124,64 @@ def pause(name: str, value: object) -> int | str:
 
 
 def moments(name: str, value: object) -> tuple[int | str, ...]:
-    """Points of a run, in ascending order, each an update number above 0 or a text."""
+    """Points of a run in ascending order: update numbers above 0, or texts."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ArgumentTypeError(f"{name} must be a sequence of update numbers, received {value!r}")
-    found = tuple(span(f"{name}[{i}]", one) for i, one in enumerate(value))
-    if not found:
-        raise ArgumentError(f"{name} must hold at least one update number, received none")
-    for i, (one, other) in enumerate(pairwise(found)):
-        if reaches(one, other):
-            checks.refuse(f"{name}[{i + 1}]", f"above {name}[{i}] = {one}", other, "put them in ascending order, each once")
-    return found
+    points = tuple(span(f"{name}[{i}]", point) for i, point in enumerate(value))
+    if not points:
+        raise ArgumentError(f"{name} must have at least one update number, received none")
+    for i, (point, following) in enumerate(pairwise(points)):
+        if reaches(point, following):
+            checks.refuse(f"{name}[{i + 1}]", f"above {name}[{i}] = {point}", following, "sort them and remove duplicates")
+    return points
 
 
-def reaches(one: int | str, other: int | str) -> bool:
-    """Whether one length is as long as another or longer, as far as it can be told: they must be in the same unit."""
-    if isinstance(one, str) and isinstance(other, str):
-        (number, unit), (other_number, other_unit) = _parsed(one), _parsed(other)
+def reaches(length: int | str, other: int | str) -> bool:
+    """Whether `length` is at least `other`. False if they cannot be compared because their units differ."""
+    if isinstance(length, str) and isinstance(other, str):
+        (number, unit), (other_number, other_unit) = _parsed(length), _parsed(other)
         return unit == other_unit and number >= other_number
-    return isinstance(one, int) and isinstance(other, int) and one >= other
+    return isinstance(length, int) and isinstance(other, int) and length >= other
 
 
-def updates(value: "int | str") -> int:
-    """A length that is known in updates.
+def updates(length: "int | str") -> int:
+    """A resolved length, which is a number of updates.
 
     Raises:
-        UnresolvedError: if it is still a text.
+        UnresolvedError: if it is a text.
     """
-    if isinstance(value, str):
+    if isinstance(length, str):
         raise UnresolvedError(
-            f"the lengths of a schedule must be known in updates before it has a value, one is {value!r}: "
+            f"the lengths of a schedule must be known in updates before it has a value, received {length!r}: "
             "call schedule.resolve(updates), or resolve(Horizon(...)) for epochs and tokens"
         )
-    return value
+    return length
 
 
 def resolved(value: Any, horizon: Horizon, rest: int | None) -> Any:
-    """A field of a schedule in updates; "rest" is what `rest` says is left.
+    """A field of a schedule in updates: a length, or a tuple of lengths.
+
+    Args:
+        value: The field.
+        horizon: The run.
+        rest: Value of "rest" in updates; None if the length of the run is not known.
 
     Raises:
-        ArgumentError: if the horizon lacks what a unit needs, or nothing is left.
+        ArgumentError: if the horizon does not have what a unit needs, or nothing is left for "rest".
     """
     if isinstance(value, tuple):
-        return tuple(resolved(one, horizon, rest) for one in value)
+        return tuple(resolved(length, horizon, rest) for length in value)
     if value != REST:
         return horizon.resolve(value)
     if rest is None:
         raise ArgumentError(f"the horizon must have updates to resolve 'rest', received {horizon!r}")
     if rest < 1:
         raise ArgumentError(
-            f"the parts of known length must leave at least 1 of {horizon.updates} updates to the 'rest', "
-            f"they leave {rest}: "
-            "shorten them, or train for longer"
+            f"the other parts must leave at least 1 of {horizon.updates} updates for the 'rest', they leave {rest}: "
+            "make them shorter, or the run longer"
         )
     return rest
 
 
-Length = Annotated[int | str, length]
-Span = Annotated[int | str, span]
-OptionalSpan = Annotated[int | str | None, optional_span]
-OptionalLength = Annotated[int | str | None, optional_length]
-Pause = Annotated[int | str, pause]
-Moments = Annotated[tuple[int | str, ...], moments]
-
 CHECKS = (length, span, optional_length, optional_span, pause, moments)
-"""The checks by which a field is known to hold lengths."""
+"""The checks of fields that contain lengths."""

@@ -1,4 +1,4 @@
-"""Schedules as JSON: their names and fields, nested as they are, under a kind and a version."""
+"""Schedules as JSON: names and fields, nested like the schedules, with a kind and a version."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,14 +21,14 @@ def to_json(schedule: Schedule) -> str:
 
 
 def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
-    """The schedule that `Schedule.to_json` wrote.
+    """Read a schedule that `Schedule.to_json` wrote.
 
     Args:
-        text: What `to_json` returned.
-        functions: Functions of your own that it may name.
+        text: Return value of `to_json`.
+        functions: Your own functions that the text may name.
 
     Raises:
-        ArgumentError: if the text is not that, or of a version not known here.
+        ArgumentError: if the text is something else, or has a version that this learnrate cannot read.
 
     Example:
         >>> from learnrate import cosine, warmup
@@ -39,17 +39,17 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
     try:
         record = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ArgumentError(f"a schedule must be read from JSON, received what is none: {error}") from None
+        raise ArgumentError(f"a schedule must be read from JSON, received something else: {error}") from None
     if not isinstance(record, dict) or record.get("learnrate") != "schedule":
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
     if type(record.get("version")) is not int or record["version"] != VERSION:
         raise ArgumentError(
-            f"the schedule must be of version {VERSION}, received {record.get('version')!r}: upgrade learnrate"
+            f"the version of a schedule must be {VERSION}, received {record.get('version')!r}: upgrade learnrate"
         )
     try:
         schedule = _decoded(record.get("schedule"), named_functions.by_name(functions))
     except RecursionError:
-        raise ArgumentError("the JSON of a schedule must not be nested hundreds deep") from None
+        raise ArgumentError("the JSON of a schedule must not be nested hundreds of levels deep") from None
     if not isinstance(schedule, Schedule):
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
     return schedule
@@ -59,31 +59,31 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, Schedule):
         return {"name": type(value).__name__, **{f.name: _encoded(getattr(value, f.name)) for f in fields(value)}}  # type: ignore[arg-type]
     if isinstance(value, tuple):
-        return [_encoded(one) for one in value]
+        return [_encoded(item) for item in value]
     if callable(value):
         name = named_functions.dotted_name(value)
         if name is None:
-            raise ArgumentError(f"a function in a schedule must stand in a module to be written, received {value!r}")
+            raise ArgumentError(f"a function must be at the top level of a module to be written as JSON, received {value!r}")
         return {"function": name}
     return value
 
 
 def _decoded(value: Any, functions: Mapping[str, Function]) -> Any:
     if isinstance(value, list):
-        return tuple(_decoded(one, functions) for one in value)
+        return tuple(_decoded(item, functions) for item in value)
     if not isinstance(value, dict):
         return value
     if set(value) == {"function"}:
         if str(value["function"]) not in functions:
-            raise ArgumentError(f"the function {value['function']!r} is not known here: give it in functions=[...]")
+            raise ArgumentError(f"the function {value['function']!r} is unknown: give it in functions=[...]")
         return functions[value["function"]]
     name = str(value.get("name"))
     if name not in _CLASSES:
-        raise ArgumentError(f"the name of a schedule must be a known one, received {name!r}")
-    arguments = {key: _decoded(one, functions) for key, one in value.items() if key != "name"}
+        raise ArgumentError(f"the name of a schedule must be one of those in learnrate.schedules, received {name!r}")
+    arguments = {key: _decoded(field, functions) for key, field in value.items() if key != "name"}
     try:
         return _CLASSES[name](**arguments)
     except LearnrateError:
         raise
     except TypeError as error:
-        raise ArgumentError(f"the fields of {name} must be those that it has: {error}") from None
+        raise ArgumentError(f"the fields of {name} must be its arguments: {error}") from None

@@ -1,7 +1,7 @@
-"""One formula for every kind of count: Python numbers, NumPy, torch, CuPy and JAX arrays, traced or not.
+"""One formula for every kind of count: Python numbers, and NumPy, torch, CuPy and JAX arrays, traced or not.
 
-A schedule writes its formula once, against the few functions of `Namespace`. For an array they are those of the array's own
-library (found by array-api-compat, which imports none of them); for a plain number they are those of `math`.
+A schedule writes its formula once, with the few functions of `Namespace`. For an array they are the functions of its own
+library (which array-api-compat finds without importing any); for a Python number they are those of `math`.
 """
 
 import math
@@ -15,19 +15,18 @@ from array_api_compat import array_namespace, is_jax_array, is_torch_array
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
 BLOCK = 8192
-"""Counts of a NumPy array that are evaluated at a time, so that what stands between the steps of a formula stays in the
-processor's cache and a long curve needs no more memory than its counts and its values."""
-
+"""Number of counts of a NumPy array that are evaluated at a time. The intermediate results of a formula then stay in the
+cache of the processor, and a long curve needs memory only for its counts and its values."""
 
 Formula = Callable[[Any, "Namespace"], Any]
-"""What a schedule computes: from a count and its namespace to the value."""
+"""From a count and its namespace to the value."""
 
 
 class Namespace(Protocol):
-    """What the formulas need of an array library."""
+    """The functions of an array library that the formulas need."""
 
     def exp(self, x: Any, /) -> Any:
-        """E to the power x."""
+        """E to the power of x."""
 
     def log1p(self, x: Any, /) -> Any:
         """Natural logarithm of 1 + x."""
@@ -42,17 +41,17 @@ class Namespace(Protocol):
         """Hyperbolic tangent of x."""
 
     def abs(self, x: Any, /) -> Any:
-        """Magnitude of x."""
+        """Absolute value of x."""
 
     def clip(self, x: Any, low: Any, high: Any, /) -> Any:
-        """X kept within [low, high]; None leaves a side open."""
+        """X limited to [low, high]; None means no limit."""
 
     def where(self, condition: Any, yes: Any, no: Any, /) -> Any:
-        """`yes` where the condition holds, else `no`."""
+        """`yes` where the condition is true, `no` elsewhere."""
 
 
 class _Numbers:
-    """The same functions over plain Python numbers, without the cost of making arrays of them."""
+    """The same functions for Python numbers, without the cost of arrays."""
 
     exp = staticmethod(math.exp)
     log1p = staticmethod(math.log1p)
@@ -76,13 +75,14 @@ NUMBERS: Namespace = _Numbers()
 
 
 def counted(n: Any) -> tuple[Any, Namespace]:
-    """The count (or array of counts) ready for arithmetic, and the namespace to do it in.
+    """The count (or array of counts) ready for arithmetic, and its namespace.
 
     Narrow and unsigned integers are widened, because positions in a cycle are differences of integers as large as the
-    schedule's lengths, and would wrap around.
+    lengths of the schedule, which would wrap around.
 
     Raises:
-        ArgumentError: for a negative or NaN number. Arrays are not looked into: they may be traced, or on another device.
+        ArgumentError: for a negative or NaN number. The values of arrays are not checked, because an array may be traced or
+            on another device.
         ArgumentTypeError: for anything that is neither a number nor an array.
     """
     if isinstance(n, np.generic):
@@ -92,7 +92,7 @@ def counted(n: Any) -> tuple[Any, Namespace]:
             raise ArgumentError(f"the update count must be at least 0 and below 2 ** 63, received {n!r}")
         return n, NUMBERS
     try:
-        # NumPy is its own array namespace since 2.0; the compatibility layer would only make it slower.
+        # NumPy 2.0 is an array namespace itself; the compatibility layer would only make it slower.
         xp: Any = np if isinstance(n, np.ndarray) else array_namespace(n)
     except TypeError:
         raise ArgumentTypeError(
@@ -100,19 +100,19 @@ def counted(n: Any) -> tuple[Any, Namespace]:
             "wrap a list in numpy.asarray"
         ) from None
     if xp.isdtype(n.dtype, "integral"):
-        # JAX has no 64 bits unless it is told to.
+        # JAX has no 64-bit integers unless jax_enable_x64 is set.
         widest = xp.int32 if is_jax_array(n) and n.dtype.itemsize <= 4 else xp.int64
         if n.dtype != widest:
             n = xp.astype(n, widest)
     elif not xp.isdtype(n.dtype, "real floating"):
         raise ArgumentTypeError(f"an array of update counts must hold real numbers, received dtype {n.dtype}")
     elif n.dtype.itemsize < 4:
-        n = xp.astype(n, xp.float32)  # half a float cannot hold the lengths; what comes out is cast back by `as_given`
+        n = xp.astype(n, xp.float32)  # half floats cannot hold the lengths; `as_given` casts the values back
     return n, xp
 
 
 def as_given(value: Any, n: Any, xp: Any) -> Any:
-    """The values of an array of half floats as half floats."""
+    """The values in the dtype of the counts, if those are half floats."""
     return value if n.dtype.itemsize >= 4 or _is_integral(n, xp) else xp.astype(value, n.dtype)
 
 
@@ -121,36 +121,36 @@ def _is_integral(n: Any, xp: Any) -> bool:
 
 
 def known_range(n: Any, xp: Namespace) -> tuple[float, float]:
-    """Least and greatest count in `n`, where looking costs nothing to speak of: for numbers and NumPy arrays.
+    """Lowest and highest count in `n`, for numbers and NumPy arrays, where it costs little to look.
 
-    For others, which may be traced or on another device, what their dtype can hold.
+    For other arrays, which may be traced or on another device, the range of their dtype.
     """
     if xp is NUMBERS:
         return n, n
-    if isinstance(n, np.ndarray) and n.size and (low := n.min()) >= 0:  # not so where there are NaNs
+    if isinstance(n, np.ndarray) and n.size and (low := n.min()) >= 0:  # false if there is a NaN
         return low, n.max()
     return 0, reach(n, xp)
 
 
 def reach(n: Any, xp: Any) -> float:
-    """The greatest count that `n` can hold."""
+    """The highest count that the dtype of `n` can hold."""
     return int(xp.iinfo(n.dtype).max) if xp is not NUMBERS and _is_integral(n, xp) else math.inf
 
 
 def later(n: Any, by: int, xp: Namespace) -> Any:
-    """`n + by`, for counts so great that the sum would wrap around no more than the greatest that there is."""
+    """`n + by`, limited to the highest count of the dtype, where the sum would wrap around."""
     return xp.clip(n, None, reach(n, xp) - by) + by
 
 
 def has_32_bits(n: Any, xp: Any) -> bool:
-    """Whether counts beyond 32 bits cannot be computed with: JAX has no 64 bits unless it is told to."""
+    """Whether counts are limited to 32 bits, as in JAX unless jax_enable_x64 is set."""
     return is_jax_array(n) and xp.asarray(0).dtype.itemsize < 8
 
 
 def require_room(greatest: int) -> None:
-    """Refuse a schedule with lengths as great as `greatest` where counts have 32 bits.
+    """Refuse a schedule with a length of `greatest` if counts have 32 bits.
 
-    JAX would refuse an integer that they cannot hold, with an error of its own that does not say where it comes from.
+    JAX raises its own error for an integer that does not fit, but that error does not name the cause.
 
     Raises:
         ArgumentError: if a sum of a few such lengths could be too large.
@@ -158,40 +158,40 @@ def require_room(greatest: int) -> None:
     if greatest >= 2**29:
         raise ArgumentError(
             f"lengths must be below 2 ** 29 updates where JAX counts in 32 bits, received {greatest}: "
-            'jax.config.update("jax_enable_x64", True), or count in larger units'
+            'set jax.config.update("jax_enable_x64", True)'
         )
 
 
 def split(n: Any, period: int) -> tuple[Any, Any]:
-    """The whole number of periods in `n`, and what is left over, exactly."""
-    whole = n // period
-    return whole, n - whole * period
+    """The number of whole periods in `n`, and the exact remainder."""
+    count = n // period
+    return count, n - count * period
 
 
 def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
-    """How many of the ascending `edges` lie at or below `n`."""
+    """The number of the ascending `edges` that are at most `n`."""
     if xp is NUMBERS:
         return bisect_right(edges, n)
     if _is_integral(n, xp):
         largest = reach(n, xp)
-        edges = [whole for edge in edges if (whole := math.ceil(edge)) <= largest]
+        edges = [count for edge in edges if (count := math.ceil(edge)) <= largest]
     return xp.searchsorted(_array(edges, n, xp, n.dtype), n, side="right")
 
 
 def as_counts(index: Any, n: Any, xp: Any) -> Any:
-    """An index as floats where the counts are floats, so that what is computed from it has their dtype."""
+    """An index in the dtype of the counts if those are floats, so that the values computed from it have that dtype."""
     return index if xp is NUMBERS or _is_integral(n, xp) else xp.astype(index, n.dtype)
 
 
 def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:
-    """`values[index]`, in the floating dtype that belongs to the counts `n`; whole numbers in that of `n`."""
+    """`values[index]`, in the dtype of the values of a schedule at `n`; in the dtype of `n` if all are integers."""
     if xp is NUMBERS:
         return values[index]
-    whole = _is_integral(n, xp) and all(isinstance(value, int) for value in values)
-    if whole:
+    integral = _is_integral(n, xp) and all(isinstance(value, int) for value in values)
+    if integral:
         largest = int(reach(n, xp))
         values = [min(value, largest) for value in values]
-    return _array(values, n, xp, n.dtype if whole else value_dtype(n, xp))[index]
+    return _array(values, n, xp, n.dtype if integral else value_dtype(n, xp))[index]
 
 
 def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
@@ -199,15 +199,15 @@ def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
 
 
 def value_dtype(n: Any, xp: Any) -> Any:
-    """The dtype of a schedule's values at `n`: that of floats, for integers the library's default floating one."""
+    """The dtype of the values of a schedule at `n`: that of `n` if it holds floats, or the default floating dtype."""
     return xp.asarray(0.0).dtype if _is_integral(n, xp) else n.dtype
 
 
 def in_pieces(n: Any, pieces: Sequence[tuple[float, Formula]], xp: Namespace) -> Any:
-    """Formulas one after the other, each with the count at which it begins and counted from there.
+    """Formulas one after the other. Each piece has the count at which it begins, and a formula that counts from there.
 
-    Formulas that no count reaches are left out where the counts can be looked at. Elsewhere all are evaluated everywhere, as
-    tracing demands; the count is clipped so that none sees one below 0.
+    If the range of the counts is known, formulas without a count are not evaluated. Otherwise all are evaluated at all
+    counts, as tracing requires; the counts are clipped so that none is below 0.
     """
     low, high = known_range(n, xp)
     stops = [start for start, _ in pieces[1:]] + [math.inf]
@@ -221,11 +221,11 @@ def in_pieces(n: Any, pieces: Sequence[tuple[float, Formula]], xp: Namespace) ->
 
 
 def power(factor: float, exponent: Any) -> Any:
-    """`factor ** exponent` for whole exponents, such as the numbers of cycles."""
+    """`factor ** exponent` for integer exponents, such as the indices of cycles."""
     if isinstance(exponent, np.ndarray) and exponent.size and exponent.dtype.kind == "i":
         low, high = int(exponent.min()), int(exponent.max())
         if high - low < exponent.size // 4:
-            # Neighbouring updates share their cycle, and a power costs more than the rest of a formula.
+            # Many updates share a cycle, and a power costs more than the rest of a formula: each is computed once.
             return (factor ** np.arange(low, high + 1))[exponent - low]
     return factor**exponent
 
@@ -233,13 +233,13 @@ def power(factor: float, exponent: Any) -> Any:
 def blend(low: float, high: float, weight: Any) -> Any:
     """From `low` at weight 0 to `high` at weight 1.
 
-    Written as a sum of two products because this form gives both ends exactly, which `low + (high - low) * weight` does not.
+    The sum of two products gives both ends exactly; `low + (high - low) * weight` does not.
     """
     return high * weight if low == 0 else low * (1 - weight) + high * weight
 
 
 def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
-    """`formula(counts, numpy)`, evaluated a block at a time."""
+    """`formula(counts, numpy)`, evaluated in blocks."""
     flat = counts.reshape(-1)
     values = np.empty(flat.shape, value_dtype(counts, np))
     for first in range(0, len(flat), BLOCK):
@@ -248,15 +248,14 @@ def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
 
 
 def crossings(values: Callable[[np.ndarray], np.ndarray], levels: Sequence[float], limit: float) -> Iterator[int]:
-    """The whole counts up to `limit` from which on `values` is on another side of a level than the count before."""
+    """The integer counts up to `limit` at which `values` is on another side of a level than at the count before."""
     for first in range(0, int(limit), BLOCK):
         counts = np.arange(first, min(first + BLOCK, int(limit)) + 1)
-        found = values(counts)
+        block = values(counts)
         for level in levels:
-            yield from (counts[1:][np.diff(found > level)]).tolist()
+            yield from (counts[1:][np.diff(block > level)]).tolist()
 
 
 def ascending(counts: Iterable[float], limit: float) -> tuple[float, ...]:
-    """Counts above 0 and up to a limit, in ascending order, each once; whole numbers as ints."""
-    found = {int(count) if float(count).is_integer() else count for count in counts if 0 < count <= limit}
-    return tuple(sorted(found))
+    """Counts above 0 and up to a limit, sorted, without duplicates; whole numbers as ints."""
+    return tuple(sorted({int(count) if float(count).is_integer() else count for count in counts if 0 < count <= limit}))

@@ -1,36 +1,37 @@
 """The one-cycle policy (Smith and Topin, arXiv 1708.07120; Smith, arXiv 1803.09820)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from learnrate import checks
-from learnrate.checks import Factor, Fraction, Positive
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError
+from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import REST, Length, updates
+from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.numerics import Namespace, in_pieces
 from learnrate.schedules.shapes import BY_NAME, Shape, between
 
+__all__ = ["one_cycle"]
 
-@dataclass(frozen=True, repr=False)
+
+@frozen
 class one_cycle(Schedule):
-    """The one-cycle policy: one rise to a high LR, then a fall to far below where it began.
+    """The one-cycle policy: a rise to a high LR, then a fall to far below the first LR.
 
-    From max_lr / div_factor up to max_lr over pct_start * length updates, then down to
-    max_lr / (div_factor * final_div_factor) at update `length`. With phases=2 in one fall, with phases=3 back to
-    max_lr / div_factor over another pct_start * length updates, and from there to the end. Each way along half a cosine,
-    or a straight line.
+    The LR rises from max_lr / div_factor to max_lr in pct_start * length updates, then falls to
+    max_lr / (div_factor * final_div_factor) at update `length`. With phases=2 it falls at once; with phases=3 it first falls
+    back to max_lr / div_factor in another pct_start * length updates. Each phase is half a cosine wave, or linear.
 
-    Sources differ in the numbers: `one_cycle.paper`, `one_cycle.fastai_v1`, `one_cycle.fastai_v2` and `one_cycle.torch`
-    build each.
+    Publications differ in the numbers: `one_cycle.paper`, `one_cycle.fastai_v1`, `one_cycle.fastai_v2` and `one_cycle.torch`
+    are their forms.
 
     Args:
         max_lr: The peak, above 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        pct_start: Share of the length spent rising, strictly between 0 and 1; below 1/2 with three phases.
+        pct_start: Share of the length for the rise, strictly between 0 and 1; below 1/2 with three phases.
         div_factor: max_lr / value at update 0, at least 1.
         final_div_factor: Value at update 0 / value at the end, at least 1.
         shape: "cosine" or "linear".
@@ -45,13 +46,13 @@ class one_cycle(Schedule):
         (0.04, 1.0, 4e-06)
     """
 
-    max_lr: Positive
-    length: Length = REST
-    pct_start: Fraction = 0.3
-    div_factor: Factor = 25.0
-    final_div_factor: Factor = 1e4
+    max_lr: float = checked(checks.positive)
+    length: int | str = checked(durations.length, default=REST)
+    pct_start: float = checked(checks.fraction, default=0.3)
+    div_factor: float = checked(checks.factor, default=25.0)
+    final_div_factor: float = checked(checks.factor, default=1e4)
     shape: Literal["cosine", "linear"] = "cosine"
-    phases: Annotated[int, checks.length] = 2
+    phases: int = checked(checks.length, default=2)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,22 +60,22 @@ class one_cycle(Schedule):
             checks.refuse("phases", "2 or 3", self.phases)
         if self.phases == 3 and self.pct_start >= 0.5:
             checks.refuse(
-                "pct_start", "below 1/2 with three phases", self.pct_start, "the way back takes as long as the rise"
+                "pct_start", "below 1/2 with three phases", self.pct_start, "the second phase is as long as the first"
             )
 
     @classmethod
     def paper(cls, max_lr: float, length: int | str = REST, *, div_factor: float = 10.0, final: float = 0.1) -> Self:
-        """Three phases in straight lines: up and down between max_lr / div_factor and max_lr, then down by two decades more.
+        """Three linear phases: up to max_lr, back to max_lr / div_factor, then down by a further factor of 100.
 
-        Smith (arXiv 1803.09820, section 4.1): one cycle slightly shorter than the run, the lower bound 1/20 to 1/3 of the
-        upper one, then "several orders of magnitude" below the start. The numbers of the last phase are those of the CIFAR
+        Smith (arXiv 1803.09820, section 4.1): one cycle slightly shorter than the run, a lower bound of 1/20 to 1/3 of the
+        upper bound, then "several orders of magnitude" below the start. The numbers of the last phase are those of the CIFAR
         experiments of Smith and Topin (arXiv 1708.07120).
 
         Args:
             max_lr: The peak, above 0.
             length: Number of updates, at least 1, or a text.
             div_factor: max_lr / value at update 0.
-            final: Share of the length spent in the last phase, strictly between 0 and 1.
+            final: Share of the length for the last phase, strictly between 0 and 1.
 
         Raises:
             ArgumentError: if a number is out of its range.
@@ -89,7 +90,7 @@ class one_cycle(Schedule):
 
     @classmethod
     def fastai_v1(cls, max_lr: float, length: int | str = REST) -> Self:
-        """The defaults of fastai 1: `fit_one_cycle(cyc_len, max_lr)`. Momentum goes from 0.95 to 0.85 and back."""
+        """The defaults of fastai 1: `fit_one_cycle(cyc_len, max_lr)`. fastai moves momentum from 0.95 to 0.85 and back."""
         return cls(max_lr, length, 0.3, 25.0, 1e4)
 
     @classmethod
@@ -108,18 +109,19 @@ class one_cycle(Schedule):
         final_div_factor: float = 1e4,
         three_phase: bool = False,
     ) -> Self:
-        """What torch's OneCycleLR with the same arguments computes.
+        """The values of torch's OneCycleLR with the same arguments.
 
-        It reaches its peak at update pct_start * total_steps - 1 and its end at total_steps - 1, so its length is one less.
+        OneCycleLR reaches its peak at update pct_start * total_steps - 1 and its end at total_steps - 1, so the length is
+        total_steps - 1.
 
         Raises:
-            ArgumentError: if that leaves no update to one of its phases, where OneCycleLR divides by zero.
+            ArgumentError: if a phase would have no update, where OneCycleLR divides by zero.
         """
         length = checks.whole("total_steps", total_steps, at_least=2) - 1
         rise = checks.fraction("pct_start", pct_start) * total_steps - 1
         if not 0 < rise < length or (three_phase and 2 * rise >= length):
             raise ArgumentError(
-                f"pct_start * total_steps must leave each phase at least a part of an update, received {pct_start!r} of "
+                f"pct_start * total_steps must give each phase at least a part of an update, received {pct_start!r} of "
                 f"{total_steps!r}: give more updates"
             )
         shape = {"cos": "cosine", "linear": "linear"}[checks.choice("anneal_strategy", anneal_strategy, ("cos", "linear"))]
@@ -127,12 +129,12 @@ class one_cycle(Schedule):
         return cls(max_lr, length, rise / length, div_factor, final_div_factor, shape, phases)  # type: ignore[arg-type]
 
     def _points(self) -> list[tuple[float, float]]:
-        """Count and value of the corners."""
+        """Count and value at the ends of the phases."""
         length = updates(self.length)
         peak = self.pct_start * length
         first = self.max_lr / self.div_factor
-        corners = [(0.0, first), (peak, self.max_lr), (float(length), first / self.final_div_factor)]
-        return corners if self.phases == 2 else [*corners[:2], (2 * peak, first), corners[2]]
+        points = [(0.0, first), (peak, self.max_lr), (float(length), first / self.final_div_factor)]
+        return points if self.phases == 2 else [*points[:2], (2 * peak, first), points[2]]
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         shape = BY_NAME[self.shape]

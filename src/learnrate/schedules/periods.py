@@ -1,7 +1,7 @@
-"""Periods that follow one another, each longer than the one before by a constant factor.
+"""Consecutive periods, each longer than the one before by a constant factor.
 
-The boundaries stand in a table, computed once, in exact fractions. The index of a period is looked up there, because
-the usual formula, the floor of a floating-point logarithm, is off by one at exact powers: just where the restarts are.
+The boundaries are computed once, in exact fractions, and kept in a table in which the index of a period is searched. The
+usual formula, the floor of a floating-point logarithm, is wrong by one at exact powers, which is where the restarts are.
 """
 
 import math
@@ -15,16 +15,15 @@ from learnrate.schedules.numerics import Namespace, as_counts, looked_up, passed
 
 LEAST_GROWTH = 1.001
 MOST_PERIODS = 10_000
-"""With a smaller growth, so many periods at most: more fill the memory, and none shows it."""
-
+"""Largest number of periods with a smaller growth than `LEAST_GROWTH`: more would fill the memory without visible growth."""
 
 EXACT = 256
-"""Periods whose starts are computed in fractions; a run has fewer."""
+"""Number of periods whose starts are computed in fractions. A run has fewer."""
 
 
 @dataclass(frozen=True)
 class _Table:
-    """Starts and lengths of the periods that begin below 2 ** 63, and where the last one ends."""
+    """Starts and lengths of the periods that begin below 2 ** 63, and the end of the last one."""
 
     starts: tuple[float, ...]
     lengths: tuple[float, ...]
@@ -33,7 +32,7 @@ class _Table:
 
 @lru_cache(maxsize=256)
 def _table(period: int, growth: float, times: int | None) -> _Table:
-    # The decimal that the user wrote: 1.1 as a float is a little more, and so restarts would come a little after theirs.
+    # The decimal that the user wrote. The float 1.1 is slightly larger, so restarts would come slightly late.
     factor: Fraction | float = Fraction(repr(growth))
     start: Fraction | float = Fraction(0)
     starts: list[float] = []
@@ -53,7 +52,7 @@ def _plain(count: Fraction | float) -> float:
 
 
 def check(name: str, period: int | str, growth: float, times: int | None) -> None:
-    """Refuse a growth that would never show, but fill the memory with boundaries; and periods longer than any run."""
+    """Refuse a growth with so many periods that their table would fill the memory, and periods longer than any run."""
     if 1 < growth < LEAST_GROWTH and (times is None or times > MOST_PERIODS):
         checks.refuse(name, f"1, or at least {LEAST_GROWTH}", growth, f"or repeat at most {MOST_PERIODS} times")
     if isinstance(period, int) and times is not None:
@@ -61,22 +60,22 @@ def check(name: str, period: int | str, growth: float, times: int | None) -> Non
 
 
 def total(period: int, growth: float, times: int) -> int:
-    """Length of so many periods, in whole updates.
+    """Length of `times` periods in updates, rounded up.
 
     Raises:
-        ArgumentError: if no run can be so long.
+        ArgumentError: if it is longer than any run.
     """
-    whole: float = period * times
+    length: float = period * times
     if growth > 1:
         table = _table(period, growth, times)
-        whole = table.end if len(table.starts) == times else math.inf
-    if whole > checks.LONGEST:
-        checks.refuse("all periods together", "at most 2 ** 62 updates", whole, f"{times} of them are too many")
-    return math.ceil(whole)
+        length = table.end if len(table.starts) == times else math.inf
+    if length > checks.LONGEST:
+        checks.refuse("all periods together", "at most 2 ** 62 updates", length, f"{times} periods are too many")
+    return math.ceil(length)
 
 
 def spans(period: int, growth: float, times: int | None, limit: float) -> list[tuple[float, float]]:
-    """Start and length of the periods that begin up to a limit."""
+    """Start and length of the periods that begin at most at `limit`."""
     if growth == 1:
         count = int(limit // period) + 1
         return [(period * i, period) for i in range(count if times is None else min(times, count))]
@@ -85,13 +84,13 @@ def spans(period: int, growth: float, times: int | None, limit: float) -> list[t
 
 
 def ends(period: int, growth: float, times: int | None, limit: float) -> list[float]:
-    """Where the periods end, at least up to a limit."""
+    """The ends of the periods, at least up to `limit`."""
     more = None if times is None else times + 1  # a period ends where the next would begin
     return [start for start, _ in spans(period, growth, more, limit)][1:]
 
 
 def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace) -> tuple[Any, Any, Any]:
-    """Which period count `n` is in, how far in it, and how long that one is; at the end of the last, past its end."""
+    """Index of the period of count `n`, position in it, and its length. Past the end, the position is the length or more."""
     if growth == 1:
         if times is None:
             return *split(n, period), period
@@ -102,20 +101,19 @@ def located(n: Any, period: int, growth: float, times: int | None, xp: Namespace
     table = _table(period, growth, times)
     begins, lengths = table.starts, table.lengths
     index = passed(n, begins[1:], xp)
-    whole = looked_up([math.floor(begin) for begin in begins], index, n, xp)
-    into = n - whole
+    into = n - looked_up([math.floor(begin) for begin in begins], index, n, xp)
     if any(isinstance(begin, float) for begin in begins):
         into = into - looked_up([begin - math.floor(begin) for begin in begins], index, n, xp)
     length = looked_up(lengths, index, n, xp)
     return as_counts(index, n, xp), xp.clip(into, 0, None), length
 
 
-def first_of(whole: int, growth: float, times: int) -> int:
-    """Length of the first of so many growing periods that fill `whole`, rounded down."""
+def first_of(length: int, growth: float, times: int) -> int:
+    """Length of the first of `times` growing periods that together have a given length, rounded down."""
     units = float(times)
     if growth > 1:
         exponent = times * math.log(growth)
         units = math.inf if exponent > 700 else math.expm1(exponent) / (growth - 1)
     # The sum of the periods is rounded up.
-    first = int(whole / units * (1 + 1e-12))
-    return first if first < 1 or total(first, growth, times) <= whole else first - 1
+    first = int(length / units * (1 + 1e-12))
+    return first if first < 1 or total(first, growth, times) <= length else first - 1

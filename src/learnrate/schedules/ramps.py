@@ -1,29 +1,42 @@
-"""Finite schedules from one value to another: value `start` at update 0, `end` from update `length` on.
+"""Finite schedules from one value to another: `start` at update 0, `end` from update `length` on.
 
-In the formulas p = min(n / length, 1) is the fraction of the way, for update number n.
+In the formulas p = min(n / length, 1) is the completed fraction of the ramp at update number n.
 """
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Positive, Rate
-from learnrate.schedules import shapes
+from learnrate.checks import checked, frozen
+from learnrate.schedules import durations, shapes
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import REST, Length, OptionalLength, updates
+from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.numerics import Namespace
 from learnrate.schedules.shapes import Shape, between
 
+__all__ = [
+    "constant",
+    "cosine",
+    "exponential",
+    "linear",
+    "one_minus_sqrt",
+    "polynomial",
+    "rex",
+    "sigmoid",
+    "tanh",
+    "warmup",
+]
 
-@dataclass(frozen=True, repr=False)
+
+@frozen
 class constant(Schedule):
     """The same value at every update.
 
     Args:
         value: The value, at least 0.
-        length: Number of updates or a text such as "10%" or "rest", so that something can follow it; endless by default.
+        length: Number of updates or a text such as "10%" or "rest", so that another schedule can follow; without end by
+            default.
 
     Raises:
         ArgumentError: if `value` is negative or not finite, or `length` below 1.
@@ -33,8 +46,8 @@ class constant(Schedule):
         0.1
     """
 
-    value: Rate
-    length: OptionalLength = None
+    value: float = checked(checks.rate)
+    length: int | str | None = checked(durations.optional_length, default=None)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.value + 0.0 * n
@@ -44,15 +57,15 @@ class constant(Schedule):
 
 
 class Ramp(Schedule):
-    """What the ramps share: two ends, a length, and a shape between them."""
+    """What the ramps share: two ends, a length, and a shape between the ends."""
 
-    start: Rate
-    end: Rate
-    length: Length
+    start: float
+    end: float
+    length: int | str
 
     @abstractmethod
     def _shape(self) -> Shape:
-        """The way from the start to the end."""
+        """The shape from the start to the end."""
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return between(self.start, self.end, self._shape(), n, updates(self.length), xp)
@@ -61,9 +74,9 @@ class Ramp(Schedule):
         return min(self.start, self.end), max(self.start, self.end)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class linear(Ramp):
-    """A straight line: value(n) = start (1 - p) + end p.
+    """A linear ramp: value(n) = start (1 - p) + end p.
 
     Args:
         start: Value at update 0, at least 0.
@@ -79,26 +92,26 @@ class linear(Ramp):
         (0.5, 0.25, 0.0, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
         return shapes.LINEAR
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class cosine(Ramp):
     """Half a cosine wave: value(n) = end + (start - end) ((1 + cos(pi p ** k)) / 2) ** power.
 
-    With the defaults one period of SGDR (Loshchilov and Hutter, arXiv 1608.03983, equation 5), without the restart.
+    With the defaults it is one period of SGDR (Loshchilov and Hutter, arXiv 1608.03983, equation 5).
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        power: Exponent on the wave, above 0; above 1 falls faster first (optax' `exponent`).
-        k: Exponent on the fraction of the way, above 0; above 1 falls later (k-decay, Zhang and Li, arXiv 2004.05909).
+        power: Exponent of the wave, above 0; with more than 1 the fall is faster at first (`exponent` in optax).
+        k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
         ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
@@ -109,19 +122,19 @@ class cosine(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
-    power: Positive = 1.0
-    k: Positive = 1.0
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
+    power: float = checked(checks.positive, default=1.0)
+    k: float = checked(checks.positive, default=1.0)
 
     def _shape(self) -> Shape:
         return shapes.warped(self.k, shapes.power(self.power, shapes.COSINE))
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class polynomial(Ramp):
-    """A power of what remains: value(n) = end + (start - end) (1 - p ** k) ** power.
+    """Polynomial decay: value(n) = end + (start - end) (1 - p ** k) ** power.
 
     The "poly" policy of Caffe and of DeepLab (Chen et al., arXiv 1606.00915, section 4.1.1), where end is 0 and k is 1.
 
@@ -129,8 +142,8 @@ class polynomial(Ramp):
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        power: Exponent, above 0; 1 is a straight line, above 1 falls fast first.
-        k: Exponent on the fraction of the way, above 0; above 1 falls later (k-decay, Zhang and Li, arXiv 2004.05909).
+        power: Exponent, above 0; 1 is linear, with more than 1 the fall is faster at first.
+        k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
         ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
@@ -141,11 +154,11 @@ class polynomial(Ramp):
         (1.0, 0.25, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
-    power: Positive = 1.0
-    k: Positive = 1.0
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
+    power: float = checked(checks.positive, default=1.0)
+    k: float = checked(checks.positive, default=1.0)
 
     def _shape(self) -> Shape:
         return shapes.warped(self.k, shapes.power(self.power))
@@ -156,11 +169,11 @@ def _geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> 
     return start ** ((length - done) / length) * end ** (done / length)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class exponential(Schedule):
-    """A geometric ramp, straight on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
+    """A geometric ramp, linear on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
 
-    The sweep of the LR range test in its usual form; falling, the classic exponential decay with a stated end.
+    A rising one is the usual sweep of the LR range test, a falling one an exponential decay with a given end.
 
     Args:
         start: Value at update 0, above 0.
@@ -176,9 +189,9 @@ class exponential(Schedule):
         (1e-06, 0.001, 1.0)
     """
 
-    start: Positive
-    end: Positive
-    length: Length = REST
+    start: float = checked(checks.positive)
+    end: float = checked(checks.positive)
+    length: int | str = checked(durations.length, default=REST)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return _geometric(self.start, self.end, n, updates(self.length), xp)
@@ -187,11 +200,11 @@ class exponential(Schedule):
         return min(self.start, self.end), max(self.start, self.end)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class one_minus_sqrt(Ramp):
     """The 1-sqrt cooldown: value(n) = end + (start - end) (1 - sqrt(p)).
 
-    Best of the cooldowns tried by Haegele et al. (arXiv 2405.18392, section 3), where end is 0.
+    The best of the cooldowns compared by Haegele et al. (arXiv 2405.18392, section 3), where end is 0.
 
     Args:
         start: Value at update 0, at least 0.
@@ -207,26 +220,26 @@ class one_minus_sqrt(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
         return shapes.ONE_MINUS_SQRT
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class rex(Ramp):
     """REX, the reflected exponential: value(n) = end + (start - end) (1 - p) / ((1 - beta) + beta (1 - p)).
 
-    High for long, then a fast fall (Chen et al., arXiv 2107.04197, section 4), where end is 0 and beta 1/2. Some ports
-    use (1 - p) / (0.1 + 0.9 (1 - p)), which is beta=0.9.
+    It stays high for long, then falls fast (Chen et al., arXiv 2107.04197, section 4, where end is 0 and beta 1/2). Some
+    ports use (1 - p) / (0.1 + 0.9 (1 - p)), which is beta=0.9.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        beta: How late the fall, at least 0 (a straight line) and below 1.
+        beta: At least 0 (linear) and below 1. A larger value moves the fall to later updates.
 
     Raises:
         ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 1.
@@ -237,28 +250,28 @@ class rex(Ramp):
         (1.0, 0.666667, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
-    beta: Annotated[float, checks.weight] = 0.5
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
+    beta: float = checked(checks.weight, default=0.5)
 
     def _shape(self) -> Shape:
         return shapes.rex(self.beta)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class tanh(Ramp):
     """Hyperbolic tangent decay: value(n) = end + (start - end) (1 - tanh(low (1 - p) + high p)) / 2.
 
-    Hsueh et al., arXiv 1806.01593, equation 3, with low = -6 and high = 3 advised (section 4); timm's default is -7 and 3.
-    The published curve starts a little below `start` and ends a little above `end`; by default it is stretched to meet both.
+    Hsueh et al., arXiv 1806.01593, equation 3, recommend low = -6 and high = 3 (section 4); the default of timm is -7 and 3.
+    The published curve starts slightly below `start` and ends slightly above `end`; ends="exact" stretches it to meet both.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        low: Where on the tangent it begins.
-        high: Where it ends, above `low`.
+        low: Argument of the tangent at update 0.
+        high: Argument of the tangent at update `length`, above `low`.
         ends: "exact" or "published".
 
     Raises:
@@ -271,35 +284,35 @@ class tanh(Ramp):
         (1.0, 0.498764, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
-    low: Annotated[float, checks.finite] = -6.0
-    high: Annotated[float, checks.finite] = 3.0
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
+    low: float = checked(checks.finite, default=-6.0)
+    high: float = checked(checks.finite, default=3.0)
     ends: Literal["exact", "published"] = "exact"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.ordered("low", self.low, "high", self.high)
         if math.tanh(self.high) - math.tanh(self.low) < 1e-3 or max(-self.low, self.high) > 50:
-            checks.refuse("low", "where the tangent moves", self.low, "-6 and 3 are usual for low and high, 50 is the most")
+            checks.refuse("low", "where the tangent changes", self.low, "usual are low=-6 and high=3, within [-50, 50]")
 
     def _shape(self) -> Shape:
         return shapes.hyperbolic(self.low, self.high, self.ends)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class sigmoid(Ramp):
-    """A logistic curve, stretched to meet both ends.
+    """A logistic ramp, stretched to meet both ends.
 
     value(n) = start + (end - start) (s(x) - s(-c)) / (s(c) - s(-c)), with s(x) = 1 / (1 + exp(-x)), c = steepness / 2 and
-    x = steepness (p - 1/2). The logistic policy of Caffe with stated ends; see `sigmoid_decay` for the endless one.
+    x = steepness (p - 1/2). The logistic policy of Caffe with given ends; for its form without end see `sigmoid_decay`.
 
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
         length: Number of updates, at least 1, or a text; by default the rest of the run.
-        steepness: Above 0: near 0 a straight line, at 50 nearly a jump.
+        steepness: Above 0; near 0 the curve is nearly linear, at 50 nearly a jump.
 
     Raises:
         ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 1.
@@ -310,10 +323,10 @@ class sigmoid(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: Rate
-    end: Rate
-    length: Length = REST
-    steepness: Positive = 12.0
+    start: float = checked(checks.rate)
+    end: float = checked(checks.rate)
+    length: int | str = checked(durations.length, default=REST)
+    steepness: float = checked(checks.positive, default=12.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -321,7 +334,7 @@ class sigmoid(Ramp):
             checks.refuse("steepness", "at most 70", self.steepness, "for a jump, write constant(a, n) >> constant(b)")
         if self.steepness < 1e-3:
             checks.refuse(
-                "steepness", "at least 0.001", self.steepness, "for a straight line, write linear(start, end, length)"
+                "steepness", "at least 0.001", self.steepness, "for a linear ramp, write linear(start, end, length)"
             )
 
     def _shape(self) -> Shape:
@@ -329,25 +342,25 @@ class sigmoid(Ramp):
         return shapes.hyperbolic(-self.steepness / 4, self.steepness / 4, "exact")
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class warmup(Schedule):
-    """A rise to `max_lr`, made to be followed by something.
+    """A rise to `max_lr`, to be followed by another schedule.
 
     - shape="linear": value(n) = start (1 - p) + max_lr p. Gradual warm-up (Goyal et al., arXiv 1706.02677, section 2.2).
-    - shape="cosine": the same along half a cosine wave.
+    - shape="cosine": the same with half a cosine wave.
     - shape="exponential": value(n) = start ** (1 - p) * max_lr ** p.
-    - shape="constant": `start` throughout (Goyal et al., section 2.2; He et al., arXiv 1512.03385, section 4.2).
+    - shape="constant": `start` until the last update (Goyal et al., section 2.2; He et al., arXiv 1512.03385, section 4.2).
 
     Args:
         max_lr: Value from update `length` on, above 0.
         length: Number of updates, at least 1, or a text such as "5%".
-        start: Value at update 0. By default max_lr / (length + 1), one step of the rise, so that the first update is not
-            wasted at an LR of 0; for a constant warm-up it must be given.
+        start: Value at update 0. By default max_lr / (length + 1), one step of the rise, because an update with an LR of 0
+            would be wasted. It must be given for a constant warm-up.
         shape: "linear", "cosine", "exponential" or "constant".
 
     Raises:
-        ArgumentError: if `max_lr` is not above 0, `start` is negative, above `max_lr`, or 0 where the shape is
-            "exponential", or `length` is below 1.
+        ArgumentError: if `max_lr` is not above 0, `start` is negative, above `max_lr`, or 0 for the shape "exponential", or
+            `length` is below 1.
 
     Example:
         >>> s = warmup(1.0, length=4)
@@ -355,19 +368,19 @@ class warmup(Schedule):
         [0.2, 0.4, 0.6, 0.8, 1.0]
     """
 
-    max_lr: Positive
-    length: Length
-    start: Annotated[float | None, checks.optional(checks.rate)] = None
+    max_lr: float = checked(checks.positive)
+    length: int | str = checked(durations.length)
+    start: float | None = checked(checks.optional(checks.rate), default=None)
     shape: Literal["linear", "cosine", "exponential", "constant"] = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is not None and self.start > self.max_lr:
             checks.refuse(
-                "start", f"at most max_lr = {self.max_lr!r}", self.start, "to fall, use linear(start, end, length)"
+                "start", f"at most max_lr = {self.max_lr!r}", self.start, "for a fall, use linear(start, end, length)"
             )
         if self.shape == "constant" and self.start is None:
-            checks.refuse("start", "given for a constant warm-up", self.start, "a tenth of max_lr is usual")
+            checks.refuse("start", "given for a constant warm-up", self.start, "usual is a tenth of max_lr")
         if self.shape == "exponential" and self.start == 0:
             checks.refuse("start", "above 0 for an exponential warm-up", self.start)
 

@@ -1,42 +1,43 @@
 """Warm restarts: SGDR (Loshchilov and Hutter, arXiv 1608.03983)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive, Rate, Times
-from learnrate.schedules import periods
+from learnrate.checks import checked, frozen
+from learnrate.schedules import durations, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, Pause, Span, reaches, updates
+from learnrate.schedules.durations import UNRESOLVED, reaches, updates
 from learnrate.schedules.numerics import Namespace, blend, power
-from learnrate.schedules.shapes import BY_NAME, Way
+from learnrate.schedules.shapes import BY_NAME, Progress
+
+__all__ = ["warm_restarts"]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class warm_restarts(Schedule):
-    """Falls from `max_lr` to `min_lr`, then starts again, in periods that may grow.
+    """Falls from `max_lr` to `min_lr`, again and again, in periods that may grow.
 
-    Period i has period * growth ** i updates, and in it, with p the fraction of the way, value(n) = min_lr + (peak -
-    min_lr) (1 + cos(pi p)) / 2 (Loshchilov and Hutter, arXiv 1608.03983, equation 5). What decays from restart to restart
-    is one of two things:
+    Period i has period * growth ** i updates. In it value(n) = min_lr + (peak - min_lr) (1 + cos(pi p)) / 2, where p is the
+    completed fraction of the period (Loshchilov and Hutter, arXiv 1608.03983, equation 5). `decays` says what decays from
+    one restart to the next:
 
     - decays="peak": peak = max_lr decay ** i, as in timm
-    - decays="amplitude": peak = min_lr + (max_lr - min_lr) decay ** i, as in Keras, where the peak never comes below min_lr
+    - decays="amplitude": peak = min_lr + (max_lr - min_lr) decay ** i, as in Keras; the peak stays above min_lr
 
     Args:
         max_lr: Value at update 0, above `min_lr`.
         period: Length of the first period, in updates or as a text.
-        min_lr: Value that every period falls to, at least 0.
-        growth: Factor, at least 1, by which each period is longer than the one before (T_mult).
-        decay: Factor in (0, 1] for what decays.
-        warmup: Updates at the beginning of every period, a text, or 0, of a straight rise from `min_lr` to the peak.
-        cycles: Number of periods after which the schedule ends, at `min_lr`; endless by default.
-        shape: "cosine", "linear" or "1-sqrt": how it falls.
+        min_lr: Value at the end of every period, at least 0.
+        growth: Factor, at least 1, from the length of one period to the length of the next (T_mult).
+        decay: Factor in (0, 1] per restart, see `decays`.
+        warmup: Length of a linear rise from `min_lr` at the start of every period, in updates or as a text; or 0.
+        cycles: Number of periods after which the schedule ends at `min_lr`; without end by default.
+        shape: "cosine", "linear" or "1-sqrt": the shape of the fall.
         decays: "peak" or "amplitude".
 
     Raises:
-        ArgumentError: if a number is out of its range, `min_lr` not below `max_lr`, or the warm-up not shorter than a
+        ArgumentError: if a number is out of its range, `min_lr` is not below `max_lr`, or the warm-up is not shorter than a
             period.
 
     Example:
@@ -45,13 +46,13 @@ class warm_restarts(Schedule):
         (1.0, 0.5, 1.0, 0.5, 1.0)
     """
 
-    max_lr: Positive
-    period: Span
-    min_lr: Rate = 0.0
-    growth: Annotated[float, checks.growth] = 1.0
-    decay: Decay = 1.0
-    warmup: Pause = 0
-    cycles: Times = None
+    max_lr: float = checked(checks.positive)
+    period: int | str = checked(durations.span)
+    min_lr: float = checked(checks.rate, default=0.0)
+    growth: float = checked(checks.growth, default=1.0)
+    decay: float = checked(checks.decay, default=1.0)
+    warmup: int | str = checked(durations.pause, default=0)
+    cycles: int | None = checked(checks.optional(checks.length), default=None)
     shape: Literal["cosine", "linear", "1-sqrt"] = "cosine"
     decays: Literal["peak", "amplitude"] = "peak"
 
@@ -60,13 +61,13 @@ class warm_restarts(Schedule):
         checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
         periods.check("growth", self.period, self.growth, self.cycles)
         if reaches(self.warmup, self.period):
-            checks.refuse("warmup", f"below period = {self.period}", self.warmup, "leave room for the fall")
+            checks.refuse("warmup", f"below period = {self.period}", self.warmup, "the rest of the period is the fall")
         if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
-            checks.refuse("decay", "such that every peak lies above min_lr", self.decay, "decays='amplitude' keeps it so")
+            checks.refuse("decay", "such that every peak is above min_lr", self.decay, "or use decays='amplitude'")
 
     @property
     def length(self) -> int | str | None:
-        """All periods, in updates; None where no number of cycles is given."""
+        """Length of all periods in updates; None if `cycles` is not given."""
         if self.cycles is None:
             return None
         return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else UNRESOLVED
@@ -83,10 +84,10 @@ class warm_restarts(Schedule):
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
             peak = xp.clip(peak, self.min_lr, None)
-        # Below 0 during the warm-up, and past the end of the last of growing periods.
+        # `into - warmup` is below 0 during the warm-up, and above `fall` past the end of growing periods.
         done, fall = xp.clip(into - warmup, 0, None) if warmup else into, length - warmup
         done = done if self.growth == 1 else xp.where(done < fall, done, fall)
-        value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Way(done, fall, xp)))
+        value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Progress(done, fall, xp)))
         if not warmup:
             return value
         return xp.where(into < warmup, blend(self.min_lr, peak, xp.clip(into, None, warmup) / warmup), value)

@@ -1,4 +1,4 @@
-"""Whole runs: published recipes, each a composition of the parts that the other rooms hold."""
+"""Schedules of a whole run: published compositions of the other schedules."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,18 @@ from learnrate.schedules.durations import REST
 from learnrate.schedules.ramps import constant, cosine, linear, one_minus_sqrt
 from learnrate.schedules.ramps import warmup as rise
 
+__all__ = ["decay", "knee", "linear_to_zero", "trapezoid", "wsd"]
+
 _FALLS: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "1-sqrt": one_minus_sqrt}
 
 
-def _run(whole: Schedule, length: int | str) -> Schedule:
-    """The whole in updates, where its length is known."""
+def _run(schedule: Schedule, length: int | str) -> Schedule:
+    """The schedule of a run, resolved if the length of the run is given."""
     if length == REST:
-        return whole
+        return schedule
     if isinstance(length, str):
-        checks.refuse("length", "a number of updates or 'rest'", length, "resolve the run: run().resolve(horizon)")
-    return whole.resolve(checks.length("length", length))
+        checks.refuse("length", "a number of updates or 'rest'", length, "leave it out, and call .resolve(horizon)")
+    return schedule.resolve(checks.length("length", length))
 
 
 def wsd(
@@ -29,45 +31,44 @@ def wsd(
     end: float = 0.0,
     shape: str = "1-sqrt",
 ) -> Schedule:
-    """Warm-up, stable, decay: a rise, a long constant stretch, and a cooldown.
+    """Warm-up, stable, decay: a rise, a long constant part, and a cooldown.
 
-    Hu et al. (MiniCPM, arXiv 2404.06395, section 4); the shape and the 20 % of the cooldown are those of Haegele et al.
-    (arXiv 2405.18392, section 3).
+    Hu et al. (MiniCPM, arXiv 2404.06395, section 4), with the shape and the 20 % of the cooldown from Haegele et al. (arXiv
+    2405.18392, section 3).
 
     Args:
         max_lr: The constant LR, above 0.
-        length: Length of the whole in updates; by default the run, and `resolve` puts in the numbers.
+        length: Length of the run in updates; left to `resolve` by default.
         warmup: Length of the rise, in updates or as a text.
         cooldown: Length of the cooldown, in updates or as a text.
         end: Value at the end, at least 0.
         shape: "1-sqrt", "linear" or "cosine".
 
     Raises:
-        ArgumentError: if a number is out of its range, or the parts leave nothing to the constant stretch.
+        ArgumentError: if a number is out of its range, or nothing is left for the constant part.
 
     Example:
         >>> wsd(0.1, 1000)
         warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> one_minus_sqrt(start=0.1, end=0.0, length=200)
     """
     checks.choice("shape", shape, tuple(_FALLS))
-    whole = rise(max_lr, warmup) >> constant(max_lr, REST) >> _FALLS[shape](max_lr, end, cooldown)
-    return _run(whole, length)
+    return _run(rise(max_lr, warmup) >> constant(max_lr, REST) >> _FALLS[shape](max_lr, end, cooldown), length)
 
 
 def trapezoid(
     max_lr: float, length: int | str = REST, *, warmup: int | str = "5%", cooldown: int | str = "20%", end: float = 0.0
 ) -> Schedule:
-    """`wsd` with a straight cooldown (Zhai et al., arXiv 2106.04560, section 3.4).
+    """`wsd` with a linear cooldown (Zhai et al., arXiv 2106.04560, section 3.4).
 
     Args:
         max_lr: The constant LR, above 0.
-        length: Length of the whole in updates; by default the run.
+        length: Length of the run in updates; left to `resolve` by default.
         warmup: Length of the rise, in updates or as a text.
         cooldown: Length of the cooldown, in updates or as a text.
         end: Value at the end, at least 0.
 
     Raises:
-        ArgumentError: if a number is out of its range, or the parts leave nothing to the constant stretch.
+        ArgumentError: if a number is out of its range, or nothing is left for the constant part.
 
     Example:
         >>> trapezoid(0.1, 1000)
@@ -77,52 +78,50 @@ def trapezoid(
 
 
 def linear_to_zero(max_lr: float, length: int | str = REST, *, warmup: int | str = "10%") -> Schedule:
-    """A warm-up, then a straight line to 0 (Bergsma et al., "Straight to zero", arXiv 2502.15938).
+    """A warm-up, then a linear decay to 0 (Bergsma et al., "Straight to zero", arXiv 2502.15938).
 
     Args:
         max_lr: The peak, above 0.
-        length: Length of the whole in updates; by default the run.
+        length: Length of the run in updates; left to `resolve` by default.
         warmup: Length of the rise, in updates or as a text.
 
     Raises:
-        ArgumentError: if a number is out of its range, or the warm-up leaves nothing of the run.
+        ArgumentError: if a number is out of its range, or nothing is left for the decay.
 
     Example:
         >>> linear_to_zero(0.1, 1000)
         warmup(max_lr=0.1, length=100) >> linear(start=0.1, end=0.0, length=900)
     """
-    whole = rise(max_lr, warmup) >> linear(max_lr, 0.0)
-    return _run(whole, length)
+    return _run(rise(max_lr, warmup) >> linear(max_lr, 0.0), length)
 
 
 def knee(
     max_lr: float, length: int | str = REST, *, explore: int | str = "50%", warmup: int | str | None = None
 ) -> Schedule:
-    """Explore at a high constant LR, then exploit along a straight line to 0 (Iyer et al., arXiv 2003.03977, section 4).
+    """Explore at a high constant LR, then exploit with a linear decay to 0 (Iyer et al., arXiv 2003.03977, section 4).
 
     Args:
         max_lr: The LR of the exploration, above 0.
-        length: Length of the whole in updates; by default the run.
-        explore: Length of the exploration, in updates or as a text; the paper spends about half of the run.
-        warmup: Length of a rise before it, in updates or as a text; none by default.
+        length: Length of the run in updates; left to `resolve` by default.
+        explore: Length of the exploration, in updates or as a text; about half of the run in the paper.
+        warmup: Length of a rise before the exploration, in updates or as a text; none by default.
 
     Raises:
-        ArgumentError: if a number is out of its range, or nothing is left for the line.
+        ArgumentError: if a number is out of its range, or nothing is left for the decay.
 
     Example:
         >>> knee(0.1, 1000)
         constant(value=0.1, length=500) >> linear(start=0.1, end=0.0, length=500)
     """
-    whole: Schedule = constant(checks.positive("max_lr", max_lr), explore) >> linear(max_lr, 0.0)
-    if warmup is not None:
-        whole = rise(max_lr, warmup) >> whole
-    return _run(whole, length)
+    schedule: Schedule = constant(checks.positive("max_lr", max_lr), explore) >> linear(max_lr, 0.0)
+    return _run(schedule if warmup is None else rise(max_lr, warmup) >> schedule, length)
 
 
 def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
-    """The control policy of the CLR paper: from `max_lr` straight down to `base_lr`, then held.
+    """The control policy of the CLR paper: a linear decay from `max_lr` to `base_lr`, then constant.
 
-    Smith, arXiv 1506.01186, section 4.1.1: the run that shows that a falling LR alone does not explain what cycles gain.
+    Smith, arXiv 1506.01186, section 4.1.1: the control run, which shows that the gain of cycles is not due to a falling LR
+    alone.
 
     Args:
         base_lr: Value from update `step_size` on, at least 0.
@@ -130,7 +129,7 @@ def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
         step_size: Length of the fall, in updates or as a text.
 
     Raises:
-        ArgumentError: if a bound is negative or not finite, the bounds are swapped, or the length is below 1.
+        ArgumentError: if a bound is negative or not finite, `base_lr` is not below `max_lr`, or the length is below 1.
 
     Example:
         >>> decay(base_lr=0.001, max_lr=0.006, step_size=2000)

@@ -1,4 +1,4 @@
-"""What a change of the batch size does to the LR: rules that say what they did."""
+"""Rules that adapt the LR to another batch size, and state the reason."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class ScaledLR:
 
     Attributes:
         lr: The new LR.
-        reason: What was done, in one sentence.
+        reason: The rule and the numbers, in one sentence.
     """
 
     lr: float
@@ -25,16 +25,16 @@ def linear_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR
     """The linear rule: lr * batch_size / base_batch_size (Goyal et al., arXiv 1706.02677, section 2.1). For SGD.
 
     Args:
-        lr: The LR that works at `base_batch_size`, above 0.
-        batch_size: The batch size to go to, over all workers.
-        base_batch_size: The batch size that `lr` belongs to.
+        lr: The LR for `base_batch_size`, above 0.
+        batch_size: The new batch size, over all workers.
+        base_batch_size: The batch size of `lr`.
 
     Raises:
         ArgumentError: if a number is not above 0.
 
     Example:
         >>> linear_scaling(0.1, batch_size=1024, base_batch_size=256)
-        ScaledLR(lr=0.4, reason='0.1 at batch size 256 becomes 0.4 at 1024: times 4, by the linear rule.')
+        ScaledLR(lr=0.4, reason='LR 0.1 at batch size 256 becomes 0.4 at 1024: a factor of 4, by the linear rule.')
     """
     return _scaled(lr, batch_size, base_batch_size, 1.0, "by the linear rule")
 
@@ -45,9 +45,9 @@ def sqrt_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR:
     For adaptive optimizers such as Adam (Malladi et al., arXiv 2205.10287).
 
     Args:
-        lr: The LR that works at `base_batch_size`, above 0.
-        batch_size: The batch size to go to, over all workers.
-        base_batch_size: The batch size that `lr` belongs to.
+        lr: The LR for `base_batch_size`, above 0.
+        batch_size: The new batch size, over all workers.
+        base_batch_size: The batch size of `lr`.
 
     Raises:
         ArgumentError: if a number is not above 0.
@@ -60,7 +60,7 @@ def sqrt_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR:
 
 
 def inverse_sqrt_scaling(k: float, batch_size: int) -> ScaledLR:
-    """K / sqrt(batch_size): the rule of thumb that lowers the LR as batches grow.
+    """The rule of thumb k / sqrt(batch_size), which lowers the LR for larger batches.
 
     Args:
         k: The LR at batch size 1, above 0.
@@ -82,4 +82,4 @@ def _scaled(lr: float, batch_size: int, base_batch_size: int, power: float, rule
     ratio = batch_size / base
     factor = ratio**power
     new = lr * factor
-    return ScaledLR(new, f"{lr:g} at batch size {base} becomes {new:g} at {batch_size}: times {factor:g}, {rule}.")
+    return ScaledLR(new, f"LR {lr:g} at batch size {base} becomes {new:g} at {batch_size}: a factor of {factor:g}, {rule}.")

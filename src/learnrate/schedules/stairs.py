@@ -1,29 +1,30 @@
-"""Endless schedules that jump from one constant to the next."""
+"""Schedules that are constant between jumps, without end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from learnrate import checks
-from learnrate.checks import Decay, Positive
+from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.schedules import periods
+from learnrate.schedules import durations, periods
 from learnrate.schedules.decays import Endless
-from learnrate.schedules.durations import Moments, Pause, Span, updates
+from learnrate.schedules.durations import updates
 from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power, split
 
+__all__ = ["multistep", "piecewise_constant", "step_decay"]
 
-@dataclass(frozen=True, repr=False)
+
+@frozen
 class step_decay(Endless):
     """Step decay: value(n) = start * factor ** floor((n + offset) / every).
 
-    With factor 1/2 and every="30 epochs" it halves every 30 epochs. offset=1 is the form of floor((1 + n) / r).
+    With factor 1/2 and every="30 epochs" the value is halved every 30 epochs. offset=1 is the form with floor((1 + n) / r).
 
     Args:
         start: Value before the first step, above 0.
-        factor: Above 0 and at most 1.
-        every: Length of a stair: updates, at least 1, or a text.
-        offset: Updates by which every step comes earlier, at least 0.
+        factor: Factor per step, above 0 and at most 1.
+        every: Length of a step: updates, at least 1, or a text.
+        offset: Number of updates by which every step is earlier, at least 0, or a text.
 
     Raises:
         ArgumentError: if a number is out of its range.
@@ -34,10 +35,10 @@ class step_decay(Endless):
         (1.0, 0.5, 0.25, 0.5)
     """
 
-    start: Positive
-    factor: Decay
-    every: Span
-    offset: Pause = 0
+    start: float = checked(checks.positive)
+    factor: float = checked(checks.decay)
+    every: int | str = checked(durations.span)
+    offset: int | str = checked(durations.pause, default=0)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         offset = updates(self.offset)
@@ -53,17 +54,17 @@ class step_decay(Endless):
         yield from (step - offset for step in steps if step > offset)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class multistep(Endless):
     """A factor at each milestone: value(n) = start * factor ** (number of milestones <= n).
 
     Args:
         start: Value before the first milestone, above 0.
-        factor: Above 0 and at most 1.
+        factor: Factor per milestone, above 0 and at most 1.
         milestones: Update numbers in ascending order, or texts such as "30 epochs".
 
     Raises:
-        ArgumentError: if a number is out of its range, or the milestones do not ascend.
+        ArgumentError: if a number is out of its range, or the milestones are not in ascending order.
 
     Example:
         >>> s = multistep(0.1, factor=0.1, milestones=(30, 60))
@@ -71,9 +72,9 @@ class multistep(Endless):
         (0.1, 0.01, 0.001)
     """
 
-    start: Positive
-    factor: Decay
-    milestones: Moments
+    start: float = checked(checks.positive)
+    factor: float = checked(checks.decay)
+    milestones: tuple[int | str, ...] = checked(durations.moments)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         values = [self.start * self.factor**i for i in range(len(self.milestones) + 1)]
@@ -89,22 +90,22 @@ class multistep(Endless):
 def _values(name: str, value: object) -> tuple[float, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ArgumentTypeError(f"{name} must be a sequence of numbers, received {value!r}")
-    return tuple(checks.rate(f"{name}[{i}]", one) for i, one in enumerate(value))
+    return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(value))
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class piecewise_constant(Endless):
     """Constant between milestones: value(n) = values[number of milestones <= n].
 
-    A milestone is the first update of the new value, as everywhere here; Keras' PiecewiseConstantDecay keeps the old value
-    for one update more.
+    A milestone is the first update with the new value; Keras' PiecewiseConstantDecay keeps the old value one update longer.
 
     Args:
-        values: One more than there are milestones, each at least 0.
+        values: The values, each at least 0; one more than there are milestones.
         milestones: Update numbers in ascending order, or texts such as "30 epochs".
 
     Raises:
-        ArgumentError: if a value is negative or not finite, the milestones do not ascend, or the numbers do not fit.
+        ArgumentError: if a value is negative or not finite, the milestones are not in ascending order, or the number of
+            values is wrong.
 
     Example:
         >>> s = piecewise_constant(values=(0.1, 0.05, 0.2), milestones=(10, 20))
@@ -112,14 +113,14 @@ class piecewise_constant(Endless):
         (0.1, 0.05, 0.2)
     """
 
-    values: Annotated[tuple[float, ...], _values]
-    milestones: Moments
+    values: tuple[float, ...] = checked(_values)
+    milestones: tuple[int | str, ...] = checked(durations.moments)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.values) != len(self.milestones) + 1:
             raise ArgumentError(
-                f"values must be one more than milestones, received {len(self.values)} values "
+                f"values must have one item more than milestones, received {len(self.values)} values "
                 f"and {len(self.milestones)} milestones"
             )
 
@@ -134,7 +135,7 @@ class piecewise_constant(Endless):
 
 
 _FEW = 16
-"""Up to so many milestones comparing with each is faster than a search, above all in a compiled function."""
+"""Up to this number of milestones a comparison with each is faster than a search, above all in a compiled function."""
 
 
 def _stairs(values: Any, milestones: tuple[int | str, ...], n: Any, xp: Namespace) -> Any:

@@ -1,4 +1,4 @@
-"""Read back what a schedule prints: a parser with a closed vocabulary. Nothing is evaluated."""
+"""Read the printed form of a schedule: a parser with a closed vocabulary. Nothing is evaluated."""
 
 import ast
 import difflib
@@ -17,21 +17,21 @@ from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
 
 
 def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
-    """The schedule that a text describes; the inverse of `repr`.
+    """Read a schedule from a text; the inverse of `repr`.
 
-    The text is read as an expression of schedule names, their methods, numbers, words in quotes, `>>` and `*`. Nothing is
-    evaluated, so a text from elsewhere is safe to read.
+    The text is an expression of schedule names, their methods, numbers, words in quotes, `>>` and `*`. Nothing is evaluated,
+    so it is safe to read a text from an unknown source.
 
     Args:
         text: For example "warmup(0.1, 500) >> cosine(0.1, 0, 9500)".
-        functions: Functions of your own that the text may name, as `custom` and `function` print them: "module.name".
+        functions: Your own functions that the text may name, as `custom` and `function` print them: "module.name".
 
     Returns:
         The schedule, with `parse(repr(schedule)) == schedule`.
 
     Raises:
-        ParseError: if the text is no such expression; the message names the column and, for an unknown name, the
-            nearest one.
+        ParseError: if the text is not such an expression; the message names the column and, for an unknown name, the
+            nearest known name.
 
     Example:
         >>> parse("warmup(0.1, '5%') >> (cosine(0.1, 0) * 0.5).clip(low=0.01)")
@@ -39,11 +39,11 @@ def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """
     if not isinstance(text, str):
         raise ParseError(f"the text of a schedule must be a str, received {text!r}", 1)
-    # Leading space would be an indent to the expression grammar; it is put back into the columns that errors name.
+    # Leading space would be an indent in the grammar of Python; errors add it to their columns again.
     stripped = text.lstrip().replace("\n", " ").replace("\r", " ")
     reader = _Reader(text, len(text) - len(stripped), named_functions.by_name(functions))
     try:
-        with warnings.catch_warnings(action="ignore"):  # Python's own, of doubtful escapes and operators
+        with warnings.catch_warnings(action="ignore"):  # warnings of Python about escapes and operators
             tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
         at = 1 if error.offset is None else error.offset or len(stripped) + 1  # 0 is the end of the text
@@ -53,52 +53,52 @@ def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     try:
         return reader.schedule(tree.body)
     except RecursionError:
-        raise reader.error("nested too deep to be read", 1) from None
+        raise reader.error("too deeply nested", 1) from None
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Turns the nodes of one text into schedules."""
+    """Builds schedules from the nodes of one text."""
 
     text: str
     indent: int
     functions: Mapping[str, Function]
 
-    def error(self, what: str, column: int) -> ParseError:
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        return ParseError(f"not a schedule, column {column}: {what}, in {shown!r}", column)
+    def error(self, message: str, column: int) -> ParseError:
+        text = self.text if len(self.text) <= 80 else self.text[:77] + "..."
+        return ParseError(f"not a schedule, column {column}: {message}, in {text!r}", column)
 
-    def fail(self, node: ast.AST, what: str) -> ParseError:
+    def error_at(self, node: ast.AST, message: str) -> ParseError:
         bytes_before: int = getattr(node, "col_offset", 0)
-        return self.error(what, self.indent + self._characters(bytes_before) + 1)
+        return self.error(message, self.indent + self._characters(bytes_before) + 1)
 
     def _characters(self, offset: int) -> int:
-        """How many characters an offset of the syntax tree, which counts bytes, stands for."""
+        """Number of characters for an offset of the syntax tree, which counts bytes."""
         return len(self.text[self.indent :].encode()[:offset].decode(errors="ignore"))
 
-    def made(self, node: ast.AST, make: Callable[[], Schedule]) -> Schedule:
-        """What `make` builds; what it refuses is an error at this node."""
+    def build(self, node: ast.AST, make: Callable[[], Schedule]) -> Schedule:
+        """The result of `make`. An error that it raises becomes an error at this node."""
         try:
             return make()
         except ParseError:
             raise
         except (LearnrateError, TypeError) as error:
-            # TypeError: too many or too few arguments, or a misspelt one; the constructor's own words say which.
-            raise self.fail(node, str(error).replace(".__init__()", "()").replace("Schedule.", ".")) from None
+            # TypeError: too many, too few or misspelt arguments, which the message of the constructor names.
+            raise self.error_at(node, str(error).replace(".__init__()", "()").replace("Schedule.", ".")) from None
 
     def schedule(self, node: ast.expr) -> Schedule:
-        # `a >> b * 2 >> c` is a tree that leans to the left, as deep as it is long: walked down in a loop, joined on the way
-        # back.
-        following: list[tuple[ast.expr, Callable[[Schedule], Schedule]]] = []
+        # The tree of `a >> b * 2 >> c` leans to the left and is as deep as the chain is long, so a loop, not a recursion,
+        # goes down to the first schedule, and applies the operators on the way back.
+        steps: list[tuple[ast.expr, Callable[[Schedule], Schedule]]] = []
         while True:
             step = self.operator(node) or self.method(node)
             if step is None:
                 break
             node, apply = step
-            following.append((node, apply))
+            steps.append((node, apply))
         schedule = self.call(node)
-        for at, apply in reversed(following):
-            schedule = self.made(at, lambda apply=apply, schedule=schedule: apply(schedule))  # type: ignore[misc]
+        for at, apply in reversed(steps):
+            schedule = self.build(at, lambda apply=apply, schedule=schedule: apply(schedule))  # type: ignore[misc]
         return schedule
 
     def operator(self, node: ast.expr) -> "tuple[ast.expr, Callable[[Schedule], Schedule]] | None":
@@ -108,7 +108,7 @@ class _Reader:
         if isinstance(node.op, ast.RShift):
             return node.left, lambda schedule: schedule >> self.schedule(right)
         if not isinstance(node.op, ast.Mult):
-            raise self.fail(node, "schedules are joined by >> and *")
+            raise self.error_at(node, "schedules are joined by >> and *")
         if self.is_number(node.left):
             factor = self.value(node.left)
             return right, lambda schedule: factor * schedule
@@ -119,7 +119,7 @@ class _Reader:
             return None
         name = node.func.attr
         if isinstance(node.func.value, ast.Name):
-            raise self.fail(node, "expected a schedule such as cosine(0.1, 0, 1000)")
+            raise self.error_at(node, "expected a schedule such as cosine(0.1, 0, 1000)")
         if name not in METHODS:
             column = self.indent + self._characters((node.func.end_col_offset or 0) - len(name)) + 1
             raise self.error(f"unknown method {name!r}; {self.nearest(name, METHODS)}", column)
@@ -128,32 +128,32 @@ class _Reader:
 
     def call(self, node: ast.expr) -> Schedule:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-            raise self.fail(node, "expected a schedule such as cosine(0.1, 0, 1000)")
+            raise self.error_at(node, "expected a schedule such as cosine(0.1, 0, 1000)")
         name = node.func.id
         make = SCHEDULES.get(name) or RUNS.get(name)
         if make is None:
-            raise self.fail(node, f"unknown schedule {name!r}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
+            raise self.error_at(node, f"unknown schedule {name!r}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
         arguments, keywords = self.arguments(node)
-        known = tuple(inspect.signature(make).parameters)
+        parameters = tuple(inspect.signature(make).parameters)
         for keyword in node.keywords:
-            if keyword.arg not in known:
-                raise self.fail(
-                    keyword, f"unexpected argument {keyword.arg!r} of {name}; {self.nearest(str(keyword.arg), known)}"
+            if keyword.arg not in parameters:
+                raise self.error_at(
+                    keyword, f"unexpected argument {keyword.arg!r} of {name}; {self.nearest(str(keyword.arg), parameters)}"
                 )
-        return self.made(node, lambda: make(*arguments, **keywords))
+        return self.build(node, lambda: make(*arguments, **keywords))
 
-    def nearest(self, name: str, known: tuple[str, ...]) -> str:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        if near:
-            return f"did you mean {near[0]!r}?"
-        more = f" and {len(known) - 6} more, see learnrate.schedules" if len(known) > 6 else ""
-        return f"known are {', '.join(known[:6])}{more}"
+    def nearest(self, name: str, names: tuple[str, ...]) -> str:
+        matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        if matches:
+            return f"did you mean {matches[0]!r}?"
+        more = f" and {len(names) - 6} more, see learnrate.schedules" if len(names) > 6 else ""
+        return f"known are {', '.join(names[:6])}{more}"
 
     def arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         keywords: dict[str, Any] = {}
         for keyword in node.keywords:
             if keyword.arg is None or keyword.arg in keywords:
-                raise self.fail(keyword, "arguments must be written out, each once")
+                raise self.error_at(keyword, "each argument must be written out, and only once")
             keywords[keyword.arg] = self.value(keyword.value)
         return [self.value(argument) for argument in node.args], keywords
 
@@ -164,25 +164,24 @@ class _Reader:
 
     def value(self, node: ast.expr) -> Any:
         if isinstance(node, (ast.Tuple, ast.List)):
-            return tuple(self.value(one) for one in node.elts)
+            return tuple(self.value(element) for element in node.elts)
         if isinstance(node, (ast.Name, ast.Attribute)):
             return self.function(node)
-        sign, whole = 1, node
-        while isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-            sign = -sign if isinstance(node.op, ast.USub) else sign
-            node = node.operand
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, (int, float)) and not isinstance(node.value, bool) and not math.isnan(node.value):
-                return sign * node.value
-            if (node.value is None or isinstance(node.value, str)) and node is whole:
-                return node.value
-        raise self.fail(whole, "expected a number or a word in quotes")
+        sign, unsigned = 1, node
+        while isinstance(unsigned, ast.UnaryOp) and isinstance(unsigned.op, (ast.USub, ast.UAdd)):
+            sign = -sign if isinstance(unsigned.op, ast.USub) else sign
+            unsigned = unsigned.operand
+        if isinstance(unsigned, ast.Constant):
+            value = unsigned.value
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
+                return sign * value
+            if (value is None or isinstance(value, str)) and unsigned is node:
+                return value
+        raise self.error_at(node, "expected a number or a word in quotes")
 
     def function(self, node: ast.expr) -> Function:
         name = ast.unparse(node)
         if name not in self.functions:
             known = f"known are {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
-            raise self.fail(
-                node, f"expected a number or a word in quotes, or a function that is known here; {name!r} is not, {known}"
-            )
+            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {known}")
         return self.functions[name]
