@@ -14,7 +14,7 @@ from benchmarks.choice.results import FINDERS, FREE, NEAR, OURS, SEARCHES, USUAL
 from benchmarks.choice.score import DISASTER, Summary
 from benchmarks.choice.store import digest
 from learnrate import records
-from learnrate.plots import BLUE, GREEN, GREY, ORANGE, new_figure
+from learnrate.figures import BLUE, GREEN, GREY, ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from numbers import Real
-from typing import Annotated, Any, Literal, Never, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Never, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
@@ -204,7 +204,7 @@ def frozen(cls: type[T]) -> type[T]:
 @cache
 def of_fields(cls: type[Any]) -> tuple[tuple[str, Check[Any]], ...]:
     """Name and check of the fields that have one. A `Literal` type is its own check."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = get_type_hints(cls)
     checks = ((each.name, _check_of(each, hints[each.name])) for each in fields(cls))
     return tuple((name, check) for name, check in checks if check is not None)
 
@@ -213,11 +213,7 @@ def _check_of(specifier: "Field[Any]", hint: Any) -> Check[Any] | None:
     if _CHECK in specifier.metadata:
         check: Check[Any] = specifier.metadata[_CHECK]
         return check
-    if get_origin(hint) is Literal:
-        return one_of(*get_args(hint))
-    if get_origin(hint) is Annotated:
-        return next(filter(callable, get_args(hint)[1:]), None)
-    return None
+    return one_of(*get_args(hint)) if get_origin(hint) is Literal else None
 
 
 def check_fields(instance: Any) -> None:

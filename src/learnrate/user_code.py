@@ -1,4 +1,4 @@
-"""What went wrong in a user's own code, in one line."""
+"""Errors in the user's own code, in one line that names the user's own line."""
 
 import sys
 import sysconfig
@@ -18,20 +18,22 @@ _FOREIGN = tuple(
 )
 
 LONGEST = 400
-"""Characters of an error's own text that are shown: torch lists every weight that does not fit."""
+"""Characters of an error's message that are shown: torch, for example, lists every weight that does not fit."""
 
 
 def own_line(error: BaseException) -> str:
-    """The error in one line, after the last line of the user's own files that led there, if any did.
+    """The error in one line, preceded by the last line of the user's own files in its traceback, if there is one.
 
-    The user's own are the files outside learnrate, the installed packages and the standard library.
+    The user's own files are those outside learnrate, the installed packages and the standard library.
     """
-    what = " ".join((f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).split())
-    what = what if len(what) <= LONGEST else f"{what[:LONGEST]} ..."
+    message = " ".join((f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).split())
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
     if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
         return f"{Path(error.filename).name}, line {error.lineno}: {(error.text or '').strip()!r}: SyntaxError: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line!r}: {what}" if frames else what
+    if not frames:
+        return message
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line!r}: {message}"
 
 
 def _is_own(filename: str) -> bool:

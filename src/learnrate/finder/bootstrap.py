@@ -1,4 +1,4 @@
-"""Drawing the noise of a curve anew, to learn how well what is read off it is known."""
+"""Bootstrap of a curve: how much an LR that is read off it depends on the noise."""
 
 import math
 from collections.abc import Sequence
@@ -13,49 +13,54 @@ from learnrate.finder.smoothing import Floats, smooth
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
 
-DRAWS = 200
+SAMPLES = 200
 
-INFLATED = 1.1
-"""The smoothed line follows the noise a little: residuals about it have sqrt(1 - 2 w(0) + sum w ** 2), 0.91, of its standard
-deviation at the usual width of three updates."""
+INFLATION = 1.1
+"""The smoothed losses follow the noise a little: residuals about them have sqrt(1 - 2 w(0) + sum w ** 2) = 0.91 of its
+standard deviation at the usual width of three updates."""
 
 
-def redrawn(curve: "Curve") -> Floats:
-    """The losses of the curve as they might have been, drawn with a fixed seed.
+def resample(curve: "Curve") -> Floats:
+    """Bootstrap samples of the losses of a curve, drawn with a fixed seed.
 
-    A wild bootstrap: each deviation from the smoothed losses keeps its place and gets a random sign, for the noise shrinks
-    with the loss and must not be shuffled over the curve (Wu 1986, Annals of Statistics 14, 1261-1295; Liu 1988, Annals of
-    Statistics 16, 1696-1708). Of a merged curve the sweeps are drawn as well, with replacement, and each draw is the mean of
-    as many sweeps as there are.
+    A wild bootstrap: each deviation from the smoothed losses keeps its position and gets a random sign, because the noise
+    shrinks with the loss and must not be moved along the curve (Wu 1986, Annals of Statistics 14, 1261-1295; Liu 1988,
+    Annals of Statistics 16, 1696-1708). For a merged curve, the sweeps are drawn too, with replacement, and each sample is
+    the mean of as many sweeps as the curve has.
 
     Args:
         curve: A curve whose losses are finite.
 
     Returns:
-        Array of shape (DRAWS, updates).
+        Array of shape (SAMPLES, updates).
     """
-    return redrawn_series([sweep.losses for sweep in curve.sweeps or (curve,)])
+    return resample_series([sweep.losses for sweep in curve.sweeps or (curve,)])
 
 
-def redrawn_series(sweeps: Sequence[Floats]) -> Floats:
-    """`redrawn` for series of any kind, one a sweep, all of one length."""
+def resample_series(sweeps: Sequence[Floats]) -> Floats:
+    """`resample` for any series: one for each sweep, all of the same length."""
     random = np.random.default_rng(0)
     losses = np.array([cleaned(series) for series in sweeps])
     smoothed = smooth(losses)
-    residuals = (losses - smoothed) * INFLATED
-    drawn = np.zeros((DRAWS, losses.shape[1]))
+    residuals = (losses - smoothed) * INFLATION
+    sums = np.zeros((SAMPLES, losses.shape[1]))
     for _ in range(len(losses)):
-        picked = random.integers(len(losses), size=DRAWS)
-        drawn += smoothed[picked] + residuals[picked] * random.choice([-1.0, 1.0], size=drawn.shape)
-    return drawn / len(losses)
+        picked = random.integers(len(losses), size=SAMPLES)
+        sums += smoothed[picked] + residuals[picked] * random.choice([-1.0, 1.0], size=sums.shape)
+    return sums / len(losses)
 
 
 def interval(values: Floats, value: float, step: float = 1.0) -> tuple[float, float]:
-    """What 90 % of the redrawn values lie in, moved to where their median is `value`, what was read off the curve itself.
+    """The 90 % interval of an LR from its bootstrap values.
 
-    Moved, for the redraws scatter about the smoothed line, whose corners are rounder than the curve's: they tell how far
-    noise moves an answer, and not where it lies. And widened by half a `step`, the ratio of the LRs of two neighbouring
-    updates: what lies between the two was not tried.
+    The interval is scaled so that the median of the values becomes `value`: the samples vary about the smoothed losses,
+    whose corners are rounder than those of the curve, so they measure how far noise moves an LR, and not where it is.
+    It is widened by half a `step` on both sides, because no LR between two updates was tried.
+
+    Args:
+        values: The LR in each bootstrap sample.
+        value: The LR read off the curve itself.
+        step: Ratio of the LRs of two consecutive updates.
     """
     if not values.size:
         return value, value

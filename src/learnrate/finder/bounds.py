@@ -1,40 +1,69 @@
-"""What is read off a curve: bounds with their reasons, or an explicit "no answer"."""
+"""What a rule reads off a curve: bounds with their reasons, or an explicit "no answer"."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
+import numpy as np
+
+from learnrate import html
 from learnrate.errors import NoAnswerError
+
+if TYPE_CHECKING:
+    from learnrate.finder.curve import Curve
+
+MIN_POINTS = 10
+"""Fewest finite losses, or values of a metric, that a rule reads."""
 
 
 def two_digits(lr: float) -> float:
     """An LR to two significant digits.
 
-    A range test does not know an LR to the percent (two neighbouring updates of a usual sweep are 20 % apart), and a
-    number that pretends to is harder to read, to type and to compare.
+    A range test does not measure an LR to a percent (in a usual sweep, the LRs of two consecutive updates differ by 20 %),
+    and more digits are harder to read, to type and to compare.
     """
     return float(f"{lr:.1e}")
 
 
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.2g} to {ends[1]:.2g}"
+
+
 @dataclass(frozen=True)
 class Reasons:
-    """One sentence for each number of `Bounds`."""
+    """One sentence for each number of `Bounds`. Iterating over it gives the sentences."""
 
     base_lr: str
     max_lr: str
     lr: str
     interval: str
 
+    def __iter__(self) -> Iterator[str]:
+        yield from (self.base_lr, self.max_lr, self.lr, self.interval)
+
     def __str__(self) -> str:
-        return " ".join((self.base_lr, self.max_lr, self.lr, self.interval))
+        return " ".join(self)
+
+    def __repr__(self) -> str:
+        return "\n".join(["Reasons", *(f"  {sentence}" for sentence in self)])
+
+    def _repr_html_(self) -> str:
+        return html.notebook("Reasons", sections={"": list(self)})
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """For each number of `Bounds`, what 90 % of it lie in when sweeps and noise are drawn anew: (low, high)."""
+    """A 90 % interval (low, high) for each number of `Bounds`, over new draws of the batch noise and of the sweeps."""
 
     base_lr: tuple[float, float]
     max_lr: tuple[float, float]
     lr: tuple[float, float]
+
+    def __repr__(self) -> str:
+        return "90 % intervals: " + ", ".join(f"{name} {_range(ends)}" for name, ends in vars(self).items())
+
+    def _repr_html_(self) -> str:
+        return html.notebook("90 % intervals", [(name, _range(ends)) for name, ends in vars(self).items()])
 
 
 @dataclass(frozen=True)
@@ -42,11 +71,11 @@ class Bounds:
     """The LRs between which training works, and why.
 
     Attributes:
-        base_lr: Lower bound of a cycle: below it the loss hardly falls.
-        max_lr: Upper bound of a cycle: above it the loss stops falling.
-        lr: The single best LR for a run at one LR.
-        intervals: 90 % interval of each, under the noise of the losses and, in a merged curve, the choice of sweeps.
-        reasons: One sentence for each.
+        base_lr: Lower bound of a cycle: below it, the loss hardly falls.
+        max_lr: Upper bound of a cycle: above it, the loss no longer falls.
+        lr: The best LR for a training run with a constant LR.
+        intervals: A 90 % interval of each LR, over the noise of the losses and, for a merged curve, the choice of sweeps.
+        reasons: One sentence for each number.
         rule: Name of the rule that read them.
     """
 
@@ -64,11 +93,21 @@ class Bounds:
 
     @property
     def reason(self) -> str:
-        """All reasons, as one text."""
+        """All reasons in one text."""
         return str(self.reasons)
 
+    def __repr__(self) -> str:
+        numbers = f"base_lr={self.base_lr}, max_lr={self.max_lr}, lr={self.lr}, rule={self.rule!r}"
+        return "\n".join([f"Bounds({numbers})", *(f"  {sentence}" for sentence in self.reasons), f"  {self.intervals!r}"])
+
+    def _repr_html_(self) -> str:
+        facts = [
+            (name, f"{getattr(self, name):.2g} (90 % interval: {_range(ends)})") for name, ends in vars(self.intervals).items()
+        ]
+        return html.notebook("Bounds", [*facts, ("rule", self.rule)], {"Reasons": list(self.reasons)})
+
     def as_record(self) -> dict[str, Any]:
-        """The bounds as JSON holds them."""
+        """The bounds as a JSON object."""
         return {
             "base_lr": self.base_lr,
             "max_lr": self.max_lr,
@@ -89,12 +128,12 @@ class Bounds:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """The curve does not carry bounds. False in a condition; asking it for a bound raises `NoAnswerError`.
+    """The curve does not determine any bounds. It is false in a condition, and its bounds raise `NoAnswerError`.
 
     Attributes:
         reason: What the curve shows, in one sentence.
         remedy: What would give an answer, in one sentence.
-        rule: Name of the rule that found none.
+        rule: Name of the rule that gave no answer.
     """
 
     reason: str
@@ -103,6 +142,12 @@ class NoAnswer:
 
     def __bool__(self) -> bool:
         return False
+
+    def __repr__(self) -> str:
+        return f"NoAnswer(rule={self.rule!r})\n  reason: {self.reason}\n  remedy: {self.remedy}"
+
+    def _repr_html_(self) -> str:
+        return html.notebook("No answer", [("reason", self.reason), ("remedy", self.remedy), ("rule", self.rule)])
 
     def _refuse(self) -> Never:
         raise NoAnswerError(self.reason, self.remedy)
@@ -131,3 +176,15 @@ class NoAnswer:
     def intervals(self) -> Intervals:
         """Raises NoAnswerError."""
         self._refuse()
+
+
+def unreadable(curve: "Curve", rule: str) -> NoAnswer | None:
+    """The answer of every rule to a curve with too few finite losses, or with a constant loss; None for any other curve."""
+    losses = curve.finite().losses
+    if len(losses) < MIN_POINTS:
+        remedy = f"A curve needs at least {MIN_POINTS}: start at a lower LR, or use more updates."
+        return NoAnswer(f"only {len(losses)} losses are finite.", remedy, rule)
+    if float(np.ptp(losses)) == 0.0:
+        remedy = "Check that the loss depends on the parameters of the optimizer."
+        return NoAnswer(f"the loss is exactly {losses[0]:.6g} at every update.", remedy, rule)
+    return None

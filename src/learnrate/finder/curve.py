@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from learnrate import checks, records
 from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.finder import rules, tables
+from learnrate.finder import rules, summary, tables
 from learnrate.finder.bounds import Bounds, NoAnswer
 from learnrate.finder.season import cleaned
 from learnrate.finder.smoothing import Floats, smooth
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Counts = NDArray[np.int64]
+Rule = Callable[["Curve"], Bounds | NoAnswer]
+"""Reads bounds off a curve: one of `learnrate.rules`, or the user's own function."""
 
 
 def _floats(name: str, values: ArrayLike) -> Floats:
@@ -38,23 +40,23 @@ def _floats(name: str, values: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Loss (and further metrics) against the LR, one entry an update of a range test; or the mean of several (`merge`).
+    """Loss (and further metrics) against the LR, with one entry for each update of a range test; or a mean (`merge`).
 
     Attributes:
         lrs: The LR of each update, above 0 and never falling; shape (updates,), float64, read-only.
-        losses: The loss that each update saw before it was made; the last may be NaN or infinite. Same shape.
-        metrics: Further series by name, each of the same shape; NaN where a metric was not measured.
+        losses: The loss of each update, computed before its optimizer step; may be NaN or infinite at the end. Same shape.
+        metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
-        updates_per_epoch: Length of an epoch, where the sweep learned it.
-        ended: "swept" where all LRs were tried; else "diverged", "not finite", "stopped" (by a rule of the user's own), "out
-            of time", "out of batches", or "interrupted".
+        updates_per_epoch: Length of an epoch in updates, if known.
+        ended: "swept" if all LRs were tried; otherwise "diverged", "not finite", "stopped" (by the user's own rule), "out of
+            time", "out of batches", or "interrupted".
         updates: The number of each update in its sweep, counted from 0; int64, read-only.
-        seeds: What seeded the sweep, or each of the sweeps; empty where nothing did.
-        skipped: Numbers of the updates that a gradient scaler skipped and that were made again, one entry a time.
-        sweeps: The curves that this one is the mean of; empty for the curve of a single sweep.
+        seeds: The seed of the sweep, or of each sweep of a mean; empty if none was set.
+        skipped: Numbers of the updates that the gradient scaler skipped and that were repeated, once for each skip.
+        sweeps: The curves of which this one is the mean; empty for a single sweep.
 
     Raises:
-        ArgumentError: if the series differ in shape, or the LRs are not above 0, or fall.
+        ArgumentError: if the series differ in shape, or if the LRs fall or are not above 0.
     """
 
     lrs: Floats
@@ -77,14 +79,29 @@ class Curve:
             if values.shape != lrs.shape:
                 raise ArgumentError(f"{name} must be as long as lrs ({len(lrs)}), received {len(values)}")
         if not (np.all(np.isfinite(lrs)) and np.all(lrs > 0) and np.all(np.diff(lrs) >= 0)):
-            raise ArgumentError("lrs must be finite, above 0 and never falling: a range test goes up")
+            raise ArgumentError("lrs must be finite, above 0 and never falling: a range test raises the LR")
         checks.choice("ended", self.ended, get_args(Ended))
-        notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
-        kept = {"lrs": lrs, "losses": losses, "updates": updates, "metrics": MappingProxyType(metrics), "notes": notes}
-        kept |= {name: tuple(map(int, getattr(self, name))) for name in ("seeds", "skipped")}
-        kept["sweeps"] = tuple(self.sweeps)
-        for name, value in kept.items():
+        checked = {
+            "lrs": lrs,
+            "losses": losses,
+            "updates": updates,
+            "metrics": MappingProxyType(metrics),
+            "notes": (self.notes,) if isinstance(self.notes, str) else tuple(self.notes),
+            "seeds": tuple(map(int, self.seeds)),
+            "skipped": tuple(map(int, self.skipped)),
+            "sweeps": tuple(self.sweeps),
+        }
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return summary.text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a summary, the bounds with their reasons, and the figure."""
+        from learnrate.finder.page import notebook
+
+        return notebook(self, self.bounds())
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -101,27 +118,27 @@ class Curve:
         return Curve, tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
 
     def where(self, keep: NDArray[np.bool_] | slice) -> "Curve":
-        """The part of the curve at these updates.
+        """The part of the curve at some of the updates.
 
         Args:
-            keep: What picks them, as NumPy takes it: a boolean array of the curve's length, or a slice.
+            keep: A boolean array of the curve's length, or a slice.
         """
         metrics = {name: values[keep] for name, values in self.metrics.items()}
         sweeps = tuple(sweep.where(keep) for sweep in self.sweeps)
-        picked = {name: getattr(self, name)[keep] for name in ("lrs", "losses", "updates")}
-        return replace(self, metrics=metrics, sweeps=sweeps, **picked)
+        series = {name: getattr(self, name)[keep] for name in ("lrs", "losses", "updates")}
+        return replace(self, metrics=metrics, sweeps=sweeps, **series)
 
     def of(self, metric: str) -> "Curve":
-        """The curve of one of its metrics in the place of the loss: to read bounds off one loss of many.
+        """The curve with one of its metrics as the loss, for example to read bounds off one of several losses.
 
         Args:
-            metric: Its name; lower must be better.
+            metric: Name of the metric, of which lower values must be better.
 
         Raises:
-            ArgumentError: if there is no such metric.
+            ArgumentError: if the curve has no such metric.
         """
         if metric not in self.metrics:
-            raise ArgumentError(f"metric must be one of the curve's, received {metric!r}: it has {sorted(self.metrics)}")
+            raise ArgumentError(f"metric must be one of the curve's metrics {sorted(self.metrics)}, received {metric!r}")
         sweeps = tuple(sweep.of(metric) for sweep in self.sweeps)
         return replace(self, losses=self.metrics[metric], sweeps=sweeps)
 
@@ -132,70 +149,71 @@ class Curve:
 
     @classmethod
     def merge(cls, curves: Iterable["Curve"]) -> "Curve":
-        """The mean of several sweeps over the same LRs, from other seeds say; it knows them, so that it has a band.
+        """The mean of several sweeps over the same LRs, for example with different seeds.
 
-        Where one of the sweeps ended, the merged curve ends: what the others did beyond is no longer the mean of all.
+        The merged curve keeps its sweeps, so it has a band. It ends where the shortest sweep ends, because further on it
+        would not be the mean of all sweeps.
 
         Args:
             curves: Curves over the same LRs, of any lengths.
 
         Returns:
-            A curve whose `bounds()` come with intervals over sweeps and noise.
+            A curve whose intervals (`bounds().intervals`) include the choice of the sweeps.
 
         Raises:
-            ArgumentError: if there are none, or their LRs differ.
+            ArgumentError: if there are no curves, or if their LRs differ.
 
         Example:
-            >>> one = Curve([0.1, 0.2, 0.4], [3.0, 2.0, 1.0], seeds=(0,))
-            >>> other = Curve([0.1, 0.2], [5.0, 4.0], seeds=(1,))
-            >>> merged = Curve.merge([one, other])
+            >>> first = Curve([0.1, 0.2, 0.4], [3.0, 2.0, 1.0], seeds=(0,))
+            >>> second = Curve([0.1, 0.2], [5.0, 4.0], seeds=(1,))
+            >>> merged = Curve.merge([first, second])
             >>> merged.losses.tolist(), merged.seeds
             ([4.0, 3.0], (0, 1))
         """
-        given = list(curves)
-        if strange := [curve for curve in given if not isinstance(curve, Curve)]:
-            raise ArgumentTypeError(f"curves must be Curves, received a {type(strange[0]).__name__}")
-        single = [sweep for curve in given for sweep in (curve.sweeps or (curve,))]
-        if not single:
+        curves = list(curves)
+        if others := [curve for curve in curves if not isinstance(curve, Curve)]:
+            raise ArgumentTypeError(f"curves must be Curves, received a {type(others[0]).__name__}")
+        sweeps = [sweep for curve in curves for sweep in (curve.sweeps or (curve,))]
+        if not sweeps:
             raise ArgumentError("curves must be at least one, received none")
-        last = min(single, key=len)
-        made = len(last)
-        parts = [sweep.where(slice(made)) for sweep in single]
-        if not all(np.array_equal(part.lrs, last.lrs) for part in parts):
-            raise ArgumentError("curves must be of sweeps over the same LRs: give each the same low, high and updates")
-        shared = [name for name in last.metrics if all(name in part.metrics for part in parts)]
-        lengths = {sweep.updates_per_epoch for sweep in single}
+        shortest = min(sweeps, key=len)
+        updates = len(shortest)
+        parts = [sweep.where(slice(updates)) for sweep in sweeps]
+        if not all(np.array_equal(part.lrs, shortest.lrs) for part in parts):
+            raise ArgumentError("curves must be over the same LRs: use the same low, high and updates for each sweep")
+        shared = [name for name in shortest.metrics if all(name in part.metrics for part in parts)]
+        lengths = {sweep.updates_per_epoch for sweep in sweeps}
         return cls(
-            last.lrs,
+            shortest.lrs,
             _mean([part.losses for part in parts]),
             {name: _mean([part.metrics[name] for part in parts]) for name in shared},
-            tuple(f"sweep {number}: {note}" for number, sweep in enumerate(single, 1) for note in sweep.notes),
+            tuple(f"sweep {number}: {note}" for number, sweep in enumerate(sweeps, 1) for note in sweep.notes),
             lengths.pop() if len(lengths) == 1 else None,
-            next((sweep.ended for sweep in single if len(sweep) == made and sweep.ended != "swept"), last.ended),
-            last.updates,
-            tuple(seed for sweep in single for seed in sweep.seeds),
+            next((sweep.ended for sweep in sweeps if len(sweep) == updates and sweep.ended != "swept"), shortest.ended),
+            shortest.updates,
+            tuple(seed for sweep in sweeps for seed in sweep.seeds),
             sweeps=tuple(parts),
         )
 
     def smoothed(self, width: float | None = None) -> Floats:
         """The losses without their batch noise.
 
-        Where the losses repeat with a period, as they do when the data is sorted, the repeating part is taken out first. A
-        running median of five removes single spikes; then each loss becomes the Gaussian-weighted mean of its neighbours.
-        The weights sum to 1 at the ends too, so a constant stays constant, and lie on both sides, so nothing is shifted
-        towards higher LRs as by an exponential average. Losses that are not finite weigh nothing; those further above the
-        level at the start than the curve falls below it are divergence, and count as that far.
+        If the losses are periodic, as they are for sorted data, the periodic part is removed first. A running median of five
+        removes single spikes. Then each loss becomes the Gaussian-weighted mean of its neighbours. The weights sum to 1 at
+        the ends too, so a constant stays constant. They extend to both sides, so nothing is shifted to higher LRs, as an
+        exponential average would do. Losses that are not finite have no weight. Losses above the level at the start by more
+        than the curve falls below it are divergence, and are limited to that height.
 
         Args:
-            width: Standard deviation of the weights in updates; by default 3 % of the curve's length, at least 1.
+            width: Standard deviation of the weights, in updates; by default 3 % of the curve's length, and at least 1.
 
         Returns:
-            Array of the curve's length; NaN throughout where no loss is finite.
+            Array of the curve's length; all NaN if no loss is finite.
         """
         return smooth(cleaned(self.losses), width)
 
     def band(self, width: float | None = None) -> tuple[Floats, Floats]:
-        """The lowest and the highest smoothed loss of the sweeps at each LR; a merged curve has a band, a single one a line.
+        """The lowest and the highest smoothed loss of the sweeps at each LR. For a single sweep, both are its smoothed loss.
 
         Args:
             width: As for `smoothed`.
@@ -206,7 +224,7 @@ class Curve:
         lines = [sweep.smoothed(width) for sweep in self.sweeps or (self,)]
         return np.min(lines, axis=0), np.max(lines, axis=0)
 
-    def bounds(self, rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None) -> "Bounds | NoAnswer":
+    def bounds(self, rule: Rule | None = None) -> Bounds | NoAnswer:
         """Read the bounds off the curve.
 
         Args:
@@ -219,22 +237,16 @@ class Curve:
             raise ArgumentTypeError(f"rule must be a function such as learnrate.rules.valley, received {rule!r}")
         return (rule or rules.descent)(self)
 
-    def plot(
-        self,
-        ax: "Axes | None" = None,
-        *,
-        rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None,
-        metric: str | None = None,
-    ) -> "Axes":
+    def plot(self, ax: "Axes | None" = None, *, rule: Rule | None = None, metric: str | None = None) -> "Axes":
         """Draw the curve with the bounds that a rule reads off it, and return the axes.
 
         Args:
             ax: The axes to draw in; a new figure by default.
             rule: As for `bounds`.
-            metric: Draw this metric against the LR instead of the loss: "accuracy", as in the CLR paper.
+            metric: Draw this metric instead of the loss: "accuracy" gives the figure of the CLR paper.
 
         Raises:
-            ArgumentError: if there is no such metric.
+            ArgumentError: if the curve has no such metric.
             MissingExtraError: if matplotlib is not installed.
         """
         from learnrate.finder.figure import draw_curve
@@ -244,7 +256,9 @@ class Curve:
         return draw_curve(self.of(metric).finite(), self.bounds(rule), ax, metric)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a table, whole or not at all: columns sweep, update, lr, loss and one a metric; one row an update.
+        """Write a table with the columns sweep, update, lr, loss and one for each metric, and one row for each update.
+
+        A failed write leaves no partial file.
 
         Raises:
             OutputError: if the file cannot be written.
@@ -259,25 +273,25 @@ class Curve:
         """
         return tables.as_frame(self)
 
-    def to_html(self, path: str | os.PathLike[str], *, rule: "Callable[[Curve], Bounds | NoAnswer] | None" = None) -> None:
+    def to_html(self, path: str | os.PathLike[str], *, rule: Rule | None = None) -> None:
         """Write the curve, with the bounds that a rule reads off it, as one HTML file with hover and zoom.
 
-        The file is whole in itself: it opens without a network.
+        The file needs no network and no other file.
 
         Args:
-            path: The file, whole or not at all; one that is there is replaced.
+            path: The file; an existing one is replaced. A failed write leaves no partial file.
             rule: As for `bounds`.
 
         Raises:
             MissingExtraError: if plotly is not installed.
             OutputError: if the file cannot be written.
         """
-        from learnrate import pages
+        from learnrate.finder.page import write_curve
 
-        pages.write_curve(self, self.bounds(rule), path)
+        write_curve(self, self.bounds(rule), path)
 
     def as_record(self) -> dict[str, Any]:
-        """The curve as JSON holds it."""
+        """The curve as a JSON object."""
 
         def encoded(values: Floats) -> list[float | str]:
             return [records.encode_float(value) for value in values]
@@ -316,7 +330,7 @@ class Curve:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the curve as JSON, whole or not at all.
+        """Write the curve as JSON. A failed write leaves no partial file.
 
         Raises:
             OutputError: if the file cannot be written.
@@ -328,20 +342,20 @@ class Curve:
         """Read a curve that `save` wrote.
 
         Raises:
-            OutputError: if the file cannot be read or holds no curve.
+            OutputError: if the file cannot be read, or does not contain a curve.
         """
         return records.load(path, "curve", cls.from_record)
 
 
 def _mean(series: list[Floats]) -> Floats:
-    with np.errstate(invalid="ignore"):  # of infinities of both signs: a NaN says it well enough
+    with np.errstate(invalid="ignore"):  # the mean of infinities of both signs is NaN
         mean: Floats = np.mean(series, axis=0)
     return mean
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    return cast(bool, one == other)
+def _equal(value: Any, other: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, other, equal_nan=True)
+    if isinstance(value, Mapping):
+        return value.keys() == other.keys() and all(_equal(value[key], other[key]) for key in value)
+    return cast(bool, value == other)

@@ -33,7 +33,8 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
     """
     ax = figures.axes_or_new(ax)
     dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
-    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots)
+    many = len(curve) > figures.POINTS  # as vectors, they would make an SVG of megabytes
+    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)
     if curve.sweeps and len(curve):
         ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
         for sweep in curve.sweeps:
@@ -48,7 +49,8 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
         _draw_bounds(ax, bounds)
     title, size = ("LR range test", 12) if bounds else (f"LR range test: {bounds.reason}", 10)
     ax.set_title(figures.wrap(title), loc="left", fontsize=size)
-    ax.legend(loc="lower left" if name == "loss" else "best", frameon=False, fontsize=9)
+    place = "best" if name != "loss" else "lower left" if bounds else "upper left"  # where a loss usually leaves room
+    ax.legend(loc=place, frameon=False, fontsize=9)
     return figures.style(ax)
 
 
@@ -75,7 +77,7 @@ def _full_range(curve: Curve) -> tuple[float, float] | None:
 
 
 def _is_linear(curve: Curve) -> bool:
-    """Whether most steps of the LR are equal; the last one is shorter if a metric is not measured at each update."""
+    """Whether most steps of the LR are equal. If a metric is not measured at every update, its last step may be shorter."""
     steps = np.diff(curve.lrs)
     return len(steps) > 1 and float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
 
@@ -97,4 +99,5 @@ def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
             va="top",
             fontsize=10,
             fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},  # a line may pass below the label
         )

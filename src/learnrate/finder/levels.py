@@ -1,4 +1,4 @@
-"""Where a series of losses starts, how noisy it is, and how high is too high."""
+"""The level of the losses at the start, their batch noise, and the height above which a loss is divergence."""
 
 import numpy as np
 
@@ -6,31 +6,31 @@ from learnrate.finder.smoothing import Floats, running_median
 
 
 def difference_noise(losses: Floats) -> float:
-    """Standard deviation of the batch noise, from how far each loss lies off the line between its neighbours.
+    """Standard deviation of the batch noise, from the distance of each loss to the line between its neighbours.
 
-    The estimator of Gasser, Sroka and Jennen-Steinmetz (1986), with the median for the mean: a trend, a bend or a few spikes
-    do not pass for noise, as they would in the residuals about a smoothed curve.
+    The estimator of Gasser, Sroka and Jennen-Steinmetz (1986), Biometrika 73, 625-633, with the median instead of the mean:
+    a trend, a bend or a few spikes do not count as noise, as they would in the residuals about a smoothed curve.
     """
     off: Floats = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
     return float(1.4826 * np.median(np.abs(off)) / np.sqrt(1.5))
 
 
 def level(losses: Floats) -> float:
-    """The level at the start: the median of the first tenth, at least three updates."""
+    """The level at the start: the median of the first tenth, and of at least three updates."""
     return float(np.median(losses[: max(3, len(losses) // 10)]))
 
 
 def capped(losses: Floats) -> Floats:
-    """The losses with a ceiling as far above the level at the start as they fall below it, if they fall.
+    """The losses, limited to the level at the start plus their decrease below it; unchanged if they do not decrease.
 
-    What lies above is divergence: how far is chance, and smoothing would smear it back over the LRs that still trained.
-    Losses that are not finite stay.
+    Higher losses are divergence: their size is random, and smoothing would spread them over LRs at which the model still
+    trained. Losses that are not finite stay as they are.
     """
-    known = losses[np.isfinite(losses)]
-    if len(known) < 3:
+    finite = losses[np.isfinite(losses)]
+    if len(finite) < 3:
         return losses
-    start = level(known)
-    fall = start - float(running_median(known).min())
-    if fall <= max(4 * difference_noise(known), 1e-3 * abs(start)):
+    start = level(finite)
+    fall = start - float(running_median(finite).min())
+    if fall <= max(4 * difference_noise(finite), 1e-3 * abs(start)):
         return losses
     return np.where(losses > start + fall, np.where(np.isfinite(losses), start + fall, losses), losses)

@@ -1,7 +1,7 @@
 """Rules: plain functions that read bounds off a curve, or say why they cannot.
 
-`descent` is the default. `accuracy` is that of the CLR paper; the others are those of well-known finders, as they define
-them, to compare with.
+`descent` is the default. `accuracy` is the rule of the CLR paper. The others are the rules of well-known finders, as those
+define them, for comparison.
 """
 
 from dataclasses import replace
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
-from learnrate.finder.bootstrap import interval, redrawn
-from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits
-from learnrate.finder.descent import Descent, find, find_in, significant
+from learnrate.finder.bootstrap import SAMPLES, interval, resample
+from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
+from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descent
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
-from learnrate.finder.usable import unusable
 
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
 
 MOST_POINTS = 400
-"""A longer curve is read in blocks: the rest would cost time, and tell nothing more about the LR."""
+"""A longer curve is averaged in blocks: more points would take time and not change the LRs."""
 
 __all__ = [
     "accuracy",
@@ -38,128 +37,128 @@ __all__ = [
 
 
 def descent(curve: "Curve") -> Bounds | NoAnswer:
-    """Bounds from where the loss begins to fall, falls fastest, and ends falling (see `learnrate.finder.descent`).
+    """Bounds from where the loss begins to fall, falls fastest, and stops falling (see `learnrate.finder.descent`).
 
-    - base_lr: the first LR at which a tenth of the fall is done for good. Smith (arXiv 1506.01186, section 3.3): the LR
+    - base_lr: the first LR from which a tenth of the fall remains done. Smith (arXiv 1506.01186, section 3.3): the LR
       "when the accuracy starts to increase".
-    - max_lr: half the last LR at which the loss is as low as it gets, within its noise. Beyond it the loss rises, so that
-      this is the largest LR that trains at all; "the optimum learning rate is usually within a factor of two of the largest
-      one that converges" (the same section, after Bengio, arXiv 1206.5533, section 3.1.1).
-    - lr: the LR where the loss falls fastest from update to update, within [base_lr, max_lr].
-    - intervals: what 90 % of each lie in when the batch noise is drawn anew and, in a merged curve, the sweeps (bootstrap,
-      200 draws of a fixed seed). Of a single sweep they tell its noise; a sweep from other initial weights may differ by
-      more.
+    - max_lr: half of the last LR at which the loss is as low as it gets, within its noise. Above it the loss rises, so it is
+      the largest LR that trains; "the optimum learning rate is usually within a factor of two of the largest one that
+      converges" (the same section, after Bengio, arXiv 1206.5533, section 3.1.1).
+    - lr: the LR at which the loss falls fastest from update to update, within [base_lr, max_lr].
+    - intervals: the 90 % interval of each LR over 200 bootstrap samples (with a fixed seed) of the batch noise and, for a
+      merged curve, of the sweeps. The intervals of a single sweep do not include other initial weights, which may change
+      the LRs by more.
 
-    A loss that becomes ragged ends the fall as a rise does ("when the accuracy slows, becomes ragged, or starts to fall" is
-    Smith's upper bound), by the measure of `learnrate.finder.series.ragged`. What repeats in the losses, as in those of
-    sorted data, is taken out before.
+    A loss that begins to oscillate ends the fall, as a rise does ("when the accuracy slows, becomes ragged, or starts to
+    fall" is Smith's upper bound); the measure is `learnrate.finder.series.ragged`. The periodic part of the losses, which
+    sorted data causes, is removed first.
 
-    No answer where fewer than 10 losses are finite, the fall does not stand out of the noise, or the loss only rises.
+    There is no answer if fewer than 10 losses are finite, if the fall is not significant, or if the loss only rises.
 
     Args:
         curve: The record of a range test.
     """
-    none = unusable(curve, "descent")
-    if none is not None:
-        return none
-    known = _coarse(curve.finite())
-    found = find(known.losses, diverged=curve.ended == "diverged")
-    if not significant(known.losses, found):
+    no_answer = unreadable(curve, "descent")
+    if no_answer is not None:
+        return no_answer
+    finite = _in_blocks(curve.finite())
+    fall = find_descent(finite.losses, diverged=curve.ended == "diverged")
+    if not is_significant(finite.losses, fall):
         return NoAnswer(
-            f"the loss never fell by more than its noise within {len(curve)} updates: by {max(found.fall, 0.0):.2g}, "
-            f"with a batch noise of {found.noise:.2g}.",
-            f"Sweep over {4 * len(curve)} updates, over a wider range of LRs, with larger batches, or from a warm start.",
+            f"the loss did not fall significantly within {len(curve)} updates: it fell by {max(fall.fall, 0.0):.2g}, "
+            f"and the batch noise is {fall.noise:.2g}.",
+            f"Use {4 * len(curve)} updates, a wider range of LRs, larger batches, or a partly trained model.",
             "descent",
         )
-    if found.ended < max(3, len(known) // 10):
+    if fall.end < max(3, len(finite) // 10):
         return NoAnswer(
-            f"the loss only rises: it is lowest at the LR of {known.lrs[found.ended]:.2g}, where the sweep began.",
-            f"Start the sweep at {two_digits(known.lrs[0] / 1000):.2g}.",
+            f"the loss only rises: it is lowest at LR {finite.lrs[fall.end]:.2g}, at the start of the sweep.",
+            f"Start the sweep at LR {two_digits(finite.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(known, found, lost=not np.isfinite(curve.losses).all())
+    return _bounds(finite, fall, lost=not np.isfinite(curve.losses).all())
 
 
-def _coarse(curve: "Curve") -> "Curve":
-    """A long curve in blocks, each the mean of its updates: neighbours of so many have all but the same LR."""
+def _in_blocks(curve: "Curve") -> "Curve":
+    """A long curve with the means of blocks of updates, whose LRs are nearly the same."""
     size = -(-len(curve) // MOST_POINTS)
     if size <= 1:
         return curve
-    blocks = np.arange(0, len(curve), size)
+    starts = np.arange(0, len(curve), size)
 
     def means(values: Floats) -> Floats:
-        averaged: Floats = np.add.reduceat(values, blocks) / np.diff([*blocks, len(values)])
-        return averaged
+        averages: Floats = np.add.reduceat(values, starts) / np.diff([*starts, len(values)])
+        return averages
 
     return replace(
         curve,
-        lrs=curve.lrs[np.minimum(blocks + size // 2, len(curve) - 1)],
+        lrs=curve.lrs[np.minimum(starts + size // 2, len(curve) - 1)],
         losses=means(curve.losses),
         metrics={},
-        updates=curve.updates[blocks],
-        sweeps=tuple(map(_coarse, curve.sweeps)),
+        updates=curve.updates[starts],
+        sweeps=tuple(map(_in_blocks, curve.sweeps)),
     )
 
 
-def _bounds(curve: "Curve", found: Descent, lost: bool) -> Bounds:
-    base, lr, top, at_once = _numbers(curve.lrs, found)
-    again = [_numbers(curve.lrs, find_in(losses, curve.ended == "diverged"))[:3] for losses in redrawn(curve)]
-    of_base, of_lr, of_top = np.array(again).T
+def _bounds(curve: "Curve", fall: Descent, lost: bool) -> Bounds:
+    base, lr, top, sudden = _numbers(curve.lrs, fall)
+    diverged = curve.ended == "diverged"
+    samples = [_numbers(curve.lrs, locate_descent(losses, diverged))[:3] for losses in resample(curve)]
+    bases, fastest_lrs, tops = np.array(samples).T
     step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
-    low, high = interval(of_lr, lr, step)
-    intervals = Intervals(interval(of_base, base, step), interval(of_top, top, step), (max(low, base), min(high, top)))
-    fastest = two_digits(curve.lrs[found.steepest])
-    end = two_digits(curve.lrs[found.ended])
+    low, high = interval(fastest_lrs, lr, step)
+    intervals = Intervals(interval(bases, base, step), interval(tops, top, step), (max(low, base), min(high, top)))
     low, high = intervals.lr
-    over = f"the batch noise and the choice of {len(curve.sweeps)} sweeps" if curve.sweeps else "the batch noise"
+    sources = f"the batch noise and the choice of {len(curve.sweeps)} sweeps" if curve.sweeps else "the batch noise"
     reasons = Reasons(
-        base_lr=_why_base(base, curve.lrs, found, at_once),
-        max_lr=_why_top(top, end, found, at_once, lost) + _where_flat(curve.lrs, found),
-        lr=f"lr is {lr:.2g}: "
-        + (
-            "there the loss falls fastest."
-            if lr == fastest
-            else f"the bound next to {fastest:.2g}, where the loss falls fastest."
-        ),
-        interval=f"The interval of lr is {low:.2g} to {high:.2g}: there it lies in 90 % of redraws of {over}.",
+        base_lr=f"base_lr {base:.2g}: {_why_base(curve.lrs, fall, sudden)}.",
+        max_lr=f"max_lr {top:.2g}: {_why_top(curve.lrs, fall, sudden, lost)}." + _where_flat(curve.lrs, fall),
+        lr=f"lr {lr:.2g}: {_why_lr(lr, two_digits(curve.lrs[fall.steepest]))}.",
+        interval=f"90 % interval of lr: {low:.2g} to {high:.2g}, over {SAMPLES} bootstrap samples of {sources}.",
     )
     return Bounds(base, top, lr, intervals, reasons, "descent")
 
 
-def _numbers(lrs: Floats, found: Descent) -> tuple[float, float, float, bool]:
-    """base_lr, lr and max_lr of a fall, and whether it falls all at once."""
-    base, fastest, end = (two_digits(lrs[i]) for i in (found.begun, found.steepest, found.ended))
+def _numbers(lrs: Floats, fall: Descent) -> tuple[float, float, float, bool]:
+    """base_lr, lr and max_lr of a fall, and whether it is sudden: within a factor of two in LR."""
+    base, fastest, end = (two_digits(lrs[i]) for i in (fall.begin, fall.steepest, fall.end))
     top = two_digits(end / 2)
-    at_once = top <= base
-    if at_once:
+    sudden = top <= base
+    if sudden:
         base, top = two_digits(end / 2), end
-    return base, min(max(fastest, base), top), top, at_once
+    return base, min(max(fastest, base), top), top, sudden
 
 
-def _where_flat(lrs: Floats, found: Descent) -> str:
-    if found.flat_from is None:
-        return ""
-    return f" From {lrs[found.flat_from]:.2g} on it falls no more (Mann-Kendall test)."
+def _why_base(lrs: Floats, fall: Descent, sudden: bool) -> str:
+    if sudden:
+        return "half of max_lr, because the loss falls within a factor of two in LR"
+    # At least: where noise hides a tenth, the fall begins later.
+    done = f"the loss has fallen by at least 10 % of its total decrease ({fall.start:.3g} to {fall.lowest:.3g})"
+    if fall.begin < max(3, len(lrs) // 6):
+        return f"{done} near the start of the sweep, so a lower LR may also work"
+    return done
 
 
-def _why_base(base: float, lrs: Floats, found: Descent, at_once: bool) -> str:
-    if at_once:
-        return f"base_lr is {base:.2g}: half of max_lr, for the loss falls all at once."
-    way = f"by a tenth of the way from {found.start:.3g} to {found.lowest:.3g}"
-    if found.begun < max(3, len(lrs) // 6):
-        return (
-            f"base_lr is {base:.2g}, where the sweep began: the loss had begun to fall by then, {way}; a lower one may do."
-        )
-    return f"base_lr is {base:.2g}: there the loss has begun to fall, {way}."
-
-
-def _why_top(top: float, end: float, found: Descent, at_once: bool, lost: bool) -> str:
-    if at_once:
-        return f"max_lr is {top:.2g}: there the loss ends its fall, which begins within a factor of two."
-    if found.ends_in == "rise":
-        return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss rises again."
-    if found.ends_in == "sawtooth":
-        return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss becomes a sawtooth."
+def _why_top(lrs: Floats, fall: Descent, sudden: bool, lost: bool) -> str:
+    if sudden:
+        return "the last LR at which the loss is at its lowest"
+    half = f"half of {two_digits(lrs[fall.end]):.2g}, the last LR "
+    if fall.end_cause == "rise":
+        return half + "before the loss rises again"
+    if fall.end_cause == "oscillation":
+        return half + "before the loss begins to oscillate"
     if lost:
-        return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR before the loss was no longer finite."
-    return f"max_lr is {top:.2g}: half of {end:.2g}, the last LR of the sweep; the loss had not risen yet, so more may do."
+        return half + "at which the loss is finite"
+    return half + "of the sweep; the loss does not rise there, so a higher LR may also work"
+
+
+def _why_lr(lr: float, fastest: float) -> str:
+    if lr == fastest:
+        return "the loss falls fastest here"
+    return f"the bound closest to {fastest:.2g}, where the loss falls fastest"
+
+
+def _where_flat(lrs: Floats, fall: Descent) -> str:
+    if fall.flat_from is None:
+        return ""
+    return f" From LR {lrs[fall.flat_from]:.2g} on, the loss no longer falls (Mann-Kendall test)."

@@ -1,4 +1,4 @@
-"""The repeating part of a loss: batches in a fixed, sorted order give the same sawtooth epoch after epoch."""
+"""The periodic part of a loss: batches in a fixed, sorted order give the same sawtooth in every epoch."""
 
 import numpy as np
 
@@ -6,75 +6,75 @@ from learnrate.finder.levels import capped
 from learnrate.finder.smoothing import Floats
 
 CYCLES = 3
-"""What has not come three times has not been seen to repeat."""
+"""Fewest repetitions that show a period."""
 
 SURE = 3.0
-"""Standard deviations of the estimate by which a lag must stand out: of sweeps of 20 to 300 updates of noise that is drawn
-independently for each update, at most 1 in 100 have a season."""
+"""Standard errors by which the dip at a lag must be significant. Of sweeps of 20 to 300 updates of noise that is independent
+from update to update, at most 1 in 100 have a season by this limit."""
 
 
 def cleaned(losses: Floats) -> Floats:
-    """The losses with a ceiling on divergence (see `capped`) and without what repeats in them."""
+    """The losses with a limit on divergence (see `capped`) and without their season."""
     return without_season(capped(losses))
 
 
 def without_season(losses: Floats) -> Floats:
-    """The losses without what repeats in them: the classical decomposition, with medians for means.
+    """The losses without their season: the classical decomposition, with medians instead of means.
 
-    For each place in the cycle, the median over the cycles of how far the losses there lie off the moving average over one
-    cycle (Kendall and Stuart 1976, The Advanced Theory of Statistics, volume 3, section 46).
+    For each place in the cycle, the season is the median over the cycles of the difference between the losses there and
+    their moving average over one cycle (Kendall and Stuart 1976, The Advanced Theory of Statistics, volume 3, section 46).
     """
-    known = np.isfinite(losses)
-    if known.sum() < 4 * CYCLES:
+    finite = np.isfinite(losses)
+    if finite.sum() < 4 * CYCLES:
         return losses
-    places = np.arange(len(losses))
-    filled = np.interp(places, places[known], losses[known])
-    found = season(filled)
-    return losses if found is None else losses - np.resize(found, len(losses))
+    positions = np.arange(len(losses))
+    cycle = season(np.interp(positions, positions[finite], losses[finite]))
+    return losses if cycle is None else losses - np.resize(cycle, len(losses))
 
 
 def season(losses: Floats) -> Floats | None:
-    """One cycle of what repeats in a series, its mean 0; None where nothing does."""
-    found = period(losses)
-    if found is None:
+    """One cycle of the periodic part of a series, with mean 0; None if the series has none."""
+    lag = period(losses)
+    if lag is None:
         return None
-    cycle = _cycle(losses, found)
-    # A sawtooth that sets in half-way is what a range test looks for, and no property of the data.
+    cycle = _cycle(losses, lag)
+    # A sawtooth that begins in the middle is what a range test looks for, and not a property of the data.
     before, after = (np.array_split(series, 2) for series in (losses, losses - np.resize(cycle, len(losses))))
-    return cycle if all(map(_calmer, after, before)) else None
+    return cycle if all(map(_is_smoother, after, before)) else None
 
 
-def _calmer(one: Floats, other: Floats) -> bool:
-    """By the mean square successive difference (von Neumann and others 1941), which sees the jumps of a sawtooth."""
-    return bool(np.sum(np.diff(one) ** 2) < np.sum(np.diff(other) ** 2))
+def _is_smoother(series: Floats, other: Floats) -> bool:
+    """By the mean square successive difference (von Neumann and others 1941), which measures the jumps of a sawtooth."""
+    return bool(np.sum(np.diff(series) ** 2) < np.sum(np.diff(other) ** 2))
 
 
 def period(losses: Floats) -> int | None:
-    """The lag at which a series repeats itself, at least 2 and at most a third of its length; None where there is none.
+    """The lag at which a series repeats, at least 2 and at most a third of its length; None if it does not repeat.
 
-    The variogram of geostatistics, with the median for the mean (Cressie 1993, Statistics for Spatial Data, section 2.4):
-    how far two losses so many updates apart differ. Noise makes it level, a trend makes it rise, only what repeats makes it
-    dip.
+    Uses the variogram of geostatistics, with the median instead of the mean (Cressie 1993, Statistics for Spatial Data,
+    section 2.4): the difference between two losses as a function of the lag. Noise keeps it constant, a trend makes it rise,
+    and only a period makes it dip.
     """
     longest = len(losses) // CYCLES
-    apart = np.array([0.0, *(np.median(np.abs(losses[lag:] - losses[:-lag])) for lag in range(1, 3 * longest // 2 + 2))])
+    lags = range(1, 3 * longest // 2 + 2)
+    variogram = np.array([0.0, *(np.median(np.abs(losses[lag:] - losses[:-lag])) for lag in lags)])
     dips = {}
     for lag in range(2, longest + 1):
-        around = min(np.median(apart[(lag + 1) // 2 : lag]), np.median(apart[lag + 1 : 3 * lag // 2 + 1]))
-        # A median of n absolute differences of normal noise is known to about 1.17 / sqrt(n) of itself.
-        deep = min(1 - SURE * 1.17 / np.sqrt(len(losses) - lag), 0.65)
-        if around > 0 and apart[lag] < deep * around:
-            dips[lag] = float(apart[lag] / around)
-    # A multiple of a period is a period: the shortest that is nearly as good as the best is meant.
+        around = min(np.median(variogram[(lag + 1) // 2 : lag]), np.median(variogram[lag + 1 : 3 * lag // 2 + 1]))
+        # The relative standard error of a median of n absolute differences of normal noise is about 1.17 / sqrt(n).
+        limit = min(1 - SURE * 1.17 / np.sqrt(len(losses) - lag), 0.65)
+        if around > 0 and variogram[lag] < limit * around:
+            dips[lag] = float(variogram[lag] / around)
+    # A multiple of a period is a period too, so the shortest lag that is nearly as good as the best is taken.
     return next((lag for lag, dip in dips.items() if dip <= 1.2 * min(dips.values())), None)
 
 
 def _cycle(losses: Floats, period: int) -> Floats:
-    """What repeats with this period."""
+    """The periodic part for a known period."""
     weights = np.ones(period) if period % 2 else np.array([0.5, *np.ones(period - 1), 0.5])
     half = len(weights) // 2
     off_trend = losses - np.convolve(np.pad(losses, half, mode="edge"), weights / weights.sum(), mode="valid")
-    whole = len(losses) // period
-    cycle: Floats = np.median(off_trend[: whole * period].reshape(whole, period), axis=0)
+    cycles = len(losses) // period
+    cycle: Floats = np.median(off_trend[: cycles * period].reshape(cycles, period), axis=0)
     cycle -= cycle.mean()
     return cycle

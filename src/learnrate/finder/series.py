@@ -1,4 +1,4 @@
-"""Tests on a series: whether it has a trend, and where it becomes ragged."""
+"""Tests on a series: whether it has a trend, and where it begins to oscillate."""
 
 import math
 
@@ -7,12 +7,16 @@ import numpy as np
 from learnrate.finder.levels import difference_noise
 from learnrate.finder.smoothing import Floats
 
+CHANCE = 1.28
+"""Standard deviations below which a trend counts as random: by chance, one series in ten has a larger one on one side."""
+
 
 def trend(values: Floats) -> float:
-    """The Mann-Kendall statistic of a series: how many standard deviations its order is from chance; above 0 where it rises.
+    """The Mann-Kendall statistic of a series, above 0 if it rises: its order in standard deviations from a random order.
 
-    Counts the pairs that rise less those that fall, S, and returns (S - sign(S)) / sqrt(Var S) with the variance corrected
-    for ties. It asks for no shape of the trend and no law of the noise, and single outliers hardly move it.
+    S is the number of pairs that rise minus the number of those that fall. The statistic is (S - sign(S)) / sqrt(Var S),
+    with the variance corrected for ties. It assumes neither a shape of the trend nor a distribution of the noise, and single
+    outliers hardly change it.
 
     Source: Mann (1945), Econometrica 13, 245-259; Kendall (1975), Rank Correlation Methods, with the correction for ties.
 
@@ -20,7 +24,7 @@ def trend(values: Floats) -> float:
         values: The series, finite; shape (n,).
 
     Returns:
-        About normal with mean 0 and variance 1 where the order is chance; 0 for fewer than 3 values.
+        For a random order, approximately normal with mean 0 and variance 1; 0 for fewer than 3 values.
 
     Example:
         >>> round(trend(np.arange(10.0)), 2), round(trend(np.array([1.0, 3.0, 2.0, 2.0, 3.0, 1.0])), 2)
@@ -35,23 +39,19 @@ def trend(values: Floats) -> float:
     return (balance - math.copysign(min(1.0, abs(balance)), balance)) / math.sqrt(variance) if variance > 0 else 0.0
 
 
-CHANCE = 1.28
-"""A trend less than so many standard deviations from chance is none: one in ten series of chance has more, on one side."""
-
-
 def flattens(losses: Floats, begin: int, end: int) -> int | None:
-    """Where a falling series falls no more: the first position from which all that is left has no falling trend.
+    """The first position from which a falling series has no falling trend in the rest, nor in the first half of the rest.
 
-    All that is left, and at least a third of the way, for a slow fall does not show in a few neighbours; and the first half
-    of it likewise, for a fall that is followed by a rise has no trend on the whole.
+    The rest must be at least a third of the distance from `begin` to `end`, because a few neighbours do not show a slow
+    fall. The half is tested because a fall followed by a rise has no trend as a whole.
 
     Args:
         losses: The series.
-        begin: Where it is known to fall.
-        end: The last position that is looked at.
+        begin: A position at which the series falls.
+        end: The last position of the rest.
 
     Returns:
-        The position; None where the series falls to the end, or too little is left to tell.
+        The position; None if the series falls up to the end, or if the rest is too short to decide.
     """
     starts = range(begin, end + 2 - max(window(len(losses)), (end - begin) // 3))
     return next(
@@ -60,22 +60,22 @@ def flattens(losses: Floats, begin: int, end: int) -> int | None:
 
 
 def ragged(losses: Floats, calm: int, begin: int, least: Floats) -> int | None:
-    """Where a series becomes a sawtooth: the noise between neighbours is three times that of the calm start.
+    """The position at which a series begins to oscillate: its noise is three times that of the start.
 
-    The measure of von Neumann, the mean square successive difference, which a trend does not enter; here of the differences
-    from the line between two neighbours, and with medians, so that a single spike is no sawtooth.
+    The noise is measured as in the mean square successive difference of von Neumann, which a trend does not change; here by
+    the differences from the line between two neighbours, and with medians, so that a single spike is not an oscillation.
 
     Source: von Neumann, Kent, Bellinson and Hart (1941), The mean square successive difference, Annals of Mathematical
     Statistics 12, 153-162; "ragged" is the word of Smith (arXiv 1506.01186, section 3.3).
 
     Args:
         losses: The series.
-        calm: Number of updates at the start that are calm.
+        calm: Number of updates of the start.
         begin: Position at which the search begins.
-        least: Noise below which nothing counts as ragged, in units of the loss; one for each position.
+        least: Noise below which nothing counts as an oscillation, in units of the loss; one value for each position.
 
     Returns:
-        The position; None where the series stays smooth.
+        The position; None if the series does not begin to oscillate.
     """
     width = window(len(losses))
     if len(losses) < width:
@@ -89,5 +89,5 @@ def ragged(losses: Floats, calm: int, begin: int, least: Floats) -> int | None:
 
 
 def window(points: int) -> int:
-    """How many neighbours are looked at together: a sixth of the series, at least 16: a spike is not half of them."""
+    """Number of neighbours that are tested together: a sixth of the series, and at least 16, to outnumber a spike."""
     return max(16, points // 6)

@@ -7,12 +7,12 @@ returns a reason to stop, if there is one. A function (lrs, losses so far) -> re
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.checks import check_fields
+from learnrate.checks import check_fields, checked, frozen
 from learnrate.errors import ArgumentTypeError
 from learnrate.updates import StopReason
 
@@ -86,7 +86,7 @@ class above_best:  # noqa: N801
         return watch
 
 
-@dataclass(frozen=True)
+@frozen
 class no_progress:  # noqa: N801
     """The loss has not fallen below its level at the start by three times its smoothed noise within so many updates.
 
@@ -94,7 +94,7 @@ class no_progress:  # noqa: N801
         updates: How long to wait, in updates.
     """
 
-    updates: Annotated[int, checks.length]
+    updates: int = checked(checks.length)
 
     def __post_init__(self) -> None:
         check_fields(self)

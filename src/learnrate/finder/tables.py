@@ -1,4 +1,4 @@
-"""A curve as a table: one row an update, for spreadsheets and data frames."""
+"""A curve as a table with one row for each update, for spreadsheets and data frames."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def columns(curve: "Curve") -> dict[str, list[float]]:
-    """The table's columns by name; a merged curve's sweeps stand one below the other, numbered from 1.
+    """The columns of the table by name. The sweeps of a merged curve follow each other, numbered from 1.
 
-    A metric whose name is taken gets an underscore: the table must not lose a column.
+    A metric with the name of another column gets an underscore, so that the table loses no column.
     """
     sweeps = curve.sweeps or (curve,)
     table: dict[str, list[float]] = {
@@ -33,7 +33,7 @@ def columns(curve: "Curve") -> dict[str, list[float]]:
 
 
 def as_csv(curve: "Curve") -> str:
-    """The table as CSV (RFC 4180, with line ends of one character); numbers as Python prints them, to lose no digit."""
+    """The table as CSV (RFC 4180, but with line feeds only). Numbers have all digits, as Python prints them."""
     table = columns(curve)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -43,7 +43,7 @@ def as_csv(curve: "Curve") -> str:
 
 
 def as_frame(curve: "Curve") -> "pd.DataFrame":
-    """The table as a data frame.
+    """The table as a pandas DataFrame.
 
     Raises:
         MissingExtraError: if pandas is not installed.

@@ -71,9 +71,8 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
     if means:
         # Every training run starts near chance. The arms differ above the level that all of them pass in their first half.
         low = min(float(mean[len(mean) // 2 :].min()) for mean in means)
-        high = float(
-            np.nanmax([score for arm in comparison.arms for training in arm.trainings for score in training.scores])
-        )
+        scores = [score for arm in comparison.arms for training in arm.trainings for score in training.scores]
+        high = float(np.nanmax(scores))
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
     ax.set(xlabel="update", ylabel=comparison.scores_are, xlim=(0, comparison.updates))
