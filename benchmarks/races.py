@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 import torch
+from learnrate.torch.training.loop import Loop
 from measure import Work, in_rounds, keep, ratios, seconds, spread
 from torch import nn
 
 import learnrate as lr
 from learnrate.torch.ensemble.batched import abreast
 from learnrate.torch.ensemble.conditions import worthwhile
-from learnrate.torch.training.loop import Loop
 from learnrate.tuner.budget import Budget, Purse
 from learnrate.tuner.trials import Track
 

@@ -26,14 +26,14 @@ class Ratio:
 
 
 def loss_of(loss, toy):
-    return float(BatchLoss("loss", loss)(toy.model.eval(), (toy.inputs, toy.targets)))
+    return BatchLoss("loss", loss)(toy.model.eval(), (toy.inputs, toy.targets)).item()
 
 
 @pytest.mark.parametrize(
     "criterion", [squared, Ratio(), nn.functional.cross_entropy, lambda out, y: nn.functional.cross_entropy(out, y)]
 )
 def test_a_criterion_of_outputs_and_target_is_recognised(toy, criterion):
-    expected = float(criterion(toy.model.eval()(toy.inputs), toy.targets))
+    expected = criterion(toy.model.eval()(toy.inputs), toy.targets).item()
     assert loss_of(criterion, toy) == pytest.approx(expected)
     curve = lr.torch.range_test(toy.model, toy.optimizer, toy.batches, criterion)
     assert len(curve) > 20
