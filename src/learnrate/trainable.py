@@ -137,6 +137,7 @@ class Trainable(Protocol):
 
     def release(self, state: Any) -> None:
         """Free what `save` returned; called once, after the last `restore`."""
+        return None
 
     def read(self, metrics: Sequence[Any]) -> Sequence[Metrics]:
         """Convert what several updates returned to Python floats. Many processes return the mean over all of them."""
@@ -189,7 +190,11 @@ class Step(Trainable):
     """A function from an LR to a loss as a `Trainable`. What the function changes cannot be restored."""
 
     def __init__(self, step: Callable[[float], Any]) -> None:
-        self.update = step  # type: ignore[method-assign]
+        self._step = step
+
+    def update(self, lr: float) -> Any:
+        """Call the function."""
+        return self._step(lr)
 
     def save(self) -> None:
         """Nothing is known that could be copied."""

@@ -176,7 +176,7 @@ def _watch(rule: Any, updates: int) -> Watch:
     lrs: list[float] = []
     losses: list[float] = []
 
-    def watch(lr: float, loss: float) -> StopReason | None:
+    def watch_function(lr: float, loss: float) -> StopReason | None:
         lrs.append(lr)
         losses.append(loss)
         reason = rule(lrs, losses)
@@ -185,4 +185,4 @@ def _watch(rule: Any, updates: int) -> Watch:
         why = reason if isinstance(reason, str) else f"{getattr(rule, '__name__', 'the stop rule')} ended the sweep"
         return StopReason("stopped", why)
 
-    return watch
+    return watch_function

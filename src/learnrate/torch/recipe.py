@@ -96,10 +96,12 @@ class Recipe:
                 raise ArgumentTypeError(
                     f"Recipe.{argument} must be a function, received {received} of type {type(value).__name__}{remedy}"
                 )
-        for argument, value in {"evaluate": evaluate, "test": test}.items():
-            if not (value is None or callable(value) or hasattr(value, "__iter__")) or isinstance(value, str):
+        for argument, evaluation in {"evaluate": evaluate, "test": test}.items():
+            batches_or_function = evaluation is None or callable(evaluation) or hasattr(evaluation, "__iter__")
+            if isinstance(evaluation, str) or not batches_or_function:
                 raise ArgumentTypeError(
-                    f"Recipe.{argument} must be a function from a model to a number, or held-out batches, received {value!r}"
+                    f"Recipe.{argument} must be a function from a model to a number, or held-out batches, "
+                    f"received {evaluation!r}"
                 )
         for argument, text in {"metric": metric, "name": name}.items():
             if not isinstance(text, str):

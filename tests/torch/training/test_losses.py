@@ -89,7 +89,7 @@ def test_tune_takes_a_plain_criterion_with_a_running_mean_and_gives_it_back(toy)
 
         def __call__(self, out, y):
             value = nn.functional.cross_entropy(out, y)
-            self.mean = 0.9 * self.mean + 0.1 * float(value)
+            self.mean = 0.9 * self.mean + 0.1 * value.item()
             return value
 
     loss = Normalised()

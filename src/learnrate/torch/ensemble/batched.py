@@ -109,12 +109,12 @@ class TorchEnsemble:
             metrics[number] = scalars(row)
         return metrics
 
-    def evaluate(self) -> list[float | None]:
-        """The score of each member, from the same random numbers; None for removed ones, and without an evaluation.
+    def evaluate(self) -> list[Mapping[str, float] | None]:
+        """The evaluation of each member, from the same random numbers; None for removed ones, and without an evaluation.
 
         The model has the weights of the last member afterwards.
         """
-        scores: list[float | None] = [None] * self._count
+        scores: list[Mapping[str, float] | None] = [None] * self._count
         for row, number in enumerate(self._members):
             self._stack.load(row)
             with same_random_numbers(self._trainable.model):

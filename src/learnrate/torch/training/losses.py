@@ -140,7 +140,8 @@ def checked(name: str, loss: Any) -> Loss:
         raise ArgumentTypeError(f"{rule} {loss!r}")
     if not isinstance(loss, nn.Module) and not _takes_two(loss):
         raise ArgumentTypeError(f"{rule} {loss!r}, which does not take two arguments")
-    return loss
+    function: Loss = loss
+    return function
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
