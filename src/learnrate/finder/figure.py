@@ -45,6 +45,8 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
     limits = loss_range(curve) if name == "loss" else _full_range(curve)
     if limits:
         ax.set_ylim(*limits)
+    elif len(curve):
+        ax.set_xlim(curve.lrs[0] / 2, curve.lrs[-1] * 2)  # without a finite value, matplotlib has no limits for a log scale
     if bounds:
         _draw_bounds(ax, bounds)
     title, size = ("LR range test", 12) if bounds else (f"LR range test: {bounds.reason}", 10)

@@ -43,7 +43,8 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
     ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
-    ax.legend(frameon=False, fontsize=9)
+    if ax.lines:
+        ax.legend(frameon=False, fontsize=9)
     return figures.style(ax)
 
 
