@@ -102,7 +102,8 @@ class Bounds:
 
     def _repr_html_(self) -> str:
         facts = [
-            (name, f"{getattr(self, name):.2g} (90 % interval: {_range(ends)})") for name, ends in vars(self.intervals).items()
+            (name, f"{getattr(self, name):.2g} (90 % interval: {_range(ends)})")
+            for name, ends in vars(self.intervals).items()
         ]
         return html.notebook("Bounds", [*facts, ("rule", self.rule)], {"Reasons": list(self.reasons)})
 
