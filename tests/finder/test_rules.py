@@ -1,21 +1,16 @@
 """Rules on curves whose bounds are known, and the explicit "no answer"."""
 
 import pickle
-import re
 
 import numpy as np
 import pytest
 
 import learnrate as lr
-from curves import LRS, POINTS, valley
+from curves import LRS, POINTS, valley, words
 from learnrate.errors import NoAnswerError
 from learnrate.finder.bounds import two_digits
 
 EVERY_RULE = [getattr(lr.rules, name) for name in lr.rules.__all__ if "accuracy" not in name]
-
-
-def words(sentence):
-    return set(re.findall(r"[\w.+-]*\w", sentence))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])

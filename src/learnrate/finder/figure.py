@@ -8,11 +8,11 @@ import numpy as np
 
 from learnrate import figures
 from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+from learnrate.finder.bounds import Bounds, NoAnswer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from learnrate.finder.bounds import Bounds, NoAnswer
     from learnrate.finder.curve import Curve
 
 LABELS = {"base_lr": (0.97, GREEN), "lr": (0.90, ORANGE), "max_lr": (0.97, GREEN)}
@@ -26,31 +26,26 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
         curve: The record of the range test.
         bounds: What a rule read off it; of a `NoAnswer`, the reason becomes the title.
         ax: The axes to draw in; a new figure by default.
-        name: What the curve's losses are: another name where a metric stands in their place.
+        name: Name of the curve's losses; another one than "loss" if they are a metric.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
     """
     ax = figures.axes_or_new(ax)
-    dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
-    many = len(curve) > figures.POINTS  # as vectors, they would make an SVG of megabytes
-    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)
-    if curve.sweeps and len(curve):
-        ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
-        for sweep in curve.sweeps:
-            ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
-    ax.plot(curve.lrs, curve.smoothed(), color=BLUE, linewidth=2.2, label="smoothed")
-    ax.set(xscale="linear" if _is_linear(curve) else "log", xlabel="learning rate", ylabel=name)
-    ax.margins(x=0)
+    _draw_losses(ax, curve, name)
     limits = loss_range(curve) if name == "loss" else _full_range(curve)
     if limits:
         ax.set_ylim(*limits)
-    if bounds:
+    elif len(curve):
+        ax.set_xlim(curve.lrs[0] / 2, curve.lrs[-1] * 2)  # without a finite value, matplotlib has no limits for a log scale
+    title, size = "LR range test", 12
+    if isinstance(bounds, NoAnswer):
+        title, size = f"LR range test: {bounds.reason}", 10
+    else:
         _draw_bounds(ax, bounds)
-    title, size = ("LR range test", 12) if bounds else (f"LR range test: {bounds.reason}", 10)
     ax.set_title(figures.wrap(title), loc="left", fontsize=size)
-    place = "best" if name != "loss" else "lower left" if bounds else "upper left"  # where a loss usually leaves room
-    ax.legend(loc=place, frameon=False, fontsize=9)
+    # A loss that falls leaves the lower left free, and one that does not fall the upper left.
+    ax.legend(loc="best" if name != "loss" else "lower left" if bounds else "upper left", frameon=False, fontsize=9)
     return figures.style(ax)
 
 
@@ -80,6 +75,19 @@ def _is_linear(curve: Curve) -> bool:
     """Whether most steps of the LR are equal. If a metric is not measured at every update, its last step may be shorter."""
     steps = np.diff(curve.lrs)
     return len(steps) > 1 and float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
+
+
+def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
+    dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
+    many = len(curve) > figures.POINTS  # as vectors, they would make an SVG of megabytes
+    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)
+    if curve.sweeps and len(curve):
+        ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
+        for sweep in curve.sweeps:
+            ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
+    ax.plot(curve.lrs, curve.smoothed(), color=BLUE, linewidth=2.2, label="smoothed")
+    ax.set(xscale="linear" if _is_linear(curve) else "log", xlabel="learning rate", ylabel=name)
+    ax.margins(x=0)
 
 
 def _draw_bounds(ax: Axes, bounds: Bounds) -> None:

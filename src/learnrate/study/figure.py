@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from learnrate.study.comparison import Arm, Comparison
 
 COLORS = (BLUE, ORANGE, GREEN, GREY)
-THIN, THICK = {"linewidth": 0.8, "alpha": 0.45}, {"linewidth": 2.2}
-"""A line for one seed, and a line for the mean over the seeds."""
+SEED: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.45}
+"""Style of the line of one seed."""
+MEAN: dict[str, Any] = {"linewidth": 2.2}
+"""Style of the line of the mean over the seeds."""
 
 
 def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
@@ -35,15 +37,16 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
     for arm, color in zip(comparison.arms, COLORS, strict=False):
         losses = [_trailing_mean(np.array(training.losses), width) for training in arm.trainings]
         for series in losses:
-            ax.plot(np.arange(1, len(series) + 1), series, color=color, **THIN)
+            ax.plot(np.arange(1, len(series) + 1), series, color=color, **SEED)
         shortest = min(map(len, losses), default=0)
         if shortest:
             mean = np.mean([series[:shortest] for series in losses], axis=0)
-            ax.plot(np.arange(1, shortest + 1), mean, color=color, label=arm.name, **THICK)
+            ax.plot(np.arange(1, shortest + 1), mean, color=color, label=arm.name, **MEAN)
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
     ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
-    ax.legend(frameon=False, fontsize=9)
+    if ax.lines:
+        ax.legend(frameon=False, fontsize=9)
     return figures.style(ax)
 
 
@@ -61,11 +64,11 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
     means = []
     for arm, color in zip(comparison.arms, COLORS, strict=False):
         for training in arm.trainings:
-            ax.plot(training.checkpoints, training.scores, color=color, **THIN)
+            ax.plot(training.checkpoints, training.scores, color=color, **SEED)
         shortest = min((len(training.scores) for training in arm.trainings), default=0)
         if shortest:
             mean = np.mean([training.scores[:shortest] for training in arm.trainings], axis=0)
-            ax.plot(arm.trainings[0].checkpoints[:shortest], mean, color=color, label=_final_score(arm), **THICK)
+            ax.plot(arm.trainings[0].checkpoints[:shortest], mean, color=color, label=_final_score(arm), **MEAN)
             means.append(mean)
     means = [mean for mean in means if np.isfinite(mean).all()]
     if means:

@@ -1,0 +1,61 @@
+"""The figures of a comparison, through what matplotlib drew."""
+
+import numpy as np
+import pytest
+
+import learnrate as lr
+from learnrate import figures
+from learnrate.study import Arm, Comparison, Training
+from learnrate.study.figure import draw_losses, draw_scores
+
+UPDATES = 40
+
+
+def training(seed, measured, updates=UPDATES, sign=1):
+    checkpoints = tuple(range(4, updates + 1, 4)) if measured else ()
+    losses = tuple(sign / (n + seed + 1) for n in range(updates))
+    return Training(seed, 0.9, losses, checkpoints, tuple(1 - 1 / n for n in checkpoints))
+
+
+def comparison(measured=True, sign=1):
+    """Two schedules and two seeds. The last training run diverged early, so its series are shorter."""
+    plan = Arm("plan", lr.constant(0.2), (training(0, measured, sign=sign), training(1, measured, sign=sign)))
+    short = training(1, measured, updates=11, sign=sign)
+    return Comparison(
+        "accuracy", UPDATES, (plan, Arm("constant", lr.constant(0.1), (training(0, measured, sign=sign), short)))
+    )
+
+
+@pytest.fixture
+def axes():
+    return figures.new_figure(8, 4, columns=2)[1]
+
+
+def test_losses_have_a_line_for_each_seed_and_for_their_mean(axes):
+    draw_losses(comparison(), axes[0])
+    assert [len(line.get_xdata()) for line in axes[0].lines] == [40, 40, 40, 40, 11, 11]
+    first, second, mean = (line.get_ydata() for line in axes[0].lines[:3])
+    np.testing.assert_allclose(mean, (first + second) / 2)
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["plan", "constant"]
+
+
+def test_scores_have_a_line_for_each_seed_and_for_their_mean(axes):
+    draw_scores(comparison(), axes[0])
+    assert [len(line.get_xdata()) for line in axes[0].lines] == [10, 10, 10, 10, 2, 2]
+    plan, constant = (text.get_text() for text in axes[0].get_legend().get_texts())
+    assert plan.startswith("plan: 0.9000")
+    assert constant.startswith("constant: 0.9000")
+
+
+def test_a_comparison_without_scores_has_a_figure(axes):
+    draw_scores(comparison(measured=False), axes[0])
+    assert axes[0].get_legend() is None
+    draw_losses(Comparison("loss", UPDATES, (Arm("plan", lr.constant(0.2)),)), axes[1])
+    assert not axes[1].lines
+
+
+def test_negative_losses_are_drawn_on_a_linear_scale(axes):
+    draw_losses(comparison(), axes[0])
+    draw_losses(comparison(sign=-1), axes[1])
+    assert [ax.get_yscale() for ax in axes] == ["log", "linear"]
+    assert axes[1].get_ylim()[0] < 0
