@@ -13,7 +13,7 @@ import learnrate as lr
 
 
 def recipe():
-    """300 rows train, 100 choose between candidates, 169 measure the result."""
+    """300 rows are for training, 100 to decide between trials, 169 to measure the result."""
     table = load_breast_cancer()
     x, y = torch.tensor(table.data, dtype=torch.float32), torch.tensor(table.target)
     rest, test = train_test_split(range(len(y)), test_size=169, stratify=y, random_state=0)

@@ -13,7 +13,7 @@ SIZE, COLOURS = 64, torch.eye(3)
 
 
 def scene(_):
-    """One to three red, green and blue rectangles on noise, with labels as DETR takes them: centres and sizes in 0 to 1."""
+    """One to three red, green and blue rectangles on noise, with the labels of DETR: centres and sizes between 0 and 1."""
     image = 0.1 * torch.randn(3, SIZE, SIZE)
     number = int(torch.randint(1, 4, ()))
     kinds = torch.randint(3, (number,))
@@ -25,13 +25,13 @@ def scene(_):
 
 
 def collate(scenes):
-    """A batch as the model takes it; the label dicts stay a list, for their lengths differ."""
+    """A batch in the format of the model; the label dicts stay a list because their lengths differ."""
     images, labels = zip(*scenes, strict=True)
     return {"pixel_values": torch.stack(images), "labels": list(labels)}
 
 
 def detr():
-    """A DETR of 0.3 million weights."""
+    """A DETR with 0.3 million weights."""
     backbone = ResNetConfig(
         embedding_size=16, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage4"]
     )
@@ -53,7 +53,7 @@ def detr():
 
 
 def loss(model, batch):
-    """The loss that is descended, and beside it the parts that it is made of, which the curve records as metrics."""
+    """The loss, and its parts, which the curve records as metrics."""
     output = model(**batch)
     return {"loss": output.loss, **output.loss_dict}
 
@@ -63,12 +63,12 @@ batches = DataLoader([scene(number) for number in range(1024)], batch_size=32, s
 model = detr()
 optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-4)
 
-# The number of rectangles differs from batch to batch and the loss with it: 30 updates a decade see through that noise.
+# The number of rectangles, and with it the loss, varies from batch to batch: 30 updates a decade average out this noise.
 curve = lr.torch.range_test(model, optimizer, batches, loss, low=1e-5, high=1.0, updates=150, clip_norm=0.1)
 report(detr=curve)
 print("metrics:", *curve.metrics)
 
-# Model and optimizer are as they were before the sweep: the training begins here.
+# Model and optimizer are as they were before the sweep: the training run starts here.
 lr.torch.attach(optimizer, lr.one_cycle(curve.bounds().max_lr, length=200))
 losses = []
 model.train()

@@ -1,4 +1,4 @@
-"""The range test of a GAN: both optimizers swept together, then the discriminator's alone; three seeds each."""
+"""The range test of a GAN: a sweep of both optimizers, then of the discriminator's alone; three seeds each."""
 
 import math
 
@@ -25,13 +25,13 @@ def mlp(inputs, outputs):
 
 
 def discriminator_loss(gan, real):
-    """Tells true points from made ones."""
-    made = gan["generator"](torch.randn(128, 4)).detach()
-    return softplus(-gan["discriminator"](real)).mean() + softplus(gan["discriminator"](made)).mean()
+    """Distinguishes real points from generated ones."""
+    generated = gan["generator"](torch.randn(128, 4)).detach()
+    return softplus(-gan["discriminator"](real)).mean() + softplus(gan["discriminator"](generated)).mean()
 
 
 def generator_loss(gan, real):
-    """Makes points that pass for true (the non-saturating loss)."""
+    """Generates points that look real (the non-saturating loss)."""
     return softplus(-gan["discriminator"](gan["generator"](torch.randn(128, 4)))).mean()
 
 
@@ -41,7 +41,7 @@ optimizer = {name: torch.optim.Adam(part.parameters(), lr=1e-4, betas=(0.5, 0.99
 loss = {"discriminator": discriminator_loss, "generator": generator_loss}  # they take turns on each batch
 
 both = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2))
-# The generator goes on at its 1e-4: how fast may the discriminator follow it?
+# The generator keeps its LR of 1e-4: how high may the LR of the discriminator be?
 alone = lr.torch.range_test(gan, optimizer, ring, loss, low=1e-6, high=1.0, stop=None, seed=(0, 1, 2), only="discriminator")
-# Both together: what one player wins in the sum of the losses the other loses, so that the bounds are read off one of them.
+# In the sum of both losses the gain of one network is the loss of the other, so the bounds are read off one of them.
 report(both=both.of("discriminator"), discriminator_alone=alone)

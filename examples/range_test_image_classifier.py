@@ -1,4 +1,4 @@
-"""The range test of a small convnet with batch norm and dropout, on the handwritten digits that ship inside scikit-learn."""
+"""The range test of a small convnet with batch norm and dropout, on the handwritten digits of scikit-learn."""
 
 from itertools import chain, islice, repeat
 
@@ -37,14 +37,14 @@ report(classifier=curve)
 
 
 def held_out_loss():
-    """Of the model as it is used: without dropout, and with the running statistics of its batch norms."""
+    """In eval mode: without dropout, and with the running statistics of batch norm."""
     inputs, target = held_out
     model.eval()
     with torch.no_grad():
         return float(criterion(model(inputs), target))
 
 
-# Weights, batch statistics and the moments of AdamW are as they were before the sweep: the training begins here.
+# Weights, batch statistics and the moments of AdamW are as they were before the sweep: the training run starts here.
 print(f"held-out loss before {held_out_loss():.3f}")
 lr.torch.attach(optimizer, lr.one_cycle(curve.bounds().max_lr, length=200))
 model.train()

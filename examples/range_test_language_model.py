@@ -1,4 +1,4 @@
-"""The range test of a character-level GPT, with accumulated and clipped gradients, on the help texts of Python itself."""
+"""The range test of a character-level GPT, with accumulated and clipped gradients, on the help texts of Python."""
 
 from pydoc_data.topics import topics
 
@@ -18,14 +18,14 @@ codes = torch.tensor([letters.index(letter) for letter in text[:200_000]])
 
 
 def windows():
-    """An endless stream of batches: 16 pieces of the text."""
+    """An endless stream of batches: 16 windows of the text."""
     while True:
         starts = torch.randint(len(codes) - LENGTH, (16, 1))
         yield codes[starts + torch.arange(LENGTH + 1)]
 
 
 class Block(nn.Module):
-    """Causal self-attention, then a perceptron."""
+    """Causal self-attention, then an MLP."""
 
     def __init__(self):
         super().__init__()
@@ -34,15 +34,15 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x):
-        """From (batch, length, width) to the same."""
+        """Shapes (batch, length, width) in and out."""
         qkv = self.to_qkv(self.before_attention(x)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(*qkv, is_causal=True)
-        x = x + self.to_out(seen.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(*qkv, is_causal=True)
+        x = x + self.to_out(attended.transpose(1, 2).flatten(2))
         return x + self.mlp(self.before_mlp(x))
 
 
 class GPT(nn.Module):
-    """Two blocks between an embedding and its transpose."""
+    """Two blocks between an embedding and its transpose, which is the output layer."""
 
     def __init__(self):
         super().__init__()
@@ -53,13 +53,13 @@ class GPT(nn.Module):
             nn.init.normal_(table.weight, std=0.02)
         self.head.weight = self.letters.weight
 
-    def forward(self, read):
-        """The score of each letter to come next."""
-        return self.head(self.blocks(self.letters(read) + self.places.weight))
+    def forward(self, codes):
+        """The logits of the next letter, at each position."""
+        return self.head(self.blocks(self.letters(codes) + self.places.weight))
 
 
 def next_letter(model, batch):
-    """The loss of a function (model, batch), for batches that are not (inputs, target)."""
+    """A loss (model, batch), because the batches are not pairs (inputs, target)."""
     return functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
 
 

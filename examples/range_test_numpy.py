@@ -1,4 +1,4 @@
-"""A range test of a training loop that knows no framework: linear regression in NumPy."""
+"""A range test of a training loop without a framework: linear regression in NumPy."""
 
 import numpy as np
 from reporting import report
@@ -11,18 +11,18 @@ targets = inputs @ np.arange(8) + 0.5 * random.standard_normal(500)
 weights = np.zeros(8)
 
 
-def step(rate: float) -> float:
-    """One update at this LR; the loss that it saw."""
+def step(lr: float) -> float:
+    """One update (optimizer step) at this LR; returns the loss before it."""
     rows = random.integers(0, 500, 50)
     errors = inputs[rows] @ weights - targets[rows]
-    weights[:] -= rate * inputs[rows].T @ errors / len(rows)
+    weights[:] -= lr * inputs[rows].T @ errors / len(rows)
     return float(np.mean(errors**2))
 
 
 curve = lr.range_test(step)
 report(regression=curve)
 
-weights[:] = 0  # learnrate cannot know what `step` changes: to give it back is the loop's own business
+weights[:] = 0  # learnrate does not know what `step` changes, so the script restores it itself
 bounds = curve.bounds()
 schedule = lr.triangular2(bounds.base_lr, bounds.max_lr, step_size=50, cycles=2)
 losses = [step(schedule(update)) for update in range(200)]

@@ -1,4 +1,4 @@
-"""The range test of a regression with two parameter groups, whose LRs keep their ratio, with a validation loss beside it."""
+"""The range test of a regression with two parameter groups, whose LRs keep their ratio, and with a validation loss."""
 
 from itertools import chain, islice, repeat
 
@@ -20,7 +20,7 @@ batches = DataLoader(TensorDataset(x[:342], y[:342]), batch_size=38, shuffle=Tru
 body = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
 head = nn.Linear(64, 1)
 model = nn.Sequential(body, head)
-# The body learns at a tenth of the LR of the head, in the sweep too.
+# The LR of the body is a tenth of that of the head, in the sweep too.
 optimizer = torch.optim.SGD(
     [{"params": body.parameters(), "lr": 0.001}, {"params": head.parameters(), "lr": 0.01}], momentum=0.9
 )
@@ -28,7 +28,7 @@ criterion = nn.MSELoss()
 
 
 def validation_loss(model):
-    """On the patients that the model does not learn from; 1 is that of the mean."""
+    """The loss on held-out patients; predicting the mean gives 1."""
     model.eval()
     with torch.no_grad():
         return {"validation loss": float(criterion(model(x[342:]), y[342:]))}
@@ -43,7 +43,7 @@ print("range_test_tabular.html shows the curve; a click on its legend shows the 
 
 bounds = curve.bounds()
 before = validation_loss(model)["validation loss"]
-# The curve's LRs are those of the head; relative=True keeps the body at a tenth of them in the training as well.
+# The LRs of the curve are those of the head; relative=True keeps the ratio of the groups in the training run too.
 lr.torch.attach(optimizer, lr.triangular2(bounds.base_lr, bounds.max_lr, step_size=50, cycles=2), relative=True)
 model.train()
 for inputs, target in islice(chain.from_iterable(repeat(batches)), 200):

@@ -1,4 +1,4 @@
-"""What the range test examples share: they print what was found, and draw it if asked with `--plot FILE`."""
+"""Shared by the range test examples: print the bounds of curves, and draw them with `--plot FILE`."""
 
 import argparse
 
@@ -6,17 +6,17 @@ import learnrate as lr
 
 
 def report(**curves: lr.Curve) -> None:
-    """Print each curve's notes and bounds with their reasons; a picture goes where `--plot` says."""
+    """Print the notes of each curve and its bounds with their reasons; draw the curves if `--plot` is given."""
     for name, curve in curves.items():
         bounds = curve.bounds()
         print(f"{name}: {len(curve)} updates" + (f", the mean of {len(curve.sweeps)} sweeps" if curve.sweeps else ""))
         for note in curve.notes:
             print(f"  {note}")
-        # False where the curve carries no bounds; then it says why, and what would give some.
+        # Bounds are false if the curve does not carry any; then they say why, and what would help.
         for sentence in vars(bounds.reasons).values() if bounds else (bounds.reason, bounds.remedy):
             print(f"  {sentence}")
     parser = argparse.ArgumentParser()
-    parser.add_argument("--plot", metavar="FILE", help="where to save the picture")
+    parser.add_argument("--plot", metavar="FILE", help="where to save the figure")
     if file := parser.parse_args().plot:
         import matplotlib.pyplot as plt
 

@@ -1,4 +1,4 @@
-"""`tune` of a training loop that knows no framework: logistic regression in NumPy, by the five methods of a trainee."""
+"""`tune` without a framework: logistic regression in NumPy as a `learnrate.Trainable`."""
 
 import copy
 
@@ -8,6 +8,7 @@ from sklearn.datasets import load_breast_cancer
 import learnrate as lr
 
 UPDATES = 400
+BATCH = 20
 
 table = load_breast_cancer()
 rows = np.random.default_rng(0).permutation(len(table.target))
@@ -16,44 +17,45 @@ inputs = (table.data - table.data[train].mean(0)) / table.data[train].std(0)
 targets = table.target
 
 
-class Regression:
-    """What is trained, as `learnrate.tuner.Trainee` asks for it."""
+class Regression(lr.Trainable):
+    """`update`, `save` and `restore` are required; `evaluate` and `updates_per_epoch` have defaults."""
 
     def __init__(self):
         self.weights = np.zeros(inputs.shape[1])
         self.random = np.random.default_rng(0)
 
-    def update(self, rate):
-        """One update at this LR; the loss that it saw."""
-        batch = self.random.choice(train, 20, replace=False)
-        margins = (2 * targets[batch] - 1) * (inputs[batch] @ self.weights)
-        slopes = (2 * targets[batch] - 1) / (1 + np.exp(margins))
-        self.weights = self.weights + rate * inputs[batch].T @ slopes / len(batch)
-        return float(np.mean(np.logaddexp(0, -margins)))
-
-    def evaluate(self):
-        """Accuracy on data that it does not train on."""
-        return float(np.mean((inputs[held_out] @ self.weights > 0) == targets[held_out]))
-
-    def updates_per_epoch(self):
-        """20 batches of 20 are about one."""
-        return len(train) // 20
+    def update(self, lr):
+        """One update (optimizer step) at this LR; returns the loss before it."""
+        batch = self.random.choice(train, BATCH, replace=False)
+        signs = 2 * targets[batch] - 1
+        margins = signs * (inputs[batch] @ self.weights)
+        self.weights = self.weights + lr * inputs[batch].T @ (signs / (1 + np.exp(margins))) / BATCH
+        return np.mean(np.logaddexp(0, -margins))
 
     def save(self):
-        """A copy of all that training changes, the random numbers that draw the batches among it."""
+        """A copy of everything that training changes, the random numbers that draw the batches included."""
         return self.weights.copy(), copy.deepcopy(self.random.bit_generator.state)
 
     def restore(self, state):
-        """Put it back; it may be asked for again."""
+        """Put back what `save` returned; the same state may be restored many times."""
         weights, numbers = state
         self.weights, self.random.bit_generator.state = weights.copy(), copy.deepcopy(numbers)
 
+    def evaluate(self):
+        """Accuracy on held-out data; higher is better."""
+        return {"accuracy": np.mean((inputs[held_out] @ self.weights > 0) == targets[held_out])}
 
-trainee = Regression()
-plan = lr.tune(trainee, updates=UPDATES)
-print(*plan.reasons, sep="\n")
+    def updates_per_epoch(self):
+        """Number of batches in the training data."""
+        return len(train) // BATCH
+
+
+trainable = Regression()
+plan = lr.tune(trainable, updates=UPDATES)
+print(plan.reasons)
 print(plan.schedule)
 
-print(f"accuracy before {trainee.evaluate():.3f}")  # tune has left it as it was
-losses = [trainee.update(plan.schedule(update)) for update in range(plan.length)]
-print(f"accuracy after {trainee.evaluate():.3f}")
+print(f"accuracy before {trainable.evaluate()['accuracy']:.3f}")  # tune has restored the trainable
+for update in range(plan.length):
+    trainable.update(plan.schedule(update))
+print(f"accuracy after {trainable.evaluate()['accuracy']:.3f}")

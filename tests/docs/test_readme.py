@@ -12,8 +12,7 @@ import torch
 
 import learnrate as lr
 from command_line import ENVIRONMENT
-from learnrate.cli.tune import BUILT_IN
-from learnrate.torch.recipe import load
+from learnrate.recipes.loading import BUILT_IN, load
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
