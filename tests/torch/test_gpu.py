@@ -94,7 +94,10 @@ def test_updates_that_a_fused_optimizer_skips_under_a_grad_scaler_do_not_count(t
 def test_a_captured_update_takes_every_lr_without_a_sync():
     """In a CUDA graph nothing is compiled or copied again: the schedule writes into the tensor that the graph reads."""
     parameter = torch.nn.Parameter(torch.zeros(4, device="cuda"))
-    optimizer = torch.optim.SGD([parameter], lr=torch.tensor(0.1, device="cuda"), foreach=True)
+    # SGD cannot be captured with a tensor LR, because it reads it on the host. Without its averages Adam moves a parameter
+    # whose gradient is 1 by exactly the LR.
+    averages = {"betas": (0.0, 0.0), "eps": 0.0}
+    optimizer = torch.optim.Adam([parameter], lr=torch.tensor(0.1, device="cuda"), capturable=True, foreach=True, **averages)
     parameter.grad = torch.ones(4, device="cuda")
     schedule = lr.warmup(0.1, 3) >> lr.triangular2(0.01, 0.1, 2)
     stream = torch.cuda.Stream()
