@@ -260,8 +260,8 @@ def trials() -> list[str]:
     return [
         "## Trials as one batch",
         "",
-        f"Trials of {record['updates']} updates, SGD with momentum, one thread: as one batch (`torch.func.vmap`, an optimizer",
-        "each) over the same trials one after the other, and over a single trial. Below 1 the batch is faster; the last",
+        f"Trials of {record['updates']} updates, SGD with momentum, one thread: as one batch (`torch.func.vmap`, an",
+        "optimizer each) over the same trials one after the other, and over a single trial. Below 1 the batch is faster; the last",
         "column is what `tune(together=None)` chooses.",
         "",
         *measured(record, "make bench-trials"),
