@@ -200,8 +200,8 @@ def cuda_graph(setting: Setting) -> Iterator[dict[str, Any]]:
     if setting.device.type != "cuda":
         raise SkippedError("CUDA graphs need a CUDA device")
     updates = 1000
-    parameter = nn.Parameter(torch.zeros(1024, device=setting.device, dtype=torch.float64))
-    rate = torch.tensor(0.1, device=setting.device, dtype=torch.float64)
+    parameter = nn.Parameter(torch.zeros(1024, device=setting.device))
+    rate = torch.tensor(0.1, device=setting.device)
     # SGD cannot be captured with a tensor LR, because it reads it on the host. Without its averages Adam moves a parameter
     # whose gradient is 1 by exactly the LR.
     optimizer = torch.optim.Adam([parameter], lr=rate, betas=(0.0, 0.0), eps=0.0, capturable=True, foreach=True)
@@ -216,7 +216,7 @@ def cuda_graph(setting: Setting) -> Iterator[dict[str, Any]]:
         optimizer.step()
     schedule = lr.warmup(0.1, 100) >> lr.triangular2(0.01, 0.1, 50)
     scheduler = lr.torch.Scheduler(optimizer, schedule)
-    used = torch.empty(updates, device=setting.device, dtype=torch.float64)
+    used = torch.empty(updates, device=setting.device)
     with torch.no_grad():
         for update in range(updates):
             parameter.zero_()
