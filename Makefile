@@ -7,7 +7,7 @@ PEERS := .venv-bench
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help tune test check format bench bench-range-test bench-races bench-tune bench-choice bench-choice-all docs clean
+.PHONY: help tune test check format bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -16,8 +16,9 @@ help:
 	@echo "make format  format the code"
 	@echo "make bench   measure, and write benchmarks/results/"
 	@echo "make bench-range-test  measure range tests against other libraries', installed into .venv-bench"
-	@echo "make bench-races       measure races of several LRs as one batch"
+	@echo "make bench-trials      measure trials of several LRs as one batch"
 	@echo "make bench-tune        measure what tuning costs beside its updates"
+	@echo "make bench-gpu         measure on a GPU, in under 8 minutes"
 	@echo "make bench-choice      measure how well tune chooses, on two tasks in minutes"
 	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
 	@echo "make docs    write the generated pages of docs/"
@@ -44,8 +45,11 @@ bench: $(VENV)/test.stamp
 bench-range-test: $(PEERS)/stamp
 	$(PEERS)/bin/python benchmarks/range_test.py
 
-bench-races: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/races.py
+bench-trials: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/trials.py
+
+bench-gpu:
+	benchmarks/gpu.sh
 
 bench-tune: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/tune.py

@@ -1,4 +1,4 @@
-"""What the benchmarks share: rounds, ratios taken within a round, the machine they ran on, the record on disk."""
+"""What the benchmarks share: rounds, ratios within a round, the description of the machine, the record on disk."""
 
 import importlib.metadata
 import json
@@ -17,10 +17,10 @@ Work = Callable[[], object]
 def seconds(work: Work, calls: int = 1) -> float:
     """Mean time of a call."""
     repeated = range(calls)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in repeated:
         work()
-    return (time.perf_counter() - begun) / calls
+    return (time.perf_counter() - start) / calls
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -31,7 +31,7 @@ def spread(values: list[float]) -> dict[str, float]:
 def in_rounds(rounds: int, **contenders: Callable[[], float]) -> dict[str, list[float]]:
     """Figures of each contender, round by round; the first round warms up and is not counted.
 
-    A round asks every contender, one after the other, so that a drift of the machine's speed meets all alike.
+    A round measures every contender, one after the other, so that a drift of the machine's speed affects all equally.
     """
     table: dict[str, list[float]] = {name: [] for name in contenders}
     for counted in range(rounds + 1):
@@ -44,25 +44,36 @@ def in_rounds(rounds: int, **contenders: Callable[[], float]) -> dict[str, list[
 
 def ratios(figures: dict[str, list[float]], over: str, under: str) -> list[float]:
     """One contender's figure as a multiple of another's, within each round."""
-    return [one / other for one, other in zip(figures[over], figures[under], strict=True)]
+    return [a / b for a, b in zip(figures[over], figures[under], strict=True)]
 
 
 def keep(name: str, packages: tuple[str, ...], **content: Any) -> Path:
     """Write the record of a benchmark, with hardware and versions."""
-    record = {
-        "benchmark": name,
-        "hardware": {"processor": processor(), "cores": os.cpu_count()},
-        "versions": {"Python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
-        **content,
-    }
+    record = {"benchmark": name, "hardware": hardware(), "versions": versions(packages), **content}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     return path
 
 
+def hardware() -> dict[str, Any]:
+    """The machine."""
+    return {"processor": processor(), "cores": os.cpu_count()}
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of Python and of packages; "not installed" for those that are imported from a folder, or missing."""
+    numbers = {"Python": platform.python_version()}
+    for package in packages:
+        try:
+            numbers[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            numbers[package] = "not installed"
+    return numbers
+
+
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, if the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

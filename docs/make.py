@@ -228,7 +228,7 @@ def benchmarks() -> str:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return "\n".join(lines + range_tests() + races())
+    return "\n".join(lines + range_tests() + trials() + on_a_gpu())
 
 
 def range_tests() -> list[str]:
@@ -259,30 +259,83 @@ def range_tests() -> list[str]:
     return [*lines, ""]
 
 
-def races() -> list[str]:
-    """The section on races as one batch: on a CPU and, where one has been measured, on a GPU."""
-    lines = ["## Races as one batch", ""]
-    for name, command in (("races", "make bench-races"), ("races_cuda", "python benchmarks/races.py --device cuda")):
-        if not (ROOT / "benchmarks" / "results" / f"{name}.json").exists():
+def trials() -> list[str]:
+    """The section on trials as one batch, on a CPU."""
+    record = record_of("trials")
+    return [
+        "## Trials as one batch",
+        "",
+        f"Trials of {record['updates']} updates, SGD with momentum, one thread: as one batch (`torch.func.vmap`, an",
+        "optimizer each) over the same trials one after the other, and over a single trial. Below 1 the batch is faster;",
+        "the last column is what `tune(together=None)` chooses.",
+        "",
+        *measured(record, "make bench-trials"),
+        *trials_table(record["models"]),
+    ]
+
+
+def trials_table(models: list[dict]) -> list[str]:
+    """A row for each model and number of trials."""
+    lines = ["| | trials | over one after the other | over a single trial | chosen |", "|---|---:|---|---|---|"]
+    for model in models:
+        for row in model["rows"]:
+            chosen = "as one batch" if row["chosen"] else "one after the other"
+            figures = f"{_ratio(row['over_one_by_one'])} | {_ratio(row['over_one_trial'])}"
+            lines.append(f"| {model['what']} | {row['trials']} | {figures} | {chosen} |")
+    return [*lines, ""]
+
+
+def on_a_gpu() -> list[str]:
+    """The section on what was measured on a GPU, if there is a record."""
+    if not (ROOT / "benchmarks" / "results" / "gpu.json").exists():
+        return []
+    return gpu_section(record_of("gpu"))
+
+
+def gpu_section(record: dict) -> list[str]:
+    """A line for each part, and the table of trials."""
+    machine, numbers = record["hardware"], record["versions"]
+    lines = [
+        "## On a GPU",
+        "",
+        f"Measured by `make bench-gpu` on {machine.get('accelerator', machine['processor'])}; "
+        + ", ".join(f"{name} {number}" for name, number in numbers.items())
+        + f"; median and range of {record['rounds']} rounds.",
+        "The record: [benchmarks/results/gpu.json](../benchmarks/results/gpu.json).",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
+    for name, part in record["parts"].items():
+        if part["status"] != "measured":
+            lines.append(f"| {name} | {part['status']}: {part['reason']} |")
             continue
-        record = record_of(name)
-        where = record.get("accelerator", "a CPU, one thread")
-        lines += [
-            f"On {where}: races of {record['updates']} updates, SGD with momentum, as one batch (`torch.func.vmap`, an",
-            "optimizer each), over the same races one after the other, and over one of them. Below 1 the batch is quicker;",
-            "what `tune(together=None)` takes is in the last column.",
-            "",
-            *measured(record, command),
-            "| | races | over one after the other | over a single race | taken |",
-            "|---|---:|---|---|---|",
+        lines += [f"| {what} | {figure} |" for what, figure in gpu_rows(name, part)]
+    return [*lines, "", *trials_table(record["parts"]["trials"].get("models", []))]
+
+
+def gpu_rows(name: str, part: dict) -> list[tuple[str, str]]:
+    """What a part of the GPU's record says."""
+    if name == "tests":
+        return [("GPU tests", f"{part['passed']} passed, {len(part['failures'])} failed, {part['skipped']} skipped")]
+    if name == "step":
+        return [
+            ("`Scheduler.step()` over an assignment", _ratio(part["scheduler"]["ratio"]["scheduler"])),
+            ("`optimizer.step()` with `attach` over without", _ratio(part["attach"]["ratio"]["attached_step"], 3)),
         ]
-        for model in record["models"]:
-            for row in model["rows"]:
-                taken = "as one batch" if row["chosen"] else "one after the other"
-                figures = f"{_ratio(row['over_apart'])} | {_ratio(row['over_one'])}"
-                lines.append(f"| {model['what']} | {row['races']} | {figures} | {taken} |")
-        lines.append("")
-    return lines
+    if name == "range_test":
+        return [
+            (f"range test over the bare loop, {what}", _ratio(model["ratio"]["range_test"], 3))
+            for what, model in part["models"].items()
+        ]
+    if name == "memory":
+        return [(f"peak memory over the state: {what}", f"{peak:.2f}") for what, peak in part["peak_over_state"].items()]
+    if name == "cuda_graph":
+        return [
+            ("LRs of a captured update follow the schedule", "yes" if part["follows"] else "**no**"),
+            ("replay and `Scheduler.step()` over replay", _ratio(part["ratio"]["driven"])),
+        ]
+    return []
 
 
 def _ratio(ratio: dict[str, float], digits: int = 2) -> str:

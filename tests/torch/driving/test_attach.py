@@ -1,4 +1,4 @@
-"""attach: follows the optimizer's real updates, with nothing to call."""
+"""attach: schedules follow the optimizer's real updates."""
 
 import copy
 import pickle
@@ -13,7 +13,7 @@ SCHEDULE = lr.triangular(0.01, 0.1, 5)
 
 
 def trained(optimizer, parameter, updates):
-    """The LRs that real updates used, told by how far the parameter moved."""
+    """The LRs that real updates used, computed from how far the parameter moved."""
     used = []
     for _ in range(updates):
         before = parameter.detach().clone()
@@ -88,9 +88,9 @@ def test_an_update_that_fails_does_not_count():
     attachment = lr.torch.attach(optimizer, SCHEDULE)
 
     def closure():
-        raise RuntimeError("no loss today")
+        raise RuntimeError("no loss")
 
-    with pytest.raises(RuntimeError, match="no loss today"):
+    with pytest.raises(RuntimeError, match="no loss"):
         optimizer.step(closure)
     assert attachment.updates == 0
 
@@ -107,7 +107,7 @@ def test_momentum_beside_the_lr():
     assert adam.param_groups[0]["lr"] == 0.1
 
 
-def test_detach_leaves_the_optimizer_to_itself():
+def test_after_detach_the_optimizer_keeps_its_values():
     parameter, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
     trained(optimizer, parameter, 3)
@@ -138,11 +138,11 @@ def test_a_copied_attachment_follows_the_copied_optimizer():
 def test_a_refused_attachment_claims_nothing():
     _, optimizer = one_parameter(momentum=0.9)
     momentum = lr.torch.attach(optimizer, momentum=SCHEDULE)
-    with pytest.raises(AlreadyDrivenError) as kept:
+    with pytest.raises(AlreadyDrivenError) as refused:
         lr.torch.attach(optimizer, SCHEDULE, SCHEDULE)
     momentum.detach()
     lr.torch.attach(optimizer, SCHEDULE, SCHEDULE)
-    del kept
+    del refused  # its traceback holds the refused attachment until here
 
 
 def test_warns_once_past_the_end():
@@ -176,10 +176,10 @@ def test_bad_arguments(build, error, words):
 
 def test_two_drivers_are_refused():
     _, optimizer = one_parameter(momentum=0.9)
-    kept = lr.torch.attach(optimizer, SCHEDULE)
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
     with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
         lr.torch.attach(optimizer, SCHEDULE)
-    assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not kept
+    assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not attachment
 
 
 def test_a_momentum_of_1_is_refused():

@@ -1,4 +1,4 @@
-"""Scheduler: a torch LRScheduler by type that resumes exactly, whatever the order."""
+"""Scheduler: a torch LRScheduler by type that resumes exactly, in whatever order things are loaded."""
 
 import copy
 import gc
@@ -52,14 +52,14 @@ def test_sets_the_schedules_value_at_every_update(schedule, groups, start):
             scheduler.step()
 
 
-def test_every_block_hands_over_to_the_next():
+def test_values_continue_from_one_block_to_the_next():
     optimizer = optimizer_of()
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
-    seen = []
+    used = []
     for _ in range(10_000):
-        seen.append(optimizer.param_groups[0]["lr"])
+        used.append(optimizer.param_groups[0]["lr"])
         scheduler.step()
-    np.testing.assert_allclose(seen, SCHEDULE(np.arange(10_000)), rtol=1e-12)
+    np.testing.assert_allclose(used, SCHEDULE(np.arange(10_000)), rtol=1e-12)
     assert scheduler.last_epoch == 10_000
 
 
@@ -67,15 +67,15 @@ def test_every_block_hands_over_to_the_next():
 @pytest.mark.parametrize("stop", [0, 1, 29, 30, 57, 8191, 8192, 9000])
 def test_resumes_exactly_in_any_order(order, stop):
     def run(optimizer, scheduler, updates):
-        seen = []
+        used = []
         for _ in range(updates):
-            seen.append(lrs(optimizer))
+            used.append(lrs(optimizer))
             optimizer.step()
             scheduler.step()
-        return seen
+        return used
 
-    whole = optimizer_of(2)
-    expected = run(whole, lr.torch.Scheduler(whole, SCHEDULE), stop + 50)[stop:]
+    uninterrupted = optimizer_of(2)
+    expected = run(uninterrupted, lr.torch.Scheduler(uninterrupted, SCHEDULE), stop + 50)[stop:]
 
     first = optimizer_of(2)
     scheduler = lr.torch.Scheduler(first, SCHEDULE)
@@ -98,7 +98,7 @@ def test_resumes_exactly_in_any_order(order, stop):
     assert run(second, resumed, 50) == expected
 
 
-def test_resumes_from_the_number_alone():
+def test_resumes_from_the_number_of_updates():
     optimizer = optimizer_of()
     lr.torch.Scheduler(optimizer, SCHEDULE, start=41)
     assert lrs(optimizer) == pytest.approx([SCHEDULE(41)])
@@ -179,7 +179,7 @@ def test_relative_resumes_exactly_also_from_an_lr_of_zero(optimizer_first):
         assert lrs(first) == lrs(second)
 
 
-def test_get_last_lr_tells_what_is_in_force():
+def test_get_last_lr_is_the_present_lr():
     optimizer = optimizer_of()
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
     optimizer.param_groups[0]["lr"] = 77.0
@@ -187,7 +187,7 @@ def test_get_last_lr_tells_what_is_in_force():
     assert scheduler.get_lr() == pytest.approx([SCHEDULE(0)])
 
 
-def test_a_detached_scheduler_drives_no_more():
+def test_a_detached_scheduler_refuses_to_drive():
     optimizer = optimizer_of()
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
     scheduler.detach()
@@ -198,19 +198,19 @@ def test_a_detached_scheduler_drives_no_more():
     assert lrs(optimizer) == [0.5]
 
 
-def test_ratios_of_nothing_are_refused():
+def test_ratios_of_zeros_are_refused():
     with pytest.raises(ValueError, match="must not all be 0"):
         lr.torch.Scheduler(optimizer_of(2, lr=0.0), SCHEDULE, relative=True)
 
 
 def test_tensor_lrs_are_written_in_place():
     optimizer = optimizer_of(lr=torch.tensor(0.5))
-    held = optimizer.param_groups[0]["lr"]
+    rate = optimizer.param_groups[0]["lr"]
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
     for _ in range(35):
         scheduler.step()
-    assert optimizer.param_groups[0]["lr"] is held
-    assert held.item() == pytest.approx(SCHEDULE(35))
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() == pytest.approx(SCHEDULE(35))
     assert all(type(value) is float for value in scheduler.get_last_lr())
 
 
@@ -243,7 +243,7 @@ def test_a_scheduler_pickles_and_copies_with_its_optimizer():
         copy.copy(scheduler)
 
 
-def test_torchs_chained_scheduler_takes_it():
+def test_torchs_chained_scheduler_accepts_it():
     optimizer = optimizer_of()
     chained = torch.optim.lr_scheduler.ChainedScheduler([lr.torch.Scheduler(optimizer, SCHEDULE)])
     for n in range(40):
@@ -311,8 +311,8 @@ def test_a_compiled_optimizer_with_a_tensor_lr_is_not_compiled_again():
     eager = torch.nn.Parameter(torch.ones(4))
     reference = torch.optim.AdamW([eager], lr=torch.tensor(0.1))
     schedule = lr.warmup(0.1, 3) >> lr.triangular2(0.01, 0.1, 2)
-    scheduler, beside = lr.torch.Scheduler(optimizer, schedule), lr.torch.Scheduler(reference, schedule)
-    held = optimizer.param_groups[0]["lr"]
+    scheduler, reference_scheduler = lr.torch.Scheduler(optimizer, schedule), lr.torch.Scheduler(reference, schedule)
+    rate = optimizer.param_groups[0]["lr"]
     compiled = torch.compile(optimizer.step, backend="eager")
     with torch._dynamo.config.patch(error_on_recompile=False):
         for update in range(12):
@@ -320,10 +320,10 @@ def test_a_compiled_optimizer_with_a_tensor_lr_is_not_compiled_again():
             compiled()
             reference.step()
             scheduler.step()
-            beside.step()
+            reference_scheduler.step()
             if update == 1:  # the first updates build the state
                 torch._dynamo.config.error_on_recompile = True
-    assert optimizer.param_groups[0]["lr"] is held
+    assert optimizer.param_groups[0]["lr"] is rate
     torch.testing.assert_close(parameter, eager)
 
 
@@ -346,7 +346,7 @@ def test_tensor_lrs_with_ratios_do_not_compound():
 
 def test_a_refused_scheduler_has_changed_nothing():
     optimizer = optimizer_of()
-    lr.torch.Scheduler(optimizer, lr.constant(0.1))  # not kept, so it drives nothing
+    lr.torch.Scheduler(optimizer, lr.constant(0.1))  # deleted at once, so it drives nothing
     driver = lr.torch.Scheduler(optimizer, lr.constant(0.1))
     before = [dict(group) for group in optimizer.param_groups]
     with pytest.raises(AlreadyDrivenError):
@@ -360,10 +360,10 @@ def test_a_refused_scheduler_has_changed_nothing():
 def test_a_scheduler_that_could_not_be_built_drives_nothing():
     optimizer = optimizer_of()
     table = [0.1] * 9000
-    with pytest.raises(IndexError) as kept:
+    with pytest.raises(IndexError) as refused:
         lr.torch.Scheduler(optimizer, lr.function(lambda n: table[n]), start=9000)
     assert lr.torch.Scheduler(optimizer, lr.constant(0.1)).last_epoch == 0
-    assert kept.type is IndexError
+    assert refused.type is IndexError  # its traceback holds the scheduler until here
 
 
 def test_an_integer_tensor_lr_is_refused():
@@ -373,7 +373,7 @@ def test_an_integer_tensor_lr_is_refused():
 
 
 @pytest.mark.parametrize("state", [None, 3, {}, {"last_epoch": 2**64}, {"last_epoch": -1}, {"last_epoch": "3"}])
-def test_a_state_that_is_none_is_refused(state):
+def test_a_wrong_state_is_refused(state):
     scheduler = lr.torch.Scheduler(optimizer_of(), lr.constant(0.1))
     with pytest.raises((ValueError, TypeError), match=r"state_dict must have the key|last_epoch must be"):
         scheduler.load_state_dict(state)

@@ -87,7 +87,7 @@ def test_preserve(toy, warm, end):
 def test_range_test_and_tune(toy, what, end):
     toy.train(3)
     before = fingerprint(toy)
-    calls = itertools.count(1)  # an iterator, which is not put back
+    calls = itertools.count(1)  # an iterator, because a nonlocal number would be put back between trials
 
     def loss(model, batch):
         if next(calls) == 60 and end is not None:

@@ -1,0 +1,59 @@
+"""Each kind of thing that training changes is put back: flags, modules, tensors of another shape or dtype."""
+
+import copy
+import subprocess
+import sys
+
+import torch
+from torch import nn
+
+import learnrate as lr
+
+
+def test_flags_are_given_back(toy):
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_float32_matmul_precision("medium")
+    assert not torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_a_module_that_is_replaced_is_put_back(toy):
+    layer, weight = toy.model[0], toy.model[4].weight
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        toy.model[0] = nn.Linear(6, 16)
+        toy.model[4].weight = nn.Parameter(torch.zeros(2, 16))
+        toy.model.add_module("extra", nn.ReLU())
+    assert toy.model[0] is layer
+    assert toy.model[4].weight is weight
+    assert len(toy.model) == 5
+
+
+def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
+    toy.train(1)  # with gradients, whose dtype would not fit another parameter
+    toy.model.register_buffer("sparse", torch.eye(3).to_sparse())
+    before = copy.deepcopy(toy.model.state_dict())
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        toy.model.half()
+        toy.model[4].weight.data = torch.ones(5, 8)
+        toy.model.sparse.mul_(0)
+    for name, value in toy.model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value.to_dense(), before[name].to_dense()), name
+
+
+def test_the_precision_of_matrix_products_is_given_back_also_if_set_per_backend():
+    code = (
+        "import torch, learnrate as lr\n"
+        "torch.backends.mkldnn.matmul.fp32_precision = 'tf32'\n"
+        "model = torch.nn.Linear(1, 1); optimizer = torch.optim.SGD(model.parameters())\n"
+        "with lr.torch.preserve(model, optimizer):\n"
+        "    torch.backends.mkldnn.matmul.fp32_precision = 'ieee'\n"
+        "print(torch.backends.mkldnn.matmul.fp32_precision)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "tf32\n"
