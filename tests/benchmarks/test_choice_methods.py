@@ -13,6 +13,8 @@ from benchmarks.choice.methods.method import Answer, Method
 from benchmarks.choice.store import FreeRun, Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
 
+from facts import tells
+
 FINDERS = {
     "fastai": finders.fastai,
     "torch_lr_finder": finders.pytorch_lr_finder,
@@ -58,16 +60,18 @@ def test_every_update_is_counted_and_shared_by_the_choices_of_one_run():
     assert again == first
 
 
-def test_a_method_that_fails_gives_no_answer_says_why_and_has_still_spent():
+def test_a_method_that_fails_gives_no_answer_and_a_note_and_its_updates_count():
     def answers(task, seed):
         train(task, seed, 2)
         raise IndexError("list index\nout of range")
 
     for choice in fake(answers).choose(digits_mlp.task(), 0):
-        assert (choice.lr, choice.spent, choice.note) == (None, 2, "IndexError: list index out of range")
+        assert (choice.lr, choice.spent) == (None, 2)
+        assert tells(choice.note, "IndexError", "list index out of range")
+        assert len(choice.note.splitlines()) == 1
 
 
-def test_a_package_that_is_missing_is_no_failure_of_the_method():
+def test_a_missing_package_is_raised():
     def answers(task, seed):
         raise ModuleNotFoundError("no such package")
 
@@ -78,10 +82,11 @@ def test_a_package_that_is_missing_is_no_failure_of_the_method():
 @pytest.mark.parametrize("lr", [math.nan, math.inf, 0.0, -1e-3])
 def test_an_lr_that_cannot_be_trained_with_is_no_answer(lr):
     first, _ = fake(lambda task, seed: (Answer(lr), Answer(0.1))).choose(digits_mlp.task(), 0)
-    assert (first.lr, first.note) == (None, f"suggested {lr}")
+    assert first.lr is None
+    assert tells(first.note, lr)
 
 
-def test_what_a_method_prints_is_swallowed(capfd):
+def test_what_a_method_prints_is_not_shown(capfd):
     def answers(task, seed):
         print("a greeting")
         return Answer(0.1), Answer(0.2)
@@ -108,7 +113,7 @@ def test_a_budget_too_small_for_a_search_is_no_answer(method):
     need("optuna")
     (choice,) = method(7).choose(digits_mlp.task(), 0)
     assert (choice.lr, choice.spent) == (None, 0)
-    assert "budget of 7" in choice.note
+    assert tells(choice.note, "budget", 7)
 
 
 @pytest.mark.parametrize("method", SEARCHES)
@@ -117,7 +122,7 @@ def test_a_search_whose_trials_all_diverge_says_so(method):
     task = dataclasses.replace(digits_mlp.task(), criterion=lambda output, target: output.sum() * math.nan)
     (choice,) = method(64).choose(task, 0)
     assert choice.lr is None
-    assert choice.note.endswith("trials diverged")
+    assert tells(choice.note, "diverged")
     assert choice.spent <= 64
 
 
@@ -128,9 +133,9 @@ def test_a_finder_makes_the_updates_of_a_plain_loop_clipped_as_the_task_asks(pac
     plain = dataclasses.replace(digits_cnn.task(), clip_norm=0.5)
 
     def optimizer(model):
-        made = plain.optimizer(model)
-        made.register_step_pre_hook(lambda used, *_: lrs.append(used.param_groups[0]["lr"]))
-        return made
+        built = plain.optimizer(model)
+        built.register_step_pre_hook(lambda used, *_: lrs.append(used.param_groups[0]["lr"]))
+        return built
 
     def criterion(output, target):
         loss = plain.criterion(output, target)
@@ -170,7 +175,8 @@ def test_a_rule_of_fastai_that_fails_leaves_the_others_their_answers():
         return lrs[len(losses)], None
 
     assert finders.apart(slide, notes)([], [], 100) == (None, None)
-    assert notes == {"slide": "IndexError: list index out of range"}
+    assert notes.keys() == {"slide"}
+    assert tells(notes["slide"], "IndexError", "list index out of range")
     assert finders.apart(lambda *_: (0.1, 1.0), notes)([], [], 100) == (0.1, 1.0)
 
 
@@ -178,9 +184,9 @@ def test_a_rule_of_fastai_that_fails_leaves_the_others_their_answers():
 @pytest.mark.parametrize("task", [digits_mlp, digits_cnn])
 def test_tuning_free_trainings_follow_from_the_seed(package, task, capfd):
     need(package)
-    made = short(task.task(), 60)
-    run = tuning_free.train("digits", made, 0, TUNING_FREE[package])
-    assert run == tuning_free.train("digits", made, 0, TUNING_FREE[package])
+    brief = short(task.task(), 60)
+    run = tuning_free.train("digits", brief, 0, TUNING_FREE[package])
+    assert run == tuning_free.train("digits", brief, 0, TUNING_FREE[package])
     assert (run.optimizer, run.lr, run.made) == (TUNING_FREE[package], 1.0, 60)
     assert run.loss is not None
     assert capfd.readouterr() == ("", "")
@@ -201,15 +207,15 @@ def test_tuning_free_optimizers_keep_what_the_task_sets(package, own, capsys):
     need(package)
     model = torch.nn.Linear(2, 2)
     task = OWN[own](model.parameters())
-    made = tuning_free.KINDS[TUNING_FREE[package]][0](model, task, 100)
-    group, expected = made.param_groups[0], task.param_groups[0]
+    optimizer = tuning_free.KINDS[TUNING_FREE[package]][0](model, task, 100)
+    group, expected = optimizer.param_groups[0], task.param_groups[0]
     assert group["weight_decay"] == 0.25
     if package == "dadaptation":
-        assert type(made).__name__ == {"Adagrad": "DAdaptAdaGrad", "SGD": "DAdaptSGD"}.get(own, "DAdaptAdam")
+        assert type(optimizer).__name__ == {"Adagrad": "DAdaptAdaGrad", "SGD": "DAdaptSGD"}.get(own, "DAdaptAdam")
         assert group.get("momentum", 0) == expected.get("momentum", 0)
         assert group.get("decouple", False) == (own == "AdamW")
     if package == "schedulefree":
-        assert type(made).__name__ == ("SGDScheduleFree" if own == "SGD" else "AdamWScheduleFree")
+        assert type(optimizer).__name__ == ("SGDScheduleFree" if own == "SGD" else "AdamWScheduleFree")
         assert group["warmup_steps"] == 10
     elif "betas" in expected:
         assert group["betas"] == (0.8, 0.9)
@@ -230,6 +236,6 @@ def test_trainings_of_other_optimizers_are_kept_beside_those_of_the_task(tmp_pat
     records = Records("digits_mlp", tmp_path)
     records.add(own)
     records.add(other)
-    for found in (records, Records("digits_mlp", tmp_path)):
-        assert found.runs == {(1.0, 0, 300): own}
-        assert found.free == {("Prodigy", 0): other}
+    for stored in (records, Records("digits_mlp", tmp_path)):
+        assert stored.runs == {(1.0, 0, 300): own}
+        assert stored.free == {("Prodigy", 0): other}

@@ -1,7 +1,8 @@
-"""What each process of a distributed test runs: a scenario, whose outcome it writes down.
+"""What each process of a distributed test runs: scenarios, whose outcomes it writes down.
 
-Called by tests/torch/distributed/test_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ...`. Scenarios that
-leave the process group whole may follow each other; one that breaks it comes last.
+Called by test_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ... -- SCENARIO ...`. Scenarios
+between two `--` run one after the other in the same process group; one that breaks the group comes last there. What follows
+`--` runs in a fork, with a new process group: torch is imported once for all of them.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -260,12 +262,35 @@ SCENARIOS = {
 def main():
     torch.set_num_threads(1)
     folder, *names = sys.argv[1:]
-    dist.init_process_group("gloo")
+    groups = [group.split("\n") for group in "\n".join(names).split("\n--\n")]
+    if len(groups) == 1:
+        run(folder, groups[0])
+    for attempt, group in enumerate(groups):
+        process = os.fork()
+        if process == 0:
+            run(folder, group, **new_group(attempt))
+        os.waitpid(process, 0)
+
+
+def new_group(attempt):
+    """Arguments of a process group that finds nothing of an earlier one in the store, as after a restart by torchrun."""
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = str(attempt)
+    address, port, rank, size = (os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"))
+    store = dist.PrefixStore(f"attempt {attempt}", dist.TCPStore(address, int(port), is_master=False))
+    return {"store": store, "rank": int(rank), "world_size": int(size)}
+
+
+def run(folder, names, **group):
+    dist.init_process_group("gloo", **group)
     rank = dist.get_rank()
-    for name in names:
-        outcome = SCENARIOS[name](rank)
-        (Path(folder) / f"{name}.{rank}.json").write_text(json.dumps(outcome))
-    # Without a look back: one process in ten that has used gloo, with learnrate or without, aborts while it is taken apart.
+    try:
+        for name in names:
+            outcome = SCENARIOS[name](rank)
+            (Path(folder) / f"{name}.{rank}.json").write_text(json.dumps(outcome))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    # At once: one process in ten that has used gloo, with learnrate or without it, aborts in its destructors.
     os._exit(0)
 
 
