@@ -74,7 +74,7 @@ TUNED = ["tune", "tune in seconds"]
 @pytest.fixture(scope="module", params=[2, 4])
 def tune_outcomes(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tune")
-    return launch(folder, request.param, *TUNED, "tune interrupted", "tune with other arguments", "tune fails")
+    return launch(folder, request.param, TUNED, "tune interrupted", "tune with other arguments", "tune fails")
 
 
 @pytest.mark.parametrize("name", TUNED)
