@@ -3,9 +3,9 @@
 import pytest
 
 import learnrate as lr
-from learnrate.tuner.cycling import cut
-from learnrate.tuner.families import NAMED, Run, read
-from trainees import Quadratic, Regression, check_reasons
+from learnrate.tuner.cycling import whole_cycles
+from learnrate.tuner.families import NAMED, Run, bind, read
+from trainables import Quadratic, Regression, check_reasons
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -14,7 +14,7 @@ def test_each_name(name):
     assert plan.family == name
     assert plan.schedule == NAMED[name](plan.max_lr, Run(400, 20, plan.bounds.base_lr))
     assert plan.schedule.max == pytest.approx(plan.max_lr)
-    assert {race.family for race in plan.races} == {name}
+    assert {trial.family for trial in plan.trials} == {name}
     check_reasons(plan)
 
 
@@ -27,11 +27,11 @@ def test_cycles_are_whole_and_the_plan_says_why():
 
 
 def test_cycles_begin_at_a_quarter_of_a_low_peak():
-    (family,) = read("triangular2", Run(400, 20, 0.01)).values()
+    (builder,) = read("triangular2", 400).values()
+    family = bind(builder, Run(400, 20, 0.01))
     assert family(1.0).base_lr == 0.01
     assert family(0.02).base_lr == 0.005
-    (family,) = read("triangular2", Run(400, 20)).values()
-    assert family(1.0).base_lr == 0.25
+    assert bind(builder, Run(400, 20))(1.0).base_lr == 0.25
 
 
 def test_a_function():
@@ -50,21 +50,21 @@ def test_lengths_of_a_function_are_resolved_and_may_be_shorter_than_the_run():
     assert plan.length == 150
 
 
-def test_a_function_that_bears_a_known_name_is_still_the_users_own():
+def test_a_function_with_the_name_of_a_family_is_still_the_function_of_the_user():
     plan = lr.tune(Regression(), updates=300, family={"triangular2": lr.constant})
     assert plan.schedule == lr.constant(plan.max_lr)
     assert plan.step_size is plan.cycles is None
     assert "step_size" not in " ".join(plan.reasons)
 
 
-class Homesick(Quadratic):
-    """Its loss is higher wherever the LR has fallen to less than half of the highest so far."""
+class Penalised(Quadratic):
+    """Its loss is higher whenever the LR is less than half of the highest LR so far."""
 
     highest = 0.0
 
-    def update(self, rate):
-        self.highest = max(self.highest, rate)
-        return super().update(rate) + (rate < self.highest / 2)
+    def update(self, lr):
+        self.highest = max(self.highest, lr)
+        return super().update(lr) + (lr < self.highest / 2)
 
     def save(self):
         return super().save(), self.highest
@@ -84,49 +84,47 @@ def falling(max_lr):
 
 @pytest.mark.parametrize("names", [("rising", "falling"), ("falling", "rising")])
 @pytest.mark.parametrize(
-    ("trainee", "best"),
+    ("trainable", "best"),
     [
-        (Quadratic(noise=2.0), "falling"),  # what is left at the end is the noise at the last LR
-        (Homesick(noise=0.0), "rising"),
+        (Quadratic(noise=2.0), "falling"),  # the loss at the end is the noise of the last LR
+        (Penalised(noise=0.0), "rising"),
     ],
 )
-def test_the_truly_better_family_is_chosen_in_whatever_order(names, trainee, best):
+def test_the_better_family_is_chosen_in_any_order(names, trainable, best):
     families = {name: globals()[name] for name in names}
-    plan = lr.tune(trainee, updates=600, family=families)
+    plan = lr.tune(trainable, updates=600, family=families)
     assert plan.family == best
     assert plan.schedule == families[best](plan.max_lr).resolve(600)
-    assert {race.family for race in plan.races} == set(names)
-    (reason,) = [reason for reason in plan.reasons if reason.startswith("Of the kinds of schedule")]
-    assert f"{best} did best" in reason
-    assert all(f"{name} at " in reason for name in names)
+    assert {trial.family for trial in plan.trials} == set(names)
+    (reason,) = [reason for reason in plan.reasons.choice if all(f"{name}: LR " in reason for name in names)]
+    assert f"family {best} " in reason
     check_reasons(plan)
 
 
 @pytest.mark.parametrize("budget", [0.3, 1.0, 3.0])
-def test_all_families_race_over_the_same_length(budget):
+def test_all_families_are_compared_in_trials_of_the_same_length(budget):
     names = ["warmup_cosine", "one_cycle", "wsd"]
-    trainee = Quadratic()
-    plan = lr.tune(trainee, updates=1000, budget=budget, family=names)
-    own = {name: {race.updates for race in plan.races if race.family == name} for name in names}
-    shared = set.intersection(*own.values())
-    assert len(shared) == 1
-    for name in names[1:]:
-        assert sum(race.family == name for race in plan.races) >= 4
-        assert own[name] == shared
-    assert plan.spent == trainee.all_made <= 1000 * budget
+    trainable = Quadratic()
+    plan = lr.tune(trainable, updates=1000, budget=budget, family=names)
+    refinement = [trial for trial in plan.trials if trial.stage == "refinement"]
+    assert len({trial.updates for trial in refinement}) == 1
+    for name in names:
+        assert sum(trial.family == name for trial in refinement) >= 4
+    assert {trial.family for trial in plan.trials if trial.stage == "coarse"} == {"warmup_cosine"}
+    assert plan.spent == trainable.all_updates <= 1000 * budget
 
 
-def test_families_that_cannot_all_race_are_not_compared():
-    trainee = Quadratic()
+def test_families_that_cannot_all_be_tried_are_not_compared():
+    trainable = Quadratic()
     with pytest.raises(ValueError, match=r"at least 285 updates to compare 4 families, it covers 100: .* or fewer families"):
-        lr.tune(trainee, updates=300, budget="100 updates", family=list(NAMED))
+        lr.tune(trainable, updates=300, budget="100 updates", family=list(NAMED))
     with pytest.raises(ValueError, match="updates must be at least 22 where several families are compared, received 18"):
-        lr.tune(trainee, updates=18, budget="2000 updates", family=list(NAMED))
-    assert trainee.all_made == 0
-    assert lr.tune(trainee, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
+        lr.tune(trainable, updates=18, budget="2000 updates", family=list(NAMED))
+    assert trainable.all_updates == 0
+    assert lr.tune(trainable, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
 
 
-def test_a_family_may_refuse_lrs_that_will_not_race():
+def test_a_family_may_refuse_lrs_that_are_not_tried():
     def picky(max_lr):
         if max_lr < 0.011:
             raise ValueError("too low")
@@ -137,7 +135,7 @@ def test_a_family_may_refuse_lrs_that_will_not_race():
         lr.tune(Quadratic(), updates=300, family=lambda max_lr: lr.triangular2(50.0, max_lr, 10, 2))
 
 
-def test_equal_families_are_told_by_their_order():
+def test_the_first_of_equal_families_is_chosen():
     same = {"second": lr.constant, "first": lr.constant}
     assert lr.tune(Quadratic(noise=0.0), updates=600, family=same).family == "second"
     assert lr.tune(Quadratic(), updates=600, family=["wsd", "wsd"]).family == "wsd"
@@ -170,11 +168,11 @@ def test_equal_families_are_told_by_their_order():
         (lr.one_cycle(0.1, 300), TypeError, r"received the schedule one_cycle\(.*as in family=lambda max_lr"),
     ],
 )
-def test_what_is_no_family_is_refused_before_an_update_is_made(family, error, words):
-    trainee = Quadratic()
+def test_a_wrong_family_is_refused_before_the_first_update(family, error, words):
+    trainable = Quadratic()
     with pytest.raises(error, match=words):
-        lr.tune(trainee, updates=300, family=family)
-    assert trainee.all_made == 0
+        lr.tune(trainable, updates=300, family=family)
+    assert trainable.all_updates == 0
 
 
 @pytest.mark.parametrize(
@@ -185,11 +183,11 @@ def test_what_is_no_family_is_refused_before_an_update_is_made(family, error, wo
     ],
 )
 def test_what_a_function_returns_is_checked_each_time(family, error, words):
-    trainee = Quadratic()
-    before = trainee.save()
+    trainable = Quadratic()
+    before = trainable.save()
     with pytest.raises(error, match=words):
-        lr.tune(trainee, updates=300, family=family)
-    assert trainee.save() == before
+        lr.tune(trainable, updates=300, family=family)
+    assert trainable.save() == before
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,7 @@ def test_what_a_function_returns_is_checked_each_time(family, error, words):
         (100, 25, 50, 1),
         (60, 25, 30, 1),  # too short for the rule
         (5000, 50, 500, 5),  # four cycles would have halves over 10 epochs
-        (10_000, 50, 833, 6),  # ten cycles would keep the rule, but the last ones would hardly move the LR
+        (10_000, 50, 833, 6),  # ten cycles would keep the rule, but the last ones would hardly change the LR
         (1000, 1, 83, 6),
         (10**9, 1, 10**9 // 12, 6),
         (1601, 50, 200, 4),
@@ -208,7 +206,7 @@ def test_what_a_function_returns_is_checked_each_time(family, error, words):
         (2, None, 1, 1),
     ],
 )
-def test_cycles_are_cut_by_the_rule_of_the_paper(updates, epoch, step_size, cycles):
-    found = cut(updates, epoch)
-    assert (found.step_size, found.cycles) == (step_size, cycles)
-    assert found.updates <= updates < found.updates + 2 * cycles + 1
+def test_cycles_follow_the_rule_of_the_paper(updates, epoch, step_size, cycles):
+    cycling = whole_cycles(updates, epoch)
+    assert (cycling.step_size, cycling.cycles) == (step_size, cycles)
+    assert cycling.updates <= updates < cycling.updates + 2 * cycles + 1

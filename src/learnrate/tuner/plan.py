@@ -169,7 +169,9 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The notebook form: the summary, the picture of the schedule, the reasons by section."""
-        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items())
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
+        )
         sections = "".join(
             f"<h4>{heading}</h4><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
             for heading, sentences in self.reasons.sections().items()

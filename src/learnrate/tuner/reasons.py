@@ -133,4 +133,3 @@ def _result(trial: Trial, metric: str) -> str:
         return f"LR {trial.max_lr:.2g}: diverged"
     score = "" if trial.score is None else f", {metric} {trial.score:.4g}"
     return f"LR {trial.max_lr:.2g}: loss {trial.loss:.3g}{score}"
-

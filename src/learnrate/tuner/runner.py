@@ -1,7 +1,7 @@
 """The runner trains trials, one by one or as one batch, and counts what they cost. It decides nothing else."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,35 @@ class Runner:
     not_batchable: str = ""
     cut_trials: int = 0
     unscored: int = 0
+
+    def search(
+        self,
+        propose: Callable[[Sequence[Trial]], Proposal | None],
+        family: Family,
+        name: str = "",
+        *,
+        before: Sequence[Trial] = (),
+        reserve: int = 0,
+    ) -> list[Trial]:
+        """Run what is proposed until nothing is, or until the budget does not cover it.
+
+        Args:
+            propose: From the trials so far to the next ones; see `search`.
+            family: The schedules.
+            name: The name of the family.
+            before: Trials that `propose` knows from the beginning.
+            reserve: Updates of the budget that must remain.
+
+        Returns:
+            All trials, those from before among them.
+        """
+        trials = list(before)
+        while (proposal := propose(trials)) is not None:
+            results = self.run(proposal, family, name, reserve)
+            trials += results
+            if len(results) < len(proposal.max_lrs):
+                break
+        return trials
 
     def run(self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0) -> list[Trial]:
         """Train with the schedules of a family, shortened to the length of the trials.
@@ -102,9 +131,7 @@ class Runner:
         finally:
             self.spending.spent += loop.updates
 
-    def _as_one_batch(
-        self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str
-    ) -> list[Trial] | None:
+    def _as_one_batch(self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str) -> list[Trial] | None:
         """The trials of one batch; None if they must be trained one by one."""
         if len(max_lrs) < 2 or self.not_batchable:
             return None
@@ -230,5 +257,3 @@ class Member:
 
 def _deepest_fall(trials: Sequence[Trial], start: Start) -> float:
     return max((0.0, *(start.loss - trial.loss for trial in trials if not trial.diverged)))
-
-

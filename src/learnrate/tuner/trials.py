@@ -94,9 +94,7 @@ class Rung:
 
     def diverged_where(self, unsafe: Callable[[Trial], bool]) -> "Rung":
         """The rung, with these trials counted as diverged."""
-        return Rung(
-            self.updates, tuple(replace(trial, loss=math.inf) if unsafe(trial) else trial for trial in self.trials)
-        )
+        return Rung(self.updates, tuple(replace(trial, loss=math.inf) if unsafe(trial) else trial for trial in self.trials))
 
 
 def rungs(trials: Sequence[Trial]) -> list[Rung]:

@@ -1,7 +1,7 @@
 """tune(): range test, trials, plan."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
-from learnrate.trainable import Trainable, first_finite, require_trainable, scores
+from learnrate.trainable import OptimizerTraits, Trainable, first_finite, require_trainable, scores
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
 from learnrate.tuner.families import Families, Family, Run, bind
@@ -22,7 +22,6 @@ from learnrate.tuner.request import HIGH, LOW, Request, start_losses
 from learnrate.tuner.runner import Runner
 from learnrate.tuner.search import (
     Limits,
-    Proposal,
     coarse_length,
     next_coarse,
     next_refinement,
@@ -30,7 +29,7 @@ from learnrate.tuner.search import (
     search_range,
 )
 from learnrate.tuner.thresholds import THRESHOLDS
-from learnrate.tuner.trials import Start, Trial
+from learnrate.tuner.trials import Start
 
 Progress = Callable[[str, int, int], None]
 """Called with ("range test" or "trials", updates made, updates planned)."""
@@ -103,6 +102,7 @@ def tune(
         (True, True)
     """
     require_trainable("trainable", trainable)
+    _require_traits(trainable.traits)
     _require_callable("progress", progress, "(what, updates made, updates planned)")
     _require_callable("on_curve", on_curve, "of the range test and its bounds")
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
@@ -117,9 +117,7 @@ def tune(
             trainable.release(state)
 
 
-def _plan(
-    trainable: Trainable, state: Any, request: Request, progress: Progress | None, on_curve: OnCurve | None
-) -> Plan:
+def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress | None, on_curve: OnCurve | None) -> Plan:
     given = 0 if request.curve is None else len(request.curve)
     spending = Spending(request.budget, given, given, agree=trainable.agree)
     evaluation = scores(trainable.evaluate())
@@ -197,8 +195,7 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
     """
     name, family = next(iter(families.items()))
     start, spending = runner.start, runner.spending
-    run = partial(runner.run, family=family, name=name)
-    coarse = _run_while_proposed(partial(next_coarse, start=start, limits=limits), run, ())
+    coarse = runner.search(partial(next_coarse, start=start, limits=limits), family, name)
     require_sound(coarse, start, limits.lowest, spending, limits.horizon)
     updates = refinement_length(spending.remaining(), limits.horizon, len(families), limits.coarse_updates)
     candidates = []
@@ -208,8 +205,8 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
             limits = replace(limits, refinement_updates=updates, batched=not runner.not_batchable)
             others = len(families) - place - 1
             reserve = others * spending.remaining() // (others + 1)
-            run = partial(runner.run, family=family, name=name, reserve=reserve)
-            trials = _run_while_proposed(partial(next_refinement, start=start, limits=limits), run, coarse)
+            propose = partial(next_refinement, start=start, limits=limits)
+            trials = runner.search(propose, family, name, before=coarse, reserve=reserve)
             require_finite(trials)
         if len(families) > 1:
             require_refined(name, trials)
@@ -218,24 +215,17 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
     return candidates
 
 
-def _run_while_proposed(
-    propose: Callable[[Sequence[Trial]], Proposal | None],
-    run: Callable[[Proposal], list[Trial]],
-    before: Sequence[Trial],
-) -> list[Trial]:
-    """Run what is proposed until nothing is, or until the budget does not cover it."""
-    trials = list(before)
-    while (proposal := propose(trials)) is not None:
-        results = run(proposal)
-        trials += results
-        if len(results) < len(proposal.max_lrs):
-            break
-    return trials
-
-
 def _updates_per_epoch(trainable: Trainable) -> int | None:
     number = trainable.updates_per_epoch()
     return None if number is None else checks.length("updates_per_epoch() of trainable", number)
+
+
+def _require_traits(traits: OptimizerTraits) -> None:
+    name = "lr_drift of trainable.traits"
+    # The best LR, times the length of the run or divided by it, stays the same: no optimizer is known to go beyond that.
+    if abs(checks.finite(name, traits.lr_drift)) > 1:
+        checks.refuse(name, "between -1 and 1", traits.lr_drift)
+    checks.flag("unbounded_steps of trainable.traits", traits.unbounded_steps)
 
 
 def _require_callable(name: str, value: object, arguments: str) -> None:
