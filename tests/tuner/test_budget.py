@@ -1,4 +1,4 @@
-"""What tuning may cost: how a budget is given, what is usual, and that no more is spent."""
+"""What tuning may cost: how a budget is given, the usual budget, and that no more is spent."""
 
 import math
 import time
@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import learnrate as lr
-from facts import facts
 from learnrate.errors import NoAnswerError
-from learnrate.tuner.budget import Budget, Purse, read, usual
-from learnrate.tuner.tune import SMALLEST_BUDGET, sweep_updates
-from trainees import Diverging, Frozen, Quadratic, Regression, Stubborn
+from learnrate.trainable import Reading
+from learnrate.tuner.budget import OUT_OF_TIME, Budget, Spending, read, usual
+from learnrate.tuner.request import SMALLEST_BUDGET, range_test_length
+from test_runner import Clock
+from trainables import ConstantLoss, NotFinite, Quadratic, Regression, Unrelated
 
 
 @pytest.mark.parametrize(
@@ -48,42 +49,42 @@ def test_every_spelling(budget, expected):
 
 
 @pytest.mark.parametrize(
-    ("budget", "error", "remedy"),
+    ("budget", "error", "words"),
     [
-        (0, ValueError, ()),
-        (-0.5, ValueError, ()),
-        (math.nan, ValueError, ("finite",)),
-        (math.inf, ValueError, ("finite",)),
-        (500, ValueError, (10, "500 updates", "50000%")),
-        (True, TypeError, ("share", "500 updates")),
-        ([0.5], TypeError, ("number",)),
-        (b"25%", TypeError, ("500 updates",)),
-        ("", ValueError, ("500 updates", "''")),
-        ("25", ValueError, ("25%",)),
-        ("percent", ValueError, ("25%",)),
-        ("0%", ValueError, ("25%",)),
-        ("-5 updates", ValueError, ()),
-        ("nan seconds", ValueError, ()),
-        ("1e999 seconds", ValueError, ()),
-        ("5 miles", ValueError, ("updates", "%", "seconds", "minutes")),
-        ("5 minutes or so", ValueError, ()),
+        (0, ValueError, "budget must be above 0, received 0"),
+        (-0.5, ValueError, "budget must be above 0"),
+        (math.nan, ValueError, "budget must be finite"),
+        (math.inf, ValueError, "budget must be finite"),
+        (500, ValueError, "at most 10 training runs, received 500: .* so give '500 updates' or '50000%'"),
+        (True, TypeError, "budget must be a number, received True .* give a share of one training run, or a text"),
+        ([0.5], TypeError, r"budget must be a number, received \[0.5\]"),
+        (b"25%", TypeError, "or a text such as '500 updates'"),
+        ("", ValueError, "or a text such as .* received ''"),
+        ("25", ValueError, "received '25'"),
+        ("percent", ValueError, "received 'percent'"),
+        ("0%", ValueError, "received '0%'"),
+        ("-5 updates", ValueError, "received '-5 updates'"),
+        ("nan seconds", ValueError, "received 'nan seconds'"),
+        ("1e999 seconds", ValueError, "received '1e999 seconds'"),
+        ("5 miles", ValueError, "'90 seconds' or '5 minutes', received '5 miles'"),
+        ("5 minutes or so", ValueError, "received '5 minutes or so'"),
     ],
 )
-def test_other_budgets_are_refused(budget, error, remedy):
-    with pytest.raises(error, match=facts("budget", budget, *remedy)):
+def test_a_wrong_budget_is_refused(budget, error, words):
+    with pytest.raises(error, match=words):
         read(budget, 1000)
-    with pytest.raises(error, match=facts("budget", budget, *remedy)):
+    with pytest.raises(error, match=words):
         lr.tune(Regression(), updates=1000, budget=budget)
 
 
 @given(st.integers(1, 10**7), st.integers(0, 10**7))
-def test_usual_grows_with_the_training_and_its_share_falls(updates, more):
+def test_the_usual_budget_grows_with_the_run_and_its_share_falls(updates, more):
     assert usual(updates) <= usual(updates + more)
-    # The floor may cost one update of the shorter training.
+    # Rounding down may cost one update of the shorter run.
     assert (usual(updates) + 1) / updates >= usual(updates + more) / (updates + more)
 
 
-def test_usual_keeps_what_is_promised():
+def test_the_usual_budget_is_as_documented():
     assert all(usual(updates) == updates for updates in (1, 40, 300, 1199, 1200))
     assert usual(5000) == 0.25 * 5000
     assert usual(20_000) == 0.1 * 20_000
@@ -93,129 +94,150 @@ def test_usual_keeps_what_is_promised():
 
 
 @given(st.integers(SMALLEST_BUDGET, 10**6))
-def test_a_range_test_leaves_at_least_half_of_the_budget_to_races(budget):
-    assert 20 <= sweep_updates(budget) <= budget / 2
+def test_a_range_test_leaves_at_least_half_of_the_budget_to_trials(budget):
+    assert 20 <= range_test_length(budget) <= budget / 2
 
 
-TRAINEES = st.sampled_from([Quadratic, Diverging, Stubborn, Frozen])
 FAMILIES = st.sampled_from([None, "one_cycle", "triangular2", lr.constant, ["warmup_cosine", "wsd", "one_cycle"]])
 
 
 @settings(max_examples=60)
 @given(
-    kind=TRAINEES,
+    kind=st.sampled_from([Quadratic, NotFinite, Unrelated, ConstantLoss]),
     updates=st.integers(22, 600),
     budget=st.integers(40, 900),
     curvature=st.floats(-3, 3),
     plateau=st.sampled_from([0, 0, 0, 30]),
     family=FAMILIES,
 )
-def test_is_never_exceeded_and_the_start_is_given_back(kind, updates, budget, curvature, plateau, family):
-    trainee = kind(curvature=10**curvature, plateau=plateau)
+def test_a_budget_is_never_exceeded_and_the_start_is_restored(kind, updates, budget, curvature, plateau, family):
+    trainable = kind(curvature=10**curvature, plateau=plateau)
     budget += 200 if isinstance(family, list) else 0  # with less, three families are refused
-    before = trainee.save()
+    before = trainable.save()
     with suppress(NoAnswerError):
-        plan = lr.tune(trainee, updates=updates, budget=f"{budget} updates", family=family)
-        assert plan.spent == trainee.all_made
+        plan = lr.tune(trainable, updates=updates, budget=f"{budget} updates", family=family)
+        assert plan.spent == trainable.all_updates
         assert plan.cost == plan.spent / updates
-        assert all(race.updates <= max(10, updates) for race in plan.races)
-    assert trainee.all_made <= budget
-    assert trainee.save() == before
+        assert all(trial.updates <= max(10, updates) for trial in plan.trials)
+    assert trainable.all_updates <= budget
+    assert trainable.save() == before
 
 
-def test_no_time_passes_for_the_pace_while_a_caller_looks_at_the_curve():
-    purse = Purse(Budget(1000, 100.0), spent=10, _began=time.monotonic() - 20)
-    assert purse.left == pytest.approx(40, abs=1)
-    purse.idle = 10.0
-    assert purse.left == pytest.approx(80, abs=1)
-    with purse.idling():
-        time.sleep(0.02)
-    assert purse.idle > 10.01
+@pytest.mark.parametrize("every", [2, 8, 1000])
+def test_a_budget_is_kept_if_losses_are_read_several_at_a_time(every):
+    class ReadLate(Quadratic):
+        reading = Reading(every=every, within=math.inf)
+
+    trainable = ReadLate()
+    plan = lr.tune(trainable, updates=300)
+    assert plan.spent == trainable.all_updates <= 300
 
 
-def test_races_longer_than_the_training_are_not_run():
+def test_trials_are_not_longer_than_the_run():
     plan = lr.tune(Quadratic(noise=0.0), updates=8, budget="2000 updates")
-    assert {race.updates for race in plan.races} == {8}
+    assert {trial.updates for trial in plan.trials} == {8}
     plan = lr.tune(Quadratic(), updates=60, budget="10000%")
-    assert max(race.updates for race in plan.races) == 30
+    assert max(trial.updates for trial in plan.trials) == 30
 
 
 def test_a_curve_that_is_given_counts():
-    trainee = Regression()
-    start = trainee.save()
-    curve = lr.range_test(trainee.update, updates=50)
-    trainee.restore(start)
-    trainee.made = 0
-    plan = lr.tune(trainee, updates=300, curve=curve)
+    trainable = Regression()
+    curve = lr.range_test(trainable, updates=50)
+    trainable.all_updates = 0
+    plan = lr.tune(trainable, updates=300, curve=curve)
     assert plan.curve == curve
-    assert plan.spent == trainee.made + len(curve) <= 300
+    assert plan.spent == trainable.all_updates + len(curve) <= 300
 
 
-def test_a_curve_that_leaves_nothing_is_refused_before_an_update_is_made():
-    trainee = Regression()
-    curve = lr.range_test(trainee.update, updates=50, stop=None, high=0.1)
-    trainee.made = 0
+def test_a_curve_that_leaves_no_budget_is_refused_before_the_first_update():
+    trainable = Regression()
+    curve = lr.range_test(trainable, updates=50, stop=None, high=0.1)
+    trainable.all_updates = 0
     for budget in ("69 updates", "50 updates", "10 updates"):
-        with pytest.raises(ValueError, match=facts("budget", "curve", 50, 20, budget)):
-            lr.tune(trainee, updates=300, budget=budget, curve=curve)
-    assert trainee.made == 0
-    assert lr.tune(trainee, updates=300, budget="70 updates", curve=curve).spent <= 70
+        with pytest.raises(ValueError, match=f"the 50 updates of curve and at least 20 for trials, received {budget}"):
+            lr.tune(trainable, updates=300, budget=budget, curve=curve)
+    assert trainable.all_updates == 0
+    assert lr.tune(trainable, updates=300, budget="70 updates", curve=curve).spent <= 70
 
 
 class Slow(Quadratic):
-    """Takes two thousandths of a second for an update, or a little more."""
+    """Needs two thousandths of a second for an update, or a little more."""
 
     pause = 0.002
 
-    def update(self, rate):
+    def update(self, lr):
         time.sleep(self.pause)
-        return super().update(rate)
+        return super().update(lr)
 
 
 def test_a_budget_in_seconds_is_kept():
-    trainee = Slow()
+    trainable = Slow()
     began = time.monotonic()
-    plan = lr.tune(trainee, updates=5000, budget="2 seconds")
-    assert time.monotonic() - began < 6  # a busy machine may be late in noticing
-    assert trainee.all_made == plan.spent <= 2 / Slow.pause + 1
+    plan = lr.tune(trainable, updates=5000, budget="2 seconds")
+    assert time.monotonic() - began < 6  # a busy machine may notice the time late
+    assert trainable.all_updates == plan.spent <= 2 / Slow.pause + 1
     assert 0.05 < plan.max_lr < 2
 
 
-def test_a_budget_in_seconds_counts_no_time_for_a_curve_that_is_given():
-    trainee = Slow()
-    before = trainee.save()
-    curve = lr.range_test(Quadratic().update, updates=100, high=100.0)
-    plan = lr.tune(trainee, updates=5000, budget="1 second", curve=curve)
-    assert trainee.all_made == plan.spent - len(curve) <= 1 / Slow.pause + 1
-    assert trainee.save() == before
+def test_a_budget_in_seconds_does_not_include_the_time_of_a_curve_that_is_given():
+    trainable = Slow()
+    before = trainable.save()
+    curve = lr.range_test(Quadratic(), updates=100, high=100.0)
+    plan = lr.tune(trainable, updates=5000, budget="1 second", curve=curve)
+    assert trainable.all_updates == plan.spent - len(curve) <= 1 / Slow.pause + 1
+    assert trainable.save() == before
 
 
 @pytest.mark.parametrize("budget", ["1e-6 seconds", "0.03 seconds"])
 def test_a_time_that_is_too_short_is_no_answer(budget):
-    trainee = Slow()
-    before = trainee.save()
-    with pytest.raises(NoAnswerError, match=facts("budget", "larger")):
-        lr.tune(trainee, updates=5000, budget=budget)
-    assert trainee.save() == before
+    trainable = Slow()
+    before = trainable.save()
+    with pytest.raises(NoAnswerError, match="Give a larger"):
+        lr.tune(trainable, updates=5000, budget=budget)
+    assert trainable.save() == before
 
 
-def test_a_purse_foresees_the_pace():
-    purse = Purse(Budget(1000, 100.0), _began=time.monotonic() - 25)
-    assert purse.left == 1000  # nothing is known of the pace yet
-    purse.pay(100)
-    assert 250 <= purse.left <= 300
-    purse.given = 50
-    assert 120 <= purse.left <= 150
-    late = Purse(Budget(1000, 1.0), _began=time.monotonic() - 2)
-    assert late.late
-    assert late.left == 0
-    spent = Purse(Budget(10), spent=12)
-    assert spent.left == 0
-    assert not spent.late
+def spending(budget, seconds=0.0, **fields):
+    """What is spent after this time."""
+    clock = Clock()
+    state = Spending(budget, clock=clock, **fields)
+    clock.seconds = seconds
+    return state
 
 
-def test_a_purse_knows_what_fits_into_its_time():
-    assert Purse(Budget(1000)).whole == 1000
-    assert Purse(Budget(1000), spent=300).whole == 1000
-    assert Purse(Budget(10_000, 60.0), spent=40, given=40).whole == 540  # no pace yet
-    assert 380 <= Purse(Budget(10_000, 100.0), spent=100, _began=time.monotonic() - 25).whole <= 400
+def test_the_remaining_updates_follow_from_the_pace():
+    assert spending(Budget(1000, 100.0), 25).remaining() == 1000  # the pace is not known yet
+    assert spending(Budget(1000, 100.0), 25, spent=100).remaining() == 300
+    assert spending(Budget(1000, 100.0), 25, spent=100, given=50).remaining() == 150
+    late = spending(Budget(1000, 1.0), 2)
+    assert late.out_of_time() == OUT_OF_TIME
+    assert late.remaining() == 0
+    over = spending(Budget(10), spent=12)
+    assert over.remaining() == 0
+    assert over.out_of_time() is None
+
+
+def test_a_pause_does_not_count_for_the_pace():
+    clock = Clock()
+    state = Spending(Budget(1000, 100.0), spent=10, clock=clock)
+    clock.seconds = 10
+    with state.pause():
+        clock.seconds = 20
+    assert state.remaining() == 80
+
+
+def test_what_a_budget_covers_in_all():
+    assert spending(Budget(1000)).total() == 1000
+    assert spending(Budget(1000), spent=300).total() == 1000
+    assert spending(Budget(10_000, 60.0), spent=40, given=40).total() == 540  # the pace is not known yet
+    assert spending(Budget(10_000, 100.0), 25, spent=100).total() == 400
+
+
+def test_processes_use_the_time_of_one_of_them():
+    assert spending(Budget(1000, 100.0), 25, spent=100, agree=lambda updates: 7).remaining() == 7
+    assert spending(Budget(1000, 100.0), 25, spent=100, agree=lambda updates: 7).total() == 7
+
+    def unused(updates):
+        raise AssertionError("a number of updates is the same in all processes")
+
+    assert spending(Budget(1000), 25, spent=100, agree=unused).remaining() == 900

@@ -1,89 +1,86 @@
-"""What races tell: whether anything has been learned, who can be told apart, and where the cliff is."""
+"""What trials show: whether anything was learned, whether trials differ, and where the stability edge is."""
 
 import math
 from dataclasses import replace
 
 import pytest
 
-from heats import START, heat, race
-from learnrate.tuner.estimate import guess
+from learnrate.tuner.estimate import estimate
 from learnrate.tuner.evidence import (
-    Heat,
-    Start,
-    ahead,
-    begun,
-    ceiling,
-    chance,
-    cliff,
-    dead,
-    flung,
+    distinguishable,
+    informative,
+    large_spike,
     learned,
+    noise_limit,
+    off_plateau,
+    paired_improvement,
     safe,
-    tells,
-    told_apart,
+    spike_limit,
+    stability_edge,
+    stopped_learning,
 )
-from learnrate.tuner.trials import Race
+from learnrate.tuner.trials import Rung, Start, Trial
+from synthetic_rungs import START, rung, trial
 
 
-def test_above_a_divergence_nothing_is_safe():
-    short = Heat(20, (race(0, 0.5), race(4, 0.1)))
-    long = Heat(80, (race(1, 0.4), race(2, math.inf), race(3, 0.05)))
-    assert cliff([short, long], START) == 2.0
-    assert cliff([short], START) == math.inf
-    for found in safe([short, long], START):
-        for one in found.races:
-            assert one.diverged == (one.max_lr >= 4)
-    assert guess([short, long], START, 400).octave < 2
+def test_above_a_divergence_no_lr_is_safe():
+    short = Rung(20, (trial(0, 0.5), trial(4, 0.1)))
+    long = Rung(80, (trial(1, 0.4), trial(2, math.inf), trial(3, 0.05)))
+    assert stability_edge([short, long], START) == 2.0
+    assert stability_edge([short], START) == math.inf
+    for counted in safe([short, long], START):
+        assert all(trial.diverged == (trial.max_lr >= 4) for trial in counted.trials)
+    assert estimate([short, long], START, 400).log2_lr < 2
 
 
-def test_above_a_racer_that_died_where_others_learned_nothing_is_safe():
-    killed = Race(4.0, 80, 80, 1.0, None, highest=1.5)
-    short, long = Heat(20, (race(4, 0.1),)), Heat(80, (race(1, 0.4), killed))
-    assert cliff([short, long], START) == 2.0
-    assert guess([short, long], START, 400).octave < 2
-    # Where nobody below has learned, all may sit on a plateau.
-    assert cliff([short, Heat(80, (race(1, 1.0), killed))], START) == math.inf
-    assert cliff([Heat(80, (race(1, 1.0), killed, race(4, 0.3)))], START) == math.inf
+def test_above_an_lr_that_stopped_learning_while_others_learned_no_lr_is_safe():
+    stopped = Trial(4.0, 80, 80, 1.0, highest_loss=1.5)
+    short, long = Rung(20, (trial(4, 0.1),)), Rung(80, (trial(1, 0.4), stopped))
+    assert stability_edge([short, long], START) == 2.0
+    assert estimate([short, long], START, 400).log2_lr < 2
+    # If no lower LR learned, all may be on a plateau.
+    assert stability_edge([short, Rung(80, (trial(1, 1.0), stopped))], START) == math.inf
+    assert stability_edge([Rung(80, (trial(1, 1.0), stopped, trial(4, 0.3)))], START) == math.inf
 
 
-def test_above_a_racer_that_was_flung_up_no_lr_is_safe_where_steps_have_no_bound():
-    unbounded = replace(START, unbounded=True)
-    high = replace(race(1, 0.3), highest=13.1)
-    found = Heat(50, (race(0, 0.4), high, race(2, 0.2), race(3, 0.2)))
-    assert flung(high, unbounded)
-    assert not flung(high, START)
-    assert not flung(replace(high, highest=12.9), unbounded)
-    assert not flung(replace(high, highest=13.1), replace(unbounded, noise=1.1))
-    assert cliff([found], unbounded) == 2.0
-    assert ceiling([found], unbounded) == 1.0
-    assert ceiling([found], START) == math.inf
-    assert cliff([found], START) == math.inf
-    assert guess([found], unbounded, 400).octave < 1.0 < guess([found], START, 400).octave
-    # Nor does a plan go there, where none raced above it in that heat.
-    short, long = heat([0.9, 0.8, 0.7], updates=20), Heat(50, (race(-1, 0.5), race(0, 0.4), high))
-    found = guess([short, long], unbounded, 400)
-    assert max(found.octave, found.high) < 1.1
+def test_above_a_large_spike_no_lr_is_safe_if_steps_are_not_bounded():
+    unbounded = replace(START, unbounded_steps=True)
+    spike = trial(1, 0.3, highest_loss=13.1)
+    spiked = Rung(50, (trial(0, 0.4), spike, trial(2, 0.2), trial(3, 0.2)))
+    assert large_spike(spike, unbounded)
+    assert not large_spike(spike, START)
+    assert not large_spike(replace(spike, highest_loss=12.9), unbounded)
+    assert not large_spike(spike, replace(unbounded, noise=1.1))
+    assert stability_edge([spiked], unbounded) == 2.0
+    assert spike_limit([spiked], unbounded) == 1.0
+    assert spike_limit([spiked], START) == math.inf
+    assert stability_edge([spiked], START) == math.inf
+    assert estimate([spiked], unbounded, 400).log2_lr < 1.0 < estimate([spiked], START, 400).log2_lr
+    # Nor is an LR above the spike chosen if the rung has no trial above it.
+    short, long = rung([0.9, 0.8, 0.7], updates=20), Rung(50, (trial(-1, 0.5), trial(0, 0.4), spike))
+    at = estimate([short, long], unbounded, 400)
+    assert max(at.log2_lr, at.log2_high) < 1.1
 
 
-def test_learned_begun_and_told_apart():
-    chances = chance(50, START)
-    assert chances == pytest.approx(4 * 0.01 / math.sqrt(10))
-    # What idles falls by the mean of a normal variable's lower half, within two and a half standard errors.
+def test_learned_off_plateau_and_distinguishable():
+    chance = noise_limit(50, START)
+    assert chance == pytest.approx(4 * 0.01 / math.sqrt(10))
+    # A model that learns nothing falls by the mean of the lower half of a normal variable, within 2.5 standard errors.
     idle = 0.01 * (0.4 + 2.5 * 0.58 / math.sqrt(10))
-    assert not learned(heat([1 - 0.95 * idle]), START)
-    assert learned(heat([1 - 1.05 * idle]), START)
-    assert not learned(heat([1 - 1.05 * idle]), Start(1.0, 0.01, error=0.002))
-    assert not begun(heat([0.89]), START)  # less than 12 % of the start: the frequencies of the classes
-    assert begun(heat([0.87]), START)
-    assert not begun(heat([0.91]), Start(1.0, 0.2))
-    assert not begun(heat([0.6, 0.6]), START)  # all equally far: as far as the frequencies of rare classes, it may be
-    assert begun(heat([-0.1]), Start(0.0, 0.01))
-    for nothing in (heat([math.inf]), Heat(50, ())):
+    assert not learned(rung([1 - 0.95 * idle]), START)
+    assert learned(rung([1 - 1.05 * idle]), START)
+    assert not learned(rung([1 - 1.05 * idle]), Start(1.0, 0.01, error=0.002))
+    assert not off_plateau(rung([0.89]), START)  # less than 12 % of the start: class frequencies
+    assert off_plateau(rung([0.87]), START)
+    assert not off_plateau(rung([0.91]), Start(1.0, 0.2))
+    assert not off_plateau(rung([0.6, 0.6]), START)  # all the same: maybe the frequencies of rare classes
+    assert off_plateau(rung([-0.1]), Start(0.0, 0.01))
+    for nothing in (rung([math.inf]), Rung(50, ())):
         assert not learned(nothing, START)
-        assert not begun(nothing, START)
-        assert not told_apart(nothing, START)
-    assert told_apart(heat([0.5, 0.9]), START)
-    assert not told_apart(heat([0.5, 0.5 + 0.9 * chances, math.inf]), START)
+        assert not off_plateau(nothing, START)
+        assert not distinguishable(nothing, START)
+    assert distinguishable(rung([0.5, 0.9]), START)
+    assert not distinguishable(rung([0.5, 0.5 + 0.9 * chance, math.inf]), START)
 
 
 @pytest.mark.parametrize(
@@ -94,68 +91,67 @@ def test_learned_begun_and_told_apart():
         (1.11, Start(1.0, 0.01), False),  # less than twelve times the noise
         (1.13, Start(1.0, 0.01), True),
         (-0.8, Start(-1.0, 0.0), True),
-        (0.01, Start(0.0, 0.0), False),  # where nothing can be told from nothing
+        (0.01, Start(0.0, 0.0), False),  # there is no scale to judge by
         (math.inf, Start(1.0, 0.01), True),
     ],
 )
-def test_a_dead_racer_was_thrown_up_and_learned_nothing(highest, start, expected):
-    assert dead(Race(0.1, 50, 50, start.loss, None, highest=highest), start) is expected
+def test_a_trial_stopped_learning_if_nothing_was_learned_after_a_spike(highest, start, expected):
+    assert stopped_learning(Trial(0.1, 50, 50, start.loss, highest_loss=highest), start) is expected
     learning = start.loss - 0.011 * abs(start.loss)
-    assert not dead(Race(0.1, 50, 50, learning, None, highest=highest), start)
+    assert not stopped_learning(Trial(0.1, 50, 50, learning, highest_loss=highest), start)
 
 
-def test_what_tells_is_a_fall_or_a_little_one_that_others_missed():
-    assert tells(heat([0.87, 0.87]), START)
-    assert tells(heat([0.95, 0.95]), START)
-    assert tells(heat([0.95]), START)
-    assert not tells(heat([0.965, 0.965]), START)
-    assert not tells(heat([0.95, 0.95]), Start(1.0, 0.03))
-    assert learned(heat([0.95, 0.95]), Start(1.0, 0.03))
-    assert tells(heat([0.95, 0.985]), START)
-    assert not tells(heat([0.9905, 1.0]), Start(1.0, 0.003))
-    assert not tells(heat([0.95, 0.985]), Start(1.0, 0.1))
-    assert not tells(Heat(50, ()), START)
+def test_a_fall_is_informative_and_so_is_a_small_one_that_others_missed():
+    assert informative(rung([0.87, 0.87]), START)
+    assert informative(rung([0.95, 0.95]), START)
+    assert informative(rung([0.95]), START)
+    assert not informative(rung([0.965, 0.965]), START)
+    assert not informative(rung([0.95, 0.95]), Start(1.0, 0.03))
+    assert learned(rung([0.95, 0.95]), Start(1.0, 0.03))
+    assert informative(rung([0.95, 0.985]), START)
+    assert not informative(rung([0.9905, 1.0]), Start(1.0, 0.003))
+    assert not informative(rung([0.95, 0.985]), Start(1.0, 0.1))
+    assert not informative(Rung(50, ()), START)
 
 
-def seen(octave, losses, highest=1.0):
-    return Race(2.0**octave, 100, 100, sum(losses) / len(losses), None, judged=tuple(losses), highest=highest)
+def on_batches(log2_lr, losses):
+    return trial(log2_lr, sum(losses) / len(losses), updates=100, final_losses=tuple(losses), highest_loss=1.0)
 
 
-def test_what_is_chance_from_batch_to_batch_may_be_none_between_racers_that_saw_the_same():
+def test_what_is_chance_from_batch_to_batch_is_significant_between_trials_on_the_same_batches():
     batches = [0.9, 1.0] * 10
     noisy = Start(1.0, 0.1, error=0.05)
-    lower, higher = seen(0, batches), seen(1, [loss - 0.02 - 0.002 * (i % 3) for i, loss in enumerate(batches)])
-    assert not learned(Heat(100, (higher,)), noisy)
-    assert ahead(Heat(100, (lower, higher)), noisy)
-    assert learned(Heat(100, (lower, higher)), noisy)
-    assert tells(Heat(100, (lower, higher)), noisy)
-    # A higher LR may have been thrown up where the best one has learned nothing.
-    assert not ahead(Heat(100, (lower, seen(1, [1.0] * 20))), noisy)
-    # Three standard errors will do where every score tells the same.
-    slight = seen(1, [loss - 0.02 + 0.022 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
-    scored = [replace(one, score=score) for one, score in ((lower, 0.6), (slight, 0.7))]
-    assert not ahead(Heat(100, (lower, slight)), noisy)
-    assert not ahead(Heat(100, tuple(scored)), noisy)
-    assert ahead(Heat(100, tuple(scored)), replace(noisy, score=0.5))
-    few = Heat(100, (seen(0, batches[:8]), seen(1, [0.5] * 8)))
-    assert not ahead(few, noisy)
-    uneven = seen(1, [loss - 0.02 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
-    assert not ahead(Heat(100, (lower, uneven)), noisy)
-    assert not ahead(Heat(100, ()), noisy)
+    lower, higher = on_batches(0, batches), on_batches(1, [loss - 0.02 - 0.002 * (i % 3) for i, loss in enumerate(batches)])
+    assert not learned(Rung(100, (higher,)), noisy)
+    assert paired_improvement(Rung(100, (lower, higher)), noisy)
+    assert learned(Rung(100, (lower, higher)), noisy)
+    assert informative(Rung(100, (lower, higher)), noisy)
+    # A higher LR that is worse shows nothing: its loss may have had a spike.
+    assert not paired_improvement(Rung(100, (lower, on_batches(1, [1.0] * 20))), noisy)
+    # Three standard errors are enough if every score agrees.
+    slight = on_batches(1, [loss - 0.02 + 0.022 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
+    scored = Rung(100, (replace(lower, score=0.6), replace(slight, score=0.7)))
+    assert not paired_improvement(Rung(100, (lower, slight)), noisy)
+    assert not paired_improvement(scored, noisy)
+    assert paired_improvement(scored, replace(noisy, score=0.5))
+    assert not paired_improvement(Rung(100, (on_batches(0, batches[:8]), on_batches(1, [0.5] * 8))), noisy)
+    uneven = on_batches(1, [loss - 0.02 * (-1) ** (i // 2) for i, loss in enumerate(batches)])
+    assert not paired_improvement(Rung(100, (lower, uneven)), noisy)
+    assert not paired_improvement(Rung(100, ()), noisy)
 
 
-def test_scores_vouch_for_a_fall_that_is_half_as_deep():
+def test_scores_confirm_a_fall_that_is_half_as_deep():
     noisy = Start(1.0, 0.2, score=0.5)
-    # With errors of 0.04 the whole way would be 0.08 + 0.10, and half of it 0.08 + 0.05.
+    # With errors of 0.04 the whole fall would have to be 0.08 + 0.10, and half of it 0.08 + 0.05.
     deep = 1 - 0.16
-    assert learned(heat([deep, 0.9], scores=[0.6, 0.51]), noisy)
-    assert not learned(heat([deep, 0.9]), noisy)
-    assert not learned(heat([deep, 0.9], scores=[0.6, 0.5]), noisy)
-    assert not learned(heat([deep, 0.9], scores=[0.6, None]), noisy)
-    # What an LR that is too high has spoilt does not speak against it.
-    assert learned(heat([deep, 0.9, 0.99], scores=[0.6, 0.51, 0.1]), noisy)
-    assert not learned(heat([deep], scores=[0.6]), noisy)
-    assert not learned(heat([deep, 0.9], scores=[0.6, 0.51]), Start(1.0, 0.2))
-    assert not learned(heat([1 - 0.12, 0.9], scores=[0.6, 0.51]), noisy)
-    # A trifle, however certain: a net that is stuck may still learn how frequent the classes are.
-    assert not learned(heat([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.06, score=0.5))
+    assert learned(rung([deep, 0.9], scores=[0.6, 0.51]), noisy)
+    assert not learned(rung([deep, 0.9]), noisy)
+    assert not learned(rung([deep, 0.9], scores=[0.6, 0.5]), noisy)
+    assert not learned(rung([deep, 0.9], scores=[0.6, None]), noisy)
+    # The score of an LR that is too high to learn is no objection.
+    assert learned(rung([deep, 0.9, 0.99], scores=[0.6, 0.51, 0.1]), noisy)
+    assert not learned(rung([deep], scores=[0.6]), noisy)
+    assert not learned(rung([deep, 0.9], scores=[0.6, 0.51]), Start(1.0, 0.2))
+    assert not learned(rung([1 - 0.12, 0.9], scores=[0.6, 0.51]), noisy)
+    # Class frequencies, however certain: even a network that is stuck may learn them.
+    assert not learned(rung([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.06, score=0.5))

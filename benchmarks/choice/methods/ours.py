@@ -46,4 +46,4 @@ def budget(task: Task, name: str = "learnrate") -> int:
 def version() -> str:
     """Hash of the code that chooses, and of the code here that calls it."""
     source = Path(lr.__file__).parent
-    return digest([*sorted((source / "tuner").glob("*.py")), source / "torch" / "tuning.py", Path(__file__)])
+    return digest([*sorted((source / "tuner").glob("*.py")), source / "torch" / "tune.py", Path(__file__)])

@@ -1,8 +1,10 @@
-"""Range tests and races that end in a plan. Knows no framework: it drives a `Trainee`."""
+"""A range test and trials that end in a plan. Knows no framework: it drives a `learnrate.Trainable`."""
 
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.trials import Race
-from learnrate.tuner.tune import tune
+from learnrate.tuner.reasons import Reasons
+from learnrate.tuner.request import HIGH, LOW, Request
+from learnrate.tuner.trials import Trial
+from learnrate.tuner.tune import OnCurve, Progress, tune
 
-__all__ = ["Families", "Family", "Plan", "Race", "tune"]
+__all__ = ["HIGH", "LOW", "Families", "Family", "OnCurve", "Plan", "Progress", "Reasons", "Request", "Trial", "tune"]

@@ -1,25 +1,28 @@
-"""What tuning may cost: a share of one training, a number of updates, or a time."""
+"""What tuning may cost: a share of one training run, a number of updates, or a time."""
 
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.updates import StopReason
 
 SHORT, MIDDLE, LONG = (1200, 1200), (5000, 1250), (20_000, 2000)
-"""Updates of a training, and what `usual` allows for it: all of a short one, a quarter of 5,000, a tenth of 20,000.
+"""Updates of a training run, and its usual budget: all of a short run, a quarter of 5,000 updates, a tenth of 20,000.
 
-What finds an LR hardly grows with the training: see docs/choice.md for what these buy."""
+The cost of finding an LR hardly grows with the run: docs/choice.md shows what these budgets buy."""
 
 UNTIMED = 500
-"""Updates that are taken to fit into a time before any has been made: little enough to begin with short races."""
+"""Updates that are assumed to fit into a time budget before the first update: few enough to begin with short trials."""
 
-MOST_TRAININGS = 10
-"""Of a budget that is a plain number: who gives a larger one means updates."""
+MOST_RUNS = 10
+"""Largest budget that is a plain number: a larger number was meant as a number of updates."""
+
+OUT_OF_TIME = StopReason("out of time", "the time budget was used up")
 
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _TEXT = re.compile(
@@ -29,19 +32,24 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent.
+    """What tuning may cost.
 
     Attributes:
         updates: Most updates.
-        seconds: Most time; infinite where only updates are limited.
+        seconds: Most time; infinite if only updates are limited.
     """
 
     updates: int
     seconds: float = math.inf
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a time limit."""
+        return math.isfinite(self.seconds)
+
 
 def usual(updates: int) -> int:
-    """Updates that tuning takes for a training of so many, unless told otherwise.
+    """The usual budget in updates for a training run of this length.
 
     Example:
         >>> [usual(updates) for updates in (300, 1200, 5000, 20_000, 1_000_000)]
@@ -51,23 +59,23 @@ def usual(updates: int) -> int:
         if updates <= shorter:
             return min(updates, least)
         if updates <= longer:
-            way = math.log(updates / shorter) / math.log(longer / shorter)
-            return math.floor(float(least * (most / least) ** way) + 1e-9)
-    # Beyond what was measured, as between the last two: the cube root of the training's length, about.
+            share = math.log(updates / shorter) / math.log(longer / shorter)
+            return math.floor(float(least * (most / least) ** share) + 1e-9)
+    # Beyond what was measured it grows as between the last two: with about the cube root of the length.
     power = math.log(LONG[1] / MIDDLE[1]) / math.log(LONG[0] / MIDDLE[0])
     return math.floor(float(MIDDLE[1] * (updates / MIDDLE[0]) ** power))
 
 
 def read(budget: float | str | None, updates: int) -> Budget:
-    """A budget as a user may give it.
+    """Read a budget as a user gives it.
 
     Args:
-        budget: A number is a share of one training, up to 10; a text such as "500 updates", "25%", "90 seconds" or
-            "5 minutes" says its unit; None is `usual`.
-        updates: Length of the training.
+        budget: A number is a share of one training run, up to 10; a text such as "500 updates", "25%", "90 seconds" or
+            "5 minutes" has a unit; None is `usual`.
+        updates: Length of the training run.
 
     Raises:
-        ArgumentError: if it is no number above 0 and up to 10, and no such text.
+        ArgumentError: if it is neither a number above 0 and up to 10 nor such a text.
         ArgumentTypeError: if it is neither a number nor a text.
 
     Example:
@@ -81,10 +89,10 @@ def read(budget: float | str | None, updates: int) -> Budget:
     try:
         share = checks.positive("budget", budget)
     except ArgumentTypeError as error:
-        raise ArgumentTypeError(f"{error}: give a share of one training, or a text such as '500 updates'") from None
-    if share > MOST_TRAININGS:
-        remedy = f"a number is a share of one training, so give '{budget} updates' or '{100 * share:.0f}%'"
-        checks.refuse("budget", f"at most {MOST_TRAININGS} trainings", budget, remedy)
+        raise ArgumentTypeError(f"{error}: give a share of one training run, or a text such as '500 updates'") from None
+    if share > MOST_RUNS:
+        remedy = f"a number is a share of one training run, so give '{budget} updates' or '{100 * share:.0f}%'"
+        checks.refuse("budget", f"at most {MOST_RUNS} training runs", budget, remedy)
     return Budget(math.floor(min(share * updates + 1e-9, checks.LONGEST)))
 
 
@@ -93,77 +101,91 @@ def _parsed(text: str, updates: int) -> Budget:
     number = float(match[1]) if match else 0.0
     if match is None or not 0 < number < math.inf:
         raise ArgumentError(
-            "budget must be a share of one training, or a text such as '500 updates', '25%', '90 seconds' or '5 minutes', "
-            f"received {text!r}"
+            "budget must be a share of one training run, or a text such as '500 updates', '25%', '90 seconds' or "
+            f"'5 minutes', received {text!r}"
         )
     unit = match[2].lower().removesuffix("s")
     if unit in _SECONDS:
-        # As long as a training at most: what a longer search finds is seldom worth a second training.
+        # At most as long as one run: a longer search is seldom worth the time of a second run.
         return Budget(updates, number * _SECONDS[unit])
     return Budget(math.floor(min(number * updates / 100 + 1e-9 if unit == "%" else number, checks.LONGEST)))
 
 
+def _only_process(value: int | None) -> int | None:
+    return value
+
+
 @dataclass
-class Purse:
-    """What is left of a budget. Asked before every update, so that no budget is exceeded.
+class Spending:
+    """What is spent of a budget.
 
     Attributes:
-        budget: What there was.
+        budget: The budget.
         spent: Updates made so far.
-        given: Those of them that were made before the time began to run.
+        given: The part of them that was made before the time began to run.
         idle: Seconds in which no updates were made.
+        agree: `Trainable.agree`, so that the clock of one process decides for all; used only if there is a time limit.
+        clock: Gives the time in seconds.
     """
 
     budget: Budget
     spent: int = 0
     given: int = 0
     idle: float = 0.0
-    _began: float = field(default_factory=time.monotonic)
+    agree: Callable[[int | None], int | None] = _only_process
+    clock: Callable[[], float] = time.monotonic
+    _began: float = field(init=False)
 
-    @property
-    def left(self) -> int:
-        """Updates that may still be made; with a limit in time, as many as will fit into it at the pace so far."""
-        left = self.budget.updates - self.spent
-        if math.isfinite(self.budget.seconds):
-            if self.late:
-                return 0
-            pace = self.pace
-            if pace > 0:
-                left = min(left, math.floor((self.budget.seconds - self.seconds) / pace))
-        return max(0, left)
-
-    @property
-    def whole(self) -> int:
-        """Updates that the budget pays for in all; with a limit in time, at the pace so far."""
-        if math.isfinite(self.budget.seconds) and self.spent == self.given:
-            return min(self.budget.updates, self.given + UNTIMED)
-        return self.spent + self.left
+    def __post_init__(self) -> None:
+        self._began = self.clock()
 
     @property
     def seconds(self) -> float:
-        """Time since the beginning."""
-        return time.monotonic() - self._began
+        """Time since the beginning, by the clock of this process."""
+        return self.clock() - self._began
 
     @property
     def pace(self) -> float:
-        """Seconds that an update took so far; 0 where none was made."""
-        made = self.spent - self.given
-        return (self.seconds - self.idle) / made if made else 0.0
+        """Seconds per update so far, by the clock of this process; 0 before the first update."""
+        updates = self.spent - self.given
+        return (self.seconds - self.idle) / updates if updates else 0.0
 
-    @property
-    def late(self) -> bool:
-        """Whether the time is over."""
-        return self.seconds >= self.budget.seconds
+    def remaining(self) -> int:
+        """Updates that can still be made; with a time limit, the number that fits into it at the pace so far.
+
+        With a time limit, all processes must call it at the same places.
+        """
+        return self._agreed(self._remaining())
+
+    def total(self) -> int:
+        """Updates that the budget covers in all; with a time limit, at the pace so far. See `remaining`."""
+        if self.budget.is_timed and self.spent == self.given:
+            return min(self.budget.updates, self.given + UNTIMED)
+        return self._agreed(self.spent + self._remaining())
+
+    def out_of_time(self) -> StopReason | None:
+        """The reason to stop once the time is over, by the clock of this process: `UpdateLoop` shares it."""
+        return OUT_OF_TIME if self.seconds >= self.budget.seconds else None
 
     @contextmanager
-    def idling(self) -> Iterator[None]:
-        """Time that passes in here counts as spent, but tells nothing of the pace."""
-        began = time.monotonic()
+    def pause(self) -> Iterator[None]:
+        """Time in here is spent, but does not count for the pace."""
+        began = self.clock()
         try:
             yield
         finally:
-            self.idle += time.monotonic() - began
+            self.idle += self.clock() - began
 
-    def pay(self, updates: int) -> None:
-        """Note updates that were made."""
-        self.spent += updates
+    def _remaining(self) -> int:
+        updates = self.budget.updates - self.spent
+        if self.budget.is_timed:
+            if self.out_of_time():
+                return 0
+            pace = self.pace
+            if pace > 0:
+                updates = min(updates, math.floor((self.budget.seconds - self.seconds) / pace))
+        return max(0, updates)
+
+    def _agreed(self, updates: int) -> int:
+        agreed = self.agree(updates) if self.budget.is_timed else updates
+        return updates if agreed is None else agreed

@@ -12,12 +12,12 @@ USUAL = 4
 performance" (same section)."""
 
 MOST = 6
-"""Cycles: triangular2 halves its amplitude with each, so that a seventh would move the LR by less than a fiftieth."""
+"""Cycles: triangular2 halves its amplitude with each, so that a seventh would change the LR by less than a fiftieth."""
 
 
 @dataclass(frozen=True)
 class Cycling:
-    """How a run is cut into cycles.
+    """The cycles of a training run.
 
     Attributes:
         step_size: Half a cycle, in updates.
@@ -31,30 +31,30 @@ class Cycling:
 
     @property
     def updates(self) -> int:
-        """The run's length, which ends with a cycle."""
+        """Updates of all cycles."""
         return 2 * self.step_size * self.cycles
 
 
-def cut(updates: int, updates_per_epoch: int | None) -> Cycling:
-    """Cut a run into whole cycles that end as close before its last update as can be.
+def whole_cycles(updates: int, updates_per_epoch: int | None) -> Cycling:
+    """Divide a run into whole cycles that end as close to its last update as possible.
 
-    Four cycles where each half then lasts 2 to 10 epochs; up to six where the halves would be longer than 10 epochs, and
-    fewer where they would be shorter than 2, down to one.
+    Four cycles if each half then lasts 2 to 10 epochs; up to six if the halves would be longer than 10 epochs, and fewer if
+    they would be shorter than 2 epochs, down to one.
 
     Args:
         updates: Length of the run, at least 2.
-        updates_per_epoch: None where an epoch is not known; then four cycles.
+        updates_per_epoch: None if it is not known; then four cycles.
 
     Example:
-        >>> found = cut(1000, updates_per_epoch=25)
-        >>> found.step_size, found.cycles
+        >>> cycling = whole_cycles(1000, updates_per_epoch=25)
+        >>> cycling.step_size, cycling.cycles
         (125, 4)
-        >>> found.reason
+        >>> cycling.reason
         'step_size is 125 updates, 5 epochs of 25 (the rule is 2 to 10), for 4 whole cycles in 1000 of 1000 updates.'
     """
     if updates_per_epoch is None:
         cycles = min(USUAL, updates // 2)
-        return _cut(updates, cycles, "the batches have no known length, so the rule of 2 to 10 epochs cannot be kept")
+        return _cycling(updates, cycles, "because the rule of 2 to 10 epochs needs batches of a known length")
     fewest = math.ceil(updates / (2 * LONGEST * updates_per_epoch))
     most = updates // (2 * SHORTEST * updates_per_epoch)
     cycles = max(1, min(max(USUAL, fewest), most, MOST, updates // 2))
@@ -63,14 +63,14 @@ def cut(updates: int, updates_per_epoch: int | None) -> Cycling:
     if epochs < SHORTEST:
         why += f"; a cycle by the rule needs {2 * SHORTEST * updates_per_epoch} updates"
     if epochs > LONGEST:
-        why += f"; more than {MOST} cycles would hardly move the LR any more"
-    return _cut(updates, cycles, why + ")")
+        why += f"; more than {MOST} cycles would hardly change the LR any more"
+    return _cycling(updates, cycles, why + ")")
 
 
-def _cut(updates: int, cycles: int, why: str) -> Cycling:
+def _cycling(updates: int, cycles: int, why: str) -> Cycling:
     step_size = updates // (2 * cycles)
-    whole = "1 whole cycle" if cycles == 1 else f"{cycles} whole cycles"
+    count = "1 whole cycle" if cycles == 1 else f"{cycles} whole cycles"
     used = 2 * step_size * cycles
     return Cycling(
-        step_size, cycles, f"step_size is {step_size} updates, {why}, for {whole} in {used} of {updates} updates."
+        step_size, cycles, f"step_size is {step_size} updates, {why}, for {count} in {used} of {updates} updates."
     )

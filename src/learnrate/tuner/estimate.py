@@ -1,6 +1,6 @@
-"""The best guess for the whole run: how good each LR was at each length, and what that makes of the run that is longer.
+"""The LR with the lowest expected regret: how bad each LR was in trials, and what follows for the longer run.
 
-LRs are counted in octaves, log2(lr): what matters about an LR is its ratio to another.
+LRs are log2 inside of this file: what matters about an LR is its ratio to another.
 """
 
 import math
@@ -9,209 +9,226 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learnrate.finder.bounds import two_digits
 from learnrate.finder.smoothing import Floats
-from learnrate.tuner.evidence import Heat, Start, begun, below, ceiling, cliff, standard_error, tells
-from learnrate.tuner.trials import Race
-
-CATCH_UP = 3, 2
-"""What an LR below the best one costs is halved for every two doublings of the length beyond the third: a run that is much
-longer than the races has time to catch up, and more time to meet a cliff."""
-
-TRUST_IN_LOSS = 0.75
-"""Weight of the training loss beside the score: it is a mean over many batches, and the same ones for all racers, where a
-score is one look at a model."""
-
-DRIFT = -0.1
-"""Octaves by which the best LR is taken to move with each doubling of the horizon: it falls, a little."""
-
-SPREAD, SPREAD_AHEAD = 0.4, 0.1
-"""Standard deviation, in octaves, of where the best LR of a run lies: of any run, and for each doubling that lies ahead."""
-
-BELOW, ABOVE = 0.2, 0.3
-"""What an octave beyond the lowest and highest LR that raced is taken to cost, in shares of the fall: nobody was there, and
-there is a slope on the low side and a cliff on the high side."""
-
-ALIKE = 0.05
-"""Share of the best fall that counts as no difference. Narrower, the interval around a guess would hold the best LR of half
-of all runs; docs/choice.md tells how many it holds so."""
-
-SLOW = 0.1
-"""What an octave below the best racer costs one that has not left a plateau yet, in shares of the fall: a longer run leaves
-it at lower LRs too."""
-
-STUCK = 0.12
-"""Share of the best fall below which a racer counts as one of those, wholly; from twice that on not at all."""
+from learnrate.trainable import LR_DRIFT
+from learnrate.tuner.evidence import below, informative, off_plateau, spike_limit, stability_edge, standard_error
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Rung, Start, Trial
 
 _NORMAL = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
-"""Ten equally likely places of a standard normal distribution."""
+"""Ten equally likely values of a standard normal variable."""
+
+_GRID = 1 / 16
+"""Distance of the LRs among which the estimate is chosen: 4 %."""
 
 
 @dataclass(frozen=True)
-class Surface:
-    """How good LRs are at one length of training: 0 for the best there is, -1 for a model that has learned nothing."""
-
-    updates: int
-    octaves: Floats
-    worth: Floats
-
-    def at(self, octaves: Floats) -> Floats:
-        """Straight lines between what is known; what lies beyond is as its edge."""
-        return np.interp(octaves, self.octaves, self.worth)
-
-    def ahead(self, octaves: Floats, doublings: float) -> Floats:
-        """The same for a run that is longer by so many doublings: what lies below the best has caught up in part."""
-        after, each = CATCH_UP
-        top = int(np.argmax(self.worth))
-        found, left = self.at(octaves), 2.0 ** (-max(0.0, doublings - after) / each)
-        return np.where(octaves < self.octaves[top], self.worth[top] + left * (found - self.worth[top]), found)
-
-
-@dataclass(frozen=True)
-class Guess:
+class Estimate:
     """The LR for the whole run.
 
     Attributes:
-        octave: log2 of it.
-        low: The lowest LR, in octaves, that is expected to be as good, but for `doubt`.
-        high: The highest.
-        doubt: The share of what the best racer has learned that a difference must exceed in order to count.
+        log2_lr: log2 of the LR with the lowest expected regret.
+        log2_low: log2 of the lowest LR whose expected regret is at most larger by `tolerance`.
+        log2_high: log2 of the highest such LR.
+        tolerance: Share of what the best trial learned that makes no difference.
     """
 
-    octave: float
-    low: float
-    high: float
-    doubt: float
+    log2_lr: float
+    log2_low: float
+    log2_high: float
+    tolerance: float
+
+    @property
+    def lr(self) -> float:
+        """The LR, with two digits: more are not known."""
+        return rounded_lr(self.log2_lr)
+
+    @property
+    def low(self) -> float:
+        """The lowest LR of the interval, with two digits."""
+        return rounded_lr(self.log2_low)
+
+    @property
+    def high(self) -> float:
+        """The highest LR of the interval, with two digits."""
+        return rounded_lr(self.log2_high)
 
 
-def worth(heat: Heat, start: Start) -> dict[float, float]:
-    """From each LR that raced, in octaves, to how good it is for a longer run: 0 at best, and -1 for having learned nothing.
+def rounded_lr(log2_lr: float) -> float:
+    """An LR with two digits."""
+    return two_digits(2.0**log2_lr)
 
-    It is the share of the best one's fall that it missed (see `missed`), less for those that are still on a plateau.
+
+@dataclass(frozen=True)
+class RegretCurve:
+    """The regret of LRs at one length of training: 0 for the best LR, 1 for a model that learned nothing."""
+
+    updates: int
+    log2_lrs: Floats
+    regrets: Floats
+
+    def at(self, log2_lrs: Floats) -> Floats:
+        """Linear between the known LRs, constant beyond them."""
+        return np.interp(log2_lrs, self.log2_lrs, self.regrets)
+
+    def in_longer_run(self, log2_lrs: Floats, doublings: float) -> Floats:
+        """The regret in a run that is longer by this number of doublings: LRs below the best one catch up in part."""
+        best = int(np.argmin(self.regrets))
+        regrets = self.at(log2_lrs)
+        left = 2.0 ** (-max(0.0, doublings - THRESHOLDS.catch_up_after) / THRESHOLDS.catch_up_doublings)
+        caught_up = self.regrets[best] + left * (regrets - self.regrets[best])
+        return np.where(log2_lrs < self.log2_lrs[best], caught_up, regrets)
+
+
+def regrets(rung: Rung, start: Start) -> dict[float, float]:
+    """The regret of each LR of a rung for a longer run: 0 for the best LR, 1 for one that learned nothing.
+
+    It is the share of the best fall that the trial missed (see `missed`), less for trials that are still on a plateau.
     """
-    found = missed(heat, start)
-    return _unstuck(found, heat, start) if begun(heat, start) else found
+    by_lr = dict(zip((trial.log2_lr for trial in rung.trials), missed(rung.trials, start), strict=True))
+    return _off_plateau_later(by_lr, rung, start) if off_plateau(rung, start) else by_lr
 
 
-def missed(heat: Heat, start: Start) -> dict[float, float]:
-    """From each LR that raced, in octaves, to the share of the best one's fall that it missed, below 0.
+def missed(trials: Sequence[Trial], start: Start) -> list[float]:
+    """The share of the best fall that each trial missed: 0 for the best, 1 for one that learned nothing.
 
-    A fall is that of the loss from its level at the start; where there are scores, their rise counts as well.
+    The fall is that of the loss; if the scores improved, their improvement counts as well.
     """
-    sound = heat.sound
+    sound = [trial for trial in trials if not trial.diverged]
     if not sound:
-        return {math.log2(race.max_lr): -1.0 for race in heat.races}
-    best_loss = min(race.loss for race in sound)
+        return [1.0] * len(trials)
+    best_loss = min(trial.loss for trial in sound)
     fall = start.loss - best_loss
-    scores = [race.score for race in sound if race.score is not None and math.isfinite(race.score)]
-    best_score = max(scores, default=-math.inf)
-    rise = best_score - start.score if start.score is not None else 0.0
+    best_score = max((trial.score for trial in sound if trial.score is not None), default=-math.inf)
+    improvement = best_score - start.score if start.score is not None else 0.0
 
-    def of(race: Race) -> float:
-        if not math.isfinite(race.loss):
-            return -1.0
-        share = (race.loss - best_loss) / fall if fall > 0 else 0.0
-        if rise > 0:
-            score = race.score if race.score is not None and math.isfinite(race.score) else -math.inf
-            share = TRUST_IN_LOSS * min(1.0, share) + (1 - TRUST_IN_LOSS) * min(1.0, (best_score - score) / rise)
-        return -min(1.0, share)
+    def of(trial: Trial) -> float:
+        if trial.diverged:
+            return 1.0
+        share = (trial.loss - best_loss) / fall if fall > 0 else 0.0
+        if improvement > 0:
+            score = -math.inf if trial.score is None else trial.score
+            of_score = min(1.0, (best_score - score) / improvement)
+            share = THRESHOLDS.loss_weight * min(1.0, share) + (1 - THRESHOLDS.loss_weight) * of_score
+        return min(1.0, share)
 
-    return {math.log2(race.max_lr): of(race) for race in heat.races}
+    return [of(trial) for trial in trials]
 
 
-def _unstuck(found: Mapping[float, float], heat: Heat, start: Start) -> dict[float, float]:
-    """How good LRs are where those below the best that have not left a plateau yet will leave it in a longer run.
+def _off_plateau_later(by_lr: Mapping[float, float], rung: Rung, start: Start) -> dict[float, float]:
+    """Regrets where LRs below the best one that are still on a plateau will leave it in a longer run.
 
-    None is better for that than those between it and the best; and one that is about to leave it counts in part.
+    No such LR has a lower regret than those between it and the best one; one that is about to leave the plateau counts in
+    part.
     """
-    top, fall = _best(found), heat.fall(start)
-    made, so_far = dict(found), found[top]
-    for race in sorted(heat.sound, key=lambda race: -race.max_lr):
-        octave = math.log2(race.max_lr)
-        if octave < top:
-            floor = min(so_far, found[top] - SLOW * (top - octave))
-            stuck = min(1.0, max(0.0, 2 - (start.loss - race.loss) / (STUCK * fall)))
-            made[octave] += stuck * max(0.0, floor - made[octave])
-            so_far = min(so_far, made[octave])
-    return made
+    best, fall = _lowest_regret(by_lr), rung.best_fall(start)
+    later, most = dict(by_lr), by_lr[best]
+    for trial in sorted(rung.sound, key=lambda trial: -trial.max_lr):
+        if trial.log2_lr < best:
+            assumed = max(most, by_lr[best] + THRESHOLDS.plateau_slope * (best - trial.log2_lr))
+            on_plateau = min(1.0, max(0.0, 2 - (start.loss - trial.loss) / (THRESHOLDS.plateau_share * fall)))
+            later[trial.log2_lr] += on_plateau * min(0.0, assumed - later[trial.log2_lr])
+            most = max(most, later[trial.log2_lr])
+    return later
 
 
-def best(heat: Heat, start: Start) -> float:
-    """The LR, in octaves, that did best; the lower of equals."""
-    return _best(worth(heat, start))
+def best_log2_lr(rung: Rung, start: Start) -> float:
+    """The LR with the lowest regret; the lower one of equals."""
+    return _lowest_regret(regrets(rung, start))
 
 
-def _best(found: Mapping[float, float]) -> float:
-    return max(found, key=lambda octave: (found[octave], -octave))
+def _lowest_regret(by_lr: Mapping[float, float]) -> float:
+    return min(by_lr, key=lambda log2_lr: (by_lr[log2_lr], log2_lr))
 
 
-def surfaces(heats: Sequence[Heat], start: Start) -> list[Surface]:
-    """One for each length, from short to long. Where no long race has been, the shape of the shorter ones goes on."""
-    made: list[Surface] = []
-    for heat in sorted(heats, key=lambda heat: heat.updates):
-        found = sorted(worth(heat, start).items())
-        octaves, values = np.array(found, dtype=np.float64).T
-        made.append(_extended(heat.updates, octaves, values, made[-1] if made else None))
-    return made
+def regret_curves(rungs: Sequence[Rung], start: Start) -> list[RegretCurve]:
+    """One curve for each rung, from short to long; beyond the LRs of a longer rung the shape of the shorter one goes on."""
+    curves: list[RegretCurve] = []
+    for rung in sorted(rungs, key=lambda rung: rung.updates):
+        log2_lrs, values = np.array(sorted(regrets(rung, start).items()), dtype=np.float64).T
+        if curves:
+            curves.append(_extended_by(curves[-1], rung.updates, log2_lrs, values))
+        else:
+            curves.append(_extended(rung.updates, log2_lrs, values))
+    return curves
 
 
-def _extended(updates: int, octaves: Floats, values: Floats, shorter: Surface | None) -> Surface:
-    if shorter is None:
-        # Where the lowest LR did best, half an octave below is taken to be as good: the way there led upwards.
-        level = 0.5 if len(values) > 1 and int(np.argmax(values)) == 0 else 0.0
-        low, high = octaves[0] - 3, octaves[-1] + 3
-        below, above = values[0] - (3 - level) * BELOW, values[-1] - 3 * ABOVE
-        return Surface(
-            updates,
-            np.array([low, octaves[0] - level, *octaves, high]),
-            np.array([below, values[0], *values, above]),
-        )
-    below = shorter.octaves[shorter.octaves < octaves[0]]
-    above = shorter.octaves[shorter.octaves > octaves[-1]]
-    low, high = shorter.at(octaves[[0, -1]])
-    # No better than the edge: what was quicker beyond it in a short race need not be so in a long one.
-    beyond = values[0] + np.minimum(shorter.at(below) - low, 0.0), values[-1] + np.minimum(shorter.at(above) - high, 0.0)
-    return Surface(updates, np.concatenate([below, octaves, above]), np.concatenate([beyond[0], values, beyond[1]]))
+def _extended(updates: int, log2_lrs: Floats, values: Floats) -> RegretCurve:
+    """A curve with assumed slopes beyond its LRs."""
+    # If the lowest LR is the best, the regret still falls towards it: half as low is assumed to be as good.
+    level = THRESHOLDS.level_width if len(values) > 1 and int(np.argmin(values)) == 0 else 0.0
+    width = THRESHOLDS.slope_width
+    low, high = log2_lrs[0] - width, log2_lrs[-1] + width
+    at_low, at_high = values[0] + (width - level) * THRESHOLDS.low_slope, values[-1] + width * THRESHOLDS.edge_slope
+    return RegretCurve(
+        updates,
+        np.array([low, log2_lrs[0] - level, *log2_lrs, high]),
+        np.array([at_low, values[0], *values, at_high]),
+    )
 
 
-def guess(heats: Sequence[Heat], start: Start, horizon: int, drift: float = DRIFT) -> Guess:
-    """The LR that is expected to cost least in a run of this length.
+def _extended_by(shorter: RegretCurve, updates: int, log2_lrs: Floats, values: Floats) -> RegretCurve:
+    """A curve that goes on beyond its LRs as that of shorter trials does."""
+    lower = shorter.log2_lrs[shorter.log2_lrs < log2_lrs[0]]
+    higher = shorter.log2_lrs[shorter.log2_lrs > log2_lrs[-1]]
+    low, high = shorter.at(log2_lrs[[0, -1]])
+    # Never better than the last LR: what was faster beyond it in a short trial need not be so in a long one.
+    at_lower = values[0] + np.maximum(shorter.at(lower) - low, 0.0)
+    at_higher = values[-1] + np.maximum(shorter.at(higher) - high, 0.0)
+    return RegretCurve(
+        updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher])
+    )  # fmt: skip
 
-    The best LR of the run is not where it was in a race: it drifts, by an amount that is known roughly. So each LR is judged
-    by what the races say about LRs around the place that it will have drifted from, weighted by how likely each is. Next to
-    a cliff that pushes the choice to the safe side, the more so the longer the run is than the races.
+
+def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float = LR_DRIFT) -> Estimate:
+    """The LR with the lowest expected regret in a run of this length.
+
+    The best LR of the run is not that of a trial: it drifts, by an amount that is roughly known. So the regret of an LR is
+    that of the LRs from which it may have drifted, weighted by how likely each is. Near the stability edge this moves the
+    choice to the safe side, and the more so the longer the run is than the trials.
 
     Args:
-        heats: All races so far, at least one heat.
+        rungs: All trials so far, at least one rung.
         start: The model before any training.
         horizon: Length of the whole run in updates.
-        drift: Octaves by which the best LR moves with each doubling of the length.
+        lr_drift: See `learnrate.OptimizerTraits`.
     """
-    edge = cliff(heats, start)
-    most = min(edge, ceiling(heats, start))
-    # A heat in which nobody has left the start, or all have come equally far, tells chance if there is any other.
-    counted = below(heats, edge)
-    heats = [heat for heat in counted if begun(heat, start)] or [heat for heat in counted if tells(heat, start)] or counted
-    known = surfaces(heats, start)
-    ahead = [math.log2(max(horizon / one.updates, 1.0)) for one in known]
-    low = min(one.octaves[0] + min(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) + 0.5
-    high = max(one.octaves[-1] + max(0.0, drift * far) for one, far in zip(known, ahead, strict=True)) - 1
-    octaves = np.arange(low, max(min(high, most), low + 1), 1 / 16)
-    expected = np.zeros(len(octaves))
-    longest = known[-1].updates
-    for surface, far in zip(known, ahead, strict=True):
-        places = octaves - drift * far + math.hypot(SPREAD, SPREAD_AHEAD * far) * _NORMAL[:, None]
-        expected += surface.updates / longest * surface.ahead(places, far).mean(axis=0)
-    expected /= sum(surface.updates / longest for surface in known)
-    top = int(np.argmax(expected > expected.max() - 1e-9))  # the lowest of equals, which rounding would else decide
-    doubt = max(ALIKE, _doubt(heats, start))
-    alike = octaves[(expected >= expected[top] - doubt) & (octaves <= max(most, octaves[top]))]
-    return Guess(float(octaves[top]), float(alike[0]), float(alike[-1]), doubt)
+    edge = stability_edge(rungs, start)
+    limit = min(edge, spike_limit(rungs, start))
+    counted = below(rungs, edge)
+    # A rung on a plateau, or whose trials all learned the same, shows chance, if there is any other.
+    rungs = (
+        [rung for rung in counted if off_plateau(rung, start)]
+        or [rung for rung in counted if informative(rung, start)]
+        or counted
+    )
+    curves = regret_curves(rungs, start)
+    doublings = [math.log2(max(horizon / curve.updates, 1.0)) for curve in curves]
+    log2_lrs = _candidates(curves, [lr_drift * more for more in doublings], limit)
+    expected = np.zeros(len(log2_lrs))
+    longest = curves[-1].updates
+    for curve, more in zip(curves, doublings, strict=True):
+        deviation = math.hypot(THRESHOLDS.spread, THRESHOLDS.spread_per_doubling * more)
+        drifted_from = log2_lrs - lr_drift * more + deviation * _NORMAL[:, None]
+        expected += curve.updates / longest * curve.in_longer_run(drifted_from, more).mean(axis=0)
+    expected /= sum(curve.updates / longest for curve in curves)
+    # The lowest of equals, which rounding would decide otherwise.
+    best = int(np.argmax(expected < expected.min() + 1e-9))
+    tolerance = max(THRESHOLDS.tolerance, _noise_share(rungs, start))
+    alike = log2_lrs[(expected <= expected[best] + tolerance) & (log2_lrs <= max(limit, log2_lrs[best]))]
+    return Estimate(float(log2_lrs[best]), float(alike[0]), float(alike[-1]), tolerance)
 
 
-def _doubt(heats: Sequence[Heat], start: Start) -> float:
-    """How far a race's loss may lie off by chance, one standard deviation, as a share of the longest heat's best fall."""
-    heat = max(heats, key=lambda heat: heat.updates)
-    fall = heat.fall(start)
-    if fall <= 0:
-        return 1.0
-    return min(1.0, standard_error(heat.updates, start) / fall)
+def _candidates(curves: Sequence[RegretCurve], drifts: Sequence[float], limit: float) -> Floats:
+    """The LRs to choose from: where trials were, and to where the best LR may drift, below the limit."""
+    low = min(curve.log2_lrs[0] + min(0.0, drift) for curve, drift in zip(curves, drifts, strict=True)) + 0.5
+    high = max(curve.log2_lrs[-1] + max(0.0, drift) for curve, drift in zip(curves, drifts, strict=True)) - 1
+    return np.arange(low, max(min(high, limit), low + 1), _GRID)
+
+
+def _noise_share(rungs: Sequence[Rung], start: Start) -> float:
+    """Standard error of a loss of the longest rung, as a share of its best fall."""
+    rung = max(rungs, key=lambda rung: rung.updates)
+    fall = rung.best_fall(start)
+    return min(1.0, standard_error(rung.updates, start) / fall) if fall > 0 else 1.0

@@ -1,219 +1,164 @@
-"""What races tell: whether anything has been learned, whether racers can be told apart, and which LRs are too high.
+"""What trials show: whether anything was learned, whether trials differ, and which LRs are too high.
 
-LRs are counted in octaves, log2(lr).
+Differences are judged against the noise of the loss: see `Thresholds` for how many standard errors count, and why.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from learnrate.tuner.trials import JUDGED, Race
-
-TRIFLE = 0.12
-"""Share of the loss at the start; see `begun`."""
-
-THROWN = 12
-"""Standard deviations of a batch's loss; see `dead`."""
-
-FLUNG = 12
-"""Times the loss at the start; see `flung`."""
-
-FAR = 10
-"""Standard deviations of a batch's loss by which no net that is stuck comes down."""
-
-LITTLE = 0.01
-"""Share of the loss at the start: what even a net that is stuck may learn of how frequent the classes are."""
-
-SOME = 0.04
-"""Share of the loss at the start, more than stuck nets were seen to learn of that."""
-
-IDLE, CLIPPED = 0.4, 0.58
-"""Mean and standard deviation of what a normal variable falls below its mean by, and 0 where it does not: 1 / sqrt(2 pi)
-and sqrt(1 / 2 - 1 / (2 pi)). A racer that learns nothing ends so far below the start, since nothing counts as above it."""
-
-SURE = 2.5
-"""Standard errors by which a fall must exceed what is chance: the best of several racers is looked at."""
-
-SEVERAL = 10
-"""Batches that racers must have seen together to be compared batch by batch."""
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Rung, Start, Trial
 
 
-@dataclass(frozen=True)
-class Start:
-    """The model before any training.
+def stability_edge(rungs: Sequence[Rung], start: Start) -> float:
+    """The lowest unsafe LR, as log2; infinite if there is none.
 
-    Attributes:
-        loss: Level of the training loss.
-        noise: Standard deviation of a batch's loss.
-        score: What the evaluation gives; None where there is none, or no finite number.
-        error: Standard error of `loss`.
-        unbounded: Whether a step grows with its gradient without limit; see `flung`.
+    At an unsafe LR a trial diverged, or stopped learning although lower LRs learned; and an LR is unsafe if a lower one of
+    its rung had a large spike.
     """
 
-    loss: float
-    noise: float
-    score: float | None = None
-    error: float = 0.0
-    unbounded: bool = False
+    def unsafe(trial: Trial, rung: Rung) -> bool:
+        lower = Rung(rung.updates, tuple(other for other in rung.trials if other.max_lr < trial.max_lr))
+        above_spike = any(large_spike(other, start) for other in lower.trials)
+        return trial.diverged or above_spike or (stopped_learning(trial, start) and informative(lower, start))
+
+    return _lowest(rungs, unsafe)
 
 
-@dataclass(frozen=True)
-class Heat:
-    """Races of one length."""
-
-    updates: int
-    races: tuple[Race, ...]
-
-    @property
-    def sound(self) -> tuple[Race, ...]:
-        """Those that did not diverge."""
-        return tuple(race for race in self.races if not race.diverged)
-
-    def fall(self, start: Start) -> float:
-        """By how much the best racer's loss has fallen; minus infinity where all diverged."""
-        return start.loss - min((race.loss for race in self.sound), default=math.inf)
+def spike_limit(rungs: Sequence[Rung], start: Start) -> float:
+    """The lowest LR with a large spike, as log2: the highest one that may be chosen; infinite if there was none."""
+    return _lowest(rungs, lambda trial, rung: large_spike(trial, start))
 
 
-def cliff(heats: Iterable[Heat], start: Start) -> float:
-    """The lowest LR, in octaves, that is not safe; infinite where there is none.
-
-    It is one at which a race diverged, or was dead where lower ones learned, or one that raced beside a lower one that was
-    flung.
-    """
-
-    def gone(race: Race, heat: Heat) -> bool:
-        lower = Heat(heat.updates, tuple(other for other in heat.races if other.max_lr < race.max_lr))
-        beaten = any(flung(other, start) for other in lower.races)
-        return race.diverged or beaten or (dead(race, start) and tells(lower, start))
-
-    return min((math.log2(race.max_lr) for heat in heats for race in heat.races if gone(race, heat)), default=math.inf)
+def _lowest(rungs: Sequence[Rung], condition: Callable[[Trial, Rung], bool]) -> float:
+    return min((trial.log2_lr for rung in rungs for trial in rung.trials if condition(trial, rung)), default=math.inf)
 
 
-def ceiling(heats: Iterable[Heat], start: Start) -> float:
-    """The lowest LR, in octaves, at which a race was flung: what may be chosen at most; infinite where none was."""
-    return min((math.log2(race.max_lr) for heat in heats for race in heat.races if flung(race, start)), default=math.inf)
+def safe(rungs: Sequence[Rung], start: Start) -> list[Rung]:
+    """The rungs, with all trials from the stability edge on counted as diverged: above it, a good trial had good luck."""
+    return below(rungs, stability_edge(rungs, start))
 
 
-def safe(heats: Sequence[Heat], start: Start) -> list[Heat]:
-    """The heats, with all races from the cliff on counted as diverged: where a lower LR diverges, a higher one was lucky."""
-    return below(heats, cliff(heats, start))
-
-
-def below(heats: Iterable[Heat], edge: float) -> list[Heat]:
-    """The heats, with all races from this LR on, in octaves, counted as diverged."""
-    return [
-        Heat(
-            heat.updates,
-            tuple(replace(race, loss=math.inf) if math.log2(race.max_lr) >= edge else race for race in heat.races),
-        )
-        for heat in heats
-    ]
+def below(rungs: Sequence[Rung], edge: float) -> list[Rung]:
+    """The rungs, with all trials from this LR on, as log2, counted as diverged."""
+    return [rung.diverged_where(lambda trial: trial.log2_lr >= edge) for rung in rungs]
 
 
 def standard_error(updates: int, start: Start) -> float:
-    """Of a race's loss, which is the mean of its last fifth."""
-    return start.noise / math.sqrt(max(1, updates // JUDGED))
+    """Standard error of the loss of a trial, which is a mean over its last losses."""
+    return start.noise / math.sqrt(max(1, updates // THRESHOLDS.final_part))
 
 
-def chance(updates: int, start: Start) -> float:
-    """How far a race's loss may lie off by chance: four standard errors."""
-    return 4 * standard_error(updates, start)
+def noise_limit(updates: int, start: Start) -> float:
+    """How far the loss of a trial may be off by chance."""
+    return THRESHOLDS.standard_errors * standard_error(updates, start)
 
 
-def learned(heat: Heat, start: Start) -> bool:
-    """Whether any racer's loss has fallen by more than chance; half of that will do where every score tells the same.
+def learned(rung: Rung, start: Start) -> bool:
+    """Whether the loss of any trial fell by more than chance.
 
-    So much a model that is fine-tuned on small batches may learn in a short race, whose batches differ more than that. And
-    what is chance from batch to batch may be none between racers that saw the same ones (see `ahead`).
+    Half of that is enough if every score agrees: a model that is fine-tuned on small batches learns less in a short trial
+    than its batches differ by. And what is chance from batch to batch may be significant between trials on the same batches
+    (see `paired_improvement`).
     """
-    fall, idle = heat.fall(start), IDLE * start.noise
-    chances = SURE * math.hypot(CLIPPED * standard_error(heat.updates, start), start.error)
-    halfway = fall > idle + chances / 2 and fall >= TRIFLE * abs(start.loss)
-    return fall > idle + chances or ahead(heat, start) or (halfway and _scores_rose(heat, start))
+    fall, idle = rung.best_fall(start), THRESHOLDS.idle_mean * start.noise
+    error = math.hypot(THRESHOLDS.idle_deviation * standard_error(rung.updates, start), start.error)
+    chance = THRESHOLDS.learned_standard_errors * error
+    half = fall > idle + chance / 2 and fall >= THRESHOLDS.plateau_fall * abs(start.loss)
+    return fall > idle + chance or paired_improvement(rung, start) or (half and _scores_improved(rung, start))
 
 
-def tells(heat: Heat, start: Start) -> bool:
-    """Whether the racers have learned enough to choose between them.
+def informative(rung: Rung, start: Start) -> bool:
+    """Whether the trials learned enough to choose between them.
 
-    That is more than chance, and more than a trifle or far beyond the noise; or some, by twice what chance may be; or a
-    little, if some learned more than others.
+    They learned more than chance, and one of these: more than class frequencies, or far beyond the noise; a part of that,
+    beyond twice the limit of the noise; a little, if some trials learned more than others.
     """
-    fall, scale = heat.fall(start), abs(start.loss)
-    far = fall >= min(TRIFLE * scale, FAR * start.noise)
-    some = fall >= SOME * scale and fall > 2 * chance(heat.updates, start)
-    return learned(heat, start) and fall >= LITTLE * scale and (far or some or told_apart(heat, start) or ahead(heat, start))
+    fall, scale = rung.best_fall(start), abs(start.loss)
+    far = fall >= min(THRESHOLDS.plateau_fall * scale, THRESHOLDS.certain_fall * start.noise)
+    partial = fall >= THRESHOLDS.partial_fall * scale and fall > 2 * noise_limit(rung.updates, start)
+    enough = fall >= THRESHOLDS.negligible_fall * scale
+    return (
+        learned(rung, start)
+        and enough
+        and (far or partial or distinguishable(rung, start) or paired_improvement(rung, start))
+    )
 
 
-def ahead(heat: Heat, start: Start) -> bool:
-    """Whether the best racer is ahead of one with a lower LR by more than chance, batch by batch, where they saw the same.
+def paired_improvement(rung: Rung, start: Start) -> bool:
+    """Whether the best trial is better, batch by batch, than one at a lower LR by more than chance.
 
-    The lower LR cannot have been thrown up where the higher one was not: if one of them has learned, it is the best. Chance
-    is four standard errors, three where every score tells the same, widened for few batches as Student's t is (Peiser 1943:
-    by (z ** 3 + z) / 4 (n - 1)).
+    The lower LR cannot have had a spike where the higher one had none: if one of them learned, it is the best. The limit is
+    widened for few batches as Student's t is (Peiser 1943: by (z ** 3 + z) / 4 (n - 1)).
     """
-    best = min(heat.sound, key=lambda race: race.loss, default=None)
-    if best is None or len(best.judged) < SEVERAL:
+    best = min(rung.sound, key=lambda trial: trial.loss, default=None)
+    if best is None or len(best.final_losses) < THRESHOLDS.paired_batches:
         return False
-    many, z = len(best.judged), 3 if _scores_rose(heat, start) else 4
-    limit = z + (z**3 + z) / (4 * (many - 1))
-    lower = (other for other in heat.sound if other.max_lr < best.max_lr and len(other.judged) == many)
-    return any(other.loss - best.loss > limit * _error_apart(best, other) for other in lower)
+    count = len(best.final_losses)
+    z = THRESHOLDS.scored_standard_errors if _scores_improved(rung, start) else THRESHOLDS.standard_errors
+    limit = z + (z**3 + z) / (4 * (count - 1))
+    lower = (other for other in rung.sound if other.max_lr < best.max_lr and len(other.final_losses) == count)
+    return any(other.loss - best.loss > limit * _paired_error(best, other) for other in lower)
 
 
-def _error_apart(one: Race, other: Race) -> float:
-    """Standard error of the difference of two racers' losses, batch by batch: both saw the same ones."""
-    return float(np.std(np.subtract(other.judged, one.judged), ddof=1)) / math.sqrt(len(one.judged))
+def _paired_error(trial: Trial, other: Trial) -> float:
+    """Standard error of the difference of two losses, batch by batch: both trials saw the same batches."""
+    differences = np.subtract(other.final_losses, trial.final_losses)
+    return float(np.std(differences, ddof=1)) / math.sqrt(len(trial.final_losses))
 
 
-def _scores_rose(heat: Heat, start: Start) -> bool:
-    """Whether each of several racers whose losses fell scored higher than the model at the start."""
-    enough = start.loss - heat.fall(start) / 2  # an LR that is too high for a start tells nothing of the others
-    scores = [race.score for race in heat.sound if race.loss <= enough]
-    return len(scores) > 1 and start.score is not None and all(one is not None and one > start.score for one in scores)
+def _scores_improved(rung: Rung, start: Start) -> bool:
+    """Whether several trials learned, and each of them has a higher score than the start."""
+    half_way = start.loss - rung.best_fall(start) / 2  # an LR that is too high to learn shows nothing about the others
+    scores = [trial.score for trial in rung.sound if trial.loss <= half_way]
+    at_start = start.score
+    return len(scores) > 1 and at_start is not None and all(score is not None and score > at_start for score in scores)
 
 
-def begun(heat: Heat, start: Start) -> bool:
-    """Whether the racers have left the start: the best loss has fallen by more than chance, and by more than a trifle.
+def off_plateau(rung: Rung, start: Start) -> bool:
+    """Whether the trials left the plateau at the start: the best loss fell by more than chance and class frequencies.
 
-    A trifle is 12 % of the loss at the start. Below that many models have learned how frequent the classes are, and no more:
-    the LR at which that is quickest says nothing about the rest. Nor do racers who have all come equally far, be it on a
-    plateau or where every LR will do: the next ones had better stand further apart.
+    Trials that all learned the same do not count either: they are still on a plateau, or every LR is good enough, and in both
+    cases the next LRs should be further apart.
     """
-    far = learned(heat, start) and heat.fall(start) >= TRIFLE * abs(start.loss)
-    return far and (len(heat.sound) < 2 or told_apart(heat, start))
+    far = learned(rung, start) and rung.best_fall(start) >= THRESHOLDS.plateau_fall * abs(start.loss)
+    return far and (len(rung.sound) < 2 or distinguishable(rung, start))
 
 
-def dead(race: Race, start: Start) -> bool:
-    """Whether the loss was thrown up on the way, far beyond its noise, and nothing was learned after that.
+def stopped_learning(trial: Trial, start: Start) -> bool:
+    """Whether the loss had a spike far beyond its noise, and nothing was learned after it.
 
-    A net that sits on a plateau moves little at the LRs that leave it. One that was thrown up and has come back to where it
-    started looks the same in the end, but its LR is too high: its units are dead or saturated.
+    The loss of a network on a plateau moves little at the LRs that leave it. A network whose loss came back from a spike to
+    where it started looks the same at the end, but its LR is too high: its units are saturated or no longer active.
     """
     scale = abs(start.loss)
-    thrown = race.highest > start.loss + max(THROWN * start.noise, 2 * LITTLE * scale)
-    return thrown and start.loss - race.loss < LITTLE * scale
+    spike = trial.highest_loss > start.loss + max(THRESHOLDS.spike * start.noise, 2 * THRESHOLDS.negligible_fall * scale)
+    return spike and start.loss - trial.loss < THRESHOLDS.negligible_fall * scale
 
 
-def flung(race: Race, start: Start) -> bool:
-    """Whether the loss was thrown up to many times the loss at the start, and beyond its noise, and steps have no bound.
+def large_spike(trial: Trial, start: Start) -> bool:
+    """Whether the loss rose to many times the loss at the start, and steps are not bounded.
 
-    Then it may have come back by luck, and a higher LR have had more of it: a longer run meets more such batches. Optimizers
-    that divide by the size of the gradients, or clip them, recover from higher ones.
+    Then a trial that recovered had good luck, and a longer run meets more such batches. Optimizers that divide by the size of
+    the gradients, or clip them, recover from higher spikes.
     """
-    return start.unbounded and race.highest > start.loss + max(FLUNG * abs(start.loss), THROWN * start.noise)
+    limit = start.loss + max(THRESHOLDS.large_spike * abs(start.loss), THRESHOLDS.spike * start.noise)
+    return start.unbounded_steps and trial.highest_loss > limit
 
 
-def told_apart(heat: Heat, start: Start) -> bool:
-    """Whether the best and the worst racer of a heat differ by more than chance, and by more than a trifle of the best fall.
+def distinguishable(rung: Rung, start: Start) -> bool:
+    """Whether the best and the worst trial differ by more than chance, and by more than a small share of the best fall.
 
-    Chance is that of the difference, batch by batch, where both saw the same ones. Those that diverged do not count.
+    Batch by batch, if both saw the same batches. Trials that diverged do not count.
     """
-    if len(heat.sound) < 2:
+    if len(rung.sound) < 2:
         return False
-    best, worst = min(heat.sound, key=lambda race: race.loss), max(heat.sound, key=lambda race: race.loss)
-    apart = worst.loss - best.loss
-    paired = len(best.judged) == len(worst.judged) >= 3
-    chances = 4 * _error_apart(best, worst) if paired else chance(heat.updates, start)
-    return apart > chances and apart > TRIFLE * heat.fall(start)
+    best, worst = min(rung.sound, key=lambda trial: trial.loss), max(rung.sound, key=lambda trial: trial.loss)
+    difference = worst.loss - best.loss
+    paired = len(best.final_losses) == len(worst.final_losses) >= 3
+    chance = (
+        THRESHOLDS.standard_errors * _paired_error(best, worst) if paired else noise_limit(rung.updates, start)
+    )  # fmt: skip
+    return difference > chance and difference > THRESHOLDS.plateau_fall * rung.best_fall(start)

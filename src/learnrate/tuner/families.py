@@ -1,4 +1,4 @@
-"""Kinds of whole schedules that have one free number, the peak: what races compare, each at its own best LR."""
+"""Kinds of schedules of a whole run with one free number, the peak: each is tuned to its own best LR, and compared."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +9,7 @@ from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder.bounds import two_digits
 from learnrate.schedules import Schedule, cosine, one_cycle, triangular2, warmup, wsd
 from learnrate.schedules.base import known_length
-from learnrate.tuner.cycling import Cycling, cut
+from learnrate.tuner.cycling import Cycling, whole_cycles
 
 Family = Callable[[float], Schedule]
 """From a max_lr to the schedule of a whole run."""
@@ -18,21 +18,20 @@ Families = str | Family | Sequence[str] | Mapping[str, Family]
 """One family by name or as a function; or several, which are compared."""
 
 USUAL = "warmup_cosine"
-"""What most trainings use today, and what docs/choice.md measures."""
+"""The schedule of most trainings today, and the one that docs/choice.md measures."""
 
-
-TRIED = 0.01
-"""A peak that a family of the user's own is tried with, and half of it."""
+EXAMPLE_LR = 0.01
+"""A family that is a function is checked with this peak and with half of it."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a family must know of the training.
+    """What a family needs to know of the training run.
 
     Attributes:
         updates: Its length.
-        updates_per_epoch: None where an epoch is not known.
-        base_lr: The lower bound that the range test gave; None where it gave none.
+        updates_per_epoch: None if it is not known.
+        base_lr: The lower bound that the range test gave; None if it gave none.
     """
 
     updates: int
@@ -41,27 +40,31 @@ class Run:
 
     @property
     def cycling(self) -> Cycling:
-        """How the run is cut into cycles."""
-        return cut(self.updates, self.updates_per_epoch)
+        """The cycles of the run."""
+        return whole_cycles(self.updates, self.updates_per_epoch)
+
+
+Builder = Callable[[float, Run], Schedule]
+"""From a max_lr and the run to a schedule of this run."""
 
 
 def warmup_cosine(max_lr: float, run: Run) -> Schedule:
     """10 % linear warm-up, cosine to 0."""
-    return _resolved(warmup(max_lr, "10%") >> cosine(max_lr, 0.0), run)
+    return (warmup(max_lr, "10%") >> cosine(max_lr, 0.0)).resolve(run.updates)
 
 
-def stable(max_lr: float, run: Run) -> Schedule:
-    """`wsd`: a warm-up, a constant stretch, a cooldown."""
-    return _resolved(wsd(max_lr), run)
+def warmup_stable_decay(max_lr: float, run: Run) -> Schedule:
+    """`wsd`: warm-up, constant LR, cooldown."""
+    return wsd(max_lr).resolve(run.updates)
 
 
-def cycle(max_lr: float, run: Run) -> Schedule:
+def single_cycle(max_lr: float, run: Run) -> Schedule:
     """`one_cycle` over the whole run."""
     return one_cycle(max_lr, run.updates)
 
 
-def cycles(max_lr: float, run: Run) -> Schedule:
-    """`triangular2` in whole cycles, from the lower bound, or from a quarter of the peak where that is lower.
+def halving_cycles(max_lr: float, run: Run) -> Schedule:
+    """`triangular2` in whole cycles, from the lower bound, or from a quarter of the peak if that is lower.
 
     A quarter: "set base_lr to 1/3 or 1/4 of max_lr" is the rule of thumb of Smith (arXiv 1506.01186, section 3.3).
     """
@@ -69,59 +72,63 @@ def cycles(max_lr: float, run: Run) -> Schedule:
     return triangular2(min(run.base_lr or quarter, quarter), max_lr, run.cycling.step_size, run.cycling.cycles)
 
 
-def _resolved(schedule: Schedule, run: Run) -> Schedule:
-    # A run of a few updates has no tenth to warm up in.
-    return schedule.resolve(run.updates)
-
-
-NAMED: Mapping[str, Callable[[float, Run], Schedule]] = {
+NAMED: Mapping[str, Builder] = {
     "warmup_cosine": warmup_cosine,
-    "one_cycle": cycle,
-    "wsd": stable,
-    "triangular2": cycles,
+    "one_cycle": single_cycle,
+    "wsd": warmup_stable_decay,
+    "triangular2": halving_cycles,
 }
 """The families that have a name."""
 
 
-def read(families: Families | None, run: Run) -> dict[str, Family]:
-    """Families as a user may give them, by name; each makes schedules that are checked against the run.
+def read(families: Families | None, updates: int) -> dict[str, Builder]:
+    """Read families as a user gives them.
 
     Args:
         families: A name of `NAMED`; a function from a max_lr to a schedule; several names; or functions by name. None is
             `warmup_cosine`.
-        run: The training.
+        updates: Length of the training run.
+
+    Returns:
+        Builders by name; each checks what a function of the user returns, at every call.
 
     Raises:
-        ArgumentError: if a name is unknown, or there are none, or the run is too short for one.
+        ArgumentError: if a name is unknown, there are none, or the run is too short for one.
         ArgumentTypeError: if something is neither a name nor a function.
     """
+    run = Run(updates)
     if families is None:
         families = USUAL
     if isinstance(families, str):
         families = [families]
-    if isinstance(families, Schedule):  # which is callable too
+    if isinstance(families, Schedule):  # schedules are callable too
         raise ArgumentTypeError(
             f"family must be a function from max_lr to a schedule, received the schedule {families!r}: tune looks for the "
             "LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
         )
     if callable(families):
-        # Its own name, but that of a lambda tells nothing.
-        return {"family": _own(families, run)}
+        # Its own name could be "<lambda>", which tells nothing.
+        return {"family": _of_function(families, run)}
     if isinstance(families, Mapping):
-        return _some({str(name): _own(_function(name, family), run) for name, family in families.items()})
+        return _not_empty({str(name): _of_function(_function(name, value), run) for name, value in families.items()})
     if not isinstance(families, Sequence):
         raise ArgumentTypeError(
             f"family must be a name, a function from max_lr to a schedule, or several of them, received {families!r}"
         )
-    return _some({name: _checked(_named(name, run), run) for name in families})
+    return _not_empty({name: _of_name(name, run) for name in families})
 
 
-def _named(name: object, run: Run) -> Family:
+def bind(builder: Builder, run: Run) -> Family:
+    """A family of this run."""
+    return lambda max_lr: builder(max_lr, run)
+
+
+def _of_name(name: object, run: Run) -> Builder:
     if callable(name):
         raise ArgumentTypeError(f"family must name each of several functions, as in {{'mine': function}}, received {name!r}")
-    known = NAMED[checks.choice("family", name, tuple(NAMED))]
-    known(1.0, run)  # refuses now, and not after the range test, a run that is too short for it
-    return lambda max_lr: known(max_lr, run)
+    builder = NAMED[checks.choice("family", name, tuple(NAMED))]
+    builder(1.0, run)  # refuses a run that is too short now, not after the range test
+    return builder
 
 
 def _function(name: object, family: object) -> Family:
@@ -130,32 +137,29 @@ def _function(name: object, family: object) -> Family:
     return family
 
 
-def _own(family: Family, run: Run) -> Family:
-    """A function of the user's own, refused now where what it returns would break off the races, or tell nothing."""
-    tried: list[object] = []
-    # One that takes no such LR may well take those that will race.
+def _of_function(family: Family, run: Run) -> Builder:
+    """A function of the user; refused now if its schedules would end the trials with an error, or do not depend on the LR."""
+    examples: list[object] = []
+    # A function that refuses these LRs may accept those of the trials.
     with suppress(ValueError):
-        tried += family(TRIED), family(TRIED / 2)
-    found = [_fitting(one, run) for one in tried]
-    if len(found) == 2 and found[0] == found[1]:
+        examples += family(EXAMPLE_LR), family(EXAMPLE_LR / 2)
+    schedules = [_fitting(example, run) for example in examples]
+    if len(schedules) == 2 and schedules[0] == schedules[1]:
         raise ArgumentError(
-            f"family must return a schedule that depends on its max_lr, received {found[0]!r} for {TRIED} and half of it"
+            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and half "
+            "of it"
         )
-    return _checked(family, run)
+    return lambda max_lr, run: _fitting(family(max_lr), run)
 
 
-def _some(families: dict[str, Family]) -> dict[str, Family]:
+def _not_empty(families: dict[str, Builder]) -> dict[str, Builder]:
     if not families:
         raise ArgumentError("family must name at least one kind of schedule, received none")
     return families
 
 
-def _checked(family: Family, run: Run) -> Family:
-    """The family, with what it returns resolved, and refused where it is no schedule of this run."""
-    return lambda max_lr: _fitting(family(max_lr), run)
-
-
 def _fitting(schedule: object, run: Run) -> Schedule:
+    """The resolved schedule; refused if it is not a schedule of this run."""
     if not isinstance(schedule, Schedule):
         raise ArgumentTypeError(f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}")
     schedule = schedule.resolve(run.updates)
@@ -163,6 +167,6 @@ def _fitting(schedule: object, run: Run) -> Schedule:
     if length is not None and length > run.updates:
         raise ArgumentError(
             f"family must return a schedule of at most {run.updates} updates, received one of {length}: "
-            "make it of the length that updates says"
+            "give it the length of the training (updates)"
         )
     return schedule

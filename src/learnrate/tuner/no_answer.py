@@ -1,4 +1,4 @@
-"""When the evidence carries no answer, and what would give one: said here, rather than choosing from noise."""
+"""When the trials give no answer, and what would give one: an error instead of a choice from noise."""
 
 import math
 from collections.abc import Sequence
@@ -7,29 +7,26 @@ import numpy as np
 
 from learnrate.errors import NoAnswerError
 from learnrate.finder import Curve
-from learnrate.finder.smoothing import Floats
-from learnrate.tuner.budget import usual
-from learnrate.tuner.evidence import LITTLE, Heat, learned, safe, tells
-from learnrate.tuner.search import STRIDE, Search
-
-LEVEL = 3
-"""Losses from which the level of a loss and its noise can be told."""
-
-SEVERAL = 3
-"""Races at different LRs that are not lost at the same update by chance."""
+from learnrate.tuner.budget import Spending, usual
+from learnrate.tuner.evidence import informative, learned, safe
+from learnrate.tuner.request import start_losses
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Rung, Start, Trial, rungs
 
 
-def require_level(curve: Curve, first: Floats) -> None:
-    """Refuse a range test whose loss was lost before it had shown where it starts.
+def require_level(curve: Curve) -> None:
+    """Refuse a range test that does not show the loss at the start.
 
     Raises:
         NoAnswerError: if too few of its first losses are finite.
     """
-    finite = np.isfinite(first)
-    if finite.sum() >= LEVEL:
+    finite = np.isfinite(start_losses(curve))
+    if finite.sum() >= THRESHOLDS.finite_losses:
         return
     if finite.all():
-        raise NoAnswerError(f"the budget was used up after {len(curve)} updates of the range test.", "Give a larger one.")
+        raise NoAnswerError(
+            f"the budget was used up after {len(curve)} updates of the range test.", "Give a larger budget."
+        )  # fmt: skip
     at = int(np.argmin(finite))
     raise NoAnswerError(
         f"the loss was not finite at update {at} of the range test, at LR {curve.lrs[at]:.2g}.",
@@ -37,93 +34,100 @@ def require_level(curve: Curve, first: Floats) -> None:
     )
 
 
-def require_sound(search: Search, lowest: float) -> None:
-    """Refuse to go on where no race came to its end.
+def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending: Spending, horizon: int) -> None:
+    """Refuse to go on if no coarse trial gave a result.
 
     Args:
-        search: The races.
-        lowest: The beginning of the range test, in octaves.
+        trials: The coarse trials.
+        start: The model before any training.
+        lowest: The first LR of the range test, as log2.
+        spending: The budget, for the remedy.
+        horizon: Length of the run, for the remedy.
 
     Raises:
-        NoAnswerError: if none did.
+        NoAnswerError: if there are no trials, or all diverged.
     """
-    if not search.races:
-        raise NoAnswerError("the budget was used up before a race had ended.", _more_time(search))
-    require_finite(search)
-    if not any(heat.sound for heat in safe(search.all_heats(), search.start)):
-        tried = ", ".join(f"{race.max_lr:g}" for race in search.races)
-        reached = math.log2(min(race.max_lr for race in search.races)) <= lowest + STRIDE
+    if not trials:
+        raise NoAnswerError("the budget was used up before the first trial ended.", _larger_budget(spending, horizon))
+    require_finite(trials)
+    if not any(rung.sound for rung in safe(rungs(trials), start)):
+        tried = ", ".join(f"{trial.max_lr:g}" for trial in trials)
+        reached = min(trial.log2_lr for trial in trials) <= lowest + THRESHOLDS.coarse_stride
         remedy = "Give a lower `low` for the range test, or a larger budget." if reached else "Give a larger budget."
         raise NoAnswerError(f"every candidate max_lr diverged ({tried}).", remedy)
 
 
-def require_finite(search: Search) -> None:
-    """Refuse races whose losses all were not finite at the same update, whatever their LR: that is the data.
+def require_finite(trials: Sequence[Trial]) -> None:
+    """Refuse trials whose losses all were not finite at the same update, whatever their LR: the cause is the data.
 
     Raises:
-        NoAnswerError: if those of any length did.
+        NoAnswerError: if those of any length were.
     """
-    for heat in search.all_heats():
-        made = {race.made for race in heat.races}
-        if len(heat.races) >= SEVERAL and len(made) == 1 and all(math.isinf(race.highest) for race in heat.races):
+    for rung in rungs(trials):
+        lengths = {trial.updates_made for trial in rung.trials}
+        enough = len(rung.trials) >= THRESHOLDS.same_update_trials
+        if enough and len(lengths) == 1 and all(math.isinf(trial.highest_loss) for trial in rung.trials):
             raise NoAnswerError(
-                f"every loss was not finite at the same update, number {max(made) - 1}, whatever the LR.",
+                f"every loss was not finite at the same update, number {max(lengths) - 1}, at every LR.",
                 "Look for NaN or infinity in the batch of that update.",
             )
 
 
-def require_raced(search: Search, updates: int) -> None:
-    """Refuse to compare families that did not all race.
+def require_refined(name: str, trials: Sequence[Trial]) -> None:
+    """Refuse to compare families if one of them has no refinement trial.
 
     Raises:
-        NoAnswerError: if one did not.
+        NoAnswerError: if this one has none.
     """
-    if not any(race.updates == updates for race in search.races):
+    if not any(trial.stage == "refinement" for trial in trials):
         raise NoAnswerError(
-            f"the budget leaves no races to the family {search.name!r} beside the others.",
-            "Give a larger one, a longer training, or fewer families.",
+            f"the budget leaves no trials for the family {name!r} beside the others.",
+            "Give a larger budget, a longer training, or fewer families.",
         )
 
 
-def require_learned(search: Search, highest: float) -> None:
-    """Refuse to choose between racers none of which has learned, below the cliff: that would be choosing from noise.
+def require_learned(trials: Sequence[Trial], start: Start, highest: float) -> None:
+    """Refuse to choose between trials none of which learned below the stability edge.
 
     Args:
-        search: The races.
-        highest: The end of the range test, in octaves.
+        trials: The trials.
+        start: The model before any training.
+        highest: The last LR of the range test, as log2.
 
     Raises:
-        NoAnswerError: if none has.
+        NoAnswerError: if none learned.
     """
-    heats = safe(search.all_heats(), search.start)
-    if any(tells(heat, search.start) for heat in heats):
+    below_edge = safe(rungs(trials), start)
+    if any(informative(rung, start) for rung in below_edge):
         return
+    longest = below_edge[-1]
     raise NoAnswerError(
-        f"no LR made the loss fall enough to choose by, in races of up to {max(search.heats)} updates.",
-        _what_would(search, heats, highest),
+        f"no learning rate reduced the loss significantly, in trials of up to {longest.updates} updates.",
+        _remedy(trials, longest, start, highest),
     )
 
 
-def _what_would(search: Search, heats: Sequence[Heat], highest: float) -> str:
-    start, longest = search.start, max(heats, key=lambda heat: heat.updates)
-    if all(loss == start.loss for race in search.races for loss in (*race.judged, race.highest)):
-        return "Give a larger budget, for a plateau; or see that the loss depends on what is trained: it never changed."
-    top = max(race.max_lr for race in search.races)
-    # Few models want an LR above 1, so that one who asks for less may have asked for too little.
-    if top < 1 and math.log2(top) >= highest - 1 and not any(race.diverged for race in search.races):
-        return f"Give a higher `high`, for none was too high up to {top:.2g}, or a larger budget."
-    larger = "Give a larger budget: the model may sit on a plateau that long."
-    if learned(longest, start) and longest.fall(start) < LITTLE * abs(start.loss):
+def _remedy(trials: Sequence[Trial], longest: Rung, start: Start, highest: float) -> str:
+    if all(loss == start.loss for trial in trials for loss in (*trial.final_losses, trial.highest_loss)):
         return (
-            f"{larger} Or take away what is constant in the loss, which has fallen from {start.loss:.6g} by "
-            f"{longest.fall(start):.2g} at most, if something is."
+            "The loss never changed: check that it depends on the parameters that are trained, or give a larger budget if "
+            "the model is on a plateau."
+        )
+    top = max(trial.max_lr for trial in trials)
+    # Few models need an LR above 1: a lower `high` may be what is wrong.
+    if top < 1 and math.log2(top) >= highest - 1 and not any(trial.diverged for trial in trials):
+        return f"Give a higher `high`, because no LR up to {top:.2g} was too high, or a larger budget."
+    larger = "Give a larger budget: the model may be on a plateau that lasts longer."
+    if learned(longest, start) and longest.best_fall(start) < THRESHOLDS.negligible_fall * abs(start.loss):
+        return (
+            f"{larger} Or remove the constant part of the loss, if there is one: the loss fell from {start.loss:.6g} by "
+            f"{longest.best_fall(start):.2g} at most."
         )
     return larger
 
 
-def _more_time(search: Search) -> str:
-    purse = search.track.purse
-    if not math.isfinite(purse.budget.seconds) or not purse.pace:
-        return "Give a larger one."
-    updates = usual(search.track.horizon)
-    return f"Give a larger one: the usual {updates} updates take about {purse.pace * updates:.2g} seconds."
+def _larger_budget(spending: Spending, horizon: int) -> str:
+    if not spending.budget.is_timed or not spending.pace:
+        return "Give a larger budget."
+    updates = usual(horizon)
+    return f"Give a larger budget: the usual {updates} updates take about {spending.pace * updates:.2g} seconds."

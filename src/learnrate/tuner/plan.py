@@ -2,35 +2,39 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from learnrate import records
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
-from learnrate.tuner.trials import Race
+from learnrate.tuner.choice import Choice
+from learnrate.tuner.families import Run
+from learnrate.tuner.reasons import Reasons, reasons_of
+from learnrate.tuner.trials import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """A schedule for a whole run, with the evidence that chose it.
+    """A schedule for a whole run, with the evidence for it.
 
     Attributes:
-        schedule: The schedule; `schedule.length` is where to stop, for cycles at the end of one.
+        schedule: The schedule; `schedule.length` is where to stop if the run should end with a cycle.
         max_lr: Its peak.
-        interval: The lowest and the highest peak at which a run is expected to learn nearly as much; reasons say how near.
+        interval: The lowest and the highest peak at which a run is expected to learn nearly as much; the reasons say how near.
         family: The kind of schedule.
-        bounds: What was read off the range test; `NoAnswer` where it told too little, and the races alone chose.
-        step_size: Half a cycle in updates; None where the schedule is no triangular2.
+        bounds: What the range test shows; `NoAnswer` if that is too little, and the trials alone decided.
+        step_size: Half a cycle in updates; None if the schedule is not triangular2.
         cycles: Number of cycles; None likewise.
-        updates: Length of the training that was asked for.
+        updates: Length of the training run.
         spent: Updates that tuning made.
-        reasons: Why, sentence by sentence.
-        races: Every race that was run.
+        reasons: Why, in sentences by section: `print(*plan.reasons, sep="\\n")`, `plan.reasons.choice`.
+        trials: All trials, in their order.
         curve: The range test.
     """
 
@@ -43,18 +47,37 @@ class Plan:
     cycles: int | None
     updates: int
     spent: int
-    reasons: tuple[str, ...]
-    races: tuple[Race, ...]
+    reasons: Reasons
+    trials: tuple[Trial, ...]
     curve: Curve
+
+    @classmethod
+    def of(cls, choice: Choice, curve: Curve, bounds: Bounds | NoAnswer, run: Run) -> "Plan":
+        """The plan of a choice."""
+        at, cycling = choice.estimate, choice.cycling
+        return cls(
+            schedule=choice.schedule,
+            max_lr=at.lr,
+            interval=(at.low, at.high),
+            family=choice.family,
+            bounds=bounds,
+            step_size=cycling.step_size if cycling else None,
+            cycles=cycling.cycles if cycling else None,
+            updates=run.updates,
+            spent=choice.cost.spent,
+            reasons=reasons_of(choice, bounds, run),
+            trials=choice.trials,
+            curve=curve,
+        )
 
     @property
     def length(self) -> int:
-        """Number of updates to train for: to the end of the schedule, or all that were asked for where it has none."""
+        """Number of updates to train for: the length of the schedule, or of the training run if it has no end."""
         return known_length(self.schedule) or self.updates
 
     @property
     def cost(self) -> float:
-        """Updates that tuning made, as a share of those of the training that was asked for."""
+        """Updates that tuning made, as a share of the training run."""
         return self.spent / self.updates
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -69,7 +92,7 @@ class Plan:
         return self.schedule.plot(self.length, ax)
 
     def as_record(self) -> dict[str, Any]:
-        """The plan as JSON holds it."""
+        """The plan in the form that JSON can hold."""
         return {
             "schedule": repr(self.schedule),
             "max_lr": self.max_lr,
@@ -80,9 +103,9 @@ class Plan:
             "updates": self.updates,
             "spent": self.spent,
             "cost": self.cost,
-            "reasons": list(self.reasons),
+            "reasons": self.reasons.as_record(),
             "bounds": self.bounds.as_record() if isinstance(self.bounds, Bounds) else None,
-            "races": [_race_record(race) for race in self.races],
+            "trials": [_trial_record(trial) for trial in self.trials],
             "curve": self.curve.as_record(),
         }
 
@@ -96,14 +119,14 @@ class Plan:
             max_lr=record["max_lr"],
             interval=(low, high),
             family=record["family"],
-            # Why the curve carries no bounds is in the curve.
+            # The reason why a curve has no bounds follows from the curve.
             bounds=curve.bounds() if record["bounds"] is None else Bounds.from_record(record["bounds"]),
             step_size=record["step_size"],
             cycles=record["cycles"],
             updates=record["updates"],
             spent=record["spent"],
-            reasons=tuple(record["reasons"]),
-            races=tuple(_race(race) for race in record["races"]),
+            reasons=Reasons.from_record(record["reasons"]),
+            trials=tuple(_trial(trial) for trial in record["trials"]),
             curve=curve,
         )
 
@@ -124,14 +147,47 @@ class Plan:
         """
         return records.load(path, "plan", cls.from_record)
 
+    def _summary(self) -> dict[str, str]:
+        """What a user wants to know first."""
+        low, high = self.interval
+        diverged = sum(trial.diverged for trial in self.trials)
+        lrs = [trial.max_lr for trial in self.trials]
+        bounds = f"base_lr {self.bounds.base_lr:.2g}, max_lr {self.bounds.max_lr:.2g}" if self.bounds else "no answer"
+        return {
+            "max_lr": f"{self.max_lr:.2g} (nearly as good: {low:.2g} to {high:.2g})",
+            "schedule": f"{self.schedule!r}",
+            "family": self.family,
+            "train for": f"{self.length} updates",
+            "range test": f"{bounds} ({len(self.curve)} updates)",
+            "trials": f"{len(lrs)} at LRs from {min(lrs):.2g} to {max(lrs):.2g}, {diverged} of them diverged",
+            "cost": f"{self.spent} updates, {self.cost:.0%} of one training run",
+        }
 
-def _race_record(race: Race) -> dict[str, Any]:
-    score = None if race.score is None else records.encode_float(race.score)
-    losses = {name: records.encode_float(getattr(race, name)) for name in ("loss", "highest")}
-    return {**vars(race), **losses, "score": score, "judged": list(race.judged)}
+    def __repr__(self) -> str:
+        rows = "\n".join(f"  {name + ':':<12}{value}" for name, value in self._summary().items())
+        return f"Plan\n{rows}\n  {'reasons:':<12}print(plan.reasons)"
+
+    def _repr_html_(self) -> str:
+        """The notebook form: the summary, the picture of the schedule, the reasons by section."""
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
+        )
+        sections = "".join(
+            f"<h4>{heading}</h4><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
+            for heading, sentences in self.reasons.sections().items()
+        )
+        return f"<h3>Plan</h3><table>{rows}</table>{self.schedule._repr_svg_() or ''}{sections}"
 
 
-def _race(record: Mapping[str, Any]) -> Race:
-    score = None if record["score"] is None else float(record["score"])
-    losses = {name: float(record[name]) for name in ("loss", "highest")}
-    return Race(**{**record, **losses, "score": score, "judged": tuple(record["judged"])})
+_LOSSES = ("loss", "highest_loss")
+
+
+def _trial_record(trial: Trial) -> dict[str, Any]:
+    record = {field.name: getattr(trial, field.name) for field in fields(trial)}
+    losses = {name: records.encode_float(record[name]) for name in _LOSSES}
+    return {**record, **losses, "final_losses": list(trial.final_losses)}
+
+
+def _trial(record: Mapping[str, Any]) -> Trial:
+    losses = {name: float(record[name]) for name in _LOSSES}
+    return Trial(**{**record, **losses, "final_losses": tuple(record["final_losses"])})

@@ -1,217 +1,229 @@
-"""Which LRs race, and over how many updates: first a few far apart over short races, then their middle over long ones."""
+"""Which LRs are tried next, and in trials of which length: a pure function of the trials so far.
+
+The coarse search tries a few LRs far apart in short trials; the refinement tries LRs around the estimate in longer ones.
+LRs are log2 inside of this file.
+"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
-from learnrate.finder.bounds import two_digits
-from learnrate.tuner.estimate import DRIFT, Guess, best, guess, worth
-from learnrate.tuner.evidence import Heat, Start, begun, cliff, dead, safe, told_apart
-from learnrate.tuner.families import Family
-from learnrate.tuner.trials import Race, Track
-
-SCOUT = 0.05
-"""Length of a scouting race as a share of the budget: they find the region, at a tenth to a fifth of the cost."""
-
-SHORTEST = 10
-"""Updates of a race: fewer show chance."""
-
-STRIDE = 2
-"""Octaves between two scouts."""
-
-FINALISTS = 4
-"""Long races of a family: one on either side of the best, and one more where the best is not between them."""
-
-LONGEST = 0.5
-"""Share of the whole run: a longer race would buy less than the training that it delays."""
-
-NARROW = 0.2
-"""Octaves below a cliff in which nothing is left to look for."""
-
-MOST_SCOUTS = 10
-"""Of one length: twenty octaves, a factor of a million."""
-
-FARTHEST = 1000
-"""Octaves either side of 1: what lies beyond is no float."""
+from learnrate.trainable import LR_DRIFT
+from learnrate.tuner.estimate import best_log2_lr, estimate, regrets, rounded_lr
+from learnrate.tuner.evidence import distinguishable, off_plateau, safe, stability_edge, stopped_learning
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Rung, Stage, Start, Trial, rungs
 
 
-@dataclass
-class Search:
-    """The races of one kind of schedule.
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of a search.
 
     Attributes:
-        track: Where they run.
-        family: The schedules.
+        first: LR of the first trial, as log2.
+        lowest: The lowest LR of the range test, as log2: where all trials diverge, the search goes no lower.
+        highest: The highest LR to expect, as log2: the search goes one doubling further at most.
+        coarse_updates: Length of a coarse trial.
+        refinement_updates: Length of a refinement trial; 0 before the coarse search has ended.
+        horizon: Length of the whole run in updates.
+        lr_drift: See `learnrate.OptimizerTraits`.
+        batched: Whether several trials are trained as one batch, so that four cost hardly more than two.
+    """
+
+    first: float
+    lowest: float
+    highest: float
+    coarse_updates: int
+    horizon: int
+    refinement_updates: int = 0
+    lr_drift: float = LR_DRIFT
+    batched: bool = False
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next trials.
+
+    Attributes:
+        max_lrs: Their LRs, at least one.
+        updates: Length of each.
+        stage: "coarse" or "refinement".
+    """
+
+    max_lrs: tuple[float, ...]
+    updates: int
+    stage: Stage
+
+
+def next_coarse(trials: Sequence[Trial], start: Start, limits: Limits) -> Proposal | None:
+    """The next trials of the coarse search; None when the best LR has a worse one on either side.
+
+    Args:
+        trials: The coarse trials so far, in their order.
         start: The model before any training.
-        name: What the family is called.
-        drift: Octaves by which the best LR moves with each doubling of the length.
-        heats: What has been run, by length.
-        kept: Updates of the budget that are left to others.
+        limits: The bounds of the search.
     """
+    updates, stride = limits.coarse_updates, THRESHOLDS.coarse_stride
 
-    track: Track
-    family: Family
-    start: Start
-    name: str = ""
-    drift: float = DRIFT
-    heats: dict[int, list[Race]] = field(default_factory=dict)
-    kept: int = 0
+    def prefix(count: int) -> Rung:
+        return _safe_rung(trials[:count], updates, start)
 
-    def race(self, octaves: Sequence[float], updates: int) -> bool:
-        """Race LRs that have not raced over this length; false where the budget does not reach, or there is no such LR."""
-        known = {race.max_lr for race in self.heats.get(updates, ())}
-        asked = [octave for octave in octaves if abs(octave) <= FARTHEST]
-        lrs = [lr for lr in dict.fromkeys(two_digits(2.0**octave) for octave in asked) if lr not in known]
-        races = self.track.races(self.family, lrs, updates, self.name, self.kept)
-        if races:
-            self.heats.setdefault(updates, []).extend(races)
-        return len(races) == len(lrs) and len(asked) == len(octaves)
-
-    def heat(self, updates: int) -> Heat:
-        """The races of this length, those from the cliff on counted as diverged."""
-        return next((heat for heat in safe(self.all_heats(), self.start) if heat.updates == updates), Heat(updates, ()))
-
-    def all_heats(self) -> list[Heat]:
-        """From short to long."""
-        return [Heat(updates, tuple(self.heats[updates])) for updates in sorted(self.heats)]
-
-    @property
-    def races(self) -> tuple[Race, ...]:
-        """All races, in the order in which they ran."""
-        return tuple(race for races in self.heats.values() for race in races)
-
-    def guess(self) -> Guess:
-        """The LR for the whole run, by all races."""
-        return guess(self.all_heats(), self.start, self.track.horizon, self.drift)
-
-    def scout(self, first: float, lowest: float, highest: float) -> None:
-        """Race LRs two octaves apart over short races, until the best has a worse one on either side.
-
-        Args:
-            first: Where to begin, in octaves.
-            lowest: The lowest LR of the range test, in octaves: where all diverge, this is where to stop going down.
-            highest: The highest LR to be expected, in octaves; scouts go one octave further at most.
-        """
-        budget, horizon = self.track.purse.whole, self.track.horizon
-        updates = scout_length(budget, horizon)
-        while self.race([first, first - STRIDE], updates) and not self.heat(updates).sound and first > lowest:
-            first -= 2 * STRIDE
-        above = first + STRIDE
-        while updates in self.heats and not self._begun(updates) and above <= highest + 1 and self._cliff > above:
-            if not self.race([above], updates) or not told_apart(self.heat(updates), self.start):
-                break
-            above += STRIDE
-        while self._begun(updates) and len(self.heats[updates]) < MOST_SCOUTS:
-            beyond = self._beyond(updates, STRIDE)
-            if beyond is None or beyond > highest + 1 or not self.race([beyond], updates):
-                return
-
-    def finish(self, updates: int, kept: int = 0) -> None:
-        """Race four LRs around the guess over so many updates, an octave apart; more where there is a budget for them.
-
-        Where no scout has begun to learn, or all have come equally far, two octaves apart and from above, below what is
-        dead: a plateau is left soonest there.
-
-        Args:
-            updates: Length of these races.
-            kept: Updates of the budget that are left to others.
-        """
-        self.kept = kept
-        left_start = any(self._begun(length) for length in self.heats)
-        stride = 1.0 if left_start else float(STRIDE)
-        if left_start:
-            middle = self.guess().octave
-            # One after the other, each race is placed by what those before it have shown; as one batch, four cost no more.
-            around = (-0.5, 0.5, -1.5, 1.5) if self.track.together else (-0.5, 0.5)
-            self.race([middle + one for one in around], updates)
-        else:
-            top = self._below_dead()
-            self.race([top, top - STRIDE], updates)
-        # Those that diverge early leave something for another.
-        while 0 < len(self.heats.get(updates, ())) < 2 * FINALISTS:
-            if not self._begun(updates) and (left_start or not told_apart(self.heat(updates), self.start)):
-                # What was quick at first has collapsed since, or all are still equal: lower LRs have not been looked at.
-                beyond: float | None = min(self._raced(updates)) - STRIDE
-            else:
-                beyond = self._beyond(updates, stride)
-            if beyond is None:
-                beyond = self._between(updates)
-            raced = len(self.heats[updates])
-            # With two digits, the middle between two LRs may be one of them.
-            if not self.race([beyond], updates) or len(self.heats[updates]) == raced:
-                return
-
-    def _beyond(self, updates: int, stride: float) -> float | None:
-        """The place beyond the edge on whose side the best LR of a heat stands; None where it stands on neither."""
-        raced = self._raced(updates)
-        top = best(self.heat(updates), self.start)
-        if top <= raced[0]:
-            return raced[0] - stride
-        if top < raced[-1]:
-            return None
-        edge = self._cliff
-        return min(raced[-1] + stride, (raced[-1] + edge) / 2) if edge > raced[-1] + NARROW else None
-
-    def _between(self, updates: int) -> float:
-        """The middle between the best LR of a heat and the better one of its neighbours."""
-        raced = self._raced(updates)
-        found = worth(self.heat(updates), self.start)
-        place = raced.index(best(self.heat(updates), self.start))
-        beside = [raced[one] for one in (place - 1, place + 1) if 0 <= one < len(raced)]
-        return (raced[place] + max(beside, key=lambda octave: found[octave])) / 2
-
-    @property
-    def _cliff(self) -> float:
-        return cliff(self.all_heats(), self.start)
-
-    def _below_dead(self) -> float:
-        """The highest LR, in octaves, that raced below all that diverged, and is not dead; else two octaves below those."""
-        lost = {race.max_lr for race in self.races if race.diverged or dead(race, self.start)}
-        edge = min((race.max_lr for race in self.races if race.diverged), default=math.inf)
-        below = [race.max_lr for race in self.races if race.max_lr < edge and race.max_lr not in lost]
-        return math.log2(max(below)) if below else math.log2(min(lost)) - STRIDE
-
-    def _raced(self, updates: int) -> list[float]:
-        return sorted(math.log2(race.max_lr) for race in self.heats[updates])
-
-    def _begun(self, updates: int) -> bool:
-        return begun(self.heat(updates), self.start)
+    # Downwards in pairs, until a trial does not diverge. The LRs follow from the number of pairs, not from the LRs of the
+    # trials, which are rounded.
+    count, first = 2, limits.first
+    while len(trials) >= count and not prefix(count).sound and first > limits.lowest:
+        count, first = count + 2, first - 2 * stride
+    if len(trials) < count:
+        return _proposal([first, first - stride], trials, updates, "coarse")
+    # Upwards from the first pair, while the trials are on a plateau that the LR of a trial changes.
+    above = first + stride
+    while (
+        not off_plateau(prefix(count), start)
+        and above <= limits.highest + 1
+        and stability_edge(rungs(trials[:count]), start) > above
+    ):
+        if len(trials) == count:
+            return _proposal([above], trials, updates, "coarse")
+        count, above = count + 1, above + stride
+        if not distinguishable(prefix(count), start):
+            break
+    # Then beyond the best LR.
+    rung = _safe_rung(trials, updates, start)
+    if not off_plateau(rung, start) or len(trials) >= THRESHOLDS.most_coarse:
+        return None
+    beyond = _beyond_best(rung, stability_edge(rungs(trials), start), start, stride)
+    return None if beyond is None or beyond > limits.highest + 1 else _proposal([beyond], trials, updates, "coarse")
 
 
-def scout_length(budget: int, horizon: int) -> int:
-    """Updates of the short races."""
-    updates = max(SHORTEST, min(max(25, math.floor(SCOUT * budget)), budget // 12, math.floor(LONGEST * horizon)))
-    return min(updates, horizon)
+def next_refinement(trials: Sequence[Trial], start: Start, limits: Limits) -> Proposal | None:
+    """The next trials of the refinement, about a factor of two apart around the estimate of the coarse trials.
 
+    If no coarse trial left the plateau at the start, or all learned the same, the trials are a factor of four apart and begin
+    with the highest LR that did not stop learning: it leaves a plateau first.
 
-def finals_length(left: int, horizon: int, families: int, scouted: int) -> int:
-    """Updates of the long races, four for each family; 0 where the budget leaves no room for any that tell more than scouts.
-
-    Several families race their finals even where these are shorter than the scouts, which ran with the first one alone.
+    Args:
+        trials: The coarse trials and the trials of this refinement so far, in their order.
+        start: The model before any training.
+        limits: The bounds of the search.
     """
-    updates = min(left // (FINALISTS * families), math.floor(LONGEST * horizon))
-    if families > 1 and updates == scouted:
-        updates -= 1  # a heat of its own: what scouted raced with one family alone
-    return updates if updates >= (SHORTEST if families > 1 else max(SHORTEST, 0.9 * scouted)) else 0
+    updates = limits.refinement_updates
+    coarse = [trial for trial in trials if trial.stage == "coarse"]
+    left_plateau = any(off_plateau(rung, start) for rung in safe(rungs(coarse), start))
+    if len(coarse) == len(trials):
+        proposal = _proposal(_around_estimate(coarse, start, limits, left_plateau), trials, updates, "refinement")
+        if proposal is not None:
+            return proposal
+    rung = _safe_rung(trials, updates, start)
+    # Trials that diverge early leave a part of the budget to others.
+    if not 0 < len(rung.trials) < 2 * THRESHOLDS.refinement_trials:
+        return None
+    if not off_plateau(rung, start) and (left_plateau or not distinguishable(rung, start)):
+        # What was fast at first is not any more, or all are still equal: the lower LRs were not tried at this length.
+        following: float | None = rung.log2_lrs[0] - THRESHOLDS.coarse_stride
+    else:
+        stride = 1 if left_plateau else THRESHOLDS.coarse_stride
+        following = _beyond_best(rung, stability_edge(rungs(trials), start), start, stride)
+    if following is None:
+        following = _beside_best(rung, start)
+    return _proposal([following], trials, updates, "refinement")
 
 
-def beginning(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[float, float, float]:
-    """Where to begin, and the lowest and the highest LR to look at, in octaves.
+def _around_estimate(coarse: Sequence[Trial], start: Start, limits: Limits, left_plateau: bool) -> list[float]:
+    if not left_plateau:
+        top = _highest_learning(coarse, start)
+        return [top, top - THRESHOLDS.coarse_stride]
+    middle = estimate(rungs(coarse), start, limits.horizon, limits.lr_drift).log2_lr
+    # One by one, each trial is placed by the results of those before it; as one batch, four trials cost no more than two.
+    return [middle + distance for distance in ((-0.5, 0.5, -1.5, 1.5) if limits.batched else (-0.5, 0.5))]
 
-    Where the curve carries an answer, at its lowest smoothed loss, which lies once to twelve times above the best LR of a
-    run; where it does not, one octave below its end. A curve that was cut short does not tell where LRs become too high: it
+
+def _proposal(
+    log2_lrs: Iterable[float], trials: Sequence[Trial], updates: int, stage: Stage
+) -> Proposal | None:  # fmt: skip
+    """A proposal of the LRs that were not tried at this length; None if there are none."""
+    tried = {trial.max_lr for trial in trials if trial.updates == updates}
+    lrs = [rounded_lr(log2_lr) for log2_lr in log2_lrs if abs(log2_lr) <= THRESHOLDS.largest_log2]
+    new = tuple(lr for lr in dict.fromkeys(lrs) if lr not in tried)
+    return Proposal(new, updates, stage) if new else None
+
+
+def _safe_rung(trials: Sequence[Trial], updates: int, start: Start) -> Rung:
+    """The trials of this length, those from the stability edge of all trials on counted as diverged."""
+    return next((rung for rung in safe(rungs(trials), start) if rung.updates == updates), Rung(updates, ()))
+
+
+def _beyond_best(rung: Rung, edge: float, start: Start, stride: float) -> float | None:
+    """The next LR outside of the rung, if its best LR is the lowest or the highest."""
+    tried = rung.log2_lrs
+    best = best_log2_lr(rung, start)
+    if best <= tried[0]:
+        return tried[0] - stride
+    if best < tried[-1] or edge <= tried[-1] + THRESHOLDS.edge_gap:
+        return None
+    return min(tried[-1] + stride, (tried[-1] + edge) / 2)
+
+
+def _beside_best(rung: Rung, start: Start) -> float:
+    """The middle between the best LR of a rung and the better one of its neighbours."""
+    tried, by_lr = rung.log2_lrs, regrets(rung, start)
+    place = tried.index(best_log2_lr(rung, start))
+    neighbours = [tried[beside] for beside in (place - 1, place + 1) if 0 <= beside < len(tried)]
+    return (tried[place] + min(neighbours, key=lambda log2_lr: by_lr[log2_lr])) / 2
+
+
+def _highest_learning(trials: Sequence[Trial], start: Start) -> float:
+    """The highest LR below all that diverged, and that did not stop learning; otherwise a factor of four below those."""
+    too_high = {trial.max_lr for trial in trials if trial.diverged or stopped_learning(trial, start)}
+    edge = min((trial.max_lr for trial in trials if trial.diverged), default=math.inf)
+    lower = [trial.max_lr for trial in trials if trial.max_lr < edge and trial.max_lr not in too_high]
+    return math.log2(max(lower)) if lower else math.log2(min(too_high)) - THRESHOLDS.coarse_stride
+
+
+def coarse_length(budget: int, horizon: int) -> int:
+    """Updates of a coarse trial, for a budget and a run of these lengths."""
+    by_share = max(THRESHOLDS.coarse_updates, math.floor(THRESHOLDS.coarse_share * budget))
+    affordable = min(by_share, budget // THRESHOLDS.coarse_trials, math.floor(THRESHOLDS.longest_trial * horizon))
+    return min(max(THRESHOLDS.shortest_trial, affordable), horizon)
+
+
+def refinement_length(remaining: int, horizon: int, families: int, coarse: int) -> int:
+    """Updates of a refinement trial; 0 if the budget is too small for trials that show more than the coarse ones.
+
+    Several families are refined even in trials shorter than the coarse ones, which only the first family had.
+
+    Args:
+        remaining: Updates of the budget that remain after the coarse search.
+        horizon: Length of the whole run.
+        families: Number of families.
+        coarse: Length of a coarse trial.
+    """
+    affordable = remaining // (THRESHOLDS.refinement_trials * families)
+    updates = min(affordable, math.floor(THRESHOLDS.longest_trial * horizon))
+    if families > 1 and updates == coarse:
+        updates -= 1  # a rung of its own: the coarse trials are those of one family
+    shortest = THRESHOLDS.shortest_trial
+    if families == 1:
+        shortest = max(shortest, math.ceil(THRESHOLDS.refinement_ratio * coarse))
+    return updates if updates >= shortest else 0
+
+
+def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[float, float, float]:
+    """The first, the lowest and the highest LR of the search, as log2.
+
+    If the curve has bounds, the first LR is that of its lowest smoothed loss, which lies between once and twelve times the
+    best LR of a run; otherwise it is half of the last LR. A curve that ended early does not show which LRs are too high: it
     counts as if it had gone on.
 
     Args:
         curve: The range test.
-        bounds: What was read off it.
-        high: Where it was to end.
+        bounds: Its bounds.
+        high: The last LR that was planned.
     """
-    lowest, end = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
-    highest = end if curve.ended in ("swept", "diverged", "not finite") else max(end, math.log2(high))
+    lowest, last = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
+    highest = last if curve.ended in ("swept", "diverged", "not finite") else max(last, math.log2(high))
     if not bounds:
         return highest - 1, lowest, highest
     return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest

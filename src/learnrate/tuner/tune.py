@@ -1,72 +1,48 @@
-"""tune(): range test, races, plan."""
+"""tune(): range test, trials, plan."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
-from learnrate.finder.smoothing import Floats
-from learnrate.trainable import Trainable as Trainee
-from learnrate.tuner import budget as budgets
-from learnrate.tuner import families
-from learnrate.tuner.budget import Purse
-from learnrate.tuner.evidence import Start
-from learnrate.tuner.families import Families, Family
-from learnrate.tuner.no_answer import (
-    LEVEL,
-    require_finite,
-    require_learned,
-    require_level,
-    require_raced,
-    require_sound,
-)
+from learnrate.trainable import OptimizerTraits, Trainable, first_finite, require_trainable, scores
+from learnrate.tuner.budget import Spending
+from learnrate.tuner.choice import Candidate, choose
+from learnrate.tuner.families import Families, Family, Run, bind
+from learnrate.tuner.no_answer import require_finite, require_learned, require_level, require_refined, require_sound
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.reasons import planned
-from learnrate.tuner.search import FINALISTS, LONGEST, SHORTEST, Search, beginning, finals_length, scout_length
-from learnrate.tuner.trials import Race, Track, finite_score
+from learnrate.tuner.request import HIGH, LOW, Request, start_losses
+from learnrate.tuner.runner import Runner
+from learnrate.tuner.search import (
+    Limits,
+    coarse_length,
+    next_coarse,
+    next_refinement,
+    refinement_length,
+    search_range,
+)
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Start
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, updates made, updates planned)."""
+"""Called with ("range test" or "trials", updates made, updates planned)."""
 
 OnCurve = Callable[[Curve, Bounds | NoAnswer], object]
-"""Called with a range test and what was read off it."""
+"""Called with a range test and its bounds."""
 
-LOW, HIGH = 1e-6, 100.0
-"""LRs of the range test: it only has to find where to race, and plain SGD on sparse inputs wants LRs above 10."""
-
-MEMBERS = ("update", "evaluate", "updates_per_epoch", "save", "restore")
-
-LEAST = 5
-"""Losses that are taken to show the level at the start, however short the range test."""
-
-MOST_DRIFT = 1
-"""Octaves for each doubling: the LR that best suits a run, times its length, or divided by it, stays the same."""
-
-SMALLEST_BUDGET = 40
-"""Updates: twenty for a range test, and as many for races."""
-
-
-def sweep_updates(budget: int) -> int:
-    """Updates of the range test: 100 where a tenth of the budget pays for them, fewer where it is small.
-
-    Raises:
-        ArgumentError: if the budget does not cover a range test and races.
-    """
-    if budget < SMALLEST_BUDGET:
-        raise ArgumentError(
-            f"budget must cover at least {SMALLEST_BUDGET} updates (a range test and races), received {budget} updates: "
-            "give a longer training (updates) or a larger share of it (budget)"
-        )
-    return 100 if budget >= 1000 else 60 if budget >= 600 else max(20, min(40, budget // 5))
+RANGE_TEST_TIME = 1 / 4
+"""Share of a time budget after which the range test ends."""
 
 
 def tune(
-    trainee: Trainee,
+    trainable: Trainable,
     *,
     updates: int,
     family: Families | None = None,
@@ -77,209 +53,181 @@ def tune(
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
 ) -> Plan:
-    """Choose a schedule for a training of so many updates: a range test, races at a few candidates, a plan.
+    """Choose a schedule for a training run: a range test, trials at a few LRs, a plan.
 
-    The range test says where to look. Short races, two octaves apart, find the region; four longer ones, about an octave
-    apart, the place; from there to the whole run the best LR is taken to move by `drift`. All races start from the same
-    state over the same data, and squeeze the schedule of the whole run into their length. How well this chooses, and what it
-    costs, is measured on real tasks in docs/choice.md.
+    The range test shows where to look. Short trials, a factor of four apart in LR, find the region (the coarse search); four
+    or more longer ones, about a factor of two apart, find the place (the refinement); from these trials to the whole run the
+    best LR is assumed to drift by `trainable.traits.lr_drift`. All trials start from the same state and see the same data,
+    and the schedule of the whole run is shortened to their length. docs/choice.md reports how well this chooses on real
+    tasks, and what it costs.
 
     Args:
-        trainee: What is trained; see `learnrate.tuner.Trainee`. It is left as it was found.
-        updates: Length of the whole training.
+        trainable: What is trained; afterwards it is in the same state as before.
+        updates: Length of the whole training run in updates (optimizer steps).
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
             "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
-        budget: What tuning may cost: a share of one training, or a text such as "500 updates", "25%" or "90 seconds". By
-            default all of a training of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
+        budget: What tuning may cost: a share of one training run, or a text such as "500 updates", "25%" or "90 seconds". By
+            default all of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
         low: First LR of the range test.
         high: Last LR of the range test.
-        curve: A range test that was run already on the same start; its updates count as spent.
-        drift: Octaves by which the best LR is taken to move with each doubling of a training: it mostly falls a little.
-        unbounded: Whether a step grows with its gradient without limit, as that of SGD does where gradients are not clipped.
-            Then no LR is safe above one at which a batch flung the loss far up, even if the race went on well.
-        abreast: From a number to so many racers that train as one batch, from the trainee's present state; it raises
-            `learnrate.tuner.ApartError` where that cannot be done.
-        progress: Called after every update.
-        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not with a `curve`
-            that was given.
+        curve: A range test that was run before, from the same start; its updates count as spent.
+        progress: Called after every update with ("range test" or "trials", updates made, updates planned).
+        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not called if a
+            `curve` is given.
 
     Returns:
         The plan.
 
     Raises:
-        ArgumentError: if a number breaks its rule, a name is unknown, or the budget is too small for a range test and races.
-        ArgumentTypeError: if an argument is of the wrong kind.
-        NoAnswerError: if every candidate diverges, none learns within the budget, a batch gives no finite loss whatever the
-            LR, or the budget has no races for one of several families.
+        ArgumentError: if a number breaks its rule, a name is unknown, or the budget is too small for a range test and trials.
+        ArgumentTypeError: if an argument is of the wrong type.
+        NoAnswerError: if every LR diverges, none learns within the budget, a batch gives no finite loss at any LR, or the
+            budget leaves no trials for one of several families.
+
+    Example:
+        >>> import learnrate as lr
+        >>> class Quadratic(lr.Trainable):
+        ...     weight = 3.0
+        ...     def update(self, lr):
+        ...         loss = self.weight**2
+        ...         self.weight -= lr * 2 * self.weight
+        ...         return loss
+        ...     def save(self):
+        ...         return self.weight
+        ...     def restore(self, state):
+        ...         self.weight = state
+        >>> plan = lr.tune(Quadratic(), updates=100)
+        >>> 0.05 < plan.max_lr < 1.0, plan.cost <= 1.0
+        (True, True)
     """
-    if curve is not None and not isinstance(curve, Curve):
-        raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
-    require_members(trainee)
-    drift, unbounded, abreast = trainee.traits.lr_drift, trainee.traits.unbounded_steps, trainee.ensemble
-    require_callable("progress", progress, "(what, updates made, updates planned)")
-    require_callable("on_curve", on_curve, "of the range test and its bounds")
-    require_callable("abreast", abreast, "from a number to so many racers")
-    updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
-    if abs(checks.finite("drift", drift)) > MOST_DRIFT:
-        checks.refuse("drift", f"between -{MOST_DRIFT} and {MOST_DRIFT} octaves a doubling", drift)
-    # What would break off the races is refused before the range test.
-    _updates_per_epoch(trainee)
-    asked = families.read(family, families.Run(updates))
-    allowed = budgets.read(budget, updates)
-    sweep = sweep_updates(allowed.updates) if curve is None else require_races(allowed.updates, curve)
-    given = 0 if curve is None else len(curve)
-    require_room(len(asked), allowed.updates, given, updates)
-
-    def told(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, planned: progress(what, done, planned)
-
-    purse = Purse(allowed, given, given)
-    state = trainee.save()
+    require_trainable("trainable", trainable)
+    _require_traits(trainable.traits)
+    _require_callable("progress", progress, "(what, updates made, updates planned)")
+    _require_callable("on_curve", on_curve, "of the range test and its bounds")
+    request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
+    _updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
+    state = trainable.save()
     try:
-        measured = trainee.evaluate()
-        score = finite_score(measured)
-        if curve is None:
-            limit = allowed.seconds / 4 if math.isfinite(allowed.seconds) else None
-            curve = range_test(
-                trainee, restore=False, low=low, high=high, updates=sweep, time_limit=limit, progress=told("range test")
-            )
-            curve = replace(curve, updates_per_epoch=_updates_per_epoch(trainee))
-            purse.pay(len(curve))
-            bounds = curve.bounds()
-            if on_curve is not None:
-                with purse.idling():
-                    on_curve(curve, bounds)
-            if curve.ended == "interrupted":
-                raise KeyboardInterrupt
-        else:
-            bounds = curve.bounds()
-        start = start_of(curve, score, unbounded)
-        epoch = _updates_per_epoch(trainee) or curve.updates_per_epoch  # now it may be known
-        run = families.Run(updates, epoch, bounds.base_lr if bounds else None)
-        track = Track(trainee, state, purse, start.loss, start.noise, updates, told("races"), abreast)
-        track.unscored += measured is not None and score is None
-        searches = run_races(families.read(family, run), track, start, drift, *beginning(curve, bounds, high))
+        return _plan(trainable, state, request, progress, on_curve)
     finally:
-        trainee.restore(state)
-        trainee.release(state)
-    return planned(searches, curve, bounds, run, purse.spent)
+        try:
+            trainable.restore(state)
+        finally:
+            trainable.release(state)
 
 
-def _updates_per_epoch(trainee: Trainee) -> int | None:
-    told = trainee.updates_per_epoch()
-    return None if told is None else checks.length("updates_per_epoch() of trainee", told)
+def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress | None, on_curve: OnCurve | None) -> Plan:
+    given = 0 if request.curve is None else len(request.curve)
+    spending = Spending(request.budget, given, given, agree=trainable.agree)
+    evaluation = scores(trainable.evaluate())
+    curve = request.curve
+    if curve is None:
+        curve = _range_test(trainable, request, spending, progress)
+        bounds = curve.bounds()
+        if on_curve is not None:
+            with spending.pause():
+                on_curve(curve, bounds)
+        if curve.ended == "interrupted":
+            raise KeyboardInterrupt
+    else:
+        bounds = curve.bounds()
+    start = start_of(curve, first_finite(evaluation), trainable.traits.unbounded_steps)
+    epoch = _updates_per_epoch(trainable) or curve.updates_per_epoch  # it may be known after the first epoch only
+    run = Run(request.updates, epoch, bounds.base_lr if bounds else None)
+    on_update = None if progress is None else partial(progress, "trials")
+    runner = Runner(trainable, state, spending, start, request.updates, on_update)
+    runner.unscored += bool(evaluation) and start.score is None
+    first, lowest, highest = search_range(curve, bounds, request.high)
+    limits = Limits(
+        first=first,
+        lowest=lowest,
+        highest=highest,
+        coarse_updates=coarse_length(spending.total(), request.updates),
+        horizon=request.updates,
+        lr_drift=trainable.traits.lr_drift,
+    )
+    families = {name: bind(builder, run) for name, builder in request.families.items()}
+    candidates = _search(runner, families, limits)
+    choice = choose(candidates, runner, run, limits.lr_drift, metric=next(iter(evaluation), "score"))
+    return Plan.of(choice, curve, bounds, run)
 
 
-def at_start(curve: Curve) -> Floats:
-    """The losses of the first, tiny LRs."""
-    return curve.losses[: max(LEAST, len(curve) // 4)]
+def _range_test(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Curve:
+    def on_update(updates: int, planned: int) -> None:
+        spending.spent = updates
+        if progress is not None:
+            progress("range test", updates, planned)
+
+    return range_test(
+        trainable,
+        low=request.low,
+        high=request.high,
+        updates=request.range_test_updates,
+        time_limit=RANGE_TEST_TIME * request.budget.seconds if request.budget.is_timed else None,
+        restore=False,
+        progress=on_update,
+    )
 
 
-def start_of(curve: Curve, score: float | None, unbounded: bool = False) -> Start:
-    """The model before any training, as the first, tiny LRs of a range test show it.
+def start_of(curve: Curve, score: float | None, unbounded_steps: bool = False) -> Start:
+    """The model before any training, as the first, very small LRs of a range test show it.
 
     Raises:
         NoAnswerError: if too few of their losses are finite.
     """
-    first = at_start(curve)
-    require_level(curve, first)
-    # A few losses tell a level, but no noise; more of them do, for a trend does not pass for noise.
-    shown = curve.losses[: max(2 * LEAST, len(first))]
-    shown = shown[np.isfinite(shown)]
-    noise = difference_noise(shown)
+    require_level(curve)
+    first = start_losses(curve)
     first = first[np.isfinite(first)]
+    # A few losses show the level, but not the noise; more of them do, because differences cancel a trend.
+    more = curve.losses[: max(2 * THRESHOLDS.start_losses, len(start_losses(curve)))]
+    noise = difference_noise(more[np.isfinite(more)])
     # The standard error of a median is that of the mean, times the root of pi / 2.
     error = math.sqrt(math.pi / 2 / len(first)) * noise
-    return Start(float(np.median(first)), noise, score, error, unbounded)
+    return Start(float(np.median(first)), noise, score, error, unbounded_steps)
 
 
-def run_races(
-    kinds: Mapping[str, Family],
-    track: Track,
-    start: Start,
-    drift: float,
-    first: float,
-    lowest: float,
-    highest: float,
-) -> dict[str, Search]:
-    """The races of each family: the first scouts for all, and each has long races of its own, of the same length.
+def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list[Candidate]:
+    """The coarse search, with the first family for all, and the refinement of each family, in trials of one length.
 
     Raises:
-        NoAnswerError: if every candidate diverges, none learns, or the budget leaves a family without a race.
+        NoAnswerError: if every LR diverges, none learns, or the budget leaves no trials for a family.
     """
-    searches: dict[str, Search] = {}
-    scouted: dict[int, list[Race]] = {}
-    updates = 0
-    for place, (name, family) in enumerate(kinds.items()):
-        search = Search(track, family, start, name, drift, {length: list(races) for length, races in scouted.items()})
-        if not scouted:
-            search.scout(first, lowest, highest)
-            require_sound(search, lowest)
-            scouted = {length: list(races) for length, races in search.heats.items()}
-            updates = finals_length(track.purse.left, track.horizon, len(kinds), max(scouted))
+    name, family = next(iter(families.items()))
+    start, spending = runner.start, runner.spending
+    coarse = runner.search(partial(next_coarse, start=start, limits=limits), family, name)
+    require_sound(coarse, start, limits.lowest, spending, limits.horizon)
+    updates = refinement_length(spending.remaining(), limits.horizon, len(families), limits.coarse_updates)
+    candidates = []
+    for place, (name, family) in enumerate(families.items()):
+        trials = coarse
         if updates:
-            others = len(kinds) - place - 1
-            search.finish(updates, others * track.purse.left // (others + 1))
-            require_finite(search)
-        if len(kinds) > 1:
-            require_raced(search, updates)
-        require_learned(search, highest)
-        searches[name] = search
-    return searches
+            limits = replace(limits, refinement_updates=updates, batched=not runner.not_batchable)
+            others = len(families) - place - 1
+            reserve = others * spending.remaining() // (others + 1)
+            propose = partial(next_refinement, start=start, limits=limits)
+            trials = runner.search(propose, family, name, before=coarse, reserve=reserve)
+            require_finite(trials)
+        if len(families) > 1:
+            require_refined(name, trials)
+        require_learned(trials, start, limits.highest)
+        candidates.append(Candidate(name, family, tuple(trials)))
+    return candidates
 
 
-def require_members(trainee: Trainee) -> None:
-    """Refuse what is no trainee."""
-    if isinstance(trainee, type):
-        raise ArgumentTypeError(f"trainee must be an object, received the class {trainee.__name__}: call it to make one")
-    missing = [name for name in MEMBERS if not callable(getattr(trainee, name, None))]
-    if missing:
-        raise ArgumentTypeError(
-            f"trainee must have the methods of learnrate.tuner.Trainee, received {trainee!r} without {', '.join(missing)}"
-        )
+def _updates_per_epoch(trainable: Trainable) -> int | None:
+    number = trainable.updates_per_epoch()
+    return None if number is None else checks.length("updates_per_epoch() of trainable", number)
 
 
-def require_callable(name: str, value: object, what: str) -> None:
-    """Refuse what is neither None nor a function."""
+def _require_traits(traits: OptimizerTraits) -> None:
+    name = "lr_drift of trainable.traits"
+    # The best LR, times the length of the run or divided by it, stays the same: no optimizer is known to go beyond that.
+    if abs(checks.finite(name, traits.lr_drift)) > 1:
+        checks.refuse(name, "between -1 and 1", traits.lr_drift)
+    checks.flag("unbounded_steps of trainable.traits", traits.unbounded_steps)
+
+
+def _require_callable(name: str, value: object, arguments: str) -> None:
     if value is not None and not callable(value):
-        raise ArgumentTypeError(f"{name} must be a function {what}, received {value!r}")
-
-
-def require_races(budget: int, curve: Curve) -> int:
-    """Refuse a budget that a given curve leaves nothing of, and a curve that does not show a loss; 0 updates to sweep."""
-    if budget - len(curve) < SMALLEST_BUDGET // 2:
-        raise ArgumentError(
-            f"budget must cover the {len(curve)} updates of curve and at least {SMALLEST_BUDGET // 2} for races, received "
-            f"{budget} updates: give a larger share of the training (budget), or a shorter curve"
-        )
-    if np.isfinite(at_start(curve)).sum() < LEVEL:
-        raise ArgumentError(f"curve must have {LEVEL} finite losses among its first updates, received fewer: sweep anew")
-    return 0
-
-
-def require_room(families: int, budget: int, given: int, horizon: int) -> None:
-    """Refuse, before anything is trained, more families than the budget has races for, or the training is long enough for.
-
-    Args:
-        families: How many.
-        budget: Updates.
-        given: Those of them that a given curve has spent.
-        horizon: Length of the training.
-    """
-    if families == 1:
-        return
-    shortest = SHORTEST + 1  # one more than the scouts, which must be told from them
-    if math.floor(LONGEST * horizon) < shortest:
-        checks.refuse("updates", f"at least {math.ceil(shortest / LONGEST)} where several families are compared", horizon)
-
-    def needed(budget: int) -> int:
-        scouts = 3 * max(SHORTEST, scout_length(budget, horizon))
-        return (given or sweep_updates(budget)) + scouts + families * FINALISTS * shortest
-
-    if needed(budget) > budget:
-        least = next(more for more in range(budget, 100 * families + budget + given) if needed(more) <= more)
-        raise ArgumentError(
-            f"budget must cover at least {least} updates to compare {families} families, it covers {budget}: give a larger "
-            "share of the training (budget), a longer training (updates), or fewer families"
-        )
+        raise ArgumentTypeError(f"{name} must be a function {arguments}, received {value!r}")

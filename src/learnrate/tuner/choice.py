@@ -1,0 +1,148 @@
+"""The result of all trials, computed once: what is chosen, and everything that the reasons say about it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnrate.schedules import Schedule
+from learnrate.tuner.cycling import Cycling
+from learnrate.tuner.estimate import Estimate, best_log2_lr, estimate, missed, regrets, rounded_lr
+from learnrate.tuner.evidence import safe, stability_edge
+from learnrate.tuner.families import NAMED, Family, Run
+from learnrate.tuner.runner import Runner
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Rung, Start, Trial, rungs
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family and its trials: the coarse trials, which all families share, and its own refinement.
+
+    Attributes:
+        name: The name of the family.
+        family: The schedules.
+        trials: The trials, in their order.
+    """
+
+    name: str
+    family: Family
+    trials: tuple[Trial, ...]
+
+    def best_refined(self, start: Start) -> Trial:
+        """The best trial of the refinement; of all trials if there is none."""
+        rung = _rung(self.trials, self.trials[-1].updates, start)
+        by_lr = regrets(rung, start)
+        return min(rung.trials, key=lambda trial: (by_lr[trial.log2_lr], trial.max_lr))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What tuning cost.
+
+    Attributes:
+        spent: Updates.
+        longest: Length of the longest trials.
+        longer: The length that they could usefully have; the same if a larger budget would gain nothing.
+        more: Updates that this would cost.
+    """
+
+    spent: int
+    longest: int
+    longer: int
+    more: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen schedule and the evidence for it.
+
+    Attributes:
+        family: The name of the chosen family.
+        schedule: The schedule at the chosen LR.
+        cycling: The cycles, if the schedule is the family "triangular2".
+        estimate: The chosen LR and its interval.
+        rungs: The trials of the chosen family.
+        edge: The lowest unsafe LR, if a trial at or above it did not diverge; otherwise None.
+        highest_is_best: Whether the highest LR that was tried is the best: a higher one may be better.
+        drift: Relative change of the best LR from the longest trials to the run; None if they are equally long.
+        compared: The best trial of each family, by name; empty if there is only one family.
+        metric: What the score is called.
+        cost: What tuning cost.
+        batches: How many times several trials were trained as one batch.
+        not_batchable: Why trials were trained one by one; empty if they were not.
+        cut_trials: Number of trials that ended without a result because the time was over.
+        unscored: Number of evaluations that gave no finite number.
+        trials: All trials, in their order.
+    """
+
+    family: str
+    schedule: Schedule
+    cycling: Cycling | None
+    estimate: Estimate
+    rungs: tuple[Rung, ...]
+    edge: float | None
+    highest_is_best: bool
+    drift: float | None
+    compared: tuple[tuple[str, Trial], ...]
+    metric: str
+    cost: Cost
+    batches: int
+    not_batchable: str
+    cut_trials: int
+    unscored: int
+    trials: tuple[Trial, ...]
+
+
+def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: float, metric: str) -> Choice:
+    """Choose the family whose best refinement trial is the best, and its LR with the lowest expected regret.
+
+    Args:
+        candidates: The families, at least one.
+        runner: The runner of all trials.
+        run: The training run.
+        lr_drift: See `learnrate.OptimizerTraits`.
+        metric: What the score is called.
+    """
+    start = runner.start
+    finals = [candidate.best_refined(start) for candidate in candidates] if len(candidates) > 1 else []
+    chosen = candidates[_best(finals, start)] if finals else candidates[0]
+    evidence = rungs(chosen.trials)
+    at = estimate(evidence, start, run.updates, lr_drift)
+    schedule = chosen.family(at.lr)
+    # A function of the user may have this name as well.
+    is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](at.lr, run)
+    edge, longest = stability_edge(evidence, start), evidence[-1].updates
+    best_lr = rounded_lr(best_log2_lr(_rung(chosen.trials, longest, start), start))
+    return Choice(
+        family=chosen.name,
+        schedule=schedule,
+        cycling=run.cycling if is_cycling else None,
+        estimate=at,
+        rungs=tuple(evidence),
+        edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
+        highest_is_best=best_lr >= max(trial.max_lr for trial in chosen.trials),
+        drift=2.0 ** (lr_drift * math.log2(run.updates / longest)) - 1 if longest < run.updates else None,
+        compared=tuple((candidate.name, trial) for candidate, trial in zip(candidates, finals, strict=bool(finals))),
+        metric=metric,
+        cost=_cost(runner.spending.spent, longest, run.updates, len(candidates)),
+        batches=runner.batches,
+        not_batchable=runner.not_batchable,
+        cut_trials=runner.cut_trials,
+        unscored=runner.unscored,
+        trials=tuple(runner.trials),
+    )
+
+
+def _rung(trials: Sequence[Trial], updates: int, start: Start) -> Rung:
+    return next(rung for rung in safe(rungs(trials), start) if rung.updates == updates)
+
+
+def _best(trials: Sequence[Trial], start: Start) -> int:
+    """The place of the best trial, all of the same length; the first of equals."""
+    shares = missed(trials, start)
+    return shares.index(min(shares))
+
+
+def _cost(spent: int, longest: int, horizon: int, families: int) -> Cost:
+    longer = max(longest, min(2 * longest, math.floor(THRESHOLDS.longest_trial * horizon)))
+    return Cost(spent, longest, longer, families * THRESHOLDS.refinement_trials * (longer - longest))

@@ -1,0 +1,259 @@
+"""The runner trains trials, one by one or as one batch, and counts what they cost. It decides nothing else."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from learnrate.trainable import Ensemble, Metrics, NotBatchableError, Trainable, first_finite, scores
+from learnrate.tuner.budget import OUT_OF_TIME, Spending
+from learnrate.tuner.families import Family
+from learnrate.tuner.search import Proposal
+from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import Start, Trial, squeezed
+from learnrate.updates import Check, Progress, StopReason, UpdateLoop, no_reason
+
+DIVERGED = StopReason("diverged", "the loss diverged")
+
+Evaluation = float | Mapping[str, float] | None
+"""What `Trainable.evaluate` returns."""
+
+
+@dataclass
+class Runner:
+    """Trains trials from one start.
+
+    Attributes:
+        trainable: What is trained.
+        state: The state, from `trainable.save()`, that every trial starts from.
+        spending: The budget; updates are counted here.
+        start: The model in this state.
+        horizon: Length of the whole run in updates.
+        progress: Called after every update with (updates spent, updates of the budget).
+        trials: All trials so far, in their order.
+        batches: How many times several trials were trained as one batch.
+        not_batchable: Why trials were trained one by one; empty if they were not.
+        cut_trials: Number of trials that ended without a result because the time was over.
+        unscored: Number of evaluations that gave no finite number.
+    """
+
+    trainable: Trainable
+    state: Any
+    spending: Spending
+    start: Start
+    horizon: int
+    progress: Progress | None = None
+    trials: list[Trial] = field(default_factory=list)
+    batches: int = 0
+    not_batchable: str = ""
+    cut_trials: int = 0
+    unscored: int = 0
+
+    def search(
+        self,
+        propose: Callable[[Sequence[Trial]], Proposal | None],
+        family: Family,
+        name: str = "",
+        *,
+        before: Sequence[Trial] = (),
+        reserve: int = 0,
+    ) -> list[Trial]:
+        """Run what is proposed until nothing is, or until the budget does not cover it.
+
+        Args:
+            propose: From the trials so far to the next ones; see `search`.
+            family: The schedules.
+            name: The name of the family.
+            before: Trials that `propose` knows from the beginning.
+            reserve: Updates of the budget that must remain.
+
+        Returns:
+            All trials, those from before among them.
+        """
+        trials = list(before)
+        while (proposal := propose(trials)) is not None:
+            results = self.run(proposal, family, name, reserve)
+            trials += results
+            if len(results) < len(proposal.max_lrs):
+                break
+        return trials
+
+    def run(self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0) -> list[Trial]:
+        """Train with the schedules of a family, shortened to the length of the trials.
+
+        Args:
+            proposal: The trials.
+            family: The schedules.
+            name: The name of the family.
+            reserve: Updates of the budget that must remain.
+
+        Returns:
+            The trials that have a result: all, unless the budget or the time does not cover them.
+        """
+        remaining = max(0, self.spending.remaining() - reserve)
+        max_lrs = proposal.max_lrs[: remaining // proposal.updates]
+        results = self._as_one_batch(proposal, max_lrs, family, name)
+        if results is None:
+            results = self._one_by_one(proposal, max_lrs, family, name, reserve)
+        self.trials += results
+        return results
+
+    def _one_by_one(
+        self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str, reserve: int
+    ) -> list[Trial]:
+        results: list[Trial] = []
+        for max_lr in max_lrs:
+            if self.spending.remaining() - reserve < proposal.updates:
+                break
+            self.trainable.restore(self.state)
+            losses = Losses(proposal.updates, self.start, _deepest_fall([*self.trials, *results], self.start))
+            reason = self._train(squeezed(family(max_lr), proposal.updates, self.horizon), losses)
+            if reason == OUT_OF_TIME:
+                self.cut_trials += 1
+                break
+            evaluation = None if reason else self.trainable.evaluate()
+            results.append(self._result(proposal, max_lr, name, losses, reason, evaluation))
+        return results
+
+    def _train(self, lrs: Sequence[float], losses: "Losses") -> StopReason | None:
+        spent, total = self.spending.spent, self.spending.budget.updates
+        progress = self.progress
+
+        def on_update(updates: int) -> None:
+            if progress is not None:
+                progress(spent + updates, total)
+
+        loop = UpdateLoop(self.trainable, losses.watch, self._check(), no_reason if progress is None else on_update)
+        try:
+            return loop.run(lrs)
+        finally:
+            self.spending.spent += loop.updates
+
+    def _as_one_batch(self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str) -> list[Trial] | None:
+        """The trials of one batch; None if they must be trained one by one."""
+        if len(max_lrs) < 2 or self.not_batchable:
+            return None
+        try:
+            self.trainable.restore(self.state)
+            ensemble = self.trainable.ensemble(len(max_lrs))
+            deepest = _deepest_fall(self.trials, self.start)
+            members = [
+                Member(Losses(proposal.updates, self.start, deepest), squeezed(family(lr), proposal.updates, self.horizon))
+                for lr in max_lrs
+            ]
+            if self._train_together(ensemble, members):
+                self.cut_trials += len(members)
+                return []
+            running = any(member.ended is None for member in members)
+            evaluations = ensemble.evaluate() if running else [None] * len(members)
+        except NotBatchableError as error:
+            self.not_batchable = str(error)
+            return None
+        self.batches += 1
+        return [
+            self._result(proposal, max_lr, name, member.losses, member.ended, evaluation)
+            for max_lr, member, evaluation in zip(max_lrs, members, evaluations, strict=True)
+        ]
+
+    def _train_together(self, ensemble: Ensemble, members: "Sequence[Member]") -> StopReason | None:
+        """Train until all members have ended; the reason if the time was over before that."""
+        check = self._check()
+        for update in range(members[0].losses.updates):
+            if check is not no_reason and (reason := self.trainable.agree(check())):
+                return reason
+            metrics = ensemble.update([None if member.ended else member.lrs[update] for member in members])
+            for member, row in zip(members, metrics, strict=True):
+                if member.ended is None:
+                    member.ended = member.losses.watch(member.lrs[update], row)
+                    self.spending.spent += 1
+                    if self.progress is not None:
+                        self.progress(self.spending.spent, self.spending.budget.updates)
+            if all(member.ended for member in members):
+                break
+        return None
+
+    def _check(self) -> Check:
+        return self.spending.out_of_time if self.spending.budget.is_timed else no_reason
+
+    def _result(
+        self,
+        proposal: Proposal,
+        max_lr: float,
+        name: str,
+        losses: "Losses",
+        ended: StopReason | None,
+        evaluation: Evaluation,
+    ) -> Trial:
+        values, updates = losses.values, proposal.updates
+        # If updates were skipped until the end of the trial, its gradients were not finite.
+        finite = ended in (None, DIVERGED) and math.isfinite(values[-1])
+        highest = max(values) if finite else math.inf
+        if ended:
+            return Trial(max_lr, updates, len(values), math.inf, None, name, proposal.stage, highest_loss=highest)
+        metrics = scores(evaluation)
+        score = first_finite(metrics)
+        self.unscored += bool(metrics) and score is None
+        final = np.minimum(values[-max(1, updates // THRESHOLDS.final_part) :], self.start.loss)
+        loss = float(final.mean())
+        return Trial(max_lr, updates, updates, loss, score, name, proposal.stage, tuple(final.tolist()), highest)
+
+
+@dataclass
+class Losses:
+    """The losses of a trial, and whether it diverged.
+
+    Attributes:
+        updates: Planned length of the trial.
+        start: The model before any training.
+        deepest_fall: How far any trial so far came below the start.
+        values: The losses.
+    """
+
+    updates: int
+    start: Start
+    deepest_fall: float
+    values: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        thresholds, loss = THRESHOLDS, self.start.loss
+        least = max(thresholds.divergence_noise * self.start.noise, thresholds.divergence_rise * abs(loss))
+        self._limit = loss + max(self.deepest_fall, least)
+        self._judged_from = max(self.updates // 2 + 1, thresholds.divergence_from)
+        self._window = thresholds.divergence_window
+
+    def watch(self, lr: float, metrics: Metrics) -> StopReason | None:
+        """Add the loss of an update; a reason if the trial diverged with it.
+
+        It diverged if its loss is not finite; or if in its second half the loss is as far above the start as any trial has
+        come below it.
+        """
+        loss = metrics["loss"]
+        self.values.append(loss)
+        if not math.isfinite(loss):
+            return DIVERGED
+        if len(self.values) < self._judged_from:
+            return None
+        # The median; sorting five numbers takes a fiftieth of the time of numpy.median.
+        median = sorted(self.values[-self._window :])[self._window // 2]
+        return DIVERGED if median > self._limit else None
+
+
+@dataclass
+class Member:
+    """One trial of a batch.
+
+    Attributes:
+        losses: Its losses.
+        lrs: The LR of each update.
+        ended: Why it has ended.
+    """
+
+    losses: Losses
+    lrs: Sequence[float]
+    ended: StopReason | None = None
+
+
+def _deepest_fall(trials: Sequence[Trial], start: Start) -> float:
+    return max((0.0, *(start.loss - trial.loss for trial in trials if not trial.diverged)))

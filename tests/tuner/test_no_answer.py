@@ -1,0 +1,55 @@
+"""When trials give no answer, and the remedy."""
+
+import math
+
+import pytest
+
+from learnrate.errors import NoAnswerError
+from learnrate.tuner.budget import Budget, Spending
+from learnrate.tuner.no_answer import require_learned, require_refined, require_sound
+from learnrate.tuner.trials import Start, Trial
+from test_runner import Clock
+
+START = Start(4.5, 0.0)
+
+
+def sound(trials, lowest=-20.0, spending=None):
+    require_sound(trials, START, lowest, spending or Spending(Budget(1000)), horizon=1000)
+
+
+def test_trials_that_learned_above_the_stability_edge_alone_are_no_answer():
+    diverged = [Trial(4.0, 20, 3, math.inf), Trial(16.0, 20, 20, 0.3, highest_loss=4.5)]
+    with pytest.raises(NoAnswerError, match="every candidate max_lr diverged"):
+        sound(diverged)
+    stopped = [Trial(4.0, 20, 20, 4.5, highest_loss=45.0)]
+    sound(stopped)
+    with pytest.raises(NoAnswerError, match="no learning rate reduced the loss significantly"):
+        require_learned(stopped, START, 3.0)
+
+
+def test_a_family_without_trials_of_its_own_is_no_answer():
+    coarse = [Trial(0.1, 20, 20, 1.0)]
+    require_refined("mine", [*coarse, Trial(0.1, 30, 30, 1.0, stage="refinement")])
+    with pytest.raises(NoAnswerError, match="no trials for the family 'mine'"):
+        require_refined("mine", coarse)
+
+
+@pytest.mark.parametrize(("lowest", "words"), [(-4.0, "Give a lower `low`"), (-20.0, r"\)\. Give a larger budget")])
+def test_a_lower_low_is_the_remedy_only_if_trials_came_down_to_it(lowest, words):
+    with pytest.raises(NoAnswerError, match=words):
+        sound([Trial(lr, 20, 3 + place, math.inf) for place, lr in enumerate((0.1, 1.0, 4.0))], lowest)
+
+
+def test_the_time_that_is_needed_is_part_of_the_remedy():
+    clock = Clock()
+    spending = Spending(Budget(1000, 5.0), clock=clock)
+    spending.spent, spending.idle, clock.seconds = 100, 1.0, 6.0
+    with pytest.raises(NoAnswerError, match="before the first trial ended.* usual 1000 updates take about 50 seconds"):
+        sound([], spending=spending)
+
+
+def test_a_loss_that_is_not_finite_at_the_same_update_at_every_lr_is_in_the_data():
+    with pytest.raises(NoAnswerError, match="update, number 2, .*Look for NaN or infinity"):
+        sound([Trial(lr, 20, 3, math.inf) for lr in (0.1, 1.0, 4.0)])
+    with pytest.raises(NoAnswerError, match="diverged"):
+        sound([Trial(lr, 20, 3, math.inf) for lr in (0.1, 1.0)])
