@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8F98"
 
 POINTS = 4000
-"""Largest number of points in one line: more than a screen has pixels, and still fast to draw."""
+"""Largest number of points in one line: a screen shows no more, and more are slow to draw."""
 
 TITLE_WIDTH = 76
 """Characters of a title line, in the font size 10 and a figure of the usual width of 7 inches."""
