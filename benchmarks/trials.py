@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 import torch
+from learnrate.torch.training.loop import Loop
 from measure import Work, in_rounds, keep, ratios, seconds, spread
 from torch import nn
 
 from learnrate.torch.ensemble import ensemble_of, worthwhile
-from learnrate.torch.training.loop import Loop
 
 UPDATES = 50
 COUNTS = (4, 8, 16)

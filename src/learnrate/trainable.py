@@ -137,7 +137,7 @@ class Trainable(Protocol):
 
     def release(self, state: Any) -> None:
         """Free what `save` returned; called once, after the last `restore`."""
-        return None
+        return
 
     def read(self, metrics: Sequence[Any]) -> Sequence[Metrics]:
         """Convert what several updates returned to Python floats. Many processes return the mean over all of them."""
