@@ -110,7 +110,7 @@ class Runner:
             self.trainable.restore(self.state)
             losses = Losses(proposal.updates, self.start, _deepest_fall([*self.trials, *results], self.start))
             reason = self._train(squeezed(family(max_lr), proposal.updates, self.horizon), losses)
-            if reason == OUT_OF_TIME:
+            if reason and reason.ended == OUT_OF_TIME.ended:  # its text may name the process whose time was over
                 self.cut_trials += 1
                 break
             evaluation = None if reason else self.trainable.evaluate()
@@ -127,9 +127,12 @@ class Runner:
 
         loop = UpdateLoop(self.trainable, losses.watch, self._check(), no_reason if progress is None else on_update)
         try:
-            return loop.run(lrs)
+            reason = loop.run(lrs)
         finally:
             self.spending.spent += loop.updates
+        if reason and reason.ended == "interrupted":  # by Ctrl-C in one of many processes
+            raise KeyboardInterrupt
+        return reason
 
     def _as_one_batch(self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str) -> list[Trial] | None:
         """The trials of one batch; None if they must be trained one by one."""
