@@ -44,12 +44,12 @@ def test_the_time_that_is_needed_is_part_of_the_remedy():
     clock = Clock()
     spending = Spending(Budget(1000, 5.0), clock=clock)
     spending.spent, spending.idle, clock.seconds = 100, 1.0, 6.0
-    with pytest.raises(NoAnswerError, match="before the first trial ended.* usual 1000 updates take about 50 seconds"):
+    with pytest.raises(NoAnswerError, match=r"before the first trial ended.* usual 1000 updates take about 50 seconds"):
         sound([], spending=spending)
 
 
 def test_a_loss_that_is_not_finite_at_the_same_update_at_every_lr_is_in_the_data():
-    with pytest.raises(NoAnswerError, match="update, number 2, .*Look for NaN or infinity"):
+    with pytest.raises(NoAnswerError, match=r"update, number 2, .*Look for NaN or infinity"):
         sound([Trial(lr, 20, 3, math.inf) for lr in (0.1, 1.0, 4.0)])
     with pytest.raises(NoAnswerError, match="diverged"):
         sound([Trial(lr, 20, 3, math.inf) for lr in (0.1, 1.0)])

@@ -120,7 +120,7 @@ def _scores_improved(rung: Rung, start: Start) -> bool:
 def off_plateau(rung: Rung, start: Start) -> bool:
     """Whether the trials left the plateau at the start: the best loss fell by more than chance and class frequencies.
 
-    Trials that all learned the same do not count either: they are still on a plateau, or every LR is good enough, and in both
+    Trials that all learned the same do not count either: they are still on a plateau, or every LR is good enough. In both
     cases the next LRs should be further apart.
     """
     far = learned(rung, start) and rung.best_fall(start) >= THRESHOLDS.plateau_fall * abs(start.loss)
@@ -141,8 +141,8 @@ def stopped_learning(trial: Trial, start: Start) -> bool:
 def large_spike(trial: Trial, start: Start) -> bool:
     """Whether the loss rose to many times the loss at the start, and steps are not bounded.
 
-    Then a trial that recovered had good luck, and a longer run meets more such batches. Optimizers that divide by the size of
-    the gradients, or clip them, recover from higher spikes.
+    Then a trial that recovered had good luck, and a longer run meets more such batches. Optimizers that divide by the size
+    of the gradients, or clip them, recover from higher spikes.
     """
     limit = start.loss + max(THRESHOLDS.large_spike * abs(start.loss), THRESHOLDS.spike * start.noise)
     return start.unbounded_steps and trial.highest_loss > limit

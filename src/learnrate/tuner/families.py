@@ -138,7 +138,7 @@ def _function(name: object, family: object) -> Family:
 
 
 def _of_function(family: Family, run: Run) -> Builder:
-    """A function of the user; refused now if its schedules would end the trials with an error, or do not depend on the LR."""
+    """A function of the user; refused now if its schedules do not fit the run, or do not depend on the LR."""
     examples: list[object] = []
     # A function that refuses these LRs may accept those of the trials.
     with suppress(ValueError):

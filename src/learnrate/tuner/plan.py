@@ -26,14 +26,14 @@ class Plan:
     Attributes:
         schedule: The schedule; `schedule.length` is where to stop if the run should end with a cycle.
         max_lr: Its peak.
-        interval: The lowest and the highest peak at which a run is expected to learn nearly as much; the reasons say how near.
+        interval: The lowest and the highest peak at which a run is expected to learn nearly as much: see the reasons.
         family: The kind of schedule.
         bounds: What the range test shows; `NoAnswer` if that is too little, and the trials alone decided.
         step_size: Half a cycle in updates; None if the schedule is not triangular2.
         cycles: Number of cycles; None likewise.
         updates: Length of the training run.
         spent: Updates that tuning made.
-        reasons: Why, in sentences by section: `print(*plan.reasons, sep="\\n")`, `plan.reasons.choice`.
+        reasons: Why, in sentences by section: `print(plan.reasons)`, `plan.reasons.choice`.
         trials: All trials, in their order.
         curve: The range test.
     """

@@ -77,8 +77,8 @@ def _trials(choice: Choice) -> Iterator[str]:
         yield _rung(rung, choice.metric)
     if choice.edge is not None:
         yield (
-            f"LRs from {choice.edge:.2g} on count as unsafe: a trial diverged there, or learned nothing after a spike of its "
-            "loss, or a trial at a lower LR had a large spike."
+            f"LRs from {choice.edge:.2g} on count as unsafe: a trial diverged there, or learned nothing after a spike of "
+            "its loss, or a trial at a lower LR had a large spike."
         )
     if choice.not_batchable:
         yield f"The trials ran one by one: {choice.not_batchable}."
@@ -96,8 +96,8 @@ def _choice(choice: Choice, run: Run) -> Iterator[str]:
         yield f"The family {choice.family} has the best trial, each family at its own best LR: {results}."
     at = choice.estimate
     yield (
-        f"max_lr of the plan is {at.lr:.2g}; between {at.low:.2g} and {at.high:.2g} a run is expected to learn nearly as much, "
-        f"within {at.tolerance:.0%} of what the best trial learned."
+        f"max_lr of the plan is {at.lr:.2g}; between {at.low:.2g} and {at.high:.2g} a run is expected to learn nearly as "
+        f"much, within {at.tolerance:.0%} of what the best trial learned."
     )
     yield (
         "Chosen for lowest expected regret: an LR that is too high may diverge, one that is too low only trains more slowly."

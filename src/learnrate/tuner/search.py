@@ -101,8 +101,8 @@ def next_coarse(trials: Sequence[Trial], start: Start, limits: Limits) -> Propos
 def next_refinement(trials: Sequence[Trial], start: Start, limits: Limits) -> Proposal | None:
     """The next trials of the refinement, about a factor of two apart around the estimate of the coarse trials.
 
-    If no coarse trial left the plateau at the start, or all learned the same, the trials are a factor of four apart and begin
-    with the highest LR that did not stop learning: it leaves a plateau first.
+    If no coarse trial left the plateau at the start, or all learned the same, the trials are a factor of four apart and
+    begin with the highest LR that did not stop learning: it leaves a plateau first.
 
     Args:
         trials: The coarse trials and the trials of this refinement so far, in their order.

@@ -8,9 +8,10 @@ class Thresholds:
     """Numbers that decide, and cannot be derived.
 
     They were chosen on the tasks of benchmarks/choice and on thirty harder ones that are not part of it (networks of 9 to 12
-    plain layers, AdaGrad, targets in dollars, fine-tuning on tiny batches); docs/choice.md reports how well they choose. "The
-    noise" is the standard deviation of the loss from batch to batch, "the fall" the decrease of the loss from its level at the
-    start, shares of the loss are shares of that level, and differences of LRs are differences of log2.
+    plain layers, AdaGrad, targets in dollars, fine-tuning on tiny batches); docs/choice.md reports how well they choose.
+
+    "The noise" is the standard deviation of the loss from batch to batch, "the fall" the decrease of the loss from its level
+    at the start; shares of the loss are shares of that level, and differences of LRs are differences of log2.
 
     Attributes:
         start_losses: Losses of a range test that show the level at the start, however short the range test is.
@@ -40,7 +41,7 @@ class Thresholds:
         spike: Multiples of the noise by which the loss rises in a spike.
         large_spike: Multiples of the loss by which it rises in a spike that makes higher LRs unsafe, where steps are not
             bounded.
-        coarse_share: Length of a coarse trial as a share of the budget: the coarse search then costs a tenth to a fifth of it.
+        coarse_share: Length of a coarse trial as a share of the budget: the coarse search then costs a tenth to a fifth.
         coarse_updates: Updates of a coarse trial where that is more than its share of the budget ...
         coarse_trials: ... and the budget covers this number of such trials.
         coarse_stride: Difference between two LRs of the coarse search, a factor of four.
@@ -52,7 +53,7 @@ class Thresholds:
         largest_log2: Largest absolute log2 of an LR: beyond it LRs are no floats.
         spread: Standard deviation of log2 of the best LR of a run around its estimate ...
         spread_per_doubling: ... and how much it grows with each doubling of the length from trial to run.
-        catch_up_after: Doublings of the length up to which an LR below the best one costs as much in the run as in the trial.
+        catch_up_after: Doublings of the length up to which an LR below the best costs as much in the run as in a trial.
         catch_up_doublings: Further doublings that halve this cost: a longer run has time to catch up, and more time to
             diverge.
         loss_weight: Weight of the training loss beside the score: it is a mean over many batches, the same ones in all
@@ -63,10 +64,10 @@ class Thresholds:
         level_width: Halvings below the lowest LR that are assumed to cost nothing if it was the best one.
         plateau_slope: Assumed cost of each halving below the best LR for trials that have not left a plateau, as a share of
             the best fall: a longer run leaves it at lower LRs too.
-        plateau_share: Share of the best fall below which a trial counts as wholly on the plateau; from twice this share on it
-            does not count at all.
-        tolerance: Share of the best fall that makes no difference. With the noise alone, the interval around the estimate held
-            the best LR of fewer than half of all runs.
+        plateau_share: Share of the best fall below which a trial counts as wholly on the plateau; from twice this share on
+            it does not count at all.
+        tolerance: Share of the best fall that makes no difference. With the noise alone, the interval around the estimate
+            held the best LR of fewer than half of all runs.
     """
 
     start_losses: int = 5

@@ -115,7 +115,7 @@ def squeezed(schedule: Schedule, updates: int, horizon: int) -> list[float]:
         horizon: Length of the run, for a schedule without end.
     """
     counts = (np.arange(updates) + 0.5) * (known_length(schedule) or horizon) / updates
-    # The call takes 4 microseconds for a number, and little more for all of them. A function of the user may take numbers only.
+    # One call for all: a call for each would take 4 microseconds an update. A function of the user may take numbers only.
     with suppress(TypeError, ValueError):
         lrs = np.asarray(schedule(counts), dtype=np.float64)
         if lrs.shape == counts.shape:

@@ -80,7 +80,7 @@ def tune(
         The plan.
 
     Raises:
-        ArgumentError: if a number breaks its rule, a name is unknown, or the budget is too small for a range test and trials.
+        ArgumentError: if a number breaks its rule, a name is unknown, or the budget is too small.
         ArgumentTypeError: if an argument is of the wrong type.
         NoAnswerError: if every LR diverges, none learns within the budget, a batch gives no finite loss at any LR, or the
             budget leaves no trials for one of several families.
