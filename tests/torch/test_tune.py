@@ -12,7 +12,7 @@ from learnrate.errors import NoAnswerError
 from learnrate.torch.training import TorchTrainable, Updater
 
 
-def test_an_iterator_is_no_data_for_races(toy):
+def test_an_iterator_is_no_data_for_trials(toy):
     with pytest.raises(TypeError, match=facts("batches", "generator")):
         lr.torch.tune(toy.model, toy.optimizer, (b for b in toy.batches), toy.loss, updates=300)
 
@@ -65,16 +65,16 @@ def test_an_evaluation_that_gives_nan_counts_for_nothing_and_is_told(toy):
 
     plan = tuned(lambda model: math.nan)
     assert plan.max_lr == tuned(None).max_lr
-    # One at the start, and one for each race that came to its end.
-    finished = sum(not race.diverged for race in plan.races)
+    # One at the start, and one for each trial that came to its end.
+    finished = sum(not trial.diverged for trial in plan.trials)
     assert any(tells(reason, "evaluations", "finite", finished + 1) for reason in plan.reasons)
 
 
-def test_hands_out_the_curve_before_the_races(toy):
+def test_hands_out_the_curve_before_the_trials(toy):
     made = []
 
     def progress(what, done, planned):
-        if what == "races":
+        if what == "trials":
             made.append(what)
 
     plan = lr.torch.tune(
@@ -84,10 +84,10 @@ def test_hands_out_the_curve_before_the_races(toy):
         toy.loss,
         updates=300,
         progress=progress,
-        on_curve=lambda *found: made.append(found),
+        on_curve=lambda *arguments: made.append(arguments),
     )
     assert made[0] == (plan.curve, plan.bounds)
-    assert set(made[1:]) == {"races"}
+    assert set(made[1:]) == {"trials"}
 
 
 @pytest.mark.parametrize(

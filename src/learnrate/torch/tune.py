@@ -24,8 +24,7 @@ from learnrate.torch.training import (
     check_rewindable,
     seed_everything,
 )
-from learnrate.tuner import Families, Plan
-from learnrate.tuner.tune import HIGH, LOW, OnCurve, Progress
+from learnrate.tuner import HIGH, LOW, Families, OnCurve, Plan, Progress
 
 
 def tune(

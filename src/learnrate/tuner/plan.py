@@ -6,10 +6,12 @@ from dataclasses import dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from learnrate import records
+from learnrate import html, records
+from learnrate.errors import MissingExtraError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
+from learnrate.schedules.figure import schedule_svg
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
 from learnrate.tuner.reasons import Reasons, reasons_of
@@ -169,14 +171,11 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The notebook form: the summary, the picture of the schedule, the reasons by section."""
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
-        )
-        sections = "".join(
-            f"<h4>{heading}</h4><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
-            for heading, sentences in self.reasons.sections().items()
-        )
-        return f"<h3>Plan</h3><table>{rows}</table>{self.schedule._repr_svg_() or ''}{sections}"
+        try:
+            picture = schedule_svg(self.schedule, self.length)
+        except MissingExtraError as error:
+            picture = f"<p>{escape(str(error))}</p>"
+        return html.notebook("Plan", self._summary().items(), self.reasons.sections(), picture)
 
 
 _LOSSES = ("loss", "highest_loss")
