@@ -321,7 +321,7 @@ def test_a_large_captured_tensor_is_not_copied_and_is_named_if_it_was_written_to
 def test_a_snapshot_that_is_put_back_repeatedly_warns_once(toy):
     data = torch.zeros(LARGE)
     snapshot = lr.torch.snapshot.Snapshot(toy.model, toy.optimizer, lambda: data)
-    with pytest.warns(NotRestoredWarning) as caught:
+    with pytest.warns(NotRestoredWarning) as caught:  # noqa: PT031
         for _ in range(3):
             data.add_(1)
             snapshot.restore()
