@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 TEST_PACKAGES = ("pytest", "hypothesis", "matplotlib")
 
 LIMIT = 400.0
-"""Seconds after which no further part starts, nor a further workload of the trials: the whole must end within 8 minutes."""
+"""Seconds after which no further part starts, nor a further workload of the trials, to end within 8 minutes."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ def tests(setting: Setting) -> Iterator[dict[str, Any]]:
 def summary(report: Path) -> dict[str, Any]:
     """Counts, and the failures by name with their first line."""
     cases = ET.parse(report).getroot().iter("testcase")
-    found: dict[str, Any] = {"passed": 0, "skipped": 0, "failures": {}}
+    counts: dict[str, Any] = {"passed": 0, "skipped": 0, "failures": {}}
     for case in cases:
         failure = next((child for child in case if child.tag in ("failure", "error")), None)
         if failure is not None:
-            found["failures"][case.get("name")] = str(failure.get("message")).splitlines()[0][:300]
+            counts["failures"][case.get("name")] = str(failure.get("message")).splitlines()[0][:300]
         elif any(child.tag == "skipped" for child in case):
-            found["skipped"] += 1
+            counts["skipped"] += 1
         else:
-            found["passed"] += 1
-    return found
+            counts["passed"] += 1
+    return counts
 
 
 PARTS = (

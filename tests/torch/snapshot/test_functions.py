@@ -260,7 +260,7 @@ def test_the_state_of_a_function_is_given_back(toy, case, end):
     assert look() == before
 
 
-def test_a_snapshot_is_put_back_as_often_as_it_is_asked(toy):
+def test_a_snapshot_can_be_put_back_repeatedly(toy):
     function, look = CASES["containers"]()
     before = look()
     snapshot = lr.torch.snapshot.Snapshot(toy.model, toy.optimizer, function, copy_to="disk")
@@ -316,6 +316,16 @@ def test_a_large_captured_tensor_is_not_copied_and_is_named_if_it_was_written_to
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert data[0] == 1
+
+
+def test_a_snapshot_that_is_put_back_repeatedly_warns_once(toy):
+    data = torch.zeros(LARGE)
+    snapshot = lr.torch.snapshot.Snapshot(toy.model, toy.optimizer, lambda: data)
+    with pytest.warns(NotRestoredWarning) as caught:  # noqa: PT031
+        for _ in range(3):
+            data.add_(1)
+            snapshot.restore()
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(("limit", "value"), [("TOTAL", 100), ("MOST", 2)])
