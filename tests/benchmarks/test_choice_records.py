@@ -1,4 +1,4 @@
-"""The benchmark of choices, run for real on a tiny task: what is on disk is not run again, what is stale is, and it tells."""
+"""The benchmark of choices on a tiny task: stored runs are not made again, stale ones are, and the page shows them."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from benchmarks.choice import about, oracle, page, pictures, results, run, store, training
 from benchmarks.choice.__main__ import main
-from benchmarks.choice.score import gathered, summaries
+from benchmarks.choice.score import finished, summaries
 from benchmarks.choice.store import Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
 
@@ -25,64 +25,64 @@ UPDATES = 40
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """A task of few updates, a small grid; the trainings that are made."""
+def trained(monkeypatch):
+    """A task with few updates and a small grid; the LR and the seed of every training run."""
     short = dataclasses.replace(digits_mlp.task(), updates=UPDATES)
-    described = dataclasses.replace(about.about(TASK), updates=UPDATES)
-    found = []
+    description = dataclasses.replace(about.about(TASK), updates=UPDATES)
+    lrs_and_seeds = []
 
     def train(*arguments):
-        found.append(arguments[2:4])
+        lrs_and_seeds.append(arguments[2:4])
         return training.train(*arguments)
 
     monkeypatch.setattr(run, "load", lambda name: short)
     for module in (results, page.score):
-        monkeypatch.setattr(module, "about", lambda name: described)
+        monkeypatch.setattr(module, "about", lambda name: description)
     monkeypatch.setattr(oracle, "train", train)
     monkeypatch.setattr(oracle, "LEAST", 1)
     monkeypatch.setattr(oracle, "MOST", 1)
     monkeypatch.setattr(oracle, "ENOUGH", 0.0)
-    return found
+    return lrs_and_seeds
 
 
-def work(folder, seeds=SEEDS, methods=("usual", "learnrate, double")):
-    return run.work(run.Order(TASK, methods, seeds, folder))
+def run_job(folder, seeds=SEEDS, methods=("usual", "learnrate, double")):
+    return run.run_job(run.Job(TASK, methods, seeds, folder))
 
 
-def test_a_run_that_was_cut_short_in_the_middle_of_a_line_makes_that_training_alone_again(made, tmp_path):
-    work(tmp_path)
-    path, whole = tmp_path / f"{TASK}.jsonl", Records(TASK, tmp_path)
-    first = len(made)
-    assert first == len(whole.runs)
+def test_only_the_training_run_of_an_incomplete_line_is_made_again(trained, tmp_path):
+    run_job(tmp_path)
+    path, complete = tmp_path / f"{TASK}.jsonl", Records(TASK, tmp_path)
+    first = len(trained)
+    assert first == len(complete.runs)
     text = path.read_text()
     lines = text.splitlines()
     assert "run" in json.loads(lines[-1])
     path.write_text("\n".join([*lines[:-1], lines[-1][: len(lines[-1]) // 2]]))
     assert len(Records(TASK, tmp_path).runs) == first - 1
-    work(tmp_path)
-    again = Records(TASK, tmp_path)
-    assert len(made) == first + 1
-    assert (again.runs, again.choices) == (whole.runs, whole.choices)
-    work(tmp_path)
-    assert len(made) == first + 1
+    run_job(tmp_path)
+    restored = Records(TASK, tmp_path)
+    assert len(trained) == first + 1
+    assert (restored.runs, restored.choices) == (complete.runs, complete.choices)
+    run_job(tmp_path)
+    assert len(trained) == first + 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     root = Path(run.__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--folder", str(tmp_path), "--processes", "1"]
     parent = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        assert children, "it ended before it was killed"
+        assert children, "it ended before the kill"
     finally:
         parent.kill()
         parent.wait()
     wait_until(lambda: not any(alive(child) for child in children))
 
 
-def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
+def test_an_interrupt_ends_all_tasks_at_once(tmp_path):
     root = Path(run.__file__).parents[2]
     tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
     parent = subprocess.Popen(
@@ -90,47 +90,50 @@ def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
     )  # fmt: skip
     wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
     os.killpg(parent.pid, signal.SIGINT)
-    _, said = parent.communicate(timeout=60)
+    _, stderr = parent.communicate(timeout=60)
     assert parent.returncode == 130
-    assert said == f"interrupted: what was trained so far is in {tmp_path}\n"
+    [line] = stderr.splitlines()
+    assert line.startswith("interrupted")
+    assert str(tmp_path) in line
 
 
-def refused(folder, **given):
+def error_of(folder, **options):
     root = Path(run.__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--processes", "1", "--folder", str(folder)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60, **given)
-    (line,) = done.stderr.splitlines()
-    return done.returncode, line
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60, **options)
+    (line,) = process.stderr.splitlines()
+    return process.returncode, line
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    with store.claimed(tmp_path):
-        assert refused(tmp_path) == (
-            1,
-            f"error: another run is at work in {tmp_path}: wait for it, or give another --folder",
-        )
+    with store.locked(tmp_path):
+        code, line = error_of(tmp_path)
+    assert code == 1
+    assert line.startswith("error: another run")
+    assert str(tmp_path) in line
+    assert "--folder" in line
 
 
-def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path):
+def test_a_folder_that_is_a_file_or_contains_other_records_is_an_error_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        code, line = refused(folder)
+        code, line = error_of(folder)
         assert code == 1
-        assert line.startswith(f"error: {folder} must be a folder that can be written to: ")
+        assert line.startswith(f"error: {folder} must be a folder")
     header = json.dumps({"header": store.header(TASK)})
     path = tmp_path / f"{TASK}.jsonl"
     path.write_text(header + '\n{"run": {"lr": 0.1, "colour": "blue"}}')
-    code, line = refused(tmp_path)
+    code, line = error_of(tmp_path)
     assert code == 1
-    assert re.fullmatch(r"error: .*digits_mlp\.jsonl, line 2, is no record: .*'colour'.*: move the file away", line)
+    assert re.fullmatch(r"error: .*digits_mlp\.jsonl, line 2, .*'colour'.*", line)
     for other in (b"3", b"null", b'"header"', b'{"header": {}}', b'{"choice": "x"}', b'{"run": 3}'):
         path.write_bytes(header.encode() + b"\n\xff\n" + other)
-        with pytest.raises(store.RecordError, match="line 3, is no record"):
+        with pytest.raises(store.RecordError, match="line 3"):
             Records(TASK, tmp_path)
 
 
-def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
-    code, line = refused(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+def test_a_full_disk_is_an_error_in_one_line(tmp_path):
+    code, line = error_of(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
     assert code == 1
     assert re.fullmatch(r"error: .*File too large.*", line)
 
@@ -151,9 +154,9 @@ def test_what_cannot_be_run_is_refused_at_once(arguments, words, monkeypatch, ca
     assert capsys.readouterr().err.splitlines()[-1].endswith(words)
 
 
-def test_every_method_has_its_name_among_those_that_may_be_asked_for():
-    made = [name for method in run.methods(digits_mlp.task()) for name in method.names]
-    assert sorted([*made, *run.tuning_free.KINDS]) == sorted(run.NAMES)
+def test_every_method_can_be_selected_by_its_name():
+    chosen = [name for method in run.methods(digits_mlp.task()) for name in method.names]
+    assert sorted([*chosen, *run.tuning_free.KINDS]) == sorted(run.NAMES)
 
 
 def wait_until(condition, seconds=60):
@@ -164,29 +167,29 @@ def wait_until(condition, seconds=60):
 
 
 def alive(process):
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def test_records_of_another_source_count_as_not_made(made, tmp_path, monkeypatch):
-    work(tmp_path, seeds=(0,), methods=("usual",))
-    first = len(made)
+def test_records_of_another_source_are_ignored(trained, tmp_path, monkeypatch):
+    run_job(tmp_path, seeds=(0,), methods=("usual",))
+    first = len(trained)
     monkeypatch.setattr(store, "source", lambda task: "another")
     assert not Records(TASK, tmp_path).runs
-    assert not results.Results({TASK: Records(TASK, tmp_path)}, (0,)).known
-    work(tmp_path, seeds=(0,), methods=("usual",))
-    assert len(made) == 2 * first
+    assert not results.Results({TASK: Records(TASK, tmp_path)}, (0,)).summaries
+    run_job(tmp_path, seeds=(0,), methods=("usual",))
+    assert len(trained) == 2 * first
     assert {header["source"] for header in Records(TASK, tmp_path).headers} == {"another"}
 
 
-def test_a_choice_of_another_version_is_made_again(made, tmp_path, monkeypatch):
-    work(tmp_path, seeds=(0,))
+def test_a_choice_of_another_version_is_made_again(trained, tmp_path, monkeypatch):
+    run_job(tmp_path, seeds=(0,))
     own = run.ours.version()
     monkeypatch.setattr(run.ours, "version", lambda: "another")
-    work(tmp_path, seeds=(0,))
+    run_job(tmp_path, seeds=(0,))
     lines = [json.loads(line) for line in (tmp_path / f"{TASK}.jsonl").read_text().splitlines() if line]
     choices = [line["choice"] for line in lines if "choice" in line]
     assert [choice["version"] for choice in choices if choice["method"] != "usual"] == [own, "another"]
@@ -194,59 +197,60 @@ def test_a_choice_of_another_version_is_made_again(made, tmp_path, monkeypatch):
     assert len([choice for choice in choices if choice["method"] == "usual"]) == 1
 
 
-def test_a_task_without_its_data_is_skipped_and_says_so(tmp_path, monkeypatch):
+def test_a_task_without_its_data_is_skipped_with_a_message(tmp_path, monkeypatch):
     monkeypatch.setenv("LEARNRATE_DATA", str(tmp_path / "none"))
-    said = run.work(run.Order("california_mlp", ("usual",), (0,), tmp_path))
-    assert said.startswith("california_mlp: skipped, california_housing.npz is not in ")
-    assert "LEARNRATE_DATA" in said
+    message = run.run_job(run.Job("california_mlp", ("usual",), (0,), tmp_path))
+    assert message.startswith("california_mlp: skipped")
+    assert "california_housing.npz" in message
+    assert "LEARNRATE_DATA" in message
     assert not list(tmp_path.glob("*.jsonl"))
 
 
-def test_regret_is_the_best_mean_less_the_metric_and_the_page_tells_it(made, tmp_path):
-    work(tmp_path)
-    held = {TASK: Records(TASK, tmp_path)}
-    found = results.Results(held, SEEDS)
-    (usual,) = (one for one in summaries(held, SEEDS) if one.method == "usual")
-    grid = oracle.known(held[TASK], found.tasks[0].about)
+def test_regret_is_the_best_mean_minus_the_metric_and_is_on_the_page(trained, tmp_path):
+    run_job(tmp_path)
+    records_of = {TASK: Records(TASK, tmp_path)}
+    scored = results.Results(records_of, SEEDS)
+    (usual,) = (summary for summary in finished(records_of, SEEDS) if summary.method == "usual")
+    grid = oracle.recorded_oracle(records_of[TASK], scored.tasks[0].about)
     assert grid.best == max(grid.means)
-    assert usual.regrets == [grid.best - held[TASK].runs[0.1, seed, UPDATES].test for seed in SEEDS]
+    assert usual.regrets == [grid.best - records_of[TASK].runs[0.1, seed, UPDATES].test for seed in SEEDS]
     assert usual.cost == 0
-    ours = found.summary("learnrate, double", found.tasks)
+    ours = scored.summary("learnrate, double", scored.tasks)
     assert 0 < ours.cost <= 2
-    text = "\n".join(page.text(found))
+    text = "\n".join(page.text(scored))
     assert f"| usual | {usual.mean:.2f} | {usual.median:.2f} | {usual.worst:.1f} | {usual.disasters} of 2 | 0 |" in text
-    assert "Not begun: learnrate; learnrate, half; learnrate, quarter." in text
-    third = results.Results(held, (0, 1, 2))
+    assert "learnrate; learnrate, half; learnrate, quarter." in text
+    third = results.Results(records_of, (0, 1, 2))
     assert not third.finished
     assert "usual (2 of 3)" in "\n".join(page.text(third))
 
 
-def test_the_page_tells_how_often_the_interval_holds_the_best(made, tmp_path):
-    work(tmp_path, seeds=(0,), methods=("usual",))
-    held = {TASK: Records(TASK, tmp_path)}
-    best = results.Results(held, (0,)).tasks[0].oracle.best_lr
-    assert "tells an interval" not in "\n".join(page.text(results.Results(held, (0,))))
+def test_the_page_says_how_often_the_interval_contains_the_best_lr(trained, tmp_path):
+    run_job(tmp_path, seeds=(0,), methods=("usual",))
+    records_of = {TASK: Records(TASK, tmp_path)}
+    best = results.Results(records_of, (0,)).tasks[0].oracle.best_lr
+    assert "interval" not in "\n".join(page.text(results.Results(records_of, (0,))))
     for seed, interval in enumerate([(best / 2, best * 2), (best * 1.5, best * 3)]):
-        held[TASK].add(store.Choice("learnrate", seed, best, 10, "version", interval=interval))
-    again = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
-    assert again.intervals("learnrate") == [(True, 2.0), (False, 1.0)]
-    assert again.intervals("usual") == []
+        records_of[TASK].add(store.Choice("learnrate", seed, best, 10, "version", interval=interval))
+    scored = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
+    assert scored.intervals("learnrate") == [(True, 2.0), (False, 1.0)]
+    assert scored.intervals("usual") == []
     assert results.Results({TASK: Records(TASK, tmp_path)}, (0,)).intervals("learnrate") == [(True, 2.0)]
-    text = " ".join(page.text(again))
-    assert "holds the best LR of the grid in 1 of 2 choices; its upper end is, in the median, 2.8 times" in text
+    text = " ".join(page.text(scored))
+    assert re.search(r"interval contains the best LR of the grid in 1 of 2 choices; .* 2\.8\b", text)
 
 
-def test_the_pictures_bear_what_they_were_drawn_from_and_are_drawn_once(made, tmp_path):
-    work(tmp_path)
-    found = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
-    paths = pictures.draw(found, tmp_path / "pictures")
+def test_the_figures_contain_their_origin_and_are_drawn_once(trained, tmp_path):
+    run_job(tmp_path)
+    scored = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
+    paths = pictures.draw(scored, tmp_path / "pictures")
     assert {path.stem for path in paths} == {"cost", "strips", "curves"}
-    assert {pictures.drawn_from(path) for path in paths} == {pictures.origin(found)}
+    assert {pictures.drawn_from(path) for path in paths} == {pictures.origin(scored)}
     content = [path.read_bytes() for path in paths]
-    assert pictures.draw(found, tmp_path / "pictures") == []
-    assert [path.read_bytes() for path in pictures.draw(found, tmp_path / "anew")] == content
-    # Fewer seeds: another digest. None at all: no pictures, and a page all the same.
-    assert pictures.draw(results.Results(found.held, (0,)), tmp_path / "pictures")
+    assert pictures.draw(scored, tmp_path / "pictures") == []
+    assert [path.read_bytes() for path in pictures.draw(scored, tmp_path / "again")] == content
+    # Fewer seeds have another digest. Without records there are no figures, but there is a page.
+    assert pictures.draw(results.Results(scored.records_of, (0,)), tmp_path / "pictures")
     nothing = results.Results({TASK: Records(TASK, tmp_path / "empty")}, SEEDS)
     assert pictures.draw(nothing, tmp_path / "pictures") == []
     assert not list((tmp_path / "pictures").iterdir())
@@ -256,7 +260,7 @@ def test_the_pictures_bear_what_they_were_drawn_from_and_are_drawn_once(made, tm
 
 
 @pytest.mark.parametrize("module", [digits_mlp, digits_cnn])
-def test_the_description_that_is_read_is_that_of_the_task(module):
+def test_the_description_read_from_the_source_is_that_of_the_task(module):
     task, read = module.task(), about.about(module.__name__.split(".")[-1])
     assert (read.about, read.updates, read.metric) == (task.about, task.updates, task.metric)
 
@@ -272,13 +276,12 @@ def test_every_task_has_a_description(name):
 def test_the_hash_of_a_source_is_the_same_in_every_python(tmp_path):
     path = tmp_path / "file.py"
     path.write_text('"""Words."""\n\n\ndef f(x, *y, z=1):\n    """More."""\n    return f"{x:.2f}" if not y else print(z)\n')
-    # What 3.11 made of it; 3.12 and 3.13 print trees differently.
+    # The hash in Python 3.11; 3.12 and 3.13 print trees differently.
     assert store.digest([path]) == "1ef79886198a"
 
 
 def test_every_record_of_the_repository_is_finite():
     for name in about.names():
         records = Records(name)
-        for trained in records.runs.values():
-            assert math.isfinite(trained.test)
-        assert all(one.cost >= 0 for summary in gathered({name: records}) for one in summary.outcomes)
+        assert all(math.isfinite(training_run.test) for training_run in records.runs.values())
+        assert all(outcome.cost >= 0 for summary in summaries({name: records}) for outcome in summary.outcomes)
