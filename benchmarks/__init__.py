@@ -1,1 +1,1 @@
-"""What is measured, and how: see the files' own first lines."""
+"""Benchmarks. The first lines of each file say what it measures and how."""

@@ -1,9 +1,9 @@
-"""What a range test costs: time over the bare loop of the same updates, here and in other libraries; memory over it.
+"""The cost of a range test: time and memory compared with a bare loop of the same updates, here and in other libraries.
 
     make bench-range-test
     python benchmarks/range_test.py [--rounds 9] [--without-peers]
 
-Writes benchmarks/results/range_test.json; `python docs/make.py` makes its part of docs/benchmarks.md from it.
+Writes benchmarks/results/range_test.json; `python docs/make.py` writes its section of docs/benchmarks.md from it.
 """
 
 import argparse
@@ -33,18 +33,18 @@ from torch.utils.data import DataLoader
 import learnrate as lr
 
 UPDATES = 200
-# More than a sweep draws, so that nobody starts the data again.
+# More than a sweep needs, so that no contender starts the data again.
 BATCHES = 256
-# On targets made up at random no loss diverges here, so that every sweep is a whole one.
+# With random targets no loss diverges at these LRs, so every sweep is complete.
 LOW, HIGH = 1e-7, 1e-3
 
 PEERS = {"pytorch-lr-finder": "torch-lr-finder", "Lightning": "lightning", "fastai": "fastai"}
-"""Packages by the name that the table gives them."""
+"""Packages by their name in the table."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model whose update takes about so long, and what is asked of a range test of it."""
+    """A model whose update takes about this time, and the target for its range test."""
 
     name: str
     batch: int
@@ -53,7 +53,7 @@ class Size:
     layers: int
     target: float
     runs: int
-    """A round's figure is the median of so many runs: a short one is at the mercy of a single interruption."""
+    """Number of runs in a round, whose median is its figure: one interruption can spoil a short run."""
 
     def __str__(self) -> str:
         return f"MLP of {self.layers} hidden layers of {self.width}, batches of {self.batch} times {self.features}"
@@ -66,7 +66,7 @@ CRITERION = nn.CrossEntropyLoss()
 
 
 def perceptron(size: Size) -> nn.Module:
-    """Made anew from the same seed each time."""
+    """A new model from the same seed each time."""
     torch.manual_seed(0)
     widths = [size.features, *[size.width] * size.layers]
     hidden = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
@@ -74,18 +74,18 @@ def perceptron(size: Size) -> nn.Module:
 
 
 def loader_for(size: Size) -> DataLoader:
-    """The same for every contender. The batches are collated beforehand: collating would hide what is measured."""
+    """The same for every contender. The batches are collated in advance: collating takes longer than what is measured."""
     torch.manual_seed(1)
     inputs, targets = torch.randn(BATCHES, size.batch, size.features), torch.randint(CLASSES, (BATCHES, size.batch))
     return DataLoader(list(zip(inputs, targets, strict=True)), batch_size=None, num_workers=0)
 
 
-# What prepares a contender, outside the timing, and returns the work that is timed.
+# Prepares a contender outside the timing and returns the work that is timed.
 Prepare = Callable[[nn.Module, torch.optim.Optimizer, DataLoader], Work]
 
 
 def bare_loop(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLoader) -> Work:
-    """The same updates, their losses kept, and nothing else."""
+    """The same updates with a list of losses, and nothing else."""
 
     def work() -> list[float]:
         losses = []
@@ -102,13 +102,13 @@ def bare_loop(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLo
 
 
 def learnrate_range_test(model: nn.Module, optimizer: torch.optim.Optimizer, loader: Any, updates: int = UPDATES) -> Work:
-    """Ours."""
+    """The range test of learnrate."""
     sweep: dict[str, Any] = {"low": LOW, "high": HIGH, "updates": updates, "stop": None}
     return functools.partial(lr.torch.range_test, model, optimizer, loader, CRITERION, **sweep)
 
 
 def pytorch_lr_finder() -> Prepare:
-    """Its constructor copies the state, and `reset` puts it back: both are part of the work, as they are of ours."""
+    """Its constructor copies the state and `reset` restores it; both are timed, as they are for learnrate."""
     from torch_lr_finder import LRFinder
 
     def prepare(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLoader) -> Work:
@@ -123,7 +123,7 @@ def pytorch_lr_finder() -> Prepare:
 
 
 def lightning(folder: str) -> Prepare:
-    """Its trainer exists before a user asks for a range test: it is made outside the timing."""
+    """A user has a trainer before the range test, so it is created outside the timing."""
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.tuner import Tuner
 
@@ -146,14 +146,14 @@ def lightning(folder: str) -> Prepare:
     def prepare(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLoader) -> Work:
         trainer = Trainer(accelerator="cpu", max_epochs=1, default_root_dir=folder, **off)
         module = Module(model, optimizer)
-        # Updating the model's LR would read the curve, which nobody else does here.
+        # Without updating the model's LR, which would analyse the curve; no other contender does here.
         return functools.partial(Tuner(trainer).lr_find, module, loader, update_attr=False, **sweep)
 
     return prepare
 
 
 def fastai(folder: str) -> Prepare:
-    """Its learner is made outside the timing; it suggests nothing, since nobody else reads the curve here either."""
+    """Its learner is created outside the timing. It suggests no LR, because no contender analyses the curve here."""
     import fastai.callback.schedule  # noqa: F401  gives Learner its lr_find
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
@@ -177,7 +177,7 @@ def fastai(folder: str) -> Prepare:
 
 
 def contenders(folder: str, with_peers: bool) -> dict[str, Prepare]:
-    """All that take part, the bare loop first.
+    """All contenders, the bare loop first.
 
     Raises:
         ImportError: if a peer is not installed.
@@ -187,15 +187,15 @@ def contenders(folder: str, with_peers: bool) -> dict[str, Prepare]:
         return ours
     from tqdm import tqdm
 
-    # The finders of two peers draw bars and have no switch for it. The variable TQDM_DISABLE would be read too late: torch
-    # has imported tqdm by now.
+    # The finders of two peers always draw progress bars. It is too late for the variable TQDM_DISABLE, because torch has
+    # imported tqdm already.
     tqdm.__init__ = functools.partialmethod(tqdm.__init__, disable=True)
     return ours | {"pytorch-lr-finder": pytorch_lr_finder(), "Lightning": lightning(folder), "fastai": fastai(folder)}
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Peers greet, log and warn."""
+    """Suppress the greetings, logs and warnings of the peers."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         for name in ("lightning.pytorch", "lightning.fabric"):
@@ -204,60 +204,60 @@ def silence() -> Iterator[None]:
 
 
 def prepared(prepare: Prepare, size: Size, loader: DataLoader) -> Work:
-    """A contender's work on a fresh model."""
+    """The work of a contender on a new model."""
     model = perceptron(size)
     return prepare(model, torch.optim.SGD(model.parameters(), lr=LOW, momentum=0.9), loader)
 
 
 def check_updates(name: str, prepare: Prepare, size: Size, loader: DataLoader) -> None:
-    """Hold that a contender makes the updates that it is timed for, no more and no fewer."""
-    made = 0
+    """Check that a contender makes exactly the updates that its time is divided by."""
+    updates = 0
 
     def count(*_: Any) -> None:
-        nonlocal made
-        made += 1
+        nonlocal updates
+        updates += 1
 
-    counting = register_optimizer_step_post_hook(count)
+    hook = register_optimizer_step_post_hook(count)
     with silence():
         prepared(prepare, size, loader)()
-    counting.remove()
-    if made != UPDATES:
-        sys.exit(f"error: {name} made {made} updates, not {UPDATES}: its time says nothing")
+    hook.remove()
+    if updates != UPDATES:
+        sys.exit(f"error: {name} made {updates} updates, not {UPDATES}: its time is not comparable")
 
 
 def time_of(prepare: Prepare, size: Size, loader: DataLoader) -> float:
-    """Median seconds of a whole run."""
+    """Median time of a run in seconds."""
 
-    def one() -> float:
+    def time_once() -> float:
         work = prepared(prepare, size, loader)
         gc.collect()
         return seconds(work)
 
     with silence():
-        return statistics.median(one() for _ in range(size.runs))
+        return statistics.median(time_once() for _ in range(size.runs))
 
 
-def overheads(size: Size, rounds: int, taking_part: dict[str, Prepare]) -> dict[str, Any]:
-    """Every contender over the bare loop, in the same rounds."""
+def overheads(size: Size, rounds: int, contenders: dict[str, Prepare]) -> dict[str, Any]:
+    """The time of every contender as a multiple of the bare loop, in the same rounds."""
     loader = loader_for(size)
-    for name, prepare in taking_part.items():
+    for name, prepare in contenders.items():
         check_updates(name, prepare, size, loader)
-    measures = {name: functools.partial(time_of, prepare, size, loader) for name, prepare in taking_part.items()}
+    measures = {name: functools.partial(time_of, prepare, size, loader) for name, prepare in contenders.items()}
     figures = in_rounds(rounds, **measures)
-    found = {name: ratios(figures, name, "bare loop") for name in figures if name != "bare loop"}
+    multiples = {name: ratios(figures, name, "bare loop") for name in figures if name != "bare loop"}
     return {
         "name": size.name,
         "what": str(size),
-        "update_ms": spread([taken / UPDATES * 1e3 for taken in figures["bare loop"]]),
+        "update_ms": spread([time / UPDATES * 1e3 for time in figures["bare loop"]]),
         "target": size.target,
-        "reached": statistics.median(found["learnrate"]) <= size.target,
-        "ratios": {name: spread(values) for name, values in found.items()},
-        "seconds": {name: [round(taken, 6) for taken in values] for name, values in figures.items()},
+        "reached": statistics.median(multiples["learnrate"]) <= size.target,
+        "ratios": {name: spread(values) for name, values in multiples.items()},
+        "seconds": {name: [round(time, 6) for time in values] for name, values in figures.items()},
     }
 
 
 def memory() -> dict[str, float]:
-    """Peaks of a process that does nothing else, as multiples of the state's size: tracemalloc does not see torch."""
+    """Peaks of a process that does nothing else, as multiples of the state: tracemalloc does not trace torch."""
     model = nn.Sequential(*(nn.Linear(4096, 4096, bias=False) for _ in range(3)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LOW)
     batches = [(torch.randn(8, 4096), torch.randint(4096, (8,)))]
@@ -269,37 +269,37 @@ def memory() -> dict[str, float]:
             optimizer.step()
         optimizer.zero_grad()
 
-    def borrow() -> None:
+    def preserve() -> None:
         with lr.torch.preserve(model, optimizer):
             pass
 
     train()
     sweep = learnrate_range_test(model, optimizer, batches, updates=10)
     sweep()
-    held = [*model.parameters(), *(value for state in optimizer.state.values() for value in state.values())]
-    size = sum(tensor.nbytes for tensor in held)
-    taken = {name: peak(work) / size for name, work in {"loop": train, "sweep": sweep, "preserve": borrow}.items()}
-    return {"state_mib": size / 2**20, "preserve": taken["preserve"], "range_test": taken["sweep"] - taken["loop"]}
+    tensors = [*model.parameters(), *(value for state in optimizer.state.values() for value in state.values())]
+    size = sum(tensor.nbytes for tensor in tensors)
+    peaks = {name: peak(work) / size for name, work in {"loop": train, "sweep": sweep, "preserve": preserve}.items()}
+    return {"state_mib": size / 2**20, "preserve": peaks["preserve"], "range_test": peaks["sweep"] - peaks["loop"]}
 
 
 def peak(work: Work) -> int:
-    """Bytes by which the process' resident memory exceeds, at most, what it was before."""
+    """Bytes by which the resident memory of the process grows at most."""
     gc.collect()
-    # The high-water mark starts anew at 5: proc_pid_clear_refs(5).
+    # 5 resets the high-water mark: proc_pid_clear_refs(5).
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     work()
     return resident("VmHWM") - before
 
 
-def resident(what: str) -> int:
-    """A figure of the process, in bytes."""
+def resident(field: str) -> int:
+    """A memory figure of the process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(what))
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def memory_in_a_process() -> dict[str, float] | None:
-    """None where the system keeps no such marks."""
+    """`memory` in a new process; None if the system has no high-water mark."""
     if not Path("/proc/self/clear_refs").exists():
         return None
     command = [sys.executable, __file__, "--memory"]
@@ -307,23 +307,23 @@ def memory_in_a_process() -> dict[str, float] | None:
 
 
 def print_table(models: list[dict[str, Any]], used: dict[str, float] | None) -> None:
-    """For the one who ran it."""
-    for found in models:
-        print(f"\n{found['what']}: {found['update_ms']['median']:.3f} ms an update")
+    """The results, on the terminal."""
+    for model in models:
+        print(f"\n{model['what']}: {model['update_ms']['median']:.3f} ms an update")
         print(f"  {'over the bare loop':<20} {'median':>7}   range")
-        for name, ratio in found["ratios"].items():
+        for name, ratio in model["ratios"].items():
             print(f"  {name:<20} {ratio['median']:>7.3f}   {ratio['min']:.3f} to {ratio['max']:.3f}")
-        print(f"  target of learnrate  {found['target']:>7.3f}   {'reached' if found['reached'] else 'NOT REACHED'}")
+        print(f"  target of learnrate  {model['target']:>7.3f}   {'reached' if model['reached'] else 'NOT REACHED'}")
     if used is not None:
         print(f"\nmemory, as multiples of {used['state_mib']:.0f} MiB of weights and AdamW state")
         print(f"  range test over the bare loop {used['range_test']:.3f}; preserve alone {used['preserve']:.3f}")
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Measure, print, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="counted rounds, at least 7")
-    parser.add_argument("--without-peers", action="store_true", help="measure learnrate alone, and write no record")
+    parser.add_argument("--without-peers", action="store_true", help="measure only learnrate, and write no record")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rounds < 7:
@@ -335,12 +335,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with silence():
-                taking_part = contenders(folder, not arguments.without_peers)
+                measured = contenders(folder, not arguments.without_peers)
         except ImportError as error:
             remedy = "`make bench-range-test` installs the peers into .venv-bench and runs this there"
-            print(f"error: {error}: {remedy}; --without-peers measures learnrate alone", file=sys.stderr)
+            print(f"error: {error}: {remedy}; --without-peers measures only learnrate", file=sys.stderr)
             return 2
-        models = [overheads(size, arguments.rounds, taking_part) for size in SIZES]
+        models = [overheads(size, arguments.rounds, measured) for size in SIZES]
     used = memory_in_a_process()
     print_table(models, used)
     if not arguments.without_peers:

@@ -1,8 +1,8 @@
-"""What schedules cost: an update, a whole curve, a compiled training step, an import. Each a ratio measured in one run.
+"""The cost of schedules: an update, a whole curve, a compiled training step, an import. Each is a ratio measured in one run.
 
     python benchmarks/schedules.py [--rounds 9]
 
-Writes benchmarks/results/schedules.json; `python docs/make.py` makes the page docs/benchmarks.md from it.
+Writes benchmarks/results/schedules.json; `python docs/make.py` writes its sections of docs/benchmarks.md from it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import learnrate as lr
 CALLS = 20_000
 CURVE = 10_000_000
 
-# Long enough that none ends while it is timed.
+# Long enough that no schedule ends while it is timed.
 LONG = 1_000_000
 SCHEDULES = {
     str(type(s).__name__) + suffix: s
@@ -71,13 +71,13 @@ SCHEDULES = {
 
 
 def optimizer_with(groups: int) -> torch.optim.Optimizer:
-    """Plain SGD over so many parameter groups."""
+    """Plain SGD with this number of parameter groups."""
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(groups)]
     return torch.optim.SGD([{"params": [parameter]} for parameter in parameters], lr=1e-3)
 
 
 def bare(groups: int) -> Work:
-    """The least that any scheduler can do: a loop that assigns a float to every group."""
+    """The minimum work of a scheduler: a loop that assigns a float to every group."""
     optimizer = optimizer_with(groups)
 
     def step() -> None:
@@ -88,7 +88,7 @@ def bare(groups: int) -> Work:
 
 
 def scheduled(schedule: lr.Schedule, groups: int) -> Callable[[], float]:
-    """Mean time of `Scheduler.step()`, from update 0 on in every round."""
+    """Measures the mean time of `Scheduler.step()`; every round starts at update 0."""
     scheduler = lr.torch.Scheduler(optimizer_with(groups), schedule)
 
     def measure() -> float:
@@ -99,36 +99,36 @@ def scheduled(schedule: lr.Schedule, groups: int) -> Callable[[], float]:
 
 
 def micro(values: list[float]) -> str:
-    """A time of microseconds."""
+    """The median time, in microseconds."""
     return f"{spread(values)['median'] * 1e6:.3g} µs"
 
 
 def row(
     name: str, figures: dict[str, list[float]], target: str, reached: bool, ratio: list[float], unit: Any = micro
 ) -> dict:
-    """A line of a table: `ours` and `theirs` in the figures, and their ratio."""
+    """A row of a table: the figures `ours` and `theirs`, and their ratio."""
     ours, theirs = unit(figures["ours"]), unit(figures["theirs"])
     return {"name": name, "ours": ours, "theirs": theirs, "ratio": spread(ratio), "target": target, "reached": reached}
 
 
-def against_a_bare_loop(rounds: int) -> dict[str, Any]:
+def compared_with_a_bare_loop(rounds: int) -> dict[str, Any]:
     """`Scheduler.step()`, for schedules of every kind."""
-    rows, each = [], {}
+    rows, medians = [], {}
     for groups in (1, 10, 100):
-        found = {}
+        measured = {}
         for name, schedule in SCHEDULES.items():
             figures = in_rounds(rounds, ours=scheduled(schedule, groups), theirs=partial(seconds, bare(groups), CALLS))
-            found[name] = (spread(ratio := ratios(figures, "ours", "theirs"))["median"], figures, ratio)
-        slowest = max(found, key=lambda name: found[name][0])
-        median, figures, ratio = found[slowest]
+            measured[name] = (spread(ratio := ratios(figures, "ours", "theirs"))["median"], figures, ratio)
+        slowest = max(measured, key=lambda name: measured[name][0])
+        median, figures, ratio = measured[slowest]
         plural = "group" if groups == 1 else "groups"
         rows.append(row(f"{groups} {plural}, the slowest: {slowest}", figures, "at most 2", median <= 2, ratio))
-        each[str(groups)] = {name: round(one[0], 3) for name, one in found.items()}
+        medians[str(groups)] = {name: round(result[0], 3) for name, result in measured.items()}
     what = f"`torch.Scheduler.step()` over a bare loop that assigns a float to every group; {len(SCHEDULES)} schedules."
-    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": each}
+    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": medians}
 
 
-def against_torch(rounds: int) -> dict[str, Any]:
+def compared_with_torch(rounds: int) -> dict[str, Any]:
     """`step()` of torch's own schedulers as a multiple of ours, on the same schedule."""
     steps = LONG * 10
     rates = torch.optim.lr_scheduler
@@ -159,43 +159,43 @@ def against_torch(rounds: int) -> dict[str, Any]:
             target, reached = ("at least 20", spread(ratio)["median"] >= 20) if groups == 1 else ("", True)
             rows.append(row(f"{name}, {groups} group{'s' if groups > 1 else ''}", figures, target, reached, ratio))
     what = (
-        "Their `step()` as a multiple of ours. No scheduler can come below the bare loop above: where the target is not "
-        "reached, theirs takes less than twenty times what a call, an assignment and the making of a float take."
+        "Their `step()` as a multiple of ours. No scheduler can be faster than the bare loop above: if the target is not "
+        "reached, theirs takes less than twenty times as long as a call, an assignment and the creation of a float."
     )
     return {"title": "An update, against torch's schedulers", "what": what, "rows": rows}
 
 
 def attached(rounds: int) -> dict[str, Any]:
-    """What `attach` adds to `optimizer.step()`."""
+    """The time that `attach` adds to `optimizer.step()`."""
     plain, driven = optimizer_with(1), optimizer_with(1)
     attachment = lr.torch.attach(driven, lr.triangular2(1e-3, 6e-3, 2000))
     figures = in_turns(rounds, ours=partial(repeat, driven.step, 500), theirs=partial(repeat, plain.step, 500), updates=500)
     added = [(ours - theirs) * 1e6 for ours, theirs in zip(figures["ours"], figures["theirs"], strict=True)]
     attachment.detach()
-    name = "SGD, 1 group; in place of a ratio the time added, in µs"
+    name = "SGD, 1 group; instead of a ratio the added time in µs"
     line = row(name, figures, "at most 1", spread(added)["median"] <= 1, added)
     return {"title": "attach", "what": "`optimizer.step()` with and without `torch.attach`.", "rows": [line]}
 
 
 def repeat(work: Work, times: int) -> None:
-    """Call it so many times."""
+    """Call it this number of times."""
     for _ in range(times):
         work()
 
 
 def in_turns(rounds: int, ours: Work, theirs: Work, updates: int) -> dict[str, list[float]]:
-    """Rounds of many short turns of each, for a difference that is small against the whole; a round's figure: the median."""
+    """Rounds of many short turns of each, for a small difference of large times; a round's figure is the median turn."""
 
     def one_round() -> tuple[float, float]:
         turns = [(seconds(ours) / updates, seconds(theirs) / updates) for _ in range(60)]
-        return statistics.median(one for one, _ in turns), statistics.median(other for _, other in turns)
+        return statistics.median(own for own, _ in turns), statistics.median(other for _, other in turns)
 
-    found = [one_round() for _ in range(rounds + 1)][1:]
-    return {"ours": [one for one, _ in found], "theirs": [other for _, other in found]}
+    medians = [one_round() for _ in range(rounds + 1)][1:]
+    return {"ours": [own for own, _ in medians], "theirs": [other for _, other in medians]}
 
 
 def curves(rounds: int) -> dict[str, Any]:
-    """A whole curve of ten million updates on NumPy, against the line that one would write by hand."""
+    """A curve of ten million updates in NumPy, compared with the line that one would write by hand."""
     n = np.arange(CURVE)
     low, high, step, warm, period = 1e-3, 6e-3, 2000, 100_000, 50_000
 
@@ -227,14 +227,12 @@ def curves(rounds: int) -> dict[str, Any]:
         arrays = [memory["ours"][0] / n.nbytes]
         unit = lambda values: f"{values[0] / 2**20:.0f} MiB"  # noqa: E731
         rows.append(row(f"{name}: memory, as a multiple of the counts", memory, "at most 3", arrays[0] <= 3, arrays, unit))
-    what = (
-        "`schedule(np.arange(10_000_000))` over the one line of NumPy that computes the same; memory with the counts in it."
-    )
+    what = "`schedule(np.arange(10_000_000))` over the one line of NumPy that computes the same; memory includes the counts."
     return {"title": "A curve of ten million updates", "what": what, "rows": rows}
 
 
 def peak(work: Work) -> int:
-    """Bytes that are in use at most while it works."""
+    """Maximum number of bytes in use during the work."""
     tracemalloc.start()
     work()
     used = tracemalloc.get_traced_memory()[1]
@@ -243,7 +241,7 @@ def peak(work: Work) -> int:
 
 
 def compiled_by_jax(rounds: int) -> dict[str, Any]:
-    """A jitted training step of optax with a schedule of ours, and with its own."""
+    """A jitted training step of optax with our schedule, and with its own."""
     inputs, targets = jnp.ones((256, 64)), jnp.ones((256, 1))
 
     def training(schedule: Any) -> tuple[Callable[[], None], Any]:
@@ -283,21 +281,21 @@ def compiled_by_jax(rounds: int) -> dict[str, Any]:
         same = in_turns(rounds, ours=training(theirs)[0], theirs=other, updates=100)
         noise = max(1.0, *ratios(same, "ours", "theirs"))
         ratio = ratios(figures, "ours", "theirs")
-        assert step._cache_size() == 1, "compiled again while it ran"
-        target = f"at most {noise:.3f}, which theirs is of itself"
+        assert step._cache_size() == 1, "compiled more than once"
+        target = f"at most {noise:.3f}, the ratio of two runs of theirs"
         rows.append(row(f"{name}; compiled once", figures, target, spread(ratio)["median"] <= round(noise, 3), ratio))
     return {
         "title": "A training step under jax.jit",
-        "what": "One Adam update of optax, ours over optax' own schedule.",
+        "what": "One Adam update of optax: with our schedule, as a multiple of the same with optax' own schedule.",
         "rows": rows,
     }
 
 
 def compiled_by_torch() -> dict[str, Any]:
-    """How often a compiled optimizer step with a tensor LR is compiled again while schedules drive it."""
+    """How often a compiled optimizer step with a tensor LR is recompiled while schedules drive it."""
     from torch._dynamo.utils import counters
 
-    again = 0
+    recompiled = 0
     for schedule in SCHEDULES.values():
         torch._dynamo.reset()
         parameter = torch.nn.Parameter(torch.ones(4))
@@ -308,11 +306,13 @@ def compiled_by_torch() -> dict[str, Any]:
             parameter.grad = torch.ones(4)
             step()
             scheduler.step()
-            if update == 1:  # the state is built in the first update
+            if update == 1:  # the optimizer state is created in the first update
                 counters.clear()
-        again += counters["stats"].get("unique_graphs", 0)
-    figures = {"ours": [again], "theirs": [0]}
-    line = row("compilations after the first two updates", figures, "0", again == 0, [float(again)], lambda v: str(v[0]))
+        recompiled += counters["stats"].get("unique_graphs", 0)
+    figures = {"ours": [recompiled], "theirs": [0]}
+    line = row(
+        "compilations after the first two updates", figures, "0", recompiled == 0, [float(recompiled)], lambda v: str(v[0])
+    )
     what = f"`torch.compile(AdamW.step)` with a tensor LR, 50 updates under each of {len(SCHEDULES)} schedules."
     return {"title": "A compiled optimizer with a tensor LR", "what": what, "rows": [line]}
 
@@ -331,10 +331,10 @@ def started(rounds: int) -> dict[str, Any]:
     )
     beyond = [ours - theirs for ours, theirs in zip(figures["ours"], figures["theirs"], strict=True)]
     unit = lambda values: f"{spread(values)['median'] * 1e3:.0f} ms"  # noqa: E731
-    helped = {"ours": figures["help"], "theirs": figures["theirs"]}
+    help_figures = {"ours": figures["help"], "theirs": figures["theirs"]}
     rows = [
         row(
-            "import learnrate; in place of a ratio the time beyond numpy, in s",
+            "import learnrate; instead of a ratio the time beyond numpy in s",
             figures,
             "at most 0.1",
             spread(beyond)["median"] <= 0.1,
@@ -342,27 +342,27 @@ def started(rounds: int) -> dict[str, Any]:
             unit,
         ),
         row(
-            "learnrate --help; in place of a ratio its time, in s",
-            helped,
+            "learnrate --help; instead of a ratio its time in s",
+            help_figures,
             "at most 0.5",
             spread(figures["help"])["median"] <= 0.5,
             figures["help"],
             unit,
         ),
     ]
-    return {"title": "Start-up", "what": "Whole processes; beside them one that imports NumPy.", "rows": rows}
+    return {"title": "Start-up", "what": "Whole processes, compared with one that imports NumPy.", "rows": rows}
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="counted rounds, at least 5")
     rounds = max(5, parser.parse_args().rounds)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", UserWarning)  # torch's notes on its own parts
     tables = [
-        against_a_bare_loop(rounds),
-        against_torch(rounds),
+        compared_with_a_bare_loop(rounds),
+        compared_with_torch(rounds),
         attached(rounds),
         curves(rounds),
         compiled_by_jax(rounds),
@@ -379,7 +379,7 @@ def main() -> None:
                 f"({ratio['min']:.2f} to {ratio['max']:.2f})  {line['target']}{reached}"
             )
     path = keep("schedules", ("learnrate", "numpy", "torch", "jax", "optax"), rounds=rounds, tables=tables)
-    print(f"\nkept in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    print(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
 if __name__ == "__main__":

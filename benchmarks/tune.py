@@ -1,9 +1,9 @@
-"""What tuning costs beside its updates: time per update of `torch.tune` over that of a bare training loop.
+"""The overhead of tuning: time per update of `torch.tune` as a multiple of that of a bare training loop.
 
     make bench-tune
     python benchmarks/tune.py [--rounds 7]
 
-Writes benchmarks/results/tune.json; `python docs/make.py` makes its part of docs/benchmarks.md from it.
+Writes benchmarks/results/tune.json; `python docs/make.py` writes its section of docs/benchmarks.md from it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from range_test import CLASSES, CRITERION, Size, perceptron
 import learnrate as lr
 
 UPDATES = 1000
-"""Length of the training run that is tuned, whose usual budget is as many updates."""
+"""Length of the training run that is tuned; the default budget is the same number of updates."""
 
 BATCHES = 64
 
@@ -30,7 +30,7 @@ SIZES = (Size("0.35 ms", 64, 64, 88, 2, 1.25, 3), Size("5 ms", 128, 256, 560, 3,
 
 @dataclass
 class Contender:
-    """Work on one model, and how many updates it made."""
+    """Work on one model, which returns its number of updates, and the number of runs in a round."""
 
     work: Callable[[], int]
     runs: int
@@ -54,7 +54,7 @@ def batches_for(size: Size) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def bare_loop(size: Size) -> Callable[[], int]:
-    """A training run at a usual LR, its losses kept."""
+    """A training run at a usual LR, with a list of losses."""
     model, batches = perceptron(size), batches_for(size)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 
@@ -82,7 +82,7 @@ def tuning(size: Size) -> Callable[[], int]:
 def measured(size: Size, rounds: int) -> dict[str, Any]:
     """Both contenders in the same rounds."""
     contenders = {"bare loop": Contender(bare_loop(size), size.runs), "tune": Contender(tuning(size), size.runs)}
-    figures = in_rounds(rounds, **{name: each.seconds_per_update for name, each in contenders.items()})
+    figures = in_rounds(rounds, **{name: contender.seconds_per_update for name, contender in contenders.items()})
     ratio = spread(ratios(figures, "tune", "bare loop"))
     return {
         "what": str(size),
@@ -95,7 +95,7 @@ def measured(size: Size, rounds: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print, keep the record."""
+    """Measure, print, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds, at least 5")
     rounds = parser.parse_args().rounds

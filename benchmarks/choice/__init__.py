@@ -1,1 +1,1 @@
-"""How well do learning-rate finders choose? Regret and cost of each, on small real tasks. See docs/choice.md."""
+"""How well do learning-rate finders choose? The regret and the cost of each on small real tasks. See docs/choice.md."""

@@ -1,4 +1,4 @@
-"""What a task's file says of it, read without its data: a page about the records needs no data sets."""
+"""The description of a task, read from its file without its data: the page about the records needs no data sets."""
 
 import ast
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class About:
 
     Attributes:
         about: Model, data and optimizer, in a few words.
-        updates: Length of a training.
-        metric: What is measured.
+        updates: Length of a training run.
+        metric: Name of the metric.
     """
 
     about: str
@@ -24,15 +24,15 @@ class About:
 
 
 def names() -> list[str]:
-    """Of all tasks."""
+    """The names of all tasks."""
     return sorted(path.stem for path in TASKS.glob("*.py") if path.stem != "__init__")
 
 
 @cache
 def about(name: str) -> About:
-    """The description of a task: constants of the one call of `Task` in its file.
+    """The description of a task: the constants in the only call of `Task` in its file.
 
-    Building the task would load its data, and storing the description elsewhere would write it twice.
+    Building the task would load its data, and a description elsewhere would be a second copy.
     """
     tree = ast.parse((TASKS / f"{name}.py").read_text())
     (call,) = (

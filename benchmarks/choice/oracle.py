@@ -1,4 +1,4 @@
-"""The oracle: whole trainings on a factor-2 grid of LRs, which no method can afford."""
+"""The oracle: training runs on a factor-2 grid of LRs, which cost more than any method may spend."""
 
 import math
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ LOWEST, HIGHEST = -24, 14
 """Exponents of 2 between which the grid may grow."""
 
 ENOUGH = 3.0
-"""Points below the best at which a side of the grid counts as explored."""
+"""A side of the grid is explored when the metric is this number of points below the best."""
 
 LEAST = 3
-"""Grid steps on each side of the best that are looked at in any case."""
+"""Minimum number of grid steps on each side of the best."""
 
 MOST = 7
-"""Grid steps below the best after which the lower side is left, however flat."""
+"""Maximum number of grid steps below the best, even if the metric does not fall."""
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """What the grid tells.
+    """The metric on the grid.
 
     Attributes:
         lrs: The grid, rising.
-        means: Mean metric of the seeds at each, in points.
-        scores: Each seed's metric at each.
+        means: Mean metric over the seeds at each LR, in points.
+        scores: The metric of each seed at each LR.
     """
 
     lrs: tuple[float, ...]
@@ -46,12 +46,12 @@ class Oracle:
 
     @property
     def best_lr(self) -> float:
-        """Where it is; the lowest of equals."""
+        """The LR with the best mean, the lowest if there are several."""
         return self.lrs[self.means.index(self.best)]
 
 
-def trained(records: Records, task: Task, max_lr: float, seed: int, updates: int | None = None) -> Run:
-    """A training from the records, or made now."""
+def training_run(records: Records, task: Task, max_lr: float, seed: int, updates: int | None = None) -> Run:
+    """A training run, from the records if it was made before."""
     key = (max_lr, seed, updates or task.updates)
     if key not in records.runs:
         records.add(train(records.task, task, max_lr, seed, updates))
@@ -59,33 +59,32 @@ def trained(records: Records, task: Task, max_lr: float, seed: int, updates: int
 
 
 def explore(records: Records, task: Task, seeds: Sequence[int] = SEEDS) -> Oracle:
-    """Grow the grid from the usual LR to both sides until both are seen to be worse."""
-    found: dict[int, float] = {}
+    """Extend the grid from the usual LR to both sides until both are worse."""
+    means: dict[int, float] = {}
 
-    def at(exponent: int) -> float:
-        if exponent not in found:
-            runs = [trained(records, task, 2.0**exponent, seed) for seed in seeds]
-            found[exponent] = mean(run.test for run in runs)
-        return found[exponent]
+    def explore_at(exponent: int) -> None:
+        if exponent not in means:
+            runs = [training_run(records, task, 2.0**exponent, seed) for seed in seeds]
+            means[exponent] = mean(run.test for run in runs)
 
     usual = task.optimizer(task.model()).param_groups[0]["lr"]
-    at(round(math.log2(usual)))
+    explore_at(round(math.log2(usual)))
     while True:
-        best = max(found, key=lambda exponent: found[exponent])
-        low, high = min(found), max(found)
-        if high < HIGHEST and (high - best < LEAST or found[high] > found[best] - ENOUGH):
-            at(high + 1)
-        elif low > LOWEST and best - low < MOST and (best - low < LEAST or found[low] > found[best] - ENOUGH):
-            at(low - 1)
+        best = max(means, key=lambda exponent: means[exponent])
+        low, high = min(means), max(means)
+        if high < HIGHEST and (high - best < LEAST or means[high] > means[best] - ENOUGH):
+            explore_at(high + 1)
+        elif low > LOWEST and best - low < MOST and (best - low < LEAST or means[low] > means[best] - ENOUGH):
+            explore_at(low - 1)
         else:
-            return known(records, task, seeds)
+            return recorded_oracle(records, task, seeds)
 
 
-def known(records: Records, task: Task | About, seeds: Sequence[int] = SEEDS) -> Oracle:
-    """The oracle as far as the records go: LRs of the grid at which every seed has trained."""
-    at = {
+def recorded_oracle(records: Records, task: Task | About, seeds: Sequence[int] = SEEDS) -> Oracle:
+    """The oracle from the records alone: LRs of the grid that have a training run with every seed."""
+    runs_at = {
         2.0**exponent: [records.runs.get((2.0**exponent, seed, task.updates)) for seed in seeds]
         for exponent in range(LOWEST, HIGHEST + 1)
     }
-    scores = {lr: tuple(run.test for run in runs if run) for lr, runs in at.items() if all(runs)}
-    return Oracle(tuple(scores), tuple(mean(one) for one in scores.values()), tuple(scores.values()))
+    scores = {lr: tuple(run.test for run in runs if run) for lr, runs in runs_at.items() if all(runs)}
+    return Oracle(tuple(scores), tuple(mean(metrics) for metrics in scores.values()), tuple(scores.values()))

@@ -1,4 +1,4 @@
-"""The page docs/choice.md, from the records alone: no number on it is written by hand."""
+"""The page docs/choice.md, from the records alone: none of its numbers is written by hand."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,29 +13,29 @@ from benchmarks.choice.training import WARMUP
 
 RECORDS = "[benchmarks/results/choice/](../benchmarks/results/choice/)"
 OWN = "learnrate"
-"""Our method at its usual budget."""
+"""Our method with its default budget."""
 
 NOTHING = "-"
-"""Where the records do not reach."""
+"""For missing records."""
 
 WIDTH = 120
-"""Of a line of prose."""
+"""Maximum length of a line of prose."""
 
-PICTURES = {
-    "cost": "Mean regret against cost, a point a method",
-    "strips": "Regrets of all methods, a dot a task and seed",
-    "curves": "Points against the LR on each task, and what was chosen",
+FIGURES = {
+    "cost": "Mean regret against cost, a point for each method",
+    "strips": "Regrets of all methods, a dot for each task and seed",
+    "curves": "Metric against the LR on each task, and the choices",
 }
 
 WHAT = {
-    OURS: "`learnrate.torch.tune` as a user calls it, at its usual budget and at a quarter, half and twice of it",
-    USUAL: "the LR that comes with the task: what a practitioner types without looking",
-    FINDERS: "`Learner.lr_find` of fastai, one sweep read by its four rules (valley is its default); `LRFinder` of "
+    OURS: "`learnrate.torch.tune` as a user calls it, with its usual budget and with a quarter, a half and twice of it",
+    USUAL: "the LR of the task's optimizer: what a practitioner would type without a test",
+    FINDERS: "`Learner.lr_find` of fastai, one sweep with four rules (valley is its default); `LRFinder` of "
     "pytorch-lr-finder; `Tuner.lr_find` of Lightning",
     SEARCHES: f"Optuna with our usual budget: a random search of {search.TRIALS} trials, and successive halving, both "
     f"between {search.RANGE[0]:g} and {search.RANGE[1]:g}",
-    FREE: "Prodigy, D-Adaptation and Schedule-Free choose no LR for another optimizer, so that they train in its place: a "
-    "cost of 0, and another optimizer's regret",
+    FREE: "Prodigy, D-Adaptation and Schedule-Free choose no LR for the optimizer of the task, so they replace it: their "
+    "cost is 0, and their regret is that of another optimizer",
 }
 
 
@@ -54,7 +54,7 @@ def text(results: Results) -> list[str]:
 
 
 def _prose(*sentences: str, begin: str = "") -> list[str]:
-    """Lines of at most so many characters; `begin` makes it a point of a list."""
+    """Lines of at most `WIDTH` characters; `begin` is the bullet of a list item."""
     return textwrap.wrap(
         " ".join(sentences),
         WIDTH,
@@ -69,10 +69,10 @@ def _opening(results: Results) -> list[str]:
     lengths = [task.about.updates for task in results.tasks]
     return [
         *_prose(
-            "A finder looks at a model for a short while and names a learning rate (LR). Two questions count: how much",
-            "worse is a whole training at that LR than at the best one, and what did the look cost? Here both are measured,",
-            f"on {len(lengths)} small real tasks of {min(lengths):,} to {max(lengths):,} updates, each small enough that",
-            "its best LR can be found by brute force.",
+            "A finder makes a few updates of a model and suggests a learning rate (LR). How much worse is a training run at",
+            "this LR than one at the best LR, and how many updates does the finder need? Both are measured here, on",
+            f"{len(lengths)} small real tasks of {min(lengths):,} to {max(lengths):,} updates (optimizer steps), for which",
+            "the best LR can be found by brute force.",
         ),
         "",
     ]
@@ -81,27 +81,25 @@ def _opening(results: Results) -> list[str]:
 def _measured(results: Results) -> list[str]:
     points = (
         (
-            f"**A training** has one fixed schedule: {_percent(WARMUP)} linear warm-up to the LR, then a cosine to 0. Every",
-            "LR is judged by a whole training under this schedule, written in plain PyTorch.",
+            f"**A training run** has one fixed schedule: {_percent(WARMUP)} linear warm-up to the LR, then a cosine to 0.",
+            "Every LR is judged by a complete training run with this schedule, written in plain PyTorch.",
         ),
         (
-            f"**The oracle** trains at every LR of a factor-2 grid, with {len(oracle.SEEDS)} seeds. The grid grows until",
-            "the LRs at both ends are seen to be worse. Its best mean is the best that a choice is measured against.",
+            f"**The oracle** trains at every LR of a factor-2 grid, with {len(oracle.SEEDS)} seeds. The grid is extended",
+            "until the LRs at both ends are worse. Choices are compared with its best mean.",
         ),
         (
-            "**Regret** is that best, less what a whole training at the chosen LR reaches: points on test data, where 100",
-            "is perfect (accuracy, or the percentage of the variance that is explained, R2). Less than 0 points count as 0,",
-            f"and so does no answer. Regrets are taken with {len(results.seeds)} seeds. A single training may come out",
-            "above the best mean, so a regret may be negative.",
+            "**Regret** is this best mean minus the metric of a training run at the chosen LR: points on test data, where",
+            "100 is perfect (accuracy, or the percentage of explained variance, R2). A metric below 0 counts as 0, and so",
+            f"does no answer. Regrets are measured with {len(results.seeds)} seeds. A regret may be negative, because a",
+            "single training run may be better than the best mean.",
         ),
+        ("**Cost** is the number of updates made to choose, as a share of one training run. Evaluations are not counted.",),
+        (f"**A disaster** is a regret above {score.DISASTER:g} points, a training run that diverged, or no answer.",),
         (
-            "**Cost** is the number of updates made in order to choose, as a share of one training. Evaluations are not",
-            "counted.",
-        ),
-        (f"**A disaster** is a regret above {score.DISASTER:g} points, a training that diverged, or no answer.",),
-        (
-            "Each method is called by its own public interface, with its own defaults where it has them, and as its",
-            "documentation asks. Validation data chooses; test data measures, and chooses nothing.",
+            "Each method is called by its own public interface, with its own defaults if it has any, and as its",
+            "documentation recommends. Choices use validation data. Regrets are measured on test data, which no choice",
+            "uses.",
         ),
     )
     return [
@@ -124,51 +122,53 @@ def _ranking(results: Results) -> list[str]:
             "",
             "| method | mean | median | worst | disasters | mean cost |",
             "|---|---:|---:|---:|---:|---:|",
-            *(_row(one) for one in results.finished),
+            *(_row(summary) for summary in results.finished),
             "",
-            *_pictures(results, "cost", "strips"),
+            *_figures(results, "cost", "strips"),
         ]
     else:
         lines += ["No method has finished every task with every seed yet.", ""]
     if results.unfinished:
-        far = "; ".join(f"{one.method} ({len(one.outcomes)} of {results.all})" for one in results.unfinished)
-        lines += [f"Not finished, and therefore not ranked: {far}.", ""]
-    missing = [name for name in ours.BUDGETS if name not in {one.method for one in results.known}]
+        partial = "; ".join(f"{method.method} ({len(method.outcomes)} of {results.all})" for method in results.unfinished)
+        lines += [f"Not finished, and therefore not ranked: {partial}.", ""]
+    recorded = {summary.method for summary in results.summaries}
+    missing = [name for name in ours.BUDGETS if name not in recorded]
     if missing:
-        lines += [f"Not begun: {'; '.join(missing)}.", ""]
+        lines += [f"Not started: {'; '.join(missing)}.", ""]
     return lines
 
 
-def _row(one: Summary) -> str:
-    name = f"**{one.method}**" if kind(one.method) == OURS else one.method
-    share = f"{one.disasters} of {len(one.outcomes)}"
-    return f"| {name} | {one.mean:.2f} | {one.median:.2f} | {one.worst:.1f} | {share} | {_percent(one.cost)} |"
+def _row(summary: Summary) -> str:
+    name = f"**{summary.method}**" if kind(summary.method) == OURS else summary.method
+    share = f"{summary.disasters} of {len(summary.outcomes)}"
+    regrets = f"{summary.mean:.2f} | {summary.median:.2f} | {summary.worst:.1f}"
+    return f"| {name} | {regrets} | {share} | {_percent(summary.cost)} |"
 
 
-def _pictures(results: Results, *wanted: str) -> list[str]:
+def _figures(results: Results, *wanted: str) -> list[str]:
     shown = [name for name in wanted if name in named(results)]
-    return [line for name in shown for line in (f"![{PICTURES[name]}](images/choice/{name}.png)", "")]
+    return [line for name in shown for line in (f"![{FIGURES[name]}](images/choice/{name}.png)", "")]
 
 
 def _lengths(results: Results) -> list[str]:
-    """What ours costs depends on the length of the training, so that one mean cost tells little."""
+    """A table by length, because the cost of ours depends on the length of the training run."""
     lines = [
-        "## What a budget buys",
+        "## Budget and length",
         "",
         *_prose(
-            "The usual budget of `tune` is a whole training where that is short, and a smaller share the longer it is: what",
-            "finds an LR hardly grows with the training. So the tasks are parted by their length. In each cell: the mean",
-            "regret, the worst regret, and the mean cost.",
+            "The usual budget of `tune` is as long as a training run if this is short, and a smaller share of longer ones,",
+            "because the number of updates that a choice needs hardly depends on the length of the training run. So the",
+            "tasks are grouped by their length. Each cell has the mean regret, the worst regret, and the mean cost.",
         ),
         "",
-        "| updates of a training | tasks | " + " | ".join(_budgets()) + " |",
+        "| updates of a training run | tasks | " + " | ".join(_budgets()) + " |",
         "|---|---:|" + "---|" * len(ours.BUDGETS),
     ]
-    for part in results.of_length():
-        lengths = [task.about.updates for task in part]
+    for group in results.by_length():
+        lengths = [task.about.updates for task in group]
         span = f"{lengths[0]:,}" if lengths[0] == lengths[-1] else f"{lengths[0]:,} to {lengths[-1]:,}"
-        cells = [_bought(results.summary(name, part)) for name in _budgets()]
-        lines.append(f"| {span} | {len(part)} | " + " | ".join(cells) + " |")
+        cells = [_regret_and_cost(results.summary(name, group)) for name in _budgets()]
+        lines.append(f"| {span} | {len(group)} | " + " | ".join(cells) + " |")
     return [*lines, "", f"{NOTHING}: not finished.", ""]
 
 
@@ -176,8 +176,10 @@ def _budgets() -> list[str]:
     return sorted(ours.BUDGETS, key=lambda name: ours.BUDGETS[name])
 
 
-def _bought(one: Summary | None) -> str:
-    return NOTHING if one is None else f"{one.mean:.2f}, worst {one.worst:.1f}, at {_percent(one.cost)}"
+def _regret_and_cost(summary: Summary | None) -> str:
+    if summary is None:
+        return NOTHING
+    return f"{summary.mean:.2f}, worst {summary.worst:.1f}, at {_percent(summary.cost)}"
 
 
 def _tasks(results: Results) -> list[str]:
@@ -185,31 +187,31 @@ def _tasks(results: Results) -> list[str]:
     lines = [
         "## The tasks",
         "",
-        *_pictures(results, "curves"),
-        *_prose(f"The choices below the curves are those of {', '.join(names[:-1])} and {names[-1]}: a tick a seed."),
+        *_figures(results, "curves"),
+        *_prose(f"The choices below the curves are those of {', '.join(names[:-1])} and {names[-1]}: a tick for each seed."),
         "",
         *_prose(
             f"In the table, good LRs are those of the grid within {NEAR:g} point of the best, and regrets are means over",
-            "the seeds. The others are all methods that choose an LR and have finished the task, from the best to the",
-            "worst.",
+            "the seeds. The others are all other methods that choose an LR, from the best to the worst.",
         ),
         "",
-        "| task | updates | best LR | best points | good LRs | regret of learnrate | LRs it chose | regret of the others |",
+        "| task | updates | best LR | best points | good LRs | regret of learnrate | its choices | regret of the others |",
         "|---|---:|---:|---:|---|---:|---|---|",
     ]
     return [*lines, *(_task(results, task) for task in results.tasks), "", *_intervals(results)]
 
 
 def _intervals(results: Results) -> list[str]:
-    found = results.intervals(OWN)
-    if not found:
+    intervals = results.intervals(OWN)
+    if not intervals:
         return []
-    held, octaves = sum(holds for holds, _ in found), [width for _, width in found]
+    hits = sum(contains for contains, _ in intervals)
+    ratio = 2 ** median(log2_width for _, log2_width in intervals)
     return [
         *_prose(
-            "With its choice, learnrate tells an interval in which it expects a run to learn nearly as much. It holds the",
-            f"best LR of the grid in {held} of {len(found)} choices; its upper end is, in the median,",
-            f"{2 ** median(octaves):.1f} times its lower one. Where many LRs are as good, which of them is best is chance.",
+            "With its choice, learnrate gives an interval in which it expects a training run to learn nearly as much. The",
+            f"interval contains the best LR of the grid in {hits} of {len(intervals)} choices; the median ratio of its ends",
+            f"is {ratio:.1f}. If many LRs are equally good, it is chance which of them is the best of the grid.",
         ),
         "",
     ]
@@ -217,16 +219,16 @@ def _intervals(results: Results) -> list[str]:
 
 def _task(results: Results, task: TaskResult) -> str:
     grid = task.oracle
-    found = [NOTHING] * 3
+    best = [NOTHING] * 3
     if grid.lrs:
         points = f"{grid.best:.1f}" + ("" if task.about.metric == "accuracy" else f" ({task.about.metric})")
-        found = [f"{grid.best_lr:.2g}", points, _span(task.near)]
+        best = [f"{grid.best_lr:.2g}", points, _span(task.near)]
     own = results.summary(OWN, [task])
     chosen = [outcome.lr for outcome in own.outcomes if outcome.lr is not None] if own else []
     cells = [
         f"`{task.name}`: {task.about.about}",
         f"{task.about.updates:,}",
-        *found,
+        *best,
         f"{own.mean:.2f}" if own else NOTHING,
         _span(chosen) if own else NOTHING,
         _others(results, task),
@@ -235,17 +237,18 @@ def _task(results: Results, task: TaskResult) -> str:
 
 
 def _others(results: Results, task: TaskResult) -> str:
-    found = [one for name in task.outcomes if kind(name) not in (OURS, FREE) and (one := results.summary(name, [task]))]
-    if not found:
+    names = [name for name in task.outcomes if kind(name) not in (OURS, FREE)]
+    others = [summary for name in names if (summary := results.summary(name, [task]))]
+    if not others:
         return NOTHING
-    found.sort(key=lambda one: (one.mean, one.method))
-    best, worst = found[0], found[-1]
-    return f"{best.mean:.2f} ({best.method}) to {worst.mean:.2f} ({worst.method}{_silent(worst.outcomes)})"
+    others.sort(key=lambda summary: (summary.mean, summary.method))
+    best, worst = others[0], others[-1]
+    return f"{best.mean:.2f} ({best.method}) to {worst.mean:.2f} ({worst.method}{_unanswered(worst.outcomes)})"
 
 
-def _silent(outcomes: Sequence[Outcome]) -> str:
-    none = sum(one.lr is None for one in outcomes)
-    return f", {none} without an answer" if none else ""
+def _unanswered(outcomes: Sequence[Outcome]) -> str:
+    count = sum(outcome.lr is None for outcome in outcomes)
+    return f", {count} without an answer" if count else ""
 
 
 def _span(lrs: Sequence[float]) -> str:
@@ -264,46 +267,46 @@ def _own_run(results: Results) -> list[str]:
         "## How to run it",
         "",
         "```",
-        "make bench-choice        # the two digits tasks, learnrate and the usual LR, two seeds: minutes, and no data sets",
-        "make bench-choice-all    # everything; the other libraries are installed into .venv-bench: hours",
-        "python -m benchmarks.choice --tasks digits_mlp --methods learnrate usual     # some of it, in a venv of your own",
+        "make bench-choice        # the two digits tasks, learnrate and the usual LR, two seeds: minutes, no data sets",
+        "make bench-choice-all    # everything; installs the other libraries into .venv-bench: hours",
+        "python -m benchmarks.choice --tasks digits_mlp --methods learnrate usual     # a part of it, in your own venv",
         "```",
         "",
         *_prose(
-            "All but the digits tasks need data sets, in the folder that `LEARNRATE_DATA` names; a task without its data is",
-            f"skipped, and says so. What is in {RECORDS} is not run again, unless the",
-            "source of the task has changed. `make docs` writes this page and its pictures from there.",
+            "All tasks except the digits need data sets, in the folder that `LEARNRATE_DATA` names; a task without its data",
+            f"is skipped with a message. Records in {RECORDS} are not made again unless",
+            "the source of the task has changed. `make docs` writes this page and its figures from them.",
         ),
         "",
-        "## Where the numbers are from",
+        "## Records",
         "",
         *_prose(
-            f"The records, a file a task: {RECORDS}, `{results.digest}`.",
-            f"They hold {results.trainings:,} whole trainings, and {results.updates:,} updates with those of choosing.",
+            f"The records, a file for each task, are in {RECORDS} (hash `{results.digest}`).",
+            f"They contain {results.trainings:,} training runs and {results.updates:,} updates, including those of choices.",
         ),
         "",
-        *_made_on(results),
+        *_origin(results),
     ]
     return [*lines, ""]
 
 
-def _made_on(results: Results) -> list[str]:
+def _origin(results: Results) -> list[str]:
     if not results.machines:
         return ["There are no records yet."]
-    packages = [f"{name} {' and '.join(sorted(made))}" for name, made in sorted(_packages(results).items())]
-    mine = sorted({version for name in ours.BUDGETS for version in results.made_by.get(name, [])})
-    mixed = [name for name, made in results.made_by.items() if len(made) > 1]
-    said = [f"Made on {'; '.join(results.machines)}; {', '.join(results.versions)}."]
-    said += [f"Other libraries: {', '.join(packages)}."] if packages else []
-    said += [f"learnrate: its code that chooses has the hash {' and '.join(f'`{one}`' for one in mine)}."] if mine else []
-    said += [f"**Chosen by more than one version of the code: {'; '.join(mixed)}.**"] if mixed else []
-    return _prose(*said)
+    packages = [f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(_packages(results).items())]
+    own = sorted({version for name in ours.BUDGETS for version in results.method_versions.get(name, [])})
+    mixed = [name for name, versions in results.method_versions.items() if len(versions) > 1]
+    sentences = [f"Made on {'; '.join(results.machines)}; {', '.join(results.versions)}."]
+    sentences += [f"Other libraries: {', '.join(packages)}."] if packages else []
+    sentences += [f"The hash of learnrate's tuner is {' and '.join(f'`{version}`' for version in own)}."] if own else []
+    sentences += [f"**Chosen by more than one version of the code: {'; '.join(mixed)}.**"] if mixed else []
+    return _prose(*sentences)
 
 
 def _packages(results: Results) -> dict[str, set[str]]:
-    """Versions of the other libraries; methods of one library begin with its name."""
-    found: dict[str, set[str]] = {}
-    for method, versions in results.made_by.items():
+    """Versions of the other libraries; the names of their methods begin with the name of the library."""
+    packages: dict[str, set[str]] = {}
+    for method, versions in results.method_versions.items():
         if kind(method) not in (OURS, USUAL):
-            found.setdefault(method.split()[0], set()).update(version.split("+")[0] for version in versions)
-    return found
+            packages.setdefault(method.split()[0], set()).update(version.split("+")[0] for version in versions)
+    return packages

@@ -1,4 +1,4 @@
-"""The pictures of the page: each function draws one figure from the records."""
+"""The figures of the page: each function draws one from the records."""
 
 import io
 import math
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.ticker import NullLocator
 
 INK, SKY, PINK = "#2B2F36", "#56B4E9", "#CC79A7"
-"""Beside those of `learnrate.plots`; the latter two are Okabe and Ito's too."""
+"""Beside the colours of learnrate's figures; the last two are from Okabe and Ito as well."""
 
 COLOURS = {OURS: BLUE, USUAL: INK, FINDERS: ORANGE, SEARCHES: GREEN, FREE: PINK}
 MARKERS = {OURS: "o", USUAL: "D", FINDERS: "s", SEARCHES: "^", FREE: "v"}
@@ -35,26 +35,26 @@ ROWS = {
     "Lightning": PINK,
     "Optuna successive halving": GREEN,
 }
-"""Methods whose choices stand below the curves of the tasks: ours, and each other package's default."""
+"""Methods whose choices are below the curves of the tasks: ours, and the default of each other package."""
 
 COLUMNS = 4
-"""Of the curves of the tasks."""
+"""Columns of the figure with a curve for each task."""
 
 
 def cost(results: Results) -> "Figure":
-    """Regret against cost, a point a method that has finished."""
+    """Regret against cost, a point for each finished method."""
     figure, (ax,) = new_figure(8.2, 5.2)
-    means = [one.mean for one in results.finished]
-    left = _cost_axis(ax, [one.cost for one in results.finished])
-    points = {one.method: (max(one.cost, left), one.mean) for one in results.finished}
+    methods = results.finished
+    left = _cost_axis(ax, [summary.cost for summary in methods])
+    points = {summary.method: (max(summary.cost, left), summary.mean) for summary in methods}
     own = sorted(points[name] for name in ours.BUDGETS if name in points)
     ax.plot([x for x, _ in own], [y for _, y in own], color=BLUE, linewidth=2, zorder=2)
     for name, (x, y) in points.items():
         ax.plot(x, y, MARKERS[kind(name)], color=COLOURS[kind(name)], markersize=8.5, markeredgecolor="white", zorder=3)
-    _mean_axis(ax, means)
-    ax.set_xlabel("updates made to choose, as a share of one training")
+    _mean_axis(ax, [summary.mean for summary in methods])
+    ax.set_xlabel("cost: updates made to choose, as a share of one training run")
     ax.set_ylabel("mean regret, points")
-    ax.set_title("What a choice costs, and what it loses", loc="left", fontsize=12)
+    ax.set_title("Regret and cost of a choice", loc="left", fontsize=12)
     _styled(ax)
     figure.draw_without_rendering()
     _label(ax, points, own)
@@ -62,7 +62,7 @@ def cost(results: Results) -> "Figure":
 
 
 def _cost_axis(ax: "Axes", costs: list[float]) -> float:
-    """A logarithmic axis whose left edge stands for 0; returns where that is."""
+    """A logarithmic axis whose left edge represents 0; returns the position of this edge."""
     least = min((cost for cost in costs if cost > 0), default=0.1)
     left = least / 4
     most = max([*costs, 1.0])
@@ -76,7 +76,7 @@ def _cost_axis(ax: "Axes", costs: list[float]) -> float:
 
 
 def _mean_axis(ax: "Axes", means: list[float]) -> None:
-    """Logarithmic where every mean is above 0."""
+    """A logarithmic axis if every mean is above 0."""
     if min(means) <= 0:
         ax.set_yscale("symlog", linthresh=1)
         return
@@ -89,13 +89,13 @@ def _mean_axis(ax: "Axes", means: list[float]) -> None:
 
 
 def _label(ax: "Axes", points: dict[str, tuple[float, float]], line: list[tuple[float, float]]) -> None:
-    """Names beside the points, to the right, ours first; moved up or down until none covers another, a point or the line."""
+    """Names to the right of the points, ours first; moved up or down until they cover no name, no point and not the line."""
     taken: list[tuple[float, float, float, float]] = []
     scale = ax.figure.dpi / 72
     size = 5 * scale
     places = {name: ax.transData.transform(point) for name, point in points.items()}
     corners = [ax.transData.transform(point) for point in line]
-    along = [one + (other - one) * share for one, other in pairwise(corners) for share in np.linspace(0.0, 1.0, 60)]
+    along = [start + (end - start) * share for start, end in pairwise(corners) for share in np.linspace(0.0, 1.0, 60)]
     dots = [(x - size, y - size, x + size, y + size) for x, y in places.values()]
     dots += [(x - scale, y - scale, x + scale, y + scale) for x, y in along]
     bottom, top = ax.get_window_extent().y0, ax.get_window_extent().y1
@@ -106,7 +106,7 @@ def _label(ax: "Axes", points: dict[str, tuple[float, float]], line: list[tuple[
             middle = y + shift * scale
             box = (begin, middle - height / 2, begin + width, middle + height / 2)
             inside = bottom < box[1] and box[3] < top
-            if inside and not any(_meet(box, other) for other in (*taken, *dots)):
+            if inside and not any(_overlap(box, other) for other in (*taken, *dots)):
                 break
         taken.append(box)
         ax.annotate(
@@ -122,19 +122,19 @@ def _label(ax: "Axes", points: dict[str, tuple[float, float]], line: list[tuple[
         )
 
 
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def strips(results: Results) -> "Figure":
-    """All regrets of each method that has finished: a dot a task and seed."""
+    """All regrets of each finished method, a dot for each task and seed."""
     rows = results.finished
     figure, (ax,) = new_figure(8.2, 1.3 + 0.36 * len(rows))
     order = {task.name: place for place, task in enumerate(results.tasks)}
-    for row, one in enumerate(rows):
-        _strip(ax, row, one, order)
-    worst = max(max(one.regrets) for one in rows)
-    least = min(min(one.regrets) for one in rows)
+    for row, summary in enumerate(rows):
+        _strip(ax, row, summary, order)
+    worst = max(max(summary.regrets) for summary in rows)
+    least = min(min(summary.regrets) for summary in rows)
     ax.set_xscale("symlog", linthresh=1, linscale=0.8)
     ax.set_xlim(min(-1.0, least * 1.2), max(worst * 1.25, 12))
     low, high = ax.get_xlim()
@@ -143,33 +143,33 @@ def strips(results: Results) -> "Figure":
     ax.xaxis.set_minor_locator(_none())
     ax.axvspan(DISASTER, high, color=ORANGE, alpha=0.09, linewidth=0, zorder=0)
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    ax.set_yticks(range(len(rows)), [one.method for one in rows])
-    for text, one in zip(ax.get_yticklabels(), rows, strict=True):
-        text.set(color=COLOURS[kind(one.method)], fontweight="bold" if kind(one.method) == OURS else "normal")
+    ax.set_yticks(range(len(rows)), [summary.method for summary in rows])
+    for text, summary in zip(ax.get_yticklabels(), rows, strict=True):
+        text.set(color=COLOURS[kind(summary.method)], fontweight="bold" if kind(summary.method) == OURS else "normal")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     side = ax.secondary_yaxis("right")
-    side.set_yticks(range(len(rows)), [f"{one.mean:.2f}" for one in rows])
+    side.set_yticks(range(len(rows)), [f"{summary.mean:.2f}" for summary in rows])
     side.tick_params(length=0, labelsize=9)
     side.spines["right"].set_visible(False)
     ax.text(1.01, 1.0, "mean", transform=ax.transAxes, fontsize=9, va="bottom")
-    ax.set_xlabel("regret, points: a dot a task and seed; shaded, the disasters; a bar, the mean")
-    ax.set_title("What each choice loses", loc="left", fontsize=12)
+    ax.set_xlabel("regret in points: a dot for each task and seed, a bar for the mean; disasters are shaded")
+    ax.set_title("Regrets of all choices", loc="left", fontsize=12)
     _styled(ax)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return figure
 
 
-def _strip(ax: "Axes", row: int, one: Summary, order: dict[str, int]) -> None:
-    """A row of dots, those of a task at one height."""
-    heights = [row + 0.5 * ((order[outcome.task] + 0.5) / len(order) - 0.5) for outcome in one.outcomes]
-    colour = COLOURS[kind(one.method)]
-    ax.scatter(one.regrets, heights, s=13, color=colour, alpha=0.55, linewidth=0, zorder=2)
-    ax.plot([one.mean] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=2.2, zorder=3, solid_capstyle="butt")
+def _strip(ax: "Axes", row: int, summary: Summary, order: dict[str, int]) -> None:
+    """A row of dots; those of a task have the same height."""
+    heights = [row + 0.5 * ((order[outcome.task] + 0.5) / len(order) - 0.5) for outcome in summary.outcomes]
+    colour = COLOURS[kind(summary.method)]
+    ax.scatter(summary.regrets, heights, s=13, color=colour, alpha=0.55, linewidth=0, zorder=2)
+    ax.plot([summary.mean] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=2.2, zorder=3, solid_capstyle="butt")
 
 
 def curves(results: Results) -> "Figure":
-    """The oracle of each task, and what was chosen with each seed."""
+    """The oracle of each task, and the choices with each seed."""
     from matplotlib.figure import Figure
 
     drawn = [task for task in results.tasks if task.oracle.lrs]
@@ -181,26 +181,26 @@ def curves(results: Results) -> "Figure":
         _curve(ax, task)
     for ax in grid[len(drawn) :]:
         ax.axis("off")
-    _key(grid[len(drawn)])
+    _legend(grid[len(drawn)])
     figure.supxlabel("learning rate", fontsize=10)
     figure.supylabel("points on test data", fontsize=10)
     return figure
 
 
 def _curve(ax: "Axes", task: TaskResult) -> None:
-    """One task: the upper part of the axes for the curve, the lower for the rows of choices."""
+    """One task: the curve in the upper part of the axes, the rows of choices in the lower part."""
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator
 
     oracle = task.oracle
-    lows, highs = [min(one) for one in oracle.scores], [max(one) for one in oracle.scores]
+    lows, highs = [min(scores) for scores in oracle.scores], [max(scores) for scores in oracle.scores]
     depth = min(max(6.0, oracle.best - min(oracle.means)), 30.0)
     floor = oracle.best - 1.15 * depth
     step = 0.085 * depth
     bottom = floor - step * (len(ROWS) + 0.6)
     ax.set_xscale("log")
     left, right = oracle.lrs[0] / 2.5, oracle.lrs[-1] * 2.5
-    ax.set_xlim(left / 2.5, right * 2.5)  # room for what lies beyond
+    ax.set_xlim(left / 2.5, right * 2.5)  # room for choices outside the grid
     top = max(oracle.best, *highs) + 0.12 * depth
     ax.set_ylim(bottom, top)
     if task.near:
@@ -222,7 +222,7 @@ def _curve(ax: "Axes", task: TaskResult) -> None:
 
 
 def _choices(ax: "Axes", lrs: Sequence[float | None], height: float, colour: str, ends: tuple[float, float]) -> None:
-    """A tick for each; at the edges the number of those that lie beyond them, and of those that gave no answer."""
+    """A tick for each; at the edges the number of choices outside of them, and of missing answers."""
     inside = [lr for lr in lrs if lr is not None and ends[0] <= lr <= ends[1]]
     ax.plot(inside, [height] * len(inside), "|", color=colour, markersize=5.5, markeredgewidth=1.3, zorder=4)
     beyond = {
@@ -238,21 +238,21 @@ def _choices(ax: "Axes", lrs: Sequence[float | None], height: float, colour: str
             ax.text(beside, height, f"{count}", color=colour, fontsize=6.5, ha=side, va="center_baseline", transform=across)
 
 
-def _key(ax: "Axes") -> None:
-    """What the signs mean."""
+def _legend(ax: "Axes") -> None:
+    """The legend of all axes."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     signs = [
-        Line2D([], [], color=INK, linewidth=1.5, marker="o", markersize=4, label="oracle: mean of seeds, best"),
-        Patch(color=GREY, alpha=0.4, linewidth=0, label="their range"),
+        Line2D([], [], color=INK, linewidth=1.5, marker="o", markersize=4, label="oracle: mean over seeds, best"),
+        Patch(color=GREY, alpha=0.4, linewidth=0, label="range over seeds"),
         Patch(color=GREY, alpha=0.16, linewidth=0, label=f"within {NEAR:g} point of the best"),
         *(
             Line2D([], [], color=colour, linewidth=0, marker="|", markersize=8, markeredgewidth=1.8, label=name)
             for name, colour in ROWS.items()
         ),
-        Line2D([], [], color=INK, linewidth=0, marker=">", markersize=4, label="beyond the edge: how many"),
-        Line2D([], [], color=INK, linewidth=0, marker="x", markersize=4, label="no answer: how many"),
+        Line2D([], [], color=INK, linewidth=0, marker=">", markersize=4, label="choices outside the axis"),
+        Line2D([], [], color=INK, linewidth=0, marker="x", markersize=4, label="no answer"),
     ]
     ax.legend(handles=signs, loc="upper left", frameon=False, fontsize=7.8, borderaxespad=0, labelspacing=0.28)
 
@@ -274,13 +274,13 @@ PICTURES: dict[str, Callable[[Results], "Figure"]] = {"cost": cost, "strips": st
 
 
 def named(results: Results) -> list[str]:
-    """Pictures that there are records for."""
+    """Names of the figures for which there are records."""
     shown = ["cost", "strips"] if results.finished else []
     return [*shown, "curves"] if any(task.oracle.lrs for task in results.tasks) else shown
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Write the pictures, each with its origin; remove those that have no records."""
+    """Write the figures, each with its origin; remove those without records."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, make in PICTURES.items():
@@ -296,12 +296,12 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def origin(results: Results) -> str:
-    """Changes with what is drawn, and with how."""
+    """A hash of the data and of the code of the figures."""
     return f"{results.digest}+{digest([Path(__file__)])}"
 
 
 def drawn_from(path: Path) -> str | None:
-    """The origin in a picture; None where there is no picture."""
+    """The origin stored in a figure; None if there is no figure."""
     from PIL import Image
 
     if not path.is_file():

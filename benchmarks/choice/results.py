@@ -1,4 +1,4 @@
-"""All that the page and its pictures tell, from the records alone."""
+"""The content of the page and its figures, from the records alone."""
 
 import hashlib
 import math
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from benchmarks.choice.about import About, about, names
 from benchmarks.choice.methods import ours, tuning_free
-from benchmarks.choice.oracle import Oracle, known
-from benchmarks.choice.score import SEEDS, Outcome, Summary, gathered, summaries
+from benchmarks.choice.oracle import Oracle, recorded_oracle
+from benchmarks.choice.score import SEEDS, Outcome, Summary, finished, summaries
 from benchmarks.choice.store import RESULTS, Records
 
 NEAR = 1.0
-"""Points below the best within which an LR of the grid is as good as any."""
+"""An LR of the grid is good if its mean is at most this number of points below the best."""
 
 LENGTHS = (2000, 10_000)
-"""Updates that part the tasks by the length of a training."""
+"""Limits between groups of tasks, in updates of a training run."""
 
 OURS, USUAL, FINDERS, SEARCHES, FREE = "learnrate", "the usual LR", "finders", "searches", "LR-free optimizers"
-"""Kinds of methods."""
+"""The kinds of methods."""
 
 
 def kind(method: str) -> str:
-    """What a method is, by its name."""
+    """The kind of a method, by its name."""
     if method in ours.BUDGETS:
         return OURS
     if method in tuning_free.KINDS:
@@ -37,13 +37,13 @@ def kind(method: str) -> str:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One task.
+    """The results of one task.
 
     Attributes:
-        name: Its name.
+        name: Name of the task.
         about: Its description.
-        oracle: Its grid; empty where none has been made.
-        outcomes: Of each method, by seed, as far as they go.
+        oracle: Its grid; empty if there are no records.
+        outcomes: The recorded outcomes of each method, by seed.
     """
 
     name: str
@@ -53,121 +53,125 @@ class TaskResult:
 
     @property
     def near(self) -> list[float]:
-        """LRs of the grid that are as good as any."""
+        """The good LRs of the grid."""
         return [lr for lr, mean in zip(self.oracle.lrs, self.oracle.means, strict=True) if mean >= self.oracle.best - NEAR]
 
 
 @dataclass(frozen=True)
 class Results:
-    """All tasks.
+    """The results of all tasks.
 
     Attributes:
-        held: The records of each task.
-        seeds: That are scored.
+        records_of: The records of each task.
+        seeds: The seeds that count.
     """
 
-    held: dict[str, Records]
+    records_of: dict[str, Records]
     seeds: Sequence[int] = SEEDS
 
     @cached_property
-    def known(self) -> tuple[Summary, ...]:
-        """Each method, as far as the records go."""
-        return tuple(sorted(gathered(self.held, self.seeds), key=lambda one: one.method))
+    def summaries(self) -> tuple[Summary, ...]:
+        """The recorded results of each method."""
+        return tuple(sorted(summaries(self.records_of, self.seeds), key=lambda summary: summary.method))
 
     @cached_property
     def finished(self) -> tuple[Summary, ...]:
         """Methods with every task and seed, best mean first."""
-        return tuple(summaries(self.held, self.seeds))
+        return tuple(finished(self.records_of, self.seeds))
 
     @property
     def unfinished(self) -> tuple[Summary, ...]:
-        """The others, the furthest first."""
-        whole = {one.method for one in self.finished}
-        return tuple(sorted((one for one in self.known if one.method not in whole), key=lambda one: -len(one.outcomes)))
+        """The other methods, those with most outcomes first."""
+        complete = {summary.method for summary in self.finished}
+        partial = [summary for summary in self.summaries if summary.method not in complete]
+        return tuple(sorted(partial, key=lambda summary: -len(summary.outcomes)))
 
     @property
     def all(self) -> int:
-        """Outcomes of a method that has finished."""
-        return len(self.held) * len(self.seeds)
+        """Number of outcomes of a finished method."""
+        return len(self.records_of) * len(self.seeds)
 
     @cached_property
     def tasks(self) -> tuple[TaskResult, ...]:
-        """By length, then by name."""
-        found = []
-        for name, records in self.held.items():
-            of = {one.method: tuple(one.of_task(name)) for one in self.known}
-            found.append(TaskResult(name, about(name), known(records, about(name)), {m: o for m, o in of.items() if o}))
-        return tuple(sorted(found, key=lambda task: (task.about.updates, task.name)))
+        """The tasks by length, then by name."""
+        tasks = []
+        for name, records in self.records_of.items():
+            outcomes = {summary.method: tuple(summary.of_task(name)) for summary in self.summaries}
+            recorded = {method: of_task for method, of_task in outcomes.items() if of_task}
+            tasks.append(TaskResult(name, about(name), recorded_oracle(records, about(name)), recorded))
+        return tuple(sorted(tasks, key=lambda task: (task.about.updates, task.name)))
 
-    def of_length(self) -> list[list[TaskResult]]:
-        """The tasks, parted by the length of their trainings; no empty part."""
-        ends = (0, *LENGTHS, float("inf"))
-        parts = ([task for task in self.tasks if low < task.about.updates <= high] for low, high in pairwise(ends))
-        return [part for part in parts if part]
+    def by_length(self) -> list[list[TaskResult]]:
+        """The tasks in groups by the length of their training runs, without empty groups."""
+        limits = (0, *LENGTHS, float("inf"))
+        groups = ([task for task in self.tasks if low < task.about.updates <= high] for low, high in pairwise(limits))
+        return [group for group in groups if group]
 
     def summary(self, method: str, tasks: Sequence[TaskResult]) -> Summary | None:
-        """A method on some of the tasks; None unless it has finished them."""
-        found = tuple(outcome for task in tasks for outcome in task.outcomes.get(method, ()))
-        return Summary(method, found) if len(found) == len(tasks) * len(self.seeds) else None
+        """A method on some of the tasks; None if it has not finished them."""
+        outcomes = tuple(outcome for task in tasks for outcome in task.outcomes.get(method, ()))
+        return Summary(method, outcomes) if len(outcomes) == len(tasks) * len(self.seeds) else None
 
     def intervals(self, method: str) -> list[tuple[bool, float]]:
-        """Of each choice of a method that tells an interval: whether it holds the best LR of the grid, and its octaves."""
-        found = []
+        """For each interval of a method: whether it contains the best LR of the grid, and the log2 of its width."""
+        intervals = []
         for task in self.tasks:
-            for (name, seed), choice in sorted(self.held[task.name].choices.items()):
+            for (name, seed), choice in sorted(self.records_of[task.name].choices.items()):
                 if name == method and seed in self.seeds and choice.interval is not None and task.oracle.lrs:
                     low, high = choice.interval
-                    found.append((low <= task.oracle.best_lr <= high, math.log2(high / low)))
-        return found
+                    intervals.append((low <= task.oracle.best_lr <= high, math.log2(high / low)))
+        return intervals
 
     @property
     def machines(self) -> list[str]:
-        """Processors that the records were made on."""
-        return sorted({f"{one['processor']} ({one['cores']} cores, one thread a training)" for one in self._headers})
+        """The processors of the records."""
+        return sorted({f"{header['processor']} ({header['cores']} cores, one thread used)" for header in self._headers})
 
     @property
     def versions(self) -> list[str]:
-        """Of what all trainings need."""
+        """The versions of the packages that all training runs need."""
         packages = ("Python", "torch", "numpy", "scikit-learn")
-        return [f"{name} {' and '.join(sorted({str(one[name]) for one in self._headers}))}" for name in packages]
+        return [f"{name} {' and '.join(sorted({str(header[name]) for header in self._headers}))}" for name in packages]
 
     @property
-    def made_by(self) -> dict[str, list[str]]:
-        """Versions of each method: of its package and, after a plus sign, a hash of the code that calls it."""
-        found: dict[str, set[str]] = {}
-        for records in self.held.values():
+    def method_versions(self) -> dict[str, list[str]]:
+        """Versions of each method: that of its package and, after a plus sign, a hash of the code that calls it."""
+        versions_of: dict[str, set[str]] = {}
+        for records in self.records_of.values():
             for choice in records.choices.values():
-                found.setdefault(choice.method, set()).add(choice.version)
+                versions_of.setdefault(choice.method, set()).add(choice.version)
             for run in records.free.values():
-                found.setdefault(run.optimizer, set()).add(run.version)
-        return {method: sorted(versions) for method, versions in sorted(found.items())}
+                versions_of.setdefault(run.optimizer, set()).add(run.version)
+        return {method: sorted(versions) for method, versions in sorted(versions_of.items())}
 
     @property
     def trainings(self) -> int:
-        """Whole trainings in the records."""
-        return sum(len(records.runs) + len(records.free) for records in self.held.values())
+        """Number of training runs in the records."""
+        return sum(len(records.runs) + len(records.free) for records in self.records_of.values())
 
     @property
     def updates(self) -> int:
-        """Updates in the records: of the trainings, and of choosing."""
-        made = sum(run.made for records in self.held.values() for run in (*records.runs.values(), *records.free.values()))
-        # Choices that read the same sweep share its updates, and the names of such choices begin with the same word.
+        """Number of updates in the records: of the training runs and of the choices."""
+        training = sum(
+            run.made for records in self.records_of.values() for run in (*records.runs.values(), *records.free.values())
+        )
+        # The rules of fastai share the updates of one sweep.
         spent = {
             (name, method.split()[0] if method.startswith("fastai") else method, seed): choice.spent
-            for name, records in self.held.items()
+            for name, records in self.records_of.items()
             for (method, seed), choice in records.choices.items()
         }
-        return made + sum(spent.values())
+        return training + sum(spent.values())
 
     @property
     def digest(self) -> str:
-        """Changes with what is drawn: a picture that bears it was drawn from these records."""
+        """A hash of the data in the figures, which tells whether a figure shows these records."""
         drawn = [(task.name, task.about, task.oracle, sorted(task.outcomes.items())) for task in self.tasks]
         return hashlib.sha256(repr(drawn).encode()).hexdigest()[:12]
 
     @property
     def _headers(self) -> list[dict[str, object]]:
-        return [header for records in self.held.values() for header in records.headers]
+        return [header for records in self.records_of.values() for header in records.headers]
 
 
 def read(folder: Path = RESULTS) -> Results:

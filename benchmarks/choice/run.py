@@ -1,4 +1,4 @@
-"""One task, whole: its oracle, what each method chooses, and a training at each choice. What one process does."""
+"""The work of one process: the oracle of a task, the choices of each method, and a training run at each choice."""
 
 import importlib
 import os
@@ -15,14 +15,14 @@ import torch
 from benchmarks.choice.data import MissingDataError
 from benchmarks.choice.methods import finders, ours, search, tuning_free
 from benchmarks.choice.methods.method import Method
-from benchmarks.choice.oracle import explore, trained
+from benchmarks.choice.oracle import explore, training_run
 from benchmarks.choice.store import Records
 from benchmarks.choice.task import Task
 
 
 @dataclass(frozen=True)
-class Order:
-    """What one worker does: a task, whole."""
+class Job:
+    """The work of one process: some methods and seeds on one task."""
 
     task: str
     methods: tuple[str, ...]
@@ -31,7 +31,7 @@ class Order:
 
 
 def end_with_parent() -> None:
-    """Let this worker end when its parent does, also where that is killed: it would go on for hours, for nobody."""
+    """End this worker when its parent ends, even if the parent was killed; otherwise it would continue for hours."""
     parent = parent_process()
     assert parent is not None
 
@@ -43,21 +43,21 @@ def end_with_parent() -> None:
 
 
 def load(name: str) -> Task:
-    """A task.
+    """Build a task.
 
     Raises:
-        MissingDataError: if its data is not there.
+        MissingDataError: if its data is missing.
     """
     task: Task = importlib.import_module(f"benchmarks.choice.tasks.{name}").task()
     return task
 
 
 def methods(task: Task) -> list[Method]:
-    """All that choose an LR for a task."""
+    """All methods that choose an LR for a task."""
     budget = ours.budget(task)
-    found: list[Callable[[], Method]] = [finders.usual, finders.fastai, finders.pytorch_lr_finder, finders.lightning]
+    makers: list[Callable[[], Method]] = [finders.usual, finders.fastai, finders.pytorch_lr_finder, finders.lightning]
     return [
-        *(make() for make in found),
+        *(make() for make in makers),
         search.random_search(budget),
         search.successive_halving(budget),
         *(ours.learnrate(name) for name in ours.BUDGETS),
@@ -71,43 +71,43 @@ NAMES = (
     *ours.BUDGETS,
     *tuning_free.KINDS,
 )
-"""Of all methods."""
+"""The names of all methods."""
 
 
-def wanted(name: str, chosen: Sequence[str]) -> bool:
-    """Whether a method is asked for, by its name or the first words of it."""
-    return not chosen or any(f"{name} ".startswith(f"{one} ") for one in chosen)
+def is_selected(name: str, selection: Sequence[str]) -> bool:
+    """Whether a selection contains a method, by its name or the first words of it. An empty selection contains all."""
+    return not selection or any(f"{name} ".startswith(f"{words} ") for words in selection)
 
 
-def work(order: Order) -> str:
-    """The oracle, the choices and the trainings of one task."""
+def run_job(job: Job) -> str:
+    """The oracle, the choices and the training runs of one task; returns a line for the terminal."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     try:
-        task = load(order.task)
+        task = load(job.task)
     except MissingDataError as error:
-        return f"{order.task}: skipped, {error}"
-    records = Records(order.task, order.folder)
+        return f"{job.task}: skipped, {error}"
+    records = Records(job.task, job.folder)
     oracle = explore(records, task)
-    for seed in order.seeds:
+    for seed in job.seeds:
         for method in methods(task):
-            if any(wanted(name, order.methods) for name in method.names):
+            if any(is_selected(name, job.methods) for name in method.names):
                 choose(records, task, method, seed)
         for kind in tuning_free.KINDS:
             run = records.free.get((kind, seed))
-            if wanted(kind, order.methods) and (run is None or run.version != tuning_free.version(kind)):
-                records.add(tuning_free.train(order.task, task, seed, kind))
-    return f"{order.task}: best {oracle.best:.1f} points at LR {oracle.best_lr:.2g}"
+            if is_selected(kind, job.methods) and (run is None or run.version != tuning_free.version(kind)):
+                records.add(tuning_free.train(job.task, task, seed, kind))
+    return f"{job.task}: best {oracle.best:.1f} points at LR {oracle.best_lr:.2g}"
 
 
 def choose(records: Records, task: Task, method: Method, seed: int) -> None:
-    """A method's choices with one seed, from the records or made now, and the trainings at them."""
+    """The choices of a method with one seed and the training runs at them, unless the records have them already."""
     version = method.version()
-    held = [records.choices.get((name, seed)) for name in method.names]
-    if any(choice is None or choice.version != version for choice in held):
+    choices = [records.choices.get((name, seed)) for name in method.names]
+    if any(choice is None or choice.version != version for choice in choices):
         for choice in method.choose(task, seed):
             records.add(choice)
     for name in method.names:
         lr = records.choices[name, seed].lr
         if lr is not None:
-            trained(records, task, lr, seed)
+            training_run(records, task, lr, seed)

@@ -1,11 +1,11 @@
-"""Regret and cost of each method, from the records."""
+"""The regret and the cost of each method, from the records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
 from benchmarks.choice.about import About, about
-from benchmarks.choice.oracle import Oracle, known
+from benchmarks.choice.oracle import Oracle, recorded_oracle
 from benchmarks.choice.store import Records
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -16,16 +16,16 @@ DISASTER = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a method on one task with one seed.
+    """The result of a method on one task with one seed.
 
     Attributes:
         task: Name of the task.
         seed: The seed.
-        lr: What was chosen; None for no answer, and for optimizers that choose none.
-        regret: Best mean metric of the oracle, less the metric of the whole training, in points. A metric below 0 counts as
-            0, and so does no answer.
-        cost: Updates made to choose, as a share of one training.
-        disaster: Whether the regret is above 10 points, the training diverged, or there was no answer.
+        lr: The chosen LR; None for no answer, and for optimizers that choose none.
+        regret: Best mean metric of the oracle minus the metric of the training run, in points. A metric below 0 counts as 0,
+            and so does no answer.
+        cost: Updates made to choose, as a share of one training run.
+        disaster: Whether the regret is above 10 points, the training run diverged, or there was no answer.
     """
 
     task: str
@@ -45,8 +45,8 @@ class Summary:
 
     @property
     def regrets(self) -> list[float]:
-        """Of every task and seed."""
-        return [one.regret for one in self.outcomes]
+        """The regret of every task and seed."""
+        return [outcome.regret for outcome in self.outcomes]
 
     @property
     def mean(self) -> float:
@@ -65,25 +65,25 @@ class Summary:
 
     @property
     def disasters(self) -> int:
-        """How many."""
-        return sum(one.disaster for one in self.outcomes)
+        """Number of disasters."""
+        return sum(outcome.disaster for outcome in self.outcomes)
 
     @property
     def cost(self) -> float:
         """Mean cost."""
-        return mean(one.cost for one in self.outcomes)
+        return mean(outcome.cost for outcome in self.outcomes)
 
     def of_task(self, task: str) -> list[Outcome]:
         """Its outcomes on one task."""
-        return [one for one in self.outcomes if one.task == task]
+        return [outcome for outcome in self.outcomes if outcome.task == task]
 
 
 def outcomes(records: Records, task: About, seeds: Sequence[int] = SEEDS) -> dict[str, list[Outcome]]:
-    """What came of each method on a task, as far as the records go."""
-    oracle = known(records, task)
-    found: dict[str, list[Outcome]] = {}
+    """The recorded results of each method on a task."""
+    oracle = recorded_oracle(records, task)
+    table: dict[str, list[Outcome]] = {}
     if not oracle.lrs:
-        return found
+        return table
     for (method, seed), choice in sorted(records.choices.items()):
         cost = choice.spent / task.updates
         run = records.runs.get((choice.lr, seed, task.updates)) if choice.lr is not None else None
@@ -91,11 +91,11 @@ def outcomes(records: Records, task: About, seeds: Sequence[int] = SEEDS) -> dic
             continue
         metric = run.test if run is not None else 0.0
         failed = run is None or run.diverged
-        found.setdefault(method, []).append(_outcome(records.task, seed, choice.lr, oracle, metric, cost, failed))
+        table.setdefault(method, []).append(_outcome(records.task, seed, choice.lr, oracle, metric, cost, failed))
     for (method, seed), run in sorted(records.free.items()):
         if seed in seeds:
-            found.setdefault(method, []).append(_outcome(records.task, seed, None, oracle, run.test, 0.0, run.diverged))
-    return found
+            table.setdefault(method, []).append(_outcome(records.task, seed, None, oracle, run.test, 0.0, run.diverged))
+    return table
 
 
 def _outcome(task: str, seed: int, lr: float | None, oracle: Oracle, metric: float, cost: float, failed: bool) -> Outcome:
@@ -103,16 +103,17 @@ def _outcome(task: str, seed: int, lr: float | None, oracle: Oracle, metric: flo
     return Outcome(task, seed, lr, regret, cost, failed or regret > DISASTER)
 
 
-def gathered(held: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
-    """Each method as far as the records of these tasks go."""
+def summaries(records_of: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
+    """The recorded results of each method on these tasks."""
     table: dict[str, list[Outcome]] = {}
-    for name, records in held.items():
-        for method, found in outcomes(records, about(name), seeds).items():
-            table.setdefault(method, []).extend(found)
-    return [Summary(name, tuple(found)) for name, found in table.items()]
+    for name, records in records_of.items():
+        for method, results in outcomes(records, about(name), seeds).items():
+            table.setdefault(method, []).extend(results)
+    return [Summary(name, tuple(results)) for name, results in table.items()]
 
 
-def summaries(held: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
-    """Each method that has finished every task with every seed, best mean first."""
-    whole = [summary for summary in gathered(held, seeds) if len(summary.outcomes) == len(held) * len(seeds)]
-    return sorted(whole, key=lambda summary: (summary.mean, summary.method))
+def finished(records_of: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:
+    """The methods that have finished every task with every seed, best mean first."""
+    needed = len(records_of) * len(seeds)
+    complete = [summary for summary in summaries(records_of, seeds) if len(summary.outcomes) == needed]
+    return sorted(complete, key=lambda summary: (summary.mean, summary.method))

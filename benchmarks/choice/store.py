@@ -1,8 +1,8 @@
-"""Records on disk: one file a task, one line a training or a choice, written as soon as it is known.
+"""Records on disk: a file for each task, a line for each training run or choice, written as soon as it is complete.
 
-A file is appended to and never rewritten, so that a run that is stopped loses the training under way and no more. A line
-that begins a stretch says what the lines after it were made with: hardware, versions, and a hash of the task's source.
-Trainings of another source count as not made.
+Files are appended to and never rewritten, so that an interrupted run loses only its present training run. Header lines say
+how the lines after them were made: hardware, versions, and a hash of the task's source. Training runs of another source are
+ignored.
 """
 
 import ast
@@ -26,47 +26,47 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "choice"
 
 COMMON = ("data.py", "task.py", "training.py")
-"""What every task's trainings follow from, beside its own file."""
+"""Code that the training runs of every task depend on, beside the file of the task."""
 
 
 class RecordError(Exception):
-    """A file of records cannot be used."""
+    """A file of records that cannot be used."""
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder: both would make the same trainings.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder: two runs would make the same training runs.
 
     Raises:
-        RecordError: if one is at work there, or it is no folder.
+        RecordError: if another run has locked it, or it is not a folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise RecordError(f"{folder} must be a folder that can be written to: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up when this process ends, however it ends
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when this process ends, however it ends
         except BlockingIOError:
-            raise RecordError(f"another run is at work in {folder}: wait for it, or give another --folder") from None
+            raise RecordError(f"another run uses {folder}: wait until it ends, or give another --folder") from None
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a method chose.
+    """The choice of a method.
 
     Attributes:
-        method: Its name.
-        seed: What weights, data order and the method's own random numbers followed from.
-        lr: The LR; None where it gave no answer.
-        spent: Updates that it made to choose.
-        version: Of the method: a package's version, or a hash of our source.
-        note: What it said, where that explains the choice.
-        interval: The lowest and the highest LR that it takes to be nearly as good; None where it tells none.
+        method: Name of the method.
+        seed: Seed of the weights, the order of the data and the random numbers of the method.
+        lr: The LR; None for no answer.
+        spent: Updates made to choose.
+        version: Version of the method: that of its package, or a hash of our source.
+        note: Explanation of the choice, if the method gives one.
+        interval: The lowest and the highest LR that the method estimates to be nearly as good; None if it gives none.
     """
 
     method: str
@@ -80,13 +80,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class FreeRun(Run):
-    """A training by an optimizer that finds its own LR; `lr` is its default, a factor.
+    """A training run of an optimizer that finds its own LR; `lr` is its default, a factor.
 
-    It is no part of training.py, whose hash every record of the oracle bears.
+    It is not in training.py because the records of the oracle contain the hash of that file.
 
     Attributes:
-        optimizer: Its name.
-        version: Of its package and of the code that calls it.
+        optimizer: Name of the optimizer.
+        version: Version of its package, and a hash of the code that calls it.
     """
 
     optimizer: str
@@ -95,7 +95,7 @@ class FreeRun(Run):
 
 @dataclass
 class Records:
-    """The trainings and choices of one task."""
+    """The training runs and choices of one task."""
 
     task: str
     folder: Path = RESULTS
@@ -103,10 +103,10 @@ class Records:
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     free: dict[tuple[str, int], FreeRun] = field(default_factory=dict)
     headers: list[dict[str, Any]] = field(default_factory=list)
-    _began: bool = False
+    _header_written: bool = False
 
     def __post_init__(self) -> None:
-        now = source(self.task)
+        current_source = source(self.task)
         valid = False
         if not self.path.is_file():
             return
@@ -114,27 +114,27 @@ class Records:
             try:
                 entry = json.loads(line)
             except ValueError:
-                # A line that was being written when the machine stopped: its training counts as not made.
+                # An incomplete line, because the machine stopped while it was written.
                 continue
             try:
                 if "header" in entry:
-                    valid = entry["header"]["source"] == now
+                    valid = entry["header"]["source"] == current_source
                     self.headers += [entry["header"]] if valid else []
                 elif valid:
                     self._read(entry)
             except (TypeError, KeyError, AttributeError) as error:
-                raise RecordError(f"{self.path}, line {number}, is no record: {error}: move the file away") from error
+                raise RecordError(f"{self.path}, line {number}, is not a record: {error}: move the file away") from error
 
     @property
     def path(self) -> Path:
-        """Where they are kept."""
+        """The file of the records."""
         return self.folder / f"{self.task}.jsonl"
 
     def add(self, entry: Run | Choice) -> None:
-        """Keep a training or a choice, on disk before anything else is done."""
+        """Add a training run or a choice, on disk first."""
         content = asdict(entry)
         if isinstance(entry, Run):
-            self._hold(entry)
+            self._store(entry)
             del content["task"]
             self._write({"run": content})
         else:
@@ -144,13 +144,13 @@ class Records:
     def _read(self, entry: dict[str, Any]) -> None:
         if "run" in entry:
             kind = FreeRun if "optimizer" in entry["run"] else Run
-            self._hold(kind(task=self.task, **entry["run"]))
+            self._store(kind(task=self.task, **entry["run"]))
         elif "choice" in entry:
             interval = entry["choice"].pop("interval", None)
             choice = Choice(**entry["choice"], interval=interval and tuple(interval))
             self.choices[choice.method, choice.seed] = choice
 
-    def _hold(self, run: Run) -> None:
+    def _store(self, run: Run) -> None:
         if isinstance(run, FreeRun):
             self.free[run.optimizer, run.seed] = run
         else:
@@ -160,17 +160,17 @@ class Records:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
-                if not self._began:
-                    # A line of its own, even where the last one was cut short.
+                if not self._header_written:
+                    # On a new line, even if the last one is incomplete.
                     file.write("\n" * (file.tell() > 0) + json.dumps({"header": header(self.task)}) + "\n")
-                    self._began = True
+                    self._header_written = True
                 file.write(json.dumps(content) + "\n")
         except OSError as error:
             raise RecordError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def header(task: str) -> dict[str, Any]:
-    """What the lines that follow were made with."""
+    """How the lines after it were made."""
     return {
         "source": source(task),
         "processor": processor(),
@@ -181,27 +181,27 @@ def header(task: str) -> dict[str, Any]:
 
 
 def source(task: str) -> str:
-    """Hash of the code that a task's trainings follow from."""
+    """Hash of the code that the training runs of a task depend on."""
     return digest([HERE / "tasks" / f"{task}.py", *(HERE / name for name in COMMON)])
 
 
 def digest(files: Iterable[Path]) -> str:
-    """Hash of what Python files do: comments, docstrings and layout do not count."""
-    found = hashlib.sha256()
+    """Hash of the code of Python files, without comments, docstrings and layout."""
+    sha = hashlib.sha256()
     for path in files:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list):
                 node.body = [entry for entry in body if not _is_text(entry)]  # type: ignore[attr-defined]
-        found.update(_text(tree).encode())
-    return found.hexdigest()[:12]
+        sha.update(_text(tree).encode())
+    return sha.hexdigest()[:12]
 
 
 def _text(tree: ast.AST) -> str:
-    """A tree as Python 3.11 prints it: 3.12 added a field, 3.13 left out what is empty, and records outlive both."""
-    shown: dict[str, Any] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
-    return ast.dump(tree, **shown).replace(", type_params=[]", "")
+    """A tree as Python 3.11 prints it, so that hashes are the same everywhere: 3.12 added a field, 3.13 omits empty ones."""
+    options: dict[str, Any] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
+    return ast.dump(tree, **options).replace(", type_params=[]", "")
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from benchmarks.choice import about, oracle, page, pictures, results, run, store, training
 from benchmarks.choice.__main__ import main
-from benchmarks.choice.score import gathered, summaries
+from benchmarks.choice.score import finished, summaries
 from benchmarks.choice.store import Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
 
@@ -48,7 +48,7 @@ def trained(monkeypatch):
 
 
 def work(folder, seeds=SEEDS, methods=("usual", "learnrate, double")):
-    return run.work(run.Order(TASK, methods, seeds, folder))
+    return run.run_job(run.Job(TASK, methods, seeds, folder))
 
 
 def test_after_a_line_that_was_cut_short_only_that_training_is_run_again(trained, tmp_path):
@@ -107,7 +107,7 @@ def refused(folder, **options):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    with store.claimed(tmp_path):
+    with store.locked(tmp_path):
         code, line = refused(tmp_path)
     assert code == 1
     assert tells(line, "error", tmp_path, "--folder")
@@ -181,7 +181,7 @@ def test_records_of_another_source_do_not_count(trained, tmp_path, monkeypatch):
     first = len(trained)
     monkeypatch.setattr(store, "source", lambda task: "another")
     assert not Records(TASK, tmp_path).runs
-    assert not results.Results({TASK: Records(TASK, tmp_path)}, (0,)).known
+    assert not results.Results({TASK: Records(TASK, tmp_path)}, (0,)).summaries
     work(tmp_path, seeds=(0,), methods=("usual",))
     assert len(trained) == 2 * first
     assert {header["source"] for header in Records(TASK, tmp_path).headers} == {"another"}
@@ -201,7 +201,7 @@ def test_a_choice_of_another_version_is_made_again(trained, tmp_path, monkeypatc
 
 def test_a_task_without_its_data_is_skipped_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("LEARNRATE_DATA", str(tmp_path / "none"))
-    message = run.work(run.Order("california_mlp", ("usual",), (0,), tmp_path))
+    message = run.run_job(run.Job("california_mlp", ("usual",), (0,), tmp_path))
     assert tells(message, "california_mlp", "skipped", "california_housing.npz", "LEARNRATE_DATA")
     assert not list(tmp_path.glob("*.jsonl"))
 
@@ -216,8 +216,8 @@ def test_regret_is_the_best_mean_less_the_metric_and_stands_in_the_page(trained,
     work(tmp_path)
     records = {TASK: Records(TASK, tmp_path)}
     measured = results.Results(records, SEEDS)
-    (usual,) = (summary for summary in summaries(records, SEEDS) if summary.method == "usual")
-    grid = oracle.known(records[TASK], measured.tasks[0].about)
+    (usual,) = (summary for summary in finished(records, SEEDS) if summary.method == "usual")
+    grid = oracle.recorded_oracle(records[TASK], measured.tasks[0].about)
     assert grid.best == max(grid.means)
     assert usual.regrets == [grid.best - records[TASK].runs[0.1, seed, UPDATES].test for seed in SEEDS]
     assert usual.cost == 0
@@ -292,4 +292,4 @@ def test_every_record_of_the_repository_is_finite():
     for name in about.names():
         records = Records(name)
         assert all(math.isfinite(training.test) for training in records.runs.values())
-        assert all(outcome.cost >= 0 for summary in gathered({name: records}) for outcome in summary.outcomes)
+        assert all(outcome.cost >= 0 for summary in summaries({name: records}) for outcome in summary.outcomes)

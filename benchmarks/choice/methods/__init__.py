@@ -1,1 +1,1 @@
-"""What chooses learning rates: one file a kind of method."""
+"""Methods that choose learning rates: one file for each kind."""

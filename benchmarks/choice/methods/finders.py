@@ -1,4 +1,4 @@
-"""The finders of other libraries, by their own interfaces and with their own defaults; and the LR that is usual."""
+"""The finders of other libraries, by their own interfaces and with their own defaults; and the usual LR."""
 
 import functools
 import tempfile
@@ -15,7 +15,7 @@ from benchmarks.choice.training import built
 
 
 def usual() -> Method:
-    """The LR that comes with the task: what a practitioner types without looking."""
+    """The LR of the task's optimizer: what a practitioner would type without a test."""
 
     def answers(task: Task, seed: int) -> tuple[Answer]:
         return (Answer(built(task, seed)[1].param_groups[0]["lr"]),)
@@ -24,11 +24,11 @@ def usual() -> Method:
 
 
 FASTAI = ("valley", "slide", "minimum", "steep")
-"""Its suggestions, its default first."""
+"""The rules of fastai, its default first."""
 
 
 def fastai() -> Method:
-    """One sweep of `Learner.lr_find`, read in all of its ways."""
+    """One sweep of `Learner.lr_find`, read by all of its rules."""
 
     def answers(task: Task, seed: int) -> tuple[Answer, ...]:
         import fastai.callback.schedule as schedule  # gives Learner its lr_find
@@ -57,7 +57,7 @@ def fastai() -> Method:
 
 
 def apart(rule: Callable[..., Any], notes: dict[str, str]) -> Callable[..., Any]:
-    """A rule of fastai whose failure is noted and leaves the sweep's other rules their answers."""
+    """A rule of fastai; if it fails, this is noted, and the other rules of the sweep still give their answers."""
 
     @functools.wraps(rule)
     def tried(*arguments: Any) -> Any:
@@ -71,7 +71,7 @@ def apart(rule: Callable[..., Any], notes: dict[str, str]) -> Callable[..., Any]
 
 
 PYTORCH_LR_FINDER_START = 1e-7
-"""Its default is the optimizer's LR, which its README makes 1e-7 for a sweep."""
+"""Its default is the LR of the optimizer, which its README sets to 1e-7 for a sweep."""
 
 
 def pytorch_lr_finder() -> Method:
@@ -85,16 +85,16 @@ def pytorch_lr_finder() -> Method:
         clip_before_steps(task, model, optimizer)
         finder = LRFinder(model, optimizer, task.criterion)
         finder.range_test(TrainDataLoaderIter(task.batches()), start_lr=PYTORCH_LR_FINDER_START)
-        # It suggests an LR only while it plots one.
+        # It suggests an LR only together with a plot.
         return (Answer(finder.plot(ax=Figure().subplots(), suggest_lr=True)[1]),)
 
     return Method(("pytorch-lr-finder",), answers, functools.partial(version_of, "torch-lr-finder", __file__))
 
 
 def clip_before_steps(task: Task, model: nn.Module, optimizer: Optimizer) -> None:
-    """Clip as the task does, for a loop that has no word for it.
+    """Clip as the task does, for a loop that has no option for it.
 
-    Not for Lightning, which computes the gradients inside of the optimizer's step.
+    Not for Lightning, which computes the gradients inside the step of the optimizer.
     """
 
     def clip(*_: Any) -> None:
@@ -105,7 +105,7 @@ def clip_before_steps(task: Task, model: nn.Module, optimizer: Optimizer) -> Non
 
 
 def lightning() -> Method:
-    """`Tuner.lr_find` and its suggestion."""
+    """The suggestion of `Tuner.lr_find`."""
 
     def answers(task: Task, seed: int) -> tuple[Answer]:
         from lightning.pytorch import LightningModule, Trainer
@@ -135,7 +135,7 @@ def lightning() -> Method:
                 default_root_dir=folder,
                 **off,
             )  # fmt: skip
-            # Its default would also look for an attribute of the module to write the LR to.
+            # By default it also looks for an attribute of the module to write the LR to.
             finder = Tuner(trainer).lr_find(Module(), task.batches(), update_attr=False)
         found = finder.suggestion()
         return (Answer(found, "" if found is not None else "no suggestion: too few finite losses"),)

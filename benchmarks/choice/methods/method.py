@@ -1,4 +1,4 @@
-"""What a method is, and how it is asked: its updates are counted, its output is swallowed, its own failure is an answer."""
+"""A method and how it is called: its updates are counted, its output is suppressed, its own failure is an answer."""
 
 import contextlib
 import importlib.metadata
@@ -19,7 +19,7 @@ from benchmarks.choice.task import Task
 
 @dataclass(frozen=True)
 class Answer:
-    """An LR, or None, and what explains it; and the interval that it is said to lie in, where the method tells one."""
+    """An LR or None, an explanation, and the interval of the LR if the method gives one."""
 
     lr: float | None
     note: str = ""
@@ -28,12 +28,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to choose an LR, or several that read the same run.
+    """A method to choose an LR, or several methods that use the same updates.
 
     Attributes:
-        names: One for each answer.
-        answers: From a task and a seed to the answers. It may raise: then none of the names gave an answer.
-        version: Of the package and of the code that calls it.
+        names: A name for each answer.
+        answers: A function from a task and a seed to the answers. If it raises, there is no answer for any of the names.
+        version: Version of the package, and a hash of the code that calls it.
     """
 
     names: tuple[str, ...]
@@ -41,12 +41,12 @@ class Method:
     version: Callable[[], str]
 
     def choose(self, task: Task, seed: int) -> tuple[Choice, ...]:
-        """One choice for each name; each bears the updates of the run that they share.
+        """A choice for each name, with the number of updates that they share.
 
         Raises:
-            ImportError: if the package is not installed: that is not the method's failure.
+            ImportError: if the package is not installed, which is not a failure of the method.
         """
-        with counted() as made, silence():
+        with counted_updates() as updates, silence():
             try:
                 answers = self.answers(task, seed)
             except ImportError:
@@ -55,46 +55,46 @@ class Method:
                 answers = (failed(error),) * len(self.names)
         version = self.version()
         return tuple(
-            Choice(name, seed, usable(answer.lr), made[0], version, explained(answer), answer.interval)
+            Choice(name, seed, usable_lr(answer.lr), updates[0], version, note_of(answer), answer.interval)
             for name, answer in zip(self.names, answers, strict=True)
         )
 
 
 def failed(error: Exception) -> Answer:
-    """No LR, and why."""
+    """The answer of a method that raised an error."""
     return Answer(None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:200])
 
 
-def usable(lr: float | None) -> float | None:
-    """An LR that a training can begin with, else None."""
+def usable_lr(lr: float | None) -> float | None:
+    """The LR if it is finite and above 0, otherwise None."""
     return float(lr) if lr is not None and math.isfinite(lr) and lr > 0 else None
 
 
-def explained(answer: Answer) -> str:
-    """The note, which for an LR that cannot be used tells it."""
-    if answer.lr is not None and usable(answer.lr) is None:
+def note_of(answer: Answer) -> str:
+    """The note; for an LR that cannot be used the LR itself."""
+    if answer.lr is not None and usable_lr(answer.lr) is None:
         return f"suggested {answer.lr}"
     return answer.note
 
 
 @contextlib.contextmanager
-def counted() -> Iterator[list[int]]:
-    """The number of updates that any optimizer makes in the block, as the one entry of a list."""
-    made = [0]
+def counted_updates() -> Iterator[list[int]]:
+    """The number of updates that all optimizers make in the block, as the only entry of a list."""
+    updates = [0]
 
     def count(*_: Any) -> None:
-        made[0] += 1
+        updates[0] += 1
 
     hook = register_optimizer_step_post_hook(count)
     try:
-        yield made
+        yield updates
     finally:
         hook.remove()
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """No output, warnings or log: packages greet, draw bars and advise."""
+    """Suppress output, warnings and logs: greetings, progress bars and advice of packages."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -106,5 +106,5 @@ def silence() -> Iterator[None]:
 
 
 def version_of(package: str, file: str) -> str:
-    """The package's version and, after a plus sign, a hash of the code here that calls it: a change of either counts."""
+    """The version of the package and, after a plus sign, a hash of the file here that calls it."""
     return f"{importlib.metadata.version(package)}+{digest([Path(file)])}"

@@ -1,4 +1,4 @@
-"""Searches of Optuna: trials of a short training each, which together make no more updates than they are given."""
+"""Searches of Optuna: trials of a short training, whose updates together stay within a budget."""
 
 import functools
 import math
@@ -13,26 +13,26 @@ from benchmarks.choice.task import Task
 from benchmarks.choice.training import built, endless, schedule, step
 
 RANGE = (1e-5, 10.0)
-"""From the lower end of Optuna's own PyTorch example to where the sweeps of fastai and pytorch-lr-finder end. The example's
-upper end, 0.1, would keep the best LR of most SGD tasks out of reach."""
+"""From the lower end in Optuna's own PyTorch example to the upper end of the sweeps of fastai and pytorch-lr-finder. The
+upper end in the example, 0.1, is below the best LR of most SGD tasks."""
 
 TRIALS = 8
-"""Of the random search: fewer leave a decade without a trial, more are too short to tell anything."""
+"""Trials of the random search: fewer would leave a decade without a trial, more would be too short to rank LRs."""
 
 REDUCTION = 4
-"""Optuna's default: one trial in four goes on past a rung."""
+"""Optuna's default: one trial in four continues after a rung."""
 
 LONGEST = 4
-"""Trials of full length that successive halving could pay for. It prunes most of them after a quarter, so that it makes
+"""Number of full-length trials in the budget of successive halving. It prunes most of them after a quarter, so that it makes
 nearly as many trials as the random search, of twice the length."""
 
 
 class BudgetError(Exception):
-    """A budget that does not pay for one update of each trial."""
+    """A budget of less than one update for each trial."""
 
 
 def random_search(budget: int) -> Method:
-    """As many updates to each trial; the best validation metric after the last one."""
+    """Trials of equal length; the best validation metric at their end decides."""
 
     def answers(task: Task, seed: int) -> tuple[Answer]:
         length = least(budget, TRIALS) // TRIALS
@@ -47,7 +47,7 @@ def random_search(budget: int) -> Method:
 
 
 def successive_halving(budget: int) -> Method:
-    """A quarter of a trial, then the rest of it for those that the pruner lets pass, until the budget is spent."""
+    """A quarter of a trial, then the rest of it if the pruner does not stop it, until the budget is spent."""
 
     def answers(task: Task, seed: int) -> tuple[Answer]:
         import optuna
@@ -57,7 +57,7 @@ def successive_halving(budget: int) -> Method:
 
         def objective(trial: Any) -> float:
             nonlocal left
-            # A trial that could not be finished would tell nothing that counts.
+            # An incomplete trial has no result that can be compared.
             if left < length:
                 trial.study.stop()
                 raise optuna.TrialPruned
@@ -76,10 +76,10 @@ def successive_halving(budget: int) -> Method:
 
 
 def least(budget: int, updates: int) -> int:
-    """The budget.
+    """The budget, if it is large enough.
 
     Raises:
-        BudgetError: if it is less than so many updates.
+        BudgetError: if it is less than `updates`.
     """
     if budget < updates:
         raise BudgetError(f"a budget of {budget} updates does not pay for {updates}")
@@ -92,10 +92,10 @@ def suggested(trial: Any) -> float:
 
 
 def scores(task: Task, seed: int, max_lr: float, length: int, marks: tuple[int, ...]) -> Iterator[float]:
-    """Validation points of a training under the squeezed schedule, when it has made so many updates.
+    """The validation metric of a training run of this length after each number of updates in `marks`.
 
     Raises:
-        optuna.TrialPruned: where the loss is no longer finite.
+        optuna.TrialPruned: if the loss is not finite.
     """
     import optuna
 
@@ -113,7 +113,7 @@ def scores(task: Task, seed: int, max_lr: float, length: int, marks: tuple[int, 
 
 
 def searched(seed: int, objective: Callable[[Any], float], trials: int | None, pruner: Any = None) -> Answer:
-    """The best of the trials that came to their end."""
+    """The best of the complete trials."""
     import optuna
 
     sampler = optuna.samplers.RandomSampler(seed=seed)

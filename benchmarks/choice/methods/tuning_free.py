@@ -1,6 +1,6 @@
-"""Optimizers that find their own LR while they train: they choose none for another optimizer, so that they are trained.
+"""Optimizers that find their own LR while they train: they choose none for another optimizer, so they train in its place.
 
-Each at its defaults and as its README asks. From the task come the weight decay and what else the optimizers have in common.
+Each runs with its defaults and as its README recommends. Weight decay and other common settings are those of the task.
 """
 
 import math
@@ -19,21 +19,21 @@ from benchmarks.choice.task import Task
 from benchmarks.choice.training import WARMUP, built, endless, schedule, step
 
 REFRESHED = 50
-"""Training batches over which Schedule-Free's README computes the running statistics of batch norm anew."""
+"""Number of training batches that recompute the running statistics of batch norm, as in Schedule-Free's README."""
 
 Make = Callable[[nn.Module, Optimizer, int], Optimizer]
-"""From a model, the task's own optimizer and the number of updates to the optimizer that trains it instead."""
+"""From a model, the optimizer of the task and the number of updates to the optimizer that trains the model instead."""
 
 
 def prodigy(model: nn.Module, own: Optimizer, updates: int) -> Optimizer:
-    """Adam with Prodigy's step; the schedule warms up, for which its README asks for the safeguard."""
+    """Adam with the step size of Prodigy; its README recommends the safeguard for schedules with a warm-up."""
     from prodigyopt import Prodigy
 
     return Prodigy(model.parameters(), safeguard_warmup=True, **carried(own, "weight_decay", "betas"))
 
 
 def d_adaptation(model: nn.Module, own: Optimizer, updates: int) -> Optimizer:
-    """The variant of the task's optimizer; Adam's for RMSprop, which has none."""
+    """The variant for the task's optimizer; that of Adam for RMSprop, which has none."""
     from dadaptation import DAdaptAdaGrad, DAdaptAdam, DAdaptSGD
 
     if isinstance(own, optim.SGD):
@@ -47,7 +47,7 @@ def d_adaptation(model: nn.Module, own: Optimizer, updates: int) -> Optimizer:
 def schedule_free(model: nn.Module, own: Optimizer, updates: int) -> Optimizer:
     """No schedule; the warm-up that its README recommends, as long as that of the others.
 
-    Its momentum and betas are not the task's: they weigh an average of the weights.
+    Momentum and betas are not those of the task, because here they weight an average of the weights.
     """
     from schedulefree import AdamWScheduleFree, SGDScheduleFree
 
@@ -60,22 +60,22 @@ KINDS: dict[str, tuple[Make, str]] = {
     "D-Adaptation": (d_adaptation, "dadaptation"),
     "Schedule-Free": (schedule_free, "schedulefree"),
 }
-"""What makes each optimizer, and its package."""
+"""The factory of each optimizer, and its package."""
 
 
 def version(kind: str) -> str:
-    """Of its package and of the code here: a training of another version is not this one."""
+    """Version of the package and of the code here."""
     return version_of(KINDS[kind][1], __file__)
 
 
 def carried(own: Optimizer, *names: str) -> dict[str, Any]:
-    """Settings of the task's optimizer, as far as it has them."""
+    """Settings of the task's optimizer, if it has them."""
     (group,) = own.param_groups
     return {name: group[name] for name in names if name in group}
 
 
 def train(name: str, task: Task, seed: int, kind: str) -> FreeRun:
-    """Train as `training.train` does, with an optimizer that needs no LR; the schedule, if any, is a factor on its default.
+    """Train as `training.train` does, with an optimizer that needs no LR; a schedule multiplies its default.
 
     Raises:
         ImportError: if its package is not installed.
@@ -115,12 +115,12 @@ def train(name: str, task: Task, seed: int, kind: str) -> FreeRun:
 
 
 def switch(optimizer: Optimizer, to: str) -> None:
-    """Between the weights that gradients are taken at and those that are measured, where an optimizer tells them apart."""
+    """Switch between the weights for gradients and those for evaluation, if the optimizer distinguishes them."""
     getattr(optimizer, to, lambda: None)()
 
 
 def refresh(model: nn.Module, batches: Any) -> None:
-    """Compute the running statistics of batch norm, if there is any, at the weights that are measured."""
+    """Compute the running statistics of batch norm, if there is any, at the weights for evaluation."""
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules()):
         model.train()
         with torch.no_grad():
