@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from learnrate import records
+from learnrate import html, records
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
@@ -168,15 +167,8 @@ class Plan:
         return f"Plan\n{rows}\n  {'reasons:':<12}print(plan.reasons)"
 
     def _repr_html_(self) -> str:
-        """The notebook form: the summary, the picture of the schedule, the reasons by section."""
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
-        )
-        sections = "".join(
-            f"<h4>{heading}</h4><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
-            for heading, sentences in self.reasons.sections().items()
-        )
-        return f"<h3>Plan</h3><table>{rows}</table>{self.schedule._repr_svg_() or ''}{sections}"
+        """The notebook form: the summary, the reasons by section, the picture of the schedule."""
+        return html.notebook("Plan", self._summary().items(), self.reasons.sections(), self.schedule._repr_html_() or "")
 
 
 _LOSSES = ("loss", "highest_loss")
