@@ -3,12 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from learnrate import html, records
+from learnrate.errors import MissingExtraError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
+from learnrate.schedules.figure import schedule_svg
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
 from learnrate.tuner.reasons import Reasons, reasons_of
@@ -167,8 +170,12 @@ class Plan:
         return f"Plan\n{rows}\n  {'reasons:':<12}print(plan.reasons)"
 
     def _repr_html_(self) -> str:
-        """The notebook form: the summary, the reasons by section, the picture of the schedule."""
-        return html.notebook("Plan", self._summary().items(), self.reasons.sections(), self.schedule._repr_html_() or "")
+        """The notebook form: the summary, the picture of the schedule, the reasons by section."""
+        try:
+            picture = schedule_svg(self.schedule, self.length)
+        except MissingExtraError as error:
+            picture = f"<p>{escape(str(error))}</p>"
+        return html.notebook("Plan", self._summary().items(), self.reasons.sections(), picture)
 
 
 _LOSSES = ("loss", "highest_loss")
