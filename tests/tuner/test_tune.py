@@ -283,7 +283,7 @@ def test_progress_grows_and_ends_within_the_budget(with_curve):
         ({"updates": 300, "budget": 0.1}, ValueError, "budget must cover at least 40 updates .* received 30 updates"),
         ({"updates": 10**400}, ValueError, "updates must be at most"),
         ({"updates": 300.0}, TypeError, "updates must be an integer"),
-        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, "train for longer"),
+        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, "longer"),
         ({"updates": 300, "curve": "curve.json"}, TypeError, "curve must be a Curve"),
         ({"updates": 300, "progress": 3}, TypeError, "progress must be a function"),
         ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, "low must be below high"),

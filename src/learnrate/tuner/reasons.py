@@ -69,7 +69,7 @@ def range_test_reasons(bounds: Bounds | NoAnswer) -> list[str]:
     """What a range test shows, in sentences."""
     if isinstance(bounds, NoAnswer):
         return [f"The range test alone gives no answer: {bounds.reason}"]
-    return list(vars(bounds.reasons).values())
+    return list(bounds.reasons)
 
 
 def _trials(choice: Choice) -> Iterator[str]:
