@@ -7,11 +7,12 @@ PEERS := .venv-bench
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help tune test check format bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
+.PHONY: help tune test test-fast check format bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
 	@echo "make test    run the whole test suite"
+	@echo "make test-fast  run the tests that take less than a second each: a minute, for the daily loop"
 	@echo "make check   lint, format, types"
 	@echo "make format  format the code"
 	@echo "make bench   measure, and write benchmarks/results/"
@@ -29,6 +30,9 @@ tune: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "not slow"
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

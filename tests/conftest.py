@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures of all tests, and the order in which they run."""
 
 import hypothesis
 import matplotlib
@@ -11,6 +11,21 @@ hypothesis.settings.register_profile("learnrate", deadline=None, derandomize=Tru
 hypothesis.settings.load_profile("learnrate")
 # Two workers share two cores.
 torch.set_num_threads(1)
+
+
+# Module fixtures that start processes: all tests that use one run in the same worker, which starts them once.
+SHARED = ("outcomes", "browser")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+                item.add_marker(pytest.mark.slow)
+    # The slow ones first, so that no worker is alone with one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 class Toy:

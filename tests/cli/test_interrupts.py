@@ -10,6 +10,8 @@ import learnrate as lr
 from command_line import start
 from facts import tells
 
+pytestmark = pytest.mark.slow
+
 MARK = """
 import pathlib, time
 

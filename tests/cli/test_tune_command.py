@@ -11,6 +11,8 @@ import learnrate as lr
 from command_line import ENVIRONMENT, learnrate
 from facts import tells
 
+pytestmark = pytest.mark.slow
+
 
 def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, recipe, tmp_path):
     loud = recipe(("def recipe():", "print('LOADING')\ndef recipe():\n    print('BUILDING')"))
@@ -62,7 +64,6 @@ def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, reci
     assert json.loads((folder / "result.json").read_text())["plan"] == plan
 
 
-@pytest.mark.slow
 def test_without_an_argument_the_plan_beats_a_constant_lr_on_real_data(tmp_path):
     ended = learnrate("tune", folder=tmp_path)
     assert ended.returncode == 0, ended.stderr

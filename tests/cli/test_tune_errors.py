@@ -6,6 +6,8 @@ import learnrate as lr
 from command_line import learnrate
 from facts import tells
 
+pytestmark = pytest.mark.slow
+
 SGD = "torch.optim.SGD(model.parameters(), lr=0.01)"
 DRIVEN = """
 def driven(model):
