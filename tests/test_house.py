@@ -24,8 +24,8 @@ FLOORS = [
 function, or for the type checker alone."""
 
 STRANGERS = [("torch", "study"), ("study", "torch"), ("recipes", "torch"), ("recipes", "study"), ("cli", "torch")]
-"""Rooms that must not import from each other: a comparison knows no framework, a framework no comparison, and the command line
-and the loading of recipes know recipes of any framework."""
+"""Rooms that must not import from each other: a comparison knows no framework, a framework no comparison, and the command
+line and the loading of recipes know recipes of any framework."""
 
 FRONT_DOORS = ("__init__.py", "__main__.py", "torch/__init__.py")
 """They re-export from any room. So does nothing else; a recipe, such as the built-in one, uses the public names alone."""

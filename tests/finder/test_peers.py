@@ -40,9 +40,9 @@ CURVES = {
     "two falls": 2.3 + fall(0.3, -4.5, 6) + fall(1.0, -1.5, 6),
 }
 
-# What the libraries suggest, in the order of RULES: fastai 2.8.12 (Learner.lr_find), torch-lr-finder 0.2.2 (range_test, plot)
-# and Lightning 2.6.6 (Tuner.lr_find). Each ran its range test and its suggestion without an early stop, on a loss function that
-# returns the curve. The last two, whose sweeps have other LRs, got these LRs in their record.
+# What the libraries suggest, in the order of RULES: fastai 2.8.12 (Learner.lr_find), torch-lr-finder 0.2.2 (range_test,
+# plot) and Lightning 2.6.6 (Tuner.lr_find). Each ran its range test and its suggestion without an early stop, on a loss
+# function that returns the curve. The last two, whose sweeps have other LRs, got these LRs in their record.
 SUGGESTED = {
     "smooth valley": (0.00069183, 0.0020893, 0.091201, 0.0036308, 0.0036308, 0.00039811),
     "noisy valley 1": (0.0036308, 0.0017378, 0.091201, 0.0036308, 0.0043652, 1e-05),

@@ -45,7 +45,8 @@ def torch_lrs(make, updates, **optimizer_arguments):
     return parity_peers.stepped(optimizer, make(optimizer), updates)
 
 
-# Evidence for the notes of the table about other libraries. If one of them corrects its fault, the test fails: remove the note.
+# Evidence for the notes of the table about other libraries. If one of them corrects its fault, the test fails: remove the
+# note.
 
 
 def test_torch_misses_restarts_at_exact_powers():

@@ -39,7 +39,8 @@ def test_the_bounds_of_a_finite_schedule_are_reached(schedule):
     if isinstance(schedule, lr.tanh) and schedule.ends == "published":
         return  # the published curve does not reach its ends
     if isinstance(schedule, lr.exp_range | lr.cyclical):
-        # With an envelope that shrinks during a rise, the maximum may be before the peak, and the base is never reached again.
+        # With an envelope that shrinks during a rise, the maximum may be before the peak, and the base is never reached
+        # again.
         assert schedule.max >= max(values) * (1 - TOLERANCE)
         assert schedule.min <= min(values) * (1 + TOLERANCE)
         return

@@ -130,7 +130,8 @@ import resource, sys, torch, learnrate as lr
 from pathlib import Path
 
 def peak():
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in
+    line)
 
 model = torch.nn.Linear(5000, 5000, bias=False)
 optimizer = torch.optim.AdamW(model.parameters())
