@@ -79,7 +79,7 @@ def test_without_an_argument_the_plan_beats_a_constant_lr_on_real_data(tmp_path)
     low, high = plan.interval
     assert tells(ended.stdout, folder, repr(plan.schedule), f"{plan.max_lr:.2g}", f"{low:.2g}", f"{high:.2g}", plan.spent)
     assert tells(ended.stdout, "base_lr", "max_lr", "accuracy", *(f"{arm['mean']:.4f}" for arm in results.values()))
-    assert all(tells(ended.stdout, f"{race.max_lr:.2g}", race.updates) for race in plan.races)
+    assert all(tells(ended.stdout, f"{trial.max_lr:.2g}", trial.updates) for trial in plan.trials)
 
 
 def test_no_train_stops_at_the_plan(commands, recipe, tmp_path):

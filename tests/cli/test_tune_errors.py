@@ -80,7 +80,7 @@ BAD = {
     "a folder that is a file": ([], ["--out", "mine.py"], ("--out", "mine.py", "file")),
     "a folder that holds files": ([], ["--out", "."], ("--out", "files")),
     "no updates": ([], ["--updates", "0"], ("--updates", 1, 0)),
-    "one update": ([], ["--updates", "1"], ("budget", 40, 1)),
+    "one update": ([], ["--updates", "1"], ("updates", 2, 1)),
     "two updates": ([], ["--updates", "2"], ("budget", 40, 2)),
     "updates of a half": ([], ["--updates", "1.5"], ("--updates", "integer")),
     "a negative LR": ([], ["--low", "-1"], ("--low", 0, -1.0)),
@@ -152,11 +152,11 @@ def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path)
     path = recipe(
         (
             "def accuracy(model):",
-            "calls = []\n\n    def accuracy(model):\n        calls.append(model)\n        limited(calls)",
+            "calls = itertools.count(1)\n\n    def accuracy(model):\n        limited(next(calls))",
         ),
         (
             "def recipe():",
-            "import resource, signal\n\ndef limited(calls):\n    if len(calls) == 2:\n        "
+            "import itertools, resource, signal\n\ndef limited(call):\n    if call == 2:\n        "
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n        "
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n\ndef recipe():",
         ),
