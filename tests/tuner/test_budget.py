@@ -101,6 +101,7 @@ TRAINEES = st.sampled_from([Quadratic, Diverging, Stubborn, Frozen])
 FAMILIES = st.sampled_from([None, "one_cycle", "triangular2", lr.constant, ["warmup_cosine", "wsd", "one_cycle"]])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kind=TRAINEES,

@@ -228,6 +228,7 @@ def test_a_family_that_knows_no_lr_ends():
     assert len(on.heats[600]) <= 8
 
 
+@pytest.mark.slow
 @given(st.floats(-3, 3), st.floats(-2, 2), st.integers(10, 60))
 def test_final_races_end_where_their_middles_have_no_more_digits(power, first, updates):
     # A budget without end: nothing but the search itself stops it.

@@ -70,6 +70,7 @@ def test_every_race_is_told_among_the_reasons():
     assert any(race.diverged for race in plan.races)
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_plans_and_other_noise_a_near_one():
     plans = [lr.tune(Quadratic(seed=seed), updates=400) for seed in (0, 0, 1, 2, 3)]
     assert plans[0] == plans[1]
@@ -78,6 +79,7 @@ def test_equal_runs_give_equal_plans_and_other_noise_a_near_one():
     assert max(octaves) - min(octaves) < 2
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(-60, 60), st.integers(0, 5))
 def test_the_unit_of_the_loss_changes_nothing(power, seed):
@@ -246,6 +248,7 @@ def test_what_would_help_is_a_loss_without_what_is_constant():
         lr.tune(Quadratic(offset=1000.0), updates=300)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(0, 299), st.sampled_from([KeyboardInterrupt, ZeroDivisionError, SystemExit]))
 def test_the_start_is_given_back_after_an_error_at_any_update(at, error):
@@ -376,6 +379,7 @@ class Digits:
         return lr.torch.tune(self.model, self.optimizer, self.batches, loss, evaluate=self.accuracy, updates=200, **given_)
 
 
+@pytest.mark.slow
 def test_a_torch_model_is_tuned_alike_each_time_and_given_back():
     digits, again = Digits(), Digits()
     before = {name: value.clone() for name, value in digits.model.state_dict().items()}
@@ -412,6 +416,7 @@ def test_the_drift_is_said_and_moves_the_choice():
         check_reasons(plan)
 
 
+@pytest.mark.slow
 def test_a_longer_training_with_adagrad_is_taken_to_want_a_higher_lr():
     def want(optimizer, **given):
         digits = Digits()
