@@ -69,6 +69,7 @@ def test_after_a_line_that_was_cut_short_only_that_training_is_run_again(trained
     assert len(trained) == first + 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     root = Path(run.__file__).parents[2]
@@ -84,6 +85,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     wait_until(lambda: not any(alive(child) for child in children))
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
     root = Path(run.__file__).parents[2]
     tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
@@ -106,6 +108,7 @@ def refused(folder, **options):
     return ended.returncode, line
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_share_a_folder(tmp_path):
     with store.locked(tmp_path):
         code, line = refused(tmp_path)
@@ -113,6 +116,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     assert tells(line, "error", tmp_path, "--folder")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -134,6 +138,7 @@ def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path, mo
             Records(TASK, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
     code, line = refused(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
     assert code == 1

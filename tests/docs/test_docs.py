@@ -37,6 +37,7 @@ def test_every_picture_of_the_gallery_is_there():
     assert len(shown) == sum(map(len, make.GALLERY.values()))
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_choices_are_drawn_from_the_records_and_shown():
     measured = results.read()
     drawn = {path.name: pictures.drawn_from(path) for path in make.CHOICE_PICTURES.glob("*")}

@@ -101,6 +101,7 @@ def test_a_range_test_leaves_at_least_half_of_the_budget_to_trials(budget):
 FAMILIES = st.sampled_from([None, "one_cycle", "triangular2", lr.constant, ["warmup_cosine", "wsd", "one_cycle"]])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kind=st.sampled_from([Quadratic, NotFinite, Unrelated, ConstantLoss]),
