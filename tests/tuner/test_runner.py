@@ -225,6 +225,12 @@ def test_trials_of_one_batch_have_the_same_results_and_cost():
     assert together.batches == 1  # a single trial needs no batch
 
 
+def test_a_batch_has_as_many_trials_as_the_budget_covers():
+    on = runner(Batchable(noise=0.0), budget=65)
+    assert len(run(on, [0.1, 0.2, 0.4, 0.8], 20)) == 3
+    assert (on.trainable.counts, on.spending.spent) == ((3,), 60)
+
+
 @pytest.mark.parametrize("failing_at", [0, 10])
 def test_trials_that_cannot_be_batched_run_one_by_one(failing_at):
     class Failing(Batchable):

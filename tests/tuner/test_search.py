@@ -79,6 +79,52 @@ def test_the_coarse_search_begins_with_a_pair_and_goes_down_in_pairs_while_all_d
     assert [round(math.log2(lr)) for lr in next_coarse(sound, START, bounds).max_lrs] == [3]
 
 
+@pytest.mark.parametrize(
+    ("losses", "following"),
+    [
+        ({-3: 0.9, -1: 0.3}, 1),  # the highest LR is the best
+        ({-3: 0.3, -1: 0.9}, -5),  # the lowest LR is the best
+        ({-3: 0.9, -1: 0.3, 1: 0.9}, None),
+        ({-3: 0.9, -1: 0.3, 1: math.inf}, None),
+        ({-3: 0.9, -1: 0.89, 1: 0.3, 3: 0.2}, None),  # the range test ended below
+    ],
+)
+def test_the_coarse_search_goes_on_beyond_the_best_lr(losses, following):
+    bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000)
+    trials = [trial(log2_lr, loss, updates=20) for log2_lr, loss in losses.items()]
+    proposal = next_coarse(trials, START, bounds)
+    if following is None:
+        assert proposal is None
+    else:
+        assert [math.log2(lr) for lr in proposal.max_lrs] == pytest.approx([following], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("losses", "following"),
+    [
+        ({-2: 0.9, -1: 0.3}, 0),
+        ({-2: 0.3, -1: 0.9}, -3),
+        ({-2: 0.6, -1: 0.3, 0: 0.4}, -0.5),  # between the best LR and its better neighbour
+        ({-2: 0.95, -1: 0.95}, -4),  # none is off the plateau any more
+    ],
+)
+def test_the_refinement_goes_on_beside_the_best_lr(losses, following):
+    bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, refinement_updates=80)
+    coarse = [trial(log2_lr, loss, updates=20) for log2_lr, loss in {-3: 0.9, -1: 0.3, 1: 0.9}.items()]
+    refined = [trial(log2_lr, loss, updates=80, stage="refinement") for log2_lr, loss in losses.items()]
+    proposal = next_refinement([*coarse, *refined], START, bounds)
+    assert [math.log2(lr) for lr in proposal.max_lrs] == pytest.approx([following], abs=0.1)
+
+
+@pytest.mark.parametrize(("edge", "following"), [(1.0, 0.0), (-0.4, -0.7), (-0.85, -1.5)])
+def test_the_refinement_goes_half_way_to_the_stability_edge_unless_it_is_too_near(edge, following):
+    bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, refinement_updates=80)
+    coarse = [trial(log2_lr, loss, updates=20) for log2_lr, loss in {-3: 0.9, -1: 0.3, edge: math.inf}.items()]
+    refined = [trial(log2_lr, loss, updates=80, stage="refinement") for log2_lr, loss in {-2: 0.6, -1: 0.3}.items()]
+    (max_lr,) = next_refinement([*coarse, *refined], START, bounds).max_lrs
+    assert math.log2(max_lr) == pytest.approx(following, abs=0.1)
+
+
 def test_lrs_that_were_tried_at_this_length_are_not_tried_again():
     bounds = Limits(first=-2.0, lowest=-20.0, highest=2.0, coarse_updates=20, horizon=20, refinement_updates=20)
     coarse = [trial(-3, 0.9, updates=20), trial(-1, 0.3, updates=20), trial(1, 0.9, updates=20)]
