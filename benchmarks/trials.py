@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from learnrate.torch.training.loop import Loop
 from measure import Work, in_rounds, keep, ratios, seconds, spread
 from torch import nn
 
 from learnrate.torch.ensemble import ensemble_of, worthwhile
+from learnrate.torch.training import TorchTrainable
 
 UPDATES = 50
 COUNTS = (4, 8, 16)
@@ -81,13 +81,13 @@ def trials(workload: Workload, count: int, as_one_batch: bool, device: torch.dev
         (torch.randn(workload.shape, device=device), torch.randint(CLASSES, workload.shape[:1], device=device))
         for _ in range(updates)
     ]
-    loop = Loop(model, workload.optimizer(model.parameters()), batches, nn.functional.cross_entropy)
-    start = loop.save()
+    trainable = TorchTrainable(model, workload.optimizer(model.parameters()), batches, nn.functional.cross_entropy)
+    start = trainable.save()
     lrs = [1e-4 * 1.1**number for number in range(count)]
 
     def together() -> Sequence[float]:
-        loop.restore(start)
-        ensemble = ensemble_of(loop, True, count)
+        trainable.restore(start)
+        ensemble = ensemble_of(trainable, count, together=True)
         for _ in range(updates):
             metrics = ensemble.update(lrs)
         return [member["loss"] for member in metrics]
@@ -95,15 +95,15 @@ def trials(workload: Workload, count: int, as_one_batch: bool, device: torch.dev
     def one_by_one() -> Sequence[float]:
         losses = []
         for lr in lrs:
-            loop.restore(start)
+            trainable.restore(start)
             for _ in range(updates):
-                metrics = loop.update(lr)
+                [metrics] = trainable.read([trainable.update(lr)])
             losses.append(metrics["loss"])
         return losses
 
     def work() -> None:
         losses = together() if as_one_batch else one_by_one()
-        loop.restore(start)
+        trainable.restore(start)
         if len(losses) != count or not all(map(math.isfinite, losses)):
             raise RuntimeError(f"{count} trials of {workload.what} ended with the losses {losses}")
 

@@ -228,7 +228,7 @@ def benchmarks() -> str:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return "\n".join(lines + range_tests() + trials() + on_a_gpu())
+    return "\n".join(lines + range_tests() + tuning() + trials() + on_a_gpu())
 
 
 def range_tests() -> list[str]:
@@ -256,6 +256,28 @@ def range_tests() -> list[str]:
             f"range test takes {used['range_test']:.2f} more than the bare loop;",
             f"`torch.preserve` alone takes {used['preserve']:.2f}.",
         ]
+    return [*lines, ""]
+
+
+def tuning() -> list[str]:
+    """The section on the overhead of tuning."""
+    record = record_of("tune")
+    lines = ["## Tuning", "", *measured(record, "make bench-tune")]
+    lines += [
+        f"Time per update of `torch.tune` for a run of {record['updates']} updates (range test, trials, estimate, give-back),",
+        "as a multiple of that of a bare training loop: the same model, SGD with momentum, one list of batches for both.",
+        "",
+        "| | bare loop, per update | ratio (range) | target | |",
+        "|---|---|---|---|---|",
+    ]
+    for model in record["models"]:
+        row = (
+            model["what"],
+            f"{model['update_ms']['median']:.2f} ms",
+            _ratio(model["ratio"], 3),
+            f"at most {model['target']}",
+        )
+        lines.append(f"| {' | '.join(row)} | {_reached(model)} |")
     return [*lines, ""]
 
 

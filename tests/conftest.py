@@ -1,5 +1,7 @@
 """Fixtures of all tests, and the order in which they run."""
 
+import sys
+
 import hypothesis
 import matplotlib
 import pytest
@@ -14,7 +16,7 @@ torch.set_num_threads(1)
 
 
 # Module fixtures that start processes: all tests that use one run in the same worker, which starts them once.
-SHARED = ("outcomes", "browser")
+SHARED = ("outcomes", "tune_outcomes", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -26,6 +28,14 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
     # The slow ones first, so that no worker is alone with one of them at the end.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close what a test leaves open in pyplot: other tests look at the list of open figures."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 class Toy:

@@ -11,12 +11,6 @@ from learnrate import figures
 from learnrate.errors import MissingExtraError, OutputError
 
 
-@pytest.fixture(autouse=True)
-def close_all():
-    yield
-    pyplot.close("all")
-
-
 def test_a_new_figure_has_its_axes_side_by_side_and_pyplot_does_not_keep_it():
     figure, axes = figures.new_figure(8, 4, columns=2)
     assert figure.axes == axes

@@ -10,12 +10,6 @@ from matplotlib.figure import Figure
 import learnrate as lr
 
 
-@pytest.fixture(autouse=True)
-def close_all():
-    yield
-    pyplot.close("all")
-
-
 def curve(ax):
     (line,) = ax.lines
     return line.get_xydata()
