@@ -74,9 +74,10 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
 def locate_descent(clean: Floats, diverged: bool) -> Descent:
     """The fall in losses without a season; see `find_descent`, which also finds where the fall flattens."""
     clean = capped(clean)
-    descent = _with_end(clean, _fall(smooth(clean), difference_noise(clean)), diverged)
+    smoothed = smooth(clean)
+    descent = _with_end(clean, _fall(smoothed, difference_noise(clean)), diverged)
     # Noise that is small compared to the rest of the fall does not end it: batches differ more while the model learns.
-    remaining = smooth(clean) - descent.lowest
+    remaining = smoothed - descent.lowest
     least = np.maximum(0.2 * descent.fall, 0.5 * remaining)
     oscillation = ragged(clean[: descent.end + 1], descent.begin, descent.begin, least)
     if oscillation is not None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from learnrate.finder.levels import difference_noise
+from learnrate.finder.levels import difference_noise, rolling_noise
 from learnrate.finder.smoothing import Floats
 
 CHANCE = 1.28
@@ -81,11 +81,12 @@ def ragged(losses: Floats, calm: int, begin: int, least: Floats) -> int | None:
     if len(losses) < width:
         return None
     limits = np.maximum(3 * difference_noise(losses[: max(calm, width)]), least)
-    for i in range(begin, len(losses) - width + 1):
-        middle = i + width // 2
-        if difference_noise(losses[i : i + width]) > limits[middle]:
-            return middle
-    return None
+    if begin > len(losses) - width:
+        return None
+    noise = rolling_noise(losses[begin:], width)
+    middle = begin + width // 2
+    oscillating = np.flatnonzero(noise > limits[middle : middle + len(noise)])
+    return middle + int(oscillating[0]) if oscillating.size else None
 
 
 def window(points: int) -> int:
