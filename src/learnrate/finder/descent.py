@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.levels import capped, difference_noise, level
+from learnrate.finder.levels import capped_each, difference_noise, level, noise_of_each
 from learnrate.finder.season import cleaned
 from learnrate.finder.series import flattens, ragged
 from learnrate.finder.smoothing import Floats, smooth, smoothed_noise, usual_width
@@ -73,9 +73,22 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
 
 def locate_descent(clean: Floats, diverged: bool) -> Descent:
     """The fall in losses without a season; see `find_descent`, which also finds where the fall flattens."""
-    clean = capped(clean)
-    smoothed = smooth(clean)
-    descent = _with_end(clean, _fall(smoothed, difference_noise(clean)), diverged)
+    return locate_descents(clean[None], diverged)[0]
+
+
+def locate_descents(series: Floats, diverged: bool) -> list[Descent]:
+    """`locate_descent` of each series; shape (series, updates). What can be computed for all at once is, for speed."""
+    series = capped_each(series)
+    return [
+        _locate(clean, smoothed, light, noise, diverged)
+        for clean, smoothed, light, noise in zip(
+            series, smooth(series), smooth(series, END_WIDTH), noise_of_each(series).tolist(), strict=True
+        )
+    ]
+
+
+def _locate(clean: Floats, smoothed: Floats, light: Floats, noise: float, diverged: bool) -> Descent:
+    descent = _with_end(clean, light, _fall(smoothed, noise), diverged)
     # Noise that is small compared to the rest of the fall does not end it: batches differ more while the model learns.
     remaining = smoothed - descent.lowest
     least = np.maximum(0.2 * descent.fall, 0.5 * remaining)
@@ -83,16 +96,17 @@ def locate_descent(clean: Floats, diverged: bool) -> Descent:
     if oscillation is not None:
         # Computed again without the oscillation, which would count as noise and contain the lowest losses.
         clean = clean[:oscillation]
-        descent = _with_end(clean, _fall(smooth(clean), difference_noise(clean)), diverged=False)
+        fall = _fall(smooth(clean), difference_noise(clean))
+        descent = _with_end(clean, smooth(clean, END_WIDTH), fall, diverged=False)
         descent = descent if descent.end_cause == "rise" else replace(descent, end_cause="oscillation")
     return replace(descent, points=len(clean))
 
 
-def _with_end(clean: Floats, fall: Descent, diverged: bool) -> Descent:
+def _with_end(clean: Floats, light: Floats, fall: Descent, diverged: bool) -> Descent:
     """The fall with its end."""
-    # The end is often sharp, so it is located in losses that are smoothed only as much as the noise requires. The bottom is
-    # often flat, so any position of it may be the lowest by chance: the end is the last one at which training still works.
-    light = smooth(clean, END_WIDTH)
+    # The end is often sharp, so it is located in losses that are smoothed only as much as the noise requires (`light`). The
+    # bottom is often flat, so any position of it may be the lowest by chance: the end is the last one at which training
+    # still works.
     around = clean[max(fall.bottom - 8, 0) : fall.bottom + 9]
     limit = fall.lowest + max(3 * smoothed_noise(difference_noise(around), END_WIDTH), 0.05 * fall.fall)
     if diverged:

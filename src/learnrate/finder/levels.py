@@ -11,7 +11,12 @@ def difference_noise(losses: Floats) -> float:
     The estimator of Gasser, Sroka and Jennen-Steinmetz (1986), Biometrika 73, 625-633, with the median instead of the mean:
     a trend, a bend or a few spikes do not count as noise, as they would in the residuals about a smoothed curve.
     """
-    return float(_noise_of(np.abs(_off_line(losses))))
+    return float(noise_of_each(losses))
+
+
+def noise_of_each(series: Floats) -> Floats:
+    """The `difference_noise` of each series, over the last axis."""
+    return _noise_of(np.abs(_off_line(series)))
 
 
 def rolling_noise(losses: Floats, width: int) -> Floats:
@@ -20,7 +25,7 @@ def rolling_noise(losses: Floats, width: int) -> Floats:
 
 
 def _off_line(losses: Floats) -> Floats:
-    off: Floats = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
+    off: Floats = losses[..., 1:-1] - (losses[..., :-2] + losses[..., 2:]) / 2
     return off
 
 
@@ -40,7 +45,11 @@ def _median(values: Floats) -> Floats:
 
 def level(losses: Floats) -> float:
     """The level at the start: the median of the first tenth, and of at least three updates."""
-    return float(_median(losses[: max(3, len(losses) // 10)]))
+    return float(_level_of_each(losses))
+
+
+def _level_of_each(series: Floats) -> Floats:
+    return _median(series[..., : max(3, series.shape[-1] // 10)])
 
 
 def capped(losses: Floats) -> Floats:
@@ -52,8 +61,16 @@ def capped(losses: Floats) -> Floats:
     finite = losses[np.isfinite(losses)]
     if len(finite) < 3:
         return losses
-    start = level(finite)
-    fall = start - float(running_median(finite).min())
-    if fall <= max(4 * difference_noise(finite), 1e-3 * abs(start)):
-        return losses
-    return np.where(losses > start + fall, np.where(np.isfinite(losses), start + fall, losses), losses)
+    return np.where(np.isfinite(losses), np.minimum(losses, _ceiling_of_each(finite)), losses)
+
+
+def capped_each(series: Floats) -> Floats:
+    """`capped` of each series of at least three finite losses, over the last axis."""
+    return np.minimum(series, _ceiling_of_each(series)[..., None])
+
+
+def _ceiling_of_each(series: Floats) -> Floats:
+    start = _level_of_each(series)
+    fall = start - running_median(series).min(axis=-1)
+    decreases = fall > np.maximum(4 * noise_of_each(series), 1e-3 * np.abs(start))
+    return np.where(decreases, start + fall, np.inf)

@@ -12,7 +12,7 @@ import numpy as np
 from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
-from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descent
+from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descents
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -103,7 +103,7 @@ def _in_blocks(curve: "Curve") -> "Curve":
 def _bounds(curve: "Curve", fall: Descent, lost: bool) -> Bounds:
     base, lr, top, sudden = _numbers(curve.lrs, fall)
     diverged = curve.ended == "diverged"
-    samples = [_numbers(curve.lrs, locate_descent(losses, diverged))[:3] for losses in resample(curve)]
+    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged)]
     bases, fastest_lrs, tops = np.array(samples).T
     step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
     low, high = interval(fastest_lrs, lr, step)
