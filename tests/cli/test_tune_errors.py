@@ -167,3 +167,21 @@ def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path)
     assert tells(one_line(ended), "plan.json", "File too large")
     assert len(lr.Curve.load(tmp_path / "results" / "curve.json")) > 10
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"curve.json", "range-test.png"}
+
+
+def test_the_help_shows_every_default(tmp_path):
+    ended = learnrate("tune", "--help", folder=tmp_path)
+    text = " ".join(ended.stdout.replace("│", " ").split())
+    for name, default in {
+        "--updates": "that of the recipe",
+        "--seed": "0",
+        "--seeds": "3",
+        "--family": "warmup_cosine",
+        "--budget": "by the length of the run",
+        "--low": "1e-06",
+        "--high": "100.0",
+        "--out": "runs/<time>-<recipe>",
+    }.items():
+        described = text[text.index(f"{name} ") :]
+        shown = described[described.index("[default: ") + len("[default: ") :]
+        assert shown.lstrip("(").startswith(default), name

@@ -68,10 +68,12 @@ def test_test_measures_and_evaluate_decides():
 
 def test_held_out_batches_evaluate():
     held_out = [(X, 3 * X)]
-    trainable = recipe(evaluate=held_out, metric="fit").trainable(0)
+    by_loss = recipe(evaluate=held_out)
+    trainable = by_loss.trainable(0)
     with torch.no_grad():
         expected = -float(nn.functional.mse_loss(trainable.model(X), 3 * X))
-    assert trainable.evaluate() == {"fit": pytest.approx(expected)}
+    assert trainable.evaluate() == {by_loss.score_name: pytest.approx(expected)}
+    assert "loss" in by_loss.score_name
 
 
 @pytest.mark.parametrize(

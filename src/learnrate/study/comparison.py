@@ -53,7 +53,9 @@ class Comparison:
     @property
     def scores_are(self) -> str:
         """What the scores are, in words: a metric is measured on held-out data, a loss on the training data."""
-        return "training loss" if self.metric == "loss" else f"held-out {self.metric}"
+        if self.metric == "loss":
+            return "training loss"
+        return self.metric if "held-out" in self.metric else f"held-out {self.metric}"
 
     def __getitem__(self, name: str) -> Arm:
         for arm in self.arms:

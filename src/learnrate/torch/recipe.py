@@ -24,6 +24,7 @@ from learnrate.torch.training import (
     check_rewindable,
     seed_everything,
 )
+from learnrate.torch.training.evaluation import HELD_OUT_LOSS
 from learnrate.user_code import call_user
 
 RESERVED = ("lr", "schedule", "seeds", "mean", "std", "loss")
@@ -155,8 +156,11 @@ class Recipe:
 
     @property
     def score_name(self) -> str:
-        """Name of the score of a finished training: the metric, or "loss" if there is no evaluation."""
-        return "loss" if self._test() is None else self.metric
+        """Name of the score of a finished training: "loss" if there is no evaluation."""
+        test = self._test()
+        if test is None:
+            return "loss"
+        return self.metric if callable(test) else HELD_OUT_LOSS
 
     def _test(self) -> Evaluate | HeldOut | None:
         return self.evaluate if self.test is None else self.test

@@ -22,6 +22,10 @@ HeldOut = Any
 """Batches like those of the training: a list, a `DataLoader`, anything that can be iterated again and again."""
 
 
+HELD_OUT_LOSS = "negated held-out loss"
+"""Name of the score on held-out batches."""
+
+
 def evaluation(
     evaluate: Evaluate | HeldOut | None, objectives: Sequence[Objective], metric: str = "score"
 ) -> Callable[[nn.Module], dict[str, float]] | None:
@@ -31,7 +35,7 @@ def evaluation(
         evaluate: A function from the model to a number or a mapping of numbers; or held-out batches, on which the mean loss
             in evaluation mode is computed, negated, because higher is better.
         objectives: The losses of the training.
-        metric: The name of a plain number.
+        metric: The name of a plain number that a function returns.
 
     Raises:
         ArgumentTypeError: if it is of another kind, or there are several losses to compute on the batches.
@@ -58,13 +62,13 @@ def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
     if len(objectives) > 1:
         raise ArgumentTypeError("evaluate must be a function if there are several losses, received batches")
 
-    def negated_loss(model: nn.Module) -> float:
+    def negated_loss(model: nn.Module) -> dict[str, float]:
         device = next(model.parameters()).device
         model.eval()
         losses = [scalars(objectives[0].loss(model, to_device(batch, device)))["loss"] for batch in batches]
         if not losses:
             raise DataError("evaluate must hold at least one batch, received none")
-        return -sum(losses) / len(losses)
+        return {HELD_OUT_LOSS: -sum(losses) / len(losses)}
 
     return negated_loss
 
