@@ -74,8 +74,7 @@ class Attachment:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
         require_undriven(optimizer, *given)  # before anything is written into the groups
         scheduled = [
-            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr", frames=9)
-            for key, schedule in given.items()
+            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in given.items()
         ]
         self._clocks = [Clock(optimizer, values, start) for values in scheduled]
         claim(optimizer, given, self)  # last, when nothing can fail any more

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from learnrate.errors import NotRestoredWarning
 from learnrate.torch.snapshot import parts
-from learnrate.torch.snapshot.notices import warn
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import TensorStorage, local, size_of
+from learnrate.user_code import warn
 
 LARGEST = 2**20
 """Bytes of the largest tensor or array that is copied. State that a function keeps in itself is small (a mean, a count);
