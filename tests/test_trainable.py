@@ -11,6 +11,8 @@ from learnrate.errors import LossError
 from learnrate.trainable import (
     MEMBERS,
     NotBatchableError,
+    OptimizerTraits,
+    Reading,
     Step,
     Trainable,
     first_finite,
@@ -53,6 +55,31 @@ def test_a_class_and_an_object_without_members_are_refused():
         require_trainable("trainable", Smallest)
     with pytest.raises(TypeError, match=facts("trainable", "without", "save", "restore", "learnrate.Trainable")):
         require_trainable("trainable", object())
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: OptimizerTraits(math.nan), ValueError, ("lr_drift", "finite", "nan")),
+        (lambda: OptimizerTraits(2.0), ValueError, ("lr_drift", -1, 1, 2.0)),
+        (lambda: OptimizerTraits("up"), TypeError, ("lr_drift", "number", "'up'")),
+        (lambda: OptimizerTraits(0.0, "yes"), TypeError, ("unbounded_steps", True, False, "'yes'")),
+        (lambda: Reading(0), ValueError, ("every", 1, 0)),
+        (lambda: Reading(within=-1.0), ValueError, ("within", 0, -1.0)),
+        (lambda: Reading(within=math.nan), ValueError, ("within", "nan")),
+    ],
+)
+def test_traits_and_reading_are_checked_when_they_are_built(build, error, words):
+    with pytest.raises(error, match=facts(*words)):
+        build()
+
+
+@pytest.mark.parametrize("member", ["traits", "reading"])
+def test_members_of_the_wrong_type_are_refused(member):
+    trainable = Smallest()
+    setattr(trainable, member, 0.5)
+    with pytest.raises(TypeError, match=facts(f"trainable.{member}", 0.5)):
+        require_trainable("trainable", trainable)
 
 
 def test_a_function_is_a_trainable_without_state():

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _FOREIGN = tuple(
     f"{Path(folder).resolve()}{os.sep}"
-    for folder in (Path(__file__).parent, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
+    for folder in (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
 )
 """Folders whose files are not the user's own."""
 

@@ -60,7 +60,7 @@ def attach(
 
 
 class Attachment:
-    """What `attach` returns."""
+    """Lets the hyper-parameters of an optimizer follow schedules; see `attach`, which makes it."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Attachment:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Neither write nor count while the block runs: updates of a range test do not belong to the training run."""
+        """Neither write nor count inside the block, because updates of a range test do not belong to the training run."""
         self._paused = True
         try:
             yield

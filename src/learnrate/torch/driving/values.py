@@ -113,17 +113,16 @@ class ScheduledValues:
     def _compute_block(self, n: int) -> Block:
         first = n - n % BLOCK
         stop = first + BLOCK
-        if self._overrun is not None:
-            if n < self._overrun:
-                # The block ends here, so that the overrun is noticed without a comparison at every update.
-                stop = min(stop, self._overrun)
-            else:
-                self._overrun = None
-                warn(
-                    f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))}, its last value is kept: "
-                    "train for fewer updates or give a longer schedule",
-                    PastEndWarning,
-                )
+        if self._overrun is not None and n < self._overrun:
+            # The block ends here, so that the overrun is noticed without a comparison at every update.
+            stop = min(stop, self._overrun)
+        elif self._overrun is not None:
+            self._overrun = None
+            warn(
+                f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))}, its last value is kept: "
+                "train for fewer updates or give a longer schedule",
+                PastEndWarning,
+            )
         groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
         columns = [schedule(counts).tolist() for schedule in self._schedules]
