@@ -89,13 +89,13 @@ def test_a_function_is_a_trainable_without_state():
 
 
 @pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.ones((1, 1)), torch.ones(1), torch.tensor(1.0)])
-def test_scalars_of_any_library(value):
+def test_scalars_of_any_library_become_floats(value):
     assert scalar("loss", value) == 1.0
     assert scalars(value) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize("value", [None, "1.0", b"1", [1.0], np.ones(2), torch.ones(2), object()])
-def test_what_is_not_a_scalar_is_refused(value):
+def test_values_that_are_not_scalars_are_refused(value):
     with pytest.raises(LossError, match="loss"):
         scalars({"loss": value})
 
@@ -105,7 +105,7 @@ def test_a_mapping_needs_a_loss():
         scalars({"cost": 1.0})
 
 
-def test_scores():
+def test_evaluations_become_floats_by_name():
     assert scores(None) == {}
     assert scores(0.5) == {"score": 0.5}
     assert scores(0.5, "accuracy") == {"accuracy": 0.5}

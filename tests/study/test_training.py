@@ -69,13 +69,13 @@ def test_a_length_below_1_is_refused():
         train(Descent(), lr.constant(0.1), 0, 0)
 
 
-def test_progress():
+def test_progress_is_called_after_every_update():
     calls = []
     train(Descent(), lr.constant(0.1), 0, 5, lambda done, planned: calls.append((done, planned)))
     assert calls == [(n, 5) for n in range(1, 6)]
 
 
-def test_an_interrupt_is_passed_on():
+def test_an_interrupt_is_raised_again():
     class Interrupted(Descent):
         def update(self, rate):
             signal.raise_signal(signal.SIGINT)

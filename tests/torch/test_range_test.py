@@ -349,5 +349,5 @@ def test_several_seeds_start_from_the_same_weights_also_without_restore(toy):
 
 
 def test_several_seeds_need_batches_that_can_be_iterated_again(toy):
-    with pytest.raises(TypeError, match=facts("batches", "list_iterator")):
+    with pytest.raises(TypeError, match=facts("batches", "iterated again", "function")):
         toy.range_test(batches=iter(toy.batches), seed=(0, 1))
