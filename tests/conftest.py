@@ -7,6 +7,8 @@ import matplotlib
 import pytest
 import torch
 
+import learnrate as lr
+
 matplotlib.use("Agg")
 # Time limits per example would fail on a busy machine; a fixed seed makes a red run repeatable.
 hypothesis.settings.register_profile("learnrate", deadline=None, derandomize=True, max_examples=100)
@@ -60,6 +62,11 @@ class Toy:
     def accuracy(self, model):
         model.eval()
         return float((model(self.inputs).argmax(1) == self.targets).double().mean())
+
+    def range_test(self, **changes):
+        """The range test of the toy, with other arguments than its own where they are given."""
+        arguments = [changes.pop(name, getattr(self, name)) for name in ("model", "optimizer", "batches", "loss")]
+        return lr.torch.range_test(*arguments, **changes)
 
     def train(self, updates, scheduler=None):
         """Train by hand, as a user's own loop does."""

@@ -46,7 +46,7 @@ def test_a_notebook_form_leaves_out_what_is_empty():
     assert not {"table", "ul"} & set(document.tags)
 
 
-def test_numbers_that_json_does_not_have_are_gaps():
+def test_numbers_that_are_not_finite_become_gaps():
     assert html.numbers([1, math.nan, math.inf, -math.inf, 0.5]) == [1.0, None, None, None, 0.5]
 
 

@@ -11,6 +11,8 @@ from learnrate.errors import LossError
 from learnrate.trainable import (
     MEMBERS,
     NotBatchableError,
+    OptimizerTraits,
+    Reading,
     Step,
     Trainable,
     first_finite,
@@ -55,6 +57,31 @@ def test_a_class_and_an_object_without_members_are_refused():
         require_trainable("trainable", object())
 
 
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: OptimizerTraits(math.nan), ValueError, ("lr_drift", "finite", "nan")),
+        (lambda: OptimizerTraits(2.0), ValueError, ("lr_drift", -1, 1, 2.0)),
+        (lambda: OptimizerTraits("up"), TypeError, ("lr_drift", "number", "'up'")),
+        (lambda: OptimizerTraits(0.0, "yes"), TypeError, ("unbounded_steps", True, False, "'yes'")),
+        (lambda: Reading(0), ValueError, ("every", 1, 0)),
+        (lambda: Reading(within=-1.0), ValueError, ("within", 0, -1.0)),
+        (lambda: Reading(within=math.nan), ValueError, ("within", "nan")),
+    ],
+)
+def test_traits_and_reading_are_checked_when_they_are_built(build, error, words):
+    with pytest.raises(error, match=facts(*words)):
+        build()
+
+
+@pytest.mark.parametrize("member", ["traits", "reading"])
+def test_members_of_the_wrong_type_are_refused(member):
+    trainable = Smallest()
+    setattr(trainable, member, 0.5)
+    with pytest.raises(TypeError, match=facts(f"trainable.{member}", 0.5)):
+        require_trainable("trainable", trainable)
+
+
 def test_a_function_is_a_trainable_without_state():
     step = Step(lambda lr: lr * 2)
     require_trainable("trainable", step)
@@ -62,13 +89,13 @@ def test_a_function_is_a_trainable_without_state():
 
 
 @pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.ones((1, 1)), torch.ones(1), torch.tensor(1.0)])
-def test_scalars_of_any_library(value):
+def test_scalars_of_any_library_become_floats(value):
     assert scalar("loss", value) == 1.0
     assert scalars(value) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize("value", [None, "1.0", b"1", [1.0], np.ones(2), torch.ones(2), object()])
-def test_what_is_not_a_scalar_is_refused(value):
+def test_values_that_are_not_scalars_are_refused(value):
     with pytest.raises(LossError, match="loss"):
         scalars({"loss": value})
 
@@ -78,7 +105,7 @@ def test_a_mapping_needs_a_loss():
         scalars({"cost": 1.0})
 
 
-def test_scores():
+def test_evaluations_become_floats_by_name():
     assert scores(None) == {}
     assert scores(0.5) == {"score": 0.5}
     assert scores(0.5, "accuracy") == {"accuracy": 0.5}

@@ -62,7 +62,7 @@ def test_too_many_skipped_updates_end_the_series():
         loop.run(lrs)
 
 
-def test_what_was_made_after_the_last_update_of_a_block_is_not_handed_on():
+def test_updates_after_the_one_that_ends_the_series_are_not_handed_to_watch():
     trainable = Scripted(1.0, 2.0, 30.0, 4.0, 5.0, 6.0)
     trainable.reading = Reading(every=4, within=math.inf)
     loop, losses, lrs = losses_of(trainable, [0.1] * 6)
@@ -71,7 +71,7 @@ def test_what_was_made_after_the_last_update_of_a_block_is_not_handed_on():
     assert loop.updates == 5  # the first alone, then a block of four
 
 
-def test_all_processes_are_asked_once_for_each_update_and_at_the_end():
+def test_processes_agree_once_for_each_update_and_at_the_end():
     trainable = Scripted(1.0, 2.0, 3.0)
     loop, _, lrs = losses_of(trainable, [0.1] * 3)
     loop.run(lrs)
@@ -86,28 +86,28 @@ def test_the_decision_of_another_process_ends_the_series():
     assert len(losses) == 2
 
 
-def test_hooks():
+def test_the_order_of_the_hooks():
     calls = []
     loop, _, lrs = losses_of(
         Scripted(1.0, 20.0, 3.0),
         [0.1] * 3,
         before=lambda: calls.append("before"),
-        on_update=lambda updates: calls.append(("made", updates)),
+        on_update=lambda updates: calls.append(("on_update", updates)),
         after=lambda updates: calls.append(("after", updates)),
     )
     assert loop.run(lrs) == ENOUGH
-    # After an update that gives a reason to stop, nothing is evaluated any more.
-    assert calls == ["before", ("made", 1), ("after", 1), "before", ("made", 2)]
+    # After an update that gives a reason to stop, `after` is not called.
+    assert calls == ["before", ("on_update", 1), ("after", 1), "before", ("on_update", 2)]
 
 
-def test_a_reason_before_the_first_update_makes_none():
+def test_a_reason_before_the_first_update_makes_no_update():
     trainable = Scripted(1.0)
     loop, losses, lrs = losses_of(trainable, [0.1], before=lambda: ENOUGH)
     assert loop.run(lrs) == ENOUGH
     assert (trainable.lrs, losses) == ([], [])
 
 
-def test_the_end_of_the_data_is_passed_on_and_what_was_made_can_be_read():
+def test_the_end_of_the_data_is_an_error_and_earlier_updates_can_still_be_read():
     trainable = Scripted(1.0, 2.0)
     trainable.reading = Reading(every=8, within=math.inf)
     loop, losses, lrs = losses_of(trainable, [0.1] * 3)

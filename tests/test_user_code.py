@@ -14,17 +14,17 @@ from learnrate.user_code import call_user, own_line, warn
         (ValueError("x" * 1000), "ValueError: " + "x" * 388 + " ..."),
     ],
 )
-def test_an_error_is_told_in_one_line_of_bounded_length(error, expected):
+def test_an_error_is_described_in_one_line_of_bounded_length(error, expected):
     assert own_line(error) == expected
 
 
-def test_the_line_of_the_user_is_named():
+def test_an_error_names_the_line_of_the_user():
     with pytest.raises(RecipeError, match=r"^it failed: test_user_code\.py, line \d+: .*1 / 0.*ZeroDivisionError"):
         call_user(lambda: 1 / 0, "it failed")
     assert call_user(lambda: 3, "it failed") == 3
 
 
-def test_a_warning_is_at_the_line_of_the_user():
+def test_a_warning_names_the_line_of_the_user():
     with pytest.warns(LearnrateWarning, match="careful") as warnings:
         warn("careful", LearnrateWarning)
     assert warnings[0].filename == __file__

@@ -1,6 +1,8 @@
-"""Checks of arguments: one function per rule. Each returns the value as a plain Python number, or raises.
+"""Checks of arguments: one function per rule.
 
-Plain numbers (not, for example, `numpy.float32`) keep schedules equal by value, hashable, and printable as written.
+Each returns the value as a plain Python object, or raises `ArgumentTypeError` for a value of the wrong type and
+`ArgumentError` for a value that breaks the rule. Plain numbers (not, for example, `numpy.float32`) keep schedules equal by
+value, hashable, and printable as written.
 
 A frozen class names the check of each field beside its type, and runs all of them when an object is built:
 
@@ -137,7 +139,7 @@ def length(name: str, value: object) -> int:
 
 
 def flag(name: str, value: object, or_none: bool = False) -> None:
-    """True or False, or also None if `or_none`."""
+    """Refuse anything but True and False, and None if `or_none`."""
     if not (isinstance(value, bool) or (or_none and value is None)):
         rule = "True, False or None" if or_none else "True or False"
         raise ArgumentTypeError(f"{name} must be {rule}, received {value!r} of type {type(value).__name__}")
@@ -151,7 +153,7 @@ def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """A word out of `options`."""
+    """One of the words in `options`."""
     if not isinstance(value, str) or value not in options:
         refuse(name, "one of " + ", ".join(map(repr, options)), value)
     return str(value)

@@ -5,16 +5,17 @@
     │   ├── ParseError                       a text is not a schedule; has the column of the error
     │   └── UnresolvedError                  a length of the schedule depends on the run
     ├── ArgumentTypeError    (TypeError)     an argument has the wrong type
-    ├── RecipeError          (ValueError)    a recipe file is missing, broken, or returns something else
+    ├── RecipeError          (ValueError)    a recipe file is missing or broken, or returns no recipe
     ├── DataError            (ValueError)    the batches cannot be used for the run
+    │   └── trainable.ExhaustedError         the batches have run out
     ├── LossError            (RuntimeError)  the result of a training step is not a usable loss
     ├── NoAnswerError        (RuntimeError)  the evidence is not sufficient for an answer; says what would be
     ├── RankError            (RuntimeError)  one of several processes failed
-    ├── AlreadyDrivenError   (RuntimeError)  the LR of this optimizer is already driven
+    ├── AlreadyDrivenError   (RuntimeError)  something else drives this LR
     ├── OutputError          (OSError)       a result cannot be written or read
     └── MissingExtraError    (ImportError)   an optional dependency is not installed
 
-Each is also a subclass of the fitting built-in error, so code that does not know learnrate can catch it.
+Each is also a subclass of the fitting built-in error, so that code that does not know learnrate can catch it.
 A message names the argument, the rule, the value received and the remedy.
 """
 
@@ -51,7 +52,7 @@ class ArgumentTypeError(LearnrateError, TypeError):
 
 
 class RecipeError(LearnrateError, ValueError):
-    """A recipe file is missing, broken, or returns something else than a recipe."""
+    """A recipe file is missing or broken, or does not return a recipe."""
 
 
 class DataError(LearnrateError, ValueError):
@@ -95,7 +96,7 @@ class RankError(LearnrateError, RuntimeError):
 
 
 class AlreadyDrivenError(LearnrateError, RuntimeError):
-    """The learning rate of this optimizer is already driven."""
+    """Something else drives this hyper-parameter of the optimizer."""
 
 
 class OutputError(LearnrateError, OSError):
@@ -111,7 +112,7 @@ class LearnrateWarning(UserWarning):
 
 
 class NotRewoundWarning(LearnrateWarning):
-    """Items were taken from an iterator that cannot be set back to its position before."""
+    """Items are taken from an iterator, which cannot be set back to its earlier position."""
 
 
 class PastEndWarning(LearnrateWarning):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
+from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError, LossError
 
 T = TypeVar("T")
@@ -42,16 +43,25 @@ class NotBatchableError(Exception):
 class Reading:
     """How often the metrics of updates are read.
 
-    Reading a metric that lies on a device waits for the device. So the metrics of several updates are read together; those
-    that were made after the one that ends a series of updates are made in vain.
+    Reading a metric that lies on a device waits for the device, so the metrics of several updates are read together. If one
+    of these updates ends the series, those after it were unnecessary.
 
     Attributes:
         every: Read after this number of updates.
-        within: Read after this time in seconds in any case, so that slow updates are not made in vain.
+        within: Read after this time in seconds in any case, so that few slow updates are unnecessary; may be infinite.
+
+    Raises:
+        ArgumentError: if `every` is below 1, or `within` is not at least 0.
+        ArgumentTypeError: if one of them is not a number.
     """
 
     every: int = 1
     within: float = 0.01
+
+    def __post_init__(self) -> None:
+        checks.length("every", self.every)
+        if not checks.number("within", self.within) >= 0:
+            checks.refuse("within", "at least 0", self.within)
 
 
 @dataclass(frozen=True)
@@ -59,14 +69,25 @@ class OptimizerTraits:
     """What the tuner has to know about the optimizer.
 
     Attributes:
-        lr_drift: Change of log2 of the best LR with each doubling of the length of a training. It falls a little for most
-            optimizers and rises for AdaGrad, which shrinks its steps itself.
+        lr_drift: Change of log2 of the best LR with each doubling of the length of a training, from -1 to 1. The best LR
+            falls a little for most optimizers and rises for AdaGrad, which shrinks its steps itself.
         unbounded_steps: Whether a step grows with its gradient without limit, as a step of SGD does without clipping. Then a
             single batch can destroy the model at an LR that most batches tolerate.
+
+    Raises:
+        ArgumentError: if `lr_drift` is not from -1 to 1.
+        ArgumentTypeError: if a value is of the wrong type.
     """
 
     lr_drift: float = LR_DRIFT
     unbounded_steps: bool = False
+
+    def __post_init__(self) -> None:
+        # At -1 or 1 the best LR is proportional to the length of the run, or to its inverse. No optimizer is known to go
+        # beyond that.
+        if abs(checks.finite("lr_drift", self.lr_drift)) > 1:
+            checks.refuse("lr_drift", "between -1 and 1", self.lr_drift)
+        checks.flag("unbounded_steps", self.unbounded_steps)
 
 
 class Ensemble(Protocol):
@@ -207,7 +228,7 @@ def require_trainable(name: str, value: object) -> None:
     """Refuse what is not a `Trainable`.
 
     Raises:
-        ArgumentTypeError: if it is a class, or members are missing.
+        ArgumentTypeError: if it is a class, or members are missing or of the wrong type.
     """
     if isinstance(value, type):
         remedy = f"create an object, {value.__name__}()"
@@ -219,6 +240,11 @@ def require_trainable(name: str, value: object) -> None:
             f"{name} must be a learnrate.Trainable, received {value!r} without {', '.join(missing)}: "
             "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
         )
+    for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():
+        if not isinstance(getattr(value, member), kind):
+            raise ArgumentTypeError(
+                f"{name}.{member} must be a learnrate.trainable.{kind.__name__}, received {getattr(value, member)!r}"
+            )
 
 
 def scalars(returned: Any) -> dict[str, float]:

@@ -10,10 +10,10 @@ from learnrate.errors import LossError
 from learnrate.trainable import SKIPPED, Metrics, Trainable
 
 MAX_SKIPPED = 40
-"""Updates that may be skipped in a row: a loss scale of 2 ** 16 that is halved each time is useless by then."""
+"""Updates that may be skipped in a row. A loss scale of 2 ** 16 that is halved 40 times is too small for any gradient."""
 
 Progress = Callable[[int, int], None]
-"""Called with (updates made, updates planned)."""
+"""Called with (updates so far, updates planned)."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class UpdateLoop:
     Attributes:
         trainable: What is trained.
         watch: Receives the LR and the metrics of every update.
-        before: Checked before every update: the time may be over. In many processes one of them is enough.
-        on_update: Called after every update with the number of updates made.
-        after: Called like `on_update` where the metrics read so far give no reason to stop; may give one itself.
-        updates: Number of updates made so far.
-        skipped: For each skipped update, the number of updates made before it.
+        before: Checked before every update: the time may be over. With many processes, the reason of one of them ends the
+            series in all.
+        on_update: Called after every update with the number of updates so far.
+        after: Called like `on_update`, if the metrics read so far give no reason to stop; may return a reason itself.
+        updates: Number of updates so far.
+        skipped: For each skipped update, the number of updates before it.
     """
 
     trainable: Trainable
@@ -65,7 +66,10 @@ class UpdateLoop:
     _read_at: float = -math.inf
 
     def run(self, lrs: Iterable[float]) -> StopReason | None:
-        """Make an update at each LR, or until there is a reason to stop.
+        """Make an update at each LR, until there is a reason to stop.
+
+        Returns:
+            The reason; None after the last update.
 
         Raises:
             LossError: if what an update returned is not a loss, or the first update is skipped again and again.
@@ -82,7 +86,7 @@ class UpdateLoop:
         return agree(reason or self.read())
 
     def _update(self, lr: float) -> StopReason | None:
-        """Make one update, again and again while it is skipped; a reason if it was not made."""
+        """Make one update, repeatedly while it is skipped. Returns a reason if there is no such update in the end."""
         reason, in_a_row = None, 0
         while (returned := self.trainable.update(lr)) is SKIPPED:
             self.skipped.append(self.updates)
@@ -106,7 +110,7 @@ class UpdateLoop:
 
     def _read_if_due(self) -> StopReason | None:
         reading = self.trainable.reading
-        # The first update is read at once: an error that is there from the start is reported before others are made.
+        # The first update is read at once, so that an error that exists from the start is reported before further updates.
         due = self.updates == 1 or len(self._unread) >= reading.every
         if not due and time.monotonic() - self._read_at <= reading.within:
             return None

@@ -1,5 +1,6 @@
 """Errors in the user's own code, in one line that names the user's own line."""
 
+import os
 import sys
 import sysconfig
 import traceback
@@ -13,9 +14,10 @@ from learnrate.errors import RecipeError
 T = TypeVar("T")
 
 _FOREIGN = tuple(
-    str(Path(folder).resolve())
-    for folder in (Path(__file__).parent, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    f"{Path(folder).resolve()}{os.sep}"
+    for folder in (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
 )
+"""Folders whose files are not the user's own."""
 
 LONGEST = 400
 """Characters of an error's message that are shown: torch, for example, lists every weight that does not fit."""
@@ -53,7 +55,7 @@ def call_user(function: Callable[[], T], failure: str) -> T:
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Issue a warning that names the user's own line: the first one outside learnrate and the installed packages."""
+    """Issue a warning that names the user's own line, the nearest one in the calls that led here (see `own_line`)."""
     depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and not _is_own(frame.f_code.co_filename):
         depth, frame = depth + 1, frame.f_back

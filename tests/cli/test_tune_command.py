@@ -117,7 +117,7 @@ def test_two_runs_cannot_share_a_folder(commands, recipe, tmp_path):
     assert any(tells(error, "--out", tmp_path / "shared") for error in errors)
 
 
-def test_a_recipe_that_scores_nan_or_diverges_keeps_its_results(commands, recipe, tmp_path):
+def test_results_are_written_also_if_a_recipe_scores_nan_or_diverges(commands, recipe, tmp_path):
     nan = recipe(("return float((model(x)", "return float('nan') * float((model(x)"))
     ended = commands.run("tune", nan, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -131,7 +131,7 @@ def test_a_recipe_that_scores_nan_or_diverges_keeps_its_results(commands, recipe
     assert not float(results["constant"]["mean"]) < 1
 
 
-def test_the_constant_lr_of_several_groups_is_that_of_the_group_with_the_highest(commands, recipe, tmp_path):
+def test_the_constant_lr_is_the_highest_of_the_parameter_groups(commands, recipe, tmp_path):
     groups = "torch.optim.SGD([{'params': [model.weight], 'lr': 0.001}, {'params': [model.bias], 'lr': 0.01}])"
     path = recipe(("torch.optim.SGD(model.parameters(), lr=0.01)", groups))
     ended = commands.run("tune", path, "--json", "--updates", 200, "--budget", 2, folder=tmp_path)
@@ -157,7 +157,7 @@ def test_a_recipe_without_an_evaluation_is_compared_by_its_loss(commands, recipe
     assert len(results["plan"]["loss"]) == 3
 
 
-def test_relative_paths_links_and_names_with_spaces(commands, recipe, tmp_path):
+def test_a_recipe_may_be_a_relative_path_a_link_or_a_name_with_spaces(commands, recipe, tmp_path):
     path = recipe(name="my recipe.py")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

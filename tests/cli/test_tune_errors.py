@@ -124,7 +124,7 @@ def test_bad_input_is_one_line_and_exit_code_2(commands, recipe, tmp_path, case)
         assert (folder / "curve.json").exists(), "a run without results left an empty folder"
 
 
-def test_an_unwritable_folder_is_found_before_any_training(commands, recipe, tmp_path):
+def test_an_unwritable_folder_is_refused_before_any_training(commands, recipe, tmp_path):
     path = recipe(("model=lambda:", "model=lambda: print('TRAINED') or"))
     ended = commands.run("tune", path, "--out", "/proc/none", folder=tmp_path)
     assert "TRAINED" not in ended.stdout + ended.stderr

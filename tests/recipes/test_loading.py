@@ -38,21 +38,21 @@ def written(tmp_path, text, name="mine.py"):
     return path
 
 
-def test_loads(tmp_path):
+def test_a_recipe_is_loaded_from_its_file(tmp_path):
     recipe = load(written(tmp_path, GOOD.format(more="updates=77,")))
     assert (recipe.name, recipe.updates, recipe.evaluate) == ("", 77, None)
     assert load(written(tmp_path, GOOD.format(more="name='other',"))).name == "other"
     assert load(BUILT_IN).updates == 240
 
 
-def test_imports_its_neighbours(tmp_path):
+def test_a_recipe_can_import_modules_of_its_folder(tmp_path):
     written(tmp_path, "UPDATES = 55\n", "neighbour_of_recipe.py")
     text = "import neighbour_of_recipe\n" + GOOD.format(more="updates=neighbour_of_recipe.UPDATES,")
     assert load(written(tmp_path, text)).updates == 55
 
 
 @pytest.mark.parametrize("name", ["random.py", "torch.py", "learnrate.py", "statistics.py", "two words.py", "zwölf.py"])
-def test_may_have_any_name(tmp_path, name):
+def test_a_recipe_file_may_have_any_name(tmp_path, name):
     torch_before, random_before = sys.modules["torch"], sys.modules["random"]
     assert load(written(tmp_path, GOOD.format(more=""), name)).updates == 1000
     assert sys.modules["torch"] is torch_before
@@ -83,13 +83,13 @@ def test_may_have_any_name(tmp_path, name):
         ("import sys\nsys.exit(0)\n", ("mine.py, line 2", "sys.exit(0)", "SystemExit")),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_with_the_users_own(tmp_path, text, words):
+def test_an_error_is_one_line_that_names_the_users_own_line(tmp_path, text, words):
     with pytest.raises(RecipeError, match=facts(*words)) as caught:
         load(written(tmp_path, text)).trainable(0)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_and_a_folder(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(RecipeError, match=facts("none.py")):
         load(tmp_path / "none.py")
     with pytest.raises(RecipeError, match="folder"):
@@ -98,7 +98,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
         load(written(tmp_path, GOOD, "recipe.txt"))
 
 
-def test_a_recipe_of_any_framework_will_do(tmp_path):
+def test_a_recipe_may_be_of_any_framework(tmp_path):
     text = """
 import learnrate as lr
 

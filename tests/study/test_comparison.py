@@ -13,7 +13,7 @@ def train(name, schedule, seed):
     return Training(seed, schedule(0) + seed / 100, (1.0, 0.5))
 
 
-def test_every_schedule_is_trained_from_every_seed_in_turn():
+def test_every_schedule_is_trained_with_a_seed_before_the_next_seed():
     order, snapshots = [], []
 
     def noted(name, schedule, seed):

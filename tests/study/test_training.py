@@ -6,7 +6,9 @@ import signal
 import pytest
 
 import learnrate as lr
+from facts import facts
 from learnrate.study import train
+from learnrate.trainable import Reading
 
 
 class Descent(lr.Trainable):
@@ -17,7 +19,7 @@ class Descent(lr.Trainable):
 
     def update(self, rate):
         self.lrs.append(rate)
-        loss = self.weight**2
+        loss = self.weight * self.weight
         self.weight -= rate * 2 * self.weight
         return loss if abs(self.weight) < 1e100 else math.inf
 
@@ -54,13 +56,26 @@ def test_a_training_that_diverges_ends_early():
     assert training.checkpoints[-1] == len(training.losses)
 
 
-def test_progress():
+def test_losses_that_are_read_in_blocks_give_checkpoints_in_order():
+    trainable = Descent()
+    trainable.reading = Reading(every=8, within=math.inf)
+    training = train(trainable, lr.constant(1e30), 0, 50)
+    assert len(training.losses) < len(trainable.lrs) == training.checkpoints[-1]
+    assert sorted(set(training.checkpoints)) == list(training.checkpoints)
+
+
+def test_a_length_below_1_is_refused():
+    with pytest.raises(ValueError, match=facts("updates", 1, 0)):
+        train(Descent(), lr.constant(0.1), 0, 0)
+
+
+def test_progress_is_called_after_every_update():
     calls = []
     train(Descent(), lr.constant(0.1), 0, 5, lambda done, planned: calls.append((done, planned)))
     assert calls == [(n, 5) for n in range(1, 6)]
 
 
-def test_an_interrupt_is_passed_on():
+def test_an_interrupt_is_raised_again():
     class Interrupted(Descent):
         def update(self, rate):
             signal.raise_signal(signal.SIGINT)

@@ -22,13 +22,13 @@ class Ended:
 
 
 def learnrate(*arguments, folder, environment=ENVIRONMENT):
-    """`python -m learnrate`, where it matters how the interpreter starts, or ends."""
+    """`python -m learnrate`, for tests of how the interpreter starts or ends."""
     command = [sys.executable, "-m", "learnrate", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
 def start(*arguments, folder):
-    """The same, and not waited for."""
+    """Start the same, without waiting for it."""
     command = [sys.executable, "-m", "learnrate", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, text=True, **pipes)
@@ -45,7 +45,7 @@ class Forked:
         self.pid = server.ask({**request, "out": out, "err": err})["process"]
 
     def poll(self):
-        """Whether it has ended: its exit code is known once it was waited for."""
+        """Not None if it has ended; `communicate` sets its exit code."""
         try:
             state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:

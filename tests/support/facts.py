@@ -1,12 +1,12 @@
-"""What a message must tell, whatever its sentences: names, numbers, and key words, in any order."""
+"""Facts that a message must contain, whatever its sentences: names, numbers and key words, in any order."""
 
 import re
 
 
 def facts(*parts):
-    """A regular expression for `re.search` and `pytest.raises(match=...)` that asks for every part, in any case and order.
+    """A regular expression for `re.search` and `pytest.raises(match=...)` that requires every part, in any case and order.
 
-    A number is found where it stands alone: 0 is not found in 0.5, nor 5 in 15.
+    A number must stand alone: 0 does not match in 0.5, and 5 does not match in 15.
 
     Example:
         >>> message = "budget must be above 0, received -1.5: give a share of a training"
@@ -17,7 +17,7 @@ def facts(*parts):
 
 
 def tells(message, *parts):
-    """Whether a message tells every part.
+    """Whether a message contains every part.
 
     Example:
         >>> tells("base_lr is 0.02", "base_lr", 0.02), tells("base_lr is 0.025", "base_lr", 0.02)

@@ -63,7 +63,7 @@ def test_batches_are_moved_to_the_models_device(toy):
     assert curve.bounds().max_lr > 1e-4
 
 
-def test_schedules_are_evaluated_where_the_counts_are():
+def test_schedules_are_evaluated_on_the_device_of_the_counts():
     value = (lr.warmup(0.1, 10) >> lr.triangular2(0.01, 0.1, 5))(torch.arange(40, device="cuda"))
     assert value.device.type == "cuda"
     assert value[20].item() == pytest.approx(0.01)
@@ -133,7 +133,7 @@ def test_a_range_test_waits_for_the_device_once_in_eight_updates(toy):
 
 
 @pytest.mark.parametrize("copy_to", ["device", "cpu", "disk", "auto"])
-def test_everything_comes_back_wherever_the_copy_lives(toy, copy_to):
+def test_everything_is_given_back_from_every_location_of_the_copy(toy, copy_to):
     before = {name: value.clone() for name, value in toy.model.state_dict().items()}
     numbers = torch.cuda.get_rng_state()
     curve = lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cuda"), toy.loss, copy_to=copy_to)
@@ -143,7 +143,7 @@ def test_everything_comes_back_wherever_the_copy_lives(toy, copy_to):
     assert torch.equal(torch.cuda.get_rng_state(), numbers)
 
 
-def test_a_full_device_is_given_back(toy):
+def test_everything_is_given_back_after_the_device_has_run_out_of_memory(toy):
     before = {name: value.clone() for name, value in toy.model.state_dict().items()}
 
     def greedy(model, batch):

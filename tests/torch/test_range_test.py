@@ -1,5 +1,6 @@
-"""range_test and tune on torch models: losses, batches and modes of every form, and clear refusals."""
+"""The range test of torch models: losses, batches and modes of every form, several seeds, and what is refused."""
 
+import copy
 import itertools
 import math
 from collections import defaultdict, namedtuple
@@ -17,19 +18,13 @@ from facts import facts, tells
 from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning
 
 
-def sweep(toy, **changes):
-    given = {"model": toy.model, "optimizer": toy.optimizer, "batches": toy.batches, "loss": toy.loss, **changes}
-    options = {key: given.pop(key) for key in list(given) if key not in ("model", "optimizer", "batches", "loss")}
-    return lr.torch.range_test(given["model"], given["optimizer"], given["batches"], given["loss"], **options)
-
-
-def test_finds_bounds(toy):
-    bounds = sweep(toy, seed=0).bounds()
+def test_bounds_are_plausible(toy):
+    bounds = toy.range_test(seed=0).bounds()
     assert 1e-4 < bounds.base_lr < bounds.max_lr < 10
 
 
 def test_is_repeatable_from_a_seed(toy):
-    assert sweep(toy, seed=3) == sweep(toy, seed=3) != sweep(toy, seed=4)
+    assert toy.range_test(seed=3) == toy.range_test(seed=3) != toy.range_test(seed=4)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +38,8 @@ def test_is_repeatable_from_a_seed(toy):
     ids=["criterion", "functional", "function", "mapping"],
 )
 def test_losses_of_every_form(toy, loss):
-    curve = sweep(toy, loss=loss, seed=0)
-    assert curve.losses[0] == pytest.approx(sweep(toy, seed=0).losses[0])
+    curve = toy.range_test(loss=loss, seed=0)
+    assert curve.losses[0] == pytest.approx(toy.range_test(seed=0).losses[0])
     if curve.metrics:
         assert set(curve.metrics["size"]) == {16.0}
 
@@ -77,7 +72,7 @@ def test_batches_of_every_structure(toy, form, read):
         inputs, targets = read(batch)
         return toy.loss(model(inputs), targets)
 
-    assert len(sweep(toy, batches=batches, loss=loss, updates=20, high=0.01)) == 20
+    assert len(toy.range_test(batches=batches, loss=loss, updates=20, high=0.01)) == 20
 
 
 def test_a_model_of_two_inputs(toy):
@@ -90,24 +85,24 @@ def test_a_model_of_two_inputs(toy):
             return self.inner(first + second)
 
     batches = [(x, x, y) for x, y in zip(toy.inputs.split(16), toy.targets.split(16), strict=True)]
-    assert len(sweep(toy, model=Sum(), batches=batches, updates=20, high=0.01)) == 20
+    assert len(toy.range_test(model=Sum(), batches=batches, updates=20, high=0.01)) == 20
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_a_source_that_runs_out_is_started_again_and_the_curve_says_at_which_updates(toy, length):
-    made = itertools.count()  # an iterator, which is not put back
+def test_a_source_that_runs_out_is_started_again_and_the_notes_say_at_which_updates(toy, length):
+    calls = itertools.count()  # an iterator, which is not put back
 
     def stream():
-        next(made)
+        next(calls)
         return iter(toy.batches)
 
-    curve = sweep(toy, batches=toy.batches if length else stream, updates=50, stop=None)
-    assert length or next(made) == 4
+    curve = toy.range_test(batches=toy.batches if length else stream, updates=50, stop=None)
+    assert length or next(calls) == 4
     assert any(tells(note, "batches", "update", 16, 32, 48) for note in curve.notes)
     assert curve.updates_per_epoch == 16
 
 
-def test_an_iterator_is_used_up_with_a_warning_and_ends_the_sweep_when_it_ends(toy):
+def test_an_iterator_gives_a_warning_and_ends_the_sweep_when_it_ends(toy):
     with pytest.warns(NotRewoundWarning, match="(?s)generator.*iterator") as warned:
         curve = lr.torch.range_test(toy.model, toy.optimizer, (batch for batch in toy.batches), toy.loss)
     assert warned[0].filename == __file__
@@ -116,17 +111,17 @@ def test_an_iterator_is_used_up_with_a_warning_and_ends_the_sweep_when_it_ends(t
     (note,) = curve.notes
     assert tells(note, "batches", f"{curve.lrs[-1]:.1e}", 15, 100)
     with pytest.warns(NotRewoundWarning), pytest.raises(DataError, match=facts("batches", 0)):
-        sweep(toy, batches=iter([]))
+        toy.range_test(batches=iter([]))
 
 
 def test_tune_learns_the_epoch_from_a_stream_that_ran_out(toy):
-    def tuned(**given):
-        batches = lambda: iter(toy.batches)  # noqa: E731 - a fresh iterator, as a user writes it
-        return lr.torch.tune(toy.model, toy.optimizer, batches, toy.loss, updates=300, family="triangular2", **given)
+    def tuned(**options):
+        batches = lambda: iter(toy.batches)  # noqa: E731 - a new iterator, as a user writes it
+        return lr.torch.tune(toy.model, toy.optimizer, batches, toy.loss, updates=300, family="triangular2", **options)
 
     plan = tuned()
     assert any(tells(reason, "step_size", plan.step_size, "epochs", 16) for reason in plan.reasons)
-    curve = sweep(toy, batches=lambda: iter(toy.batches))
+    curve = toy.range_test(batches=lambda: iter(toy.batches))
     assert curve.updates_per_epoch == 16
     plan = tuned(curve=curve)
     assert any(tells(reason, "step_size", plan.step_size, "epochs", 16) for reason in plan.reasons)
@@ -145,10 +140,10 @@ def test_tune_says_when_no_epoch_is_known(toy):
 def test_groups_keep_the_ratios_of_their_lrs(toy):
     head, rest = toy.model[4].parameters(), toy.model[:4].parameters()
     optimizer = torch.optim.SGD([{"params": rest, "lr": 0.01}, {"params": head, "lr": 0.1}], momentum=0.9)
-    seen = []
-    optimizer.register_step_pre_hook(lambda *_: seen.append([group["lr"] for group in optimizer.param_groups]))
-    curve = sweep(toy, optimizer=optimizer, updates=20, high=0.01)
-    for (low, high), rate in zip(seen, curve.lrs, strict=True):
+    used = []
+    optimizer.register_step_pre_hook(lambda *_: used.append([group["lr"] for group in optimizer.param_groups]))
+    curve = toy.range_test(optimizer=optimizer, updates=20, high=0.01)
+    for (low, high), rate in zip(used, curve.lrs, strict=True):
         assert high == pytest.approx(rate)
         assert low == pytest.approx(rate / 10)
     assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.1]
@@ -162,7 +157,7 @@ def test_a_model_in_eval_mode_is_trained_in_train_mode_and_given_back_in_eval_mo
         modes.append([module.training for module in model.modules()])
         return toy.loss(model(batch[0]), batch[1])
 
-    sweep(toy, loss=loss, updates=10)
+    toy.range_test(loss=loss, updates=10)
     assert all(all(mode) for mode in modes)
     assert not any(module.training for module in toy.model.modules())
 
@@ -220,21 +215,26 @@ def frozen(toy):
         (lambda toy: {"batches": [toy.inputs]}, LossError, ("criterion", "batches", "target", "Tensor")),
         (lambda toy: {"low": -1.0}, ValueError, ("low", -1.0)),
         (lambda toy: {"updates": 1}, ValueError, ("updates", 10, 1)),
+        (lambda toy: {"seed": ()}, ValueError, ("seed", "one number", "()")),
+        (lambda toy: {"seed": (1, 1)}, ValueError, ("seed", "different", "(1, 1)")),
+        (lambda toy: {"time_limit": 0}, ValueError, ("time_limit", "above 0", 0)),
+        (lambda toy: {"evaluate": 0.5}, TypeError, ("evaluate", "function", 0.5)),
+        (lambda toy: {"copy_to": "tape"}, ValueError, ("copy_to", "'auto'", "'device'", "'cpu'", "'disk'", "'tape'")),
     ],
 )
-def test_bad_input_is_refused_and_nothing_is_lost(toy, change, error, words):
+def test_wrong_arguments_are_refused_and_nothing_is_changed(toy, change, error, words):
     arguments = change(toy)
     before = {name: value.clone() for name, value in toy.model.state_dict().items()}
     with pytest.raises(error, match=facts(*words)):
-        sweep(toy, **arguments)
+        toy.range_test(**arguments)
     for name, value in toy.model.state_dict().items():
         assert torch.equal(value, before[name])
 
 
-def test_a_source_that_hands_out_the_same_iterator_twice_is_found_out(toy):
+def test_a_source_that_returns_the_same_iterator_twice_is_refused(toy):
     once = iter(toy.batches)
     with pytest.raises(DataError, match=facts("batches", "same iterator")):
-        sweep(toy, batches=lambda: once)
+        toy.range_test(batches=lambda: once)
 
 
 @pytest.mark.parametrize(
@@ -248,32 +248,106 @@ def test_a_source_that_hands_out_the_same_iterator_twice_is_found_out(toy):
     ids=["Scheduler", "attach", "StepLR", "ReduceLROnPlateau"],
 )
 @pytest.mark.parametrize("job", ["range_test", "tune"])
-def test_what_drives_the_optimizer_rests_and_goes_on_as_if_nothing_had_been(new_toy, drive, job):
+def test_training_with_a_scheduler_is_the_same_with_and_without_a_test_in_the_middle(new_toy, drive, job):
     def trained(disturbed):
         toy = new_toy()
         driver = drive(toy.optimizer)
         scheduler = driver if hasattr(driver, "get_last_lr") else None
-        seen = []
-        toy.optimizer.register_step_pre_hook(lambda *_: seen.append(toy.optimizer.param_groups[0]["lr"]))
+        used = []
+        toy.optimizer.register_step_pre_hook(lambda *_: used.append(toy.optimizer.param_groups[0]["lr"]))
         torch.manual_seed(1)
-        for stretch in range(2):
+        for half in range(2):
             if not isinstance(driver, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 toy.train(12, scheduler)
             else:
                 toy.train(12)
                 driver.step(1.0)
-            if disturbed and stretch == 0:
-                made = len(seen)
+            if disturbed and half == 0:
+                before = len(used)
                 if job == "tune":
                     with suppress(NoAnswerError):  # a model that is trained already may well give none
                         lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300)
                 else:
-                    curve = sweep(toy, also_keep=[] if scheduler is None else [scheduler], stop=None)
-                    assert seen[made:] == pytest.approx(curve.lrs.tolist())
-                del seen[made:]
-        return seen, toy.model.state_dict()
+                    curve = toy.range_test(also_keep=[] if scheduler is None else [scheduler], stop=None)
+                    assert used[before:] == pytest.approx(curve.lrs.tolist())
+                del used[before:]
+        return used, toy.model.state_dict()
 
     plain, disturbed = trained(False), trained(True)
     assert plain[0] == disturbed[0]
     for name, value in plain[1].items():
         assert torch.equal(value, disturbed[1][name]), name
+
+
+def test_a_trained_model_diverges_relative_to_its_own_start(toy):
+    """Four times a best loss near 0 is noise; the sweep goes on until the loss is above its start."""
+    torch.manual_seed(0)
+    toy.optimizer = torch.optim.AdamW(toy.model.parameters(), lr=1e-2)
+    toy.train(300)
+    curve = toy.range_test(seed=0)
+    assert curve.ended in ("diverged", "not finite")
+    assert curve.lrs[-1] > 1e-2
+
+
+def test_evaluations_are_recorded_at_their_updates(toy):
+    curve = toy.range_test(updates=20, high=0.01, evaluate=toy.accuracy, evaluate_every=8)
+    measured = [n for n, value in enumerate(curve.metrics["score"]) if value == value]
+    assert measured == [7, 15, 19]
+    assert toy.model.training
+
+
+def test_without_restore_the_model_stays_as_the_sweep_left_it(toy):
+    before = toy.model[0].weight.clone()
+    toy.range_test(updates=20, high=1.0, restore=False)
+    assert not torch.equal(toy.model[0].weight, before)
+    assert toy.optimizer.state
+
+
+def test_several_seeds_make_one_curve_with_a_band(toy):
+    before = copy.deepcopy(toy.model.state_dict())
+    calls = []
+    curve = toy.range_test(seed=(3, 4, 5), updates=60, progress=lambda updates, planned: calls.append((updates, planned)))
+    assert curve.seeds == (3, 4, 5)
+    assert len(curve.sweeps) == 3
+    assert curve.sweeps[1].losses == pytest.approx(toy.range_test(seed=4, updates=60).losses[: len(curve)])
+    low, high = curve.band()
+    assert (low <= high).all()
+    assert (low < high).any()
+    assert calls[-1][1] == 180
+    bounds = curve.bounds()
+    assert tells(bounds.reasons.interval, 3, "sweeps")
+    for name, ends in vars(bounds.intervals).items():
+        assert ends[0] <= getattr(bounds, name) <= ends[1]
+    for name, value in toy.model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("at", [60, 61, 90, 135])
+def test_an_interrupt_in_a_later_sweep_keeps_those_that_were_complete(toy, at):
+    def progress(updates, planned):
+        if updates == at:
+            raise KeyboardInterrupt
+
+    curve = toy.range_test(seed=(0, 1, 2), updates=60, high=0.01, stop=None, progress=progress)
+    assert len(curve) == 60
+    if at == 60:
+        assert curve.ended == "interrupted"
+        return
+    complete = 1 if at < 120 else 2
+    assert len(curve.sweeps or (curve,)) == complete
+    assert any(tells(note, "interrupted", complete, 3, "sweeps") for note in curve.notes)
+
+
+def test_several_seeds_start_from_the_same_weights_also_without_restore(toy):
+    toy.model = nn.Linear(6, 2)  # nothing random in its forward pass
+    toy.optimizer = torch.optim.SGD(toy.model.parameters(), lr=0.1)
+    batches = [(toy.inputs, toy.targets)]
+    curve = toy.range_test(batches=batches, seed=(0, 1), restore=False, updates=20, high=1.0)
+    assert curve.sweeps[0].losses == pytest.approx(curve.sweeps[1].losses)
+    assert tells(curve.notes[-1], "sweeps", "same", "seed")
+    assert toy.loss(toy.model(toy.inputs), toy.targets).item() != pytest.approx(curve.losses[0], rel=1e-3)
+
+
+def test_several_seeds_need_batches_that_can_be_iterated_again(toy):
+    with pytest.raises(TypeError, match=facts("batches", "iterated again", "function")):
+        toy.range_test(batches=iter(toy.batches), seed=(0, 1))

@@ -21,7 +21,7 @@ def recipe(**options):
     )
 
 
-def test_builds_the_same_from_the_same_seed():
+def test_the_same_seed_builds_the_same_model():
     (first, *_), (second, *_), (third, *_) = recipe().build(0), recipe().build(0), recipe().build(1)
     assert torch.equal(first.weight, second.weight)
     assert not torch.equal(first.weight, third.weight)
@@ -50,7 +50,7 @@ def test_each_training_gets_a_copy_of_the_scaler():
     assert first.updater.scaler.get_scale() < second.updater.scaler.get_scale() == scaler.get_scale()
 
 
-def test_the_metric_names_the_score():
+def test_the_score_has_the_name_of_the_metric():
     measured = recipe(evaluate=lambda model: 0.5, metric="recall")
     assert measured.trainable(0).evaluate() == {"recall": 0.5}
     assert measured.score_name == "recall"
@@ -59,14 +59,14 @@ def test_the_metric_names_the_score():
     assert list(several.trainable(0).evaluate()) == ["recall", "precision"]
 
 
-def test_test_measures_and_evaluate_decides():
+def test_a_finished_training_is_measured_by_test_and_trials_by_evaluate():
     both = recipe(evaluate=lambda model: 1.0, test=lambda model: 2.0)
     assert both.trainable(0).evaluate() == {"accuracy": 1.0}
     assert both.trainable(0, test=True).evaluate() == {"accuracy": 2.0}
     assert recipe(evaluate=lambda model: 1.0).trainable(0, test=True).evaluate() == {"accuracy": 1.0}
 
 
-def test_held_out_batches_evaluate():
+def test_held_out_batches_are_an_evaluation():
     held_out = [(X, 3 * X)]
     by_loss = recipe(evaluate=held_out)
     trainable = by_loss.trainable(0)

@@ -1,4 +1,4 @@
-"""tune on torch models: what it makes of them, and clear refusals."""
+"""Tuning of torch models: plans, traits of optimizers, and what is refused."""
 
 import math
 
@@ -12,12 +12,12 @@ from learnrate.errors import NoAnswerError
 from learnrate.torch.training import TorchTrainable, Updater
 
 
-def test_an_iterator_is_no_data_for_trials(toy):
+def test_an_iterator_is_refused(toy):
     with pytest.raises(TypeError, match=facts("batches", "generator")):
         lr.torch.tune(toy.model, toy.optimizer, (b for b in toy.batches), toy.loss, updates=300)
 
 
-def test_a_loss_that_never_moves_is_no_answer(toy):
+def test_a_loss_that_never_falls_gives_no_answer(toy):
     for module in toy.model:
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
@@ -59,23 +59,23 @@ def test_what_is_of_the_wrong_kind_is_refused_before_an_update_is_made(toy, give
     assert torch.equal(toy.model[0].weight, before)
 
 
-def test_an_evaluation_that_gives_nan_counts_for_nothing_and_is_told(toy):
+def test_an_evaluation_that_gives_nan_is_ignored_and_the_reasons_say_so(toy):
     def tuned(evaluate):
         return lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=evaluate)
 
     plan = tuned(lambda model: math.nan)
     assert plan.max_lr == tuned(None).max_lr
-    # One at the start, and one for each trial that came to its end.
+    # An evaluation at the start, and one for each trial that was completed.
     finished = sum(not trial.diverged for trial in plan.trials)
     assert any(tells(reason, "evaluations", "finite", finished + 1) for reason in plan.reasons)
 
 
-def test_hands_out_the_curve_before_the_trials(toy):
-    made = []
+def test_on_curve_is_called_before_the_trials(toy):
+    calls = []
 
     def progress(what, done, planned):
         if what == "trials":
-            made.append(what)
+            calls.append(what)
 
     plan = lr.torch.tune(
         toy.model,
@@ -84,10 +84,10 @@ def test_hands_out_the_curve_before_the_trials(toy):
         toy.loss,
         updates=300,
         progress=progress,
-        on_curve=lambda *arguments: made.append(arguments),
+        on_curve=lambda *arguments: calls.append(arguments),
     )
-    assert made[0] == (plan.curve, plan.bounds)
-    assert set(made[1:]) == {"trials"}
+    assert calls[0] == (plan.curve, plan.bounds)
+    assert set(calls[1:]) == {"trials"}
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_hands_out_the_curve_before_the_trials(toy):
         (torch.optim.RMSprop, {}, False),
     ],
 )
-def test_steps_have_no_bound_with_sgd_unless_gradients_are_clipped(toy, optimizer, options, expected):
+def test_steps_of_sgd_are_unbounded_unless_gradients_are_clipped(toy, optimizer, options, expected):
     trainable = TorchTrainable(toy.model, optimizer(toy.model.parameters(), lr=0.1), toy.batches, toy.loss, **options)
     assert trainable.traits.unbounded_steps is expected
 
 
-def test_what_is_not_driven_has_no_say_in_whether_steps_have_a_bound(toy):
+def test_only_optimizers_that_receive_the_lr_decide_whether_steps_are_bounded(toy):
     optimizers = {
         "first": torch.optim.SGD(toy.model[0].parameters(), lr=0.1),
         "rest": torch.optim.Adam(toy.model[4].parameters(), lr=0.1),

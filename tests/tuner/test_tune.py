@@ -119,10 +119,6 @@ def with_epochs_of(number):
         (with_epochs_of("10"), r"updates_per_epoch\(\) of trainable must be an integer, received '10'"),
         (with_epochs_of(math.nan), r"updates_per_epoch\(\) of trainable must be an integer, received nan"),
         (with_epochs_of(-5), r"updates_per_epoch\(\) of trainable must be at least 1, received -5"),
-        (Quadratic(traits=OptimizerTraits(math.nan)), "lr_drift .* must be finite, received nan"),
-        (Quadratic(traits=OptimizerTraits(2.0)), "lr_drift .* must be between -1 and 1, received 2.0"),
-        (Quadratic(traits=OptimizerTraits("up")), "lr_drift .* must be a number, received 'up'"),
-        (Quadratic(traits=OptimizerTraits(0.0, "yes")), "unbounded_steps .* must be True or False, received 'yes'"),
     ],
 )
 def test_a_wrong_trainable_is_refused_before_the_first_update(trainable, words):

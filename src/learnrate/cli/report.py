@@ -41,7 +41,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(f"\n[bold]Comparison[/bold]: training runs of {comparison.updates} updates, {each}")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("  learning rate")
-    for heading in (comparison.scores_are, "spread", "each seed"):
+    for heading in (comparison.score_title, "spread", "each seed"):
         table.add_column(heading, justify="right")
     for arm in comparison.arms:
         scores = "  ".join(f"{score:.4f}" for score in arm.scores)

@@ -175,7 +175,9 @@ def compare_with_usual(run: Run, plan: Plan, usual_lr: float) -> Comparison:
 
 def share_or_text(budget: str | None) -> float | str | None:
     """A budget as `tune` takes it: on a command line numbers are texts too."""
+    if budget is None:
+        return None
     for number in (int, float):
         with suppress(ValueError):
-            return None if budget is None else number(budget)
+            return number(budget)
     return budget

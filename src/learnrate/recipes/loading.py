@@ -53,7 +53,7 @@ def _run(path: Path) -> ModuleType:
     try:
         call_user(lambda: loader.exec_module(module), "the recipe cannot be loaded")
     finally:
-        # Last from now on: a neighbour called random.py must not be what others import later under that name.
+        # Last from now on: if the folder has a random.py, later imports of that name must still find the real module.
         sys.path.remove(folder)
         sys.path.append(folder)
     return module

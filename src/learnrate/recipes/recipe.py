@@ -1,4 +1,4 @@
-"""What the command line asks of a recipe, whatever its framework."""
+"""The interface of a recipe of any framework."""
 
 from typing import Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ class Recipe(Protocol):
 
     @property
     def score_name(self) -> str:
-        """See the attributes."""
+        """Name of the score of a finished training."""
 
     def trainable(self, seed: int, *, test: bool = False) -> Trainable:
         """A new training; everything random in it follows from the seed.

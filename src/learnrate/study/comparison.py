@@ -14,7 +14,13 @@ from learnrate.study.training import Training
 
 @dataclass(frozen=True)
 class Arm:
-    """One schedule and its trainings, one for each seed."""
+    """One schedule and its trainings.
+
+    Attributes:
+        name: Its name in the comparison.
+        schedule: The schedule.
+        trainings: One for each seed.
+    """
 
     name: str
     schedule: Schedule
@@ -41,7 +47,7 @@ class Comparison:
     """Arms that differ only in the schedule.
 
     Attributes:
-        metric: Name of what the scores are; "loss" for that of the training.
+        metric: Name of what the scores are; "loss" for the training loss.
         updates: Length of every training in updates.
         arms: One for each schedule.
     """
@@ -51,8 +57,8 @@ class Comparison:
     arms: tuple[Arm, ...]
 
     @property
-    def scores_are(self) -> str:
-        """What the scores are, in words: a metric is measured on held-out data, a loss on the training data."""
+    def score_title(self) -> str:
+        """What the scores are, for headings: a metric is measured on held-out data, a loss on the training data."""
         if self.metric == "loss":
             return "training loss"
         return self.metric if "held-out" in self.metric else f"held-out {self.metric}"
@@ -101,11 +107,25 @@ def compare(
         metric: What `Training.score` is, for the record.
         on_training: Called with the comparison so far after every training.
 
+    Returns:
+        The comparison, with every training.
+
     Raises:
-        ArgumentError: if there is nothing to compare.
+        ArgumentError: if there is no schedule or no seed.
+
+    Example:
+        >>> import learnrate as lr
+        >>> def train(name, schedule, seed):
+        ...     return Training(seed, score=schedule.max + seed / 10, losses=(1.0, 0.5))
+        >>> arms = {"plan": lr.constant(0.5), "usual": lr.constant(0.25)}
+        >>> comparison = compare(arms, train, seeds=[0, 1], updates=2, metric="accuracy")
+        >>> comparison["plan"].scores, comparison["usual"].mean
+        ((0.5, 0.6), 0.3)
     """
     if not schedules or not seeds:
-        raise ArgumentError(f"compare needs at least one schedule and one seed, received {len(schedules)} and {len(seeds)}")
+        raise ArgumentError(
+            f"compare must have at least one schedule and one seed, received {len(schedules)} and {len(seeds)}"
+        )
     arms = {name: Arm(name, schedule) for name, schedule in schedules.items()}
     for seed in seeds:
         for name, arm in arms.items():

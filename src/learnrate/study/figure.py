@@ -78,7 +78,7 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         high = float(np.nanmax(scores))
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
-    ax.set(xlabel="update", ylabel=comparison.scores_are, xlim=(0, comparison.updates))
+    ax.set(xlabel="update", ylabel=comparison.score_title, xlim=(0, comparison.updates))
     return figures.style(ax)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate import records
+from learnrate import checks, records
 from learnrate.schedules import Schedule
 from learnrate.trainable import Metrics, Trainable, scores
 from learnrate.updates import Progress, StopReason, UpdateLoop
@@ -20,10 +20,10 @@ class Training:
     """The record of one whole training.
 
     Attributes:
-        seed: What its random numbers began from.
+        seed: Seed of its random numbers.
         score: The metric at the end; without an evaluation the mean training loss of the last fifth.
-        losses: Training loss of each update; it ends early if the loss was no longer finite.
-        checkpoints: Number of updates made when `scores` were measured.
+        losses: Training loss of each update; shorter than planned if a loss was not finite.
+        checkpoints: Number of updates before each measurement of `scores`.
         scores: The metric at these checkpoints.
     """
 
@@ -52,11 +52,33 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
         schedule: LR of each update.
         seed: What the training was built from, for the record.
         updates: Length in updates. A loss that is not finite ends the training early.
-        progress: Called after every update with (updates made, updates planned).
+        progress: Called after every update with (updates so far, updates planned).
+
+    Returns:
+        The record of the training.
 
     Raises:
+        ArgumentError: if `updates` is below 1.
+        LossError: if an update returns no usable loss, or the first update is skipped again and again.
+        ExhaustedError: if the batches run out.
         KeyboardInterrupt: at Ctrl-C, also in another process.
+
+    Example:
+        >>> import learnrate as lr
+        >>> class Quadratic(lr.Trainable):
+        ...     weight = 1.0
+        ...     def update(self, lr):
+        ...         loss = self.weight**2
+        ...         self.weight -= lr * 2 * self.weight
+        ...         return loss
+        ...     def save(self):
+        ...         return self.weight
+        ...     def restore(self, state):
+        ...         self.weight = state
+        >>> train(Quadratic(), lr.constant(0.25), seed=0, updates=3).losses
+        (1.0, 0.25, 0.0625)
     """
+    checks.length("updates", updates)
     losses: list[float] = []
     checkpoints: list[int] = []
     measured: list[float] = []
@@ -83,7 +105,8 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
     reason = loop.run(schedule(update) for update in range(updates))
     if reason is not None and reason.ended == "interrupted":
         raise KeyboardInterrupt
-    if reason is not None:
-        evaluate(len(losses))
+    # Metrics are read in blocks, so that the training may have been evaluated after the update that ended it.
+    if reason is not None and loop.updates not in checkpoints:
+        evaluate(loop.updates)
     score = measured[-1] if measured else float(np.mean(losses[-max(1, updates // 5) :]))
     return Training(seed, score, tuple(losses), tuple(checkpoints), tuple(measured))

@@ -49,16 +49,16 @@ def accuracy_test(
     is measured on the same held-out batches every time. Read it with `curve.bounds(learnrate.rules.accuracy)`.
 
     Args:
-        model: A classifier: from the inputs to one score a class, in the second dimension.
+        model: A classifier, from the inputs to one score for each class, in the second dimension.
         optimizer: See `range_test`.
-        batches: See `range_test`; its length tells that of an epoch.
+        batches: See `range_test`. It must have a length, which is that of an epoch.
         loss: See `range_test`.
         held_out: Batches of (inputs, target classes), of which the first are used.
         low: LR of the first update, above 0.
         high: LR of the last update.
-        epochs: Length of the test.
-        held_out_batches: How many of the held-out batches are used, at most.
-        points: How often accuracy is measured.
+        epochs: Length of the test in epochs.
+        held_out_batches: Maximum number of held-out batches that are used.
+        points: Number of measurements of the accuracy, about.
         stop: What ends the test early; by default nothing but a loss that is not finite, because accuracy shows the end.
         time_limit: See `range_test`.
         only: See `range_test`.
@@ -74,6 +74,11 @@ def accuracy_test(
 
     Raises:
         ArgumentError: if batches have no length, there is nothing held out, or a number breaks its rule.
+        ArgumentTypeError: if an argument is of the wrong kind.
+        DataError: if there are no batches.
+        LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
+        OutputError: if the copy of the state does not fit on the disk.
+        RankError: if one of several processes failed.
 
     Example:
         >>> import torch, learnrate as lr

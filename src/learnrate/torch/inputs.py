@@ -46,7 +46,7 @@ def check_optimizer(optimizer: object) -> None:
 
 
 def optimizers_by_name(optimizer: object) -> dict[str, Optimizer]:
-    """One or several optimizers by name: the keys of a mapping, otherwise "0", "1" and so on.
+    """The optimizers by name: the keys of a mapping, otherwise "0", "1" and so on.
 
     Raises:
         ArgumentTypeError: if one of them is not an optimizer.
@@ -59,7 +59,7 @@ def optimizers_by_name(optimizer: object) -> dict[str, Optimizer]:
     else:
         optimizers = {"0": optimizer}
     if not optimizers:
-        raise ArgumentError("optimizer must be at least one, received none")
+        raise ArgumentError(f"optimizer must be one optimizer or several, received {optimizer!r}")
     for entry in optimizers.values():
         check_optimizer(entry)
     return optimizers
@@ -78,7 +78,7 @@ def check_pair(model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:
         groups = optimizer.param_groups
         if not all("lr" in group for group in groups):
             raise ArgumentError(
-                f"the optimizer must have an LR in every group under 'lr', {type(optimizer).__name__} does not"
+                f"the optimizer must have 'lr' in every parameter group, {type(optimizer).__name__} does not"
             )
         if not any(id(p) in trainable for group in groups for p in group["params"]):
             raise ArgumentError(

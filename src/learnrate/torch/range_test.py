@@ -14,7 +14,7 @@ from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
 from learnrate.schedules import Schedule
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.driving import Only, drivers_paused
 from learnrate.torch.inputs import Optimizers
 from learnrate.torch.snapshot import CopyTo
 from learnrate.torch.training import (
@@ -87,7 +87,7 @@ def range_test(
         also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
         restore: False leaves everything as the sweep left it.
-        progress: Called after every update with (updates made, updates planned).
+        progress: Called after every update with (updates so far, updates planned).
         **update: How an update is made; see `UpdateOptions`.
 
     Returns:
@@ -98,7 +98,7 @@ def range_test(
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
-        OutputError: if the copy is to live on a disk that is full.
+        OutputError: if the copy of the state does not fit on the disk.
         RankError: if one of several processes failed.
 
     Example:
@@ -132,7 +132,7 @@ def range_test(
             accumulate=trainable.updater.accumulate,
             scaler=trainable.updater.scaler is not None,
         )
-        with at_rest(trainable.optimizers.values()):
+        with drivers_paused(trainable.optimizers.values()):
             curves = _sweeps(trainable, sweep, seeds, restore)
         return curves[0] if len(curves) == 1 else _merged(curves)
 
@@ -182,7 +182,7 @@ def _merged(curves: list[Curve]) -> Curve:
 
 
 def _numbered(sweep: Sweep, number: int, sweeps: int) -> Sweep:
-    """The sweep with a progress that counts the updates of all sweeps."""
+    """The sweep with a `progress` that counts the updates of all sweeps."""
     progress = sweep.progress
     if progress is None:
         return sweep

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import nn
 from torch.optim import Optimizer
@@ -50,6 +50,11 @@ class Recipe:
         updater: How an update is made: the keyword arguments of `UpdateOptions`, checked. A gradient scaler is copied for
             each training.
 
+    Raises:
+        ArgumentError: if `updates` is below 1, `metric` is a word that the results use, or an option of updates breaks its
+            rule.
+        ArgumentTypeError: if an argument is of the wrong type.
+
     Example:
         >>> import torch, learnrate as lr
         >>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
@@ -89,29 +94,20 @@ class Recipe:
         name: str = "",
         **update: Unpack[UpdateOptions],
     ) -> None:
-        factories = {"model": model, "optimizer": optimizer, "batches": batches}
-        for argument, value in {**factories, "loss": loss}.items():
-            if not callable(value) or (argument in factories and isinstance(value, nn.Module)):
-                received = "a model" if isinstance(value, nn.Module) else repr(value)  # a model prints all its layers
-                remedy = ": write lambda: ..., so that each training gets a new one" if argument in factories else ""
-                raise ArgumentTypeError(
-                    f"Recipe.{argument} must be a function, received {received} of type {type(value).__name__}{remedy}"
-                )
-        for argument, evaluation in {"evaluate": evaluate, "test": test}.items():
-            batches_or_function = evaluation is None or callable(evaluation) or hasattr(evaluation, "__iter__")
-            if isinstance(evaluation, str) or not batches_or_function:
-                raise ArgumentTypeError(
-                    f"Recipe.{argument} must be a function from a model to a number, or held-out batches, "
-                    f"received {evaluation!r}"
-                )
-        for argument, text in {"metric": metric, "name": name}.items():
-            if not isinstance(text, str):
-                raise ArgumentTypeError(f"Recipe.{argument} must be a str, received {text!r} of type {type(text).__name__}")
+        values = {
+            "model": _factory("model", model),
+            "optimizer": _factory("optimizer", optimizer),
+            "batches": _factory("batches", batches),
+            "loss": _function("loss", loss),
+            "evaluate": _evaluation("evaluate", evaluate),
+            "test": _evaluation("test", test),
+            "updates": checks.length("Recipe.updates", updates),
+            "metric": _text("metric", metric),
+            "name": _text("name", name),
+            "updater": Updater.of(update),
+        }
         if metric in RESERVED:
             checks.refuse("Recipe.metric", f"another word than {', '.join(RESERVED)}", metric)
-        values: dict[str, Any] = {**factories, "loss": loss, "evaluate": evaluate, "test": test}
-        values |= {"updates": checks.length("Recipe.updates", updates), "metric": metric, "name": name}
-        values["updater"] = Updater.of(update)
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -164,3 +160,33 @@ class Recipe:
 
     def _test(self) -> Evaluate | HeldOut | None:
         return self.evaluate if self.test is None else self.test
+
+
+def _factory(name: str, value: object) -> object:
+    """A function that creates a new object for each training. A model is callable too, but creates nothing."""
+    remedy = ": write lambda: ..., so that each training gets a new one"
+    if isinstance(value, nn.Module):
+        raise ArgumentTypeError(f"Recipe.{name} must be a function, received a model of type {type(value).__name__}{remedy}")
+    return _function(name, value, remedy)
+
+
+def _function(name: str, value: object, remedy: str = "") -> object:
+    if not callable(value):
+        raise ArgumentTypeError(
+            f"Recipe.{name} must be a function, received {value!r} of type {type(value).__name__}{remedy}"
+        )
+    return value
+
+
+def _evaluation(name: str, value: object) -> object:
+    if isinstance(value, str) or not (value is None or callable(value) or hasattr(value, "__iter__")):
+        raise ArgumentTypeError(
+            f"Recipe.{name} must be a function from a model to a number, or held-out batches, received {value!r}"
+        )
+    return value
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"Recipe.{name} must be a str, received {value!r} of type {type(value).__name__}")
+    return value

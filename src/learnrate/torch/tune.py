@@ -9,7 +9,7 @@ from torch import nn
 from learnrate import checks, tuner
 from learnrate.finder import Curve
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving import Only, at_rest
+from learnrate.torch.driving import Only, drivers_paused
 from learnrate.torch.ensemble import ensemble_of
 from learnrate.torch.inputs import Optimizers
 from learnrate.torch.snapshot import CopyTo, same_random_numbers
@@ -78,12 +78,12 @@ def tune(
         high: Last LR of the range test.
         curve: A range test from the same start, if there is one already; its updates count as spent.
         only: What the schedule drives while the rest keeps its LR; see `range_test`.
-        together: Whether trials of several LRs train as one batch (`torch.func.vmap`), which needs the memory of as many
-            models. By default if that is likely to be faster: on an accelerator, up to half of its free memory. If it is
-            not possible they run one by one; the plan's reasons say so.
+        together: Whether trials of several LRs train as one batch (`torch.func.vmap`), which needs memory for a model for
+            each of them. By default if that is likely to be faster: on an accelerator, up to half of its free memory. If
+            that is not possible they run one by one; the plan's reasons say so.
         also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
-        progress: Called after every update with (what is being done, updates made, updates planned).
+        progress: Called after every update with (name of the stage, updates so far, updates planned).
         on_curve: Called with the range test and its bounds as soon as it has ended, also if it was interrupted; not with a
             `curve` that was given.
         **update: How an update is made; see `UpdateOptions`. Without `clip_norm` and `clip_value` the steps of SGD have no
@@ -99,6 +99,7 @@ def tune(
         LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
         NoAnswerError: if every trial diverges, none learns within the budget, a batch gives no finite loss whatever the LR,
             or the budget has no trials for one of several families.
+        OutputError: if the copy of the state does not fit on the disk.
         RankError: if one of several processes failed.
 
     Example:
@@ -131,7 +132,7 @@ def tune(
             evaluate=evaluate is not None,
         )
         # Everything else is restored by the tuner, which copies the state to start each trial from it.
-        with at_rest(trainable.optimizers.values()), same_random_numbers(model):
+        with drivers_paused(trainable.optimizers.values()), same_random_numbers(model):
             seed_everything(seed, processes.rank)
             return tuner.tune(
                 trainable,

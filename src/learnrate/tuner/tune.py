@@ -12,7 +12,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
-from learnrate.trainable import OptimizerTraits, Trainable, first_finite, require_trainable, scores
+from learnrate.trainable import Trainable, first_finite, require_trainable, scores
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
 from learnrate.tuner.families import Families, Family, Run, bind
@@ -102,7 +102,6 @@ def tune(
         (True, True)
     """
     require_trainable("trainable", trainable)
-    _require_traits(trainable.traits)
     _require_callable("progress", progress, "(what, updates made, updates planned)")
     _require_callable("on_curve", on_curve, "of the range test and its bounds")
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
@@ -218,14 +217,6 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
 def _updates_per_epoch(trainable: Trainable) -> int | None:
     number = trainable.updates_per_epoch()
     return None if number is None else checks.length("updates_per_epoch() of trainable", number)
-
-
-def _require_traits(traits: OptimizerTraits) -> None:
-    name = "lr_drift of trainable.traits"
-    # The best LR, times the length of the run or divided by it, stays the same: no optimizer is known to go beyond that.
-    if abs(checks.finite(name, traits.lr_drift)) > 1:
-        checks.refuse(name, "between -1 and 1", traits.lr_drift)
-    checks.flag("unbounded_steps of trainable.traits", traits.unbounded_steps)
 
 
 def _require_callable(name: str, value: object, arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""What each process of a distributed test runs: scenarios, whose outcomes it writes down.
+"""What each process of a distributed test runs: scenarios, whose outcomes it writes to files.
 
 Called by test_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ... -- SCENARIO ...`. Scenarios
 between two `--` run one after the other in the same process group; one that breaks the group comes last there. What follows
@@ -24,11 +24,11 @@ import learnrate as lr
 
 UPDATES = 40
 BREAKS_AT = 12
-"""Number of the batch at which a fault strikes."""
+"""Number of the batch at which a fault occurs."""
 
 
 class Net(nn.Module):
-    """Batch norm and dropout, and a fault to order in the middle of the forward pass."""
+    """Batch norm and dropout, and a fault on request in the middle of the forward pass."""
 
     def __init__(self):
         super().__init__()
@@ -78,28 +78,28 @@ def fingerprint(model, optimizer):
 
 
 def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
-    """A range test; on rank `at` the fault strikes, on all where that is None."""
+    """A range test with a fault on rank `at`, on all ranks if that is None."""
     model, trained, optimizer, batches = setting(rank, wrap)
-    given, loss = batches, nn.CrossEntropyLoss()
+    source, loss = batches, nn.CrossEntropyLoss()
     if fault is not None and at in (rank, None):
-        given, loss = fault(model, batches, loss)
+        source, loss = fault(model, batches, loss)
     before = fingerprint(model, optimizer)
-    begun = time.monotonic()
+    start = time.monotonic()
     outcome = {}
     try:
-        curve = lr.torch.range_test(trained, optimizer, given, loss, updates=UPDATES, high=1.0, seed=3, **options)
+        curve = lr.torch.range_test(trained, optimizer, source, loss, updates=UPDATES, high=1.0, seed=3, **options)
         outcome["curve"] = curve.as_record()
         bounds = curve.bounds()
         outcome["bounds"] = bounds.as_record() if bounds else repr(bounds)
     except BaseException as error:
         outcome["error"] = f"{type(error).__name__}: {error}"
         outcome["rank"] = getattr(error, "rank", None)
-    outcome["seconds"] = time.monotonic() - begun
+    outcome["seconds"] = time.monotonic() - start
     outcome["given back"] = fingerprint(model, optimizer) == before
     if forward_after:
         trained(batches[0][0])
     if fault is raising_while_the_other_is_slow:
-        time.sleep(4)  # what was left behind would be through by now
+        time.sleep(4)  # an abandoned thread would have ended by now
         outcome["given back"] = fingerprint(model, optimizer) == before
     return outcome
 
@@ -109,16 +109,16 @@ def large_loss(model, batches, loss):
 
 
 def nan_loss(model, batches, loss):
-    made = iter(range(10**6))
-    return batches, lambda m, b: loss(m(b[0]), b[1]) * (float("nan") if next(made) == BREAKS_AT else 1.0)
+    calls = iter(range(10**6))
+    return batches, lambda m, b: loss(m(b[0]), b[1]) * (float("nan") if next(calls) == BREAKS_AT else 1.0)
 
 
 def raising_loss(model, batches, loss):
-    made = iter(range(10**6))
+    calls = iter(range(10**6))
 
     def broken(m, b):
         value = loss(m(b[0]), b[1])
-        if next(made) == BREAKS_AT:
+        if next(calls) == BREAKS_AT:
             raise ZeroDivisionError("a bug in the loss")
         return value
 
@@ -150,7 +150,7 @@ def raising_while_the_other_is_slow(model, batches, loss):
         return raising_loader(model, [], loss)
 
     def slow_loss(m, b):
-        value = loss(model(b[0]), b[1])  # without DDP, so that nothing but the time holds it up
+        value = loss(model(b[0]), b[1])  # without DDP, so that only the time delays it
         time.sleep(4)
         return value
 
@@ -192,7 +192,7 @@ def plain_setting(rank, size):
 
 
 def tuned(rank, size, *, fault=None, at_call=200, wrap=DistributedDataParallel, **options):
-    """Tuning; the fault strikes on rank 1 in a forward pass in the middle of the trials."""
+    """Tuning, with a fault on rank 1 in a forward pass in the middle of the trials."""
     model, batches, (inputs, targets) = plain_setting(rank, size)
     trained = wrap(model)
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.1, momentum=0.9)
@@ -241,7 +241,7 @@ SCENARIOS = {
     "fsdp": lambda rank: sweep(rank, "fsdp"),
     "evaluated": lambda rank: sweep(rank, "fsdp", evaluate=lambda model: float(rank), evaluate_every=10, forward_after=True),
     "other metrics": lambda rank: sweep(rank, "ddp", other_metrics),
-    "left behind": lambda rank: sweep(rank, "ddp", raising_while_the_other_is_slow, at=None),
+    "abandoned": lambda rank: sweep(rank, "ddp", raising_while_the_other_is_slow, at=None),
     "slow": lambda rank: sweep(rank, "ddp", slow),
     "interrupted": lambda rank: sweep(rank, "ddp", interrupted),
     "scaler": lambda rank: sweep(rank, "ddp", large_loss, at=rank, scaler=torch.amp.GradScaler("cpu", init_scale=2.0**127)),

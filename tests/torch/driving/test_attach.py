@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import AlreadyDrivenError, PastEndWarning
 
 SCHEDULE = lr.triangular(0.01, 0.1, 5)
@@ -37,7 +38,7 @@ def test_every_update_uses_its_own_lr():
     assert "step" not in vars(optimizer)
 
 
-def test_resumes_in_any_order():
+def test_an_attachment_resumes_in_any_order_of_loading():
     parameter, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
     trained(optimizer, parameter, 7)
@@ -95,7 +96,7 @@ def test_an_update_that_fails_does_not_count():
     assert attachment.updates == 0
 
 
-def test_momentum_beside_the_lr():
+def test_momentum_follows_its_own_schedule():
     _, optimizer = one_parameter(momentum=0.5)
     lr.torch.attach(optimizer, lr=SCHEDULE, momentum=lr.linear(0.95, 0.85, 10))
     optimizer.step()
@@ -116,7 +117,7 @@ def test_after_detach_the_optimizer_keeps_its_values():
     assert trained(optimizer, parameter, 2) == pytest.approx([0.5, 0.5])
     assert attachment.updates == 3
     lr.torch.attach(optimizer, SCHEDULE)
-    with pytest.raises(AlreadyDrivenError, match="was detached"):
+    with pytest.raises(AlreadyDrivenError, match=facts("Attachment", "detached")):
         attachment.load_state_dict({"updates": 1})
 
 
@@ -157,34 +158,38 @@ def test_warns_once_past_the_end():
 @pytest.mark.parametrize(
     ("build", "error", "words"),
     [
-        (lambda optimizer: lr.torch.attach(optimizer), ValueError, "received neither"),
-        (lambda optimizer: lr.torch.attach("sgd", SCHEDULE), TypeError, "must be a torch.optim.Optimizer"),
-        (lambda optimizer: lr.torch.attach(optimizer, 0.1), TypeError, "must be a learnrate schedule"),
-        (lambda optimizer: lr.torch.attach(optimizer, SCHEDULE).load_state_dict({}), ValueError, "key 'updates'"),
+        (lambda optimizer: lr.torch.attach(optimizer), ValueError, ("lr", "momentum", "neither")),
+        (lambda optimizer: lr.torch.attach("sgd", SCHEDULE), TypeError, ("optimizer", "torch.optim.Optimizer", "'sgd'")),
+        (lambda optimizer: lr.torch.attach(optimizer, 0.1), TypeError, ("schedule", "lr", 0.1)),
+        (
+            lambda optimizer: lr.torch.attach(optimizer, SCHEDULE).load_state_dict({}),
+            ValueError,
+            ("state_dict", "'updates'", "{}"),
+        ),
         (
             lambda optimizer: lr.torch.attach(torch.optim.Adagrad([torch.zeros(1)]), momentum=SCHEDULE),
             ValueError,
-            "must have momentum or betas",
+            ("momentum", "betas", "Adagrad"),
         ),
     ],
 )
-def test_bad_arguments(build, error, words):
+def test_wrong_arguments_are_refused(build, error, words):
     _, optimizer = one_parameter()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=facts(*words)):
         build(optimizer)
 
 
 def test_two_drivers_are_refused():
     _, optimizer = one_parameter(momentum=0.9)
     attachment = lr.torch.attach(optimizer, SCHEDULE)
-    with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Attachment"):
+    with pytest.raises(AlreadyDrivenError, match=facts("lr", "learnrate.torch.Attachment", "detach()")):
         lr.torch.attach(optimizer, SCHEDULE)
     assert lr.torch.attach(optimizer, momentum=SCHEDULE) is not attachment
 
 
 def test_a_momentum_of_1_is_refused():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    with pytest.raises(ValueError, match=r"momentum must be below 1, received 1\.0"):
+    with pytest.raises(ValueError, match=facts("momentum", "below 1", 1.0)):
         lr.torch.attach(optimizer, momentum=lr.constant(1.0))
     lr.torch.attach(optimizer, momentum=lr.constant(0.5))  # nothing drives it yet
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import AlreadyDrivenError, PastEndWarning
 from strategies import schedules
 
@@ -28,7 +29,7 @@ def lrs(optimizer):
     return [group["lr"] for group in optimizer.param_groups]
 
 
-def test_is_an_lr_scheduler_that_leaves_the_optimizer_alone():
+def test_a_scheduler_is_an_lr_scheduler_that_does_not_change_the_optimizer():
     optimizer = optimizer_of()
     step = optimizer.step
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
@@ -40,7 +41,7 @@ def test_is_an_lr_scheduler_that_leaves_the_optimizer_alone():
 
 @settings(max_examples=40)
 @given(schedules, st.integers(1, 3), st.integers(0, 9000))
-def test_sets_the_schedules_value_at_every_update(schedule, groups, start):
+def test_every_update_has_the_value_of_the_schedule(schedule, groups, start):
     optimizer = optimizer_of(groups)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PastEndWarning)
@@ -65,7 +66,7 @@ def test_values_continue_from_one_block_to_the_next():
 
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "optimizer before construction"])
 @pytest.mark.parametrize("stop", [0, 1, 29, 30, 57, 8191, 8192, 9000])
-def test_resumes_exactly_in_any_order(order, stop):
+def test_a_scheduler_resumes_exactly_in_any_order_of_loading(order, stop):
     def run(optimizer, scheduler, updates):
         used = []
         for _ in range(updates):
@@ -98,13 +99,13 @@ def test_resumes_exactly_in_any_order(order, stop):
     assert run(second, resumed, 50) == expected
 
 
-def test_resumes_from_the_number_of_updates():
+def test_start_is_the_number_of_updates_so_far():
     optimizer = optimizer_of()
     lr.torch.Scheduler(optimizer, SCHEDULE, start=41)
     assert lrs(optimizer) == pytest.approx([SCHEDULE(41)])
 
 
-def test_can_be_rewound_and_jumped():
+def test_the_count_can_be_set_back_and_forward():
     optimizer = optimizer_of()
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE, start=5000)
     scheduler.load_state_dict({"last_epoch": 3})
@@ -135,7 +136,7 @@ def test_one_schedule_for_each_group():
     assert lrs(optimizer) == [0.5, 0.9]
     assert scheduler.base_lrs == [0.5, 1.0]
     optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
-    with pytest.raises(ValueError, match="one for each parameter group, received 2 for 3"):
+    with pytest.raises(ValueError, match=facts("schedules", "parameter group", 2, 3)):
         scheduler.step()
 
 
@@ -193,13 +194,13 @@ def test_a_detached_scheduler_refuses_to_drive():
     scheduler.detach()
     lr.torch.Scheduler(optimizer, lr.constant(0.5))
     for drive in (scheduler.step, lambda: scheduler.load_state_dict({"last_epoch": 3})):
-        with pytest.raises(AlreadyDrivenError, match="was detached from its optimizer"):
+        with pytest.raises(AlreadyDrivenError, match=facts("Scheduler", "detached", "new one")):
             drive()
     assert lrs(optimizer) == [0.5]
 
 
-def test_ratios_of_zeros_are_refused():
-    with pytest.raises(ValueError, match="must not all be 0"):
+def test_ratios_of_lrs_of_zero_are_refused():
+    with pytest.raises(ValueError, match=facts("LRs", "0", "ratios")):
         lr.torch.Scheduler(optimizer_of(2, lr=0.0), SCHEDULE, relative=True)
 
 
@@ -221,7 +222,7 @@ def test_warns_once_when_driven_past_the_end():
         warnings.simplefilter("error")
         for _ in range(3):
             scheduler.step()
-    with pytest.warns(PastEndWarning, match=r"lr is driven past the end of linear\(start=1.0") as caught:
+    with pytest.warns(PastEndWarning, match=facts("lr", "past the end", "linear(start=1.0")) as caught:
         [scheduler.step() for _ in range(5000)]
     assert len(caught) == 1
     assert lrs(optimizer) == [0.25]
@@ -254,7 +255,7 @@ def test_torchs_chained_scheduler_accepts_it():
 def test_two_drivers_are_refused():
     optimizer = optimizer_of()
     scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
-    with pytest.raises(AlreadyDrivenError, match=r"already is by a learnrate\.torch.Scheduler"):
+    with pytest.raises(AlreadyDrivenError, match=facts("lr", "learnrate.torch.Scheduler", "detach()")):
         lr.torch.Scheduler(optimizer, SCHEDULE)
     scheduler.detach()
     other = lr.torch.Scheduler(optimizer, lr.constant(0.7))
@@ -263,7 +264,7 @@ def test_two_drivers_are_refused():
     gc.collect()
     lr.torch.attach(optimizer, SCHEDULE).detach()
     torch.optim.lr_scheduler.StepLR(optimizer, 10)
-    with pytest.raises(AlreadyDrivenError, match="already has a torch LRScheduler"):
+    with pytest.raises(AlreadyDrivenError, match=facts("lr", "torch LRScheduler")):
         lr.torch.Scheduler(optimizer, SCHEDULE)
 
 
@@ -273,23 +274,31 @@ def test_two_drivers_are_refused():
         (
             lambda: lr.torch.Scheduler("sgd", SCHEDULE),
             TypeError,
-            "optimizer must be a torch.optim.Optimizer, received 'sgd'",
+            ("optimizer", "torch.optim.Optimizer", "'sgd'"),
         ),
-        (lambda: lr.torch.Scheduler(optimizer_of(), 0.1), TypeError, "must be a learnrate schedule, received 0.1"),
-        (lambda: lr.torch.Scheduler(optimizer_of(), "constant(1)"), TypeError, "learnrate.parse"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), 0.1), TypeError, ("schedule", "lr", 0.1, "learnrate.constant")),
+        (
+            lambda: lr.torch.Scheduler(optimizer_of(), "constant(1)"),
+            TypeError,
+            ("schedule", "'constant(1)'", "learnrate.parse"),
+        ),
         (
             lambda: lr.torch.Scheduler(optimizer_of(2), [SCHEDULE]),
             ValueError,
-            "one for each parameter group, received 1 for 2",
+            ("schedules", "parameter group", 1, 2),
         ),
-        (lambda: lr.torch.Scheduler(optimizer_of(), []), ValueError, "received 0 for 1"),
-        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE, start=-1), ValueError, "start must be at least 0"),
-        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).load_state_dict({}), ValueError, "key 'last_epoch'"),
-        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).step(1.5), TypeError, "must be an integer"),
+        (lambda: lr.torch.Scheduler(optimizer_of(), []), ValueError, ("schedules", 0, 1)),
+        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE, start=-1), ValueError, ("start", "at least 0", -1)),
+        (
+            lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).load_state_dict({}),
+            ValueError,
+            ("state_dict", "'last_epoch'"),
+        ),
+        (lambda: lr.torch.Scheduler(optimizer_of(), SCHEDULE).step(1.5), TypeError, ("last_epoch", "integer", 1.5)),
     ],
 )
-def test_bad_arguments(build, error, words):
-    with pytest.raises(error, match=words):
+def test_wrong_arguments_are_refused(build, error, words):
+    with pytest.raises(error, match=facts(*words)):
         build()
 
 
@@ -328,7 +337,7 @@ def test_a_compiled_optimizer_with_a_tensor_lr_is_not_compiled_again():
 
 
 def test_a_schedule_that_is_not_resolved_is_refused():
-    with pytest.raises(ValueError, match=r"call schedule.resolve\(updates\)"):
+    with pytest.raises(ValueError, match=facts("schedule.resolve(updates)")):
         lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1))
     assert lr.torch.Scheduler(optimizer_of(), lr.wsd(0.1).resolve(100)).get_last_lr() == [0.1 / 6]
 
@@ -368,12 +377,12 @@ def test_a_scheduler_that_could_not_be_built_drives_nothing():
 
 def test_an_integer_tensor_lr_is_refused():
     optimizer = optimizer_of(lr=torch.tensor(1))
-    with pytest.raises(ValueError, match="tensor of lr must hold a float"):
+    with pytest.raises(ValueError, match=facts("lr", "tensor", "float")):
         lr.torch.Scheduler(optimizer, lr.constant(0.5))
 
 
 @pytest.mark.parametrize("state", [None, 3, {}, {"last_epoch": 2**64}, {"last_epoch": -1}, {"last_epoch": "3"}])
 def test_a_wrong_state_is_refused(state):
     scheduler = lr.torch.Scheduler(optimizer_of(), lr.constant(0.1))
-    with pytest.raises((ValueError, TypeError), match=r"state_dict must have the key|last_epoch must be"):
+    with pytest.raises((ValueError, TypeError), match=r"state_dict|last_epoch"):
         scheduler.load_state_dict(state)

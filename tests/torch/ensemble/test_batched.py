@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, TensorDataset
 
+from facts import facts
 from learnrate.errors import LossError
 from learnrate.torch.ensemble import TorchEnsemble, worthwhile
 from learnrate.torch.training import TorchTrainable, Updater
@@ -43,8 +44,8 @@ def lr_at(lr, update):
     return lr * (1 + update % 3)
 
 
-def loop_of(model, optimizer=None, loss=CROSS, data=None, **options):
-    """A loop whose evaluation records the model's state and returns a number computed from it."""
+def training_of(model, optimizer=None, loss=CROSS, data=None, **options):
+    """A training whose evaluation records the model's state and returns a number computed from it."""
     states = []
 
     def evaluate(model):
@@ -54,30 +55,30 @@ def loop_of(model, optimizer=None, loss=CROSS, data=None, **options):
     return TorchTrainable(model, optimizer or sgd(model), data or batches(), loss, evaluate, **options), states
 
 
-def train_one_by_one(loop, states, lrs=LRS):
-    start = loop.save()
+def train_one_by_one(trainable, states, lrs=LRS):
+    start = trainable.save()
     metrics, scores = [], []
     for lr in lrs:
-        metrics.append([*loop.read([loop.update(lr_at(lr, n)) for n in range(UPDATES)])])
-        scores.append(loop.evaluate()["score"])
-        loop.restore(start)
+        metrics.append([*trainable.read([trainable.update(lr_at(lr, n)) for n in range(UPDATES)])])
+        scores.append(trainable.evaluate()["score"])
+        trainable.restore(start)
     recorded, states[:] = list(states), []
     return metrics, recorded, scores
 
 
-def train_as_one_batch(loop, states, lrs=LRS):
-    start = loop.save()
-    ensemble = TorchEnsemble(loop, len(lrs))
+def train_as_one_batch(trainable, states, lrs=LRS):
+    start = trainable.save()
+    ensemble = TorchEnsemble(trainable, len(lrs))
     rows = [ensemble.update([lr_at(lr, n) for lr in lrs]) for n in range(UPDATES)]
     scores = [evaluation and evaluation["score"] for evaluation in ensemble.evaluate()]
-    loop.restore(start)
+    trainable.restore(start)
     return [list(column) for column in zip(*rows, strict=True)], list(states), scores
 
 
-def require_same_results(loop, states, accuracy=1e-9):
-    before = copy.deepcopy(loop.model.state_dict())
-    single_metrics, single_states, single_scores = train_one_by_one(loop, states)
-    batch_metrics, batch_states, batch_scores = train_as_one_batch(loop, states)
+def require_same_results(trainable, states, accuracy=1e-9):
+    before = copy.deepcopy(trainable.model.state_dict())
+    single_metrics, single_states, single_scores = train_one_by_one(trainable, states)
+    batch_metrics, batch_states, batch_scores = train_as_one_batch(trainable, states)
     for single, member in zip(single_metrics, batch_metrics, strict=True):
         for expected, row in zip(single, member, strict=True):
             assert row == pytest.approx(expected, rel=accuracy, abs=accuracy)
@@ -85,7 +86,7 @@ def require_same_results(loop, states, accuracy=1e-9):
         torch.testing.assert_close(member, single, rtol=accuracy, atol=accuracy)
     assert batch_scores == pytest.approx(single_scores, rel=accuracy, abs=accuracy)
     assert len({member[-1]["loss"] for member in batch_metrics}) == len(LRS)
-    torch.testing.assert_close(loop.model.state_dict(), before, rtol=0, atol=0)
+    torch.testing.assert_close(trainable.model.state_dict(), before, rtol=0, atol=0)
 
 
 OPTIMIZERS = {
@@ -105,9 +106,9 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers(name):
+def test_the_results_of_every_optimizer_are_the_same(name):
     model = mlp()
-    require_same_results(*loop_of(model, OPTIMIZERS[name](model)))
+    require_same_results(*training_of(model, OPTIMIZERS[name](model)))
 
 
 @pytest.mark.parametrize(
@@ -115,27 +116,27 @@ def test_optimizers(name):
     [Updater(clip_norm=0.1), Updater(clip_value=0.01), Updater(accumulate=2), Updater(accumulate=3, clip_norm=0.1)],
     ids=str,
 )
-def test_ways_to_make_an_update(updater):
+def test_the_results_of_every_way_to_make_an_update_are_the_same(updater):
     model = mlp(nn.Dropout(0.3))
-    require_same_results(*loop_of(model, updater=updater))
+    require_same_results(*training_of(model, updater=updater))
 
 
-def test_only_one_group_is_swept():
+def test_one_group_can_be_swept_alone():
     model = mlp()
-    require_same_results(*loop_of(model, OPTIMIZERS["groups"](model), only=1))
+    require_same_results(*training_of(model, OPTIMIZERS["groups"](model), only=1))
 
 
 def test_an_optimizer_continues_from_its_state():
     model = mlp()
-    loop, states = loop_of(model, OPTIMIZERS["adam"](model))
-    loop.update(0.1)
-    loop.rewind()
-    require_same_results(loop, states)
+    trainable, states = training_of(model, OPTIMIZERS["adam"](model))
+    trainable.update(0.1)
+    trainable.rewind()
+    require_same_results(trainable, states)
 
 
-def test_shuffled_data_has_the_same_order():
+def test_all_members_see_shuffled_data_in_the_order_of_a_single_trial():
     data = TensorDataset(torch.randn(36, 6), torch.randint(0, 3, (36,)))
-    require_same_results(*loop_of(mlp(nn.Dropout(0.3)), data=DataLoader(data, batch_size=12, shuffle=True)))
+    require_same_results(*training_of(mlp(nn.Dropout(0.3)), data=DataLoader(data, batch_size=12, shuffle=True)))
 
 
 class Tied(nn.Module):
@@ -195,14 +196,14 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models(name):
-    require_same_results(*loop_of(MODELS[name]()))
+def test_the_results_of_every_model_are_the_same(name):
+    require_same_results(*training_of(MODELS[name]()))
 
 
 def test_frozen_batch_norm_keeps_its_mode():
     model = mlp(nn.BatchNorm1d(8))
     model[1].eval()
-    require_same_results(*loop_of(model))
+    require_same_results(*training_of(model))
 
 
 def with_metrics(model, batch):
@@ -224,29 +225,31 @@ class Learned(nn.Module):
         return F.cross_entropy(outputs * self.scale, target) + self.scale**2 + 0.01 * self.calls
 
 
-def test_losses():
-    require_same_results(*loop_of(mlp(), loss=with_metrics))
+def test_metrics_and_criteria_with_parameters_are_batched():
+    require_same_results(*training_of(mlp(), loss=with_metrics))
     model, criterion = mlp(), Learned()
-    require_same_results(*loop_of(model, torch.optim.SGD([*model.parameters(), *criterion.parameters()], lr=0.1), criterion))
+    require_same_results(
+        *training_of(model, torch.optim.SGD([*model.parameters(), *criterion.parameters()], lr=0.1), criterion)
+    )
 
 
 def test_mixed_precision_agrees_up_to_rounding():
     torch.set_default_dtype(torch.float32)
     updater = Updater(autocast=torch.bfloat16)
-    require_same_results(*loop_of(mlp(), data=batches(torch.float32), updater=updater), accuracy=0.05)
+    require_same_results(*training_of(mlp(), data=batches(torch.float32), updater=updater), accuracy=0.05)
 
 
 def test_dropout_inside_attention_is_batched_with_other_masks():
     model = Attending()
     model.layer.self_attn.dropout = 0.2
-    metrics, _, _ = train_as_one_batch(*loop_of(model))
+    metrics, _, _ = train_as_one_batch(*training_of(model))
     assert metrics[0][-1]["loss"] < metrics[0][0]["loss"]
 
 
 def test_removed_members_are_left_out_and_the_others_continue():
-    loop, states = loop_of(mlp(nn.BatchNorm1d(8)))
-    single_metrics, _, single_scores = train_one_by_one(loop, states)
-    ensemble = TorchEnsemble(loop, 3)
+    trainable, states = training_of(mlp(nn.BatchNorm1d(8)))
+    single_metrics, _, single_scores = train_one_by_one(trainable, states)
+    ensemble = TorchEnsemble(trainable, 3)
     for n in range(UPDATES):
         metrics = ensemble.update([lr_at(LRS[0], n), lr_at(LRS[1], n) if n < 4 else None, lr_at(LRS[2], n)])
         assert bool(metrics[1]) == (n < 4)
@@ -358,42 +361,42 @@ NOT_BATCHABLE = {
 
 
 @pytest.mark.parametrize("name", NOT_BATCHABLE)
-def test_a_loop_that_cannot_be_batched_says_why_and_can_be_restored(name):
+def test_a_training_that_cannot_be_batched_gives_the_reason_and_can_be_restored(name):
     make, optimizer, options, reason = NOT_BATCHABLE[name]
     model = make()
     options = options | ({"loss": captured(model)} if options.get("loss") == "captured" else {})
     options = options | ({"data": words()} if options.get("data") == "words" else {})
-    loop, _ = loop_of(model, optimizer(model), **options)
-    start, before = loop.save(), copy.deepcopy(model.state_dict())
-    first = loop.update(0.01)
-    loop.restore(start)
+    trainable, _ = training_of(model, optimizer(model), **options)
+    start, before = trainable.save(), copy.deepcopy(model.state_dict())
+    first = trainable.update(0.01)
+    trainable.restore(start)
     numbers = torch.get_rng_state()
     with pytest.raises(NotBatchableError, match=reason) as caught:
-        TorchEnsemble(loop, 2).update([0.01, 0.1])
+        TorchEnsemble(trainable, 2).update([0.01, 0.1])
     assert "\n" not in str(caught.value)
     assert not str(caught.value).endswith(".")
-    loop.restore(start)
+    trainable.restore(start)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), numbers)
-    assert loop.update(0.01) == first
+    assert trainable.update(0.01) == first
 
 
 def test_an_error_that_does_not_come_from_batching_is_raised_as_it_is():
-    with pytest.raises(LossError, match="without a gradient"):
-        TorchEnsemble(loop_of(mlp(), loss=lambda model, batch: model(batch[0]).detach().sum())[0], 2).update([0.1, 0.1])
+    with pytest.raises(LossError, match=facts("loss", "gradient")):
+        TorchEnsemble(training_of(mlp(), loss=lambda model, batch: model(batch[0]).detach().sum())[0], 2).update([0.1, 0.1])
     with pytest.raises(ZeroDivisionError):
-        TorchEnsemble(loop_of(mlp(), loss=lambda model, batch: 1 / 0)[0], 2).update([0.1, 0.1])
+        TorchEnsemble(training_of(mlp(), loss=lambda model, batch: 1 / 0)[0], 2).update([0.1, 0.1])
 
 
-def test_a_failure_after_the_first_update_says_why_too():
+def test_a_failure_after_the_first_update_gives_the_reason_too():
     late = []
 
     def loss(model, batch):
         value = CROSS(model(batch[0]), batch[1])
         return -value if late and value < 0 else value
 
-    ensemble = TorchEnsemble(loop_of(mlp(), loss=loss)[0], 2)
+    ensemble = TorchEnsemble(training_of(mlp(), loss=loss)[0], 2)
     ensemble.update([0.1, 0.1])
     late.append(1)
     with pytest.raises(NotBatchableError, match="control flow"):

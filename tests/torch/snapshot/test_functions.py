@@ -39,7 +39,7 @@ class Callable:
             self.mean += 0.1
         self.extra = 1
 
-    def look(self):
+    def observe(self):
         return self.calls, plain(self.mean), hasattr(self, "extra")
 
     def method(self):
@@ -58,13 +58,13 @@ class Slotted:
         self.unset = 2
         self.__private.append(2)
 
-    def look(self):
+    def observe(self):
         return self.count, list(self.__private), hasattr(self, "unset")
 
 
 @dataclass
 class Average:
-    """What many training scripts keep beside their loss."""
+    """A record that many training scripts keep beside their loss."""
 
     total: float = 0.0
     count: int = 0
@@ -72,12 +72,12 @@ class Average:
 
 def as_callable(mean):
     loss = Callable(mean)
-    return loss, loss.look
+    return loss, loss.observe
 
 
 def as_method():
     loss = Callable(0.0)
-    return loss.method, loss.look
+    return loss.method, loss.observe
 
 
 def as_trainer():
@@ -94,7 +94,7 @@ def as_trainer():
 
 def as_slots():
     loss = Slotted()
-    return loss, loss.look
+    return loss, loss.observe
 
 
 def as_closure():
@@ -106,12 +106,12 @@ def as_closure():
         count += 1
         late = 2
 
-    def look():
+    def observe():
         return count, "late" in {
             k for k, cell in zip(loss.__code__.co_freevars, loss.__closure__, strict=True) if filled(cell)
         }
 
-    return loss, look
+    return loss, observe
 
 
 def filled(cell):
@@ -145,7 +145,7 @@ def as_partial():
         mean()
         history.append(1)
 
-    return functools.partial(functools.partial(loss, mean), history=history), lambda: (history.copy(), *mean.look())
+    return functools.partial(functools.partial(loss, mean), history=history), lambda: (history.copy(), *mean.observe())
 
 
 def as_decorated():
@@ -206,17 +206,17 @@ def as_gradient():
 
 
 def with_generator(generator, draw):
-    """Looks by drawing from a copy of the state."""
+    """A loss that draws random numbers; what is observed is the state of the generator."""
 
     def loss():
         return draw(generator)
 
-    def look():
+    def observe():
         if isinstance(generator, torch.Generator):
             return generator.get_state().tolist()
         return repr(generator.getstate() if isinstance(generator, random.Random) else generator.bit_generator.state)
 
-    return loss, look
+    return loss, observe
 
 
 CASES = {
@@ -245,29 +245,29 @@ CASES = {
 @pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("case", CASES)
 def test_the_state_of_a_function_is_given_back(toy, case, end):
-    function, look = CASES[case]()
-    before = look()
+    function, observe = CASES[case]()
+    before = observe()
 
     def disturb():
         with lr.torch.preserve(toy.model, toy.optimizer, function):
             function()
-            assert look() != before
+            assert observe() != before
             if end is not None:
                 raise end
 
     with pytest.raises(end) if end else nullcontext():
         disturb()
-    assert look() == before
+    assert observe() == before
 
 
 def test_a_snapshot_can_be_put_back_repeatedly(toy):
-    function, look = CASES["containers"]()
-    before = look()
+    function, observe = CASES["containers"]()
+    before = observe()
     snapshot = lr.torch.snapshot.Snapshot(toy.model, toy.optimizer, function, copy_to="disk")
     for _ in range(3):
         function()
         snapshot.restore()
-        assert look() == before
+        assert observe() == before
 
 
 def test_nothing_is_written_to_if_nothing_changed(toy):
@@ -339,7 +339,7 @@ def test_a_long_list_of_small_tensors_is_copied_up_to_a_limit(toy, monkeypatch, 
     assert without.size < preserved.size <= without.size + 100
 
 
-def test_what_is_given_back_elsewhere_is_not_warned_about(toy):
+def test_tensors_that_are_restored_by_another_part_give_no_warning(toy):
     model = torch.nn.Linear(LARGE, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     weights, detached = list(model.parameters()), model.weight.detach()
@@ -353,7 +353,7 @@ def test_what_is_given_back_elsewhere_is_not_warned_about(toy):
     assert preserved.size == sum(weight.nbytes for weight in weights)
 
 
-def test_models_data_and_iterators_inside_a_function_are_left_alone(toy):
+def test_models_data_and_iterators_inside_a_function_are_not_restored(toy):
     other, stream = torch.nn.Linear(1, 1), iter([1, 2, 3])
 
     def loss():

@@ -54,14 +54,14 @@ OPTIMIZERS = {
 def toy(request, new_toy):
     toy = new_toy()
     toy.optimizer = OPTIMIZERS[request.param](toy.model.parameters())
-    toy.model[3].eval()  # a dropout in eval mode
+    toy.model[3].eval()  # dropout in eval mode
     toy.batches.generator = torch.Generator().manual_seed(3)
     return toy
 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("warm", [False, True])
-def test_preserve(toy, warm, end):
+def test_preserve_gives_everything_back(toy, warm, end):
     if warm:
         toy.train(5)
     before = fingerprint(toy)
@@ -84,7 +84,7 @@ def test_preserve(toy, warm, end):
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("what", ["range_test", "tune"])
-def test_range_test_and_tune(toy, what, end):
+def test_range_test_and_tune_give_everything_back(toy, what, end):
     toy.train(3)
     before = fingerprint(toy)
     calls = itertools.count(1)  # an iterator, because a nonlocal number would be put back between trials
@@ -229,6 +229,6 @@ def test_new_optimizer_state_and_gradients_are_removed(new_toy):
 
 
 @pytest.mark.parametrize(("model", "optimizer"), [("net", None), (torch.nn.Linear(1, 1), "sgd")])
-def test_bad_arguments(model, optimizer):
-    with pytest.raises(TypeError, match="must be a torch"), lr.torch.preserve(model, optimizer):
+def test_wrong_arguments_are_refused(model, optimizer):
+    with pytest.raises(TypeError, match=r"model|optimizer"), lr.torch.preserve(model, optimizer):
         pass

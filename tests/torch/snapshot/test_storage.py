@@ -1,4 +1,4 @@
-"""Where copies live, and what is given back beside model and optimizer: scalers, schedulers, loaders, generators, flags."""
+"""Where copies live: on the device, in main memory, or on disk, in which case everything is given back too."""
 
 import copy
 import os
@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import OutputError
 from learnrate.torch.snapshot import TensorStorage, storage
 
@@ -49,7 +50,7 @@ def everything(toy, scaler, scheduler):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # the scaler skips the first update, as it should
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # because the scaler skips the first update
 @pytest.mark.parametrize("copy_to", PLACES)
 @pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt, torch.OutOfMemoryError])
 @pytest.mark.parametrize("warm", [False, True])
@@ -150,7 +151,7 @@ print((peak() - before) / state)
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs the memory statistics of Linux")  # noqa: PTH110
 @pytest.mark.parametrize(("copy_to", "most"), [("device", 1.02), ("disk", 0.4)])
-def test_the_peak_is_one_copy_of_the_state_and_on_disk_one_tensor(copy_to, most):
+def test_the_peak_of_memory_is_one_copy_of_the_state_and_on_disk_one_tensor(copy_to, most):
     command = [sys.executable, "-c", PEAK, copy_to]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert float(done.stdout) < most
@@ -161,7 +162,7 @@ def test_a_full_disk_raises_output_error_and_changes_nothing(toy):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # no file may be larger
     try:
-        with pytest.raises(OutputError, match=r"cannot keep a copy on disk: .* set TMPDIR"):
+        with pytest.raises(OutputError, match=facts("copy", "disk", "TMPDIR", "copy_to")):
             lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -202,5 +203,5 @@ def test_interrupts_wait_until_everything_is_put_back(toy):
 
 def test_a_copy_on_disk_without_a_folder_raises_output_error(toy, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(OutputError, match="cannot keep a copy on disk: No such file or directory: set TMPDIR"):
+    with pytest.raises(OutputError, match=facts("disk", "No such file or directory", "TMPDIR")):
         lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")

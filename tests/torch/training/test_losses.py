@@ -39,7 +39,7 @@ def test_a_criterion_of_outputs_and_target_is_recognised(toy, criterion):
     assert len(curve) > 20
 
 
-def test_a_function_of_model_and_batch_stays_one(toy):
+def test_a_function_of_model_and_batch_is_called_with_them(toy):
     assert loss_of(of_batch, toy) == pytest.approx(loss_of(nn.CrossEntropyLoss(), toy))
 
 
@@ -56,7 +56,7 @@ def test_the_kind_is_decided_once(toy):
     assert calls == [nn.Sequential, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def test_an_error_of_a_function_that_has_called_the_model_is_its_own(toy):
+def test_an_error_of_a_function_that_has_called_the_model_is_raised_unchanged(toy):
     def broken(model, batch):
         return model(batch[0]).no_such_method()
 
@@ -99,7 +99,7 @@ def test_tune_takes_a_plain_criterion_with_a_running_mean_and_gives_it_back(toy)
     assert plan.max_lr == plain.max_lr
 
 
-def test_tune_keeps_what_it_is_told_to(toy, tmp_path, monkeypatch):
+def test_tune_restores_what_also_keep_lists(toy, tmp_path, monkeypatch):
     counter = nn.BatchNorm1d(2)
 
     def loss(model, batch):

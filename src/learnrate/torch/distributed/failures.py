@@ -1,4 +1,4 @@
-"""How a process learns that another one has failed: reports in the store that all processes share."""
+"""Reports of failures, in the store that all processes share, from which a process learns that another one has failed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from learnrate.errors import RankError
 from learnrate.torch.distributed.worker import GRACE
 
 JOIN = 600.0
-"""Seconds within which all processes must have called; one may still be loading its data."""
+"""Seconds within which all processes must call; one of them may still be loading its data."""
 
 CONNECTION_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
 """What gloo and the store say when a process has ended."""
@@ -41,7 +41,7 @@ class FailureReports:
         """Report a failure of this process and wait until the others have read it; returns the first failure of all."""
         text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
         try:
-            self._store.add(f"{self._key}/here/{self._rank}", 1)
+            self._store.add(f"{self._key}/alive/{self._rank}", 1)
             report = {"rank": self._rank, "text": f"failed with {text}"}
             if any(words in str(error) for words in CONNECTION_LOST):
                 report = self._missing_process(text) or report
@@ -74,7 +74,7 @@ class FailureReports:
         while time.monotonic() < end and not self._store.check([f"{self._key}/report"]):
             time.sleep(0.05)
         others = [rank for rank in range(self._size) if rank != self._rank]
-        missing = [rank for rank in others if not self._store.check([f"{self._key}/here/{rank}"])]
+        missing = [rank for rank in others if not self._store.check([f"{self._key}/alive/{rank}"])]
         return {"rank": missing[0], "text": f"has ended: {text}"} if missing else None
 
     def _join(self) -> None:

@@ -2,7 +2,7 @@
 
 Work that may wait for other processes (forward and backward passes of a distributed model, exchanges of losses) runs in a
 thread, while the main thread looks for reports of failures. A process that waits inside a collective operation for a process
-that will never come cannot be woken (gloo has no abort), but its thread can be left behind.
+that has failed cannot be interrupted (gloo has no abort), but its thread can be abandoned.
 """
 
 import signal
@@ -17,17 +17,17 @@ import torch.distributed as dist
 from learnrate.errors import RankError
 from learnrate.torch.distributed.collectives import Collectives
 from learnrate.torch.distributed.failures import FailureReports
-from learnrate.torch.distributed.worker import GRACE, Worker, as_here
+from learnrate.torch.distributed.worker import GRACE, Worker, with_thread_settings
 from learnrate.updates import StopReason
 
 T = TypeVar("T")
 
 POLL = 0.25
-"""Seconds between two looks for reports of failures."""
+"""Seconds between two checks for reports of failures."""
 
 
 class ProcessGroup:
-    """All processes of `torch.distributed`, in one call of range_test or tune. See `Processes`.
+    """All processes of `torch.distributed`, in one call of range_test or tune; a `Processes`.
 
     Attributes:
         rank: Number of this process.
@@ -52,7 +52,7 @@ class ProcessGroup:
         Raises:
             RankError: if it fails here or in another process.
         """
-        job = self._worker.begin(as_here(lambda: work(*arguments)))
+        job = self._worker.begin(with_thread_settings(lambda: work(*arguments)))
         while not job.done.wait(POLL):
             if self._interrupts > 1:  # a second Ctrl-C does not wait for the others
                 raise KeyboardInterrupt
@@ -70,8 +70,8 @@ class ProcessGroup:
         """The metrics of updates, averaged over the processes.
 
         Raises:
-            RankError: if the loss of one process is not finite while the mean of the others is at most twice the loss at the
-                start: then its data or its model is at fault, not the LR.
+            RankError: if the loss of one process is not finite although the mean of the others is at most twice the loss at
+                the start: then the cause is its data or its model, not the LR.
         """
         return [self.run(self._mean, row) for row in rows]
 
@@ -107,7 +107,7 @@ class ProcessGroup:
 
     @contextmanager
     def counting_interrupts(self) -> Iterator[None]:
-        """Count Ctrl-C instead of raising it: the others wait for this process's update, and learn of it with the next."""
+        """Count Ctrl-C instead of raising it: the others wait for this process's update. `agree` tells them to stop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

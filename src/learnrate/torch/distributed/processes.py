@@ -1,4 +1,4 @@
-"""What a training asks the other processes: one process answers itself, many answer together."""
+"""The interface of a training to the other processes, its form for a single process, and the choice between them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,6 +90,7 @@ def all_processes(what: str) -> Iterator[Processes]:
         with group.counting_interrupts():
             yield group
     except BaseException as error:
+        # The group stays open: its thread may wait inside a collective operation, and gloo cannot abort that.
         if not isinstance(error, RankError):
             group.failures.publish(error)
         raise

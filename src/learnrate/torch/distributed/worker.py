@@ -1,4 +1,4 @@
-"""A thread for work that may wait for other processes, and can be left behind."""
+"""A thread for work that may wait for other processes, and that can be abandoned."""
 
 import contextvars
 import threading
@@ -15,7 +15,14 @@ GRACE = 2.0
 
 
 class Job:
-    """Work: `done` is set when there is a result or an error."""
+    """A piece of work.
+
+    Attributes:
+        work: The function to call.
+        done: Set when there is a result or an error.
+        result: What the function returned.
+        error: What it raised; None if it returned.
+    """
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work = work
@@ -25,7 +32,7 @@ class Job:
 
 
 class Worker:
-    """One thread. It does not keep the process alive when it is stuck, as the threads of an executor would."""
+    """One thread for one job at a time. Unlike the threads of an executor, it does not keep the process alive."""
 
     def __init__(self) -> None:
         self._wake = threading.Semaphore(0)
@@ -59,8 +66,8 @@ class Worker:
             job.done.set()
 
 
-def as_here(work: Callable[[], T]) -> Callable[[], T]:
-    """The work with the settings of this thread: those that torch and Python keep for each thread."""
+def with_thread_settings(work: Callable[[], T]) -> Callable[[], T]:
+    """The work under the settings of the calling thread: those that torch and Python keep for each thread."""
     context = contextvars.copy_context()
     device, grad_enabled = torch.get_default_device(), torch.is_grad_enabled()
     kinds = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -1,12 +1,13 @@
 """Schedules drive an optimizer: what adapters for torch-based frameworks build on.
 
-`Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and `at_rest` keep the
+`Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and
+`drivers_paused` keep the
 register of who drives which hyper-parameter; `SweptGroups` writes one LR into the groups of a sweep; `write` and `unshare`
 write into a single group.
 """
 
 from learnrate.torch.driving.attachment import Attachment, attach
-from learnrate.torch.driving.registry import at_rest, claim, release, require_undriven
+from learnrate.torch.driving.registry import claim, drivers_paused, release, require_undriven
 from learnrate.torch.driving.scheduler import Scheduler
 from learnrate.torch.driving.selection import Only, SweptGroups
 from learnrate.torch.driving.writing import Group, unshare, write
@@ -17,9 +18,9 @@ __all__ = [
     "Only",
     "Scheduler",
     "SweptGroups",
-    "at_rest",
     "attach",
     "claim",
+    "drivers_paused",
     "release",
     "require_undriven",
     "unshare",

@@ -60,7 +60,7 @@ def attach(
 
 
 class Attachment:
-    """What `attach` returns."""
+    """Lets the hyper-parameters of an optimizer follow schedules; see `attach`, which makes it."""
 
     def __init__(
         self,
@@ -74,8 +74,7 @@ class Attachment:
             raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
         require_undriven(optimizer, *given)  # before anything is written into the groups
         scheduled = [
-            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr", frames=9)
-            for key, schedule in given.items()
+            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in given.items()
         ]
         self._clocks = [Clock(optimizer, values, start) for values in scheduled]
         claim(optimizer, given, self)  # last, when nothing can fail any more
@@ -129,7 +128,7 @@ class Attachment:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Neither write nor count while the block runs: updates of a range test do not belong to the training run."""
+        """Neither write nor count inside the block, because updates of a range test do not belong to the training run."""
         self._paused = True
         try:
             yield

@@ -1,4 +1,4 @@
-"""Which scheduler or attachment drives which hyper-parameter of an optimizer."""
+"""The register of which scheduler or attachment drives which hyper-parameter of an optimizer."""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from learnrate.errors import AlreadyDrivenError
 from learnrate.torch.inputs import check_optimizer
 
 _drivers: "weakref.WeakKeyDictionary[Optimizer, dict[str, weakref.ref[Any]]]" = weakref.WeakKeyDictionary()
-"""The driver of each hyper-parameter of an optimizer. Weak on both sides: a driver that was deleted drives nothing."""
+"""The driver of each hyper-parameter of an optimizer. Weak on both sides: a deleted driver drives nothing."""
 
 
 def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
@@ -21,7 +21,7 @@ def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
         optimizer: The optimizer.
         keys: Names of hyper-parameters: "lr", "momentum".
         driver: Any object that can be referenced weakly. If it has a method `paused()` that returns a context manager,
-            `at_rest` enters it.
+            `drivers_paused` enters it.
 
     Raises:
         AlreadyDrivenError: if something else drives one of them.
@@ -49,7 +49,7 @@ def require_attached(driver: object, attached: bool) -> None:
 
 
 @contextmanager
-def at_rest(optimizers: Iterable[Optimizer]) -> Iterator[None]:
+def drivers_paused(optimizers: Iterable[Optimizer]) -> Iterator[None]:
     """Pause everything that follows the updates of these optimizers by itself (attachments) while the block runs."""
     with ExitStack() as stack:
         for optimizer in optimizers:

@@ -53,20 +53,20 @@ class SweptGroups:
             write("lr", group, lr * ratio)
 
     def require_untouched(self, lr: float) -> None:
-        """Refuse an update during which something else changed the LR: the curve would show a wrong LR.
+        """Refuse an update during which something else changed the LR, because the curve would show a wrong LR.
 
         Args:
             lr: The LR that was given to `write` for this update.
 
         Raises:
-            AlreadyDrivenError: if the LR of a group is another one now.
+            AlreadyDrivenError: if the LR of a group has changed.
         """
         for group, ratio in zip(self._groups, self._ratios, strict=True):
             value = group["lr"]
             if not isinstance(value, Tensor) and value != lr * ratio:  # reading a tensor may wait for the device
                 raise AlreadyDrivenError(
-                    f"the LR must be left alone during a sweep, during an update it changed from {lr * ratio:.3g} to "
-                    f"{value:.3g}: remove schedulers and the like from the loss function"
+                    "the LR must not be changed by anything else during a sweep, during an update it changed from "
+                    f"{lr * ratio:.3g} to {value:.3g}: remove schedulers and the like from the loss function"
                 )
 
 

@@ -4,7 +4,6 @@ Values are computed in blocks, so that an update costs one look-up and one assig
 Blocks start at fixed multiples of their size: a resumed run reads exactly the floats that an uninterrupted run reads.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.torch.driving.ratios import initial_ratios
 from learnrate.torch.driving.writing import Group, unshare, writer_for
+from learnrate.user_code import warn
 
 BLOCK = 8192
 """Updates per block."""
@@ -63,7 +63,6 @@ class ScheduledValues:
         schedule: One for all groups, or one for each group.
         relative: Whether groups keep their ratios: the schedule gives the value of the group whose initial value is the
             largest, and the others follow in proportion.
-        frames: Calls between the user's line, which a warning names, and the computing of a block; 7 for `Scheduler.step`.
 
     Attributes:
         key: The name of the hyper-parameter in the groups.
@@ -81,11 +80,9 @@ class ScheduledValues:
         schedule: Schedule | Sequence[Schedule],
         *,
         relative: bool = False,
-        frames: int = 7,
     ) -> None:
         self._schedules = _as_schedules(key, schedule, optimizer)
         self._relative = relative
-        self._frames = frames
         self._optimizer = optimizer
         self.key = _group_key(key, optimizer)
         lengths = [length for s in self._schedules if (length := known_length(s)) is not None]
@@ -116,18 +113,16 @@ class ScheduledValues:
     def _compute_block(self, n: int) -> Block:
         first = n - n % BLOCK
         stop = first + BLOCK
-        if self._overrun is not None:
-            if n < self._overrun:
-                # The block ends here, so that the overrun is noticed without a comparison at every update.
-                stop = min(stop, self._overrun)
-            else:
-                self._overrun = None
-                warnings.warn(
-                    f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))}, its last value is kept: "
-                    "train for fewer updates or give a longer schedule",
-                    PastEndWarning,
-                    stacklevel=self._frames,
-                )
+        if self._overrun is not None and n < self._overrun:
+            # The block ends here, so that the overrun is noticed without a comparison at every update.
+            stop = min(stop, self._overrun)
+        elif self._overrun is not None:
+            self._overrun = None
+            warn(
+                f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))}, its last value is kept: "
+                "train for fewer updates or give a longer schedule",
+                PastEndWarning,
+            )
         groups = self._optimizer.param_groups
         counts = np.arange(first, stop)
         columns = [schedule(counts).tolist() for schedule in self._schedules]

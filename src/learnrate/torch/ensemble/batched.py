@@ -31,8 +31,8 @@ def ensemble_of(trainable: TorchTrainable, count: int, together: bool | None = N
 
     Args:
         trainable: What is trained.
-        together: Whether to train as one batch; None decides by `conditions.worthwhile`.
         count: Number of members.
+        together: Whether to train as one batch; None decides by `conditions.worthwhile`.
 
     Raises:
         NotBatchableError: if the trainable cannot be batched, or should not be.
@@ -56,7 +56,7 @@ class TorchEnsemble:
     """Copies of a trainable's model that start from its present state and train together, each at its own LR.
 
     The first update is also made by the trainable's own model and optimizers, and both results must agree; `evaluate` uses
-    the model too. Afterwards, also after an `NotBatchableError` (which any update may raise), call `trainable.restore` with
+    the model too. Afterwards, also after a `NotBatchableError` (which any update may raise), call `trainable.restore` with
     what `trainable.save` returned before: it puts back the model, its optimizers, the order of the data and the random
     numbers.
 

@@ -1,4 +1,4 @@
-"""The state that functions keep in themselves: a loss with a running mean, a counter in a closure, a captured generator.
+"""The state that functions keep in themselves, such as a running mean, a counter in a closure, a captured generator.
 
 Every object that a function refers to is visited once, and put back in place; numbers and strings are put back by assigning
 the same object again. An object that did not change is not written to.
@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from learnrate.errors import NotRestoredWarning
 from learnrate.torch.snapshot import parts
-from learnrate.torch.snapshot.notices import warn
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import TensorStorage, local, size_of
+from learnrate.user_code import warn
 
 LARGEST = 2**20
 """Bytes of the largest tensor or array that is copied. State that a function keeps in itself is small (a mean, a count);
@@ -182,7 +182,7 @@ def _copied(value: Tensor | np.ndarray, storage: TensorStorage) -> Iterator[Undo
 
 
 def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
-    """Warn, once, if it changed."""
+    """Warn when state is put back, once, if the value was written to."""
     before, warned = _trace(value), False
 
     def undo() -> None:
@@ -192,7 +192,7 @@ def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
             warn(
                 f"{name} was changed in place and is not given back: in functions, tensors and arrays are copied up to "
                 f"{LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make it a buffer "
-                "of a module, or hand it over by itself (also_keep)",
+                "of a module, or pass it in also_keep",
                 NotRestoredWarning,
             )
 
@@ -200,7 +200,7 @@ def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
 
 
 def _trace(value: Tensor | np.ndarray) -> Any:
-    """What changes when it is written to."""
+    """A value that changes when the tensor or array is written to."""
     if isinstance(value, Tensor):
         return None if value.is_inference() else local(value)._version
     return value.flat[:: max(1, value.size // SAMPLED)].tobytes()

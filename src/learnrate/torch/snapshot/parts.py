@@ -18,6 +18,9 @@ from learnrate.torch.snapshot.storage import TensorStorage, as_bytes, local
 Undo = Callable[[], object]
 """Puts one thing back, as often as it is called."""
 
+MARKS = ("_opt_called", "_step_count")
+"""Attributes with which torch's schedulers mark an optimizer that has made an update."""
+
 FLAGS: tuple[tuple[Any, str], ...] = (
     (torch.backends.cudnn, "enabled"),
     (torch.backends.cudnn, "benchmark"),
@@ -120,8 +123,7 @@ def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
         for group in groups
     ]
     states = {parameter: anything(state, storage) for parameter, state in original.state.items()}
-    # torch's schedulers mark an optimizer that has made an update.
-    marks = {name: value for name, value in vars(original).items() if name in ("_opt_called", "_step_count")}
+    marks = {name: value for name, value in vars(original).items() if name in MARKS}
 
     def undo() -> None:
         # Loading a state_dict replaces the list; adding a group makes it longer.
@@ -132,7 +134,7 @@ def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
             group.update({"params": parameters, **put_back()})
         original.state.clear()
         original.state.update({parameter: put_back() for parameter, put_back in states.items()})
-        for name in ("_opt_called", "_step_count"):
+        for name in MARKS:
             vars(original).pop(name, None)
         vars(original).update(marks)
 
@@ -182,7 +184,7 @@ def anything(value: Any, storage: TensorStorage) -> Callable[[], Any]:
     if isinstance(value, (set, deque)):
         before = copy.copy(value)
         return lambda: copy.copy(before)
-    # A number, a string, or an object whose state is not known here.
+    # A number, a string, or an object of a kind that is not known here.
     return lambda: value
 
 

@@ -151,7 +151,7 @@ class Snapshot:
             for undo in self._undos:
                 try:
                     undo()
-                except KeyboardInterrupt as interrupt:  # raised by hand, or in another thread than the main one
+                except KeyboardInterrupt as interrupt:  # raised by code, or outside the main thread
                     failed.append(interrupt)
                     undo()
                 except Exception as error:
@@ -166,7 +166,7 @@ class Snapshot:
         self._storage.close()
 
     def _reshard_all(self) -> None:
-        """Let each process hold its own shard only: FSDP2 gathers whole parameters for a while."""
+        """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from learnrate.errors import ArgumentTypeError, NotRewoundWarning
 from learnrate.torch.snapshot import functions
-from learnrate.torch.snapshot.notices import warn
 from learnrate.torch.snapshot.parts import Undo, anything, generator, tensor
 from learnrate.torch.snapshot.storage import TensorStorage
+from learnrate.user_code import warn
 
 
 def undos(thing: Any, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:

@@ -36,31 +36,22 @@ class Stream:
         self.restarts: list[int] = []
         self._epoch: int | None = None
 
-    def next(self) -> Any:
-        """The next batch.
-
-        Raises:
-            ExhaustedError: if the source is an iterator and has ended.
-            DataError: if the source holds none.
-        """
-        return self.some(1)[0]
-
-    def some(self, number: int) -> list[Any]:
-        """The next batches: `number` of them, or those left before the source ends, but at least one.
+    def take(self, number: int) -> list[Any]:
+        """The next batches: `number` of them, or those that are left before the source ends, but at least one.
 
         Raises:
             ExhaustedError: if the source is an iterator and has ended.
             DataError: if the source holds none.
         """
         if self._iterator is None:
-            self._iterator = self._fresh()
+            self._iterator = self._new_iterator()
         batches = list(islice(self._iterator, number))
         if not batches and self._once:
             raise ExhaustedError(f"batches ran out after {self.drawn}, and an iterator cannot be started again")
         if not batches and self.drawn:
             self._epoch = self._epoch or self.drawn
             self.restarts.append(self.drawn)
-            self._iterator = self._fresh()
+            self._iterator = self._new_iterator()
             batches = list(islice(self._iterator, number))
         if not batches:
             raise DataError(
@@ -92,7 +83,7 @@ class Stream:
             return False
         return True
 
-    def _fresh(self) -> Iterator[Any]:
+    def _new_iterator(self) -> Iterator[Any]:
         if isinstance(self._batches, DataLoader) and self._batches.persistent_workers:
             # Iterating it again would reset the iterator that the user may be using: a copy has its own workers.
             loader = copy.copy(self._batches)
@@ -107,7 +98,7 @@ class Stream:
 
 
 def check_rewindable(batches: object) -> None:
-    """Refuse what cannot be iterated again and again.
+    """Refuse what can be iterated only once.
 
     Raises:
         ArgumentTypeError: if it is an iterator.
@@ -115,7 +106,7 @@ def check_rewindable(batches: object) -> None:
     if isinstance(batches, Iterator):
         raise ArgumentTypeError(
             f"batches must be something that can be iterated again, received a {type(batches).__name__}, which cannot "
-            "be restarted: give the loader itself, a list, or a function that returns a fresh iterator"
+            "be restarted: give the loader itself, a list, or a function that returns a new iterator"
         )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,8 +12,6 @@ from learnrate.torch.snapshot import modes
 from learnrate.torch.training.batches import to_device
 from learnrate.torch.training.losses import Objective
 from learnrate.trainable import scalars, scores
-
-T = TypeVar("T")
 
 Evaluate = Callable[[nn.Module], Any]
 """From a model to how good it is, higher is better: a number, or a mapping of numbers, of which the first decides."""

@@ -16,8 +16,7 @@ Loss = nn.Module | Callable[[Any, Any], Tensor | Mapping[str, Any]]
 any function (model, batch) -> loss. Either may return a mapping with the key "loss" and further metrics."""
 
 Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
-"""One loss that all optimizers descend, or one for each optimizer, by its name or in their order."""
-
+"""One loss that all optimizers minimise, or one for each optimizer, by its name or in their order."""
 
 WRONG_ARGUMENTS = (TypeError, AttributeError, ValueError, IndexError)
 """What a criterion raises when it receives a model and a batch in place of outputs and target."""
@@ -31,12 +30,16 @@ class BatchLoss:
     """
 
     def __init__(self, name: str, loss: Any) -> None:
-        self.loss = checked(name, loss)
+        self.loss = _require_loss(name, loss)
         criterion = isinstance(loss, nn.Module) or getattr(loss, "__module__", None) == "torch.nn.functional"
         self._is_criterion: bool | None = True if criterion else None
 
     def __call__(self, model: nn.Module, batch: Any) -> Any:
-        """The loss of a model on a batch."""
+        """The loss of a model on a batch.
+
+        Raises:
+            LossError: at the first call, if the loss works neither on (model, batch) nor on (outputs, target).
+        """
         if self._is_criterion is None:
             return self._first_call(model, batch)
         return criterion_loss(self.loss, model, batch) if self._is_criterion else self.loss(model, batch)
@@ -93,10 +96,10 @@ def criterion_loss(criterion: Callable[..., Any], model: nn.Module, batch: Any) 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss and the optimizers that descend it.
+    """A loss and the optimizers that minimise it.
 
     Attributes:
-        name: Its name; empty for the only one.
+        name: Name of the optimizer; empty if there is one loss for all optimizers.
         loss: The loss.
         optimizers: The optimizers.
     """
@@ -107,7 +110,7 @@ class Objective:
 
 
 def objectives(optimizers: Mapping[str, Optimizer], loss: Losses) -> list[Objective]:
-    """Which optimizers descend which loss: all of them the same one, or each its own, in turns.
+    """Which optimizers minimise which loss: all of them the same one, or each its own, in turns.
 
     Raises:
         ArgumentError: if there is not one loss for each optimizer.
@@ -127,11 +130,11 @@ def objectives(optimizers: Mapping[str, Optimizer], loss: Losses) -> list[Object
     return [Objective(name, BatchLoss(f"loss[{name!r}]", entry), [optimizers[name]]) for name, entry in loss.items()]
 
 
-def checked(name: str, loss: Any) -> Loss:
-    """A loss, refused before anything is trained if it cannot be one.
+def _require_loss(name: str, loss: Any) -> Loss:
+    """Refuse what cannot be a loss, before anything is trained.
 
     Raises:
-        ArgumentTypeError: if it cannot.
+        ArgumentTypeError: if it is no function of two arguments.
     """
     rule = f"{name} must be a criterion (outputs, target) -> loss or a function (model, batch) -> loss, received"
     if isinstance(loss, type):

@@ -95,7 +95,7 @@ class TorchTrainable(Trainable):
         try:
             values = self.processes.run(self._update, lr)
         except BaseException:
-            if self.processes.size > 1:  # a thread that is left behind must not change what is restored
+            if self.processes.size > 1:  # an abandoned thread must not change what is restored
                 self._abandoned.set()
             raise
         # Processes that hold parts of a model may not all have seen the gradient that was not finite.
@@ -110,15 +110,15 @@ class TorchTrainable(Trainable):
         complete = True
         for objective in self.objectives:
             forward = partial(self.forward, objective.loss)
-            row, made = self.updater.step(self.model, objective.optimizers, batches, forward, self._require_wanted)
-            complete = complete and made
+            row, updated = self.updater.step(self.model, objective.optimizers, batches, forward, self._require_not_abandoned)
+            complete = complete and updated
             values |= _prefixed(objective.name, row) if objective.name else row
         self.swept.require_untouched(lr)
         if not complete:
             return SKIPPED
         self.updates += 1
         if "loss" not in values:
-            # The losses of the optimizers that are swept: their LR does not answer for the other losses.
+            # Only the losses of the optimizers that are swept, because their LR does not determine the other losses.
             swept = [objective.name for objective in self.objectives if self.swept.drives(objective.optimizers)]
             values["loss"] = sum(values[name] for name in swept)
         return values
@@ -129,13 +129,13 @@ class TorchTrainable(Trainable):
             # A model in train mode keeps the modes of its submodules, frozen batch norms for example.
             self.model.train()
         restarts = len(self.stream.restarts)
-        batches = self.stream.some(self.updater.accumulate)
+        batches = self.stream.take(self.updater.accumulate)
         if len(self.stream.restarts) > restarts:
             self._restarts.append(self.updates)
         return batches
 
     def forward(self, loss: BatchLoss, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The loss to descend on a micro-batch, and all values to record, "loss" among them.
+        """The loss to minimise on a micro-batch, and all values to record, "loss" among them.
 
         Raises:
             LossError: if the loss is no scalar tensor with a gradient.
@@ -146,11 +146,15 @@ class TorchTrainable(Trainable):
                 "the loss must depend on a trainable parameter, received one without a gradient: "
                 "compute it from the model's output, without detach(), item() or no_grad()"
             )
-        self._require_wanted()
+        self._require_not_abandoned()
         return value, values
 
     def values(self, loss: BatchLoss, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The same without the check of the gradient, which does not exist inside of `torch.func.vmap`."""
+        """The same without the check of the gradient, which does not exist inside of `torch.func.vmap`.
+
+        Raises:
+            LossError: if the loss is no scalar tensor.
+        """
         returned = loss(self.model, to_device(batch, self._device))
         is_mapping = isinstance(returned, Mapping)
         values = {str(name): value for name, value in returned.items()} if is_mapping else {"loss": returned}
@@ -223,7 +227,7 @@ class TorchTrainable(Trainable):
             raise NotBatchableError("this training was built without an ensemble")
         return self._ensemble(self, count)
 
-    def _require_wanted(self) -> None:
+    def _require_not_abandoned(self) -> None:
         if self._abandoned.is_set():
             raise RuntimeError("this update was abandoned")
 
@@ -234,7 +238,7 @@ def _prefixed(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fetched(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Values of updates with all scalars on devices as Python numbers, copied together: each copy is a wait."""
+    """Values of updates with all scalars as Python numbers, copied together because each copy waits for the device."""
     waiting = [v for row in rows for v in row.values() if isinstance(v, Tensor) and v.numel() == 1]
     scalars_on_device = [v.detach().double().reshape(()).to(waiting[0].device) for v in waiting]
     numbers = torch.stack(scalars_on_device).tolist() if waiting else []

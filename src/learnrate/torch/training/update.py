@@ -14,7 +14,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
 Forward = Callable[[Any], "tuple[Tensor, dict[str, Any]]"]
-"""From a micro-batch to the loss to descend, and all values to record, "loss" among them."""
+"""From a micro-batch to the loss to minimise, and all values to record, "loss" among them."""
 
 
 class UpdateOptions(TypedDict, total=False):
@@ -43,7 +43,12 @@ class UpdateOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Updater:
-    """Makes updates as `UpdateOptions` says; the attributes are its keys."""
+    """Makes updates as `UpdateOptions` says; the attributes are its keys.
+
+    Raises:
+        ArgumentError: if a value breaks its rule.
+        ArgumentTypeError: if a value is of the wrong type.
+    """
 
     accumulate: int = 1
     autocast: torch.dtype | None = None
@@ -102,7 +107,7 @@ class Updater:
 
         Args:
             model: What is trained; `no_sync` of a distributed model is used for all micro-batches but the last.
-            optimizers: The optimizers that descend this loss.
+            optimizers: The optimizers that minimise this loss.
             batches: The micro-batches.
             forward: The forward pass.
             before_step: Called before weights are changed; may raise.
@@ -188,8 +193,15 @@ class Updater:
 
 
 def refuse_scaler_with_closure() -> None:
-    """Raise the error for a scaler beside an optimizer that needs a closure."""
-    raise ArgumentError("scaler must be None if the optimizer needs a closure: torch's scaler does not support closures")
+    """Raise the error for a scaler with an optimizer that needs a closure.
+
+    Raises:
+        ArgumentError: always.
+    """
+    raise ArgumentError(
+        "scaler must be None if the optimizer needs a closure, received a GradScaler, which does not support closures: "
+        "train in full precision, or with autocast=torch.bfloat16"
+    )
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -198,14 +210,14 @@ def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    """The mean of a metric. A value that is no number is returned as it is, so that it is refused with its name later."""
+    """The mean of a metric. A value that is not a number is returned unchanged: it is refused later, with its name."""
     if all(isinstance(value, (int, float, Tensor)) for value in values):
         return sum(values) / len(values)
     return next(value for value in values if not isinstance(value, (int, float, Tensor)))
 
 
 def _unsynchronised(model: nn.Module) -> AbstractContextManager[Any]:
-    """Without the exchange of gradients, which only the last micro-batch of an update needs (`DistributedDataParallel`)."""
+    """No exchange of gradients (`DistributedDataParallel`), which only the last micro-batch of an update needs."""
     no_sync = getattr(model, "no_sync", None)
     return no_sync() if callable(no_sync) else nullcontext()
 
