@@ -1,7 +1,7 @@
 """Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmarks'.
 
 python docs/make.py            # all pages, and the pictures of the gallery and of the choices
-python docs/make.py --check    # say which pages are not what this would write; exit 1 if any
+python docs/make.py --check    # name the pages that are out of date; exit 1 if there are any
 """
 
 import argparse
@@ -203,13 +203,13 @@ def record_of(name: str) -> dict:
 
 
 def measured(record: dict, command: str) -> list[str]:
-    """On what, with what and how."""
+    """Hardware, versions and method."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     name = record["benchmark"]
     return [
         f"Measured by `{command}` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
         f"used); {versions}.",
-        f"Each ratio is taken within a round, of {record['rounds']} counted rounds after one that is not; median and range.",
+        f"Each ratio is taken within a round; median and range of {record['rounds']} rounds, after one that is not counted.",
         f"The record: [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).",
         "",
     ]
@@ -237,10 +237,10 @@ def range_tests() -> list[str]:
     models = record["models"]
     lines = ["## Range test", "", *measured(record, "make bench-range-test")]
     lines += [
-        f"A whole range test of {record['updates']} updates, give-back included, over the bare loop of the same updates,",
-        "which changes no LR: the same model, SGD with momentum, and the same `DataLoader` of batches made beforehand for",
-        "all. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner are",
-        "made outside the timing.",
+        f"A whole range test of {record['updates']} updates, restoring included, over the bare loop of the same updates,",
+        "which changes no LR: the same model, SGD with momentum, and the same `DataLoader` of batches that were collated in",
+        "advance. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner are",
+        "created outside the timing.",
         "",
         "| | " + " | ".join(f"{m['what']}: {m['update_ms']['median']:.2f} ms an update" for m in models) + " |",
         "|---" * (len(models) + 1) + "|",
@@ -264,7 +264,7 @@ def tuning() -> list[str]:
     record = record_of("tune")
     lines = ["## Tuning", "", *measured(record, "make bench-tune")]
     lines += [
-        f"Time per update of `torch.tune` for a run of {record['updates']} updates (range test, trials, estimate, give-back),",
+        f"Time per update of `torch.tune` for a run of {record['updates']} updates (range test, trials, estimate, restore),",
         "as a multiple of that of a bare training loop: the same model, SGD with momentum, one list of batches for both.",
         "",
         "| | bare loop, per update | ratio (range) | target | |",
@@ -308,7 +308,7 @@ def trials_table(models: list[dict]) -> list[str]:
 
 
 def on_a_gpu() -> list[str]:
-    """The section on what was measured on a GPU, if there is a record."""
+    """The section of measurements on a GPU, if there is a record."""
     if not (ROOT / "benchmarks" / "results" / "gpu.json").exists():
         return []
     return gpu_section(record_of("gpu"))
@@ -337,7 +337,7 @@ def gpu_section(record: dict) -> list[str]:
 
 
 def gpu_rows(name: str, part: dict) -> list[tuple[str, str]]:
-    """What a part of the GPU's record says."""
+    """The results of a part of the GPU record, by what was measured."""
     if name == "tests":
         return [("GPU tests", f"{part['passed']} passed, {len(part['failures'])} failed, {part['skipped']} skipped")]
     if name == "step":
@@ -364,8 +364,8 @@ def _ratio(ratio: dict[str, float], digits: int = 2) -> str:
     return f"{ratio['median']:.{digits}f} ({ratio['min']:.{digits}f} to {ratio['max']:.{digits}f})"
 
 
-def _reached(found: dict) -> str:
-    return "reached" if found["reached"] else "**not reached**"
+def _reached(row: dict) -> str:
+    return "reached" if row["reached"] else "**not reached**"
 
 
 def choice() -> str:
@@ -393,7 +393,7 @@ def main() -> int:
     pages = {name: page() + "\n" for name, page in PAGES.items()}
     stale = [name for name, text in pages.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     if check:
-        print("\n".join(f"docs/{name} is not what docs/make.py writes" for name in stale) or "all pages are up to date")
+        print("\n".join(f"docs/{name} is out of date: run docs/make.py" for name in stale) or "all pages are up to date")
         return 1 if stale else 0
     for name in stale:
         (DOCS / name).write_text(pages[name])

@@ -9,7 +9,7 @@ from trainables import Quadratic, Regression, check_reasons
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_each_name(name):
+def test_each_name_is_a_family(name):
     plan = lr.tune(Regression(), updates=400, family=name)
     assert plan.family == name
     assert plan.schedule == NAMED[name](plan.max_lr, Run(400, 20, plan.bounds.base_lr))
@@ -34,7 +34,7 @@ def test_cycles_begin_at_a_quarter_of_a_low_peak():
     assert bind(builder, Run(400, 20))(1.0).base_lr == 0.25
 
 
-def test_a_function():
+def test_a_function_is_a_family():
     plan = lr.tune(Regression(), updates=300, family=lambda max_lr: lr.one_cycle(max_lr, 300))
     assert plan.schedule == lr.one_cycle(plan.max_lr, 300)
     assert plan.family == "family"

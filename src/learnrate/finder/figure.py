@@ -24,9 +24,9 @@ def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, 
 
     Args:
         curve: The record of the range test.
-        bounds: What a rule read off it; of a `NoAnswer`, the reason becomes the title.
+        bounds: What a rule read off it; the reason of a `NoAnswer` becomes the title.
         ax: The axes to draw in; a new figure by default.
-        name: Name of the curve's losses; another one than "loss" if they are a metric.
+        name: What the curve shows: "loss", or the name of a metric.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.

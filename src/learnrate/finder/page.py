@@ -254,7 +254,8 @@ def _no_answer(bounds: NoAnswer) -> str:
 def _answer(bounds: Bounds) -> str:
     low, high = bounds.interval
     rows = [
-        _row(name, f"{lr:.2g}", f'data-value="{float(lr)!r}"', reason, color)
+        # The columns before it already give the name and the number.
+        _row(name, f"{lr:.2g}", f'data-value="{float(lr)!r}"', reason.removeprefix(f"{name} {lr:.2g}: "), color)
         for name, lr, reason, color in (
             ("base_lr", bounds.base_lr, bounds.reasons.base_lr, "green"),
             ("lr", bounds.lr, bounds.reasons.lr, "orange"),
@@ -274,5 +275,5 @@ def _answer(bounds: Bounds) -> str:
 def _row(name: str, value: str, data: str, reason: str, color: str) -> str:
     return (
         f'<tr><th scope="row" class="{color}">{name}</th><td class="number" id="{name}" {data}>{value}</td>'
-        f'<td class="reason">{escape(reason)}</td></tr>'
+        f'<td class="reason sentence">{escape(reason)}</td></tr>'
     )

@@ -20,7 +20,7 @@ def title(curve: "Curve") -> str:
 
 def facts(curve: "Curve") -> list[tuple[str, str]]:
     """Further facts, each with its name: at most ten, each of one line."""
-    rows = [("loss", _loss(curve)), ("ended", curve.ended)]
+    rows = [("loss", _loss(curve)), ("ended", "swept (all LRs were tried)" if curve.ended == "swept" else curve.ended)]
     if curve.sweeps:
         rows.append(("sweeps", f"mean of {len(curve.sweeps)}"))
     if curve.seeds:

@@ -176,9 +176,7 @@ def _extended_by(shorter: RegretCurve, updates: int, log2_lrs: Floats, values: F
     # Never better than the last LR: what was faster beyond it in a short trial need not be so in a long one.
     at_lower = values[0] + np.maximum(shorter.at(lower) - low, 0.0)
     at_higher = values[-1] + np.maximum(shorter.at(higher) - high, 0.0)
-    return RegretCurve(
-        updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher])
-    )  # fmt: skip
+    return RegretCurve(updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher]))
 
 
 def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float = LR_DRIFT) -> Estimate:

@@ -107,7 +107,7 @@ def read(families: Families | None, updates: int) -> dict[str, Builder]:
             "LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
         )
     if callable(families):
-        # Its own name could be "<lambda>", which tells nothing.
+        # Its own name may be "<lambda>", which says nothing.
         return {"family": _of_function(families, run)}
     if isinstance(families, Mapping):
         return _not_empty({str(name): _of_function(_function(name, value), run) for name, value in families.items()})
