@@ -239,8 +239,8 @@ def range_tests() -> list[str]:
     lines += [
         f"A whole range test of {record['updates']} updates, restoring included, over the bare loop of the same updates,",
         "which changes no LR: the same model, SGD with momentum, and the same `DataLoader` of batches that were collated in",
-        "advance. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner are",
-        "created outside the timing.",
+        "advance. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner",
+        "are created outside the timing.",
         "",
         "| | " + " | ".join(f"{m['what']}: {m['update_ms']['median']:.2f} ms an update" for m in models) + " |",
         "|---" * (len(models) + 1) + "|",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 LABELS = {"base_lr": (0.97, GREEN), "lr": (0.90, ORANGE), "max_lr": (0.97, GREEN)}
 """Height of each label as a fraction of the axes, and its colour: at two heights, because the LRs may lie close together."""
+
+LOW_LABEL = 0.83
+"""Height of a label on the other side of its line, below the labels that are there."""
+
+EDGE = 0.2
+"""A label at a line this near to the edge of the axes would leave them, so it is on the other side of the line."""
 
 
 def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, name: str = "loss") -> Axes:
@@ -93,17 +100,23 @@ def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
 def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
     ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
     ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
+    low, high = ax.get_xlim()
     for name, (height, color) in LABELS.items():
         value = getattr(bounds, name)
+        position = np.interp(value, (low, high), (0, 1))
+        if ax.get_xscale() == "log":
+            position = np.interp(math.log(value), np.log((low, high)), (0, 1))
+        usual = "left" if name == "max_lr" else "right"
+        side = "left" if position < EDGE else "right" if position > 1 - EDGE else usual
         ax.axvline(value, color=color, linewidth=1.4, linestyle="-" if name == "lr" else "--")
         ax.annotate(
             f"{name} {value:.2g}",
-            (value, height),
+            (value, height if side == usual else LOW_LABEL),
             xycoords=("data", "axes fraction"),
-            xytext=(4 if name == "max_lr" else -4, 0),
+            xytext=(4 if side == "left" else -4, 0),
             textcoords="offset points",
             color=color,
-            ha="left" if name == "max_lr" else "right",
+            ha=side,
             va="top",
             fontsize=10,
             fontweight="bold",
