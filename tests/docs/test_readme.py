@@ -23,8 +23,8 @@ SCRIPTS = [text for text in PYTHON if "def recipe():" not in text]
 
 def paragraph(*words):
     """The one paragraph that has all these words."""
-    (found,) = [text for text in README.split("\n\n") if all(word in text for word in words)]
-    return " ".join(found.split())
+    (match,) = [text for text in README.split("\n\n") if all(word in text for word in words)]
+    return " ".join(match.split())
 
 
 def medians(name):

@@ -145,11 +145,11 @@ def _losses(curve: Curve) -> Iterator[dict[str, Any]]:
 
 def _metrics(curve: Curve) -> Iterator[dict[str, Any]]:
     for (name, values), color in zip(curve.metrics.items(), itertools.cycle(METRIC_COLORS), strict=False):
-        shown = escape(str(name))
-        labels = [f"{shown} {value:.4g}" for value in values]
+        label = escape(str(name))
+        labels = [f"{label} {value:.4g}" for value in values]
         # A metric that is not measured at every update has gaps around each value, where a line would show nothing.
         look = {"yaxis": "y2", "visible": "legendonly", "connectgaps": True, "line": {"width": 1.8, "color": color}}
-        yield _trace(shown, curve.lrs, values, **look, text=labels, hoverinfo="text")
+        yield _trace(label, curve.lrs, values, **look, text=labels, hoverinfo="text")
 
 
 def _marks(curve: Curve, bounds: Bounds) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

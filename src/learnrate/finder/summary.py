@@ -47,10 +47,10 @@ def _loss(curve: "Curve") -> str:
     if not len(finite):
         return "no finite loss"
     lowest = int(finite.losses.argmin())
-    lost = len(curve) - len(finite)
+    not_finite = len(curve) - len(finite)
     return (
         f"{curve.losses[0]:.3g} to {curve.losses[-1]:.3g}, lowest {finite.losses[lowest]:.3g} at LR {finite.lrs[lowest]:.2g}"
-        + (f", {lost} not finite" if lost else "")
+        + (f", {not_finite} not finite" if not_finite else "")
     )
 
 

@@ -182,8 +182,8 @@ class _Reader:
     def function(self, node: ast.expr) -> Function:
         name = ast.unparse(node)
         if name not in self.functions:
-            known = (
+            remedy = (
                 f"known names: {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
             )
-            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {known}")
+            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {remedy}")
         return self.functions[name]
