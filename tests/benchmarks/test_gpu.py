@@ -44,7 +44,7 @@ def test_on_a_cpu_every_part_is_measured_or_says_why_it_is_skipped(tmp_path):
     assert "tiny ViT" in section
 
 
-def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
+def test_without_a_gpu_the_command_says_so_and_writes_nothing(tmp_path):
     done = run("--out", tmp_path / "record.json", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert "sees no GPU" in done.stderr
