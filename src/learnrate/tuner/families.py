@@ -146,8 +146,8 @@ def _of_function(family: Family, run: Run) -> Builder:
     schedules = [_fitting(example, run) for example in examples]
     if len(schedules) == 2 and schedules[0] == schedules[1]:
         raise ArgumentError(
-            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and half "
-            "of it"
+            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and "
+            f"for {EXAMPLE_LR / 2}"
         )
     return lambda max_lr, run: _fitting(family(max_lr), run)
 
