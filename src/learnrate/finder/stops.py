@@ -39,9 +39,9 @@ StopFunction = Callable[[Sequence[float], Sequence[float]], Any]
 class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
     """The loss has risen above its level at the start by as much as it had fallen below it.
 
-    Or, where that is more, by six times the batch noise or by a twentieth of that level. The loss is averaged over about
-    three updates; its level at the start is the median of the first tenth. The rule uses no unit but
-    the loss at the start of this sweep, so it ends the sweep soon after the loss has turned, and works for models that are
+    If six times the batch noise or a twentieth of that level is more, the loss has to rise by this. The loss is averaged
+    over about three updates; its level at the start is the median of the first tenth. The rule compares the loss only with
+    the start of the same sweep, so it ends the sweep soon after the loss begins to rise, and works for models that are
     already trained and for losses of any size or sign.
     """
 

@@ -92,7 +92,7 @@ def _trials(choice: Choice) -> Iterator[str]:
 
 def _choice(choice: Choice, run: Run) -> Iterator[str]:
     if choice.compared:
-        results = "; ".join(f"{name}: {_result(trial, choice.metric)}" for name, trial in choice.compared)
+        results = "; ".join(f"{name} ({_result(trial, choice.metric)})" for name, trial in choice.compared)
         yield f"The family {choice.family} has the best trial; the best trials of the families are {results}."
     estimate = choice.estimate
     yield (
