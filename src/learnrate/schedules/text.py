@@ -66,7 +66,7 @@ class _Reader:
 
     def error(self, message: str, column: int) -> ParseError:
         text = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        return ParseError(f"not a schedule, column {column}: {message}, in {text!r}", column)
+        return ParseError(f"not a schedule: {text!r}, column {column}: {message}", column)
 
     def error_at(self, node: ast.AST, message: str) -> ParseError:
         bytes_before: int = getattr(node, "col_offset", 0)
