@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import page
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
 
 
 def run(*arguments, **environment):
@@ -37,9 +38,7 @@ def test_on_a_cpu_every_part_is_measured_or_says_why_it_is_skipped(tmp_path):
         assert row["seconds"].keys() == {"as_one_batch", "one_by_one", "one_trial"}
         assert row["over_one_by_one"]["median"] > 0
 
-    import make
-
-    section = "\n".join(make.gpu_section(record))
+    section = "\n".join(page.gpu_section(record))
     assert all(reason in section for reason in skipped.values())
     assert "tiny ViT" in section
 
