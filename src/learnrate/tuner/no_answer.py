@@ -36,7 +36,7 @@ def require_level(curve: Curve) -> None:
 
 
 def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending: Spending, horizon: int) -> None:
-    """Refuse to go on if no coarse trial gave a result.
+    """Refuse to continue if no coarse trial gave a result.
 
     Args:
         trials: The coarse trials.
