@@ -22,8 +22,8 @@ LABELS = {"base_lr": (0.97, GREEN), "lr": (0.90, ORANGE), "max_lr": (0.97, GREEN
 LOW_LABEL = 0.83
 """Height of a label on the other side of its line, below the labels that are there."""
 
-EDGE = 0.2
-"""A label at a line this near to the edge of the axes would leave them, so it is on the other side of the line."""
+CHARACTER = 6.6
+"""Points per character of a label, its distance from the line included: a label that would leave the axes changes sides."""
 
 
 def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, name: str = "loss") -> Axes:
@@ -100,17 +100,16 @@ def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
 def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
     ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
     ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
-    low, high = ax.get_xlim()
+    character = CHARACTER / (72 * ax.bbox.width / ax.figure.dpi)  # as a fraction of the axes
     for name, (height, color) in LABELS.items():
         value = getattr(bounds, name)
-        position = np.interp(value, (low, high), (0, 1))
-        if ax.get_xscale() == "log":
-            position = np.interp(math.log(value), np.log((low, high)), (0, 1))
+        label = f"{name} {value:.2g}"
+        position, width = _position(ax, value), character * len(label)
         usual = "left" if name == "max_lr" else "right"
-        side = "left" if position < EDGE else "right" if position > 1 - EDGE else usual
+        side = "left" if position < width else "right" if position > 1 - width else usual
         ax.axvline(value, color=color, linewidth=1.4, linestyle="-" if name == "lr" else "--")
         ax.annotate(
-            f"{name} {value:.2g}",
+            label,
             (value, height if side == usual else LOW_LABEL),
             xycoords=("data", "axes fraction"),
             xytext=(4 if side == "left" else -4, 0),
@@ -122,3 +121,11 @@ def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},  # a line may pass below the label
         )
+
+
+def _position(ax: Axes, lr: float) -> float:
+    """The place of an LR on its axis, from 0 to 1."""
+    low, high = ax.get_xlim()
+    if ax.get_xscale() == "log":
+        low, high, lr = math.log(low), math.log(high), math.log(lr)
+    return (lr - low) / (high - low)
