@@ -51,7 +51,7 @@ class Setting:
     def timed(self, work: Work, calls: int = 1) -> Callable[[], float]:
         """Measures the mean time of a call, the device's work included."""
 
-        def whole() -> None:
+        def all_calls() -> None:
             for _ in range(calls):
                 work()
             self.wait()
@@ -59,7 +59,7 @@ class Setting:
         def measure() -> float:
             gc.collect()
             self.wait()
-            return seconds(whole) / calls
+            return seconds(all_calls) / calls
 
         return measure
 
@@ -71,7 +71,7 @@ def model_on(setting: Setting, width: int, layers: int) -> nn.Module:
 
 
 def adamw(model: nn.Module, **options: Any) -> torch.optim.Optimizer:
-    """Fused, as on a GPU it should be."""
+    """Fused, as usual on a GPU."""
     return torch.optim.AdamW(model.parameters(), **({"lr": 1e-3, "fused": True} | options))
 
 

@@ -240,29 +240,30 @@ def peak(work: Work) -> int:
     return used
 
 
+def jitted_training(schedule: Any) -> tuple[Callable[[], None], Any]:
+    """A hundred jitted updates with a schedule, and the compiled update itself."""
+    inputs, targets = jnp.ones((256, 64)), jnp.ones((256, 1))
+    optimizer = optax.adam(schedule)
+    weights = {"w": jnp.zeros((64, 1))}
+    state = optimizer.init(weights)
+
+    @jax.jit
+    def update(weights: Any, state: Any) -> Any:
+        gradients = jax.grad(lambda w: jnp.mean((inputs @ w["w"] - targets) ** 2))(weights)
+        changes, state = optimizer.update(gradients, state)
+        return optax.apply_updates(weights, changes), state
+
+    def run(updates: int = 100) -> None:
+        new_weights, new_state = weights, state
+        for _ in range(updates):
+            new_weights, new_state = update(new_weights, new_state)
+        jax.block_until_ready(new_weights)
+
+    return run, update
+
+
 def compiled_by_jax(rounds: int) -> dict[str, Any]:
     """A jitted training step of optax with our schedule, and with its own."""
-    inputs, targets = jnp.ones((256, 64)), jnp.ones((256, 1))
-
-    def training(schedule: Any) -> tuple[Callable[[], None], Any]:
-        optimizer = optax.adam(schedule)
-        weights = {"w": jnp.zeros((64, 1))}
-        state = optimizer.init(weights)
-
-        @jax.jit
-        def update(weights: Any, state: Any) -> Any:
-            gradients = jax.grad(lambda w: jnp.mean((inputs @ w["w"] - targets) ** 2))(weights)
-            changes, state = optimizer.update(gradients, state)
-            return optax.apply_updates(weights, changes), state
-
-        def run(updates: int = 100) -> None:
-            now, then = weights, state
-            for _ in range(updates):
-                now, then = update(now, then)
-            jax.block_until_ready(now)
-
-        return run, update
-
     pairs = {
         "warm-up + cosine": (
             lr.warmup(0.1, 100, start=0) >> lr.cosine(0.1, 0, 9900),
@@ -276,9 +277,9 @@ def compiled_by_jax(rounds: int) -> dict[str, Any]:
     }
     rows = []
     for name, (own, theirs) in pairs.items():
-        (run, step), (other, _) = training(own), training(theirs)
+        (run, step), (other, _) = jitted_training(own), jitted_training(theirs)
         figures = in_turns(rounds, ours=run, theirs=other, updates=100)
-        same = in_turns(rounds, ours=training(theirs)[0], theirs=other, updates=100)
+        same = in_turns(rounds, ours=jitted_training(theirs)[0], theirs=other, updates=100)
         noise = max(1.0, *ratios(same, "ours", "theirs"))
         ratio = ratios(figures, "ours", "theirs")
         assert step._cache_size() == 1, "compiled more than once"

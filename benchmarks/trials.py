@@ -2,8 +2,8 @@
 
     python benchmarks/trials.py [--rounds 7]
 
-Writes benchmarks/results/trials.json; `python docs/make.py` makes its part of docs/benchmarks.md. benchmarks/gpu.sh measures
-the same on a GPU.
+Writes benchmarks/results/trials.json; `python docs/make.py` writes its section of docs/benchmarks.md.
+benchmarks/gpu.sh measures the same on a GPU.
 """
 
 import argparse

@@ -73,7 +73,7 @@ def bare_loop(size: Size) -> Callable[[], int]:
 
 
 def tuning(size: Size) -> Callable[[], int]:
-    """The whole of `torch.tune`: range test, trials, estimate, give-back."""
+    """The whole of `torch.tune`: range test, trials, estimate, restore."""
     model, batches = perceptron(size), batches_for(size)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     return lambda: lr.torch.tune(model, optimizer, batches, CRITERION, updates=UPDATES).spent

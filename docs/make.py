@@ -1,12 +1,11 @@
 """Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmarks'.
 
 python docs/make.py            # all pages, and the pictures of the gallery and of the choices
-python docs/make.py --check    # say which pages are not what this would write; exit 1 if any
+python docs/make.py --check    # name the pages that are out of date; exit 1 if there are any
 """
 
 import argparse
 import inspect
-import json
 import sys
 from pathlib import Path
 
@@ -197,175 +196,11 @@ def _code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 
-def record_of(name: str) -> dict:
-    """What a benchmark wrote."""
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-
-
-def measured(record: dict, command: str) -> list[str]:
-    """On what, with what and how."""
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    name = record["benchmark"]
-    return [
-        f"Measured by `{command}` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
-        f"used); {versions}.",
-        f"Each ratio is taken within a round, of {record['rounds']} counted rounds after one that is not; median and range.",
-        f"The record: [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).",
-        "",
-    ]
-
-
 def benchmarks() -> str:
-    """The tables of what was measured."""
-    record = record_of("schedules")
-    lines = [GENERATED + "# Benchmarks", "", *measured(record, "make bench")]
-    for table in record["tables"]:
-        lines += [f"## {table['title']}", "", table["what"], ""]
-        lines += ["| | ours | theirs | ratio (range) | target | |", "|---|---|---|---|---|---|"]
-        for row in table["rows"]:
-            reached = "" if not row["target"] else _reached(row)
-            lines.append(
-                f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
-            )
-        lines.append("")
-    return "\n".join(lines + range_tests() + tuning() + trials() + on_a_gpu())
+    """The page of measurements."""
+    from benchmarks import page
 
-
-def range_tests() -> list[str]:
-    """The section on range tests."""
-    record = record_of("range_test")
-    models = record["models"]
-    lines = ["## Range test", "", *measured(record, "make bench-range-test")]
-    lines += [
-        f"A whole range test of {record['updates']} updates, give-back included, over the bare loop of the same updates,",
-        "which changes no LR: the same model, SGD with momentum, and the same `DataLoader` of batches made beforehand for",
-        "all. Early stopping, progress bars, logging and suggestions are off; Lightning's trainer and fastai's learner are",
-        "made outside the timing.",
-        "",
-        "| | " + " | ".join(f"{m['what']}: {m['update_ms']['median']:.2f} ms an update" for m in models) + " |",
-        "|---" * (len(models) + 1) + "|",
-    ]
-    for name in models[0]["ratios"]:
-        lines.append(f"| {name} | " + " | ".join(_ratio(m["ratios"][name], 3) for m in models) + " |")
-    lines.append("| target of learnrate | " + " | ".join(f"at most {m['target']}: {_reached(m)}" for m in models) + " |")
-    used = record["memory"]
-    if used is not None:
-        lines += [
-            "",
-            f"Memory, as multiples of the state ({used['state_mib']:.0f} MiB of weights and AdamW's moments): at its peak a",
-            f"range test takes {used['range_test']:.2f} more than the bare loop;",
-            f"`torch.preserve` alone takes {used['preserve']:.2f}.",
-        ]
-    return [*lines, ""]
-
-
-def tuning() -> list[str]:
-    """The section on the overhead of tuning."""
-    record = record_of("tune")
-    lines = ["## Tuning", "", *measured(record, "make bench-tune")]
-    lines += [
-        f"Time per update of `torch.tune` for a run of {record['updates']} updates (range test, trials, estimate, give-back),",
-        "as a multiple of that of a bare training loop: the same model, SGD with momentum, one list of batches for both.",
-        "",
-        "| | bare loop, per update | ratio (range) | target | |",
-        "|---|---|---|---|---|",
-    ]
-    for model in record["models"]:
-        row = (
-            model["what"],
-            f"{model['update_ms']['median']:.2f} ms",
-            _ratio(model["ratio"], 3),
-            f"at most {model['target']}",
-        )
-        lines.append(f"| {' | '.join(row)} | {_reached(model)} |")
-    return [*lines, ""]
-
-
-def trials() -> list[str]:
-    """The section on trials as one batch, on a CPU."""
-    record = record_of("trials")
-    return [
-        "## Trials as one batch",
-        "",
-        f"Trials of {record['updates']} updates, SGD with momentum, one thread: as one batch (`torch.func.vmap`, an",
-        "optimizer each) over the same trials one after the other, and over a single trial. Below 1 the batch is faster;",
-        "the last column is what `tune(together=None)` chooses.",
-        "",
-        *measured(record, "make bench-trials"),
-        *trials_table(record["models"]),
-    ]
-
-
-def trials_table(models: list[dict]) -> list[str]:
-    """A row for each model and number of trials."""
-    lines = ["| | trials | over one after the other | over a single trial | chosen |", "|---|---:|---|---|---|"]
-    for model in models:
-        for row in model["rows"]:
-            chosen = "as one batch" if row["chosen"] else "one after the other"
-            figures = f"{_ratio(row['over_one_by_one'])} | {_ratio(row['over_one_trial'])}"
-            lines.append(f"| {model['what']} | {row['trials']} | {figures} | {chosen} |")
-    return [*lines, ""]
-
-
-def on_a_gpu() -> list[str]:
-    """The section on what was measured on a GPU, if there is a record."""
-    if not (ROOT / "benchmarks" / "results" / "gpu.json").exists():
-        return []
-    return gpu_section(record_of("gpu"))
-
-
-def gpu_section(record: dict) -> list[str]:
-    """A line for each part, and the table of trials."""
-    machine, numbers = record["hardware"], record["versions"]
-    lines = [
-        "## On a GPU",
-        "",
-        f"Measured by `make bench-gpu` on {machine.get('accelerator', machine['processor'])}; "
-        + ", ".join(f"{name} {number}" for name, number in numbers.items())
-        + f"; median and range of {record['rounds']} rounds.",
-        "The record: [benchmarks/results/gpu.json](../benchmarks/results/gpu.json).",
-        "",
-        "| | |",
-        "|---|---|",
-    ]
-    for name, part in record["parts"].items():
-        if part["status"] != "measured":
-            lines.append(f"| {name} | {part['status']}: {part['reason']} |")
-            continue
-        lines += [f"| {what} | {figure} |" for what, figure in gpu_rows(name, part)]
-    return [*lines, "", *trials_table(record["parts"]["trials"].get("models", []))]
-
-
-def gpu_rows(name: str, part: dict) -> list[tuple[str, str]]:
-    """What a part of the GPU's record says."""
-    if name == "tests":
-        return [("GPU tests", f"{part['passed']} passed, {len(part['failures'])} failed, {part['skipped']} skipped")]
-    if name == "step":
-        return [
-            ("`Scheduler.step()` over an assignment", _ratio(part["scheduler"]["ratio"]["scheduler"])),
-            ("`optimizer.step()` with `attach` over without", _ratio(part["attach"]["ratio"]["attached_step"], 3)),
-        ]
-    if name == "range_test":
-        return [
-            (f"range test over the bare loop, {what}", _ratio(model["ratio"]["range_test"], 3))
-            for what, model in part["models"].items()
-        ]
-    if name == "memory":
-        return [(f"peak memory over the state: {what}", f"{peak:.2f}") for what, peak in part["peak_over_state"].items()]
-    if name == "cuda_graph":
-        return [
-            ("LRs of a captured update follow the schedule", "yes" if part["follows"] else "**no**"),
-            ("replay and `Scheduler.step()` over replay", _ratio(part["ratio"]["driven"])),
-        ]
-    return []
-
-
-def _ratio(ratio: dict[str, float], digits: int = 2) -> str:
-    return f"{ratio['median']:.{digits}f} ({ratio['min']:.{digits}f} to {ratio['max']:.{digits}f})"
-
-
-def _reached(found: dict) -> str:
-    return "reached" if found["reached"] else "**not reached**"
+    return GENERATED + "\n".join(page.text())
 
 
 def choice() -> str:
@@ -393,7 +228,7 @@ def main() -> int:
     pages = {name: page() + "\n" for name, page in PAGES.items()}
     stale = [name for name, text in pages.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     if check:
-        print("\n".join(f"docs/{name} is not what docs/make.py writes" for name in stale) or "all pages are up to date")
+        print("\n".join(f"docs/{name} is out of date: run docs/make.py" for name in stale) or "all pages are up to date")
         return 1 if stale else 0
     for name in stale:
         (DOCS / name).write_text(pages[name])

@@ -25,13 +25,13 @@ def mlp(inputs, outputs):
 
 
 def discriminator_loss(gan, real):
-    """Distinguishes real points from generated ones."""
+    """The loss of telling real points from generated ones."""
     generated = gan["generator"](torch.randn(128, 4)).detach()
     return softplus(-gan["discriminator"](real)).mean() + softplus(gan["discriminator"](generated)).mean()
 
 
 def generator_loss(gan, real):
-    """Generates points that look real (the non-saturating loss)."""
+    """The loss of generating points that look real (non-saturating)."""
     return softplus(-gan["discriminator"](gan["generator"](torch.randn(128, 4)))).mean()
 
 

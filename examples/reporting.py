@@ -12,7 +12,7 @@ def report(**curves: lr.Curve) -> None:
         print(f"{name}: {len(curve)} updates" + (f", the mean of {len(curve.sweeps)} sweeps" if curve.sweeps else ""))
         for note in curve.notes:
             print(f"  {note}")
-        # Bounds are false if the curve does not carry any; then they say why, and what would help.
+        # The result is false if the curve has no bounds; then it says why, and what would help.
         for sentence in vars(bounds.reasons).values() if bounds else (bounds.reason, bounds.remedy):
             print(f"  {sentence}")
     parser = argparse.ArgumentParser()

@@ -62,7 +62,7 @@ def _prose(*sentences: str, begin: str = "") -> list[str]:
         subsequent_indent=" " * len(begin),
         break_long_words=False,
         break_on_hyphens=False,
-    )  # fmt: skip
+    )
 
 
 def _opening(results: Results) -> list[str]:

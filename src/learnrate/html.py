@@ -198,11 +198,11 @@ def notebook(
         sections: Sentences by heading, in plain text; an empty heading is left out.
         picture: HTML, from `figures.svg` for example.
     """
-    left = 'style="text-align: left"'
+    left = 'style="text-align: left; padding-right: 1em"'
     rows = [f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(value)}</td></tr>" for name, value in facts]
     parts = [f"<p><strong>{escape(title)}</strong></p>"]
     parts += ["<table>", *rows, "</table>"] if rows else []
     for heading, sentences in (sections or {}).items():
-        parts += [f"<p>{escape(heading)}</p>"] if heading else []
+        parts += [f"<p><strong>{escape(heading)}</strong></p>"] if heading else []
         parts.append(bullets(sentences))
     return "\n".join(["<div>", *parts, *([picture] if picture else []), "</div>"])

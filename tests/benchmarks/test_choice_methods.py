@@ -48,7 +48,7 @@ def test_the_usual_lr_costs_nothing():
     assert (choice.method, choice.seed, choice.lr, choice.spent) == ("usual", 0, 0.1, 0)
 
 
-def test_every_update_is_counted_and_shared_by_the_choices_of_one_run():
+def test_every_update_is_counted_for_all_choices_of_one_run():
     def answers(task, seed):
         train(task, seed, 7)
         return Answer(0.5), Answer(None, "too few")
@@ -86,7 +86,7 @@ def test_an_lr_that_cannot_be_trained_with_is_no_answer(lr):
     assert tells(first.note, lr)
 
 
-def test_what_a_method_prints_is_not_shown(capfd):
+def test_the_output_of_a_method_is_not_shown(capfd):
     def answers(task, seed):
         print("a greeting")
         return Answer(0.1), Answer(0.2)
@@ -97,7 +97,7 @@ def test_what_a_method_prints_is_not_shown(capfd):
 
 @pytest.mark.parametrize("method", SEARCHES)
 @pytest.mark.parametrize("budget", [16, 100, 333])
-def test_a_search_stays_within_its_budget_and_follows_from_the_seed(method, budget):
+def test_a_search_stays_within_its_budget_and_is_determined_by_the_seed(method, budget):
     need("optuna")
     task = digits_mlp.task()
     choices = [method(budget).choose(task, seed)[0] for seed in (0, 0, 1)]
@@ -127,7 +127,7 @@ def test_a_search_whose_trials_all_diverge_says_so(method):
 
 
 @pytest.mark.parametrize("package", FINDERS)
-def test_a_finder_makes_the_updates_of_a_plain_loop_clipped_as_the_task_asks(package):
+def test_a_finder_makes_the_updates_of_a_plain_loop_with_the_clipping_of_the_task(package):
     need(package)
     lrs, losses = [], []
     plain = dataclasses.replace(digits_cnn.task(), clip_norm=0.5)
@@ -154,7 +154,7 @@ def test_a_finder_makes_the_updates_of_a_plain_loop_clipped_as_the_task_asks(pac
 
 
 @pytest.mark.parametrize("package", FINDERS)
-def test_a_finder_follows_from_the_seed_and_leaves_no_trace(package, tmp_path, monkeypatch, capfd):
+def test_a_finder_is_determined_by_the_seed_and_changes_nothing_else(package, tmp_path, monkeypatch, capfd):
     need(package)
     monkeypatch.chdir(tmp_path)
     task = digits_mlp.task()
@@ -182,7 +182,7 @@ def test_a_rule_of_fastai_that_fails_leaves_the_others_their_answers():
 
 @pytest.mark.parametrize("package", TUNING_FREE)
 @pytest.mark.parametrize("task", [digits_mlp, digits_cnn])
-def test_tuning_free_trainings_follow_from_the_seed(package, task, capfd):
+def test_tuning_free_trainings_are_determined_by_the_seed(package, task, capfd):
     need(package)
     brief = short(task.task(), 60)
     run = tuning_free.train("digits", brief, 0, TUNING_FREE[package])

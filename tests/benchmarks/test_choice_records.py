@@ -86,7 +86,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_the_run_and_not_one_task_after_the_other(tmp_path):
+def test_an_interrupt_ends_the_run_and_not_only_one_task(tmp_path):
     root = Path(run.__file__).parents[2]
     tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
     parent = subprocess.Popen(
@@ -117,7 +117,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_a_file_or_holds_other_records_is_one_line(tmp_path, monkeypatch):
+def test_a_folder_that_is_a_file_or_has_other_records_is_an_error_of_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         monkeypatch.setattr(sys, "argv", ["choice", "--tasks", TASK, "--folder", str(folder)])
@@ -153,7 +153,7 @@ def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
         (["--methods", "usual", "Learnrate"], ("--methods", "'Learnrate'")),
     ],
 )
-def test_what_cannot_be_run_is_refused_at_once(arguments, words, monkeypatch, capsys):
+def test_a_selection_that_cannot_be_run_is_refused_at_once(arguments, words, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["choice", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -161,7 +161,7 @@ def test_what_cannot_be_run_is_refused_at_once(arguments, words, monkeypatch, ca
     assert tells(capsys.readouterr().err.splitlines()[-1], *words)
 
 
-def test_every_method_has_its_name_among_those_that_may_be_asked_for():
+def test_every_method_can_be_selected_by_its_name():
     names = [name for method in run.methods(digits_mlp.task()) for name in method.names]
     assert sorted([*names, *run.tuning_free.KINDS]) == sorted(run.NAMES)
 
@@ -217,7 +217,7 @@ def row(text, method):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_regret_is_the_best_mean_less_the_metric_and_stands_in_the_page(trained, tmp_path):
+def test_the_page_has_the_regret_which_is_the_best_mean_minus_the_metric(trained, tmp_path):
     work(tmp_path)
     records = {TASK: Records(TASK, tmp_path)}
     measured = results.Results(records, SEEDS)
@@ -236,7 +236,7 @@ def test_regret_is_the_best_mean_less_the_metric_and_stands_in_the_page(trained,
     assert any(tells(line, "usual", 2, 3) for line in page.text(third))
 
 
-def test_the_page_tells_how_often_the_interval_contains_the_best(trained, tmp_path):
+def test_the_page_says_how_often_the_interval_contains_the_best_lr(trained, tmp_path):
     work(tmp_path, seeds=(0,), methods=("usual",))
     records = {TASK: Records(TASK, tmp_path)}
     best = results.Results(records, (0,)).tasks[0].oracle.best_lr
@@ -273,7 +273,7 @@ def test_pictures_are_drawn_once_from_the_same_records(trained, tmp_path):
 
 
 @pytest.mark.parametrize("module", [digits_mlp, digits_cnn])
-def test_the_description_that_is_read_is_that_of_the_task(module):
+def test_the_description_read_from_the_source_is_that_of_the_task(module):
     task, read = module.task(), about.about(module.__name__.split(".")[-1])
     assert (read.about, read.updates, read.metric) == (task.about, task.updates, task.metric)
 

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import page
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
 
 
 def run(*arguments, **environment):
@@ -37,14 +38,12 @@ def test_on_a_cpu_every_part_is_measured_or_says_why_it_is_skipped(tmp_path):
         assert row["seconds"].keys() == {"as_one_batch", "one_by_one", "one_trial"}
         assert row["over_one_by_one"]["median"] > 0
 
-    import make
-
-    section = "\n".join(make.gpu_section(record))
+    section = "\n".join(page.gpu_section(record))
     assert all(reason in section for reason in skipped.values())
     assert "tiny ViT" in section
 
 
-def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
+def test_without_a_gpu_the_command_says_so_and_writes_nothing(tmp_path):
     done = run("--out", tmp_path / "record.json", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert "sees no GPU" in done.stderr

@@ -1,4 +1,4 @@
-"""The examples that are scripts, each run as a newcomer runs it: in its own process and its own folder."""
+"""The examples that are scripts, each run as a user runs it: in its own process and its own folder."""
 
 import os
 import re
@@ -82,7 +82,7 @@ def test_every_range_test_example_is_run():
     assert {path.stem.removeprefix("range_test_") for path in EXAMPLES.glob("range_test_*.py")} == set(EXPECTED)
 
 
-def test_the_report_draws_and_says_why_there_are_no_bounds(tmp_path, monkeypatch, capsys):
+def test_the_report_draws_curves_and_says_why_there_are_no_bounds(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(sys, "argv", ["example.py", "--plot", str(tmp_path / "curve.png")])
     from reporting import report

@@ -1,4 +1,4 @@
-"""What the README shows is what happens, and its numbers are those that were measured."""
+"""The scripts of the README run, and its numbers are those of the records."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_the_scripts_run(toy, tmp_path, monkeypatch):
     names = {"lr": lr, "model": toy.model, "batches": toy.batches, "loss": toy.loss, "train": train}
     assert len(SCRIPTS) >= 2
     for text in SCRIPTS:
-        # What one block attached to its optimizer would drive that of the next.
+        # A new optimizer for each block: that of the block before has an attachment.
         toy.optimizer = names["optimizer"] = torch.optim.SGD(toy.model.parameters(), lr=0.1, momentum=0.9)
         exec(text, names)
         if "train(" in text:
@@ -74,7 +74,7 @@ def test_the_files_that_it_links_to_exist():
             assert (ROOT / target).exists(), target
 
 
-def test_the_numbers_of_the_scheduler_are_those_measured():
+def test_the_numbers_of_the_scheduler_are_in_the_records():
     ratios = medians("schedules.json")
     names = ("CyclicLR", "OneCycleLR", "SequentialLR", "CosineAnnealingWarmRestarts")
     measured = [round(ratios[f"{name}, 1 group"]) for name in names]
@@ -86,7 +86,7 @@ def test_the_numbers_of_the_scheduler_are_those_measured():
     assert max(curves) <= 0.9
 
 
-def test_the_numbers_of_the_range_test_are_those_measured():
+def test_the_numbers_of_the_range_test_are_in_the_records():
     record = json.loads((ROOT / "benchmarks" / "results" / "range_test.json").read_text())
     assert all(model["reached"] for model in record["models"])
     peers = ("pytorch-lr-finder", "Lightning", "fastai")

@@ -37,6 +37,17 @@ def test_the_bounds_are_drawn_and_labelled(ax):
     assert labels == {f"{name} {getattr(bounds, name):.2g}" for name in ("base_lr", "lr", "max_lr")}
 
 
+@pytest.mark.parametrize("part", [slice(None), slice(40, 76), slice(50, 78)], ids=["far from", "max_lr at", "base_lr at"])
+def test_the_labels_stay_within_the_axes(part, ax):
+    lr.Curve(LRS[part], valley(noise=0.05)[part]).plot(ax)
+    ax.figure.draw_without_rendering()
+    assert {text.get_text().split()[0] for text in ax.texts} == {"base_lr", "lr", "max_lr"}
+    for text in ax.texts:
+        box = ax.transAxes.inverted().transform(text.get_window_extent())
+        assert box.min() >= 0, text
+        assert box.max() <= 1, text
+
+
 def test_without_bounds_the_title_is_the_reason(ax):
     curve = lr.Curve(LRS, np.full(POINTS, 2.0))
     curve.plot(ax)

@@ -27,7 +27,7 @@ class Quadratic:
         return loss
 
 
-def test_sweeps_the_range_geometrically():
+def test_the_lrs_are_geometric_from_low_to_high():
     step = Quadratic()
     curve = lr.range_test(step, low=1e-5, high=1e-1, updates=41)
     assert list(curve.lrs) == step.lrs
@@ -38,14 +38,14 @@ def test_sweeps_the_range_geometrically():
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0, -100.0])
-def test_stops_early_on_divergence_whatever_the_level_of_the_loss(offset):
+def test_divergence_ends_the_sweep_at_any_level_of_the_loss(offset):
     curve = lr.range_test(Quadratic(weight=30.0, offset=offset), low=1e-6, high=1e6, updates=200)
     assert len(curve) < 200
     assert 2.0 < curve.lrs[-1] < 2.0 * 10**1.5
     assert "the loss diverged at LR" in curve.notes[0]
 
 
-def test_goes_on_through_divergence_when_told_to():
+def test_without_a_stop_rule_the_sweep_continues_after_divergence():
     curve = lr.range_test(Quadratic(), low=1e-4, high=10.0, updates=50, stop=None)
     assert len(curve) == 50
 
@@ -79,7 +79,7 @@ def test_a_loss_that_is_not_finite_from_the_start_is_an_error(bad):
         lr.range_test(lambda _: bad)
 
 
-def test_records_metrics():
+def test_further_values_of_an_update_are_metrics():
     curve = lr.range_test(lambda rate: {"loss": 1.0, "accuracy": rate}, updates=20)
     np.testing.assert_array_equal(curve.metrics["accuracy"], curve.lrs)
 
@@ -94,7 +94,7 @@ def test_records_metrics():
         ({"loss": 0.1, "accuracy": [1, 2]}, "accuracy must be a scalar, received a list"),
     ],
 )
-def test_what_is_no_loss_is_refused(returned, words):
+def test_a_return_value_without_a_scalar_loss_is_refused(returned, words):
     with pytest.raises(LossError, match=words):
         lr.range_test(lambda _: returned)
 
@@ -130,10 +130,10 @@ def test_step_must_be_a_function():
         lr.range_test(0.1)
 
 
-def test_tells_its_progress():
-    told = []
-    lr.range_test(lambda _: 1.0, updates=12, progress=lambda done, planned: told.append((done, planned)))
-    assert told == [(n, 12) for n in range(1, 13)]
+def test_progress_is_called_after_every_update():
+    calls = []
+    lr.range_test(lambda _: 1.0, updates=12, progress=lambda *counts: calls.append(counts))
+    assert calls == [(n, 12) for n in range(1, 13)]
 
 
 def test_the_sweep_is_a_schedule():
@@ -170,7 +170,7 @@ def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, 
     assert step.lrs == []
 
 
-def test_the_users_own_stop_rule():
+def test_a_function_of_the_user_is_a_stop_rule():
     def low_enough(lrs, losses):
         assert len(lrs) == len(losses)
         return losses[-1] < 0.25
@@ -183,14 +183,14 @@ def test_the_users_own_stop_rule():
     assert curve.notes[0].startswith("enough is enough at LR 0.1")
 
 
-def test_several_rules_and_the_first_of_them_to_speak():
+def test_the_first_of_several_rules_to_give_a_reason_ends_the_sweep():
     curve = lr.range_test(Quadratic(), high=100.0, stop=[lr.stops.diverged(), lambda lrs, losses: lrs[-1] > 1.0])
     assert curve.ended == "stopped"
     curve = lr.range_test(Quadratic(), high=1e4, stop=[lr.stops.diverged(), lambda lrs, losses: lrs[-1] > 9e3])
     assert curve.ended == "diverged"
 
 
-def test_above_a_factor_of_the_best():
+def test_above_best_ends_the_sweep():
     curve = lr.range_test(Quadratic(offset=1.0), low=1e-3, high=100.0, stop=lr.stops.above_best(4))
     assert curve.ended == "diverged"
     assert "rose above 4 times its best" in curve.notes[0]
@@ -198,7 +198,7 @@ def test_above_a_factor_of_the_best():
         lr.stops.above_best(0.5)
 
 
-def test_no_progress():
+def test_no_progress_ends_the_sweep():
     noise = np.random.default_rng(0).standard_normal(100).tolist()
     curve = lr.range_test(lambda _: noise.pop(), stop=lr.stops.no_progress(50))
     assert (len(curve), curve.ended) == (50, "stopped")
@@ -208,12 +208,12 @@ def test_no_progress():
     assert flat.notes == ("the loss made no progress in the whole sweep",)
 
 
-def test_a_rule_serves_many_sweeps():
+def test_a_rule_can_be_used_for_several_sweeps():
     rule = lr.stops.diverged()
     assert lr.range_test(Quadratic(), stop=rule) == lr.range_test(Quadratic(), stop=rule)
 
 
-def test_a_time_limit():
+def test_a_time_limit_ends_the_sweep():
     begun = time.monotonic()
     curve = lr.range_test(lambda _: time.sleep(0.05) or 1.0, time_limit=0.3)
     assert time.monotonic() - begun < 1.0
@@ -241,7 +241,7 @@ def test_an_interrupt_before_the_first_update_is_raised():
         lr.range_test(lambda _: signal.raise_signal(signal.SIGINT))
 
 
-def test_an_interrupt_is_not_swallowed_by_tune():
+def test_tune_raises_an_interrupt_of_its_range_test():
     class Interrupted(lr.Trainable):
         updates = 0
 
@@ -277,7 +277,7 @@ class Evaluated(lr.Trainable):
         self.restored.append("released")
 
 
-def test_evaluations():
+def test_evaluations_become_metrics():
     curve = lr.range_test(Evaluated(iter(range(100)).__next__), updates=20, evaluate_every=6)
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(curve.metrics["score"])), [5, 11, 17, 19])
     named = lr.range_test(Evaluated(lambda: {"accuracy": 0.5, "recall": 0.1}), updates=20, evaluate_every=1)
@@ -304,7 +304,7 @@ def test_a_trainable_is_restored_and_its_state_released():
     assert trainable.restored == []
 
 
-def test_what_is_not_a_trainable_is_refused():
+def test_an_object_that_is_not_a_trainable_is_refused():
     class Partial:
         def update(self, rate):
             return 1.0
@@ -329,17 +329,17 @@ def test_updates_whose_metrics_lie_on_a_device_are_read_together():
     assert trainable.reads == (1, 8, 8, 3)
 
 
-def test_what_the_first_update_lacks_is_no_curve_of_nothing():
+def test_an_error_in_the_first_update_is_raised():
     with pytest.raises(ZeroDivisionError):
         lr.range_test(lambda _: 1 / 0)
 
 
-@pytest.mark.parametrize("no", [np.bool_(False), 0, None, False, ""])
-def test_what_is_false_is_no_reason_to_stop(no):
-    assert len(lr.range_test(lambda _: 1.0, updates=20, stop=lambda lrs, losses: no)) == 20
+@pytest.mark.parametrize("value", [np.bool_(False), 0, None, False, ""])
+def test_a_false_value_is_no_reason_to_stop(value):
+    assert len(lr.range_test(lambda _: 1.0, updates=20, stop=lambda lrs, losses: value)) == 20
 
 
-def test_no_progress_knows_the_start_before_it_judges():
+def test_no_progress_waits_until_the_level_at_the_start_is_known():
     losses = iter(0.97**n for n in range(1000))
     assert len(lr.range_test(lambda _: next(losses), updates=1000, stop=lr.stops.no_progress(50))) == 1000
 
@@ -348,7 +348,7 @@ def test_no_progress_knows_the_start_before_it_judges():
     ("arguments", "words"),
     [({"progress": True}, "progress must be a function"), ({"restore": 1}, "restore must be True or False")],
 )
-def test_what_is_called_later_is_looked_at_first(arguments, words):
+def test_arguments_that_are_used_later_are_checked_first(arguments, words):
     with pytest.raises(TypeError, match=words):
         lr.range_test(lambda _: 1.0, **arguments)
 

@@ -27,7 +27,7 @@ def test_the_trend_has_the_sign_of_kendalls_tau(values):
     assert trend(-values) == pytest.approx(-statistic)
 
 
-def test_the_trend_of_a_published_example():
+def test_the_trend_has_the_value_of_a_published_example():
     """Gilbert (1987), Statistical Methods for Environmental Pollution Monitoring, section 16.4."""
     rising = np.array([10.0, 15.0, 14.0, 20.0])  # S = 4, the variance is 8.667
     assert trend(rising) == pytest.approx((4 - 1) / np.sqrt(4 * 3 * 13 / 18))
@@ -151,7 +151,7 @@ def accuracies(rise=0.01, flat=0.06, fall=0.085, noise=0.004, seed=0):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_papers_rule(seed):
+def test_the_rule_of_the_paper_reads_the_bounds_off_the_accuracy(seed):
     curve = lr.Curve(LINEAR, 1 - accuracies(seed=seed), {"accuracy": accuracies(seed=seed)})
     bounds = curve.bounds(lr.rules.accuracy)
     assert 0.008 < bounds.base_lr < 0.025

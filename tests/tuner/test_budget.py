@@ -44,7 +44,7 @@ from trainables import ConstantLoss, NotFinite, Quadratic, Regression, Unrelated
         ("1e300 updates", Budget(2**62)),
     ],
 )
-def test_every_spelling(budget, expected):
+def test_a_budget_is_read_in_every_spelling(budget, expected):
     assert read(budget, 1000) == expected
 
 
@@ -141,7 +141,7 @@ def test_trials_are_not_longer_than_the_run():
     assert max(trial.updates for trial in plan.trials) == 30
 
 
-def test_a_curve_that_is_given_counts():
+def test_the_updates_of_a_given_curve_count_as_spent():
     trainable = Regression()
     curve = lr.range_test(trainable, updates=50)
     trainable.all_updates = 0
@@ -180,7 +180,7 @@ def test_a_budget_in_seconds_is_kept():
     assert 0.05 < plan.max_lr < 2
 
 
-def test_a_budget_in_seconds_does_not_include_the_time_of_a_curve_that_is_given():
+def test_a_budget_in_seconds_does_not_include_the_time_of_a_given_curve():
     trainable = Slow()
     before = trainable.save()
     curve = lr.range_test(Quadratic(), updates=100, high=100.0)
@@ -227,7 +227,7 @@ def test_a_pause_does_not_count_for_the_pace():
     assert state.remaining() == 80
 
 
-def test_what_a_budget_covers_in_all():
+def test_the_total_of_a_budget_in_seconds_follows_from_the_pace():
     assert spending(Budget(1000)).total() == 1000
     assert spending(Budget(1000), spent=300).total() == 1000
     assert spending(Budget(10_000, 60.0), spent=40, given=40).total() == 540  # the pace is not known yet

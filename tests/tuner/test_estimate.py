@@ -18,12 +18,12 @@ def test_regret_is_the_share_of_the_best_fall_that_was_missed():
     assert regrets(rung([0.8, 0.2, 0.6, math.inf]), START) == pytest.approx({0.0: 0.75, 1.0: 0.0, 2.0: 0.5, 3.0: 1.0})
 
 
-def test_regret_of_losses_below_zero_and_of_a_start_at_zero():
+def test_regret_is_defined_for_losses_below_zero_and_a_start_at_zero():
     assert regrets(rung([-3.0, -5.0]), Start(-1.0, 0.0)) == pytest.approx({0.0: 0.5, 1.0: 0.0})
     assert regrets(rung([-1.0, -2.0, 0.0]), Start(0.0, 0.0)) == pytest.approx({0.0: 0.5, 1.0: 0.0, 2.0: 1.0})
 
 
-def test_regret_if_nothing_fell_or_all_diverged():
+def test_regret_is_defined_if_nothing_fell_or_all_diverged():
     assert regrets(rung([1.0, 1.0, math.inf]), START) == {0.0: 0.0, 1.0: 0.0, 2.0: 1.0}
     assert regrets(rung([math.inf, math.inf]), START) == {0.0: 1.0, 1.0: 1.0}
     assert best_log2_lr(rung([math.inf, math.inf]), START) == 0.0
@@ -73,7 +73,7 @@ def test_an_estimate_lies_within_a_factor_of_two_of_the_trials_around_a_minimum(
 
 
 @given(several_rungs(), st.integers(10, 10**5), st.integers(-40, 40))
-def test_the_unit_of_the_loss_changes_nothing(rungs, horizon, power):
+def test_the_unit_of_the_loss_does_not_change_the_estimate(rungs, horizon, power):
     unit = 2.0**power
 
     def scaled(trial):
@@ -129,7 +129,7 @@ def test_the_allowance_for_a_plateau_ends_gradually():
 
 
 @pytest.mark.parametrize("drift", [-1.0, 0.4, 1.0])
-def test_a_drift_goes_on_however_long_the_run_is(drift):
+def test_the_drift_continues_with_every_doubling_of_the_run(drift):
     rungs = [rung([0.6, 0.4, 0.2, 0.4, 0.6])]
     log2_lrs = [estimate(rungs, START, 50 * 2**doublings, drift).log2_lr for doublings in range(16)]
     # Lower by up to three halvings, because a much longer run has time to catch up.
@@ -149,7 +149,7 @@ def test_of_equals_the_lowest_is_chosen():
     assert 0 < estimate([flat], START, 50).log2_lr < 2
 
 
-def test_an_interval_holds_what_costs_a_twentieth_at_least():
+def test_an_interval_contains_every_lr_that_costs_at_most_a_twentieth():
     at = estimate([rung([0.6, 0.3, 0.2, 0.3, 0.6])], Start(1.0, 0.0), 200)
     assert at.tolerance == 0.05
     assert at.log2_high > at.log2_lr > at.log2_low

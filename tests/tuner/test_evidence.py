@@ -62,7 +62,7 @@ def test_above_a_large_spike_no_lr_is_safe_if_steps_are_not_bounded():
     assert max(at.log2_lr, at.log2_high) < 1.1
 
 
-def test_learned_off_plateau_and_distinguishable():
+def test_learned_off_plateau_and_distinguishable_have_different_thresholds():
     chance = noise_limit(50, START)
     assert chance == pytest.approx(4 * 0.01 / math.sqrt(10))
     # A model that learns nothing falls by the mean of the lower half of a normal variable, within 2.5 standard errors.
@@ -118,7 +118,7 @@ def on_batches(log2_lr, losses):
     return trial(log2_lr, sum(losses) / len(losses), updates=100, final_losses=tuple(losses), highest_loss=1.0)
 
 
-def test_what_is_chance_from_batch_to_batch_is_significant_between_trials_on_the_same_batches():
+def test_trials_on_the_same_batches_are_compared_batch_by_batch():
     batches = [0.9, 1.0] * 10
     noisy = Start(1.0, 0.1, error=0.05)
     lower, higher = on_batches(0, batches), on_batches(1, [loss - 0.02 - 0.002 * (i % 3) for i, loss in enumerate(batches)])

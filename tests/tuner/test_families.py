@@ -9,7 +9,7 @@ from trainables import Quadratic, Regression, check_reasons
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_each_name(name):
+def test_each_name_is_a_family(name):
     plan = lr.tune(Regression(), updates=400, family=name)
     assert plan.family == name
     assert plan.schedule == NAMED[name](plan.max_lr, Run(400, 20, plan.bounds.base_lr))
@@ -34,7 +34,7 @@ def test_cycles_begin_at_a_quarter_of_a_low_peak():
     assert bind(builder, Run(400, 20))(1.0).base_lr == 0.25
 
 
-def test_a_function():
+def test_a_function_is_a_family():
     plan = lr.tune(Regression(), updates=300, family=lambda max_lr: lr.one_cycle(max_lr, 300))
     assert plan.schedule == lr.one_cycle(plan.max_lr, 300)
     assert plan.family == "family"
@@ -118,7 +118,7 @@ def test_families_that_cannot_all_be_tried_are_not_compared():
     trainable = Quadratic()
     with pytest.raises(ValueError, match=r"at least 285 updates to compare 4 families, it covers 100: .* or fewer families"):
         lr.tune(trainable, updates=300, budget="100 updates", family=list(NAMED))
-    with pytest.raises(ValueError, match="updates must be at least 22 where several families are compared, received 18"):
+    with pytest.raises(ValueError, match="updates must be at least 22 if several families are compared, received 18"):
         lr.tune(trainable, updates=18, budget="2000 updates", family=list(NAMED))
     assert trainable.all_updates == 0
     assert lr.tune(trainable, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
@@ -158,7 +158,7 @@ def test_the_first_of_equal_families_is_chosen():
         (
             lambda max_lr: lr.constant(0.1),
             ValueError,
-            r"depends on its max_lr, received constant\(value=0.1\) for 0.01 and half of it",
+            r"depends on its max_lr, received constant\(value=0.1\) for 0.01 and for 0.005",
         ),
         (
             {"a": lr.constant, "b": lambda max_lr: max_lr},

@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_ends_a_trial_at_once():
     assert trial == Trial(0.1, 60, 2, math.inf)
 
 
-def test_a_model_that_recovers_from_a_spike_may_go_on():
+def test_a_trial_continues_after_a_spike():
     class Recovering(Quadratic):
         def update(self, lr):
             return super().update(lr) + (1e9 if 2 < self.updates < 25 else 0)

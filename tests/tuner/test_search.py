@@ -89,7 +89,7 @@ def test_the_coarse_search_begins_with_a_pair_and_goes_down_in_pairs_while_all_d
         ({-3: 0.9, -1: 0.89, 1: 0.3, 3: 0.2}, None),  # the range test ended below
     ],
 )
-def test_the_coarse_search_goes_on_beyond_the_best_lr(losses, following):
+def test_the_coarse_search_continues_beyond_the_best_lr(losses, following):
     bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000)
     trials = [trial(log2_lr, loss, updates=20) for log2_lr, loss in losses.items()]
     proposal = next_coarse(trials, START, bounds)
@@ -108,7 +108,7 @@ def test_the_coarse_search_goes_on_beyond_the_best_lr(losses, following):
         ({-2: 0.95, -1: 0.95}, -4),  # none is off the plateau any more
     ],
 )
-def test_the_refinement_goes_on_beside_the_best_lr(losses, following):
+def test_the_refinement_continues_beside_the_best_lr(losses, following):
     bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, refinement_updates=80)
     coarse = [trial(log2_lr, loss, updates=20) for log2_lr, loss in {-3: 0.9, -1: 0.3, 1: 0.9}.items()]
     refined = [trial(log2_lr, loss, updates=80, stage="refinement") for log2_lr, loss in losses.items()]
@@ -233,7 +233,7 @@ def test_on_a_plateau_an_lr_whose_loss_had_a_spike_is_not_tried_again(spike, fir
         (72, 1000, 2, 25, 0),
     ],
 )
-def test_length_of_the_refinement(remaining, horizon, families, coarse, expected):
+def test_the_length_of_refinement_trials(remaining, horizon, families, coarse, expected):
     assert refinement_length(remaining, horizon, families, coarse) == expected
 
 
@@ -241,7 +241,7 @@ def test_length_of_the_refinement(remaining, horizon, families, coarse, expected
     ("budget", "horizon", "expected"),
     [(2000, 20_000, 100), (600, 600, 30), (300, 300, 25), (240, 240, 20), (40, 1000, 10), (2000, 60, 30), (300, 8, 8)],
 )
-def test_length_of_coarse_trials(budget, horizon, expected):
+def test_the_length_of_coarse_trials(budget, horizon, expected):
     assert coarse_length(budget, horizon) == expected
 
 

@@ -46,7 +46,7 @@ def test_equal_runs_give_equal_plans_and_other_noise_gives_a_similar_one():
 
 @settings(max_examples=10)
 @given(st.integers(-60, 60), st.integers(0, 5))
-def test_the_unit_of_the_loss_changes_nothing(power, seed):
+def test_the_unit_of_the_loss_does_not_change_the_plan(power, seed):
     plain, scaled = (lr.tune(Quadratic(seed=seed, scale=scale), updates=200) for scale in (1.0, 2.0**power))
     assert (plain.max_lr, plain.interval) == (scaled.max_lr, scaled.interval)
     assert [trial.max_lr for trial in plain.trials] == [trial.max_lr for trial in scaled.trials]
@@ -187,7 +187,7 @@ class AlwaysDiverging(NoisyLoss):
 
 def test_a_run_that_diverges_at_every_lr_is_no_answer_and_ends_however_large_the_budget():
     trainable = AlwaysDiverging()
-    with pytest.raises(NoAnswerError, match=r"every candidate max_lr diverged .* Give a lower `low`|not finite at"):
+    with pytest.raises(NoAnswerError, match=r"diverged at every LR .* Give a lower `low`|not finite at"):
         lr.tune(trainable, updates=300, budget="100000%")
     assert trainable.all_updates < 400
 
@@ -286,7 +286,7 @@ def test_progress_grows_and_ends_within_the_budget(with_curve):
         ({"updates": 300, "low": 0.0}, ValueError, "low must be above 0"),
     ],
 )
-def test_bad_arguments(arguments, error, words):
+def test_bad_arguments_are_refused(arguments, error, words):
     trainable = Quadratic()
     with pytest.raises(error, match=words):
         lr.tune(trainable, **arguments)

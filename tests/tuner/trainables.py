@@ -126,7 +126,7 @@ def with_evaluation(trainable, evaluate):
 
 
 def check_reasons(plan):
-    """Each is one sentence, and none names what is not a number."""
+    """Each reason is one sentence, and none has a number that is not finite, or None."""
     assert all(plan.reasons.as_record().values())
     for reason in plan.reasons:
         assert re.fullmatch(r"[A-Za-z0-9].*[a-z0-9%)]\.", reason), reason

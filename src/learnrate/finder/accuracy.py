@@ -32,8 +32,20 @@ def accuracy(curve: "Curve", metric: str = "") -> Bounds | NoAnswer:
         curve: The record of a range test with accuracies, from `learnrate.torch.accuracy_test` for example.
         metric: Name of the metric; by default "accuracy", or "score" if the curve has no "accuracy".
 
+    Returns:
+        `Bounds` with a reason and an interval for each LR, or `NoAnswer`.
+
     Raises:
         ArgumentError: if the curve has no such metric.
+
+    Example:
+        >>> from learnrate import Curve
+        >>> lrs = np.geomspace(1e-4, 10.0, 101)
+        >>> losses = np.interp(np.log10(lrs), [-4, -3, -1, 0, 1], [2.3, 2.3, 0.5, 0.5, 3.0])
+        >>> accuracies = np.interp(np.log10(lrs), [-4, -3, -1, 0, 1], [0.1, 0.1, 0.9, 0.9, 0.1])
+        >>> bounds = accuracy(Curve(lrs, losses, {"accuracy": accuracies}))
+        >>> bounds.base_lr, bounds.max_lr
+        (0.0016, 0.1)
     """
     return _read(curve, metric, "accuracy", None)
 

@@ -98,7 +98,8 @@ class Bounds:
 
     def __repr__(self) -> str:
         numbers = f"base_lr={self.base_lr}, max_lr={self.max_lr}, lr={self.lr}, rule={self.rule!r}"
-        return "\n".join([f"Bounds({numbers})", *(f"  {sentence}" for sentence in self.reasons), f"  {self.intervals!r}"])
+        others = f"90 % interval of base_lr: {_range(self.intervals.base_lr)}; of max_lr: {_range(self.intervals.max_lr)}."
+        return "\n".join([f"Bounds({numbers})", *(f"  {sentence}" for sentence in (*self.reasons, others))])
 
     def _repr_html_(self) -> str:
         facts = [

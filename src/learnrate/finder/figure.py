@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 LABELS = {"base_lr": (0.97, GREEN), "lr": (0.90, ORANGE), "max_lr": (0.97, GREEN)}
 """Height of each label as a fraction of the axes, and its colour: at two heights, because the LRs may lie close together."""
 
+LOW_LABEL = 0.83
+"""Height of a label on the other side of its line, below the labels that are there."""
+
+CHARACTER = 6.6
+"""Points per character of a label, its distance from the line included: a label that would leave the axes changes sides."""
+
 
 def draw_curve(curve: Curve, bounds: Bounds | NoAnswer, ax: Axes | None = None, name: str = "loss") -> Axes:
     """Draw the raw and the smoothed losses of a range test against the LR, with its bounds.
 
     Args:
         curve: The record of the range test.
-        bounds: What a rule read off it; of a `NoAnswer`, the reason becomes the title.
+        bounds: What a rule read off it; the reason of a `NoAnswer` becomes the title.
         ax: The axes to draw in; a new figure by default.
-        name: Name of the curve's losses; another one than "loss" if they are a metric.
+        name: What the curve shows: "loss", or the name of a metric.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
@@ -93,19 +100,32 @@ def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
 def _draw_bounds(ax: Axes, bounds: Bounds) -> None:
     ax.axvspan(bounds.base_lr, bounds.max_lr, color=GREEN, alpha=0.10, zorder=0, linewidth=0)
     ax.axvspan(*bounds.interval, color=ORANGE, alpha=0.15, zorder=0, linewidth=0, label="90 % interval of lr")
+    character = CHARACTER / (72 * ax.bbox.width / ax.figure.dpi)  # as a fraction of the axes
     for name, (height, color) in LABELS.items():
         value = getattr(bounds, name)
+        label = f"{name} {value:.2g}"
+        position, width = _position(ax, value), character * len(label)
+        usual = "left" if name == "max_lr" else "right"
+        side = "left" if position < width else "right" if position > 1 - width else usual
         ax.axvline(value, color=color, linewidth=1.4, linestyle="-" if name == "lr" else "--")
         ax.annotate(
-            f"{name} {value:.2g}",
-            (value, height),
+            label,
+            (value, height if side == usual else LOW_LABEL),
             xycoords=("data", "axes fraction"),
-            xytext=(4 if name == "max_lr" else -4, 0),
+            xytext=(4 if side == "left" else -4, 0),
             textcoords="offset points",
             color=color,
-            ha="left" if name == "max_lr" else "right",
+            ha=side,
             va="top",
             fontsize=10,
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},  # a line may pass below the label
         )
+
+
+def _position(ax: Axes, lr: float) -> float:
+    """The place of an LR on its axis, from 0 to 1."""
+    low, high = ax.get_xlim()
+    if ax.get_xscale() == "log":
+        low, high, lr = math.log(low), math.log(high), math.log(lr)
+    return (lr - low) / (high - low)

@@ -145,11 +145,11 @@ def _losses(curve: Curve) -> Iterator[dict[str, Any]]:
 
 def _metrics(curve: Curve) -> Iterator[dict[str, Any]]:
     for (name, values), color in zip(curve.metrics.items(), itertools.cycle(METRIC_COLORS), strict=False):
-        shown = escape(str(name))
-        labels = [f"{shown} {value:.4g}" for value in values]
+        label = escape(str(name))
+        labels = [f"{label} {value:.4g}" for value in values]
         # A metric that is not measured at every update has gaps around each value, where a line would show nothing.
         look = {"yaxis": "y2", "visible": "legendonly", "connectgaps": True, "line": {"width": 1.8, "color": color}}
-        yield _trace(shown, curve.lrs, values, **look, text=labels, hoverinfo="text")
+        yield _trace(label, curve.lrs, values, **look, text=labels, hoverinfo="text")
 
 
 def _marks(curve: Curve, bounds: Bounds) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -254,7 +254,8 @@ def _no_answer(bounds: NoAnswer) -> str:
 def _answer(bounds: Bounds) -> str:
     low, high = bounds.interval
     rows = [
-        _row(name, f"{lr:.2g}", f'data-value="{float(lr)!r}"', reason, color)
+        # The columns before it already give the name and the number.
+        _row(name, f"{lr:.2g}", f'data-value="{float(lr)!r}"', reason.removeprefix(f"{name} {lr:.2g}: "), color)
         for name, lr, reason, color in (
             ("base_lr", bounds.base_lr, bounds.reasons.base_lr, "green"),
             ("lr", bounds.lr, bounds.reasons.lr, "orange"),
@@ -274,5 +275,5 @@ def _answer(bounds: Bounds) -> str:
 def _row(name: str, value: str, data: str, reason: str, color: str) -> str:
     return (
         f'<tr><th scope="row" class="{color}">{name}</th><td class="number" id="{name}" {data}>{value}</td>'
-        f'<td class="reason">{escape(reason)}</td></tr>'
+        f'<td class="reason sentence">{escape(reason)}</td></tr>'
     )

@@ -57,6 +57,19 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
 
     Args:
         curve: The record of a range test.
+
+    Returns:
+        `Bounds` with a reason and an interval for each LR, or `NoAnswer`.
+
+    Example:
+        >>> from learnrate import Curve
+        >>> lrs = np.geomspace(1e-4, 10.0, 101)
+        >>> losses = np.interp(np.log10(lrs), [-4, -3, -1, 0, 1], [2.3, 2.3, 0.5, 0.5, 3.0])
+        >>> bounds = descent(Curve(lrs, losses))
+        >>> bounds.base_lr, bounds.max_lr
+        (0.0016, 0.5)
+        >>> print(bounds.reasons.base_lr)
+        base_lr 0.0016: the loss has fallen by at least 10 % of its total decrease (2.3 to 0.5).
     """
     no_answer = unreadable(curve, "descent")
     if no_answer is not None:
@@ -76,7 +89,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
             f"Start the sweep at LR {two_digits(finite.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(finite, fall, lost=not np.isfinite(curve.losses).all())
+    return _bounds(finite, fall, not_finite=not np.isfinite(curve.losses).all())
 
 
 def _in_blocks(curve: "Curve") -> "Curve":
@@ -100,7 +113,8 @@ def _in_blocks(curve: "Curve") -> "Curve":
     )
 
 
-def _bounds(curve: "Curve", fall: Descent, lost: bool) -> Bounds:
+def _bounds(curve: "Curve", fall: Descent, not_finite: bool) -> Bounds:
+    """The bounds of a significant fall; `not_finite` says whether losses that are not finite follow it."""
     base, lr, top, sudden = _numbers(curve.lrs, fall)
     diverged = curve.ended == "diverged"
     samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged)]
@@ -112,7 +126,7 @@ def _bounds(curve: "Curve", fall: Descent, lost: bool) -> Bounds:
     sources = f"the batch noise and the choice of {len(curve.sweeps)} sweeps" if curve.sweeps else "the batch noise"
     reasons = Reasons(
         base_lr=f"base_lr {base:.2g}: {_why_base(curve.lrs, fall, sudden)}.",
-        max_lr=f"max_lr {top:.2g}: {_why_top(curve.lrs, fall, sudden, lost)}." + _where_flat(curve.lrs, fall),
+        max_lr=f"max_lr {top:.2g}: {_why_top(curve.lrs, fall, sudden, not_finite)}." + _where_flat(curve.lrs, fall),
         lr=f"lr {lr:.2g}: {_why_lr(lr, two_digits(curve.lrs[fall.steepest]))}.",
         interval=f"90 % interval of lr: {low:.2g} to {high:.2g}, over {SAMPLES} bootstrap samples of {sources}.",
     )
@@ -139,7 +153,7 @@ def _why_base(lrs: Floats, fall: Descent, sudden: bool) -> str:
     return done
 
 
-def _why_top(lrs: Floats, fall: Descent, sudden: bool, lost: bool) -> str:
+def _why_top(lrs: Floats, fall: Descent, sudden: bool, not_finite: bool) -> str:
     if sudden:
         return "the last LR at which the loss is at its lowest"
     half = f"half of {two_digits(lrs[fall.end]):.2g}, the last LR "
@@ -147,7 +161,7 @@ def _why_top(lrs: Floats, fall: Descent, sudden: bool, lost: bool) -> str:
         return half + "before the loss rises again"
     if fall.end_cause == "oscillation":
         return half + "before the loss begins to oscillate"
-    if lost:
+    if not_finite:
         return half + "at which the loss is finite"
     return half + "of the sweep; the loss does not rise there, so a higher LR may also work"
 

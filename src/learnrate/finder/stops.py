@@ -1,7 +1,7 @@
 """Stop rules: what ends a range test before its last update.
 
 A rule is an object with `watch(updates)`, which returns a function that receives the LR and the loss of every update and
-returns a reason to stop, if there is one. A function (lrs, losses so far) -> reason (str), True, or None will do as well.
+returns a reason to stop, if there is one. A function (lrs, losses so far) -> reason (str), True, or None is accepted too.
 """
 
 import math
@@ -39,10 +39,10 @@ StopFunction = Callable[[Sequence[float], Sequence[float]], Any]
 class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
     """The loss has risen above its level at the start by as much as it had fallen below it.
 
-    Or, where that is more, by six times the batch noise or by a twentieth of that level. The loss is averaged over about
-    three updates; its level at the start is the median of the first tenth. Measured in units of the loss at the start of
-    this sweep, this comes before the model is wrecked, and holds for models that are already trained and for losses of any
-    size or sign.
+    If six times the batch noise or a twentieth of that level is more, the loss has to rise by this. The loss is averaged
+    over about three updates; its level at the start is the median of the first tenth. The rule compares the loss only with
+    the start of the same sweep, so it ends the sweep soon after the loss begins to rise, and works for models that are
+    already trained and for losses of any size or sign.
     """
 
     def watch(self, updates: int) -> Watch:
@@ -88,7 +88,7 @@ class above_best:  # noqa: N801
 
 @frozen
 class no_progress:  # noqa: N801
-    """The loss has not fallen below its level at the start by three times its smoothed noise within so many updates.
+    """The loss has not fallen below its level at the start by three times its smoothed noise within `updates` updates.
 
     Attributes:
         updates: How long to wait, in updates.
@@ -124,7 +124,7 @@ class Trace:
 
     @classmethod
     def of(cls, losses: Sequence[float]) -> "Trace":
-        """The trace of a whole sweep."""
+        """The trace of a complete sweep."""
         trace = cls(len(losses))
         for loss in losses:
             trace.add(loss)
@@ -180,7 +180,7 @@ def _watch(rule: Any, updates: int) -> Watch:
         lrs.append(lr)
         losses.append(loss)
         reason = rule(lrs, losses)
-        if not reason:  # None, False, and what NumPy and torch say instead
+        if not reason:  # None, False, and the false values of NumPy and torch
             return None
         why = reason if isinstance(reason, str) else f"{getattr(rule, '__name__', 'the stop rule')} ended the sweep"
         return StopReason("stopped", why)

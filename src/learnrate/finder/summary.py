@@ -20,7 +20,7 @@ def title(curve: "Curve") -> str:
 
 def facts(curve: "Curve") -> list[tuple[str, str]]:
     """Further facts, each with its name: at most ten, each of one line."""
-    rows = [("loss", _loss(curve)), ("ended", curve.ended)]
+    rows = [("loss", _loss(curve)), ("ended", "swept (all LRs were tried)" if curve.ended == "swept" else curve.ended)]
     if curve.sweeps:
         rows.append(("sweeps", f"mean of {len(curve.sweeps)}"))
     if curve.seeds:
@@ -47,10 +47,10 @@ def _loss(curve: "Curve") -> str:
     if not len(finite):
         return "no finite loss"
     lowest = int(finite.losses.argmin())
-    lost = len(curve) - len(finite)
+    not_finite = len(curve) - len(finite)
     return (
         f"{curve.losses[0]:.3g} to {curve.losses[-1]:.3g}, lowest {finite.losses[lowest]:.3g} at LR {finite.lrs[lowest]:.2g}"
-        + (f", {lost} not finite" if lost else "")
+        + (f", {not_finite} not finite" if not_finite else "")
     )
 
 

@@ -99,7 +99,7 @@ class Schedule(ABC):
     def min(self) -> float:
         """A lower bound of all values: the lowest value, or the limit that the values approach.
 
-        No value need reach it for products, shifted, rebased and staircase schedules, and for envelopes per update.
+        The values of products, of shifted, rebased and staircase schedules, and of envelopes per update may not reach it.
         """
         return self._range()[0]
 

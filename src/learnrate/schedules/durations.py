@@ -76,7 +76,9 @@ class Horizon:
     def _required(self, name: str, length: str) -> float:
         value: float | None = getattr(self, name)
         if value is None:
-            raise ArgumentError(f"the horizon must have {name} to resolve {length!r}, received {self!r}")
+            raise ArgumentError(
+                f"the horizon must have {name} to resolve {length!r}, received {self!r}: give Horizon({name}=...)"
+            )
         return value
 
 

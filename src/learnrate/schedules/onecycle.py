@@ -90,12 +90,22 @@ class one_cycle(Schedule):
 
     @classmethod
     def fastai_v1(cls, max_lr: float, length: int | str = REST) -> Self:
-        """The defaults of fastai 1: `fit_one_cycle(cyc_len, max_lr)`. fastai moves momentum from 0.95 to 0.85 and back."""
+        """The defaults of fastai 1: `fit_one_cycle(cyc_len, max_lr)`. fastai moves momentum from 0.95 to 0.85 and back.
+
+        Args:
+            max_lr: The peak, above 0.
+            length: Number of updates, at least 1, or a text.
+        """
         return cls(max_lr, length, 0.3, 25.0, 1e4)
 
     @classmethod
     def fastai_v2(cls, max_lr: float, length: int | str = REST) -> Self:
-        """The defaults of fastai 2: `fit_one_cycle(n_epoch, lr_max, div=25, div_final=1e5, pct_start=0.25)`."""
+        """The defaults of fastai 2: `fit_one_cycle(n_epoch, lr_max, div=25, div_final=1e5, pct_start=0.25)`.
+
+        Args:
+            max_lr: The peak, above 0.
+            length: Number of updates, at least 1, or a text.
+        """
         return cls(max_lr, length, 0.25, 25.0, 1e5 / 25)
 
     @classmethod
@@ -114,8 +124,22 @@ class one_cycle(Schedule):
         OneCycleLR reaches its peak at update pct_start * total_steps - 1 and its end at total_steps - 1, so the length is
         total_steps - 1.
 
+        Args:
+            max_lr: The peak, above 0.
+            total_steps: Number of updates, at least 2.
+            pct_start: Share of the updates for the rise, strictly between 0 and 1.
+            anneal_strategy: "cos" or "linear".
+            div_factor: max_lr / value at update 0.
+            final_div_factor: Value at update 0 / value at the end.
+            three_phase: Whether the LR first falls back to its start, then to its end.
+
         Raises:
-            ArgumentError: if a phase would have no update, where OneCycleLR divides by zero.
+            ArgumentError: if a number is out of its range, or if a phase would have no update, where OneCycleLR divides by
+                zero.
+
+        Example:
+            >>> one_cycle.torch(max_lr=1.0, total_steps=101)(100)
+            4e-06
         """
         length = checks.whole("total_steps", total_steps, at_least=2) - 1
         rise = checks.fraction("pct_start", pct_start) * total_steps - 1

@@ -66,7 +66,7 @@ class _Reader:
 
     def error(self, message: str, column: int) -> ParseError:
         text = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        return ParseError(f"not a schedule, column {column}: {message}, in {text!r}", column)
+        return ParseError(f"not a schedule: {text!r}, column {column}: {message}", column)
 
     def error_at(self, node: ast.AST, message: str) -> ParseError:
         bytes_before: int = getattr(node, "col_offset", 0)
@@ -147,7 +147,7 @@ class _Reader:
         if matches:
             return f"did you mean {matches[0]!r}?"
         more = f" and {len(names) - 6} more, see learnrate.schedules" if len(names) > 6 else ""
-        return f"known are {', '.join(names[:6])}{more}"
+        return f"known names: {', '.join(names[:6])}{more}"
 
     def arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         keywords: dict[str, Any] = {}
@@ -182,6 +182,8 @@ class _Reader:
     def function(self, node: ast.expr) -> Function:
         name = ast.unparse(node)
         if name not in self.functions:
-            known = f"known are {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
-            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {known}")
+            remedy = (
+                f"known names: {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
+            )
+            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {remedy}")
         return self.functions[name]

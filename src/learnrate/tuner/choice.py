@@ -107,17 +107,17 @@ def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: 
     finals = [candidate.best_refined(start) for candidate in candidates] if len(candidates) > 1 else []
     chosen = candidates[_best(finals, start)] if finals else candidates[0]
     evidence = rungs(chosen.trials)
-    at = estimate(evidence, start, run.updates, lr_drift)
-    schedule = chosen.family(at.lr)
+    chosen_lr = estimate(evidence, start, run.updates, lr_drift)
+    schedule = chosen.family(chosen_lr.lr)
     # A function of the user may have this name as well.
-    is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](at.lr, run)
+    is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
     edge, longest = stability_edge(evidence, start), evidence[-1].updates
     best_lr = rounded_lr(best_log2_lr(_rung(chosen.trials, longest, start), start))
     return Choice(
         family=chosen.name,
         schedule=schedule,
         cycling=run.cycling if is_cycling else None,
-        estimate=at,
+        estimate=chosen_lr,
         rungs=tuple(evidence),
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
         highest_is_best=best_lr >= max(trial.max_lr for trial in chosen.trials),

@@ -50,16 +50,16 @@ def whole_cycles(updates: int, updates_per_epoch: int | None) -> Cycling:
         >>> cycling.step_size, cycling.cycles
         (125, 4)
         >>> cycling.reason
-        'step_size is 125 updates, 5 epochs of 25 (the rule is 2 to 10), for 4 whole cycles in 1000 of 1000 updates.'
+        'step_size is 125 updates, 5 epochs of 25 updates (the rule is 2 to 10): 4 whole cycles in 1000 of 1000 updates.'
     """
     if updates_per_epoch is None:
         cycles = min(USUAL, updates // 2)
-        return _cycling(updates, cycles, "because the rule of 2 to 10 epochs needs batches of a known length")
+        return _cycling(updates, cycles, "not by the rule of 2 to 10 epochs, because the length of an epoch is not known")
     fewest = math.ceil(updates / (2 * LONGEST * updates_per_epoch))
     most = updates // (2 * SHORTEST * updates_per_epoch)
     cycles = max(1, min(max(USUAL, fewest), most, MOST, updates // 2))
     epochs = updates // (2 * cycles) / updates_per_epoch
-    why = f"{epochs:.3g} epochs of {updates_per_epoch} (the rule is {SHORTEST} to {LONGEST}"
+    why = f"{epochs:.3g} epochs of {updates_per_epoch} updates (the rule is {SHORTEST} to {LONGEST}"
     if epochs < SHORTEST:
         why += f"; a cycle by the rule needs {2 * SHORTEST * updates_per_epoch} updates"
     if epochs > LONGEST:
@@ -71,6 +71,4 @@ def _cycling(updates: int, cycles: int, why: str) -> Cycling:
     step_size = updates // (2 * cycles)
     count = "1 whole cycle" if cycles == 1 else f"{cycles} whole cycles"
     used = 2 * step_size * cycles
-    return Cycling(
-        step_size, cycles, f"step_size is {step_size} updates, {why}, for {count} in {used} of {updates} updates."
-    )
+    return Cycling(step_size, cycles, f"step_size is {step_size} updates, {why}: {count} in {used} of {updates} updates.")

@@ -76,8 +76,8 @@ class RegretCurve:
         """The regret in a run that is longer by this number of doublings: LRs below the best one catch up in part."""
         best = int(np.argmin(self.regrets))
         regrets = self.at(log2_lrs)
-        left = 2.0 ** (-max(0.0, doublings - THRESHOLDS.catch_up_after) / THRESHOLDS.catch_up_doublings)
-        caught_up = self.regrets[best] + left * (regrets - self.regrets[best])
+        remaining = 2.0 ** (-max(0.0, doublings - THRESHOLDS.catch_up_after) / THRESHOLDS.catch_up_doublings)
+        caught_up = self.regrets[best] + remaining * (regrets - self.regrets[best])
         return np.where(log2_lrs < self.log2_lrs[best], caught_up, regrets)
 
 
@@ -103,7 +103,7 @@ def missed(trials: Sequence[Trial], start: Start) -> list[float]:
     best_score = max((trial.score for trial in sound if trial.score is not None), default=-math.inf)
     improvement = best_score - start.score if start.score is not None else 0.0
 
-    def of(trial: Trial) -> float:
+    def share_of(trial: Trial) -> float:
         if trial.diverged:
             return 1.0
         share = (trial.loss - best_loss) / fall if fall > 0 else 0.0
@@ -113,7 +113,7 @@ def missed(trials: Sequence[Trial], start: Start) -> list[float]:
             share = THRESHOLDS.loss_weight * min(1.0, share) + (1 - THRESHOLDS.loss_weight) * of_score
         return min(1.0, share)
 
-    return [of(trial) for trial in trials]
+    return [share_of(trial) for trial in trials]
 
 
 def _off_plateau_later(by_lr: Mapping[float, float], rung: Rung, start: Start) -> dict[float, float]:
@@ -176,9 +176,7 @@ def _extended_by(shorter: RegretCurve, updates: int, log2_lrs: Floats, values: F
     # Never better than the last LR: what was faster beyond it in a short trial need not be so in a long one.
     at_lower = values[0] + np.maximum(shorter.at(lower) - low, 0.0)
     at_higher = values[-1] + np.maximum(shorter.at(higher) - high, 0.0)
-    return RegretCurve(
-        updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher])
-    )  # fmt: skip
+    return RegretCurve(updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher]))
 
 
 def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float = LR_DRIFT) -> Estimate:
@@ -204,20 +202,20 @@ def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float 
         or counted
     )
     curves = regret_curves(rungs, start)
-    doublings = [math.log2(max(horizon / curve.updates, 1.0)) for curve in curves]
-    log2_lrs = _candidates(curves, [lr_drift * more for more in doublings], limit)
+    doublings_to_run = [math.log2(max(horizon / curve.updates, 1.0)) for curve in curves]
+    log2_lrs = _candidates(curves, [lr_drift * doublings for doublings in doublings_to_run], limit)
     expected = np.zeros(len(log2_lrs))
     longest = curves[-1].updates
-    for curve, more in zip(curves, doublings, strict=True):
-        deviation = math.hypot(THRESHOLDS.spread, THRESHOLDS.spread_per_doubling * more)
-        drifted_from = log2_lrs - lr_drift * more + deviation * _NORMAL[:, None]
-        expected += curve.updates / longest * curve.in_longer_run(drifted_from, more).mean(axis=0)
+    for curve, doublings in zip(curves, doublings_to_run, strict=True):
+        deviation = math.hypot(THRESHOLDS.spread, THRESHOLDS.spread_per_doubling * doublings)
+        drifted_from = log2_lrs - lr_drift * doublings + deviation * _NORMAL[:, None]
+        expected += curve.updates / longest * curve.in_longer_run(drifted_from, doublings).mean(axis=0)
     expected /= sum(curve.updates / longest for curve in curves)
     # The lowest of equals, which rounding would decide otherwise.
     best = int(np.argmax(expected < expected.min() + 1e-9))
     tolerance = max(THRESHOLDS.tolerance, _noise_share(rungs, start))
-    alike = log2_lrs[(expected <= expected[best] + tolerance) & (log2_lrs <= max(limit, log2_lrs[best]))]
-    return Estimate(float(log2_lrs[best]), float(alike[0]), float(alike[-1]), tolerance)
+    nearly_best = log2_lrs[(expected <= expected[best] + tolerance) & (log2_lrs <= max(limit, log2_lrs[best]))]
+    return Estimate(float(log2_lrs[best]), float(nearly_best[0]), float(nearly_best[-1]), tolerance)
 
 
 def _candidates(curves: Sequence[RegretCurve], drifts: Sequence[float], limit: float) -> Floats:

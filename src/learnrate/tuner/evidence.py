@@ -158,7 +158,5 @@ def distinguishable(rung: Rung, start: Start) -> bool:
     best, worst = min(rung.sound, key=lambda trial: trial.loss), max(rung.sound, key=lambda trial: trial.loss)
     difference = worst.loss - best.loss
     paired = len(best.final_losses) == len(worst.final_losses) >= 3
-    chance = (
-        THRESHOLDS.standard_errors * _paired_error(best, worst) if paired else noise_limit(rung.updates, start)
-    )  # fmt: skip
+    chance = THRESHOLDS.standard_errors * _paired_error(best, worst) if paired else noise_limit(rung.updates, start)
     return difference > chance and difference > THRESHOLDS.plateau_fall * rung.best_fall(start)

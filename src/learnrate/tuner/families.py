@@ -107,7 +107,7 @@ def read(families: Families | None, updates: int) -> dict[str, Builder]:
             "LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
         )
     if callable(families):
-        # Its own name could be "<lambda>", which tells nothing.
+        # Its own name may be "<lambda>", which says nothing.
         return {"family": _of_function(families, run)}
     if isinstance(families, Mapping):
         return _not_empty({str(name): _of_function(_function(name, value), run) for name, value in families.items()})
@@ -146,8 +146,8 @@ def _of_function(family: Family, run: Run) -> Builder:
     schedules = [_fitting(example, run) for example in examples]
     if len(schedules) == 2 and schedules[0] == schedules[1]:
         raise ArgumentError(
-            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and half "
-            "of it"
+            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and "
+            f"for {EXAMPLE_LR / 2}"
         )
     return lambda max_lr, run: _fitting(family(max_lr), run)
 

@@ -25,8 +25,9 @@ def require_level(curve: Curve) -> None:
         return
     if finite.all():
         raise NoAnswerError(
-            f"the budget was used up after {len(curve)} updates of the range test.", "Give a larger budget."
-        )  # fmt: skip
+            f"the budget ended after {len(curve)} updates of the range test, before the level of the loss was known.",
+            "Give a larger budget.",
+        )
     at = int(np.argmin(finite))
     raise NoAnswerError(
         f"the loss was not finite at update {at} of the range test, at LR {curve.lrs[at]:.2g}.",
@@ -35,7 +36,7 @@ def require_level(curve: Curve) -> None:
 
 
 def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending: Spending, horizon: int) -> None:
-    """Refuse to go on if no coarse trial gave a result.
+    """Refuse to continue if no coarse trial gave a result.
 
     Args:
         trials: The coarse trials.
@@ -51,24 +52,24 @@ def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending
         raise NoAnswerError("the budget was used up before the first trial ended.", _larger_budget(spending, horizon))
     require_finite(trials)
     if not any(rung.sound for rung in safe(rungs(trials), start)):
-        tried = ", ".join(f"{trial.max_lr:g}" for trial in trials)
+        lrs = ", ".join(f"{trial.max_lr:g}" for trial in trials)
         reached = min(trial.log2_lr for trial in trials) <= lowest + THRESHOLDS.coarse_stride
         remedy = "Give a lower `low` for the range test, or a larger budget." if reached else "Give a larger budget."
-        raise NoAnswerError(f"every candidate max_lr diverged ({tried}).", remedy)
+        raise NoAnswerError(f"training diverged at every LR that was tried ({lrs}).", remedy)
 
 
 def require_finite(trials: Sequence[Trial]) -> None:
-    """Refuse trials whose losses all were not finite at the same update, whatever their LR: the cause is the data.
+    """Refuse trials whose losses all became non-finite at the same update, whatever their LR: the cause is the data.
 
     Raises:
-        NoAnswerError: if those of any length were.
+        NoAnswerError: if this happened in the trials of any length.
     """
     for rung in rungs(trials):
         lengths = {trial.updates_made for trial in rung.trials}
         enough = len(rung.trials) >= THRESHOLDS.same_update_trials
         if enough and len(lengths) == 1 and all(math.isinf(trial.highest_loss) for trial in rung.trials):
             raise NoAnswerError(
-                f"every loss was not finite at the same update, number {max(lengths) - 1}, at every LR.",
+                f"at every LR, the loss was not finite at update {max(lengths) - 1} of the trial.",
                 "Look for NaN or infinity in the batch of that update.",
             )
 
@@ -87,7 +88,7 @@ def require_refined(name: str, trials: Sequence[Trial]) -> None:
 
 
 def require_learned(trials: Sequence[Trial], start: Start, highest: float) -> None:
-    """Refuse to choose between trials none of which learned below the stability edge.
+    """Refuse to choose if no trial below the stability edge learned.
 
     Args:
         trials: The trials.

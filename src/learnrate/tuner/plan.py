@@ -56,11 +56,11 @@ class Plan:
     @classmethod
     def of(cls, choice: Choice, curve: Curve, bounds: Bounds | NoAnswer, run: Run) -> "Plan":
         """The plan of a choice."""
-        at, cycling = choice.estimate, choice.cycling
+        estimate, cycling = choice.estimate, choice.cycling
         return cls(
             schedule=choice.schedule,
-            max_lr=at.lr,
-            interval=(at.low, at.high),
+            max_lr=estimate.lr,
+            interval=(estimate.low, estimate.high),
             family=choice.family,
             bounds=bounds,
             step_size=cycling.step_size if cycling else None,
@@ -162,7 +162,7 @@ class Plan:
             "train for": f"{self.length} updates",
             "range test": f"{bounds} ({len(self.curve)} updates)",
             "trials": f"{len(lrs)} at LRs from {min(lrs):.2g} to {max(lrs):.2g}, {diverged} of them diverged",
-            "cost": f"{self.spent} updates, {self.cost:.0%} of one training run",
+            "cost": f"{self.spent} updates, {100 * self.cost:.0f} % of one training run",
         }
 
     def __repr__(self) -> str:

@@ -21,10 +21,10 @@ class Reasons:
         cost: What tuning cost, and what a larger budget would gain.
 
     Example:
-        >>> reasons = Reasons(cost=("Tuning cost 237 updates, 99% of one training run (240).",))
+        >>> reasons = Reasons(cost=("Tuning cost 237 updates, 99 % of one training run (240).",))
         >>> print(reasons)
         Cost
-          Tuning cost 237 updates, 99% of one training run (240).
+          Tuning cost 237 updates, 99 % of one training run (240).
         >>> len(list(reasons))
         1
     """
@@ -77,35 +77,36 @@ def _trials(choice: Choice) -> Iterator[str]:
         yield _rung(rung, choice.metric)
     if choice.edge is not None:
         yield (
-            f"LRs from {choice.edge:.2g} on count as unsafe: a trial diverged there, or learned nothing after a spike of "
-            "its loss, or a trial at a lower LR had a large spike."
+            f"LRs of {choice.edge:.2g} and above are unsafe: a trial there diverged, or learned nothing after a spike of "
+            "the loss, or a trial at a lower LR had a large spike."
         )
     if choice.not_batchable:
         yield f"The trials ran one by one: {choice.not_batchable}."
     elif choice.batches:
         yield "Several trials at a time were trained as one batch."
     if choice.cut_trials:
-        yield f"Trials that ended without a result because the time was over: {choice.cut_trials}."
+        yield f"Trials without a result, because the time limit was reached: {choice.cut_trials}."
     if choice.unscored:
-        yield f"Evaluations that gave no finite number, and are ignored: {choice.unscored}."
+        yield f"Evaluations that are ignored, because they gave no finite number: {choice.unscored}."
 
 
 def _choice(choice: Choice, run: Run) -> Iterator[str]:
     if choice.compared:
-        results = "; ".join(f"{name}: {_result(trial, choice.metric)}" for name, trial in choice.compared)
-        yield f"The family {choice.family} has the best trial, each family at its own best LR: {results}."
-    at = choice.estimate
+        results = "; ".join(f"{name} ({_result(trial, choice.metric)})" for name, trial in choice.compared)
+        yield f"The family {choice.family} has the best trial; the best trials of the families are {results}."
+    estimate = choice.estimate
     yield (
-        f"max_lr of the plan is {at.lr:.2g}; between {at.low:.2g} and {at.high:.2g} a run is expected to learn nearly as "
-        f"much, within {at.tolerance:.0%} of what the best trial learned."
+        f"max_lr {estimate.lr:.2g} has the lowest expected regret: an LR that is too high may diverge, an LR that is too "
+        "low only trains more slowly."
     )
     yield (
-        "Chosen for lowest expected regret: an LR that is too high may diverge, one that is too low only trains more slowly."
+        f"At a max_lr from {estimate.low:.2g} to {estimate.high:.2g} a run is expected to learn nearly as much: the "
+        f"difference is at most {100 * estimate.tolerance:.0f} % of what the best trial learned."
     )
     if choice.highest_is_best:
-        yield "The highest LR that was tried is the best one: a higher LR may be better."
+        yield "The best LR of the trials is the highest one, so a higher LR may be better."
     if choice.drift is not None:
-        lr = f"an LR {abs(choice.drift):.0%} {'lower' if choice.drift < 0 else 'higher'} than"
+        lr = f"an LR {100 * abs(choice.drift):.0f} % {'lower' if choice.drift < 0 else 'higher'} than"
         yield (
             f"A run of {run.updates} updates is expected to need {lr if choice.drift else 'the same LR as'} trials of "
             f"{choice.cost.longest}."
@@ -115,12 +116,9 @@ def _choice(choice: Choice, run: Run) -> Iterator[str]:
 
 
 def _cost(cost: Cost, run: Run) -> Iterator[str]:
-    yield f"Tuning cost {cost.spent} updates, {cost.spent / run.updates:.0%} of one training run ({run.updates})."
+    yield f"Tuning cost {cost.spent} updates, {100 * cost.spent / run.updates:.0f} % of one training run ({run.updates})."
     if cost.longer > cost.longest:
-        yield (
-            f"About {cost.more} more updates would make the longest trials {cost.longer} updates long instead of "
-            f"{cost.longest}."
-        )
+        yield f"About {cost.more} more updates would allow trials of {cost.longer} updates instead of {cost.longest}."
 
 
 def _rung(rung: Rung, metric: str) -> str:

@@ -133,7 +133,7 @@ def _require_room_for(count: int, budget: int, given: int, horizon: int) -> None
     shortest = THRESHOLDS.shortest_trial + 1  # their length must differ from that of the coarse trials
     if math.floor(THRESHOLDS.longest_trial * horizon) < shortest:
         least = math.ceil(shortest / THRESHOLDS.longest_trial)
-        checks.refuse("updates", f"at least {least} where several families are compared", horizon)
+        checks.refuse("updates", f"at least {least} if several families are compared", horizon)
 
     def needed(budget: int) -> int:
         coarse = 3 * max(THRESHOLDS.shortest_trial, coarse_length(budget, horizon))

@@ -140,9 +140,7 @@ def _around_estimate(coarse: Sequence[Trial], start: Start, limits: Limits, left
     return [middle + distance for distance in ((-0.5, 0.5, -1.5, 1.5) if limits.batched else (-0.5, 0.5))]
 
 
-def _proposal(
-    log2_lrs: Iterable[float], trials: Sequence[Trial], updates: int, stage: Stage
-) -> Proposal | None:  # fmt: skip
+def _proposal(log2_lrs: Iterable[float], trials: Sequence[Trial], updates: int, stage: Stage) -> Proposal | None:
     """A proposal of the LRs that were not tried at this length; None if there are none."""
     tried = {trial.max_lr for trial in trials if trial.updates == updates}
     lrs = [rounded_lr(log2_lr) for log2_lr in log2_lrs if abs(log2_lr) <= THRESHOLDS.largest_log2]
@@ -215,7 +213,7 @@ def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[
 
     If the curve has bounds, the first LR is that of its lowest smoothed loss, which lies between once and twelve times the
     best LR of a run; otherwise it is half of the last LR. A curve that ended early does not show which LRs are too high: it
-    counts as if it had gone on.
+    counts as if it had continued.
 
     Args:
         curve: The range test.

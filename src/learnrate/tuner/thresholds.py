@@ -33,7 +33,7 @@ class Thresholds:
             because losses above the start count as the start: 1 / sqrt(2 pi), rounded.
         idle_deviation: The standard deviation of that, sqrt(1 / 2 - 1 / (2 pi)), rounded.
         paired_batches: Losses on the same batches from which two trials can be compared batch by batch.
-        negligible_fall: Share of the loss that even a network learns that is stuck: a part of the class frequencies.
+        negligible_fall: Share of the loss that even a stuck network learns: a part of the class frequencies.
         partial_fall: Share of the loss above what stuck networks learned of the class frequencies.
         plateau_fall: Share of the loss up to which many models have learned the class frequencies and nothing else. The LR
             that is fastest there says nothing about the rest of the training.
@@ -50,7 +50,7 @@ class Thresholds:
             estimate, and two more where the best LR is not between them. At most twice this number is run.
         refinement_ratio: Length of a refinement trial over that of a coarse trial below which it shows nothing new.
         edge_gap: Difference to the stability edge below which no LR is worth a trial.
-        largest_log2: Largest absolute log2 of an LR: beyond it LRs are no floats.
+        largest_log2: Largest absolute log2 of an LR: a larger LR would overflow a float.
         spread: Standard deviation of log2 of the best LR of a run around its estimate ...
         spread_per_doubling: ... and how much it grows with each doubling of the length from trial to run.
         catch_up_after: Doublings of the length up to which an LR below the best costs as much in the run as in a trial.
@@ -67,7 +67,7 @@ class Thresholds:
         plateau_share: Share of the best fall below which a trial counts as wholly on the plateau; from twice this share on
             it does not count at all.
         tolerance: Share of the best fall that makes no difference. With the noise alone, the interval around the estimate
-            held the best LR of fewer than half of all runs.
+            contained the best LR of fewer than half of all runs.
     """
 
     start_losses: int = 5

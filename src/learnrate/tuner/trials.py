@@ -106,7 +106,7 @@ def rungs(trials: Sequence[Trial]) -> list[Rung]:
 def squeezed(schedule: Schedule, updates: int, horizon: int) -> list[float]:
     """The LRs of a trial with the shape of a schedule of the whole run.
 
-    A trial then visits all LRs of the run that it stands for. Each LR is the one in the middle of the part that it stands
+    A trial then visits all LRs of the run that it stands for. Each LR is that in the middle of the part that it stands
     for: the first would otherwise be the start of the warm-up, where nothing is learned.
 
     Args:

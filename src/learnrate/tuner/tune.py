@@ -55,20 +55,21 @@ def tune(
 ) -> Plan:
     """Choose a schedule for a training run: a range test, trials at a few LRs, a plan.
 
-    The range test shows where to look. Short trials, a factor of four apart in LR, find the region (the coarse search); four
-    or more longer ones, about a factor of two apart, find the place (the refinement); from these trials to the whole run the
-    best LR is assumed to drift by `trainable.traits.lr_drift`. All trials start from the same state and see the same data,
-    and the schedule of the whole run is shortened to their length. docs/choice.md reports how well this chooses on real
-    tasks, and what it costs.
+    The range test shows where to look. Short trials, a factor of four apart in LR, locate the best LR roughly (the coarse
+    search); four or more longer trials, about a factor of two apart, locate it more exactly (the refinement). From these
+    trials to the whole run the best LR is assumed to drift by `trainable.traits.lr_drift`. All trials start from the same
+    state and see the same data, and use the schedule of the whole run, shortened to their length. docs/choice.md reports how
+    well this chooses on real tasks, and what it costs.
 
     Args:
         trainable: What is trained; afterwards it is in the same state as before.
         updates: Length of the whole training run in updates (optimizer steps).
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
-            "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
+            "triangular2" (whole cycles between bounds; half a cycle has 2 to 10 epochs), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
         budget: What tuning may cost: a share of one training run, or a text such as "500 updates", "25%" or "90 seconds". By
-            default all of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never exceeded.
+            default a whole run if it has up to 1,200 updates, a quarter of one of 5,000, a tenth of one of 20,000. Never
+            exceeded.
         low: First LR of the range test.
         high: Last LR of the range test.
         curve: A range test that was run before, from the same start; its updates count as spent.
