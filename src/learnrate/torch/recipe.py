@@ -110,7 +110,7 @@ class Recipe:
             checks.refuse("Recipe.metric", f"another word than {', '.join(RESERVED)}", metric)
         values: dict[str, Any] = {**factories, "loss": loss, "evaluate": evaluate, "test": test}
         values |= {"updates": checks.length("Recipe.updates", updates), "metric": metric, "name": name}
-        values["updater"] = Updater.of(update)
+        values["updater"] = Updater.of(update, Recipe)
         for field, value in values.items():
             object.__setattr__(self, field, value)
 

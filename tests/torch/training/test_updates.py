@@ -1,6 +1,7 @@
 """Every way to make an update, under the range test: accumulated, mixed precision, clipped, several optimizers, closures."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import AlreadyDrivenError, LossError
 
 
@@ -488,6 +490,21 @@ def test_the_accuracy_test_sets_its_own_schedule(toy):
         lr.torch.accuracy_test(
             toy.model, toy.optimizer, toy.batches, toy.loss, toy.batches, low=1e-3, high=1.0, schedule="linear"
         )
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("evalute", "evaluate"), ("hihg", "high"), ("accumlate", "accumulate"), ("clip_grad_norm", "clip_norm")],
+)
+def test_a_misspelt_argument_is_recognised(toy, misspelt, meant):
+    for call in (lr.torch.range_test, partial(lr.torch.tune, updates=300)):
+        with pytest.raises(TypeError, match=facts(repr(misspelt), f"did you mean {meant}?")):
+            call(toy.model, toy.optimizer, toy.batches, toy.loss, **{misspelt: 1})
+
+
+def test_an_argument_that_resembles_none_is_refused_with_the_options(toy):
+    with pytest.raises(TypeError, match=facts("'updating'", "clip_norm", "closure")):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, updating={})
 
 
 def test_the_accuracy_test_gives_random_numbers_back(toy):
