@@ -82,6 +82,22 @@ def test_members_of_the_wrong_type_are_refused(member):
         require_trainable("trainable", trainable)
 
 
+@pytest.mark.parametrize("member", ["update", "save", "restore"])
+def test_a_subclass_must_write_what_has_no_default(member):
+    class Incomplete(Smallest):
+        pass
+
+    setattr(Incomplete, member, getattr(Trainable, member))
+    with pytest.raises(TypeError, match=facts("trainable", "without", member)):
+        require_trainable("trainable", Incomplete())
+
+
+def test_an_evaluation_that_is_no_number_is_refused_in_one_line():
+    with pytest.raises(TypeError, match=facts("evaluate", "number", "(64, 1)")) as caught:
+        scores(torch.zeros(64, 1))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_function_is_a_trainable_without_state():
     step = Step(lambda lr: lr * 2)
     require_trainable("trainable", step)

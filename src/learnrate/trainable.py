@@ -5,6 +5,7 @@ framework; docs/extending.md shows a whole adapter.
 """
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
@@ -201,8 +202,10 @@ class Trainable(Protocol):
         raise NotBatchableError("this kind of training cannot be batched")
 
 
+REQUIRED = ("update", "save", "restore")
 MEMBERS = (
-    *("update", "save", "restore", "release", "read", "agree"),
+    *REQUIRED,
+    *("release", "read", "agree"),
     *("evaluate", "updates_per_epoch", "current_lr", "notes", "ensemble"),
 )
 
@@ -234,6 +237,8 @@ def require_trainable(name: str, value: object) -> None:
         remedy = f"create an object, {value.__name__}()"
         raise ArgumentTypeError(f"{name} must be an object, received the class {value.__name__}: {remedy}")
     missing = [member for member in MEMBERS if not callable(getattr(value, member, None))]
+    # A subclass inherits them without a body: nothing would be trained, or nothing put back.
+    missing += [member for member in REQUIRED if getattr(type(value), member, None) is getattr(Trainable, member)]
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
         raise ArgumentTypeError(
@@ -245,6 +250,17 @@ def require_trainable(name: str, value: object) -> None:
             raise ArgumentTypeError(
                 f"{name}.{member} must be a learnrate.trainable.{kind.__name__}, received {getattr(value, member)!r}"
             )
+
+
+def updates_per_epoch(trainable: Trainable) -> int | None:
+    """`Trainable.updates_per_epoch`, checked.
+
+    Raises:
+        ArgumentError: if it is below 1.
+        ArgumentTypeError: if it is no integer.
+    """
+    number = trainable.updates_per_epoch()
+    return None if number is None else checks.length("updates_per_epoch() of trainable", number)
 
 
 def scalars(returned: Any) -> dict[str, float]:
@@ -300,8 +316,9 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
             raise LossError("the mapping is empty")
         return {str(name): scalar(str(name), value) for name, value in named.items()}
     except LossError as error:
+        received = " ".join(reprlib.repr(evaluation).split())  # a tensor prints hundreds of lines
         raise ArgumentTypeError(
-            f"evaluate must return a number or a mapping of numbers, received {evaluation!r}: {error}"
+            f"evaluate must return a number or a mapping of numbers, received {received}: {error}"
         ) from None
 
 

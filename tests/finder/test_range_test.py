@@ -291,6 +291,14 @@ def test_evaluations_become_metrics():
         lr.range_test(Evaluated(lambda: 1.0), evaluate_every=0)
 
 
+def test_the_length_of_an_epoch_is_checked():
+    trainable = Evaluated(lambda: None)
+    trainable.updates_per_epoch = lambda: 1.5
+    with pytest.raises(TypeError, match="updates_per_epoch"):
+        lr.range_test(trainable, updates=20)
+    assert trainable.restored == ["start", "released"]
+
+
 def test_a_trainable_is_restored_and_its_state_released():
     trainable = Evaluated(lambda: None)
     lr.range_test(trainable, updates=20)

@@ -23,6 +23,18 @@ def test_bounds_are_plausible(toy):
     assert 1e-4 < bounds.base_lr < bounds.max_lr < 10
 
 
+def test_restore_must_be_true_or_false(toy):
+    before = toy.model[0].weight.clone()
+    with pytest.raises(TypeError, match=facts("restore", "True or False")):
+        sweep(toy, restore=None)
+    with (
+        pytest.raises(TypeError, match=facts("restore", "True or False")),
+        lr.torch.preserve(toy.model, toy.optimizer, restore=0),
+    ):
+        pass
+    assert torch.equal(toy.model[0].weight, before)
+
+
 def test_is_repeatable_from_a_seed(toy):
     assert toy.range_test(seed=3) == toy.range_test(seed=3) != toy.range_test(seed=4)
 

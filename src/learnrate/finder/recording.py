@@ -10,7 +10,7 @@ from learnrate.errors import LossError
 from learnrate.finder.curve import Curve
 from learnrate.finder.stops import Ended, Trace, watching
 from learnrate.finder.sweep import Sweep
-from learnrate.trainable import ExhaustedError, Metrics, Trainable, scores
+from learnrate.trainable import ExhaustedError, Metrics, Trainable, scores, updates_per_epoch
 from learnrate.updates import StopReason, UpdateLoop
 
 
@@ -102,7 +102,7 @@ class _Recorder:
             np.array(self.losses[:length]),
             metrics,
             notes=(*self._notes(reason, length), *self._trainable.notes(length)),
-            updates_per_epoch=self._trainable.updates_per_epoch(),
+            updates_per_epoch=updates_per_epoch(self._trainable),
             ended="swept" if reason is None else cast(Ended, reason.ended),
             skipped=tuple(update for update in skipped if update <= length),
         )

@@ -94,7 +94,9 @@ def accuracy_test(
         (120, True)
     """
     subset = _subset(model, held_out, checks.whole("held_out_batches", held_out_batches, at_least=1))
-    per_epoch = TorchTrainable(model, optimizer, batches, loss, updater=Updater.of(update)).updates_per_epoch()
+    per_epoch = TorchTrainable(
+        model, optimizer, batches, loss, updater=Updater.of(update, accuracy_test)
+    ).updates_per_epoch()
     if per_epoch is None:
         raise ArgumentError("batches must have a length, because the test lasts whole epochs: give a list or a DataLoader")
     updates = checks.whole("epochs", epochs, at_least=1) * per_epoch

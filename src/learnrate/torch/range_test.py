@@ -112,10 +112,11 @@ def range_test(
         >>> 0.01 < curve.bounds().max_lr < 10
         True
     """
+    checks.flag("restore", restore)
     with all_processes("range_test") as processes:
         trainable = TorchTrainable(
             *(model, optimizer, batches, loss, evaluate),
-            updater=Updater.of(update),
+            updater=Updater.of(update, range_test),
             only=only,
             also_keep=also_keep,
             copy_to=copy_to,

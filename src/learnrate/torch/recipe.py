@@ -104,7 +104,7 @@ class Recipe:
             "updates": checks.length("Recipe.updates", updates),
             "metric": _text("metric", metric),
             "name": _text("name", name),
-            "updater": Updater.of(update),
+            "updater": Updater.of(update, Recipe),
         }
         if metric in RESERVED:
             checks.refuse("Recipe.metric", f"another word than {', '.join(RESERVED)}", metric)

@@ -118,7 +118,7 @@ def tune(
     with all_processes("tune") as processes:
         trainable = TorchTrainable(
             *(model, optimizer, batches, loss, evaluate),
-            updater=Updater.of(update),
+            updater=Updater.of(update, tune),
             only=only,
             also_keep=also_keep,
             copy_to=copy_to,

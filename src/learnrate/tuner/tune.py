@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from learnrate import checks
 from learnrate.errors import ArgumentTypeError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
-from learnrate.trainable import Trainable, first_finite, require_trainable, scores
+from learnrate.trainable import Trainable, first_finite, require_trainable, scores, updates_per_epoch
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
 from learnrate.tuner.families import Families, Family, Run, bind
@@ -106,7 +105,7 @@ def tune(
     _require_callable("progress", progress, "(what, updates made, updates planned)")
     _require_callable("on_curve", on_curve, "of the range test and its bounds")
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
-    _updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
+    updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
     state = trainable.save()
     try:
         return _plan(trainable, state, request, progress, on_curve)
@@ -133,7 +132,7 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     else:
         bounds = curve.bounds()
     start = start_of(curve, first_finite(evaluation), trainable.traits.unbounded_steps)
-    epoch = _updates_per_epoch(trainable) or curve.updates_per_epoch  # it may be known after the first epoch only
+    epoch = updates_per_epoch(trainable) or curve.updates_per_epoch  # it may be known after the first epoch only
     run = Run(request.updates, epoch, bounds.base_lr if bounds else None)
     on_update = None if progress is None else partial(progress, "trials")
     runner = Runner(trainable, state, spending, start, request.updates, on_update)
@@ -213,11 +212,6 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
         require_learned(trials, start, limits.highest)
         candidates.append(Candidate(name, family, tuple(trials)))
     return candidates
-
-
-def _updates_per_epoch(trainable: Trainable) -> int | None:
-    number = trainable.updates_per_epoch()
-    return None if number is None else checks.length("updates_per_epoch() of trainable", number)
 
 
 def _require_callable(name: str, value: object, arguments: str) -> None:

@@ -29,8 +29,20 @@ def loss_of(loss, toy):
     return BatchLoss("loss", loss)(toy.model.eval(), (toy.inputs, toy.targets)).item()
 
 
+def strict(out, y):
+    assert isinstance(out, torch.Tensor)
+    return nn.functional.cross_entropy(out, y)
+
+
+def stricter(out, y):
+    if not torch.is_tensor(out):
+        raise RuntimeError("only tensors")
+    return nn.functional.cross_entropy(out, y)
+
+
 @pytest.mark.parametrize(
-    "criterion", [squared, Ratio(), nn.functional.cross_entropy, lambda out, y: nn.functional.cross_entropy(out, y)]
+    "criterion",
+    [squared, strict, stricter, Ratio(), nn.functional.cross_entropy, lambda out, y: nn.functional.cross_entropy(out, y)],
 )
 def test_a_criterion_of_outputs_and_target_is_recognised(toy, criterion):
     expected = criterion(toy.model.eval()(toy.inputs), toy.targets).item()
@@ -71,6 +83,12 @@ def test_a_loss_of_neither_kind_is_refused_with_both_errors_and_the_users_line(t
     with pytest.raises(LossError, match=facts("loss(model, batch)", "loss(outputs, target)", "test_losses.py")) as caught:
         lr.torch.range_test(toy.model, toy.optimizer, toy.batches, neither)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("batch", [torch.randn(16, 6), {"x": torch.randn(16, 6)}, (torch.randn(16, 6),)])
+def test_a_criterion_for_batches_without_a_target_is_refused_with_the_users_line(toy, batch):
+    with pytest.raises(LossError, match=facts("loss(model, batch)", type(batch).__name__, "test_losses.py")):
+        lr.torch.range_test(toy.model, toy.optimizer, [batch], squared)
 
 
 @pytest.mark.parametrize("loss", [lambda batch: batch, lambda model, batch, extra: batch, lambda: None])

@@ -1,6 +1,7 @@
 """Every way to make an update, under the range test: accumulated, in mixed precision, clipped, with a closure."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -248,3 +249,18 @@ def test_micro_batches_must_give_the_same_metrics_and_numbers(toy):
 def test_wrong_options_are_refused(toy, options, error, words):
     with pytest.raises(error, match=facts(*words)):
         sweep(toy, **options)
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("evalute", "evaluate"), ("hihg", "high"), ("accumlate", "accumulate"), ("clip_grad_norm", "clip_norm")],
+)
+def test_a_misspelt_argument_is_recognised(toy, misspelt, meant):
+    for call in (lr.torch.range_test, partial(lr.torch.tune, updates=300)):
+        with pytest.raises(TypeError, match=facts(repr(misspelt), f"did you mean {meant}?")):
+            call(toy.model, toy.optimizer, toy.batches, toy.loss, **{misspelt: 1})
+
+
+def test_an_argument_that_resembles_none_is_refused_with_the_options(toy):
+    with pytest.raises(TypeError, match=facts("'updating'", "clip_norm", "closure")):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, updating={})

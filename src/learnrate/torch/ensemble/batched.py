@@ -117,8 +117,7 @@ class TorchEnsemble:
         scores: list[Mapping[str, float] | None] = [None] * self._count
         for row, number in enumerate(self._members):
             self._stack.load(row)
-            with same_random_numbers(self._trainable.model):
-                scores[number] = self._trainable.evaluate()
+            scores[number] = self._trainable.evaluate()
         return scores
 
     def _member(self, row: int) -> _Member:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
+from learnrate import checks
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
 from learnrate.torch.snapshot import parts, sources
 from learnrate.torch.snapshot.functions import memory_of
@@ -85,6 +86,7 @@ def preserve(
         >>> torch.equal(model.weight, before), model.weight.grad, preserved.size
         (True, None, 12)
     """
+    checks.flag("restore", restore)
     if not restore:
         yield Preserved(0, "nowhere")
         return

@@ -59,7 +59,8 @@ def undos(thing: Any, storage: TensorStorage, copied: Collection[int] = ()) -> I
 
 
 def _is_stateful(thing: Any) -> bool:
-    return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
+    methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
+    return not isinstance(thing, type) and all(map(callable, methods))
 
 
 def _stateful(thing: Any) -> Undo:

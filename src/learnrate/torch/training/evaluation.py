@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from learnrate.errors import ArgumentTypeError, DataError
-from learnrate.torch.snapshot import modes
+from learnrate.torch.snapshot import modes, same_random_numbers
 from learnrate.torch.training.batches import to_device
 from learnrate.torch.training.losses import Objective
 from learnrate.trainable import scalars, scores
@@ -52,7 +52,8 @@ def evaluation(
 
 
 def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
-    if isinstance(batches, (str, Mapping)) or not hasattr(batches, "__iter__") or iter(batches) is batches:
+    # Not `iter(batches) is batches`: to begin an iteration of a DataLoader draws from the global random numbers.
+    if isinstance(batches, (str, Mapping, Iterator)) or not hasattr(batches, "__iter__"):
         raise ArgumentTypeError(
             "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
             f"received {batches!r} of type {type(batches).__name__}"
@@ -73,10 +74,10 @@ def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """No gradients; the train/eval mode of every submodule is restored at the end."""
+    """No gradients; the train/eval mode of every submodule and the random numbers are restored at the end."""
     restore_modes = modes(model)
     try:
-        with torch.no_grad():
+        with same_random_numbers(model), torch.no_grad():
             yield
     finally:
         restore_modes()

@@ -18,9 +18,6 @@ any function (model, batch) -> loss. Either may return a mapping with the key "l
 Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
 """One loss that all optimizers minimise, or one for each optimizer, by its name or in their order."""
 
-WRONG_ARGUMENTS = (TypeError, AttributeError, ValueError, IndexError)
-"""What a criterion raises when it receives a model and a batch in place of outputs and target."""
-
 
 class BatchLoss:
     """A loss as a function (model, batch) -> loss, whichever of the two kinds it is.
@@ -49,11 +46,16 @@ class BatchLoss:
         hook = model.register_forward_pre_hook(lambda module, inputs: model_calls.append(None))
         try:
             value = self.loss(model, batch)
-        except WRONG_ARGUMENTS as error:
+        except Exception as error:  # a criterion may check its arguments itself and raise anything
             hook.remove()
             # Many processes must not call a distributed model twice for one batch.
-            if model_calls or not is_pair(batch):
+            if model_calls:
                 raise
+            if not is_pair(batch):
+                raise LossError(
+                    f"loss must work as loss(model, batch), because a {type(batch).__name__} is no batch of (inputs, "
+                    f"target). It failed: {own_line(error)}"
+                ) from error
             value = self._as_criterion(model, batch, error)
             self._is_criterion = True
         else:
@@ -68,6 +70,8 @@ class BatchLoss:
         try:
             return self.loss(outputs, target)
         except Exception as error:
+            if own_line(error) == own_line(first_error):  # not an error about the arguments
+                raise
             raise LossError(
                 f"loss must work as loss(model, batch) or as loss(outputs, target). With (model, batch) it failed: "
                 f"{own_line(first_error)}. With (outputs, target): {own_line(error)}"

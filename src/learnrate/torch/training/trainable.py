@@ -77,7 +77,7 @@ class TorchTrainable(Trainable):
         self._evaluate = evaluation(evaluate, self.objectives, metric)
         self.swept = SweptGroups(self.optimizers, only)
         losses = [objective.loss.loss for objective in self.objectives]
-        self.kept = [batches, *losses, *also_keep, *([evaluate] if callable(evaluate) else [])]
+        self.kept = [batches, *losses, *also_keep, evaluate]
         if self.updater.scaler is not None:
             self.kept.append(self.updater.scaler)
         self.processes = processes or SingleProcess()

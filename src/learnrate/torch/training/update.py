@@ -1,6 +1,7 @@
 """How an update is made: accumulated, in mixed precision, clipped, with a closure."""
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -71,8 +72,12 @@ class Updater:
             refuse_scaler_with_closure()
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Updater":
+    def of(cls, options: Mapping[str, Any], function: Callable[..., Any] | None = None) -> "Updater":
         """The options of a call, checked.
+
+        Args:
+            options: The keyword arguments that the function has no parameter for.
+            function: The function that was called; one of its parameters may have been meant.
 
         Raises:
             ArgumentError: if a value breaks its rule.
@@ -81,7 +86,9 @@ class Updater:
         names = [field.name for field in fields(cls)]
         for name in options:
             if name not in names:
-                similar = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+                parameters = () if function is None else inspect.signature(function).parameters.values()
+                others = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+                similar = difflib.get_close_matches(name, [*names, *others], n=1, cutoff=0.7)
                 remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
                 raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
         return cls(**options)
