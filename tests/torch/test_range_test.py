@@ -296,6 +296,18 @@ def test_evaluations_are_recorded_at_their_updates(toy):
     assert toy.model.training
 
 
+def test_an_evaluation_draws_no_random_numbers_of_the_training(toy):
+    generator = torch.Generator().manual_seed(3)
+    held_out = torch.utils.data.DataLoader(toy.batches.dataset, batch_size=64, shuffle=True, generator=generator)
+    before = torch.get_rng_state(), generator.get_state()
+    plain = toy.range_test(updates=20, high=0.01, seed=0)
+    evaluated = toy.range_test(updates=20, high=0.01, seed=0, evaluate=held_out)
+    noisy = toy.range_test(updates=20, high=0.01, seed=0, evaluate=lambda model: torch.rand(1))
+    assert evaluated.losses.tolist() == noisy.losses.tolist() == plain.losses.tolist()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(generator.get_state(), before[1])
+
+
 def test_without_restore_the_model_stays_as_the_sweep_left_it(toy):
     before = toy.model[0].weight.clone()
     toy.range_test(updates=20, high=1.0, restore=False)

@@ -1,7 +1,5 @@
 """Exact give-back: everything that training changes is copied and put back byte for byte."""
 
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
+from learnrate.interrupts import recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
 from learnrate.torch.snapshot import parts, sources
 from learnrate.torch.snapshot.functions import memory_of
@@ -146,7 +145,7 @@ class Snapshot:
             KeyboardInterrupt: likewise.
         """
         failed: list[BaseException] = []
-        with interrupts_held_back() as interrupts, torch.no_grad():
+        with recorded_interrupts() as interrupts, torch.no_grad():
             self._reshard_all()
             for undo in self._undos:
                 try:
@@ -169,20 +168,6 @@ class Snapshot:
         """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
-
-
-@contextmanager
-def interrupts_held_back() -> Iterator[list[int]]:
-    """Record Ctrl-C in a list instead of raising it, for work that must not be left half done."""
-    interrupts: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _tensors_in(state: Any) -> Iterator[Tensor]:

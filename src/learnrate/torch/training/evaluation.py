@@ -1,7 +1,7 @@
 """Evaluation: how good a model is, by a function of the user or by the loss on held-out batches."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ def evaluation(
 
 
 def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
-    if isinstance(batches, (str, Mapping)) or not hasattr(batches, "__iter__") or iter(batches) is batches:
+    if isinstance(batches, (str, Mapping, Iterator)) or not isinstance(batches, Iterable):
         raise ArgumentTypeError(
             "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
             f"received {batches!r} of type {type(batches).__name__}"

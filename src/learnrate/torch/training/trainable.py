@@ -13,7 +13,7 @@ from learnrate.errors import ArgumentTypeError, LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
-from learnrate.torch.snapshot import CopyTo, Snapshot
+from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
@@ -77,7 +77,7 @@ class TorchTrainable(Trainable):
         self._evaluate = evaluation(evaluate, self.objectives, metric)
         self.swept = SweptGroups(self.optimizers, only)
         losses = [objective.loss.loss for objective in self.objectives]
-        self.kept = [batches, *losses, *also_keep, *([evaluate] if callable(evaluate) else [])]
+        self.kept = [batches, *losses, *also_keep, evaluate]
         if self.updater.scaler is not None:
             self.kept.append(self.updater.scaler)
         self.processes = processes or SingleProcess()
@@ -182,13 +182,13 @@ class TorchTrainable(Trainable):
         return self.processes.mean_scores(self.processes.run(self._evaluated, self._evaluate))
 
     def _evaluated(self, evaluate: Callable[[nn.Module], T]) -> T:
-        with evaluating(self.model):
+        with evaluating(self.model), same_random_numbers(self.model):
             return evaluate(self.model)
 
     def updates_per_epoch(self) -> int | None:
         """See `Trainable.updates_per_epoch`."""
         batches = self.stream.epoch()
-        return self.agree(None if batches is None else math.ceil(batches / self.updater.accumulate))
+        return self.processes.first(None if batches is None else math.ceil(batches / self.updater.accumulate))
 
     def current_lr(self) -> float:
         """See `Trainable.current_lr`."""
@@ -196,7 +196,7 @@ class TorchTrainable(Trainable):
 
     def notes(self, updates: int) -> list[str]:
         """See `Trainable.notes`."""
-        restarts = [update for update in self.agree(self._restarts) or () if update < updates]
+        restarts = [update for update in self.processes.first(self._restarts) or () if update < updates]
         if not restarts:
             return []
         shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
