@@ -104,7 +104,7 @@ class Ensemble(Protocol):
         """
 
     def evaluate(self) -> Sequence[float | Mapping[str, float] | None]:
-        """The evaluation of each member; None for members that have ended and where there is no evaluation."""
+        """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
 
 
 @runtime_checkable
@@ -172,9 +172,12 @@ class Trainable(Protocol):
         return decision
 
     def evaluate(self) -> float | Mapping[str, float] | None:
-        """How good the model is now, higher is better: a number, or several by name, of which the first decides.
+        """How good the model is now, higher is better.
 
-        None if there is no evaluation. The model, its modes and its random numbers stay as they are.
+        The model, its modes and its random numbers stay as they are.
+
+        Returns:
+            A number, or several by name, of which the first decides; None if there is no evaluation.
         """
         return None
 
@@ -183,11 +186,11 @@ class Trainable(Protocol):
         return None
 
     def current_lr(self) -> float | None:
-        """The LR that the optimizer has now, the largest where groups differ; None if it is not known."""
+        """The LR that the optimizer has now, the largest if groups differ; None if it is not known."""
         return None
 
     def notes(self, updates: int) -> Sequence[str]:
-        """What a reader should know about the first `updates` updates since the last `restore`."""
+        """Sentences for the notes of a curve about the first `updates` updates since the last `restore`."""
         return ()
 
     def ensemble(self, count: int) -> Ensemble:
@@ -218,10 +221,10 @@ class Step(Trainable):
         return self._step(lr)
 
     def save(self) -> None:
-        """Nothing is known that could be copied."""
+        """Return None, because the state of the function is not known."""
 
     def restore(self, state: None) -> None:
-        """Nothing was copied."""
+        """Do nothing."""
 
 
 def require_trainable(name: str, value: object) -> None:
@@ -306,6 +309,6 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
 
 
 def first_finite(evaluation: Mapping[str, float]) -> float | None:
-    """The number that decides, None if there is none or it is not finite: such a number ranks nothing."""
+    """The number that decides; None if there is none, or if it is not finite and so cannot be compared."""
     value = next(iter(evaluation.values()), math.nan)
     return value if math.isfinite(value) else None

@@ -71,7 +71,7 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         measured = [dict(zip(training.checkpoints, training.scores, strict=True)) for training in arm.trainings]
         for scores in measured:
             ax.plot(list(scores), list(scores.values()), **line, **SEED)
-        # A training run that diverged has fewer checkpoints, the last of them wherever it ended.
+        # A training run that diverged has fewer checkpoints, and its last one may be between those of the others.
         common = sorted(set.intersection(*map(set, measured))) if measured else []
         if common:
             mean = np.mean([[scores[checkpoint] for checkpoint in common] for scores in measured], axis=0)
