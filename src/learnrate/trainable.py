@@ -240,14 +240,12 @@ def require_trainable(name: str, value: object) -> None:
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
         raise ArgumentTypeError(
-            f"{name} must be a learnrate.Trainable, received {value!r} without {', '.join(missing)}: "
+            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {', '.join(missing)}: "
             "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
         )
     for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():
         if not isinstance(getattr(value, member), kind):
-            raise ArgumentTypeError(
-                f"{name}.{member} must be a learnrate.trainable.{kind.__name__}, received {getattr(value, member)!r}"
-            )
+            checks.refuse_type(f"{name}.{member}", f"a learnrate.trainable.{kind.__name__}", getattr(value, member))
 
 
 def scalars(returned: Any) -> dict[str, float]:
@@ -304,7 +302,7 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
         return {str(name): scalar(str(name), value) for name, value in named.items()}
     except LossError as error:
         raise ArgumentTypeError(
-            f"evaluate must return a number or a mapping of numbers, received {evaluation!r}: {error}"
+            f"evaluate must return a number or a mapping of numbers, received {checks.shown(evaluation)}: {error}"
         ) from None
 
 

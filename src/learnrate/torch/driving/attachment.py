@@ -120,7 +120,7 @@ class Attachment:
             ArgumentError: if `state_dict` is not from an attachment.
         """
         if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'updates', received {state_dict!r}")
+            raise ArgumentError(f"state_dict must have the key 'updates', received {checks.shown(state_dict)}")
         require_attached(self, self._attached)
         updates = checks.whole("updates", state_dict["updates"], at_least=0)
         for clock in self._clocks:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learnrate.errors import ArgumentTypeError, NotRewoundWarning
+from learnrate import checks
+from learnrate.errors import NotRewoundWarning
 from learnrate.torch.snapshot import functions
 from learnrate.torch.snapshot.parts import Undo, anything, generator, tensor
 from learnrate.torch.snapshot.storage import TensorStorage
@@ -52,10 +53,8 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
     elif callable(item):
         yield from functions.undos(item, storage, copied)
     elif not hasattr(item, "__getitem__"):
-        raise ArgumentTypeError(
-            "what is to be preserved must have a state_dict, be a generator, a function, or something to iterate, "
-            f"received {item!r} of type {type(item).__name__}"
-        )
+        rule = "an object with a state_dict, a generator, a function, or something to iterate"
+        checks.refuse_type("what is preserved", rule, item)
 
 
 def _is_stateful(item: Any) -> bool:

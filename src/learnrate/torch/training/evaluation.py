@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError
 from learnrate.torch.snapshot import modes
 from learnrate.torch.training.batches import to_device
@@ -49,10 +50,8 @@ def evaluation(
 
 def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
     if isinstance(batches, (str, Mapping, Iterator)) or not isinstance(batches, Iterable):
-        raise ArgumentTypeError(
-            "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
-            f"received {batches!r} of type {type(batches).__name__}"
-        )
+        rule = "a function from a model to a number, or batches that can be iterated again and again"
+        checks.refuse_type("evaluate", rule, batches)
     if len(objectives) > 1:
         raise ArgumentTypeError("evaluate must be a function if there are several losses, received batches")
 
