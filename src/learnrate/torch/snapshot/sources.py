@@ -57,8 +57,9 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
         checks.refuse_type("what is preserved", rule, item)
 
 
-def _is_stateful(item: Any) -> bool:
-    return callable(getattr(item, "state_dict", None)) and callable(getattr(item, "load_state_dict", None))
+def _is_stateful(thing: Any) -> bool:
+    methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
+    return not isinstance(thing, type) and all(map(callable, methods))
 
 
 def _stateful(item: Any) -> Undo:

@@ -9,7 +9,7 @@ from torch import nn
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError
-from learnrate.torch.snapshot import modes
+from learnrate.torch.snapshot import modes, same_random_numbers
 from learnrate.torch.training.batches import to_device
 from learnrate.torch.training.losses import Objective
 from learnrate.trainable import scalars, scores
@@ -68,10 +68,10 @@ def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """No gradients; the train/eval mode of every submodule is restored at the end."""
+    """No gradients; the train/eval mode of every submodule and the random numbers are restored at the end."""
     restore_modes = modes(model)
     try:
-        with torch.no_grad():
+        with same_random_numbers(model), torch.no_grad():
             yield
     finally:
         restore_modes()

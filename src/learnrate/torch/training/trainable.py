@@ -14,7 +14,7 @@ from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
-from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
+from learnrate.torch.snapshot import CopyTo, Snapshot
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
@@ -183,7 +183,7 @@ class TorchTrainable(Trainable):
         return self.processes.mean_scores(self.processes.run(self._evaluated, self._evaluate))
 
     def _evaluated(self, evaluate: Callable[[nn.Module], T]) -> T:
-        with evaluating(self.model), same_random_numbers(self.model):
+        with evaluating(self.model):
             return evaluate(self.model)
 
     def updates_per_epoch(self) -> int | None:
