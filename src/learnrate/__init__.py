@@ -1,6 +1,6 @@
 """Find, schedule and compare learning rates for deep learning.
 
-Importing learnrate imports NumPy and nothing heavier; the rooms that know a framework are loaded when first used.
+Importing learnrate imports NumPy and nothing heavier; `learnrate.torch` is imported on first use.
 
 Example:
     >>> import learnrate as lr
@@ -43,7 +43,7 @@ __all__ = [
 ]
 __all__ += _vocabulary.NAMES
 
-_LAZY_ROOMS = {"torch": ("torch", "PyTorch")}
+_LAZY_MODULES = {"torch": ("torch", "PyTorch")}
 
 
 def __getattr__(name: str) -> Any:
@@ -51,9 +51,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("learnrate")
-    if name not in _LAZY_ROOMS:
+    if name not in _LAZY_MODULES:
         raise AttributeError(f"module 'learnrate' has no attribute {name!r}")
-    needed, title = _LAZY_ROOMS[name]
+    needed, title = _LAZY_MODULES[name]
     try:
         return importlib.import_module(f"learnrate.{name}")
     except ModuleNotFoundError as error:

@@ -32,19 +32,39 @@ LONGEST = 2**62
 """Longest length in updates. The sum of two lengths must fit into 64 bits as well."""
 
 
+SHOWN = 200
+"""Characters of a value that an error message shows: a model prints all its layers, a list all its tensors."""
+
+
+def shown(value: object) -> str:
+    """A value for an error message, in one line of bounded length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+
+
 def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:
     """Raise the error for a value that breaks its rule.
 
     Raises:
         ArgumentError: always.
     """
-    raise ArgumentError(f"{name} must be {rule}, received {value!r}" + (f": {remedy}" if remedy else ""))
+    raise ArgumentError(f"{name} must be {rule}, received {shown(value)}" + (f": {remedy}" if remedy else ""))
+
+
+def refuse_type(name: str, rule: str, value: object, remedy: str = "") -> Never:
+    """Raise the error for a value of the wrong type.
+
+    Raises:
+        ArgumentTypeError: always.
+    """
+    received = f"{shown(value)} of type {type(value).__name__}"
+    raise ArgumentTypeError(f"{name} must be {rule}, received {received}" + (f": {remedy}" if remedy else "")) from None
 
 
 def number(name: str, value: object) -> float:
     """Any real number, finite or not, as a float."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ArgumentTypeError(f"{name} must be a number, received {value!r} of type {type(value).__name__}")
+        refuse_type(name, "a number", value)
     try:
         return float(value)
     except OverflowError:  # an integer beyond the largest float
@@ -122,10 +142,7 @@ def whole(name: str, value: object, at_least: int, at_most: int | None = None) -
             raise TypeError
         checked = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        remedy = ": round it to an integer" if isinstance(value, float) else ""
-        raise ArgumentTypeError(
-            f"{name} must be an integer, received {value!r} of type {type(value).__name__}{remedy}"
-        ) from None
+        refuse_type(name, "an integer", value, "round it to an integer" if isinstance(value, float) else "")
     if checked < at_least:
         refuse(name, f"at least {at_least}", value)
     if at_most is not None and checked > at_most:
@@ -141,8 +158,7 @@ def length(name: str, value: object) -> int:
 def flag(name: str, value: object, or_none: bool = False) -> None:
     """Refuse anything but True and False, and None if `or_none`."""
     if not (isinstance(value, bool) or (or_none and value is None)):
-        rule = "True, False or None" if or_none else "True or False"
-        raise ArgumentTypeError(f"{name} must be {rule}, received {value!r} of type {type(value).__name__}")
+        refuse_type(name, "True, False or None" if or_none else "True or False", value)
 
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:

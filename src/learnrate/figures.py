@@ -1,4 +1,4 @@
-"""The canvas of every figure: colours, axes, saving. It knows matplotlib, and no subject."""
+"""The canvas of every matplotlib figure, whatever it shows: colours, axes, saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of every HTML output: pages with an interactive figure, and what a notebook shows. It knows no subject."""
+"""The frame of every HTML output: pages with an interactive figure, and notebook forms, whatever they show."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def page(title: str, *, lead: str, picture: str, description: str, sections: Ite
         title: Plain text.
         lead: HTML below the title.
         picture: HTML, from `interactive`.
-        description: Plain text that stands for the picture where it is read aloud.
+        description: Plain text that screen readers read instead of the picture.
         sections: HTML below the picture.
     """
     return _PAGE.format(
@@ -148,7 +148,7 @@ def interactive(figure: Mapping[str, Any], file_name: str, script: str | None = 
     Args:
         figure: Traces and layout as plotly's JSON. plotly validates them, and its classes would add no types.
         file_name: Name of the PNG that a reader saves, without its suffix.
-        script: JavaScript to run after the figure is drawn; "{plot_id}" in it stands for the id of the figure.
+        script: JavaScript to run after the figure is drawn; "{plot_id}" in it is replaced by the id of the figure.
 
     Raises:
         MissingExtraError: if plotly is not installed.

@@ -5,7 +5,6 @@ framework; docs/extending.md shows a whole adapter.
 """
 
 import math
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
@@ -105,7 +104,7 @@ class Ensemble(Protocol):
         """
 
     def evaluate(self) -> Sequence[float | Mapping[str, float] | None]:
-        """The evaluation of each member; None for members that have ended and where there is no evaluation."""
+        """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
 
 
 @runtime_checkable
@@ -173,9 +172,12 @@ class Trainable(Protocol):
         return decision
 
     def evaluate(self) -> float | Mapping[str, float] | None:
-        """How good the model is now, higher is better: a number, or several by name, of which the first decides.
+        """How good the model is now, higher is better.
 
-        None if there is no evaluation. The model, its modes and its random numbers stay as they are.
+        The model, its modes and its random numbers stay as they are.
+
+        Returns:
+            A number, or several by name, of which the first decides; None if there is no evaluation.
         """
         return None
 
@@ -184,11 +186,11 @@ class Trainable(Protocol):
         return None
 
     def current_lr(self) -> float | None:
-        """The LR that the optimizer has now, the largest where groups differ; None if it is not known."""
+        """The LR that the optimizer has now, the largest if groups differ; None if it is not known."""
         return None
 
     def notes(self, updates: int) -> Sequence[str]:
-        """What a reader should know about the first `updates` updates since the last `restore`."""
+        """Sentences for the notes of a curve about the first `updates` updates since the last `restore`."""
         return ()
 
     def ensemble(self, count: int) -> Ensemble:
@@ -221,10 +223,10 @@ class Step(Trainable):
         return self._step(lr)
 
     def save(self) -> None:
-        """Nothing is known that could be copied."""
+        """Return None, because the state of the function is not known."""
 
     def restore(self, state: None) -> None:
-        """Nothing was copied."""
+        """Do nothing."""
 
 
 def require_trainable(name: str, value: object) -> None:
@@ -242,14 +244,12 @@ def require_trainable(name: str, value: object) -> None:
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
         raise ArgumentTypeError(
-            f"{name} must be a learnrate.Trainable, received {value!r} without {', '.join(missing)}: "
+            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {', '.join(missing)}: "
             "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
         )
     for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():
         if not isinstance(getattr(value, member), kind):
-            raise ArgumentTypeError(
-                f"{name}.{member} must be a learnrate.trainable.{kind.__name__}, received {getattr(value, member)!r}"
-            )
+            checks.refuse_type(f"{name}.{member}", f"a learnrate.trainable.{kind.__name__}", getattr(value, member))
 
 
 def updates_per_epoch(trainable: Trainable) -> int | None:
@@ -316,13 +316,12 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
             raise LossError("the mapping is empty")
         return {str(name): scalar(str(name), value) for name, value in named.items()}
     except LossError as error:
-        received = " ".join(reprlib.repr(evaluation).split())  # a tensor prints hundreds of lines
         raise ArgumentTypeError(
-            f"evaluate must return a number or a mapping of numbers, received {received}: {error}"
+            f"evaluate must return a number or a mapping of numbers, received {checks.shown(evaluation)}: {error}"
         ) from None
 
 
 def first_finite(evaluation: Mapping[str, float]) -> float | None:
-    """The number that decides, None if there is none or it is not finite: such a number ranks nothing."""
+    """The number that decides; None if there is none, or if it is not finite and so cannot be compared."""
     value = next(iter(evaluation.values()), math.nan)
     return value if math.isfinite(value) else None

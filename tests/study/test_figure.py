@@ -47,6 +47,22 @@ def test_scores_have_a_line_for_each_seed_and_for_their_mean(axes):
     assert constant.startswith("constant: 0.9000")
 
 
+def test_every_arm_is_drawn_and_looks_different(axes):
+    arms = [Arm(f"arm {number}", lr.constant(0.1), (training(0, True),)) for number in range(6)]
+    for draw, ax in zip((draw_losses, draw_scores), axes, strict=True):
+        draw(Comparison("accuracy", UPDATES, tuple(arms)), ax)
+        assert len(ax.get_legend().get_texts()) == 6
+        assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 6
+
+
+def test_a_mean_is_drawn_at_the_checkpoints_that_all_seeds_have(axes):
+    diverged = Training(1, 0.1, (1.0,) * 5, (2, 4, 5), (0.1, 0.2, 0.0))
+    complete = Training(0, 0.9, (1.0,) * 8, (2, 4, 6, 8), (0.3, 0.4, 0.5, 0.6))
+    draw_scores(Comparison("accuracy", 8, (Arm("plan", lr.constant(0.1), (diverged, complete)),)), axes[0])
+    mean = axes[0].lines[-1]
+    np.testing.assert_allclose(mean.get_xydata(), [(2, 0.2), (4, 0.3)])
+
+
 def test_a_comparison_without_scores_has_a_figure(axes):
     draw_scores(comparison(measured=False), axes[0])
     assert axes[0].get_legend() is None

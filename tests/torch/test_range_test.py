@@ -26,7 +26,7 @@ def test_bounds_are_plausible(toy):
 def test_restore_must_be_true_or_false(toy):
     before = toy.model[0].weight.clone()
     with pytest.raises(TypeError, match=facts("restore", "True or False")):
-        sweep(toy, restore=None)
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, restore=None)
     with (
         pytest.raises(TypeError, match=facts("restore", "True or False")),
         lr.torch.preserve(toy.model, toy.optimizer, restore=0),
@@ -145,7 +145,7 @@ def test_tune_says_when_no_epoch_is_known(toy):
             yield from toy.batches
 
     plan = lr.torch.tune(toy.model, toy.optimizer, endless, toy.loss, updates=300, family="triangular2")
-    assert any(tells(reason, "step_size", plan.step_size, "batches", "length") for reason in plan.reasons)
+    assert any(tells(reason, "step_size", plan.step_size, "epoch", "not known") for reason in plan.reasons)
     assert plan.cycles == 4
 
 
@@ -306,6 +306,18 @@ def test_evaluations_are_recorded_at_their_updates(toy):
     measured = [n for n, value in enumerate(curve.metrics["score"]) if value == value]
     assert measured == [7, 15, 19]
     assert toy.model.training
+
+
+def test_an_evaluation_draws_no_random_numbers_of_the_training(toy):
+    generator = torch.Generator().manual_seed(3)
+    held_out = torch.utils.data.DataLoader(toy.batches.dataset, batch_size=64, shuffle=True, generator=generator)
+    before = torch.get_rng_state(), generator.get_state()
+    plain = toy.range_test(updates=20, high=0.01, seed=0)
+    evaluated = toy.range_test(updates=20, high=0.01, seed=0, evaluate=held_out)
+    noisy = toy.range_test(updates=20, high=0.01, seed=0, evaluate=lambda model: torch.rand(1))
+    assert evaluated.losses.tolist() == noisy.losses.tolist() == plain.losses.tolist()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(generator.get_state(), before[1])
 
 
 def test_without_restore_the_model_stays_as_the_sweep_left_it(toy):

@@ -82,7 +82,7 @@ def test_held_out_batches_are_an_evaluation():
         ({"accumulate": 0}, ("accumulate", 1, 0)),
         ({"clip_norm": -1.0}, ("clip_norm", 0, -1.0)),
         ({"clip_nrm": 1.0}, ("clip_nrm", "clip_norm")),
-        ({"colour": "red"}, ("colour", "accumulate", "closure")),
+        ({"flavour": "red"}, ("flavour", "accumulate", "closure")),
         ({"autocast": "bfloat16"}, ("autocast", "torch.dtype", "bfloat16")),
         ({"closure": 1}, ("closure", True, False, 1)),
     ],

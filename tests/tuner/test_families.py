@@ -96,7 +96,7 @@ def test_the_better_family_is_chosen_in_any_order(names, trainable, best):
     assert plan.family == best
     assert plan.schedule == families[best](plan.max_lr).resolve(600)
     assert {trial.family for trial in plan.trials} == set(names)
-    (reason,) = [reason for reason in plan.reasons.choice if all(f"{name}: LR " in reason for name in names)]
+    (reason,) = [reason for reason in plan.reasons.choice if all(f"{name} (" in reason for name in names)]
     assert f"family {best} " in reason
     check_reasons(plan)
 

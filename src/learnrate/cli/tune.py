@@ -115,7 +115,7 @@ def run_stages(run: Run) -> dict[str, Any]:
     trainable = run.recipe.trainable(options.seed)
     usual_lr = trainable.current_lr()
 
-    # Every result is printed and written, whatever happens to the other: a disk may be full, a pipe closed.
+    # Each result is printed and written, even if the other fails: a disk may be full, a pipe closed.
     def on_curve(curve: Curve, bounds: Bounds | NoAnswer) -> None:
         try:
             print_range_test(console, curve, bounds)

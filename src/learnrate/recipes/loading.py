@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from learnrate import checks
 from learnrate.errors import RecipeError
 from learnrate.recipes.recipe import Recipe
 from learnrate.user_code import call_user
@@ -34,7 +35,7 @@ def load(path: Path) -> Recipe:
     recipe = call_user(function, "recipe() failed")
     if isinstance(recipe, type) or not isinstance(recipe, Recipe):
         raise RecipeError(
-            f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {recipe!r} of type "
+            f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {checks.shown(recipe)} of type "
             f"{type(recipe).__name__}"
         )
     return recipe

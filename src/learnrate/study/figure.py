@@ -1,4 +1,4 @@
-"""Drawing a comparison with matplotlib."""
+"""The figures of a comparison, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from learnrate.study.comparison import Arm, Comparison
 
 COLORS = (BLUE, ORANGE, GREEN, GREY)
+DASHES = ("-", "--", ":", "-.")
+"""Used after all colours, so that sixteen arms can be told apart."""
+
 SEED: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.45}
 """Style of the line of one seed."""
 MEAN: dict[str, Any] = {"linewidth": 2.2}
@@ -34,14 +37,15 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     width = max(1, comparison.updates // 30)
-    for arm, color in zip(comparison.arms, COLORS, strict=False):
+    for number, arm in enumerate(comparison.arms):
+        line = _line(number)
         losses = [_trailing_mean(np.array(training.losses), width) for training in arm.trainings]
         for series in losses:
-            ax.plot(np.arange(1, len(series) + 1), series, color=color, **SEED)
+            ax.plot(np.arange(1, len(series) + 1), series, **line, **SEED)
         shortest = min(map(len, losses), default=0)
         if shortest:
             mean = np.mean([series[:shortest] for series in losses], axis=0)
-            ax.plot(np.arange(1, shortest + 1), mean, color=color, label=arm.name, **MEAN)
+            ax.plot(np.arange(1, shortest + 1), mean, **line, label=arm.name, **MEAN)
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
     ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
@@ -62,24 +66,33 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     means = []
-    for arm, color in zip(comparison.arms, COLORS, strict=False):
-        for training in arm.trainings:
-            ax.plot(training.checkpoints, training.scores, color=color, **SEED)
-        shortest = min((len(training.scores) for training in arm.trainings), default=0)
-        if shortest:
-            mean = np.mean([training.scores[:shortest] for training in arm.trainings], axis=0)
-            ax.plot(arm.trainings[0].checkpoints[:shortest], mean, color=color, label=_final_score(arm), **MEAN)
+    for number, arm in enumerate(comparison.arms):
+        line = _line(number)
+        measured = [dict(zip(training.checkpoints, training.scores, strict=True)) for training in arm.trainings]
+        for scores in measured:
+            ax.plot(list(scores), list(scores.values()), **line, **SEED)
+        # A training run that diverged has fewer checkpoints, and its last one may be between those of the others.
+        common = sorted(set.intersection(*map(set, measured))) if measured else []
+        if common:
+            mean = np.mean([[scores[checkpoint] for checkpoint in common] for scores in measured], axis=0)
+            ax.plot(common, mean, **line, label=_final_score(arm), **MEAN)
             means.append(mean)
     means = [mean for mean in means if np.isfinite(mean).all()]
     if means:
         # Every training run starts near chance. The arms differ above the level that all of them pass in their first half.
         low = min(float(mean[len(mean) // 2 :].min()) for mean in means)
-        scores = [score for arm in comparison.arms for training in arm.trainings for score in training.scores]
-        high = float(np.nanmax(scores))
+        high = float(
+            np.nanmax([score for arm in comparison.arms for training in arm.trainings for score in training.scores])
+        )
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
     ax.set(xlabel="update", ylabel=comparison.score_title, xlim=(0, comparison.updates))
     return figures.style(ax)
+
+
+def _line(number: int) -> dict[str, Any]:
+    """Colour and dashes of an arm."""
+    return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
 
 
 def _final_score(arm: Arm) -> str:

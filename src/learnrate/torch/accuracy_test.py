@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
 from learnrate.finder.sweep import Stop
 from learnrate.torch.driving import Only
@@ -144,7 +144,7 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
         ArgumentError: if there are none, or they are no pairs of inputs and target classes.
     """
     if not isinstance(held_out, Iterable):
-        raise ArgumentTypeError(f"held_out must be batches of (inputs, targets), received {held_out!r}")
+        checks.refuse_type("held_out", "batches of (inputs, targets)", held_out)
     put_back = list(undos(held_out, TensorStorage("device")))
     with same_random_numbers(model):
         subset = list(islice(held_out, number))

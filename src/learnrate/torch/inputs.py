@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate import checks
+from learnrate.errors import ArgumentError
 
 Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
 """One optimizer, or several: a list, or a mapping from names."""
@@ -20,7 +21,7 @@ def check_model(model: object) -> None:
         ArgumentError: if it has no trainable parameters, lazy ones, or some on the meta device.
     """
     if not isinstance(model, nn.Module):
-        raise ArgumentTypeError(f"model must be a torch.nn.Module, received {model!r} of type {type(model).__name__}")
+        checks.refuse_type("model", "a torch.nn.Module", model)
     name = type(model).__name__
     if not any(p.requires_grad for p in model.parameters()):
         raise ArgumentError(
@@ -40,9 +41,7 @@ def check_optimizer(optimizer: object) -> None:
         ArgumentTypeError: if it is not a `torch.optim.Optimizer`.
     """
     if not isinstance(optimizer, Optimizer):
-        raise ArgumentTypeError(
-            f"optimizer must be a torch.optim.Optimizer, received {optimizer!r} of type {type(optimizer).__name__}"
-        )
+        checks.refuse_type("optimizer", "a torch.optim.Optimizer", optimizer)
 
 
 def optimizers_by_name(optimizer: object) -> dict[str, Optimizer]:
@@ -59,7 +58,7 @@ def optimizers_by_name(optimizer: object) -> dict[str, Optimizer]:
     else:
         optimizers = {"0": optimizer}
     if not optimizers:
-        raise ArgumentError(f"optimizer must be one optimizer or several, received {optimizer!r}")
+        checks.refuse("optimizer", "one optimizer or several", optimizer)
     for entry in optimizers.values():
         check_optimizer(entry)
     return optimizers

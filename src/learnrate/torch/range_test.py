@@ -56,8 +56,8 @@ def range_test(
 ) -> Curve:
     """Run an LR range test of a model and give everything back as it was, byte for byte (see `preserve`).
 
-    A model in eval mode is trained in train mode; submodules that are frozen in eval mode stay frozen. Whatever drives the
-    optimizer, a scheduler or an attachment, pauses in the meantime. Ctrl-C ends the sweep and returns the curve so far. With
+    A model in eval mode is trained in train mode; submodules that are frozen in eval mode stay frozen. A scheduler or an
+    attachment that drives the optimizer is paused during the test. Ctrl-C ends the sweep and returns the curve so far. With
     `torch.distributed`, call it in every process: the losses are averaged over the processes, which decide together and
     return the same curve; if one process fails, the test ends in all of them (`RankError`).
 

@@ -9,7 +9,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
 from learnrate.torch.driving import require_undriven
 from learnrate.torch.ensemble import ensemble_of
 from learnrate.torch.inputs import check_model, check_optimizer, check_pair
@@ -164,29 +163,25 @@ class Recipe:
 
 def _factory(name: str, value: object) -> object:
     """A function that creates a new object for each training. A model is callable too, but creates nothing."""
-    remedy = ": write lambda: ..., so that each training gets a new one"
-    if isinstance(value, nn.Module):
-        raise ArgumentTypeError(f"Recipe.{name} must be a function, received a model of type {type(value).__name__}{remedy}")
-    return _function(name, value, remedy)
+    if not callable(value) or isinstance(value, nn.Module):
+        remedy = "write lambda: ..., so that each training gets a new one"
+        checks.refuse_type(f"Recipe.{name}", "a function", value, remedy)
+    return value
 
 
-def _function(name: str, value: object, remedy: str = "") -> object:
+def _function(name: str, value: object) -> object:
     if not callable(value):
-        raise ArgumentTypeError(
-            f"Recipe.{name} must be a function, received {value!r} of type {type(value).__name__}{remedy}"
-        )
+        checks.refuse_type(f"Recipe.{name}", "a function", value)
     return value
 
 
 def _evaluation(name: str, value: object) -> object:
     if isinstance(value, str) or not (value is None or callable(value) or hasattr(value, "__iter__")):
-        raise ArgumentTypeError(
-            f"Recipe.{name} must be a function from a model to a number, or held-out batches, received {value!r}"
-        )
+        checks.refuse_type(f"Recipe.{name}", "a function from a model to a number, or held-out batches", value)
     return value
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ArgumentTypeError(f"Recipe.{name} must be a str, received {value!r} of type {type(value).__name__}")
+        checks.refuse_type(f"Recipe.{name}", "a str", value)
     return value

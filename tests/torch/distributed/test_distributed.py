@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch.distributed as dist
 
 import learnrate as lr
 from facts import tells
+from learnrate.torch.distributed.group import ProcessGroup
 
 WORKER = Path(__file__).with_name("worker_process.py")
 LIMIT = 240
@@ -216,6 +218,18 @@ def test_a_process_that_was_killed_is_named(tmp_path):
     assert outcome["given back"]
     assert outcome["error"].startswith("RankError")
     assert tells(outcome["error"], "rank 1")
+
+
+def test_ctrl_c_is_a_reason_to_stop_but_not_a_value_of_a_process(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        group = ProcessGroup("range_test")
+        group.interrupts.append(signal.SIGINT)
+        assert group.first(None) is None
+        assert group.agree(None).ended == "interrupted"
+        group.close()
+    finally:
+        dist.destroy_process_group()
 
 
 def test_a_group_of_one_process_is_treated_as_a_single_process(toy, tmp_path):

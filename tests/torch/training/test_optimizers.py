@@ -88,7 +88,7 @@ def test_several_optimizers_of_one_loss(toy):
         ({"optimizer": {}}, ValueError, ("optimizer", "one", "{}")),
         ({"only": "critic"}, ValueError, ("only", "optimizers", "'critic'", "'discriminator', 'generator'")),
         ({"only": ()}, ValueError, ("only", "at least one", "()")),
-        ({"only": (1.5,)}, TypeError, ("only", "names", "indices", 1.5)),
+        ({"only": (1.5,)}, TypeError, ("only", "name", "index", 1.5)),
     ],
 )
 def test_wrong_optimizers_losses_and_names_are_refused(change, error, words):

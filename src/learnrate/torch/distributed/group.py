@@ -5,10 +5,7 @@ thread, while the main thread looks for reports of failures. A process that wait
 that has failed cannot be interrupted (gloo has no abort), but its thread can be abandoned.
 """
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
@@ -33,6 +30,8 @@ class ProcessGroup:
         rank: Number of this process.
         size: Number of processes.
         failures: Reports of failures.
+        interrupts: Ctrl-C in this process, which `agree` turns into a reason to stop for all processes: the others wait for
+            the present update of this one.
     """
 
     _calls: ClassVar[int] = 0
@@ -43,7 +42,7 @@ class ProcessGroup:
         self.failures = FailureReports(what, ProcessGroup._calls, self.rank, self.size)
         self._collectives = Collectives()
         self._worker = Worker()
-        self._interrupts = 0
+        self.interrupts: list[int] = []
         self._first_loss: float | None = None
 
     def run(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -54,7 +53,7 @@ class ProcessGroup:
         """
         job = self._worker.begin(with_thread_settings(lambda: work(*arguments)))
         while not job.done.wait(POLL):
-            if self._interrupts > 1:  # a second Ctrl-C does not wait for the others
+            if len(self.interrupts) > 1:  # a second Ctrl-C does not wait for the others
                 raise KeyboardInterrupt
             failure = self.failures.received()
             if failure is not None and not job.done.wait(GRACE):
@@ -79,11 +78,15 @@ class ProcessGroup:
         """An evaluation, averaged over the processes."""
         return self.run(self._collectives.average, scores, "scores")[0]
 
+    def first(self, value: T | None) -> T | None:
+        """The value of the first process that has one."""
+        return self.run(self._first, value)
+
     def agree(self, decision: T | None) -> T | None:
         """The decision of the first process that has one. Ctrl-C in any process is a reason to stop for all."""
-        if decision is None and self._interrupts:
+        if decision is None and self.interrupts:
             decision = StopReason("interrupted", "the sweep was interrupted")  # type: ignore[assignment]
-        return self.run(self._agree, decision)
+        return self.first(decision)
 
     def any(self, happened: bool) -> bool:
         """Whether something happened in any process."""
@@ -105,22 +108,6 @@ class ProcessGroup:
         self._worker.end()
         self._collectives.close()
 
-    @contextmanager
-    def counting_interrupts(self) -> Iterator[None]:
-        """Count Ctrl-C instead of raising it: the others wait for this process's update. `agree` tells them to stop."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def count(number: int, frame: Any) -> None:
-            self._interrupts += 1
-
-        before = signal.signal(signal.SIGINT, count)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
     def _mean(self, row: dict[str, float]) -> dict[str, float]:
         means, table = self._collectives.average(row, "metrics")
         losses = table["loss"]
@@ -136,11 +123,12 @@ class ProcessGroup:
             self._first_loss = means["loss"]
         return means
 
-    def _agree(self, decision: T | None) -> T | None:
-        if not self._collectives.gather([0.0 if decision is None else 1.0]).any():
+    def _first(self, value: T | None) -> T | None:
+        # One number from each process, because most updates have no decision and objects are slow to exchange.
+        if not self._collectives.gather([0.0 if value is None else 1.0]).any():
             return None
-        decisions: list[T | None] = self._collectives.gather_objects(decision)
-        rank, first = next((rank, other) for rank, other in enumerate(decisions) if other is not None)
-        if isinstance(first, StopReason) and any(other != first for other in decisions):
+        values: list[T | None] = self._collectives.gather_objects(value)
+        rank, first = next((rank, other) for rank, other in enumerate(values) if other is not None)
+        if isinstance(first, StopReason) and any(other != first for other in values):
             return replace(first, text=f"{first.text} on rank {rank}")
         return first

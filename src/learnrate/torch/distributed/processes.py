@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import torch.distributed as dist
 
 from learnrate.errors import RankError
+from learnrate.interrupts import recorded_interrupts
 from learnrate.torch.distributed.group import ProcessGroup
 from learnrate.trainable import Metrics
 
@@ -33,8 +34,11 @@ class Processes(Protocol):
     def mean_scores(self, scores: Mapping[str, float]) -> Mapping[str, float]:
         """An evaluation, averaged over the processes."""
 
+    def first(self, value: T | None) -> T | None:
+        """The value of the first process that has one."""
+
     def agree(self, decision: T | None) -> T | None:
-        """The decision of the first process that has one."""
+        """The decision of the first process that has one. Ctrl-C in one of many processes is a decision to stop."""
 
     def any(self, happened: bool) -> bool:
         """Whether something happened in any process."""
@@ -59,6 +63,10 @@ class SingleProcess:
     def mean_scores(self, scores: Mapping[str, float]) -> Mapping[str, float]:
         """See `Processes.mean_scores`."""
         return scores
+
+    def first(self, value: T | None) -> T | None:
+        """See `Processes.first`."""
+        return value
 
     def agree(self, decision: T | None) -> T | None:
         """See `Processes.agree`."""
@@ -87,7 +95,7 @@ def all_processes(what: str) -> Iterator[Processes]:
         return
     group = ProcessGroup(what)
     try:
-        with group.counting_interrupts():
+        with recorded_interrupts() as group.interrupts:
             yield group
     except BaseException as error:
         # The group stays open: its thread may wait inside a collective operation, and gloo cannot abort that.

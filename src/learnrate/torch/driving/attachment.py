@@ -31,7 +31,7 @@ def attach(
         optimizer: Between updates its LR (and momentum) is that of the next update. Groups that were added, or loaded from
             a checkpoint, get their values just before the next update.
         lr: Schedule of the LR: one for all parameter groups, or a sequence with one for each.
-        momentum: Schedule of the momentum (of the first of `betas` if the optimizer has no "momentum"), likewise.
+        momentum: Schedule of the momentum (of the first of `betas` if the optimizer has no "momentum"), in the same form.
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
             ratios are those of "initial_lr" in the groups, which is recorded now if it is missing.
         start: Number of updates so far.
@@ -120,7 +120,7 @@ class Attachment:
             ArgumentError: if `state_dict` is not from an attachment.
         """
         if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'updates', received {state_dict!r}")
+            raise ArgumentError(f"state_dict must have the key 'updates', received {checks.shown(state_dict)}")
         require_attached(self, self._attached)
         updates = checks.whole("updates", state_dict["updates"], at_least=0)
         for clock in self._clocks:

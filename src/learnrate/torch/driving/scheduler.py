@@ -104,7 +104,7 @@ class Scheduler(Clock, LRScheduler):
             ArgumentError: if `state_dict` is not from a scheduler.
         """
         if not isinstance(state_dict, Mapping) or "last_epoch" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'last_epoch', received {state_dict!r}")
+            raise ArgumentError(f"state_dict must have the key 'last_epoch', received {checks.shown(state_dict)}")
         self.last_epoch = state_dict["last_epoch"]
 
     @property

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError
+from learnrate import checks
+from learnrate.errors import AlreadyDrivenError
 from learnrate.torch.driving.ratios import ratios_of
 from learnrate.torch.driving.writing import Group, unshare, write
 
@@ -88,11 +89,11 @@ def _selected(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:
     selected: list[Group] = []
     for name in names:
         if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise ArgumentTypeError(f"only must hold names or indices, received {name!r} of type {type(name).__name__}")
+            checks.refuse_type("an entry of only", "a name or an index", name)
         key = str(name) if len(optimizers) > 1 else name
         if key not in choices:
-            raise ArgumentError(f"only must name {what}, received {name!r}, and not one of {', '.join(map(repr, choices))}")
+            checks.refuse("only", f"a selection of the {what} {', '.join(map(repr, choices))}", name)
         selected += [group for group in choices[key] if not any(group is other for other in selected)]
     if not selected:
-        raise ArgumentError(f"only must name at least one of the {what}, received {only!r}")
+        checks.refuse("only", f"at least one of the {what}", only)
     return selected

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch.optim import Optimizer
 
-from learnrate.errors import ArgumentError, ArgumentTypeError, PastEndWarning
+from learnrate import checks
+from learnrate.errors import ArgumentError, PastEndWarning
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.torch.driving.ratios import initial_ratios
@@ -148,10 +149,8 @@ def _as_schedules(key: str, schedule: Schedule | Sequence[Schedule], optimizer: 
     schedules = tuple(schedule) if isinstance(schedule, (list, tuple)) else (schedule,)
     for entry in schedules:
         if not isinstance(entry, Schedule):
-            raise ArgumentTypeError(
-                f"the schedule of {key} must be a learnrate schedule, received {entry!r} of type {type(entry).__name__}: "
-                "read a text with learnrate.parse, make a constant of a number with learnrate.constant"
-            )
+            remedy = "read a text with learnrate.parse, make a constant of a number with learnrate.constant"
+            checks.refuse_type(f"the schedule of {key}", "a learnrate schedule", entry, remedy)
     if schedules != (schedule,) and len(schedules) != len(optimizer.param_groups):
         raise ArgumentError(
             f"schedules of {key} must be one for each parameter group, received {len(schedules)} for "

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from learnrate.errors import ArgumentError
+from learnrate import checks
 
 Group = dict[str, Any]
 """An entry of `optimizer.param_groups`."""
@@ -36,9 +36,7 @@ def writer_for(key: str, group: Group) -> Callable[[Group, float], None] | None:
     if not isinstance(group[key], Tensor):
         return None
     if not group[key].is_floating_point():
-        raise ArgumentError(
-            f"the tensor of {key} must hold a float, received {group[key]!r}: build the optimizer with torch.tensor(0.1)"
-        )
+        checks.refuse(f"the tensor of {key}", "of floats", group[key], "build the optimizer with torch.tensor(0.1)")
     return partial(_fill, key)
 
 

@@ -44,7 +44,7 @@ class _ModelAndCriteria(nn.Module):
 
     def __init__(self, trainable: TorchTrainable) -> None:
         super().__init__()
-        self.parts = nn.ModuleList([trainable.model, *(thing for thing in trainable.kept if isinstance(thing, nn.Module))])
+        self.parts = nn.ModuleList([trainable.model, *(item for item in trainable.kept if isinstance(item, nn.Module))])
         [objective] = trainable.objectives
         self.loss = objective.loss
         self.values = trainable.values

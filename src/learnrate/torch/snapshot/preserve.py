@@ -1,7 +1,5 @@
 """Exact give-back: everything that training changes is copied and put back byte for byte."""
 
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from learnrate import checks
+from learnrate.interrupts import recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
 from learnrate.torch.snapshot import parts, sources
 from learnrate.torch.snapshot.functions import memory_of
@@ -114,8 +113,8 @@ class Snapshot:
         # Recorded before others are asked for their state, and put back after them, because that may draw random numbers.
         devices = {t.device.type for t in chain(model.parameters(), model.buffers())}
         random_numbers = list(parts.random_numbers(devices))
-        modules = nn.ModuleList([model, *(thing for thing in others if isinstance(thing, nn.Module))])
-        others = tuple(thing for thing in others if not isinstance(thing, nn.Module))
+        modules = nn.ModuleList([model, *(item for item in others if isinstance(item, nn.Module))])
+        others = tuple(item for item in others if not isinstance(item, nn.Module))
         # An optimizer may hold parameters that no module has.
         groups = [group["params"] for optimizer in optimizers for group in optimizer.param_groups]
         tensors: dict[int, Tensor] = {id(t): t for t in chain(modules.parameters(), modules.buffers(), *groups)}
@@ -123,10 +122,10 @@ class Snapshot:
         states = [t for optimizer in optimizers for state in optimizer.state.values() for t in _tensors_in(state)]
         storage = TensorStorage(choose_location(copy_to, [*tensors.values(), *gradients, *states]))
         copied = {memory_of(t) for t in (*tensors.values(), *gradients, *states)}
-        # What frees memory comes first, because the sweep may have ended when memory ran out.
+        # First the parts that free memory, because the sweep may have ended when memory ran out.
         self._undos: list[Undo] = [
             *(partial(setattr, t, "grad", None) for t in tensors.values()),
-            *(undo for thing in others for undo in sources.undos(thing, storage, copied)),
+            *(undo for item in others for undo in sources.undos(item, storage, copied)),
             *(parts.optimizer(optimizer, storage) for optimizer in optimizers),
             *parts.structure(modules),
             *(parts.tensor(t, storage) for t in tensors.values()),
@@ -145,10 +144,10 @@ class Snapshot:
 
         Raises:
             Exception: the first error, after everything else was put back.
-            KeyboardInterrupt: likewise.
+            KeyboardInterrupt: at Ctrl-C, after everything else was put back.
         """
         failed: list[BaseException] = []
-        with interrupts_held_back() as interrupts, torch.no_grad():
+        with recorded_interrupts() as interrupts, torch.no_grad():
             self._reshard_all()
             for undo in self._undos:
                 try:
@@ -171,20 +170,6 @@ class Snapshot:
         """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
-
-
-@contextmanager
-def interrupts_held_back() -> Iterator[list[int]]:
-    """Record Ctrl-C in a list instead of raising it, for work that must not be left half done."""
-    interrupts: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _tensors_in(state: Any) -> Iterator[Tensor]:

@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learnrate.errors import ArgumentTypeError, NotRewoundWarning
+from learnrate import checks
+from learnrate.errors import NotRewoundWarning
 from learnrate.torch.snapshot import functions
 from learnrate.torch.snapshot.parts import Undo, anything, generator, tensor
 from learnrate.torch.snapshot.storage import TensorStorage
 from learnrate.user_code import warn
 
 
-def undos(thing: Any, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
     """How to put back a scheduler, a gradient scaler, a loader, a generator, a function, or an object with a state_dict.
 
     Args:
-        thing: What is put back. None is allowed, and has no state.
+        item: What is put back. None is allowed, and has no state.
         storage: Where copies of tensors live.
         copied: `functions.memory_of` the tensors that the caller puts back itself.
 
@@ -29,33 +30,31 @@ def undos(thing: Any, storage: TensorStorage, copied: Collection[int] = ()) -> I
     Warns:
         NotRewoundWarning: if it is an iterator.
     """
-    if thing is None:
+    if item is None:
         return
-    if isinstance(thing, torch.amp.GradScaler):
+    if isinstance(item, torch.amp.GradScaler):
         # Its state_dict does not show that the scale does not exist before the first use.
-        yield anything(vars(thing), storage)
-    elif (put_back := generator(thing)) is not None:
+        yield anything(vars(item), storage)
+    elif (put_back := generator(item)) is not None:
         yield put_back
-    elif isinstance(thing, Tensor):
-        yield tensor(thing, storage)
-    elif _is_stateful(thing):
-        yield _stateful(thing)
-        yield from _loader(thing)
-    elif isinstance(thing, Iterator):
+    elif isinstance(item, Tensor):
+        yield tensor(item, storage)
+    elif _is_stateful(item):
+        yield _stateful(item)
+        yield from _loader(item)
+    elif isinstance(item, Iterator):
         warn(
-            f"{type(thing).__name__} is an iterator that cannot be rewound: the batches that were drawn from it are lost; "
+            f"{type(item).__name__} is an iterator that cannot be rewound: the batches that were drawn from it are lost; "
             "give the loader itself, a list, or a function that returns a new iterator",
             NotRewoundWarning,
         )
-    elif isinstance(thing, Iterable) and not isinstance(thing, (str, bytes)):
-        yield from _loader(thing)
-    elif callable(thing):
-        yield from functions.undos(thing, storage, copied)
-    elif not hasattr(thing, "__getitem__"):
-        raise ArgumentTypeError(
-            "what is to be preserved must have a state_dict, be a generator, a function, or something to iterate, "
-            f"received {thing!r} of type {type(thing).__name__}"
-        )
+    elif isinstance(item, Iterable) and not isinstance(item, (str, bytes)):
+        yield from _loader(item)
+    elif callable(item):
+        yield from functions.undos(item, storage, copied)
+    elif not hasattr(item, "__getitem__"):
+        rule = "an object with a state_dict, a generator, a function, or something to iterate"
+        checks.refuse_type("what is preserved", rule, item)
 
 
 def _is_stateful(thing: Any) -> bool:
@@ -63,9 +62,9 @@ def _is_stateful(thing: Any) -> bool:
     return not isinstance(thing, type) and all(map(callable, methods))
 
 
-def _stateful(thing: Any) -> Undo:
-    state = copy.deepcopy(thing.state_dict())
-    return lambda: thing.load_state_dict(copy.deepcopy(state))
+def _stateful(item: Any) -> Undo:
+    state = copy.deepcopy(item.state_dict())
+    return lambda: item.load_state_dict(copy.deepcopy(state))
 
 
 def _loader(loader: Any) -> Iterator[Undo]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from learnrate.errors import ArgumentTypeError, DataError
+from learnrate import checks
+from learnrate.errors import DataError
 from learnrate.trainable import ExhaustedError
 
 Batches = Iterable[Any] | Callable[[], Iterator[Any]]
@@ -26,9 +27,7 @@ class Stream:
 
     def __init__(self, batches: Batches) -> None:
         if not (isinstance(batches, Iterable) or callable(batches) or hasattr(batches, "__getitem__")):
-            raise ArgumentTypeError(
-                f"batches must be iterable, or a function that returns an iterator, received {batches!r}"
-            )
+            checks.refuse_type("batches", "iterable, or a function that returns an iterator", batches)
         self._batches = batches
         self._once = isinstance(batches, Iterator)
         self._iterator: Iterator[Any] | None = None
@@ -93,7 +92,7 @@ class Stream:
             return iter(self._batches)
         batches = self._batches()
         if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
-            raise ArgumentTypeError(f"batches must be a function that returns an iterator, it returned {batches!r}")
+            checks.refuse_type("the result of the function batches", "an iterator", batches)
         return iter(batches)
 
 
@@ -104,10 +103,8 @@ def check_rewindable(batches: object) -> None:
         ArgumentTypeError: if it is an iterator.
     """
     if isinstance(batches, Iterator):
-        raise ArgumentTypeError(
-            f"batches must be something that can be iterated again, received a {type(batches).__name__}, which cannot "
-            "be restarted: give the loader itself, a list, or a function that returns a new iterator"
-        )
+        remedy = "give the loader itself, a list, or a function that returns a new iterator"
+        checks.refuse_type("batches", "something that can be iterated again", batches, remedy)
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

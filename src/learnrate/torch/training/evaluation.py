@@ -1,12 +1,13 @@
 """Evaluation: how good a model is, by a function of the user or by the loss on held-out batches."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError
 from learnrate.torch.snapshot import modes, same_random_numbers
 from learnrate.torch.training.batches import to_device
@@ -53,11 +54,9 @@ def evaluation(
 
 def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
     # Not `iter(batches) is batches`: to begin an iteration of a DataLoader draws from the global random numbers.
-    if isinstance(batches, (str, Mapping, Iterator)) or not hasattr(batches, "__iter__"):
-        raise ArgumentTypeError(
-            "evaluate must be a function from a model to a number, or batches that can be iterated again and again, "
-            f"received {batches!r} of type {type(batches).__name__}"
-        )
+    if isinstance(batches, (str, Mapping, Iterator)) or not isinstance(batches, Iterable):
+        rule = "a function from a model to a number, or batches that can be iterated again and again"
+        checks.refuse_type("evaluate", rule, batches)
     if len(objectives) > 1:
         raise ArgumentTypeError("evaluate must be a function if there are several losses, received batches")
 

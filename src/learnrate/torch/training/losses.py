@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 from learnrate.user_code import own_line
 
@@ -140,13 +141,15 @@ def _require_loss(name: str, loss: Any) -> Loss:
     Raises:
         ArgumentTypeError: if it is no function of two arguments.
     """
-    rule = f"{name} must be a criterion (outputs, target) -> loss or a function (model, batch) -> loss, received"
+    rule = "a criterion (outputs, target) -> loss or a function (model, batch) -> loss"
     if isinstance(loss, type):
-        raise ArgumentTypeError(f"{rule} the class {loss.__name__}: create an object, {loss.__name__}()")
+        raise ArgumentTypeError(
+            f"{name} must be {rule}, received the class {loss.__name__}: create an object, {loss.__name__}()"
+        )
     if not callable(loss):
-        raise ArgumentTypeError(f"{rule} {loss!r}")
+        checks.refuse_type(name, rule, loss)
     if not isinstance(loss, nn.Module) and not _takes_two(loss):
-        raise ArgumentTypeError(f"{rule} {loss!r}, which does not take two arguments")
+        checks.refuse_type(name, rule, loss, "it must take two arguments")
     function: Loss = loss
     return function
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from learnrate.errors import ArgumentTypeError, LossError
+from learnrate import checks
+from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
@@ -73,7 +74,7 @@ class TorchTrainable(Trainable):
         if self.updater.scaler is not None and self.updater.needs_closure(self.optimizers.values()):
             refuse_scaler_with_closure()
         if not isinstance(also_keep, (list, tuple)):
-            raise ArgumentTypeError(f"also_keep must be a list of things to keep, received {also_keep!r}")
+            checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
         self._evaluate = evaluation(evaluate, self.objectives, metric)
         self.swept = SweptGroups(self.optimizers, only)
         losses = [objective.loss.loss for objective in self.objectives]
@@ -188,7 +189,7 @@ class TorchTrainable(Trainable):
     def updates_per_epoch(self) -> int | None:
         """See `Trainable.updates_per_epoch`."""
         batches = self.stream.epoch()
-        return self.agree(None if batches is None else math.ceil(batches / self.updater.accumulate))
+        return self.processes.first(None if batches is None else math.ceil(batches / self.updater.accumulate))
 
     def current_lr(self) -> float:
         """See `Trainable.current_lr`."""
@@ -196,7 +197,7 @@ class TorchTrainable(Trainable):
 
     def notes(self, updates: int) -> list[str]:
         """See `Trainable.notes`."""
-        restarts = [update for update in self.agree(self._restarts) or () if update < updates]
+        restarts = [update for update in self.processes.first(self._restarts) or () if update < updates]
         if not restarts:
             return []
         shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")

@@ -65,9 +65,9 @@ class Updater:
                 checks.positive(name, limit)
         checks.flag("closure", self.closure)
         if self.autocast is not None and not (isinstance(self.autocast, torch.dtype) and self.autocast.is_floating_point):
-            raise ArgumentTypeError(f"autocast must be a floating-point torch.dtype, received {self.autocast!r}")
+            checks.refuse_type("autocast", "a floating-point torch.dtype", self.autocast)
         if self.scaler is not None and not isinstance(self.scaler, torch.amp.GradScaler):
-            raise ArgumentTypeError(f"scaler must be a torch.amp.GradScaler, received {self.scaler!r}")
+            checks.refuse_type("scaler", "a torch.amp.GradScaler", self.scaler)
         if self.closure and self.scaler is not None:
             refuse_scaler_with_closure()
 
