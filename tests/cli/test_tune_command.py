@@ -157,6 +157,50 @@ def test_a_recipe_without_an_evaluation_is_compared_by_its_loss(commands, recipe
     assert len(results["plan"]["loss"]) == 3
 
 
+def test_an_evaluation_that_returns_a_mapping_names_what_is_compared(commands, recipe, tmp_path):
+    path = recipe(("return float(", "return {'recall': 0.5, 'accuracy': float("), (".mean())", ".mean())}"))
+    ended = commands.run("tune", path, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "held-out recall" in ended.stderr
+    assert json.loads(ended.stdout)["results"]["plan"]["recall"] == [0.5]
+
+
+QUADRATIC = """
+import learnrate as lr
+
+class Quadratic(lr.Trainable):
+    weight = 1.0
+    def update(self, lr):
+        loss = self.weight**2
+        self.weight -= lr * 2 * self.weight
+        return loss
+    def save(self):
+        return self.weight
+    def restore(self, state):
+        self.weight = state
+
+class Recipe:
+    name, updates, score_name = "quadratic", 100, "loss"
+    def trainable(self, seed, *, test=False):
+        return Quadratic()
+
+def recipe():
+    return Recipe()
+"""
+
+
+def test_a_recipe_that_does_not_say_its_usual_lr_is_not_compared_and_the_report_says_so(commands, tmp_path):
+    path = tmp_path / "quadratic.py"
+    path.write_text(QUADRATIC)
+    ended = commands.run("tune", path, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert tells(ended.stdout, "comparison", "current_lr")
+    path.write_text(QUADRATIC.replace("return Quadratic()", "return 3"))
+    ended = commands.run("tune", path, folder=tmp_path)
+    assert ended.returncode == 2
+    assert tells(ended.stderr, "trainable", 3)
+
+
 def test_a_recipe_may_be_a_relative_path_a_link_or_a_name_with_spaces(commands, recipe, tmp_path):
     path = recipe(name="my recipe.py")
     elsewhere = tmp_path / "elsewhere"
@@ -166,9 +210,11 @@ def test_a_recipe_may_be_a_relative_path_a_link_or_a_name_with_spaces(commands, 
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_closed_pipe_prints_no_error():
-    command = f"{sys.executable} -m learnrate tune --help | head -1"
-    ended = subprocess.run(command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("arguments", ["--help", "mine.py --no-train"])
+def test_a_closed_pipe_prints_no_error(recipe, tmp_path, arguments):
+    recipe()
+    command = f"{sys.executable} -m learnrate tune {arguments} | head -1"
+    ended = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.stderr == ""
 
 

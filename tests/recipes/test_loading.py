@@ -122,3 +122,5 @@ def recipe():
     return Recipe()
 """
     assert load(written(tmp_path, text)).trainable(0).update(0.1) == 1.0
+    with pytest.raises(RecipeError, match=facts("recipe()", "without score_name")):
+        load(written(tmp_path, text.replace(", score_name = ", ", other = ")))

@@ -30,6 +30,17 @@ def reserved_stdout() -> Iterator[TextIO]:
     yield stdout
 
 
+class ReportConsole(Console):
+    """Where the report is printed. A reader that has ended is a `BrokenPipeError`, as everywhere else in Python."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error in place of rich's `SystemExit`, which a recipe might have raised as well."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise BrokenPipeError from None
+
+
 @contextmanager
 def progress_bars() -> Iterator["Bars"]:
     """Progress bars on stderr, so that stdout holds only results."""

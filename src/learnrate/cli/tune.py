@@ -12,12 +12,13 @@ from rich.markup import escape
 from learnrate import checks, figures
 from learnrate.cli.folder import Folder, open_folder
 from learnrate.cli.report import comparison_summary, plan_summary, print_comparison, print_plan, print_range_test
-from learnrate.cli.streams import Bars, prepare_streams, progress_bars, reserved_stdout
+from learnrate.cli.streams import Bars, ReportConsole, prepare_streams, progress_bars, reserved_stdout
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import Recipe
 from learnrate.schedules import Schedule, constant
 from learnrate.study import Comparison, Training, compare, train
+from learnrate.trainable import require_trainable, scores
 from learnrate.tuner import Plan, tune
 from learnrate.tuner.request import Request
 
@@ -87,7 +88,7 @@ def run_command(options: Options) -> dict[str, Any]:
     # Refused before a folder is created; `tune` makes its own.
     Request.of(updates=updates, budget=share_or_text(options.budget), family=options.family)
     folder = open_folder(out, runs, name)
-    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
+    console = ReportConsole(stderr=options.json, highlight=False, soft_wrap=True)
     try:
         with progress_bars() as bars:
             return run_stages(Run(recipe, name, updates, options, folder, console, bars))
@@ -113,6 +114,7 @@ def run_stages(run: Run) -> dict[str, Any]:
     options, folder, console = run.options, run.folder, run.console
     console.print(f"[bold]{escape(run.name)}[/bold]: training runs of {run.updates} updates, seed {options.seed}")
     trainable = run.recipe.trainable(options.seed)
+    require_trainable("what Recipe.trainable returns", trainable)
     usual_lr = trainable.current_lr()
 
     # Each result is printed and written, even if the other fails: a disk may be full, a pipe closed.
@@ -150,6 +152,8 @@ def run_stages(run: Run) -> dict[str, Any]:
         folder.draw_comparison(comparison, f"{run.name}: the plan against a constant LR of {usual_lr:g}")
     else:
         folder.write_summary(summary)
+        if options.train:
+            console.print("\nNo comparison: the recipe does not say its usual LR (current_lr of its trainable is None)")
     console.print(f"\nCurve, plan and figures are in [bold]{escape(str(folder.path))}[/bold]")
     return summary
 
@@ -168,9 +172,16 @@ def compare_with_usual(run: Run, plan: Plan, usual_lr: float) -> Comparison:
         train_arm,
         seeds=range(first, first + run.options.seeds),
         updates=plan.length,
-        metric=run.recipe.score_name,
+        metric=metric_of(run.recipe, first),
         on_training=run.folder.write_trainings,
     )
+
+
+def metric_of(recipe: Recipe, seed: int) -> str:
+    """Name of what measures a finished training: an evaluation that returns a mapping names it itself."""
+    evaluation = scores(recipe.trainable(seed, test=True).evaluate(), recipe.score_name)
+    name = next(iter(evaluation), "loss")
+    return "held-out loss" if evaluation and name == "loss" else name
 
 
 def share_or_text(budget: str | None) -> float | str | None:

@@ -11,6 +11,9 @@ from learnrate.errors import RecipeError
 from learnrate.recipes.recipe import Recipe
 from learnrate.user_code import call_user
 
+MEMBERS = ("name", "updates", "score_name", "trainable")
+"""What a recipe of any framework has."""
+
 BUILT_IN = Path(__file__).with_name("digits.py")
 """The built-in recipe: a file such as users write."""
 
@@ -34,9 +37,10 @@ def load(path: Path) -> Recipe:
         raise RecipeError(f"{path.name} must define a function recipe() that returns a learnrate.torch.Recipe, it has none")
     recipe = call_user(function, "recipe() failed")
     if isinstance(recipe, type) or not isinstance(recipe, Recipe):
+        missing = [member for member in MEMBERS if not hasattr(recipe, member)]
         raise RecipeError(
             f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {checks.shown(recipe)} of type "
-            f"{type(recipe).__name__}"
+            f"{type(recipe).__name__}" + (f", without {', '.join(missing)}" if len(missing) < len(MEMBERS) else "")
         )
     return recipe
 
