@@ -229,6 +229,9 @@ def test_a_batch_has_as_many_trials_as_the_budget_covers():
     on = runner(Batchable(noise=0.0), budget=65)
     assert len(run(on, [0.1, 0.2, 0.4, 0.8], 20)) == 3
     assert (on.trainable.counts, on.spending.spent) == ((3,), 60)
+    on = runner(Batchable(noise=0.0))
+    assert len(run(on, [0.1, 0.2, 0.4, 0.8], 20, reserve=935)) == 3
+    assert (on.trainable.counts, on.spending.spent) == ((3,), 60)
 
 
 @pytest.mark.parametrize("failing_at", [0, 10])
