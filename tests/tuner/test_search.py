@@ -208,6 +208,15 @@ def test_on_a_plateau_the_refinement_is_far_apart_and_begins_at_the_top():
     assert second == pytest.approx(first - 2, abs=0.1)
 
 
+@pytest.mark.parametrize(("losses", "following"), [({-3: 0.9, -1: 0.3}, 1), ({-3: 0.3, -1: 0.9}, -5)])
+def test_on_a_plateau_the_refinement_goes_on_in_steps_of_a_factor_of_four(losses, following):
+    bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, refinement_updates=80)
+    coarse = [trial(log2_lr, 0.99, updates=20) for log2_lr in (-5, -3, -1)]
+    refined = [trial(log2_lr, loss, updates=80, stage="refinement") for log2_lr, loss in losses.items()]
+    proposal = next_refinement([*coarse, *refined], START, bounds)
+    assert [math.log2(lr) for lr in proposal.max_lrs] == pytest.approx([following], abs=0.1)
+
+
 @pytest.mark.parametrize(("spike", "first"), [(-9.0, -10.0), (-5.0, -6.0), (-1.0, -4.0)])
 def test_on_a_plateau_an_lr_whose_loss_had_a_spike_is_not_tried_again(spike, first):
     class Spiking(Quadratic):
