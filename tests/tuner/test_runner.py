@@ -75,6 +75,20 @@ def test_trials_that_end_because_the_time_is_over_are_counted_and_give_no_result
     assert on.cut_trials == 1
 
 
+@pytest.mark.parametrize(("seconds_per_update", "trials"), [(0.5, 3), (2.0, 1)])
+def test_no_trial_is_begun_for_which_the_pace_leaves_less_than_the_reserve(seconds_per_update, trials):
+    clock = Clock()
+
+    class Timed(Quadratic):
+        def update(self, lr):
+            clock.seconds += seconds_per_update
+            return super().update(lr)
+
+    on = runner(Timed(noise=0.0), spending=Spending(Budget(1000, seconds=100.0), clock=clock))
+    assert len(run(on, [0.1, 0.2, 0.3], 10, reserve=60)) == trials
+    assert (on.cut_trials, on.spending.spent) == (0, 10 * trials)
+
+
 def test_each_trial_starts_from_the_same_state():
     on = runner(Quadratic(noise=1.0))
     first, other, again = (run(on, [rate], 30)[0] for rate in (0.1, 0.7, 0.1))
@@ -228,6 +242,9 @@ def test_trials_of_one_batch_have_the_same_results_and_cost():
 def test_a_batch_has_as_many_trials_as_the_budget_covers():
     on = runner(Batchable(noise=0.0), budget=65)
     assert len(run(on, [0.1, 0.2, 0.4, 0.8], 20)) == 3
+    assert (on.trainable.counts, on.spending.spent) == ((3,), 60)
+    on = runner(Batchable(noise=0.0))
+    assert len(run(on, [0.1, 0.2, 0.4, 0.8], 20, reserve=935)) == 3
     assert (on.trainable.counts, on.spending.spent) == ((3,), 60)
 
 

@@ -143,8 +143,9 @@ def test_no_lr_is_proposed_that_is_not_a_float():
 def test_the_reserve_is_not_touched():
     search = Search(Quadratic(noise=0.0))
     search.coarse(-1.0, -20.0, 1.0)
-    refined = search.refine(20, reserve=600)
-    assert 600 <= search.on.spending.remaining() < 620 or len(refined) == 8
+    reserve = search.on.spending.remaining() - 50
+    assert len(search.refine(20, reserve)) == 2
+    assert search.on.spending.remaining() == reserve + 10
 
 
 @pytest.mark.parametrize("first", [-12.0, -6.0, -1.0, 3.0, 9.0])
@@ -205,6 +206,15 @@ def test_on_a_plateau_the_refinement_is_far_apart_and_begins_at_the_top():
     first, second = (trial.log2_lr for trial in search.refine(150)[:2])
     assert first == max(tried)
     assert second == pytest.approx(first - 2, abs=0.1)
+
+
+@pytest.mark.parametrize(("losses", "following"), [({-3: 0.9, -1: 0.3}, 1), ({-3: 0.3, -1: 0.9}, -5)])
+def test_on_a_plateau_the_refinement_goes_on_in_steps_of_a_factor_of_four(losses, following):
+    bounds = Limits(first=-1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, refinement_updates=80)
+    coarse = [trial(log2_lr, 0.99, updates=20) for log2_lr in (-5, -3, -1)]
+    refined = [trial(log2_lr, loss, updates=80, stage="refinement") for log2_lr, loss in losses.items()]
+    proposal = next_refinement([*coarse, *refined], START, bounds)
+    assert [math.log2(lr) for lr in proposal.max_lrs] == pytest.approx([following], abs=0.1)
 
 
 @pytest.mark.parametrize(("spike", "first"), [(-9.0, -10.0), (-5.0, -6.0), (-1.0, -4.0)])

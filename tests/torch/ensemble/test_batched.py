@@ -175,6 +175,51 @@ class Attending(nn.Module):
         return self.last(self.norm(self.layer(x.view(4, 3, 6)).reshape(12, 6)))
 
 
+class Reversal(torch.autograd.Function):
+    """The identity, with the gradient of the opposite sign."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+class ReversalNotBatched(Reversal):
+    """Its rule for `vmap` computes the same output, and forgets the sign of the gradient."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def vmap(info, in_dims, x):
+        return x.clone(), in_dims[0]
+
+
+class ReversalDetached(ReversalNotBatched):
+    """Its rule for `vmap` computes the same output without a gradient."""
+
+    @staticmethod
+    def vmap(info, in_dims, x):
+        return x.detach().clone(), in_dims[0]
+
+
+class Reversing(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function.apply(x)
+
+
 def frozen():
     model = mlp()
     model[0].weight.requires_grad_(False)
@@ -192,6 +237,7 @@ MODELS = {
     "tied": Tied,
     "frozen": frozen,
     "reassigning": Reassigning,
+    "custom gradient": lambda: mlp(Reversing(Reversal)),
 }
 
 
@@ -351,6 +397,8 @@ NOT_BATCHABLE = {
     "branch": (mlp, sgd, {"loss": with_branch}, "control flow"),
     "sparse": (sparse, sgd, {"data": "words"}, "sparse"),
     "captured": (mlp, sgd, {"loss": "captured"}, "another loss"),
+    "wrong gradient": (lambda: mlp(Reversing(ReversalNotBatched)), sgd, {}, "other gradients"),
+    "no gradient": (lambda: mlp(Reversing(ReversalDetached)), sgd, {}, "other gradients"),
     "running mean of all": (lambda: mlp(nn.BatchNorm1d(8, momentum=None)), sgd, {}, "item"),
     "lost attribute": (mlp, lambda m: Hooked(m.parameters(), lr=0.1), {}, "copies of the optimizer fail"),
     "lost hook": (mlp, constrained, {}, "copies of the optimizer make other updates"),
