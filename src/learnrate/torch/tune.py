@@ -65,7 +65,7 @@ def tune(
         loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training run.
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
-            "triangular2" (between bounds, in whole cycles of half-length 2 to 10 epochs), or a function from a max_lr to a
+            "triangular2" (between bounds, in whole cycles of 2 to 10 epochs a half), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
         evaluate: How good the model is, higher is better: a function from the model to a number or to a mapping of numbers,
             of which the first decides; or held-out batches, whose mean loss is computed and negated. It counts beside the
