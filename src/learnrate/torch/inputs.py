@@ -1,5 +1,6 @@
 """Checks of models and optimizers, before anything is changed."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 
 from torch import nn
@@ -12,6 +13,11 @@ Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
 """One optimizer, or several: a list, or a mapping from names."""
 
 
+def _shown(value: object) -> str:
+    """A value in one short line: a model or an optimizer in place of the other prints many."""
+    return " ".join(reprlib.repr(value).split())
+
+
 def check_model(model: object) -> None:
     """Refuse an object that is not a model, or a model that cannot be trained.
 
@@ -20,7 +26,7 @@ def check_model(model: object) -> None:
         ArgumentError: if it has no trainable parameters, lazy ones, or some on the meta device.
     """
     if not isinstance(model, nn.Module):
-        raise ArgumentTypeError(f"model must be a torch.nn.Module, received {model!r} of type {type(model).__name__}")
+        raise ArgumentTypeError(f"model must be a torch.nn.Module, received {_shown(model)} of type {type(model).__name__}")
     name = type(model).__name__
     if not any(p.requires_grad for p in model.parameters()):
         raise ArgumentError(
@@ -41,7 +47,7 @@ def check_optimizer(optimizer: object) -> None:
     """
     if not isinstance(optimizer, Optimizer):
         raise ArgumentTypeError(
-            f"optimizer must be a torch.optim.Optimizer, received {optimizer!r} of type {type(optimizer).__name__}"
+            f"optimizer must be a torch.optim.Optimizer, received {_shown(optimizer)} of type {type(optimizer).__name__}"
         )
 
 
