@@ -23,6 +23,15 @@ def test_bounds_are_plausible(toy):
     assert 1e-4 < bounds.base_lr < bounds.max_lr < 10
 
 
+def test_a_model_and_an_optimizer_in_the_wrong_order_are_refused_in_one_line(toy):
+    for changes in ({"model": toy.optimizer}, {"optimizer": toy.model}):
+        with pytest.raises(TypeError, match=facts(*changes, "SGD" if "model" in changes else "Sequential")) as caught:
+            lr.torch.range_test(
+                **({"model": toy.model, "optimizer": toy.optimizer} | changes), batches=toy.batches, loss=toy.loss
+            )
+        assert "\n" not in str(caught.value)
+
+
 def test_restore_must_be_true_or_false(toy):
     before = toy.model[0].weight.clone()
     with pytest.raises(TypeError, match=facts("restore", "True or False")):

@@ -112,8 +112,8 @@ def range_test(
         >>> 0.01 < curve.bounds().max_lr < 10
         True
     """
-    checks.flag("restore", restore)
     with all_processes("range_test") as processes:
+        checks.flag("restore", restore)
         trainable = TorchTrainable(
             *(model, optimizer, batches, loss, evaluate),
             updater=Updater.of(update, range_test),
@@ -130,8 +130,8 @@ def range_test(
             lrs=sweep.lrs.tolist(),
             seeds=len(seeds),
             evaluate_every=evaluations,
-            accumulate=trainable.updater.accumulate,
-            scaler=trainable.updater.scaler is not None,
+            only=only,
+            **trainable.updater.shared(),
         )
         with drivers_paused(trainable.optimizers.values()):
             curves = _sweeps(trainable, sweep, seeds, restore)

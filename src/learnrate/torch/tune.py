@@ -1,6 +1,6 @@
 """tune() for a torch model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -113,9 +113,9 @@ def tune(
         >>> plan.schedule.length, plan.cost <= 1.0
         (320, True)
     """
-    checks.flag("together", together, or_none=True)
-    check_rewindable(batches)
-    with all_processes("tune") as processes:
+    with all_processes("tune") as processes:  # first: an error in one process must reach the others
+        checks.flag("together", together, or_none=True)
+        check_rewindable(batches)
         trainable = TorchTrainable(
             *(model, optimizer, batches, loss, evaluate),
             updater=Updater.of(update, tune),
@@ -127,8 +127,8 @@ def tune(
         )
         processes.require_same(
             **{"updates": updates, "budget": budget, "seed": seed, "low": low, "high": high},
-            accumulate=trainable.updater.accumulate,
-            scaler=trainable.updater.scaler is not None,
+            **{"family": _names(family), "only": only, "curve": curve},
+            **trainable.updater.shared(),
             evaluate=evaluate is not None,
         )
         # Everything else is restored by the tuner, which copies the state to start each trial from it.
@@ -145,3 +145,10 @@ def tune(
                 progress=progress,
                 on_curve=on_curve,
             )
+
+
+def _names(family: Families | None) -> Any:
+    """The kinds of schedules by name: functions cannot be compared between processes."""
+    if isinstance(family, (list, tuple, Mapping)):
+        return [_names(entry) for entry in family]
+    return getattr(family, "__qualname__", family)

@@ -77,12 +77,18 @@ def outcomes(request, tmp_path_factory):
 
 
 TUNED = ["tune", "tune in seconds"]
+REFUSED = {
+    "tune with other arguments": "budget must be the same in every process",
+    "tune of another family": "family must be the same in every process",
+    "tune beside range_test": "every process must call the same function",
+    "tune with a bad argument": "together must be True, False or None",
+}
 
 
 @pytest.fixture(scope="module", params=[2, 4])
 def tune_outcomes(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tune")
-    return launch(folder, request.param, TUNED, "tune interrupted", "tune with other arguments", "tune fails")
+    return launch(folder, request.param, TUNED, "tune interrupted", *REFUSED, "tune fails")
 
 
 @pytest.mark.parametrize("name", TUNED)
@@ -110,10 +116,11 @@ def test_an_interrupt_of_one_process_ends_tuning_in_all(tune_outcomes):
         assert outcome["given back"]
 
 
-def test_other_arguments_of_tune_are_refused(tune_outcomes):
-    for outcome in tune_outcomes["tune with other arguments"]:
-        assert outcome["error"].startswith("RankError")
-        assert tells(outcome["error"], "budget", "same", "process")
+@pytest.mark.parametrize("name", REFUSED)
+def test_calls_that_do_not_fit_together_are_refused_in_every_process(tune_outcomes, name):
+    for outcome in tune_outcomes[name]:
+        assert REFUSED[name] in outcome["error"]
+        assert outcome["seconds"] < 30
 
 
 def test_a_failure_of_one_process_ends_tuning_in_all_and_names_the_rank(tune_outcomes):

@@ -232,3 +232,9 @@ def test_new_optimizer_state_and_gradients_are_removed(new_toy):
 def test_wrong_arguments_are_refused(model, optimizer):
     with pytest.raises(TypeError, match=r"model|optimizer"), lr.torch.preserve(model, optimizer):
         pass
+
+
+def test_the_gradient_mode_is_given_back(toy):
+    with lr.torch.preserve(toy.model, toy.optimizer):
+        torch.set_grad_enabled(False)
+    assert torch.is_grad_enabled()

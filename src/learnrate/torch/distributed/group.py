@@ -38,6 +38,7 @@ class ProcessGroup:
 
     def __init__(self, what: str) -> None:
         ProcessGroup._calls += 1
+        self._what = what
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.failures = FailureReports(what, ProcessGroup._calls, self.rank, self.size)
         self._collectives = Collectives()
@@ -98,7 +99,12 @@ class ProcessGroup:
         Raises:
             RankError: if they do.
         """
-        for rank, others in enumerate(self.run(self._collectives.gather_objects, values)):
+        calls = self.run(self._collectives.gather_objects, (self._what, values))
+        for rank, (what, others) in enumerate(calls):
+            if what != self._what:
+                raise RankError(
+                    f"every process must call the same function, rank {rank} called {what}, not {self._what}", rank
+                )
             for name in values:
                 if others[name] != values[name]:
                     raise RankError(f"{name} must be the same in every process, it differs on rank {rank}", rank)

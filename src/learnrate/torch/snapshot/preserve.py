@@ -44,9 +44,9 @@ def preserve(
 
     Preserved byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, which parameters
     are trained, the optimizer's state (also if it had none yet) and hyper-parameters, train/eval mode of every submodule,
-    the random numbers of Python, NumPy, torch and every device in use, and torch's flags for determinism, cuDNN and the
-    precision of matrix products. Not preserved: global variables that a function sets, and generators inside a data set of
-    your own.
+    the random numbers of Python, NumPy, torch and every device in use, and torch's flags for gradients, determinism, cuDNN
+    and the precision of matrix products. Not preserved: global variables that a function sets, and generators inside a data
+    set of your own.
 
     At most one copy of the tensors is made, and putting them back makes no further copy.
 
@@ -134,6 +134,7 @@ class Snapshot:
             *parts.flags(),
             *random_numbers,
         ]
+        self._grad_enabled = torch.is_grad_enabled()
         self._storage = storage
         self.size, self.where = storage.size, storage.where
 
@@ -157,6 +158,7 @@ class Snapshot:
                     undo()
                 except Exception as error:
                     failed.append(error)
+        torch.set_grad_enabled(self._grad_enabled)
         if failed:
             raise failed[0]
         if interrupts:

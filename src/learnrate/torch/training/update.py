@@ -93,6 +93,11 @@ class Updater:
                 raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
         return cls(**options)
 
+    def shared(self) -> dict[str, Any]:
+        """What must be the same in every process, in values that can be pickled."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "autocast": str(self.autocast), "scaler": self.scaler is not None}
+
     @property
     def clips(self) -> bool:
         """Whether gradients are clipped."""
