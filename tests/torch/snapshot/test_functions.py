@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import learnrate as lr
 from learnrate.errors import NotRestoredWarning
@@ -386,3 +387,56 @@ def test_framework_functions_and_classes_have_no_state(toy):
     with lr.torch.preserve(toy.model, toy.optimizer, torch.nn.functional.max_pool2d, len, Average, np.add) as preserved:
         pass
     assert preserved.where in ("device", "cpu", "disk")
+
+
+class Counting(nn.Module):
+    """A model with state beside parameters and buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.calls, self.history, self.largest = 0, [], torch.zeros(())
+
+    def forward(self, inputs):
+        outputs = self.layer(inputs)
+        self.calls += 1
+        self.history.append(self.calls)
+        self.largest.clamp_(min=float(outputs.detach().max()))
+        self.last_outputs = outputs.detach()
+        return outputs
+
+
+def test_plain_attributes_of_modules_are_put_back():
+    model, criterion = Counting(), nn.Sequential(Counting())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history, largest = model.history, model.largest
+    model(torch.ones(1, 3))
+    del model.last_outputs
+    before = float(largest)
+    with lr.torch.preserve(model, optimizer, criterion):
+        for scale in (10.0, 100.0):
+            model(scale * torch.ones(1, 3))
+            criterion(scale * torch.ones(1, 3))
+        model.history = [0]
+    assert (model.calls, model.history) == (1, [1])
+    assert model.history is history
+    assert model.largest is largest
+    assert float(largest) == before
+    assert not hasattr(model, "last_outputs")
+    assert (criterion[0].calls, criterion[0].history) == (0, [])
+
+
+def test_trials_start_with_the_same_counters(toy):
+    class Annealed(nn.Module):
+        """A criterion whose weight depends on the number of its calls."""
+
+        calls = 0
+
+        def forward(self, outputs, targets):
+            self.calls += 1
+            return nn.functional.cross_entropy(outputs, targets) * (1 + 1 / self.calls)
+
+    criterion = Annealed()
+    plan = lr.torch.tune(toy.model, toy.optimizer, toy.batches, criterion, updates=300)
+    assert "calls" not in vars(criterion)
+    assert plan.max_lr > 0

@@ -43,6 +43,10 @@ LEFT_ALONE = (nn.Module, Optimizer, LRScheduler, torch.amp.GradScaler, Dataset, 
 CONTENT = (*IMMUTABLE, Tensor, np.ndarray, list, dict, tuple, set, deque)
 FRAMEWORKS = ("builtins", "torch", "numpy")
 
+MODULE_ENTRIES = frozenset(vars(nn.Module()))
+"""Attributes of every module: parameters, buffers, submodules, hooks, the mode. The first three and the mode have parts of
+their own in a snapshot; hooks stay."""
+
 Reference = tuple[str, Any]
 """Where an object was found, for the warning that names it, and the object."""
 
@@ -64,7 +68,25 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
     Warns:
         NotRestoredWarning: when state is put back, if a tensor or array that was too large to be copied was written to.
     """
-    pending: list[Reference] = [(getattr(function, "__qualname__", type(function).__name__), function)]
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return _undos_of([(name, function)], storage, copied)
+
+
+def module_undos(module: nn.Module, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+    """How to put back the attributes that a module has beside parameters, buffers and submodules: counters, lists, tensors.
+
+    Modules of torch are skipped: they keep no state of this kind, or, as distributed ones do, state that must stay. Objects
+    of other kinds in the attributes are not visited.
+    """
+    if type(module).__module__.partition(".")[0] in FRAMEWORKS:
+        return
+    yield _module_entries(vars(module))
+    name = type(module).__name__
+    content = [(f"{name}.{key}", value) for key, value in _own_entries(module).items() if isinstance(value, CONTENT)]
+    yield from _undos_of([entry for entry in content if not isinstance(entry[1], IMMUTABLE)], storage, copied)
+
+
+def _undos_of(pending: list[Reference], storage: TensorStorage, copied: Collection[int]) -> Iterator[Undo]:
     visited: set[int] = set()
     room, count = TOTAL, 0
     while pending:
@@ -118,6 +140,23 @@ def _opened(name: str, value: Any) -> tuple[Undo | None, Iterable[Reference]]:
     if _is_users(value) and (callable(value) or _is_record(value)):
         return _object(name, value)
     return None, ()
+
+
+def _own_entries(module: nn.Module) -> dict[str, Any]:
+    return {key: value for key, value in vars(module).items() if key not in MODULE_ENTRIES}
+
+
+def _module_entries(entries: dict[str, Any]) -> Undo:
+    before = {key: value for key, value in entries.items() if key not in MODULE_ENTRIES}
+
+    def undo() -> None:
+        for key in [key for key in entries if key not in MODULE_ENTRIES and key not in before]:
+            del entries[key]
+        for key, value in before.items():
+            if entries.get(key) is not value:
+                entries[key] = value
+
+    return undo
 
 
 def _of_function(name: str, function: FunctionType) -> list[Reference]:

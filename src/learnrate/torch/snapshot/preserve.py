@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule
 from learnrate import checks
 from learnrate.interrupts import recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
-from learnrate.torch.snapshot import parts, sources
+from learnrate.torch.snapshot import functions, parts, sources
 from learnrate.torch.snapshot.functions import memory_of
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import CopyTo, TensorStorage, choose_location
@@ -128,6 +128,7 @@ class Snapshot:
             *(undo for item in others for undo in sources.undos(item, storage, copied)),
             *(parts.optimizer(optimizer, storage) for optimizer in optimizers),
             *parts.structure(modules),
+            *(undo for module in modules.modules() for undo in functions.module_undos(module, storage, copied)),
             *(parts.tensor(t, storage) for t in tensors.values()),
             *(parts.gradient(t, storage) for t in tensors.values()),
             parts.modes(modules),
