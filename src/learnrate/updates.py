@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnrate.errors import LossError
-from learnrate.trainable import SKIPPED, Metrics, Trainable
+from learnrate.trainable import SKIPPED, Metrics, Reading, Trainable
 
 MAX_SKIPPED = 40
 """Updates that may be skipped in a row. A loss scale of 2 ** 16 that is halved 40 times is too small for any gradient."""
@@ -36,10 +36,6 @@ Check = Callable[[], StopReason | None]
 """Called at every update; returns why the series ends here."""
 
 
-def no_reason(*_: object) -> None:
-    """A check that never ends a series of updates."""
-
-
 @dataclass
 class UpdateLoop:
     """Makes updates at given LRs and hands their metrics to `watch`, in order.
@@ -57,9 +53,9 @@ class UpdateLoop:
 
     trainable: Trainable
     watch: Watch
-    before: Check = no_reason
-    on_update: Callable[[int], object] = no_reason
-    after: Callable[[int], StopReason | None] = no_reason
+    before: Check | None = None
+    on_update: Callable[[int], object] | None = None
+    after: Callable[[int], StopReason | None] | None = None
     updates: int = 0
     skipped: list[int] = field(default_factory=list)
     _unread: list[tuple[float, Any]] = field(default_factory=list)
@@ -75,14 +71,20 @@ class UpdateLoop:
             LossError: if what an update returned is not a loss, or the first update is skipped again and again.
             ExhaustedError: if the batches run out.
         """
-        agree, reason = self.trainable.agree, None
+        agree, before, on_update, after = self.trainable.agree, self.before, self.on_update, self.after
+        reading, reason = self.trainable.reading, None
         for lr in lrs:
-            reason = agree(reason or self.before()) or self._update(lr)
+            if reason is None and before is not None:
+                reason = before()
+            reason = agree(reason) or self._update(lr)
             if reason is not None:
                 return self.read() or reason
             self.updates += 1
-            self.on_update(self.updates)
-            reason = self._read_if_due() or self.after(self.updates)
+            if on_update is not None:
+                on_update(self.updates)
+            reason = self._read_if_due(reading)
+            if reason is None and after is not None:
+                reason = after(self.updates)
         return agree(reason or self.read())
 
     def _update(self, lr: float) -> StopReason | None:
@@ -91,7 +93,8 @@ class UpdateLoop:
         while (returned := self.trainable.update(lr)) is SKIPPED:
             self.skipped.append(self.updates)
             in_a_row += 1
-            reason = self.trainable.agree(self._too_many_skipped(in_a_row) or self.before())
+            reason = self._too_many_skipped(in_a_row) or (self.before() if self.before else None)
+            reason = self.trainable.agree(reason)
             if reason is not None:
                 return reason
         self._unread.append((lr, returned))
@@ -108,14 +111,14 @@ class UpdateLoop:
                 return reason
         return None
 
-    def _read_if_due(self) -> StopReason | None:
-        reading = self.trainable.reading
+    def _read_if_due(self, reading: Reading) -> StopReason | None:
         # The first update is read at once, so that an error that exists from the start is reported before further updates.
-        due = self.updates == 1 or len(self._unread) >= reading.every
+        due = len(self._unread) >= reading.every or self.updates == 1
         if not due and time.monotonic() - self._read_at <= reading.within:
             return None
         reason = self.read()
-        self._read_at = time.monotonic()
+        if reading.every > 1:
+            self._read_at = time.monotonic()
         return reason
 
     def _too_many_skipped(self, in_a_row: int) -> StopReason | None:

@@ -46,7 +46,10 @@ class _Recorder:
         self.lrs: list[float] = sweep.lrs.tolist()
         self.losses: list[float] = []
         self.loop = UpdateLoop(
-            trainable, self._enter, before=self._time_over, on_update=self._report, after=self._evaluate_if_due
+            *(trainable, self._enter),
+            before=None if sweep.time_limit is None else self._time_over,
+            on_update=None if sweep.progress is None else self._report,
+            after=None if sweep.evaluate_every is None else self._evaluate_if_due,
         )
         self._trainable, self._sweep = trainable, sweep
         self._watch = watching(sweep.stop, len(self.lrs))

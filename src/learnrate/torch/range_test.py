@@ -121,6 +121,7 @@ def range_test(
             also_keep=also_keep,
             copy_to=copy_to,
             processes=processes,
+            in_blocks=True,
         )
         every = checks.whole("evaluate_every", evaluate_every, at_least=1)
         evaluations = None if evaluate is None else every

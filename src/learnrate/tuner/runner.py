@@ -13,7 +13,7 @@ from learnrate.tuner.families import Family
 from learnrate.tuner.search import Proposal
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
-from learnrate.updates import Check, Progress, StopReason, UpdateLoop, no_reason
+from learnrate.updates import Check, Progress, StopReason, UpdateLoop
 
 DIVERGED = StopReason("diverged", "the loss diverged")
 
@@ -125,7 +125,7 @@ class Runner:
             if progress is not None:
                 progress(spent + updates, total)
 
-        loop = UpdateLoop(self.trainable, losses.watch, self._check(), no_reason if progress is None else on_update)
+        loop = UpdateLoop(self.trainable, losses.watch, self._check(), None if progress is None else on_update)
         try:
             reason = loop.run(lrs)
         finally:
@@ -164,7 +164,7 @@ class Runner:
         """Train until all members have ended; the reason if the time was over before that."""
         check = self._check()
         for update in range(members[0].losses.updates):
-            if check is not no_reason and (reason := self.trainable.agree(check())):
+            if check is not None and (reason := self.trainable.agree(check())):
                 return reason
             metrics = ensemble.update([None if member.ended else member.lrs[update] for member in members])
             for member, row in zip(members, metrics, strict=True):
@@ -177,8 +177,8 @@ class Runner:
                 break
         return None
 
-    def _check(self) -> Check:
-        return self.spending.out_of_time if self.spending.budget.is_timed else no_reason
+    def _check(self) -> Check | None:
+        return self.spending.out_of_time if self.spending.budget.is_timed else None
 
     def _result(
         self,
