@@ -191,7 +191,7 @@ def plain_setting(rank, size):
     return model, batches, (inputs, targets)
 
 
-def tuned(rank, size, *, fault=None, at_call=200, wrap=DistributedDataParallel, function=lr.torch.tune, **options):
+def tuned(rank, size, *, fault=None, at_call=60, wrap=DistributedDataParallel, function=lr.torch.tune, **options):
     """Tuning, with a fault on rank 1 in a forward pass in the middle of the trials."""
     model, batches, (inputs, targets) = plain_setting(rank, size)
     trained = wrap(model)
@@ -212,7 +212,7 @@ def tuned(rank, size, *, fault=None, at_call=200, wrap=DistributedDataParallel, 
     start = time.monotonic()
     outcome = {}
     try:
-        plan = function(trained, optimizer, batches, loss, updates=400, evaluate=accuracy, **options)
+        plan = function(trained, optimizer, batches, loss, updates=150, evaluate=accuracy, **options)
         outcome["plan"] = plan.as_record()
     except BaseException as error:
         outcome["error"] = f"{type(error).__name__}: {error}"
@@ -232,7 +232,7 @@ def tune_scenario(**options):
 
 SCENARIOS = {
     "tune": tune_scenario(),
-    "tune in seconds": tune_scenario(budget="6 seconds"),
+    "tune in seconds": tune_scenario(budget="3 seconds"),
     "tune interrupted": tune_scenario(fault=lambda: os.kill(os.getpid(), signal.SIGINT)),
     "tune with other arguments": lambda rank: tuned(rank, dist.get_world_size(), budget=1.0 if rank else 0.5),
     "tune of another family": lambda rank: tuned(rank, dist.get_world_size(), family="wsd" if rank else "one_cycle"),
