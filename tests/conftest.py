@@ -21,13 +21,15 @@ torch.set_num_threads(1)
 SHARED = ("outcomes", "tune_outcomes", "browser")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_itemcollected(item):
+    # Here, because xdist reads the groups before the hook that orders the tests is called.
+    for name in SHARED:
+        if name in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(name))
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(items):
-    for item in items:
-        for name in SHARED:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
-                item.add_marker(pytest.mark.slow)
     # The slow ones first, so that no worker is alone with one of them at the end.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
