@@ -5,7 +5,8 @@ framework; docs/extending.md shows a whole adapter.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -250,6 +251,19 @@ def require_trainable(name: str, value: object) -> None:
     for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():
         if not isinstance(getattr(value, member), kind):
             checks.refuse_type(f"{name}.{member}", f"a learnrate.trainable.{kind.__name__}", getattr(value, member))
+
+
+@contextmanager
+def restored(trainable: Trainable) -> Iterator[Any]:
+    """Save a trainable, and at the end restore it and release the saved state, whatever happened in between."""
+    state = trainable.save()
+    try:
+        yield state
+    finally:
+        try:
+            trainable.restore(state)
+        finally:
+            trainable.release(state)
 
 
 def updates_per_epoch(trainable: Trainable) -> int | None:

@@ -10,7 +10,7 @@ from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, sweep_of
 from learnrate.schedules import Schedule
-from learnrate.trainable import Step, Trainable, require_trainable
+from learnrate.trainable import Step, Trainable, require_trainable, restored
 from learnrate.updates import Progress
 
 
@@ -78,14 +78,8 @@ def range_test(
     checks.flag("restore", restore)
     if not restore or isinstance(trainable, Step):
         return record(trainable, sweep)
-    state = trainable.save()
-    try:
+    with restored(trainable):
         return record(trainable, sweep)
-    finally:
-        try:
-            trainable.restore(state)
-        finally:
-            trainable.release(state)
 
 
 def _trainable_of(trainable: object, evaluate_every: int | None) -> Trainable:

@@ -166,9 +166,11 @@ def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None]
                 break
     finally:
         if start is not None:
-            if restore:
-                trainable.restore(start)
-            trainable.release(start)
+            try:
+                if restore:
+                    trainable.restore(start)
+            finally:
+                trainable.release(start)
     if len(curves) < len(seeds):
         note = f"interrupted: {len(curves)} of {len(seeds)} sweeps are complete"
         curves[-1] = dataclasses.replace(curves[-1], notes=(*curves[-1].notes, note))

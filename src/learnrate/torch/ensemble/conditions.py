@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import LBFGS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnrate.torch.training import TorchTrainable
@@ -53,7 +52,7 @@ def require_plain(trainable: TorchTrainable) -> None:
     Raises:
         NotBatchableError: if the training cannot be batched.
     """
-    if trainable.updater.closure or any(isinstance(optimizer, LBFGS) for optimizer in trainable.optimizers.values()):
+    if trainable.updater.needs_closure(trainable.optimizers.values()):
         raise NotBatchableError("the optimizer needs a closure")
     if trainable.updater.scaler is not None:
         raise NotBatchableError("a gradient scaler decides which updates are made")
