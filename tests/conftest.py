@@ -17,8 +17,8 @@ hypothesis.settings.load_profile("learnrate")
 torch.set_num_threads(1)
 
 
-# Module fixtures that start processes: all tests that use one run in the same worker, which starts them once.
-SHARED = ("outcomes", "tune_outcomes", "browser")
+# Fixtures that start processes: all tests that use one run in the same worker, which starts them once.
+SHARED = ("launched", "browser")
 
 
 def pytest_itemcollected(item):

@@ -1,9 +1,9 @@
 """The range test and tuning in many processes: real ones, under torchrun with gloo, with every fault injected."""
 
+import functools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,41 +14,55 @@ import torch.distributed as dist
 import learnrate as lr
 from facts import tells
 from learnrate.torch.distributed.group import ProcessGroup
+from worker_process import SLOW, tuned
 
 WORKER = Path(__file__).with_name("worker_process.py")
 LIMIT = 240
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
-WITHOUT_FAULT = ["ddp", "ddp accumulated", "fsdp", "evaluated", "slow", "scaler", "interrupted", "time limit"]
-GROUP_SURVIVES = ["other arguments", "bad argument", "nan", "other metrics"]
-GROUP_BREAKS = [
-    "raising forward",
-    "raising forward on the first",
-    "raising loss",
-    "raising loader",
-    "exhausted",
-    "empty",
-    "abandoned",
-]
+WITHOUT_FAULT = ("ddp", "ddp accumulated", "fsdp", "evaluated", "slow", "scaler", "interrupted", "time limit")
+GROUP_SURVIVES = ("other arguments", "bad argument", "nan", "other metrics")
 EXPECTED = {
     "other arguments": (None, ("lrs", "same", "process")),
     "bad argument": (1, ("rank 1", "ArgumentTypeError", "stop")),
-    "empty": (1, ("rank 1", "DataError", "batches", "at least one")),
     "nan": (1, ("rank 1", "loss", "nan")),
     "other metrics": (None, ("metrics", "same", "process")),
-    "abandoned": (1, ("rank 1", "OSError", "a broken file")),
     "raising forward": (1, ("rank 1", "ZeroDivisionError", "a bug in the model")),
     "raising forward on the first": (0, ("rank 0", "ZeroDivisionError", "a bug in the model")),
     "raising loss": (1, ("rank 1", "ZeroDivisionError", "a bug in the loss")),
     "raising loader": (1, ("rank 1", "OSError", "a broken file")),
     "exhausted": (1, ("rank 1", "ExhaustedError", "batches", 8)),
+    "empty": (1, ("rank 1", "DataError", "batches", "at least one")),
+    "abandoned": (1, ("rank 1", "OSError", "a broken file")),
+}
+TUNED = ("tune", "tune in seconds")
+REFUSED = {
+    "tune with other arguments": "budget must be the same in every process",
+    "tune of another family": "family must be the same in every process",
+    "tune beside range_test": "every process must call the same function",
+    "tune with a bad argument": "together must be True, False or None",
+}
+
+# By number of processes: what runs together in one process group, and what runs in a group of its own because it breaks
+# the group. Four processes on two cores are slow: they run one scenario of each kind.
+SCENARIOS = {
+    2: (
+        (*TUNED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
+        (*[name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")],)
+        + ("tune interrupted", "tune fails", "dies"),
+    ),
+    4: (
+        (*TUNED, "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
+        ("raising loader", "tune interrupted", "tune fails"),
+    ),
 }
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this torch is built without torch.distributed")
 
 
-def launch(folder, processes, together, *others):
-    """Run scenarios together in one process group, and each of the others in its own; returns their outcomes by rank."""
+def launch(folder, processes):
+    """Run the scenarios of this number of processes under torchrun; returns their outcomes by rank."""
+    together, others = SCENARIOS[processes]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [WORKER, folder, *together, *(word for name in others for word in ("--", name))]
@@ -66,65 +80,61 @@ def outcome(folder, name, rank, printed):
     return {"error": f"rank {rank} ended without an outcome: {printed[-3000:]}", "seconds": 0.0, "given back": False}
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def outcomes(request, tmp_path_factory):
-    return launch(
-        tmp_path_factory.mktemp("ranks"),
-        request.param,
-        (*WITHOUT_FAULT, *GROUP_SURVIVES, GROUP_BREAKS[0]),
-        *GROUP_BREAKS[1:],
-    )
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory):
+    """The outcomes of all scenarios by number of processes; each launch is made once."""
+    return functools.cache(lambda processes: launch(tmp_path_factory.mktemp("ranks"), processes))
 
 
-TUNED = ["tune", "tune in seconds"]
-REFUSED = {
-    "tune with other arguments": "budget must be the same in every process",
-    "tune of another family": "family must be the same in every process",
-    "tune beside range_test": "every process must call the same function",
-    "tune with a bad argument": "together must be True, False or None",
-}
+def for_scenarios(*names):
+    """A test of each of these scenarios, with every number of processes that runs it."""
+    cases = [
+        pytest.param(processes, name, id=f"{name}, {processes} processes")
+        for processes, groups in SCENARIOS.items()
+        for name in names
+        if name in (*groups[0], *groups[1])
+    ]
+    return pytest.mark.parametrize(("processes", "name"), cases)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def tune_outcomes(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tune")
-    return launch(folder, request.param, TUNED, "tune interrupted", *REFUSED, "tune fails")
+both_sizes = pytest.mark.parametrize("processes", SCENARIOS)
 
 
-@pytest.mark.parametrize("name", TUNED)
-def test_every_process_gets_the_same_plan_and_everything_back(tune_outcomes, name):
-    first, *others = tune_outcomes[name]
+@for_scenarios(*TUNED)
+def test_every_process_gets_the_same_plan_and_everything_back(launched, processes, name):
+    first, *others = launched(processes)[name]
     assert "error" not in first, first.get("error")
     assert all(outcome["plan"] == first["plan"] for outcome in others)
     assert all(outcome["given back"] for outcome in (first, *others))
 
 
-def test_many_processes_choose_what_one_process_chooses_on_the_same_global_batches(tune_outcomes):
-    from worker_process import tuned
-
+@both_sizes
+def test_many_processes_choose_what_one_process_chooses_on_the_same_global_batches(launched, processes):
     alone = tuned(0, 1, wrap=lambda model: model)["plan"]
-    together = tune_outcomes["tune"][0]["plan"]
+    together = launched(processes)["tune"][0]["plan"]
     assert together["max_lr"] == alone["max_lr"]
     assert together["interval"] == alone["interval"]
     assert together["spent"] == alone["spent"]
     assert together["curve"]["losses"] == pytest.approx(alone["curve"]["losses"], rel=1e-3)
 
 
-def test_an_interrupt_of_one_process_ends_tuning_in_all(tune_outcomes):
-    for outcome in tune_outcomes["tune interrupted"]:
+@both_sizes
+def test_an_interrupt_of_one_process_ends_tuning_in_all(launched, processes):
+    for outcome in launched(processes)["tune interrupted"]:
         assert outcome["error"].startswith("KeyboardInterrupt")
         assert outcome["given back"]
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_calls_that_do_not_fit_together_are_refused_in_every_process(tune_outcomes, name):
-    for outcome in tune_outcomes[name]:
+@for_scenarios(*REFUSED)
+def test_calls_that_do_not_fit_together_are_refused_in_every_process(launched, processes, name):
+    for outcome in launched(processes)[name]:
         assert REFUSED[name] in outcome["error"]
         assert outcome["seconds"] < 30
 
 
-def test_a_failure_of_one_process_ends_tuning_in_all_and_names_the_rank(tune_outcomes):
-    for outcome in tune_outcomes["tune fails"]:
+@both_sizes
+def test_a_failure_of_one_process_ends_tuning_in_all_and_names_the_rank(launched, processes):
+    for outcome in launched(processes)["tune fails"]:
         assert outcome["error"].startswith("RankError")
         assert tells(outcome["error"], "rank 1", "ZeroDivisionError", "a bug in the loss")
         assert outcome["rank"] == 1
@@ -132,9 +142,9 @@ def test_a_failure_of_one_process_ends_tuning_in_all_and_names_the_rank(tune_out
         assert outcome["given back"]
 
 
-@pytest.mark.parametrize("name", WITHOUT_FAULT)
-def test_every_process_gets_the_same_curve_and_bounds_and_everything_back(outcomes, name):
-    first, *others = outcomes[name]
+@for_scenarios(*WITHOUT_FAULT)
+def test_every_process_gets_the_same_curve_and_bounds_and_everything_back(launched, processes, name):
+    first, *others = launched(processes)[name]
     assert "error" not in first, first.get("error")
     for outcome in others:
         assert outcome["curve"] == first["curve"]
@@ -142,8 +152,9 @@ def test_every_process_gets_the_same_curve_and_bounds_and_everything_back(outcom
     assert all(outcome["given back"] for outcome in (first, *others))
 
 
-def test_the_loss_is_the_mean_over_the_data_of_all_processes(outcomes):
-    processes = len(outcomes["ddp"])
+@both_sizes
+def test_the_loss_is_the_mean_over_the_data_of_all_processes(launched, processes):
+    outcomes = launched(processes)
     ddp, fsdp = (outcomes[name][0]["curve"]["losses"] for name in ("ddp", "fsdp"))
     assert len(ddp) == 40
     assert ddp == pytest.approx(fsdp, rel=1e-4)
@@ -151,44 +162,45 @@ def test_the_loss_is_the_mean_over_the_data_of_all_processes(outcomes):
     assert ("started again" in notes) == (40 // processes < 40)
 
 
-def test_scores_are_averaged(outcomes):
-    scores = [score for score in outcomes["evaluated"][0]["curve"]["metrics"]["score"] if score != "nan"]
-    assert scores == [(len(outcomes["evaluated"]) - 1) / 2] * 4
+@both_sizes
+def test_scores_are_averaged(launched, processes):
+    metrics = launched(processes)["evaluated"][0]["curve"]["metrics"]
+    assert [score for score in metrics["score"] if score != "nan"] == [(processes - 1) / 2] * 4
 
 
-def test_the_curve_gives_bounds(outcomes):
-    assert 1e-4 < outcomes["ddp"][0]["bounds"]["max_lr"] <= 1.0
+@both_sizes
+def test_the_curve_gives_bounds(launched, processes):
+    assert 1e-4 < launched(processes)["ddp"][0]["bounds"]["max_lr"] <= 1.0
 
 
-def test_the_others_wait_for_a_slow_process(outcomes):
+def test_the_others_wait_for_a_slow_process(launched):
+    outcomes = launched(2)
     assert outcomes["slow"][0]["curve"]["losses"] == outcomes["ddp"][0]["curve"]["losses"]
-    assert outcomes["slow"][0]["seconds"] > 4
+    assert outcomes["slow"][0]["seconds"] > SLOW
 
 
-def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(outcomes):
-    curve = outcomes["interrupted"][0]["curve"]
+@both_sizes
+def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(launched, processes):
+    curve = launched(processes)["interrupted"][0]["curve"]
     assert curve["ended"] == "interrupted"
     assert tells(curve["notes"][0], "interrupted", "rank 1")
     assert len(curve["losses"]) == 12
 
 
-def test_the_time_limit_of_one_process_ends_the_sweep_in_all(outcomes):
-    assert outcomes["time limit"][0]["curve"]["ended"] == "out of time"
-    assert tells(outcomes["time limit"][0]["curve"]["notes"][0], "rank 1")
+def test_the_time_limit_of_one_process_ends_the_sweep_in_all(launched):
+    curve = launched(2)["time limit"][0]["curve"]
+    assert curve["ended"] == "out of time"
+    assert tells(curve["notes"][0], "rank 1")
 
 
-def test_skipped_updates_are_skipped_by_all_processes(outcomes):
-    assert set(outcomes["scaler"][0]["curve"]["skipped"]) == {0}
+def test_skipped_updates_are_skipped_by_all_processes(launched):
+    assert set(launched(2)["scaler"][0]["curve"]["skipped"]) == {0}
 
 
-@pytest.mark.parametrize("name", [*GROUP_SURVIVES, *GROUP_BREAKS])
-def test_a_fault_of_one_process_ends_the_test_in_all(outcomes, name):
-    require_failure(outcomes[name], name)
-
-
-def require_failure(outcomes, name):
+@for_scenarios(*EXPECTED)
+def test_a_fault_of_one_process_ends_the_test_in_all(launched, processes, name):
     rank, parts = EXPECTED[name]
-    for place, outcome in enumerate(outcomes):
+    for place, outcome in enumerate(launched(processes)[name]):
         assert outcome["seconds"] < 10
         assert outcome["given back"]
         if name == "bad argument" and place == rank:
@@ -201,26 +213,9 @@ def require_failure(outcomes, name):
         assert rank is None or outcome["rank"] == rank
 
 
-@pytest.mark.slow
-def test_a_process_that_was_killed_is_named(tmp_path):
-    """Without torchrun, which would end the others: a process notices by itself that the other was killed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, WORKER, tmp_path, "dies"], env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=LIMIT)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, -9], errors
-    outcome = json.loads((tmp_path / "dies.0.json").read_text())
+def test_a_process_that_was_killed_is_named(launched):
+    outcome, killed = launched(2)["dies"]
+    assert tells(killed["error"], "ended without an outcome")
     assert outcome["seconds"] < 10
     assert outcome["given back"]
     assert outcome["error"].startswith("RankError")

@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 
 import torch
+import torch._dynamo  # DDP imports it at its first use: imported here, it is imported once for all forks
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import fully_shard
@@ -25,6 +26,8 @@ import learnrate as lr
 UPDATES = 40
 BREAKS_AT = 12
 """Number of the batch at which a fault occurs."""
+SLOW = 2.5
+"""Seconds of a slow process: more than `GRACE`, which learnrate gives a process to end after another has failed."""
 
 
 class Net(nn.Module):
@@ -99,7 +102,7 @@ def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
     if forward_after:
         trained(batches[0][0])
     if fault is raising_while_the_other_is_slow:
-        time.sleep(4)  # an abandoned thread would have ended by now
+        time.sleep(SLOW)  # an abandoned thread has ended by now
         outcome["given back"] = fingerprint(model, optimizer) == before
     return outcome
 
@@ -151,7 +154,7 @@ def raising_while_the_other_is_slow(model, batches, loss):
 
     def slow_loss(m, b):
         value = loss(model(b[0]), b[1])  # without DDP, so that only the time delays it
-        time.sleep(4)
+        time.sleep(SLOW)
         return value
 
     return batches, slow_loss
@@ -171,7 +174,7 @@ def dies(model, batches, loss):
 
 
 def slow(model, batches, loss):
-    model.fault = lambda: time.sleep(4)
+    model.fault = lambda: time.sleep(SLOW)
     return batches, loss
 
 

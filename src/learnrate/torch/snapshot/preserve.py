@@ -1,6 +1,7 @@
 """Exact give-back: everything that training changes is copied and put back byte for byte."""
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 
 from learnrate import checks
 from learnrate.interrupts import recorded_interrupts
@@ -108,7 +108,7 @@ class Snapshot:
     def __init__(self, model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto") -> None:
         check_model(model)
         optimizers = list(optimizers_by_name(optimizer).values())
-        self._reshard = [module.reshard for module in model.modules() if isinstance(module, FSDPModule)]
+        self._reshard = _functions_that_reshard(model)
         self._reshard_all()
         # Recorded before others are asked for their state, and put back after them, because that may draw random numbers.
         devices = {t.device.type for t in chain(model.parameters(), model.buffers())}
@@ -173,6 +173,15 @@ class Snapshot:
         """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
+
+
+def _functions_that_reshard(model: nn.Module) -> list[Callable[[], None]]:
+    """Those of the modules that `fully_shard` changed.
+
+    Importing FSDP takes half as long as importing torch: a model can only use it if the user has imported it.
+    """
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return [] if fsdp is None else [module.reshard for module in model.modules() if isinstance(module, fsdp.FSDPModule)]
 
 
 def _tensors_in(state: Any) -> Iterator[Tensor]:
