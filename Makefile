@@ -7,6 +7,10 @@ PEERS := .venv-bench
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Images of containers often forbid Python to keep compiled modules. Without them each of the many processes of the tests
+# compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help tune test test-fast check format bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
 
 help:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from command_line import ForkServer
 
 matplotlib.use("Agg")
 # Time limits per example would fail on a busy machine; a fixed seed makes a red run repeatable.
@@ -40,6 +41,14 @@ def no_open_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session")
+def commands():
+    """Runs the command line and scripts in processes that need not import torch."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 class Toy:

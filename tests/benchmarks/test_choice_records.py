@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from benchmarks.choice.score import finished, summaries
 from benchmarks.choice.store import Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
 
+from command_line import ENVIRONMENT
 from facts import tells
 
 TASK = "digits_mlp"
@@ -51,6 +51,7 @@ def work(folder, seeds=SEEDS, methods=("usual", "learnrate, double")):
     return run.run_job(run.Job(TASK, methods, seeds, folder))
 
 
+@pytest.mark.slow
 def test_after_a_line_that_was_cut_short_only_that_training_is_run_again(trained, tmp_path):
     work(tmp_path)
     path, complete = tmp_path / f"{TASK}.jsonl", Records(TASK, tmp_path)
@@ -74,7 +75,7 @@ def test_after_a_line_that_was_cut_short_only_that_training_is_run_again(trained
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     root = Path(run.__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--folder", str(tmp_path), "--processes", "1"]
-    parent = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    parent = subprocess.Popen(command, cwd=root, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
@@ -89,9 +90,9 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 def test_an_interrupt_ends_the_run_and_not_only_one_task(tmp_path):
     root = Path(run.__file__).parents[2]
     tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
-    parent = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.choice", *tasks], cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.choice", *tasks]
+    options = {"cwd": root, "env": ENVIRONMENT, "text": True, "start_new_session": True}
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, **options)
     wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
     os.killpg(parent.pid, signal.SIGINT)
     _, error = parent.communicate(timeout=60)
@@ -100,10 +101,12 @@ def test_an_interrupt_ends_the_run_and_not_only_one_task(tmp_path):
     assert tells(error, "interrupted", tmp_path)
 
 
-def refused(folder, **options):
+def refused(folder, *before):
+    """The exit code and the line on stderr of a run in this folder; `before` is what starts it."""
     root = Path(run.__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks.choice", "--tasks", TASK, "--processes", "1", "--folder", str(folder)]
-    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60, **options)
+    options = {"cwd": root, "env": ENVIRONMENT, "text": True, "timeout": 60, "check": False}
+    ended = subprocess.run([*before, *command], capture_output=True, **options)
     (line,) = ended.stderr.splitlines()
     return ended.returncode, line
 
@@ -140,7 +143,7 @@ def test_a_folder_that_is_a_file_or_has_other_records_is_an_error_of_one_line(tm
 
 @pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
-    code, line = refused(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+    code, line = refused(tmp_path, "sh", "-c", 'ulimit -f 1; exec "$0" "$@"')
     assert code == 1
     assert tells(line, "error", "File too large")
 
@@ -253,6 +256,7 @@ def test_the_page_says_how_often_the_interval_contains_the_best_lr(trained, tmp_
     assert not re.search(coverage, before)
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_once_from_the_same_records(trained, tmp_path):
     work(tmp_path)
     measured = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)

@@ -1,8 +1,6 @@
-"""A recipe that trains in a second, and processes that run commands on it."""
+"""A recipe that trains in a second."""
 
 import pytest
-
-from command_line import ForkServer
 
 RECIPE = """
 import torch
@@ -41,10 +39,3 @@ def recipe(tmp_path):
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def commands():
-    server = ForkServer()
-    yield server
-    server.close()

@@ -64,8 +64,8 @@ def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, reci
     assert json.loads((folder / "result.json").read_text())["plan"] == plan
 
 
-def test_without_an_argument_the_plan_beats_a_constant_lr_on_real_data(tmp_path):
-    ended = learnrate("tune", folder=tmp_path)
+def test_without_an_argument_the_plan_beats_a_constant_lr_on_real_data(commands, tmp_path):
+    ended = commands.run("tune", folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}-digits", folder.name)

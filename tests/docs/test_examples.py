@@ -1,8 +1,6 @@
 """The examples that are scripts, each run as a user runs it: in its own process and its own folder."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,10 +24,8 @@ EXPECTED = {
 NUMBER = r"(\d[\d.]*(?:e[-+]?\d+)?)\b"
 
 
-def run(script, folder):
-    command = [sys.executable, str(EXAMPLES / f"{script}.py")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+def run(commands, script, folder):
+    ended = commands.run(script=str(EXAMPLES / f"{script}.py"), folder=folder)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     return ended.stdout
@@ -46,8 +42,8 @@ def before_and_after(name, printed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
-def test_an_example_finds_bounds(name, tmp_path):
-    printed = run(f"range_test_{name}", tmp_path)
+def test_an_example_finds_bounds(commands, name, tmp_path):
+    printed = run(commands, f"range_test_{name}", tmp_path)
     for bound, (least, most) in zip(("base_lr", "lr", "max_lr"), EXPECTED[name], strict=True):
         values = numbers(bound, printed)
         assert len(values) == (2 if name == "gan" else 1), printed
@@ -66,8 +62,8 @@ def test_an_example_finds_bounds(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_plain_loop_is_tuned(tmp_path):
-    printed = run("tune_numpy", tmp_path)
+def test_a_plain_loop_is_tuned(commands, tmp_path):
+    printed = run(commands, "tune_numpy", tmp_path)
     (expression,) = [line for line in printed.splitlines() if ">>" in line]
     schedule = lr.parse(expression)
     assert schedule.length == 400

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 import torch
 
 import learnrate as lr
-from command_line import ENVIRONMENT
 from learnrate.recipes.loading import BUILT_IN, load
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +29,7 @@ def medians(name):
     return {row["name"]: row["ratio"]["median"] for table in record["tables"] for row in table["rows"]}
 
 
+@pytest.mark.slow
 def test_the_scripts_run(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where they write
 
@@ -99,8 +97,7 @@ def test_the_numbers_of_the_range_test_are_in_the_records():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", ["breast_cancer.py"])
-def test_an_example_recipe_is_tuned(example, tmp_path):
-    command = [sys.executable, "-m", "learnrate", "tune", str(ROOT / "examples" / example), "--json", "--seeds", "1"]
-    ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+def test_an_example_recipe_is_tuned(commands, example, tmp_path):
+    ended = commands.run("tune", ROOT / "examples" / example, "--json", "--seeds", 1, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["results"]["plan"]["mean"] > 0.9

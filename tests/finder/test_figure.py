@@ -104,6 +104,7 @@ def test_a_curve_without_finite_losses_has_a_figure(curve):
     assert "</svg>" in figures.svg(figure)
 
 
+@pytest.mark.slow
 def test_many_losses_do_not_make_a_large_svg():
     lrs = np.geomspace(1e-7, 10.0, 20_000)
     figure, (ax,) = figures.new_figure(7, 4)

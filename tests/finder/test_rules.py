@@ -134,6 +134,7 @@ def test_no_answer_says_why_and_what_would_help(losses, facts):
         assert (raised.value.reason, raised.value.remedy) == (bounds.reason, bounds.remedy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", [20, 50, 100])
 @pytest.mark.parametrize(
     "noise",

@@ -132,6 +132,7 @@ def test_the_reason_of_max_lr_names_flattening_and_oscillation():
     assert "oscillate" in words(oscillating.reasons.max_lr)
 
 
+@pytest.mark.slow
 def test_the_intervals_cover_the_bounds_under_other_noise():
     """Of 60 curves, 90 % should have the median of all in their interval; the limit of 70 % allows for chance."""
     answers = [lr.Curve(LRS, valley(noise=0.1, seed=seed)).bounds() for seed in range(60)]
@@ -150,6 +151,7 @@ def accuracies(rise=0.01, flat=0.06, fall=0.085, noise=0.004, seed=0):
     return level + noise * np.random.default_rng(seed).standard_normal(len(LINEAR))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_rule_of_the_paper_reads_the_bounds_off_the_accuracy(seed):
     curve = lr.Curve(LINEAR, 1 - accuracies(seed=seed), {"accuracy": accuracies(seed=seed)})
@@ -161,6 +163,7 @@ def test_the_rule_of_the_paper_reads_the_bounds_off_the_accuracy(seed):
     assert curve.bounds(lr.rules.accuracy_quarter).base_lr == pytest.approx(bounds.max_lr / 4, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_papers_rule_if_accuracy_falls_becomes_ragged_or_only_rises():
     falling = lr.Curve(LINEAR, LINEAR, {"accuracy": accuracies(flat=0.07, fall=0.07)}).bounds(lr.rules.accuracy)
     assert 0.05 < falling.max_lr < 0.09

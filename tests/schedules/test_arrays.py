@@ -61,6 +61,9 @@ SCHEDULES = [
 ]
 COUNTS = np.arange(200)
 
+# In one worker, because JAX compiles each operation once in each process.
+pytestmark = pytest.mark.xdist_group("arrays")
+
 for_all_schedules = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 

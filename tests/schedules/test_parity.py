@@ -12,6 +12,9 @@ import learnrate as lr
 import parity_peers
 from parity_table import REACTING, TABLE
 
+# In one worker, because it takes longer to import the peers than to compare with them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("parity")]
+
 ROWS = [pytest.param(peer, row, id=f"{peer}-{row.theirs[:60]}") for peer, rows in TABLE.items() for row in rows]
 OURS = {name: getattr(lr, name) for name in lr.__all__}
 

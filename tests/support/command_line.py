@@ -37,11 +37,11 @@ def start(*arguments, folder):
 class Forked:
     """A process of the fork server."""
 
-    def __init__(self, server, arguments, folder):
+    def __init__(self, server, arguments, folder, script):
         self._server, self.returncode = server, None
         self._texts = [Path(tempfile.mkstemp(prefix="learnrate-")[1]) for _ in range(2)]
         out, err = map(str, self._texts)
-        request = {"arguments": [*map(str, arguments)], "folder": str(folder), "environment": ENVIRONMENT}
+        request = {"arguments": [*map(str, arguments)], "folder": str(folder), "environment": ENVIRONMENT, "script": script}
         self.pid = server.ask({**request, "out": out, "err": err})["process"]
 
     def poll(self):
@@ -78,11 +78,12 @@ class ForkServer:
         assert ready, f"no answer within {timeout} seconds: {request}"
         return json.loads(self._process.stdout.readline())
 
-    def start(self, *arguments, folder):
-        return Forked(self, arguments, folder)
+    def start(self, *arguments, folder, script=None):
+        return Forked(self, arguments, folder, script)
 
-    def run(self, *arguments, folder):
-        process = self.start(*arguments, folder=folder)
+    def run(self, *arguments, folder, script=None):
+        """Run the command line with these arguments, or the script."""
+        process = self.start(*arguments, folder=folder, script=script)
         out, err = process.communicate()
         return Ended(process.returncode, out, err)
 

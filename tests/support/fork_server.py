@@ -1,18 +1,25 @@
-"""Forks processes in which torch is imported already, each of which runs the command line: `python fork_server.py`.
+"""Forks processes in which torch is imported already, for the command line or a script: `python fork_server.py`.
 
 A request is one line of JSON on stdin, its answer one line on stdout.
 """
 
 import json
 import os
+import runpy
 import sys
 import traceback
+from pathlib import Path
 
+# Imported for the forks: what typer and torch import when they are first used takes longer than most commands.
 import matplotlib.figure  # noqa: F401
+import pydantic.type_adapter  # noqa: F401
 import torch
+import torch._dynamo
+import typer._adapters  # noqa: F401
 
 import learnrate.cli.app
-import learnrate.cli.tune  # noqa: F401
+import learnrate.cli.tune
+import learnrate.torch  # noqa: F401
 from learnrate.cli import main
 
 
@@ -25,13 +32,13 @@ def serve():
         else:
             process = os.fork()
             if process == 0:
-                run_command(**request)
+                run(**request)
             answer = {"process": process}
         print(json.dumps(answer), flush=True)
 
 
-def run_command(arguments, folder, environment, out, err):
-    """What `python -m learnrate` does, up to the end of the process."""
+def run(arguments, folder, environment, out, err, script=None):
+    """What `python -m learnrate`, or `python script`, does up to the end of the process."""
     code = 1
     try:
         os.chdir(folder)
@@ -44,9 +51,13 @@ def run_command(arguments, folder, environment, out, err):
         ):
             os.dup2(os.open(path, flags), descriptor)
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-        sys.argv = ["learnrate", *arguments]
-        sys.path[0] = ""
-        main()
+        sys.argv = [script or "learnrate", *arguments]
+        sys.path[0] = str(Path(script).parent) if script else ""
+        if script:
+            runpy.run_path(script, run_name="__main__")
+            code = 0
+        else:
+            main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:

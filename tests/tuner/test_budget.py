@@ -171,6 +171,7 @@ class Slow(Quadratic):
         return super().update(lr)
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_is_kept():
     trainable = Slow()
     began = time.monotonic()

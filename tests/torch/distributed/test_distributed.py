@@ -45,11 +45,11 @@ REFUSED = {
 
 # By number of processes: what runs together in one process group, and what runs in a group of its own because it breaks
 # the group. Four processes on two cores are slow: they run one scenario of each kind.
+GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
 SCENARIOS = {
     2: (
         (*TUNED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
-        (*[name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")],)
-        + ("tune interrupted", "tune fails", "dies"),
+        (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
         (*TUNED, "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
@@ -95,6 +95,11 @@ def for_scenarios(*names):
         if name in (*groups[0], *groups[1])
     ]
     return pytest.mark.parametrize(("processes", "name"), cases)
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="pytest runs in one process")
+def test_one_worker_makes_all_launches(launched, request):
+    assert request.node.nodeid.endswith("@launched")
 
 
 both_sizes = pytest.mark.parametrize("processes", SCENARIOS)

@@ -313,6 +313,7 @@ def test_groups_that_share_one_tensor_lr_get_their_own():
     assert optimizer.param_groups[2]["lr"] is not shared
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch, about itself
 def test_a_compiled_optimizer_with_a_tensor_lr_is_not_compiled_again():
     parameter = torch.nn.Parameter(torch.ones(4))

@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,7 @@ def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
         assert torch.equal(value.to_dense(), before[name].to_dense()), name
 
 
+@pytest.mark.slow
 def test_the_precision_of_matrix_products_is_given_back_also_if_set_per_backend():
     code = (
         "import torch, learnrate as lr\n"

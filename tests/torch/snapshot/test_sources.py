@@ -54,6 +54,7 @@ def test_a_sampler_keeps_its_epoch(toy):
     assert sampler.epoch == 5
 
 
+@pytest.mark.slow
 def test_persistent_workers_go_on_in_the_middle_of_an_epoch(toy):
     # Spawned, because other tests may have loaded JAX into this process, whose threads do not survive a fork.
     loader = DataLoader(Numbers(), 4, num_workers=1, persistent_workers=True, multiprocessing_context="spawn")

@@ -149,6 +149,7 @@ print((peak() - before) / state)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs the memory statistics of Linux")  # noqa: PTH110
 @pytest.mark.parametrize(("copy_to", "most"), [("device", 1.02), ("disk", 0.4)])
 def test_the_peak_of_memory_is_one_copy_of_the_state_and_on_disk_one_tensor(copy_to, most):

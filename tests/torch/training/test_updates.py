@@ -112,6 +112,7 @@ def test_gradients_are_clipped(toy, scaled):
     assert max(largest[20:]) == pytest.approx(0.001, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_compiled_model(toy):
     without_dropout(toy)
     plain = sweep(toy)
