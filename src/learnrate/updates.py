@@ -29,6 +29,9 @@ class StopReason:
     text: str
 
 
+INTERRUPTED = StopReason("interrupted", "the sweep was interrupted")
+"""Ctrl-C, here or in another process."""
+
 Watch = Callable[[float, Metrics], StopReason | None]
 """Called with the LR and the metrics of every update; returns why the series ends with this update."""
 

@@ -10,6 +10,7 @@ import pytest
 import learnrate as lr
 from command_line import ENVIRONMENT, learnrate
 from facts import tells
+from recipes import QUADRATIC
 
 pytestmark = pytest.mark.slow
 
@@ -163,30 +164,6 @@ def test_an_evaluation_that_returns_a_mapping_names_what_is_compared(commands, r
     assert ended.returncode == 0, ended.stderr
     assert "held-out recall" in ended.stderr
     assert json.loads(ended.stdout)["results"]["plan"]["recall"] == [0.5]
-
-
-QUADRATIC = """
-import learnrate as lr
-
-class Quadratic(lr.Trainable):
-    weight = 1.0
-    def update(self, lr):
-        loss = self.weight**2
-        self.weight -= lr * 2 * self.weight
-        return loss
-    def save(self):
-        return self.weight
-    def restore(self, state):
-        self.weight = state
-
-class Recipe:
-    name, updates, score_name = "quadratic", 100, "loss"
-    def trainable(self, seed, *, test=False):
-        return Quadratic()
-
-def recipe():
-    return Recipe()
-"""
 
 
 def test_a_recipe_that_does_not_say_its_usual_lr_is_not_compared_and_the_report_says_so(commands, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from facts import facts
 from learnrate.errors import RecipeError
 from learnrate.recipes.loading import BUILT_IN, load
+from recipes import QUADRATIC
 
 GOOD = """
 import torch
@@ -99,28 +100,6 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 
 def test_a_recipe_may_be_of_any_framework(tmp_path):
-    text = """
-import learnrate as lr
-
-class Quadratic(lr.Trainable):
-    weight = 1.0
-    def update(self, lr):
-        loss = self.weight**2
-        self.weight -= lr * 2 * self.weight
-        return loss
-    def save(self):
-        return self.weight
-    def restore(self, state):
-        self.weight = state
-
-class Recipe:
-    name, updates, score_name = "quadratic", 100, "loss"
-    def trainable(self, seed, *, test=False):
-        return Quadratic()
-
-def recipe():
-    return Recipe()
-"""
-    assert load(written(tmp_path, text)).trainable(0).update(0.1) == 1.0
-    with pytest.raises(RecipeError, match=facts("recipe()", "without score_name")):
-        load(written(tmp_path, text.replace(", score_name = ", ", other = ")))
+    assert load(written(tmp_path, QUADRATIC)).trainable(0).update(0.1) == 1.0
+    with pytest.raises(RecipeError, match=facts("recipe()", "without updates")):
+        load(written(tmp_path, QUADRATIC.replace("name, updates =", "name, length =")))

@@ -10,7 +10,7 @@ ARMS = {"plan": lr.constant(0.2), "constant": lr.constant(0.1)}
 
 
 def train(name, schedule, seed):
-    return Training(seed, schedule(0) + seed / 100, (1.0, 0.5))
+    return Training(seed, schedule(0) + seed / 100, (1.0, 0.5), metric="accuracy")
 
 
 def test_every_schedule_is_trained_with_a_seed_before_the_next_seed():
@@ -20,23 +20,24 @@ def test_every_schedule_is_trained_with_a_seed_before_the_next_seed():
         order.append((name, seed))
         return train(name, schedule, seed)
 
-    result = compare(ARMS, noted, seeds=[3, 4, 5], updates=2, metric="accuracy", on_training=snapshots.append)
+    result = compare(ARMS, noted, seeds=[3, 4, 5], updates=2, on_training=snapshots.append)
     assert order == [(name, seed) for seed in (3, 4, 5) for name in ("plan", "constant")]
     assert [sum(len(arm.trainings) for arm in snapshot.arms) for snapshot in snapshots] == [1, 2, 3, 4, 5, 6]
     assert result["plan"].scores == pytest.approx((0.23, 0.24, 0.25))
     assert result["plan"].mean == pytest.approx(0.24)
     assert result["plan"].std == pytest.approx(0.01)
     assert snapshots[-1] == result
+    assert result.metric == "accuracy"
     with pytest.raises(KeyError):
         result["other"]
 
 
 def test_a_single_seed_has_no_spread():
-    assert compare(ARMS, train, seeds=[0], updates=2, metric="accuracy")["plan"].std == 0.0
+    assert compare(ARMS, train, seeds=[0], updates=2)["plan"].std == 0.0
 
 
 def test_the_record_holds_every_training():
-    record = compare(ARMS, train, seeds=[0, 1], updates=2, metric="accuracy").as_record()
+    record = compare(ARMS, train, seeds=[0, 1], updates=2).as_record()
     assert record["arms"]["plan"]["trainings"][1] == {
         "seed": 1,
         "score": pytest.approx(0.21),
@@ -44,10 +45,10 @@ def test_the_record_holds_every_training():
         "checkpoints": [],
         "scores": [],
     }
-    assert Comparison("accuracy", 2, ()).as_record()["arms"] == {}
+    assert Comparison(2, ()).as_record()["arms"] == {}
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [({}, [0]), (ARMS, [])])
 def test_a_comparison_of_nothing_is_refused(arms, seeds):
     with pytest.raises(ValueError, match=facts("schedule", "seed")):
-        compare(arms, train, seeds=seeds, updates=2, metric="accuracy")
+        compare(arms, train, seeds=seeds, updates=2)

@@ -14,16 +14,14 @@ UPDATES = 40
 def training(seed, measured, updates=UPDATES, sign=1):
     checkpoints = tuple(range(4, updates + 1, 4)) if measured else ()
     losses = tuple(sign / (n + seed + 1) for n in range(updates))
-    return Training(seed, 0.9, losses, checkpoints, tuple(1 - 1 / n for n in checkpoints))
+    return Training(seed, 0.9, losses, checkpoints, tuple(1 - 1 / n for n in checkpoints), "accuracy")
 
 
 def comparison(measured=True, sign=1):
     """Two schedules and two seeds. The last training run diverged early, so its series are shorter."""
     plan = Arm("plan", lr.constant(0.2), (training(0, measured, sign=sign), training(1, measured, sign=sign)))
     short = training(1, measured, updates=11, sign=sign)
-    return Comparison(
-        "accuracy", UPDATES, (plan, Arm("constant", lr.constant(0.1), (training(0, measured, sign=sign), short)))
-    )
+    return Comparison(UPDATES, (plan, Arm("constant", lr.constant(0.1), (training(0, measured, sign=sign), short))))
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def test_scores_have_a_line_for_each_seed_and_for_their_mean(axes):
 def test_every_arm_is_drawn_and_looks_different(axes):
     arms = [Arm(f"arm {number}", lr.constant(0.1), (training(0, True),)) for number in range(6)]
     for draw, ax in zip((draw_losses, draw_scores), axes, strict=True):
-        draw(Comparison("accuracy", UPDATES, tuple(arms)), ax)
+        draw(Comparison(UPDATES, tuple(arms)), ax)
         assert len(ax.get_legend().get_texts()) == 6
         assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 6
 
@@ -58,7 +56,7 @@ def test_every_arm_is_drawn_and_looks_different(axes):
 def test_a_mean_is_drawn_at_the_checkpoints_that_all_seeds_have(axes):
     diverged = Training(1, 0.1, (1.0,) * 5, (2, 4, 5), (0.1, 0.2, 0.0))
     complete = Training(0, 0.9, (1.0,) * 8, (2, 4, 6, 8), (0.3, 0.4, 0.5, 0.6))
-    draw_scores(Comparison("accuracy", 8, (Arm("plan", lr.constant(0.1), (diverged, complete)),)), axes[0])
+    draw_scores(Comparison(8, (Arm("plan", lr.constant(0.1), (diverged, complete)),)), axes[0])
     mean = axes[0].lines[-1]
     np.testing.assert_allclose(mean.get_xydata(), [(2, 0.2), (4, 0.3)])
 
@@ -66,7 +64,7 @@ def test_a_mean_is_drawn_at_the_checkpoints_that_all_seeds_have(axes):
 def test_a_comparison_without_scores_has_a_figure(axes):
     draw_scores(comparison(measured=False), axes[0])
     assert axes[0].get_legend() is None
-    draw_losses(Comparison("loss", UPDATES, (Arm("plan", lr.constant(0.2)),)), axes[1])
+    draw_losses(Comparison(UPDATES, (Arm("plan", lr.constant(0.2)),)), axes[1])
     assert not axes[1].lines
 
 

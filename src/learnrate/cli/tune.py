@@ -18,7 +18,7 @@ from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import Recipe
 from learnrate.schedules import Schedule, constant
 from learnrate.study import Comparison, Training, compare, train
-from learnrate.trainable import require_trainable, scores
+from learnrate.trainable import require_trainable
 from learnrate.tuner import Plan, tune
 from learnrate.tuner.request import Request
 
@@ -172,16 +172,8 @@ def compare_with_usual(run: Run, plan: Plan, usual_lr: float) -> Comparison:
         train_arm,
         seeds=range(first, first + run.options.seeds),
         updates=plan.length,
-        metric=metric_of(run.recipe, first),
         on_training=run.folder.write_trainings,
     )
-
-
-def metric_of(recipe: Recipe, seed: int) -> str:
-    """Name of what measures a finished training: an evaluation that returns a mapping names it itself."""
-    evaluation = scores(recipe.trainable(seed, test=True).evaluate(), recipe.score_name)
-    name = next(iter(evaluation), "loss")
-    return "held-out loss" if evaluation and name == "loss" else name
 
 
 def share_or_text(budget: str | None) -> float | str | None:

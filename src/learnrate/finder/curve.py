@@ -234,7 +234,7 @@ class Curve:
             `Bounds` with reasons, or `NoAnswer` with the reason and what would give an answer.
         """
         if rule is not None and not callable(rule):
-            raise ArgumentTypeError(f"rule must be a function such as learnrate.rules.valley, received {rule!r}")
+            checks.refuse_type("rule", "a function such as learnrate.rules.valley", rule)
         return (rule or rules.descent)(self)
 
     def plot(self, ax: "Axes | None" = None, *, rule: Rule | None = None, metric: str | None = None) -> "Axes":

@@ -88,9 +88,7 @@ def _trainable_of(trainable: object, evaluate_every: int | None) -> Trainable:
         require_trainable("trainable", trainable)
         return trainable  # type: ignore[return-value]
     if not callable(trainable):
-        raise ArgumentTypeError(
-            f"trainable must be a learnrate.Trainable, or a function from an LR to a loss, received {trainable!r}"
-        )
+        checks.refuse_type("trainable", "a learnrate.Trainable, or a function from an LR to a loss", trainable)
     if evaluate_every is not None:
         raise ArgumentTypeError(
             "evaluate_every must be None for a function, which has no evaluation: give a learnrate.Trainable with "

@@ -11,7 +11,7 @@ from learnrate.finder.curve import Curve
 from learnrate.finder.stops import Ended, Trace, watching
 from learnrate.finder.sweep import Sweep
 from learnrate.trainable import ExhaustedError, Metrics, Trainable, scores, updates_per_epoch
-from learnrate.updates import StopReason, UpdateLoop
+from learnrate.updates import INTERRUPTED, StopReason, UpdateLoop
 
 
 def record(trainable: Trainable, sweep: Sweep) -> Curve:
@@ -28,9 +28,7 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
     except (KeyboardInterrupt, ExhaustedError) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         reason = recorder.loop.read() or (
-            StopReason("interrupted", "the sweep was interrupted")
-            if interrupted
-            else StopReason("out of batches", "the batches ran out")
+            INTERRUPTED if interrupted else StopReason("out of batches", "the batches ran out")
         )
         if not recorder.losses:
             raise

@@ -13,7 +13,6 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.checks import check_fields, checked, frozen
-from learnrate.errors import ArgumentTypeError
 from learnrate.updates import StopReason
 
 Ended = Literal["swept", "diverged", "not finite", "stopped", "out of time", "out of batches", "interrupted"]
@@ -169,10 +168,8 @@ def _watch(rule: Any, updates: int) -> Watch:
         watch: Watch = rule.watch(updates)
         return watch
     if isinstance(rule, type) or not callable(rule):
-        raise ArgumentTypeError(
-            f"stop must be a rule such as learnrate.stops.diverged(), a function (lrs, losses) -> reason, several of them, "
-            f"or None, received {rule!r} of type {type(rule).__name__}"
-        )
+        kinds = "a rule such as learnrate.stops.diverged(), a function (lrs, losses) -> reason, several of them, or None"
+        checks.refuse_type("stop", kinds, rule)
     lrs: list[float] = []
     losses: list[float] = []
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
 from learnrate.finder.smoothing import Floats
 from learnrate.finder.stops import StopFunction, StopRule, watching
 from learnrate.schedules import Schedule, exponential, linear
@@ -65,7 +64,7 @@ def sweep_of(
     else:
         lrs = _lrs_of_range(low, high, updates, schedule)
     if progress is not None and not callable(progress):
-        raise ArgumentTypeError(f"progress must be a function (updates made, updates planned), received {progress!r}")
+        checks.refuse_type("progress", "a function (updates made, updates planned)", progress)
     if time_limit is not None:
         time_limit = checks.positive("time_limit", time_limit)
     if evaluate_every is not None:

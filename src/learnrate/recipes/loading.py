@@ -11,7 +11,7 @@ from learnrate.errors import RecipeError
 from learnrate.recipes.recipe import Recipe
 from learnrate.user_code import call_user
 
-MEMBERS = ("name", "updates", "score_name", "trainable")
+MEMBERS = ("name", "updates", "trainable")
 """What a recipe of any framework has."""
 
 BUILT_IN = Path(__file__).with_name("digits.py")

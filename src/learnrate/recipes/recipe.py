@@ -12,15 +12,10 @@ class Recipe(Protocol):
     Attributes:
         name: Its name; empty for the name of its file.
         updates: Length of a training run.
-        score_name: Name of the score of a finished training, "loss" if there is no evaluation.
     """
 
     name: str
     updates: int
-
-    @property
-    def score_name(self) -> str:
-        """Name of the score of a finished training."""
 
     def trainable(self, seed: int, *, test: bool = False) -> Trainable:
         """A new training; everything random in it follows from the seed.

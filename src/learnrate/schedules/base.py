@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
+from learnrate.errors import ArgumentError, UnresolvedError
 from learnrate.schedules import durations, functions, tree
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import (
@@ -386,10 +386,7 @@ class Schedule(ABC):
 def require_schedule(name: str, value: object) -> Schedule:
     """A check: a schedule."""
     if not isinstance(value, Schedule):
-        raise ArgumentTypeError(
-            f"{name} must be a schedule, received {value!r} of type {type(value).__name__}: "
-            "for a constant value, write constant(value)"
-        )
+        checks.refuse_type(name, "a schedule", value, "for a constant value, write constant(value)")
     return value
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from learnrate import checks
 from learnrate.checks import frozen
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentError
 from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.durations import Horizon
@@ -64,7 +65,7 @@ class Chain(Schedule):
         flat = ((part.parts if isinstance(part, Chain) else (part,)) for part in self.parts)
         object.__setattr__(self, "parts", tuple(part for parts in flat for part in parts))
         if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
-            raise ArgumentTypeError(f"the parts of a chain must be at least two schedules, received {self.parts!r}")
+            checks.refuse_type("the parts of a chain", "at least two schedules", self.parts)
         for part in self.parts[:-1]:
             require_finite("the left side of >>", part)
         if (count := sum(takes_rest(part) for part in self.parts)) > 1:

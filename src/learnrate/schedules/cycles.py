@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.errors import ArgumentTypeError
 from learnrate.schedules import durations, functions, periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import UNRESOLVED, updates
@@ -216,7 +215,7 @@ def _window(name: str, value: object) -> str | Function:
     if isinstance(value, str):
         return checks.choice(name, value, tuple(WINDOWS))
     if not callable(value):
-        raise ArgumentTypeError(f"{name} must be a function or one of {', '.join(map(repr, WINDOWS))}, received {value!r}")
+        checks.refuse_type(name, "a function or one of " + ", ".join(map(repr, WINDOWS)), value)
     return functions.shape(name, value)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
+from learnrate.errors import ArgumentError, UnresolvedError
 
 REST = "rest"
 """The length of what the other parts leave of the run."""
@@ -128,7 +128,7 @@ def pause(name: str, value: object) -> int | str:
 def moments(name: str, value: object) -> tuple[int | str, ...]:
     """Points of a run in ascending order: update numbers above 0, or texts."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise ArgumentTypeError(f"{name} must be a sequence of update numbers, received {value!r}")
+        checks.refuse_type(name, "a sequence of update numbers", value)
     points = tuple(span(f"{name}[{i}]", point) for i, point in enumerate(value))
     if not points:
         raise ArgumentError(f"{name} must have at least one update number, received none")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
 
 Function = Callable[[Any], Any]
 
@@ -31,11 +30,11 @@ def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
     """
     named = {}
     if not isinstance(functions, Iterable):
-        raise ArgumentTypeError(f"functions must be a sequence of functions, received {functions!r}")
+        checks.refuse_type("functions", "a sequence of functions", functions)
     for function in functions:
         name = dotted_name(function) if callable(function) else None
         if name is None:
-            raise ArgumentTypeError(f"functions must be at the top level of a module, received {function!r}")
+            checks.refuse_type("functions", "at the top level of a module", function)
         named[name] = function
     return named
 
@@ -45,7 +44,7 @@ def callable_(name: str, value: object) -> Function:
     from learnrate.schedules.base import Schedule  # which imports this module
 
     if not callable(value) or isinstance(value, Schedule):
-        raise ArgumentTypeError(f"{name} must be a function, received {value!r} of type {type(value).__name__}")
+        checks.refuse_type(name, "a function", value)
     return value
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentError
 from learnrate.schedules import durations, periods
 from learnrate.schedules.decays import Endless
 from learnrate.schedules.durations import updates
@@ -89,7 +89,7 @@ class multistep(Endless):
 
 def _values(name: str, value: object) -> tuple[float, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise ArgumentTypeError(f"{name} must be a sequence of numbers, received {value!r}")
+        checks.refuse_type(name, "a sequence of numbers", value)
     return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(value))
 
 

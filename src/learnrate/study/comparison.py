@@ -47,14 +47,17 @@ class Comparison:
     """Arms that differ only in the schedule.
 
     Attributes:
-        metric: Name of what the scores are; "loss" for the training loss.
         updates: Length of every training in updates.
         arms: One for each schedule.
     """
 
-    metric: str
     updates: int
     arms: tuple[Arm, ...]
+
+    @property
+    def metric(self) -> str:
+        """Name of what the scores are; "loss" for the training loss."""
+        return next((training.metric for arm in self.arms for training in arm.trainings), "loss")
 
     @property
     def score_title(self) -> str:
@@ -92,7 +95,6 @@ def compare(
     *,
     seeds: Sequence[int],
     updates: int,
-    metric: str,
     on_training: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
     """Train with each schedule and each seed.
@@ -104,7 +106,6 @@ def compare(
         train: Makes one whole training from (name, schedule, seed); everything random in it must follow from the seed.
         seeds: Each arm is trained once with each seed.
         updates: Length of every training, for the record.
-        metric: What `Training.score` is, for the record.
         on_training: Called with the comparison so far after every training.
 
     Returns:
@@ -116,11 +117,11 @@ def compare(
     Example:
         >>> import learnrate as lr
         >>> def train(name, schedule, seed):
-        ...     return Training(seed, score=schedule.max + seed / 10, losses=(1.0, 0.5))
+        ...     return Training(seed, score=schedule.max + seed / 10, losses=(1.0, 0.5), metric="accuracy")
         >>> arms = {"plan": lr.constant(0.5), "usual": lr.constant(0.25)}
-        >>> comparison = compare(arms, train, seeds=[0, 1], updates=2, metric="accuracy")
-        >>> comparison["plan"].scores, comparison["usual"].mean
-        ((0.5, 0.6), 0.3)
+        >>> comparison = compare(arms, train, seeds=[0, 1], updates=2)
+        >>> comparison.metric, comparison["plan"].scores, comparison["usual"].mean
+        ('accuracy', (0.5, 0.6), 0.3)
     """
     if not schedules or not seeds:
         raise ArgumentError(
@@ -131,5 +132,5 @@ def compare(
         for name, arm in arms.items():
             arms[name] = replace(arm, trainings=(*arm.trainings, train(name, arm.schedule, seed)))
             if on_training is not None:
-                on_training(Comparison(metric, updates, tuple(arms.values())))
-    return Comparison(metric, updates, tuple(arms.values()))
+                on_training(Comparison(updates, tuple(arms.values())))
+    return Comparison(updates, tuple(arms.values()))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from learnrate import checks, records
 from learnrate.schedules import Schedule
 from learnrate.trainable import Metrics, Trainable, scores
-from learnrate.updates import Progress, StopReason, UpdateLoop
+from learnrate.updates import INTERRUPTED, Progress, StopReason, UpdateLoop
 
 CHECKPOINTS = 20
 """Evaluations along a training, for the figures."""
@@ -25,6 +26,7 @@ class Training:
         losses: Training loss of each update; shorter than planned if a loss was not finite.
         checkpoints: Number of updates before each measurement of `scores`.
         scores: The metric at these checkpoints.
+        metric: Name of the metric, "loss" without an evaluation.
     """
 
     seed: int
@@ -32,6 +34,7 @@ class Training:
     losses: tuple[float, ...]
     checkpoints: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
+    metric: str = "loss"
 
     def as_record(self) -> dict[str, Any]:
         """The training as JSON holds it."""
@@ -82,6 +85,7 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
     losses: list[float] = []
     checkpoints: list[int] = []
     measured: list[float] = []
+    metric = "loss"
 
     def watch(lr: float, metrics: Metrics) -> StopReason | None:
         losses.append(metrics["loss"])
@@ -92,8 +96,9 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
             progress(count, updates)
 
     def evaluate(count: int) -> None:
-        score = next(iter(scores(trainable.evaluate()).values()), None)
-        if score is not None:
+        nonlocal metric
+        for name, score in islice(scores(trainable.evaluate()).items(), 1):
+            metric = "held-out loss" if name == "loss" else name
             checkpoints.append(count)
             measured.append(score)
 
@@ -103,10 +108,10 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
 
     loop = UpdateLoop(trainable, watch, on_update=report, after=evaluate_if_due)
     reason = loop.run(schedule(update) for update in range(updates))
-    if reason is not None and reason.ended == "interrupted":
+    if reason is not None and reason.ended == INTERRUPTED.ended:
         raise KeyboardInterrupt
     # Metrics are read in blocks, so that the training may have been evaluated after the update that ended it.
     if reason is not None and loop.updates not in checkpoints:
         evaluate(loop.updates)
     score = measured[-1] if measured else float(np.mean(losses[-max(1, updates // 5) :]))
-    return Training(seed, score, tuple(losses), tuple(checkpoints), tuple(measured))
+    return Training(seed, score, tuple(losses), tuple(checkpoints), tuple(measured), metric)

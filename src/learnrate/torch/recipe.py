@@ -23,7 +23,6 @@ from learnrate.torch.training import (
     check_rewindable,
     seed_everything,
 )
-from learnrate.torch.training.evaluation import HELD_OUT_LOSS
 from learnrate.user_code import call_user
 
 RESERVED = ("lr", "schedule", "seeds", "mean", "std", "loss")
@@ -148,14 +147,6 @@ class Recipe:
             metric=self.metric,
             ensemble=ensemble_of,
         )
-
-    @property
-    def score_name(self) -> str:
-        """Name of the score of a finished training: "loss" if there is no evaluation."""
-        test = self._test()
-        if test is None:
-            return "loss"
-        return self.metric if callable(test) else HELD_OUT_LOSS
 
     def _test(self) -> Evaluate | HeldOut | None:
         return self.evaluate if self.test is None else self.test

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentError
 from learnrate.finder.bounds import two_digits
 from learnrate.schedules import Schedule, cosine, one_cycle, triangular2, warmup, wsd
 from learnrate.schedules.base import known_length
@@ -22,6 +22,8 @@ USUAL = "warmup_cosine"
 
 EXAMPLE_LR = 0.01
 """A family that is a function is checked with this peak and with half of it."""
+
+FUNCTION = "a function from max_lr to a schedule"
 
 
 @dataclass(frozen=True)
@@ -102,19 +104,15 @@ def read(families: Families | None, updates: int) -> dict[str, Builder]:
     if isinstance(families, str):
         families = [families]
     if isinstance(families, Schedule):  # schedules are callable too
-        raise ArgumentTypeError(
-            f"family must be a function from max_lr to a schedule, received the schedule {families!r}: tune looks for the "
-            "LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
-        )
+        remedy = "tune looks for the LR of a kind of schedule, as in family=lambda max_lr: one_cycle(max_lr, 1000)"
+        checks.refuse_type("family", FUNCTION, families, remedy)
     if callable(families):
         # Its own name may be "<lambda>", which says nothing.
         return {"family": _of_function(families, run)}
     if isinstance(families, Mapping):
         return _not_empty({str(name): _of_function(_function(name, value), run) for name, value in families.items()})
     if not isinstance(families, Sequence):
-        raise ArgumentTypeError(
-            f"family must be a name, a function from max_lr to a schedule, or several of them, received {families!r}"
-        )
+        checks.refuse_type("family", f"a name, {FUNCTION}, or several of them", families)
     return _not_empty({name: _of_name(name, run) for name in families})
 
 
@@ -125,7 +123,7 @@ def bind(builder: Builder, run: Run) -> Family:
 
 def _of_name(name: object, run: Run) -> Builder:
     if callable(name):
-        raise ArgumentTypeError(f"family must name each of several functions, as in {{'mine': function}}, received {name!r}")
+        checks.refuse_type("family", "a mapping if it holds several functions", name, "write {'mine': function}")
     builder = NAMED[checks.choice("family", name, tuple(NAMED))]
     builder(1.0, run)  # refuses a run that is too short now, not after the range test
     return builder
@@ -133,7 +131,7 @@ def _of_name(name: object, run: Run) -> Builder:
 
 def _function(name: object, family: object) -> Family:
     if not callable(family):
-        raise ArgumentTypeError(f"family[{name!r}] must be a function from max_lr to a schedule, received {family!r}")
+        checks.refuse_type(f"family[{name!r}]", FUNCTION, family)
     return family
 
 
@@ -161,7 +159,7 @@ def _not_empty(families: dict[str, Builder]) -> dict[str, Builder]:
 def _fitting(schedule: object, run: Run) -> Schedule:
     """The resolved schedule; refused if it is not a schedule of this run."""
     if not isinstance(schedule, Schedule):
-        raise ArgumentTypeError(f"family must return a schedule, received {schedule!r} of type {type(schedule).__name__}")
+        checks.refuse_type("what family returns", "a schedule", schedule)
     schedule = schedule.resolve(run.updates)
     length = known_length(schedule)
     if length is not None and length > run.updates:

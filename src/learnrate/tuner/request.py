@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
 from learnrate.finder.smoothing import Floats
 from learnrate.tuner import budget as budgets
@@ -69,7 +69,7 @@ class Request:
             (['warmup_cosine'], 500, 40)
         """
         if curve is not None and not isinstance(curve, Curve):
-            raise ArgumentTypeError(f"curve must be a Curve, received {curve!r} of type {type(curve).__name__}")
+            checks.refuse_type("curve", "a Curve", curve)
         updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
         low, high = checks.positive("low", low), checks.positive("high", high)
         checks.ordered("low", low, "high", high)

@@ -13,7 +13,7 @@ from learnrate.tuner.families import Family
 from learnrate.tuner.search import Proposal
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
-from learnrate.updates import Check, Progress, StopReason, UpdateLoop
+from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
 
 DIVERGED = StopReason("diverged", "the loss diverged")
 
@@ -130,7 +130,7 @@ class Runner:
             reason = loop.run(lrs)
         finally:
             self.spending.spent += loop.updates
-        if reason and reason.ended == "interrupted":  # by Ctrl-C in one of many processes
+        if reason and reason.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
             raise KeyboardInterrupt
         return reason
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.errors import ArgumentTypeError
+from learnrate import checks
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
 from learnrate.trainable import Trainable, first_finite, require_trainable, restored, scores, updates_per_epoch
@@ -210,4 +210,4 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
 
 def _require_callable(name: str, value: object, arguments: str) -> None:
     if value is not None and not callable(value):
-        raise ArgumentTypeError(f"{name} must be a function {arguments}, received {value!r}")
+        checks.refuse_type(name, f"a function {arguments}", value)

@@ -15,7 +15,7 @@ from learnrate.errors import RankError
 from learnrate.torch.distributed.collectives import Collectives
 from learnrate.torch.distributed.failures import FailureReports
 from learnrate.torch.distributed.worker import GRACE, Worker, with_thread_settings
-from learnrate.updates import StopReason
+from learnrate.updates import INTERRUPTED, StopReason
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class ProcessGroup:
     def agree(self, decision: T | None) -> T | None:
         """The decision of the first process that has one. Ctrl-C in any process is a reason to stop for all."""
         if decision is None and self.interrupts:
-            decision = StopReason("interrupted", "the sweep was interrupted")  # type: ignore[assignment]
+            decision = INTERRUPTED  # type: ignore[assignment]
         return self.first(decision)
 
     def any(self, happened: bool) -> bool:

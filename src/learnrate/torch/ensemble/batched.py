@@ -97,8 +97,8 @@ class TorchEnsemble:
             return metrics
         batches, lr = self._trainable.draw(), running[0][1]
         if not self._checked:
-            self._check_passes(lr, batches)
-        result = self._stack.passes(lr, batches)
+            self._check_passes(batches)
+        result = self._stack.passes(batches)
         self._distribute(result.gradients)
         with nullcontext() if self._checked else self._checking_step(lr):
             for number, lr in running:
@@ -165,12 +165,12 @@ class TorchEnsemble:
             self._trainable.updater.clip(optimizer)
             optimizer.step()
 
-    def _check_passes(self, lr: float, batches: Sequence[Any]) -> None:
+    def _check_passes(self, batches: Sequence[Any]) -> None:
         """Compare passes of the ensemble with those of the model itself, and find out which buffers change."""
         stack = self._stack
         before = {names: buffer.detach().clone() for names, buffer in stack.present_buffers().items()}
         with same_random_numbers(self._trainable.model), conditions.MasksOfOnes():
-            single = self._single(lr, batches, before)
+            single = self._single(batches, before)
         start = {names: before[names] for names in single.buffers}
         stack.start_buffers(start)
         stack.hide()
@@ -181,7 +181,7 @@ class TorchEnsemble:
             warnings.catch_warnings(record=True) as caught,
         ):
             warnings.simplefilter("always")
-            batched = stack.passes(lr, batches)
+            batched = stack.passes(batches)
         stack.quiet = any(str(warning.message).startswith(SLOW) for warning in caught)
         conditions.require_same_loss(batched.metrics["loss"], single.metrics["loss"])
         conditions.require_same_gradients(batched.gradients, single.gradients)
@@ -190,7 +190,7 @@ class TorchEnsemble:
         stack.start_buffers(start)
         stack.load(0)
 
-    def _single(self, lr: float, batches: Sequence[Any], before: Mapping[Names, Tensor]) -> PassResult:
+    def _single(self, batches: Sequence[Any], before: Mapping[Names, Tensor]) -> PassResult:
         """The passes of an update as the model itself makes them."""
         trainable, own = self._trainable, self._stack.own
         forward = partial(trainable.forward, self._stack.module.loss)

@@ -49,7 +49,7 @@ class _ModelAndCriteria(nn.Module):
         self.loss = objective.loss
         self.values = trainable.values
 
-    def forward(self, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+    def forward(self, batch: Any) -> tuple[Tensor, dict[str, Any]]:
         return self.values(self.loss, batch)
 
 
@@ -97,7 +97,7 @@ class Stack:
         self.parameters = [stack.detach()[rows].requires_grad_() for stack in self.parameters]
         self.buffers = {names: stack[rows] for names, stack in self.buffers.items()}
 
-    def passes(self, lr: float, batches: Sequence[Any]) -> PassResult:
+    def passes(self, batches: Sequence[Any]) -> PassResult:
         """The forward and backward passes of an update, for all members.
 
         Raises:
@@ -110,7 +110,7 @@ class Stack:
                 if self.quiet:
                     warnings.filterwarnings("ignore", SLOW)
                 for batch in batches:
-                    losses, metrics = self._forward(lr, batch)
+                    losses, metrics = self._forward(batch)
                     added = torch.autograd.grad(losses.sum() / len(batches), self.parameters, allow_unused=True)
                     gradients = [_sum(*pair) for pair in zip(gradients, added, strict=True)]
                     rows.append(metrics)
@@ -120,13 +120,13 @@ class Stack:
             raise NotBatchableError(f"torch cannot batch this model ({first_sentence(error)})") from error
         return PassResult(means(rows), gradients, self.buffers)
 
-    def _forward(self, lr: float, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+    def _forward(self, batch: Any) -> tuple[Tensor, dict[str, Any]]:
         plain: dict[str, Any] = {}
         names = list(self.buffers)
 
         def member(parameters: list[Tensor], buffers: list[Tensor]) -> tuple[Tensor, dict[str, Tensor], dict[int, Tensor]]:
             own = self._shared | _each_name(self._names, parameters) | _each_name(names, buffers)
-            loss, values = functional_call(self.module, own, (lr, batch), tie_weights=False)
+            loss, values = functional_call(self.module, own, (batch,), tie_weights=False)
             if any(own[name] is not value for name, value in self._shared.items()):
                 raise NotBatchableError("a buffer that all members share was replaced")
             plain.update({name: value for name, value in values.items() if not isinstance(value, Tensor)})

@@ -80,7 +80,7 @@ def module_undos(module: nn.Module, storage: TensorStorage, copied: Collection[i
     """
     if type(module).__module__.partition(".")[0] in FRAMEWORKS:
         return
-    yield _module_entries(vars(module))
+    yield _module_entries(module)
     name = type(module).__name__
     content = [(f"{name}.{key}", value) for key, value in _own_entries(module).items() if isinstance(value, CONTENT)]
     yield from _undos_of([entry for entry in content if not isinstance(entry[1], IMMUTABLE)], storage, copied)
@@ -146,11 +146,11 @@ def _own_entries(module: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in vars(module).items() if key not in MODULE_ENTRIES}
 
 
-def _module_entries(entries: dict[str, Any]) -> Undo:
-    before = {key: value for key, value in entries.items() if key not in MODULE_ENTRIES}
+def _module_entries(module: nn.Module) -> Undo:
+    entries, before = vars(module), _own_entries(module)
 
     def undo() -> None:
-        for key in [key for key in entries if key not in MODULE_ENTRIES and key not in before]:
+        for key in _own_entries(module).keys() - before.keys():
             del entries[key]
         for key, value in before.items():
             if entries.get(key) is not value:
