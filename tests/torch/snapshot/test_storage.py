@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +202,31 @@ def test_interrupts_wait_until_everything_is_put_back(toy):
     for name, value in toy.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class NotRestorable:
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        raise ZeroDivisionError
+
+
+def open_files():
+    for path in list(Path("/proc/self/fd").iterdir()):
+        with suppress(FileNotFoundError):  # the folder itself was open
+            yield str(path.readlink())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are found in /proc")
+@pytest.mark.parametrize("function", [lr.torch.range_test, partial(lr.torch.tune, updates=300, budget="60 updates")])
+def test_the_disk_is_freed_also_if_putting_back_fails(toy, tmp_path, monkeypatch, function):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    arguments = (toy.model, toy.optimizer, toy.batches, toy.loss)
+    with pytest.raises(ZeroDivisionError) as error:  # which keeps the frames, and with them every local variable
+        function(*arguments, also_keep=[NotRestorable()], copy_to="disk")
+    assert not [path for path in open_files() if str(tmp_path) in path]
+    del error
 
 
 def test_a_copy_on_disk_without_a_folder_raises_output_error(toy, monkeypatch, tmp_path):
