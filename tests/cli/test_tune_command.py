@@ -37,8 +37,9 @@ def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, reci
     assert results["constant"]["lr"] == 0.01
     for arm in results.values():
         assert arm["seeds"] == [3, 4, 5]
-        assert len(arm["accuracy"]) == 3
-        assert arm["mean"] == pytest.approx(sum(arm["accuracy"]) / 3)
+        assert arm["metric"] == "accuracy"
+        assert len(arm["scores"]) == 3
+        assert arm["mean"] == pytest.approx(sum(arm["scores"]) / 3)
         assert arm["std"] >= 0
     assert results["plan"]["mean"] >= results["constant"]["mean"]
 
@@ -122,7 +123,7 @@ def test_results_are_written_also_if_a_recipe_scores_nan_or_diverges(commands, r
     nan = recipe(("return float((model(x)", "return float('nan') * float((model(x)"))
     ended = commands.run("tune", nan, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["results"]["plan"]["accuracy"] == ["nan"]
+    assert json.loads(ended.stdout)["results"]["plan"]["scores"] == ["nan"]
     assert json.loads(ended.stdout)["results"]["plan"]["std"] is None
     wild = recipe(("lr=0.01", "lr=1e38"), ("evaluate=accuracy,", ""), name="wild.py")
     ended = commands.run("tune", wild, "--json", "--updates", 200, folder=tmp_path)
@@ -155,7 +156,7 @@ def test_a_recipe_without_an_evaluation_is_compared_by_its_loss(commands, recipe
     assert ended.returncode == 0, ended.stderr
     results = json.loads(ended.stdout)["results"]
     assert results["plan"]["mean"] < results["constant"]["mean"]
-    assert len(results["plan"]["loss"]) == 3
+    assert results["plan"]["metric"] == "loss"
 
 
 def test_an_evaluation_that_returns_a_mapping_names_what_is_compared(commands, recipe, tmp_path):
@@ -163,7 +164,7 @@ def test_an_evaluation_that_returns_a_mapping_names_what_is_compared(commands, r
     ended = commands.run("tune", path, "--json", "--seeds", 1, "--updates", 200, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "held-out recall" in ended.stderr
-    assert json.loads(ended.stdout)["results"]["plan"]["recall"] == [0.5]
+    assert json.loads(ended.stdout)["results"]["plan"]["scores"] == [0.5]
 
 
 def test_a_recipe_that_does_not_say_its_usual_lr_is_not_compared_and_the_report_says_so(commands, tmp_path):

@@ -79,7 +79,7 @@ def test_a_recipe_file_may_have_any_name(tmp_path, name):
         (GOOD.format(more="").replace("lambda: torch.nn", "torch.nn"), ("model", "function", "Linear", "lambda")),
         (GOOD.format(more="colour='red',"), ("'colour'",)),
         (GOOD.format(more="name=3,"), ("name", "str", 3)),
-        (GOOD.format(more="metric='mean',"), ("metric", "mean", "lr", "schedule")),
+        (GOOD.format(more="metric='loss',"), ("metric", "'loss'", "higher")),
         (GOOD.format(more="").replace("torch.nn.Linear(1, 1)", "torch.nn.Linear(1)"), ("model", "mine.py, line 8")),
         ("import sys\nsys.exit(0)\n", ("mine.py, line 2", "sys.exit(0)", "SystemExit")),
     ],

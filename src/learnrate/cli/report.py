@@ -69,7 +69,8 @@ def comparison_summary(comparison: Comparison) -> dict[str, Any]:
         return {
             **lr,
             "seeds": [training.seed for training in arm.trainings],
-            comparison.metric: [records.encode_float(score) for score in arm.scores],
+            "metric": comparison.metric,
+            "scores": [records.encode_float(score) for score in arm.scores],
             "mean": records.encode_float(arm.mean),
             "std": records.encode_float(arm.std) if len(arm.scores) > 1 else None,
         }

@@ -25,9 +25,6 @@ from learnrate.torch.training import (
 )
 from learnrate.user_code import call_user
 
-RESERVED = ("lr", "schedule", "seeds", "mean", "std", "loss")
-"""Keys beside the metric in the results."""
-
 
 @dataclass(frozen=True, init=False)
 class Recipe:
@@ -104,8 +101,8 @@ class Recipe:
             "name": _text("name", name),
             "updater": Updater.of(update, Recipe),
         }
-        if metric in RESERVED:
-            checks.refuse("Recipe.metric", f"another word than {', '.join(RESERVED)}", metric)
+        if metric == "loss":
+            checks.refuse("Recipe.metric", "another word than 'loss', because a higher metric is better", metric)
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
