@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import MissingExtraError, OutputError
 
 LRS = np.geomspace(1e-6, 1.0, 60)
@@ -66,18 +67,18 @@ def test_a_file_that_cannot_be_read_or_written_is_an_output_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lrs", "losses", "message"),
+    ("lrs", "losses", "words"),
     [
-        ([1e-3, 1e-2], [1.0], "losses must be as long as lrs"),
-        ([1e-2, 1e-3], [1.0, 1.0], "never falling"),
-        ([0.0, 1e-3], [1.0, 1.0], "above 0"),
-        ([1e-3, math.nan], [1.0, 1.0], "finite"),
-        ([[1e-3]], [[1.0]], "one dimension"),
-        (["a"], [1.0], "sequence of numbers"),
+        ([1e-3, 1e-2], [1.0], ("losses", "long", "lrs", 2, 1)),
+        ([1e-2, 1e-3], [1.0, 1.0], ("lrs", "never falling")),
+        ([0.0, 1e-3], [1.0, 1.0], ("lrs", "above 0")),
+        ([1e-3, math.nan], [1.0, 1.0], ("lrs", "finite")),
+        ([[1e-3]], [[1.0]], ("lrs", "one dimension", "(1, 1)")),
+        (["a"], [1.0], ("lrs", "sequence", "numbers", "['a']")),
     ],
 )
-def test_impossible_curves_are_refused(lrs, losses, message):
-    with pytest.raises(ValueError, match=message):
+def test_impossible_curves_are_refused(lrs, losses, words):
+    with pytest.raises(ValueError, match=facts(*words)):
         lr.Curve(lrs, losses)
 
 
@@ -121,7 +122,7 @@ def test_smoothing_without_a_finite_loss_gives_nan():
 
 
 def test_smoothing_refuses_a_width_of_zero():
-    with pytest.raises(ValueError, match="width must be above 0"):
+    with pytest.raises(ValueError, match=facts("width", "above 0")):
         some_curve().smoothed(0)
 
 
@@ -163,9 +164,9 @@ def test_a_merged_curve_ends_with_its_shortest_sweep():
 def test_sweeps_over_different_lrs_do_not_merge():
     with pytest.raises(ValueError, match="same LRs"):
         lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(2 * LRS, LRS)])
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match=facts("curves", "at least one")):
         lr.Curve.merge([])
-    with pytest.raises(TypeError, match="received a str"):
+    with pytest.raises(TypeError, match=facts("curves", "str")):
         lr.Curve.merge(["curve"])
 
 
@@ -217,7 +218,7 @@ def test_a_table_that_cannot_be_written_is_an_output_error(tmp_path):
 
 def test_without_pandas_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'learnrate\[pandas\]'"):
+    with pytest.raises(MissingExtraError, match=facts("to_pandas", "pip install 'learnrate[pandas]'")):
         some_curve().to_pandas()
 
 
@@ -232,5 +233,5 @@ def test_a_curve_of_one_of_its_metrics():
 def test_updates_keep_their_numbers_if_some_are_removed():
     holes = np.where(np.arange(60) % 7 == 3, np.nan, 1.0)
     assert lr.Curve(LRS, holes).finite().updates.tolist() == [n for n in range(60) if n % 7 != 3]
-    with pytest.raises(ValueError, match="updates must be as long as lrs"):
+    with pytest.raises(ValueError, match=facts("updates", "long", "lrs", 60, 2)):
         lr.Curve(LRS, LRS, updates=[1, 2])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts, tells
 from learnrate.errors import NoAnswerError
 from learnrate.trainable import OptimizerTraits
 from trainables import ConstantLoss, NoisyLoss, NotFinite, Quadratic, Regression, Unrelated, check_reasons, with_evaluation
@@ -84,9 +85,9 @@ def test_a_plateau_is_left(length):
 
 
 def test_a_plateau_that_lasts_longer_than_the_trials_is_no_answer():
-    with pytest.raises(NoAnswerError, match=r"no learning rate reduced the loss significantly.* The loss never changed"):
+    with pytest.raises(NoAnswerError, match=facts("significantly", "never changed", "larger budget", "plateau")):
         lr.tune(Quadratic(plateau=900), updates=1000)
-    with pytest.raises(NoAnswerError, match=r"no learning rate .* Give a larger budget: .* plateau"):
+    with pytest.raises(NoAnswerError, match=facts("significantly", "larger budget", "plateau", "lasts longer")):
         lr.tune(NoisyLoss(plateau=900), updates=1000)
 
 
@@ -94,7 +95,7 @@ def test_a_plateau_that_lasts_longer_than_the_trials_is_no_answer():
 def test_a_run_that_never_learns_is_no_answer(kind):
     trainable = kind()
     before = trainable.save()
-    with pytest.raises(NoAnswerError, match="no learning rate reduced the loss significantly"):
+    with pytest.raises(NoAnswerError, match=facts("learning rate", "significantly", "plateau")):
         lr.tune(trainable, updates=300)
     assert trainable.save() == before
 
@@ -115,22 +116,21 @@ def with_epochs_of(number):
 @pytest.mark.parametrize(
     ("trainable", "words"),
     [
-        (Quadratic, "trainable must be an object, received the class Quadratic"),
-        (with_epochs_of("10"), r"updates_per_epoch\(\) of trainable must be an integer, received '10'"),
-        (with_epochs_of(math.nan), r"updates_per_epoch\(\) of trainable must be an integer, received nan"),
-        (with_epochs_of(-5), r"updates_per_epoch\(\) of trainable must be at least 1, received -5"),
+        (Quadratic, ("trainable", "class Quadratic", "Quadratic()")),
+        (with_epochs_of("10"), ("updates_per_epoch()", "integer", "'10'")),
+        (with_epochs_of(math.nan), ("updates_per_epoch()", "integer", math.nan)),
+        (with_epochs_of(-5), ("updates_per_epoch()", "at least 1", -5)),
     ],
 )
 def test_a_wrong_trainable_is_refused_before_the_first_update(trainable, words):
-    with pytest.raises((TypeError, ValueError), match=words):
+    with pytest.raises((TypeError, ValueError), match=facts(*words)):
         lr.tune(trainable, updates=300)
     assert isinstance(trainable, type) or trainable.all_updates == 0
 
 
 def test_a_trainable_must_have_all_members():
-    with pytest.raises(
-        TypeError, match=r"trainable must be a learnrate.Trainable, .* without update, save, restore, .*evaluate"
-    ):
+    missing = ("without update", "update, save, restore", "evaluate")
+    with pytest.raises(TypeError, match=facts("trainable", "learnrate.Trainable", *missing)):
         lr.tune(lambda rate: 1.0, updates=300)
 
 
@@ -156,7 +156,7 @@ def test_if_steps_are_not_bounded_the_plan_stays_below_large_spikes():
 
 @pytest.mark.parametrize("name", ["progress", "on_curve"])
 def test_a_callback_must_be_a_function(name):
-    with pytest.raises(TypeError, match=f"{name} must be a function"):
+    with pytest.raises(TypeError, match=facts(name, "function", 3)):
         lr.tune(Quadratic(), updates=300, **{name: 3})
 
 
@@ -171,7 +171,7 @@ def test_an_interrupt_in_the_range_test_leaves_its_curve():
 def test_a_loss_that_is_not_finite_at_once_is_no_answer_and_ends(budget):
     trainable = NotFinite()
     before = trainable.save()
-    with pytest.raises(NoAnswerError, match=r"not finite at update 1 of the range test, at LR 1\..e-06\. Look for NaN"):
+    with pytest.raises(NoAnswerError, match=facts("not finite", "update 1", "range test", "LR 1.", "e-06", "NaN")):
         lr.tune(trainable, updates=300, budget=budget)
     assert trainable.save() == before
     assert trainable.all_updates < 100
@@ -187,30 +187,28 @@ class AlwaysDiverging(NoisyLoss):
 
 def test_a_run_that_diverges_at_every_lr_is_no_answer_and_ends_however_large_the_budget():
     trainable = AlwaysDiverging()
-    with pytest.raises(NoAnswerError, match=r"diverged at every LR .* Give a lower `low`|not finite at"):
+    with pytest.raises(NoAnswerError) as caught:
         lr.tune(trainable, updates=300, budget="100000%")
+    message = str(caught.value)
+    assert tells(message, "diverged", "every LR", "lower `low`") or tells(message, "not finite", "update", "NaN")
     assert trainable.all_updates < 400
 
 
 @pytest.mark.parametrize("at", [1, 2, 8, 15, 30])
 def test_a_batch_whose_loss_is_not_finite_is_named(at):
     trainable = NotFinite(finite=at)
-    with pytest.raises(
-        NoAnswerError, match=rf"not finite at (the same )?update,? (number )?{at}\b.*Look for NaN or infinity in the batch"
-    ):
+    with pytest.raises(NoAnswerError, match=facts("not finite", f"update {at}", "NaN", "batch")):
         lr.tune(trainable, updates=1000)
     assert trainable.all_updates < 400
 
 
 def test_the_remedy_is_a_higher_high_if_no_lr_was_too_high():
-    with pytest.raises(
-        NoAnswerError, match=r"Give a higher `high`, because no LR up to 2e-08 was too high, or a larger budget"
-    ):
+    with pytest.raises(NoAnswerError, match=facts("higher `high`", "2e-08", "larger budget")):
         lr.tune(NoisyLoss(), updates=300, low=1e-9, high=1e-8)
 
 
 def test_the_remedy_is_a_loss_without_its_constant_part():
-    with pytest.raises(NoAnswerError, match=r"remove the constant part of the loss.* fell from 1004\.5 by 4\.5 at most"):
+    with pytest.raises(NoAnswerError, match=facts("remove", "constant part", 1004.5, 4.5)):
         lr.tune(Quadratic(offset=1000.0), updates=300)
 
 
@@ -242,13 +240,13 @@ def test_a_curve_that_was_interrupted_may_be_given():
 
 def test_a_curve_without_finite_losses_at_its_start_is_refused():
     rates = np.geomspace(1e-6, 1, 30)
-    with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
+    with pytest.raises(ValueError, match=facts("curve", 3, "finite losses", 0)):
         lr.tune(Regression(), updates=400, curve=lr.Curve(rates, np.full(30, math.nan)))
     # Three losses show the level and the noise, and the trials decide.
     curve = lr.Curve(rates, [4.5, 4.4, 4.5, *[math.nan] * 27])
     assert 0.02 < lr.tune(Quadratic(), updates=400, curve=curve).max_lr < 2
     for few in (lr.Curve(rates, [4.5, 4.4, *[math.nan] * 28]), lr.Curve([1e-6, 2e-6], [4.5, 4.4], ended="interrupted")):
-        with pytest.raises(ValueError, match="curve must have 3 finite losses among its first updates"):
+        with pytest.raises(ValueError, match=facts("curve", 3, "finite losses", 2)):
             lr.tune(Quadratic(), updates=400, curve=few)
 
 
@@ -272,23 +270,23 @@ def test_progress_grows_and_ends_within_the_budget(with_curve):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"updates": 0}, ValueError, "updates must be at least 2, received 0"),
-        ({"updates": 1}, ValueError, "updates must be at least 2, received 1"),
-        ({"updates": 2}, ValueError, "budget must cover at least 40 updates .* received 2 updates: give a longer training"),
-        ({"updates": 39, "budget": "1 hour"}, ValueError, "budget must cover at least 40 updates .* received 39 updates"),
-        ({"updates": 300, "budget": 0.1}, ValueError, "budget must cover at least 40 updates .* received 30 updates"),
-        ({"updates": 10**400}, ValueError, "updates must be at most"),
-        ({"updates": 300.0}, TypeError, "updates must be an integer"),
-        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, "longer"),
-        ({"updates": 300, "curve": "curve.json"}, TypeError, "curve must be a Curve"),
-        ({"updates": 300, "progress": 3}, TypeError, "progress must be a function"),
-        ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, "low must be below high"),
-        ({"updates": 300, "low": 0.0}, ValueError, "low must be above 0"),
+        ({"updates": 0}, ValueError, ("updates", "at least 2", 0)),
+        ({"updates": 1}, ValueError, ("updates", "at least 2", 1)),
+        ({"updates": 2}, ValueError, ("budget", "at least 40", "2 updates", "longer training")),
+        ({"updates": 39, "budget": "1 hour"}, ValueError, ("budget", "at least 40", "39 updates")),
+        ({"updates": 300, "budget": 0.1}, ValueError, ("budget", "at least 40", "30 updates")),
+        ({"updates": 10**400}, ValueError, ("updates", "at most", 2**62)),
+        ({"updates": 300.0}, TypeError, ("updates", "integer", 300.0)),
+        ({"updates": 2, "budget": 50.0, "family": "wsd"}, ValueError, ("'rest'", "longer")),
+        ({"updates": 300, "curve": "curve.json"}, TypeError, ("curve", "a Curve", "'curve.json'")),
+        ({"updates": 300, "progress": 3}, TypeError, ("progress", "function", 3)),
+        ({"updates": 300, "low": 1.0, "high": 0.1}, ValueError, ("low", "high", "1.0", 0.1, "swap")),
+        ({"updates": 300, "low": 0.0}, ValueError, ("low", "above 0", "0.0")),
     ],
 )
 def test_bad_arguments_are_refused(arguments, error, words):
     trainable = Quadratic()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=facts(*words)):
         lr.tune(trainable, **arguments)
     assert trainable.all_updates == 0
 
