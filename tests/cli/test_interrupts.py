@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import learnrate as lr
 from command_line import start
 from facts import tells
+from learnrate.cli.folder import open_folder
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +71,22 @@ def test_an_interrupt_is_exit_code_130_and_leaves_readable_files(commands, recip
         assert moment in written
         assert str(out) in error
         assert len(lr.Curve.load(out / "curve.json")) > 10
+
+
+@pytest.mark.parametrize("function", ["new_figure", "plot", "savefig"])
+def test_an_interrupt_waits_until_a_figure_is_drawn(tmp_path, function):
+    folder = open_folder(tmp_path / "results", tmp_path, "mine")
+    curve = lr.Curve([1e-3, 1e-2, 1e-1], [1.0, 0.5, 2.0])
+
+    def interrupt(frame, event, arg):
+        if event == "call" and frame.f_code.co_name == function:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            folder.draw_curve(curve, curve.bounds())
+    finally:
+        sys.setprofile(None)
+    assert (folder.path / "range-test.png").read_bytes().startswith(b"\x89PNG")
