@@ -157,6 +157,7 @@ def test_a_recipe_without_an_evaluation_is_compared_by_its_loss(commands, recipe
     results = json.loads(ended.stdout)["results"]
     assert results["plan"]["mean"] < results["constant"]["mean"]
     assert results["plan"]["metric"] == "loss"
+    assert len(results["plan"]["scores"]) == 3
 
 
 def test_an_evaluation_that_returns_a_mapping_names_what_is_compared(commands, recipe, tmp_path):

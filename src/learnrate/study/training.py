@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,9 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
 
     def evaluate(count: int) -> None:
         nonlocal metric
-        for name, score in islice(scores(trainable.evaluate()).items(), 1):
+        evaluation = scores(trainable.evaluate())
+        if evaluation:
+            name, score = next(iter(evaluation.items()))
             metric = "held-out loss" if name == "loss" else name
             checkpoints.append(count)
             measured.append(score)

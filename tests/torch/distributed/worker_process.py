@@ -277,7 +277,9 @@ def main():
         process = os.fork()
         if process == 0:
             run(folder, group, **new_group(attempt))
-        os.waitpid(process, 0)
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status):
+            write(folder, group[-1], os.environ["RANK"], {"signal": os.WTERMSIG(status)})
 
 
 def new_group(attempt):
@@ -288,13 +290,17 @@ def new_group(attempt):
     return {"store": store, "rank": int(rank), "world_size": int(size)}
 
 
+def write(folder, name, rank, outcome):
+    (Path(folder) / f"{name}.{rank}.json").write_text(json.dumps(outcome))
+
+
 def run(folder, names, **group):
     dist.init_process_group("gloo", **group)
     rank = dist.get_rank()
     try:
         for name in names:
             outcome = SCENARIOS[name](rank)
-            (Path(folder) / f"{name}.{rank}.json").write_text(json.dumps(outcome))
+            write(folder, name, rank, outcome)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
