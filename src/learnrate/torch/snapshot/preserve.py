@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from learnrate import checks
-from learnrate.interrupts import recorded_interrupts
+from learnrate.interrupts import Uninterrupted, act_on, recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
 from learnrate.torch.snapshot import functions, parts, sources
 from learnrate.torch.snapshot.functions import memory_of
@@ -36,10 +36,9 @@ class Preserved:
         return f"{self.size / 2**20:.1f} MiB on {self.where}" if self.size else "nothing"
 
 
-@contextmanager
 def preserve(
     model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto", restore: bool = True
-) -> Iterator[Preserved]:
+) -> AbstractContextManager[Preserved]:
     """Give model and optimizer back as they were: after a normal end, an exception, Ctrl-C, and when memory has run out.
 
     Preserved byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, which parameters
@@ -62,8 +61,8 @@ def preserve(
             temporary file (TMPDIR sets its folder). "auto" takes the first of them whose free memory is twice the copy.
         restore: False to copy nothing and put nothing back, for callers that build the model again anyway.
 
-    Yields:
-        Size and location of the copy.
+    Returns:
+        A context manager; its value is the size and the location of the copy.
 
     Raises:
         ArgumentTypeError: if an argument is of the wrong kind.
@@ -86,6 +85,11 @@ def preserve(
         (True, None, 12)
     """
     checks.flag("restore", restore)
+    return Uninterrupted(_preserved(model, optimizer, *others, copy_to=copy_to, restore=restore))
+
+
+@contextmanager
+def _preserved(model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo, restore: bool) -> Iterator[Preserved]:
     if not restore:
         yield Preserved(0, "nowhere")
         return
@@ -93,8 +97,10 @@ def preserve(
     try:
         yield Preserved(snapshot.size, snapshot.where)
     finally:
-        snapshot.restore()
-        snapshot.close()
+        try:
+            snapshot.restore()
+        finally:
+            snapshot.close()
 
 
 class Snapshot:
@@ -149,7 +155,7 @@ class Snapshot:
             KeyboardInterrupt: at Ctrl-C, after everything else was put back.
         """
         failed: list[BaseException] = []
-        with recorded_interrupts() as interrupts, torch.no_grad():
+        with recorded_interrupts() as interrupts, _grad_mode_at_end(self._grad_enabled), torch.no_grad():
             self._reshard_all()
             for undo in self._undos:
                 try:
@@ -159,11 +165,11 @@ class Snapshot:
                     undo()
                 except Exception as error:
                     failed.append(error)
-        torch.set_grad_enabled(self._grad_enabled)
-        if failed:
-            raise failed[0]
-        if interrupts:
-            raise KeyboardInterrupt
+        try:
+            if failed:
+                raise failed[0]
+        finally:
+            act_on(interrupts)
 
     def close(self) -> None:
         """Free the space of a copy on disk."""
@@ -173,6 +179,14 @@ class Snapshot:
         """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
+
+
+@contextmanager
+def _grad_mode_at_end(enabled: bool) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(enabled)
 
 
 def _functions_that_reshard(model: nn.Module) -> list[Callable[[], None]]:
