@@ -130,7 +130,7 @@ def modes(model: nn.Module) -> Undo:
 
 def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
     """An optimizer's groups and state, also if it has no state yet."""
-    groups = original.param_groups
+    groups, states_by_parameter = original.param_groups, original.state
     before = [
         (group, list(group["params"]), anything({k: v for k, v in group.items() if k != "params"}, storage))
         for group in groups
@@ -145,6 +145,8 @@ def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
         for group, parameters, put_back in before:
             group.clear()
             group.update({"params": parameters, **put_back()})
+        if original.state is not states_by_parameter:
+            original.state = states_by_parameter
         original.state.clear()
         original.state.update({parameter: put_back() for parameter, put_back in states.items()})
         for name in MARKS:
