@@ -120,4 +120,4 @@ class PastEndWarning(LearnrateWarning):
 
 
 class NotRestoredWarning(LearnrateWarning):
-    """A function changed something in itself that is too large to be copied, and is not given back."""
+    """Something that training changed cannot be given back: it is too large to be copied, or cannot be copied or set."""
