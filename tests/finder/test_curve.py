@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import MissingExtraError, OutputError
 
 LRS = np.geomspace(1e-6, 1.0, 60)
@@ -165,7 +166,7 @@ def test_sweeps_over_different_lrs_do_not_merge():
         lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(2 * LRS, LRS)])
     with pytest.raises(ValueError, match="at least one"):
         lr.Curve.merge([])
-    with pytest.raises(TypeError, match="received a str"):
+    with pytest.raises(TypeError, match=facts("curves[0]", "a Curve", "str")):
         lr.Curve.merge(["curve"])
 
 
