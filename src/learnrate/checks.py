@@ -112,6 +112,18 @@ def positive(name: str, value: object) -> float:
     return checked
 
 
+LARGEST_LR = 1e30
+"""Single precision, in which most models train, ends at 3.4e38, and an optimizer multiplies the LR by other numbers."""
+
+
+def positive_single(name: str, value: object) -> float:
+    """A number above 0 that an optimizer can compute with in single precision."""
+    checked = positive(name, value)
+    if checked > LARGEST_LR:
+        refuse(name, "at most 1e30", value, "single precision holds no number above 3.4e38")
+    return checked
+
+
 def factor(name: str, value: object) -> float:
     """A finite divisor of at least 1."""
     checked = finite(name, value)
@@ -200,11 +212,21 @@ def several(check: Check[T]) -> Check[tuple[T, ...]]:
     """The check `check` of every entry of an iterable. A text or a mapping is refused, although it can be iterated over."""
 
     def check_all(name: str, values: Any) -> tuple[T, ...]:
-        if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        try:
+            if isinstance(values, (str, bytes, Mapping)):
+                raise TypeError
+            entries = list(values)
+        except TypeError:  # also from arrays and tensors without a dimension
             refuse_type(name, "a sequence", values)
-        return tuple(check(f"{name}[{index}]", value) for index, value in enumerate(values))
+        return tuple(check(f"{name}[{index}]", value) for index, value in enumerate(entries))
 
     return check_all
+
+
+def is_iterable(value: object) -> bool:
+    """Whether a value can be iterated over. Not by trying: to begin an iteration of a DataLoader draws random numbers."""
+    # An array or a tensor without a dimension has the method, which fails.
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
 
 
 def path(name: str, value: object) -> Path:

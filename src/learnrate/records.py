@@ -15,6 +15,9 @@ from learnrate.errors import ArgumentError, LearnrateError, OutputError
 VERSION = 1
 T = TypeVar("T")
 
+LONGEST_PATH = 1000
+"""Characters of a path that a message shows, its end: file systems have limits of a few hundred to a few thousand."""
+
 
 def encode_float(value: float) -> float | str:
     """A float for JSON, which has no NaN and no infinity: those become the strings "nan", "inf" and "-inf"."""
@@ -165,4 +168,5 @@ def load(path: str | os.PathLike[str], kind: str, decode: Callable[[dict[str, An
 
 def _printable(path: Path) -> str:
     """A path for a message. A name that is not UTF-8 holds characters that no stream can write."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    text = str(path).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= LONGEST_PATH else f"... {text[-LONGEST_PATH:]}"

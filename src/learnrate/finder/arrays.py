@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, LearnrateError
 from learnrate.finder.smoothing import Floats
 
 Counts = NDArray[np.int64]
@@ -22,17 +22,23 @@ def floats(name: str, values: object) -> Floats:
     try:
         raw = np.asarray(values)
         if raw.dtype.kind == "O":  # NumPy would read None as NaN
-            entries = [checks.representable(f"{name}[{index}]", value) for index, value in enumerate(raw.ravel())]
-            raw = np.array(entries).reshape(raw.shape)
+            raw = _floats_of_objects(name, raw)
         if raw.dtype.kind in "bSUcmM":
             raise TypeError
         array: Floats = np.array(raw, dtype=np.float64)
+    except LearnrateError:
+        raise
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last from torch
         raise ArgumentError(f"{name} must be a sequence of numbers, received {checks.shown(values)}") from error
     if array.ndim != 1:
         raise ArgumentError(f"{name} must have one dimension, received shape {array.shape}")
     array.flags.writeable = False
     return array
+
+
+def _floats_of_objects(name: str, values: NDArray[Any]) -> Floats:
+    entries = [checks.representable(f"{name}[{index}]", value) for index, value in enumerate(values.ravel())]
+    return np.array(entries).reshape(values.shape)
 
 
 def counts(name: str, values: object) -> Counts:

@@ -81,7 +81,7 @@ class Curve:
             "notes": (self.notes,) if isinstance(self.notes, str) else checks.several(checks.text)("notes", self.notes),
             "updates_per_epoch": checks.optional(checks.length)("updates_per_epoch", self.updates_per_epoch),
             "seeds": checks.several(_any_seed)("seeds", self.seeds),
-            "skipped": checks.several(partial(checks.whole, at_least=0))("skipped", self.skipped),
+            "skipped": checks.several(partial(checks.whole, at_least=0, at_most=checks.LONGEST))("skipped", self.skipped),
             "sweeps": checks.several(self._checked_sweep)("sweeps", self.sweeps),
         }
         for name, value in checked.items():
@@ -142,8 +142,8 @@ class Curve:
         """
         if checks.text("metric", metric) not in self.metrics:
             raise ArgumentError(
-                f"metric must be one of the curve's metrics "
-                f"{checks.shown(sorted(self.metrics))}, received {checks.shown(metric)}"
+                f"metric must be one of the curve's metrics {checks.shown(sorted(self.metrics))}, "
+                f"received {checks.shown(metric)}"
             )
         sweeps = tuple(sweep.of(metric) for sweep in self.sweeps)
         return replace(self, losses=self.metrics[metric], sweeps=sweeps)
@@ -328,10 +328,7 @@ class Curve:
         return cls(
             fields.read("lrs", _series),
             fields.read("losses", _series),
-            {
-                name: _series(f"metrics[{checks.shown(name)}]", values)
-                for name, values in Fields(fields["metrics"]).content.items()
-            },
+            fields.read("metrics", _decoded_metrics),
             fields.read("notes", checks.several(checks.text)),
             fields["updates_per_epoch"],
             fields["ended"],
@@ -364,7 +361,8 @@ def _series(name: str, values: object) -> Floats:
 
 
 def _decoded_metrics(name: str, content: Any) -> dict[str, Floats]:
-    return {key: _series(f"{name}[{checks.shown(key)}]", values) for key, values in Fields(content).content.items()}
+    series = records.nested(Fields)(name, content).content
+    return {key: _series(f"{name}[{checks.shown(key)}]", values) for key, values in series.items()}
 
 
 def _single_sweep(record: Any) -> Curve:

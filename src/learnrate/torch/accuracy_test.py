@@ -12,7 +12,7 @@ from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
 from learnrate.finder.sweep import Stop
 from learnrate.torch.driving import Only
-from learnrate.torch.inputs import Optimizers
+from learnrate.torch.inputs import Optimizers, check_model
 from learnrate.torch.range_test import range_test
 from learnrate.torch.snapshot import CopyTo, TensorStorage, same_random_numbers, undos
 from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater
@@ -143,7 +143,8 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
     Raises:
         ArgumentError: if there are none, or they are no pairs of inputs and target classes.
     """
-    if not isinstance(held_out, Iterable):
+    check_model(model)
+    if not checks.is_iterable(held_out):
         checks.refuse_type("held_out", "batches of (inputs, targets)", held_out)
     put_back = list(undos(held_out, TensorStorage("device")))
     with same_random_numbers(model):

@@ -1,5 +1,6 @@
 """The answer of the tuner: a schedule with its bounds, its cost, and its reasons."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -64,7 +65,7 @@ class Plan:
     step_size: int | None = checked(checks.optional(checks.length))
     cycles: int | None = checked(checks.optional(checks.length))
     updates: int = checked(checks.length)
-    spent: int = checked(partial(checks.whole, at_least=0))
+    spent: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
     reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
     trials: tuple[Trial, ...] = checked(_at_least_one_trial)
     curve: Curve = checked(checks.instance(Curve, "a Curve"))
@@ -136,7 +137,7 @@ class Plan:
         content = Fields(record)
         curve = content.read("curve", nested(Curve.from_record))
         return cls(
-            schedule=content.read("schedule", nested(parse)),
+            schedule=nested(parse)("schedule", content.read("schedule", checks.text)),
             max_lr=content["max_lr"],
             interval=content.read("interval", records.decode_interval),
             family=content["family"],
@@ -203,16 +204,23 @@ def _trial_record(trial: Trial) -> dict[str, Any]:
     return {**record, **losses, "final_losses": [*map(records.encode_float, trial.final_losses)]}
 
 
+def _loss(name: str, value: object) -> float:
+    loss = records.decode_float(name, value)
+    if math.isnan(loss):
+        checks.refuse(name, "a number or infinite", value, "a loss that is not finite is recorded as infinite")
+    return loss
+
+
 _TRIAL: Mapping[str, checks.Check[Any]] = {
     "max_lr": checks.positive,
     "updates": checks.length,
-    "updates_made": partial(checks.whole, at_least=0),
-    "loss": records.decode_float,
+    "updates_made": partial(checks.whole, at_least=0, at_most=checks.LONGEST),
+    "loss": _loss,
     "score": checks.optional(checks.finite),
     "family": checks.text,
     "stage": checks.one_of(*get_args(Stage)),
-    "final_losses": lambda name, value: tuple(records.decode_floats(name, value)),
-    "highest_loss": records.decode_float,
+    "final_losses": checks.several(_loss),
+    "highest_loss": _loss,
 }
 """The check of each field of the record of a trial."""
 
