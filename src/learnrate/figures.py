@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnrate import records
+from learnrate import checks, records
 from learnrate.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def axes_or_new(ax: Axes | None) -> Axes:
         MissingExtraError: if matplotlib is not installed.
     """
     if ax is not None:
+        if not hasattr(ax, "set_xscale"):
+            checks.refuse_type("ax", "the axes of matplotlib", ax)
         return ax
     try:
         from matplotlib import pyplot

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from learnrate import checks
 from learnrate.errors import LossError
 from learnrate.finder.curve import Curve
 from learnrate.finder.stops import Ended, Trace, watching
@@ -87,7 +88,9 @@ class _Recorder:
             return
         for name, value in scores(self._trainable.evaluate()).items():
             if name == "loss" or name in self._metrics:
-                raise LossError(f"evaluate must use other names than the updates, received {name!r}, which they use already")
+                raise LossError(
+                    f"evaluate must use other names than the updates, received {checks.shown(name)}, which they use already"
+                )
             self._scores.setdefault(name, {})[updates - 1] = value
 
     def curve(self, reason: StopReason | None) -> Curve:

@@ -14,7 +14,7 @@ from learnrate.finder import Curve
 from learnrate.finder.sweep import Stop
 from learnrate.interrupts import within
 from learnrate.torch.driving import Only
-from learnrate.torch.inputs import Optimizers
+from learnrate.torch.inputs import Optimizers, check_model
 from learnrate.torch.range_test import range_test
 from learnrate.torch.snapshot import CopyTo, TensorStorage, same_random_numbers, undos
 from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater
@@ -145,7 +145,8 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
     Raises:
         ArgumentError: if there are none, or they are no pairs of inputs and target classes.
     """
-    if not isinstance(held_out, Iterable):
+    check_model(model)
+    if not checks.is_iterable(held_out):
         checks.refuse_type("held_out", "batches of (inputs, targets)", held_out)
     subset = within(_unchanged(model, held_out), lambda _: list(islice(held_out, number)))
     if not subset:

@@ -56,6 +56,7 @@ def attach(
         >>> attachment.updates, optimizer.param_groups[0]["lr"]
         (3, 0.25)
     """
+    checks.flag("relative", relative)
     return Attachment(optimizer, {"lr": lr, "momentum": momentum}, relative, checks.whole("start", start, at_least=0))
 
 

@@ -67,6 +67,7 @@ class Scheduler(Clock, LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
+        checks.flag("relative", relative)
         require_undriven(optimizer, "lr")  # before anything is written into the groups
         scheduled = ScheduledValues(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule

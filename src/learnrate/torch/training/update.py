@@ -62,7 +62,7 @@ class Updater:
         checks.length("accumulate", self.accumulate)
         for name, limit in {"clip_norm": self.clip_norm, "clip_value": self.clip_value}.items():
             if limit is not None:
-                checks.positive(name, limit)
+                checks.positive_single(name, limit)
         checks.flag("closure", self.closure)
         if self.autocast is not None and not (isinstance(self.autocast, torch.dtype) and self.autocast.is_floating_point):
             checks.refuse_type("autocast", "a floating-point torch.dtype", self.autocast)
@@ -90,7 +90,7 @@ class Updater:
                 others = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
                 similar = difflib.get_close_matches(name, [*names, *others], n=1, cutoff=0.7)
                 remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
-                raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
+                raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: {remedy}")
         return cls(**options)
 
     def shared(self) -> dict[str, Any]:

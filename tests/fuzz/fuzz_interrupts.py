@@ -1,0 +1,7 @@
+"""placeholder"""
+
+import random
+
+
+def case(draw: random.Random) -> None:
+    return None
