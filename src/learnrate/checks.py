@@ -38,7 +38,10 @@ SHOWN = 200
 
 def shown(value: object) -> str:
     """A value for an error message, in one line of bounded length."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to print an integer of more than 4,300 digits
+        text = f"{'an integer' if isinstance(value, int) else 'a value with an integer'} of thousands of digits"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
@@ -166,6 +169,16 @@ def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
     if low >= high:
         remedy = "swap them" if low > high else "they must differ"
         raise ArgumentError(f"{low_name} must be below {high_name}, received {low!r} and {high!r}: {remedy}")
+
+
+def items(name: str, of: str, value: object) -> list[Any]:
+    """The items of a sequence; `of` says what they are."""
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return list(value)  # type: ignore[call-overload, no-any-return]
+    except TypeError:  # an array without dimensions has `__iter__`, and raises only when it is called
+        refuse_type(name, f"a sequence of {of}", value)
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Self, overload
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from learnrate.schedules.numerics import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from learnrate.schedules.chain import Chain
     from learnrate.schedules.combine import Clipped, Mirrored, Product, Rebased, Repeated, Scaled, Shifted, Staircase
 
 
@@ -158,11 +158,11 @@ class Schedule(ABC):
             raise ArgumentError(f"updates must be given for the endless {self!r}: give the last count to consider")
         return known_length(self) or 0 if updates is None else checks.length("updates", updates)
 
-    def __rshift__(self, after: "Schedule") -> "Chain":
-        """`a >> b`: first a; from update `a.length` on b, which counts from 0."""
-        from learnrate.schedules.chain import Chain
+    def __rshift__(self, after: "Schedule") -> "Schedule":
+        """`a >> b`: first a; from update `a.length` on b, which counts from 0. A part of 0 updates is left out."""
+        from learnrate.schedules.chain import chained
 
-        return Chain((self, require_schedule("the right side of >>", after)))
+        return chained((self, require_schedule("the right side of >>", after)))
 
     def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
         """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
@@ -172,13 +172,23 @@ class Schedule(ABC):
 
     __rmul__ = __mul__
 
-    def repeat(self, times: int | None = None, *, length_growth: float = 1.0, value_decay: float = 1.0) -> "Repeated":
+    def repeat(
+        self,
+        times: int | None = None,
+        *,
+        length_growth: float = 1.0,
+        value_decay: float = 1.0,
+        period: float | str | None = None,
+    ) -> "Repeated":
         """This schedule, repeated.
 
         Args:
             times: Number of repetitions; without end by default.
             length_growth: Factor, at least 1, from the length of one repetition to the length of the next.
             value_decay: Factor in (0, 1] from the values of one repetition to the values of the next.
+            period: Length of the first repetition in updates (fractions allowed) or as a text, to which the schedule is
+                stretched; its own length by default. Without growth, repetition number k begins at update
+                round(k * period). `resolve` sets it where the length of the schedule is no whole number of updates.
 
         Raises:
             ArgumentError: if the schedule has no end, or a number is out of its range.
@@ -191,7 +201,7 @@ class Schedule(ABC):
         """
         from learnrate.schedules.combine import Repeated
 
-        return Repeated(self, times, length_growth, value_decay)
+        return Repeated(self, times, length_growth, value_decay, period)
 
     def clip(self, low: float | None = None, high: float | None = None) -> "Clipped":
         """This schedule, with its values limited to [low, high].
@@ -234,11 +244,12 @@ class Schedule(ABC):
 
         return Mirrored(self, low, high)
 
-    def staircase(self, every: int | str) -> "Staircase":
+    def staircase(self, every: float | str) -> "Staircase":
         """Constant between multiples of `every`: value(n) = self(every * floor(n / every)), with n limited to the length.
 
         Args:
-            every: Length of a step in updates, or a text such as "1 epoch".
+            every: Length of a step in updates (fractions allowed), or a text such as "1 epoch". Step number k begins at
+                update round(k * every).
 
         Raises:
             ArgumentError: if `every` is below 1.
@@ -298,10 +309,12 @@ class Schedule(ABC):
         """Whether all lengths are known in updates."""
         return not any(isinstance(length, str) for length in tree.lengths(self))
 
-    def resolve(self, horizon: "int | Horizon") -> Self:
+    def resolve(self, horizon: "int | Horizon") -> "Schedule":
         """This schedule with every length in updates.
 
-        "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave.
+        "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave. Lengths are rounded to
+        whole updates, except those that are repeated, such as the period of a cycle, whose multiples are rounded. A part
+        of a chain that gets 0 updates is left out.
 
         Args:
             horizon: Length of the run in updates, or a `Horizon`, which also has updates per epoch and tokens per update.
@@ -317,16 +330,22 @@ class Schedule(ABC):
         run = durations.horizon(horizon)
         return self._resolve(run, run.updates)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+    def _resolve(self, horizon: Horizon, rest: int | None) -> "Schedule":
         if self.is_resolved:
             return self
-        lengths = {name: durations.resolved(value, horizon, rest) for name, value in tree.own_lengths(self).items()}
+        own = tree.own_lengths(self).items()
+        lengths = {name: durations.resolved(check, value, horizon, rest) for name, (check, value) in own}
         parts = {
             field.name: value._resolve(horizon, rest)
             for field in fields(self)  # type: ignore[arg-type]
             if isinstance(value := getattr(self, field.name), Schedule)
         }
         return replace(self, **lengths, **parts)  # type: ignore[type-var]
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        """Length in updates before it is rounded, of a schedule that ends and does not take the rest of the run."""
+        _, length = tree.own_lengths(self).get("length", (None, None))
+        return horizon.exactly(length or known_length(self._resolve(horizon, None)) or 0)
 
     def to_json(self) -> str:
         """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it.

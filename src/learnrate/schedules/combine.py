@@ -1,8 +1,10 @@
 """What the operators and methods of a schedule return: products, and repeated, clipped, mirrored, ... schedules."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
@@ -32,6 +34,9 @@ class _Wrapped(Schedule):
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         return self.schedule._cycle_ends(limit)
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return self.schedule._exact_length(horizon)
 
     def _span(self) -> int:
         return self.schedule._span()
@@ -109,11 +114,14 @@ class Repeated(_Wrapped):
     times: int | None = checked(checks.optional(checks.length), default=None)
     length_growth: float = checked(checks.growth, default=1.0)
     value_decay: float = checked(checks.decay, default=1.0)
+    period: float | str | None = checked(durations.optional_period, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_finite("the repeated schedule", self.schedule)
-        periods.check("length_growth", self.schedule.length or 1, self.length_growth, self.times)
+        if self.schedule.length == 0:
+            checks.refuse("the repeated schedule", "at least 1 update long", self.schedule)
+        periods.check("length_growth", self._unresolved_period(), self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
             raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {self.schedule!r}")
 
@@ -122,14 +130,27 @@ class Repeated(_Wrapped):
         """Length of all repetitions; None if `times` is not given."""
         if self.times is None:
             return None
-        times = self.times
-        return joined([self.schedule.length], lambda lengths: periods.total(lengths[0], self.length_growth, times))
+        period = self._unresolved_period()
+        return durations.UNRESOLVED if isinstance(period, str) else periods.total(period, self.length_growth, self.times)
+
+    def _unresolved_period(self) -> float | str:
+        return (self.schedule.length or durations.UNRESOLVED) if self.period is None else self.period
+
+    def _period(self) -> float:
+        return finite_length(self.schedule) if self.period is None else durations.updates(self.period)
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        if self.length_growth > 1:
+            return super()._exact_length(horizon)
+        period = self.schedule._exact_length(horizon) if self.period is None else horizon.exactly(self.period)
+        return (self.times or 1) * period
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        period = finite_length(self.schedule)
-        index, into, length = periods.located(n, period, self.length_growth, self.times, xp)
-        # The product first: it is exact, so rounding cannot move the end of a repetition to the wrong side of a jump.
-        value = self.schedule._at(into if self.length_growth == 1 else into * float(period) / length, xp)
+        index, into, length = periods.located(n, self._period(), self.length_growth, self.times, xp)
+        if self.length_growth > 1 or self.period is not None:
+            # The product first: it is exact, so rounding cannot move the end of a repetition to the wrong side of a jump.
+            into = into * float(finite_length(self.schedule)) / length
+        value = self.schedule._at(into, xp)
         return value if self.value_decay == 1 else value * power(self.value_decay, index)
 
     def _range(self) -> tuple[float, float]:
@@ -139,19 +160,30 @@ class Repeated(_Wrapped):
         return 0.0 if self.times is None else low * self.value_decay ** (self.times - 1), high
 
     def _edges(self, limit: float) -> Iterator[float]:
-        period = finite_length(self.schedule)
-        inner = [edge for edge in (0, *self.schedule._edges(period)) if edge < period]
-        for start, length in periods.spans(period, self.length_growth, self.times, limit):
-            yield from (start + edge * length / period for edge in inner)
+        whole = finite_length(self.schedule)
+        inner = [edge for edge in (0, *self.schedule._edges(whole)) if edge < whole]
+        for start, length in periods.spans(self._period(), self.length_growth, self.times, limit):
+            yield from (start + edge * length / whole for edge in inner)
         yield from self._cycle_ends(limit)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.ends(finite_length(self.schedule), self.length_growth, self.times, limit)
+        yield from periods.ends(self._period(), self.length_growth, self.times, limit)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
-        if rest is not None and takes_rest(self):
-            rest = periods.first_of(rest, self.length_growth, self.times or 1)
-        return super()._resolve(horizon, rest)
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
+        if self.is_resolved or self.period is not None:
+            return super()._resolve(horizon, rest)
+        if not takes_rest(self):
+            exact = self.schedule._exact_length(horizon)
+        elif rest is None or self.length_growth > 1:
+            first = None if rest is None else periods.first_of(rest, self.length_growth, self.times or 1)
+            return super()._resolve(horizon, first)
+        else:
+            exact = Fraction(rest, self.times or 1)
+        resolved = super()._resolve(horizon, round(exact))
+        # One repetition has a whole number of updates. The repetitions together have their exact length.
+        if exact.denominator == 1:
+            return resolved
+        return replace(resolved, period=durations.plain(max(Fraction(1), exact)))  # type: ignore[type-var]
 
     def _span(self) -> int:
         return self.schedule._span() * 5 if self.times is None else known_length(self) or 0
@@ -160,7 +192,7 @@ class Repeated(_Wrapped):
         growth = None if self.length_growth == 1 else self.length_growth
         decay = None if self.value_decay == 1 else self.value_decay
         times = () if self.times is None else (self.times,)
-        return self._printed("repeat", *times, length_growth=growth, value_decay=decay)
+        return self._printed("repeat", *times, length_growth=growth, value_decay=decay, period=self.period)
 
 
 @frozen
@@ -230,13 +262,12 @@ class Staircase(_Wrapped):
     """A schedule that is constant between multiples of `every`: see `Schedule.staircase`."""
 
     schedule: Schedule = checked(require_schedule)
-    every: int | str = checked(durations.span)
+    every: float | str = checked(durations.period)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = known_length(self.schedule)
-        every = durations.updates(self.every)
-        step, _ = numerics.split(n if length is None else xp.clip(n, None, length), every)
-        return self.schedule._at(step * every, xp)
+        n = n if length is None else xp.clip(n, None, length)
+        return self.schedule._at(periods.floored(n, durations.updates(self.every), xp), xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
@@ -300,6 +331,9 @@ class Rebased(_Wrapped):
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         yield from self._moved(self.schedule._cycle_ends(finite_length(self.schedule)))
 
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return Fraction(self.new_length)
+
     def _span(self) -> int:
         return self.new_length
 
@@ -341,8 +375,11 @@ class Shifted(_Wrapped):
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end + self.by > 0)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
         return super()._resolve(horizon, None if rest is None else rest - self.by)
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return self.schedule._exact_length(horizon) + self.by
 
     def _span(self) -> int:
         return max(1, self.schedule._span() + self.by)

@@ -162,7 +162,7 @@ def require_room(greatest: int) -> None:
         )
 
 
-def split(n: Any, period: int) -> tuple[Any, Any]:
+def split(n: Any, period: float) -> tuple[Any, Any]:
     """The number of whole periods in `n`, and the exact remainder."""
     count = n // period
     return count, n - count * period

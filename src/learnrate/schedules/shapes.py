@@ -146,5 +146,7 @@ def between(start: float, end: float, shape: Shape, n: Any, length: float, xp: N
 
     It uses the formula of the shape that is exact where the value is low.
     """
+    if length == 0:
+        return end + 0.0 * n
     at = Progress(xp.clip(n, None, length), length, xp)
     return blend(start, end, shape.rise(at)) if start <= end else blend(end, start, shape.fall(at))

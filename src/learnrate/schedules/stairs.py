@@ -9,7 +9,7 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import durations, periods
 from learnrate.schedules.decays import Endless
 from learnrate.schedules.durations import updates
-from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power, split
+from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power
 
 __all__ = ["multistep", "piecewise_constant", "step_decay"]
 
@@ -23,7 +23,8 @@ class step_decay(Endless):
     Args:
         start: Value before the first step, above 0.
         factor: Factor per step, above 0 and at most 1.
-        every: Length of a step: updates, at least 1, or a text.
+        every: Length of a step: updates, at least 1, or a text. Step number k begins at update round(k * every), so a length
+            that is no whole number of updates does not drift.
         offset: Number of updates by which every step is earlier, at least 0, or a text.
 
     Raises:
@@ -37,12 +38,12 @@ class step_decay(Endless):
 
     start: float = checked(checks.positive)
     factor: float = checked(checks.decay)
-    every: int | str = checked(durations.span)
+    every: float | str = checked(durations.period)
     offset: int | str = checked(durations.pause, default=0)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         offset = updates(self.offset)
-        steps, _ = split(later(n, offset, xp) if offset else n, updates(self.every))
+        steps = periods.index_of(later(n, offset, xp) if offset else n, updates(self.every), xp)
         return self.start * power(self.factor, steps)
 
     def _range(self) -> tuple[float, float]:
@@ -88,9 +89,7 @@ class multistep(Endless):
 
 
 def _values(name: str, value: object) -> tuple[float, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        checks.refuse_type(name, "a sequence of numbers", value)
-    return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(value))
+    return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value)))
 
 
 @frozen
