@@ -21,6 +21,7 @@ from learnrate.schedules.numerics import (
     counted,
     has_32_bits,
     in_blocks,
+    in_range,
     require_room,
 )
 
@@ -76,24 +77,26 @@ class Schedule(ABC):
 
         Args:
             n: A Python or NumPy number (at least 0, fractions allowed), or an array of counts of any shape: NumPy, torch,
-                CuPy, or JAX (also in a traced function).
+                CuPy, or JAX (also in a traced function), or a Keras variable.
 
         Returns:
             A float for a number, and for an array an array of the same shape on the same device. Its dtype is that of `n`
             if `n` holds floats, and the default floating dtype of the library if `n` holds integers.
 
         Raises:
-            ArgumentError: if `n` is a negative or NaN number.
+            ArgumentError: if `n` is a negative or NaN number, or an array in main memory that has one. In an array that is
+                traced, compiled or on another device, which cannot be looked at, such a count is taken as 0.
             ArgumentTypeError: if `n` is neither a number nor an array.
             UnresolvedError: if a length is still a text.
         """
-        count, xp = counted(n)
+        count, xp, given = counted(n)
         if xp is NUMBERS:
             return self._at(count, xp)
         if has_32_bits(count, xp):
             require_room(tree.greatest_count(self))
         blocks = isinstance(count, np.ndarray) and count.size > BLOCK
-        return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
+        values = in_blocks(self._at, count) if blocks else self._at(in_range(count, xp), xp)
+        return as_given(values, given, xp)
 
     @property
     def min(self) -> float:

@@ -13,7 +13,7 @@ from learnrate.schedules import durations, shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.numerics import Namespace
-from learnrate.schedules.shapes import Shape, between
+from learnrate.schedules.shapes import Shape, between, geometric
 
 __all__ = [
     "constant",
@@ -164,13 +164,6 @@ class polynomial(Ramp):
         return shapes.warped(self.k, shapes.power(self.power))
 
 
-def _geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:
-    if length == 0:
-        return end + 0.0 * n
-    done = xp.clip(n, None, length)
-    return start ** ((length - done) / length) * end ** (done / length)
-
-
 @frozen
 class exponential(Schedule):
     """A geometric ramp, linear on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
@@ -196,7 +189,7 @@ class exponential(Schedule):
     length: int | str = checked(durations.length, default=REST)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return _geometric(self.start, self.end, n, updates(self.length), xp)
+        return geometric(self.start, self.end, n, updates(self.length), xp)
 
     def _range(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
@@ -392,7 +385,7 @@ class warmup(Schedule):
     def _at(self, n: Any, xp: Namespace) -> Any:
         start, length = self._start(), updates(self.length)
         if self.shape == "exponential":
-            return _geometric(start, self.max_lr, n, length, xp)
+            return geometric(start, self.max_lr, n, length, xp)
         if self.shape == "constant":
             return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
         return between(start, self.max_lr, shapes.BY_NAME[self.shape], n, length, xp)
