@@ -28,6 +28,18 @@ def tree(schedule: "Schedule") -> Iterator["Schedule"]:
         yield from tree(part)
 
 
+MOST_NESTED = 100
+"""Most levels of a schedule that is read. Python's own limit of calls inside calls would come later, while it is used."""
+
+
+def depth(schedule: "Schedule") -> int:
+    """Number of levels: 1 for a schedule without parts."""
+    levels, level = 0, [schedule]
+    while level:
+        levels, level = levels + 1, [part for each in level for part in inner(each)]
+    return levels
+
+
 def own_lengths(schedule: "Schedule") -> dict[str, tuple[Any, Any]]:
     """The fields of a schedule that contain lengths, without those that are None: check and value."""
     length_checks = ((name, check) for name, check in checks.of_fields(type(schedule)) if check in durations.CHECKS)
