@@ -1,15 +1,15 @@
 """The base class of all schedules: a frozen value that is a pure function of the update count."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, UnresolvedError
+from learnrate.errors import ArgumentError
 from learnrate.schedules import durations, functions, tree
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import (
@@ -24,22 +24,22 @@ from learnrate.schedules.numerics import (
     in_range,
     require_room,
 )
+from learnrate.schedules.shown import Shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from learnrate.schedules.arithmetic import Product, Scaled, Sum
+    from learnrate.schedules.combine import Clipped, Mirrored, Rebased, Repeated, Shifted, Staircase
 
-    from learnrate.schedules.combine import Clipped, Mirrored, Product, Rebased, Repeated, Scaled, Shifted, Staircase
 
-
-class Schedule(ABC):
+class Schedule(Shown):
     """A pure function from the update count to the value of a hyper-parameter, such as the learning rate.
 
     A schedule is a value. Its fields are public and frozen, it compares and hashes by its fields, and `repr` prints the
     expression that rebuilds it, which `learnrate.parse` reads. It has no optimizer and no state, so resuming needs only the
     update count.
 
-    Schedules combine: `a >> b` is first a, then b; `s * 0.5` and `s * t` are products; the methods `repeat`, `clip`,
-    `mirrored`, `staircase`, `rebase` and `shift` return a changed schedule.
+    Schedules combine: `a >> b` is first a, then b; `s * 0.5` and `s * t` are products, `s + t` is a sum; the methods
+    `repeat`, `clip`, `mirrored`, `staircase`, `rebase` and `shift` return a changed schedule.
 
     A length is a number of updates or a text: "3 epochs", "5%" of the run, "2e9 tokens", or "rest" for the remaining
     updates of the run. A schedule with a text as length has no values until `resolve` replaces the text with a number.
@@ -50,6 +50,9 @@ class Schedule(ABC):
         @property
         def length(self) -> int | str | None:
             """Number of updates after which the value is constant; None if there is no end; a text if unresolved."""
+
+    _precedence: ClassVar[int] = 3
+    """How tight the outermost operator of the printed form binds: 0 for >>, 1 for +, 2 for *, 3 for a call."""
 
     @abstractmethod
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -169,11 +172,17 @@ class Schedule(ABC):
 
     def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
         """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
-        from learnrate.schedules.combine import Product, Scaled
+        from learnrate.schedules.arithmetic import Product, Scaled
 
         return Product(self, other) if isinstance(other, Schedule) else Scaled(self, other)
 
     __rmul__ = __mul__
+
+    def __add__(self, other: "Schedule") -> "Sum":
+        """`s + t`: the sum of two schedules."""
+        from learnrate.schedules.arithmetic import Sum
+
+        return Sum(self, require_schedule("the right side of +", other))
 
     def repeat(
         self,
@@ -288,11 +297,11 @@ class Schedule(ABC):
 
         return Rebased(self, at, new_length)
 
-    def shift(self, by: int) -> "Shifted":
+    def shift(self, by: int | str) -> "Shifted":
         """The same curve `by` updates later, after its first value; or, if `by` is negative, -`by` updates earlier.
 
         Args:
-            by: Number of updates.
+            by: Number of updates, or a text such as "2 epochs" or "-5%".
 
         Raises:
             ArgumentError: if nothing of the schedule would remain.
@@ -349,45 +358,6 @@ class Schedule(ABC):
         """Length in updates before it is rounded, of a schedule that ends and does not take the rest of the run."""
         _, length = tree.own_lengths(self).get("length", (None, None))
         return horizon.exactly(length or known_length(self._resolve(horizon, None)) or 0)
-
-    def to_json(self) -> str:
-        """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it.
-
-        Raises:
-            ArgumentError: if it contains a function that is not at the top level of a module.
-
-        Example:
-            >>> from learnrate import constant
-            >>> constant(0.1).to_json()
-            '{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": 0.1, "length": null}}'
-        """
-        from learnrate.schedules.jsonform import to_json
-
-        return to_json(self)
-
-    def plot(self, updates: int | None = None, ax: "Axes | None" = None) -> "Axes":
-        """Draw the schedule and return the axes.
-
-        Args:
-            updates: Number of updates to draw. By default the length of a finite schedule, and of an endless one enough to
-                show its form (five cycles of a cyclical one).
-            ax: The axes to draw in; a new figure by default.
-
-        Raises:
-            MissingExtraError: if matplotlib is not installed.
-        """
-        from learnrate.schedules.figure import draw_schedule
-
-        return draw_schedule(self, self._span() if updates is None else updates, ax)
-
-    def _repr_html_(self) -> str | None:
-        """The expression and the picture. Without a picture a notebook shows the `repr`."""
-        from learnrate.schedules.figure import schedule_html
-
-        try:
-            return schedule_html(self, self._span())
-        except (UnresolvedError, ImportError):
-            return None
 
     def _span(self) -> int:
         """Number of updates that a picture shows by default."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from learnrate import checks
 from learnrate.checks import frozen
@@ -24,9 +24,9 @@ def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) ->
     return join(resolved) if len(resolved) == len(lengths) else durations.UNRESOLVED
 
 
-def in_parentheses(schedule: Schedule, looser: tuple[type[Schedule], ...]) -> str:
+def in_parentheses(schedule: Schedule, precedence: int) -> str:
     """The printed form, in parentheses if the schedule prints an operator that binds looser than what surrounds it."""
-    return f"({schedule!r})" if isinstance(schedule, looser) else repr(schedule)
+    return f"({schedule!r})" if schedule._precedence < precedence else repr(schedule)
 
 
 def require_finite(name: str, schedule: Schedule) -> None:
@@ -74,6 +74,8 @@ class Chain(Schedule):
         >>> s(500), s.length
         (0.1, 10000)
     """
+
+    _precedence: ClassVar[int] = 0
 
     parts: tuple[Schedule, ...]
 

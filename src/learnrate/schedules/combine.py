@@ -1,4 +1,4 @@
-"""What the operators and methods of a schedule return: products, and repeated, clipped, mirrored, ... schedules."""
+"""What the methods of a schedule return: repeated, clipped, mirrored, ... schedules."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,15 +11,15 @@ from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, UnresolvedError
 from learnrate.schedules import durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length, require_schedule
-from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
+from learnrate.schedules.chain import finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
 from learnrate.schedules.tree import takes_rest
 
-__all__ = ["Clipped", "Mirrored", "Product", "Rebased", "Repeated", "Scaled", "Shifted", "Staircase"]
+__all__ = ["Clipped", "Mirrored", "Rebased", "Repeated", "Shifted", "Staircase"]
 
 
-class _Wrapped(Schedule):
+class Wrapped(Schedule):
     """A changed schedule. By default the length, the boundaries and the cycles stay the same."""
 
     schedule: Schedule
@@ -45,69 +45,11 @@ class _Wrapped(Schedule):
         """The printed form as the call of a method."""
         arguments = [repr(value) for value in positional]
         arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
-        return f"{in_parentheses(self.schedule, (Chain, Scaled, Product))}.{method}({', '.join(arguments)})"
+        return f"{in_parentheses(self.schedule, 3)}.{method}({', '.join(arguments)})"
 
 
 @frozen
-class Scaled(_Wrapped):
-    """A schedule times a number: the result of `s * 0.5`."""
-
-    schedule: Schedule = checked(require_schedule)
-    factor: float = checked(checks.positive)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.factor > 1e100:
-            checks.refuse("factor", "at most 1e100", self.factor)
-
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return self.schedule._at(n, xp) * self.factor
-
-    def _range(self) -> tuple[float, float]:
-        low, high = self.schedule._range()
-        return low * self.factor, high * self.factor
-
-    def __repr__(self) -> str:
-        return f"{in_parentheses(self.schedule, (Chain,))} * {self.factor!r}"
-
-
-@frozen
-class Product(Schedule):
-    """The product of two schedules: the result of `s * t`. It ends when both have ended."""
-
-    first: Schedule = checked(require_schedule)
-    second: Schedule = checked(require_schedule)
-
-    @property
-    def length(self) -> int | str | None:
-        """The longer of both lengths; None if one has no end."""
-        return joined([self.first.length, self.second.length], max)
-
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return self.first._at(n, xp) * self.second._at(n, xp)
-
-    def _range(self) -> tuple[float, float]:
-        # No value is below 0, so the products of the bounds are bounds of the products.
-        (low, high), (other_low, other_high) = self.first._range(), self.second._range()
-        return low * other_low, high * other_high
-
-    def _edges(self, limit: float) -> Iterator[float]:
-        yield from self.first._edges(limit)
-        yield from self.second._edges(limit)
-
-    def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from self.first._cycle_ends(limit)
-        yield from self.second._cycle_ends(limit)
-
-    def _span(self) -> int:
-        return max(self.first._span(), self.second._span())
-
-    def __repr__(self) -> str:
-        return f"{in_parentheses(self.first, (Chain,))} * {in_parentheses(self.second, (Chain, Scaled, Product))}"
-
-
-@frozen
-class Repeated(_Wrapped):
+class Repeated(Wrapped):
     """A repeated schedule: see `Schedule.repeat`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -196,7 +138,7 @@ class Repeated(_Wrapped):
 
 
 @frozen
-class Clipped(_Wrapped):
+class Clipped(Wrapped):
     """A schedule with its values limited to a range: see `Schedule.clip`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -226,7 +168,7 @@ class Clipped(_Wrapped):
 
 
 @frozen
-class Mirrored(_Wrapped):
+class Mirrored(Wrapped):
     """A schedule upside down: see `Schedule.mirrored`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -258,7 +200,7 @@ class Mirrored(_Wrapped):
 
 
 @frozen
-class Staircase(_Wrapped):
+class Staircase(Wrapped):
     """A schedule that is constant between multiples of `every`: see `Schedule.staircase`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -281,7 +223,7 @@ class Staircase(_Wrapped):
 
 
 @frozen
-class Rebased(_Wrapped):
+class Rebased(Wrapped):
     """A schedule with a new length from some update on: see `Schedule.rebase`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -342,15 +284,17 @@ class Rebased(_Wrapped):
 
 
 @frozen
-class Shifted(_Wrapped):
+class Shifted(Wrapped):
     """A schedule that is moved to later or earlier updates: see `Schedule.shift`."""
 
     schedule: Schedule = checked(require_schedule)
-    by: int = checked(partial(checks.whole, at_least=-checks.LONGEST, at_most=checks.LONGEST))
+    by: int | str = checked(durations.offset)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.schedule.length, int) and self.schedule.length + self.by < 1:
+        if isinstance(self.by, str) or not isinstance(self.schedule.length, int):
+            return  # `resolve` builds a new one, which is checked then
+        if self.schedule.length + self.by < min(1, self.schedule.length):
             checks.refuse(
                 "by", f"above -{self.schedule.length}, the schedule's length", self.by, "nothing of it would remain"
             )
@@ -358,31 +302,35 @@ class Shifted(_Wrapped):
     @property
     def length(self) -> int | str | None:
         """The length of the schedule plus `by`."""
-        return joined([self.schedule.length], lambda lengths: lengths[0] + self.by)
+        if isinstance(self.by, str) and self.schedule.length is not None:
+            return durations.UNRESOLVED
+        return joined([self.schedule.length], lambda lengths: lengths[0] + durations.updates(self.by))
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        if self.by >= 0:
-            return self.schedule._at(xp.clip(n - self.by, 0, None), xp)
-        return self.schedule._at(numerics.later(n, -self.by, xp), xp)
+        by = durations.updates(self.by)
+        if by >= 0:
+            return self.schedule._at(xp.clip(n - by, 0, None), xp)
+        return self.schedule._at(numerics.later(n, -by, xp), xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
 
     def _edges(self, limit: float) -> Iterator[float]:
-        edges = (0, *self.schedule._edges(limit - self.by))
-        yield from (edge + self.by for edge in edges if edge + self.by > 0)
+        by = durations.updates(self.by)
+        yield from (edge + by for edge in (0, *self.schedule._edges(limit - by)) if edge + by > 0)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end + self.by > 0)
+        by = durations.updates(self.by)
+        yield from (end + by for end in self.schedule._cycle_ends(limit - by) if end + by > 0)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
-        return super()._resolve(horizon, None if rest is None else rest - self.by)
+        return super()._resolve(horizon, None if rest is None else rest - round(horizon.exactly(self.by)))
 
     def _exact_length(self, horizon: Horizon) -> Fraction:
-        return self.schedule._exact_length(horizon) + self.by
+        return self.schedule._exact_length(horizon) + horizon.exactly(self.by)
 
     def _span(self) -> int:
-        return max(1, self.schedule._span() + self.by)
+        return max(1, self.schedule._span() + durations.updates(self.by))
 
     def __repr__(self) -> str:
         return self._printed("shift", self.by)

@@ -88,6 +88,8 @@ class Horizon:
         """
         if not isinstance(length, str):
             return fraction(length)
+        if length.startswith("-"):
+            return -self.exactly(length[1:])
         number, unit = _parsed(length)
         updates = fraction(number)
         if unit == "%":
@@ -180,6 +182,17 @@ def plain(updates: "float | Fraction") -> float:
     return int(updates) if updates == int(updates) else float(updates)
 
 
+def offset(name: str, value: object) -> int | str:
+    """A number of updates, or a text, that may be negative."""
+    if not isinstance(value, str):
+        return checks.whole(name, value, at_least=-checks.LONGEST, at_most=checks.LONGEST)
+    is_negative = value.lstrip().startswith("-")
+    distance = pause(name, value.lstrip()[1:] if is_negative else value)
+    if isinstance(distance, str):
+        return f"-{distance}" if is_negative else distance
+    return -distance if is_negative else distance
+
+
 optional_length = checks.optional(length)
 optional_period = checks.optional(period)
 
@@ -237,7 +250,7 @@ def resolved(check: Any, value: Any, horizon: Horizon, rest: int | None) -> Any:
         return _left(horizon, rest)
     if check in (period, optional_period):
         return plain(max(Fraction(1), horizon.exactly(value)))
-    return round(horizon.exactly(value)) if check is pause else horizon.resolve(value)
+    return round(horizon.exactly(value)) if check in (pause, offset) else horizon.resolve(value)
 
 
 def _left(horizon: Horizon, rest: int | None) -> int:
@@ -251,5 +264,5 @@ def _left(horizon: Horizon, rest: int | None) -> int:
     return rest
 
 
-CHECKS = (length, span, optional_length, period, optional_period, pause, moments)
+CHECKS = (length, span, optional_length, period, optional_period, pause, offset, moments)
 """The checks of fields that contain lengths."""

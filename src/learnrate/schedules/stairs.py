@@ -62,7 +62,9 @@ class multistep(Endless):
     Args:
         start: Value before the first milestone, above 0.
         factor: Factor per milestone, above 0 and at most 1.
-        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+        milestones: Update numbers in ascending order, or texts such as "30 epochs" or "80%". They count from the start of
+            this schedule. Behind a warm-up, shift them to count from the start of the run:
+            warmup(0.1, "2%") >> multistep(0.1, 0.1, ("80%", "90%")).shift("-2%").
 
     Raises:
         ArgumentError: if a number is out of its range, or the milestones are not in ascending order.
@@ -100,7 +102,9 @@ class piecewise_constant(Endless):
 
     Args:
         values: The values, each at least 0; one more than there are milestones.
-        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+        milestones: Update numbers in ascending order, or texts such as "30 epochs" or "80%". They count from the start of
+            this schedule. Behind a warm-up, shift them to count from the start of the run:
+            warmup(0.1, "2%") >> multistep(0.1, 0.1, ("80%", "90%")).shift("-2%").
 
     Raises:
         ArgumentError: if a value is negative or not finite, the milestones are not in ascending order, or the number of

@@ -26,8 +26,8 @@ _TOO_LONG = re.compile(r"[0-9_]{1000}")
 def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """Read a schedule from a text; the inverse of `repr`.
 
-    The text is an expression of schedule names, their methods, numbers, words in quotes, `>>` and `*`. Nothing is evaluated,
-    so it is safe to read a text from an unknown source.
+    The text is an expression of schedule names, their methods, numbers, words in quotes, `>>`, `*` and `+`. Nothing is
+    evaluated, so it is safe to read a text from an unknown source.
 
     Args:
         text: For example "warmup(0.1, 500) >> cosine(0.1, 0, 9500)".
@@ -129,8 +129,10 @@ class _Reader:
         if not isinstance(node, ast.BinOp) or isinstance(node.op, ast.RShift):
             return None
         right = node.right
+        if isinstance(node.op, ast.Add):
+            return node.left, lambda schedule: schedule + self.schedule(right)
         if not isinstance(node.op, ast.Mult):
-            raise self.error_at(node, "schedules are joined by >> and *")
+            raise self.error_at(node, "schedules are joined by >>, * and +")
         if self.is_number(node.left):
             factor = self.value(node.left)
             return right, lambda schedule: factor * schedule
