@@ -253,6 +253,16 @@ def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
         raise ArgumentError(f"{low_name} must be below {high_name}, received {shown(low)} and {shown(high)}: {remedy}")
 
 
+def items(name: str, of: str, value: object) -> list[Any]:
+    """The items of a sequence; `of` says what they are."""
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return list(value)  # type: ignore[call-overload, no-any-return]
+    except TypeError:  # an array without dimensions has `__iter__`, and raises only when it is called
+        refuse_type(name, f"a sequence of {of}", value)
+
+
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     """One of the words in `options`."""
     if not isinstance(value, str) or value not in options:

@@ -151,7 +151,7 @@ class exponential_decay(Endless):
     Args:
         start: Value at update 0, above 0.
         rate: Factor per `every` updates, above 0 and at most 1.
-        every: Updates, at least 1, or a text such as "1 epoch".
+        every: Updates, at least 1, fractions allowed, or a text such as "1 epoch".
 
     Raises:
         ArgumentError: if a number is out of its range.
@@ -164,7 +164,7 @@ class exponential_decay(Endless):
 
     start: float = checked(checks.positive)
     rate: float = checked(checks.decay)
-    every: int | str = checked(durations.span, default=1)
+    every: float | str = checked(durations.period, default=1)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * self.rate ** (n / updates(self.every))

@@ -13,7 +13,7 @@ from learnrate.schedules import durations, shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.numerics import Namespace
-from learnrate.schedules.shapes import Shape, between
+from learnrate.schedules.shapes import Shape, between, geometric
 
 __all__ = [
     "constant",
@@ -39,7 +39,7 @@ class constant(Schedule):
             default.
 
     Raises:
-        ArgumentError: if `value` is negative or not finite, or `length` below 1.
+        ArgumentError: if `value` is negative or not finite, or `length` below 0.
 
     Example:
         >>> constant(0.1)(1_000_000)
@@ -81,10 +81,10 @@ class linear(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, or `length` below 0.
 
     Example:
         >>> s = linear(0.5, 0.0, length=10)
@@ -109,12 +109,12 @@ class cosine(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         power: Exponent of the wave, above 0; with more than 1 the fall is faster at first (`exponent` in optax).
         k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 0.
 
     Example:
         >>> s = cosine(1.0, 0.0, length=100)
@@ -141,12 +141,12 @@ class polynomial(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         power: Exponent, above 0; 1 is linear, with more than 1 the fall is faster at first.
         k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 0.
 
     Example:
         >>> s = polynomial(1.0, 0.0, length=10, power=2)
@@ -164,11 +164,6 @@ class polynomial(Ramp):
         return shapes.warped(self.k, shapes.power(self.power))
 
 
-def _geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:
-    done = xp.clip(n, None, length)
-    return start ** ((length - done) / length) * end ** (done / length)
-
-
 @frozen
 class exponential(Schedule):
     """A geometric ramp, linear on a logarithmic axis: value(n) = start ** (1 - p) * end ** p.
@@ -178,10 +173,10 @@ class exponential(Schedule):
     Args:
         start: Value at update 0, above 0.
         end: Value from update `length` on, above 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is not above 0 or not finite, or `length` below 1.
+        ArgumentError: if a value is not above 0 or not finite, or `length` below 0.
 
     Example:
         >>> s = exponential(1e-6, 1.0, length=6)
@@ -194,7 +189,7 @@ class exponential(Schedule):
     length: int | str = checked(durations.length, default=REST)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return _geometric(self.start, self.end, n, updates(self.length), xp)
+        return geometric(self.start, self.end, n, updates(self.length), xp)
 
     def _range(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
@@ -209,10 +204,10 @@ class one_minus_sqrt(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, or `length` below 0.
 
     Example:
         >>> s = one_minus_sqrt(1.0, 0.0, length=100)
@@ -238,11 +233,11 @@ class rex(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         beta: At least 0 (linear) and below 1. A larger value moves the fall to later updates.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 1.
+        ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 0.
 
     Example:
         >>> s = rex(1.0, 0.0, length=100)
@@ -269,14 +264,14 @@ class tanh(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         low: Argument of the tangent at update 0.
         high: Argument of the tangent at update `length`, above `low`.
         ends: "exact" or "published".
 
     Raises:
         ArgumentError: if a value is negative or not finite, `low` is not below `high`, `ends` is another word, or `length`
-            is below 1.
+            is below 0.
 
     Example:
         >>> s = tanh(1.0, 0.0, length=90)
@@ -311,11 +306,11 @@ class sigmoid(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         steepness: Above 0; near 0 the curve is nearly linear, at 50 nearly a jump.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 0.
 
     Example:
         >>> s = sigmoid(1.0, 0.0, length=100)
@@ -353,14 +348,14 @@ class warmup(Schedule):
 
     Args:
         max_lr: Value from update `length` on, above 0.
-        length: Number of updates, at least 1, or a text such as "5%".
+        length: Number of updates or a text such as "5%"; 0 for no warm-up.
         start: Value at update 0. By default max_lr / (length + 1), one step of the rise, because an update with an LR of 0
             would be wasted. It must be given for a constant warm-up.
         shape: "linear", "cosine", "exponential" or "constant".
 
     Raises:
         ArgumentError: if `max_lr` is not above 0, `start` is negative, above `max_lr`, or 0 for the shape "exponential", or
-            `length` is below 1.
+            `length` is below 0.
 
     Example:
         >>> s = warmup(1.0, length=4)
@@ -390,7 +385,7 @@ class warmup(Schedule):
     def _at(self, n: Any, xp: Namespace) -> Any:
         start, length = self._start(), updates(self.length)
         if self.shape == "exponential":
-            return _geometric(start, self.max_lr, n, length, xp)
+            return geometric(start, self.max_lr, n, length, xp)
         if self.shape == "constant":
             return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
         return between(start, self.max_lr, shapes.BY_NAME[self.shape], n, length, xp)

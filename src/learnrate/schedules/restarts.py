@@ -1,13 +1,14 @@
 """Warm restarts: SGDR (Loshchilov and Hutter, arXiv 1608.03983)."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.schedules import durations, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, reaches, updates
+from learnrate.schedules.durations import UNRESOLVED, Horizon, reaches, updates
 from learnrate.schedules.numerics import Namespace, blend, power
 from learnrate.schedules.shapes import BY_NAME, Progress
 
@@ -27,11 +28,13 @@ class warm_restarts(Schedule):
 
     Args:
         max_lr: Value at update 0, above `min_lr`.
-        period: Length of the first period, in updates or as a text.
+        period: Length of the first period, in updates (fractions allowed) or as a text. Without growth, period number k
+            begins at update round(k * period).
         min_lr: Value at the end of every period, at least 0.
         growth: Factor, at least 1, from the length of one period to the length of the next (T_mult).
         decay: Factor in (0, 1] per restart, see `decays`.
-        warmup: Length of a linear rise from `min_lr` at the start of every period, in updates or as a text; or 0.
+        warmup: Length of a linear rise at the start of every period, in updates or as a text; or 0. Like `warmup` it begins
+            one step above `min_lr`: value(n) = min_lr + (peak - min_lr) (n + 1) / (warmup + 1).
         cycles: Number of periods after which the schedule ends at `min_lr`; without end by default.
         shape: "cosine", "linear" or "1-sqrt": the shape of the fall.
         decays: "peak" or "amplitude".
@@ -47,7 +50,7 @@ class warm_restarts(Schedule):
     """
 
     max_lr: float = checked(checks.positive)
-    period: int | str = checked(durations.span)
+    period: float | str = checked(durations.period)
     min_lr: float = checked(checks.rate, default=0.0)
     growth: float = checked(checks.growth, default=1.0)
     decay: float = checked(checks.decay, default=1.0)
@@ -72,6 +75,11 @@ class warm_restarts(Schedule):
             return None
         return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else UNRESOLVED
 
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        if self.growth > 1:
+            return super()._exact_length(horizon)
+        return (self.cycles or 1) * horizon.exactly(self.period)
+
     def _peak(self, index: Any) -> Any:
         if self.decay == 1:
             return self.max_lr
@@ -90,7 +98,9 @@ class warm_restarts(Schedule):
         value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Progress(done, fall, xp)))
         if not warmup:
             return value
-        return xp.where(into < warmup, blend(self.min_lr, peak, xp.clip(into, None, warmup) / warmup), value)
+        # One step of the rise at the start, as in `warmup`: an update with an LR of 0 would be wasted at every restart.
+        risen = xp.clip((into + 1) / (warmup + 1), None, 1.0)
+        return xp.where(into < warmup, blend(self.min_lr, peak, risen), value)
 
     def _range(self) -> tuple[float, float]:
         return self.min_lr, self.max_lr
