@@ -26,8 +26,9 @@ import learnrate as lr
 UPDATES = 40
 BREAKS_AT = 12
 """Number of the batch at which a fault occurs."""
-SLOW = 2.5
-"""Seconds of a slow process: more than `GRACE`, which learnrate gives a process to end after another has failed."""
+SLOW = 4.0
+"""Seconds of a slow process: more than `GRACE`, which learnrate gives a process to end after another has failed, and than
+`PATIENCE`, after which processes compare what they wait for."""
 
 
 class Net(nn.Module):
