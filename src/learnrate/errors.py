@@ -84,14 +84,14 @@ class RankError(LearnrateError, RuntimeError):
     """One of several processes failed, and all of them stopped.
 
     Attributes:
-        rank: Rank of the process that failed.
+        rank: Rank of the process that failed; None if it is not known.
     """
 
-    def __init__(self, message: str, rank: int) -> None:
+    def __init__(self, message: str, rank: int | None) -> None:
         super().__init__(message)
         self.rank = rank
 
-    def __reduce__(self) -> tuple[type["RankError"], tuple[str, int]]:
+    def __reduce__(self) -> tuple[type["RankError"], tuple[str, int | None]]:
         return type(self), (str(self), self.rank)
 
 

@@ -28,9 +28,9 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
         reason = recorder.loop.run(recorder.lrs)
     except (KeyboardInterrupt, ExhaustedError) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        reason = recorder.loop.read() or (
-            INTERRUPTED if interrupted else StopReason("out of batches", "the batches ran out")
-        )
+        # An interrupt counts, also if the loss has diverged at this moment: it must not let the next sweep begin.
+        last = recorder.loop.read()
+        reason = INTERRUPTED if interrupted else last or StopReason("out of batches", "the batches ran out")
         if not recorder.losses:
             raise
     if reason is not None and not recorder.losses:

@@ -129,11 +129,12 @@ def range_test(
         )
         every = checks.whole("evaluate_every", evaluate_every, at_least=1)
         evaluations = None if evaluate is None else every
-        sweep = sweep_of(low, high, updates, schedule, stop, time_limit, evaluations, progress)
+        sweep = sweep_of(low, high, updates, schedule, stop, time_limit, evaluations, processes.guarded(progress))
         seeds = _seeds(seed, batches)
         processes.require_same(
             lrs=sweep.lrs.tolist(),
             seeds=len(seeds),
+            evaluate=evaluate is not None,
             evaluate_every=evaluations,
             only=only,
             **trainable.updater.shared(),

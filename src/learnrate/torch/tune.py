@@ -144,8 +144,8 @@ def tune(
                 low=low,
                 high=high,
                 curve=curve,
-                progress=progress,
-                on_curve=on_curve,
+                progress=processes.guarded(progress),
+                on_curve=processes.guarded(on_curve),
             )
 
         return within(_borrowed(trainable), plan)

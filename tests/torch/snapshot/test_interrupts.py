@@ -15,6 +15,7 @@ from torch import nn
 import learnrate as lr
 from interrupting import interrupted, lines_of
 from learnrate.interrupts import Uninterrupted, within
+from learnrate.trainable import Reading
 
 SAMPLED = 5
 """Lines of each function at which it is interrupted, and as many among the last."""
@@ -212,3 +213,27 @@ def test_a_process_that_ignores_ctrl_c_still_does(new_toy, handler):
         assert signal.getsignal(signal.SIGINT) is handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_is_not_lost_where_the_loss_has_just_diverged():
+    class Diverging(lr.Trainable):
+        """Losses are read eight at a time, so those that diverge are not read yet."""
+
+        reading, updates = Reading(every=8, within=1e9), 0
+
+        def update(self, lr):
+            self.updates += 1
+            if self.updates == 20:
+                raise KeyboardInterrupt
+            return 1.0 if self.updates < 18 else 1e9
+
+        def save(self):
+            return self.updates
+
+        def restore(self, state):
+            self.updates = state
+
+    curve = lr.range_test(Diverging(), updates=30)
+    assert curve.ended == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        lr.tune(Diverging(), updates=200)
