@@ -55,8 +55,13 @@ class Target:
 
 
 @cache
-def targets() -> tuple[Target, ...]:
-    return (*schedules(), *methods_of_schedules(), *curves(), *finders(), *torch_functions())
+def of_schedules() -> tuple[Target, ...]:
+    return (*schedules(), *methods_of_schedules())
+
+
+@cache
+def of_the_rest() -> tuple[Target, ...]:
+    return (*curves(), *finders(), *torch_functions())
 
 
 def schedules() -> Iterator[Target]:
@@ -220,7 +225,15 @@ def preserve(model: Any, optimizer: Any, other: Any, copy_to: Any, restore: Any)
 
 
 def case(draw: random.Random) -> Finding | None:
-    target = draw.choice(targets())
+    return case_of(draw, of_the_rest())
+
+
+def case_of_schedules(draw: random.Random) -> Finding | None:
+    return case_of(draw, of_schedules())
+
+
+def case_of(draw: random.Random, targets: tuple[Target, ...]) -> Finding | None:
+    target = draw.choice(targets)
     function, arguments = target.build()
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]

@@ -4,6 +4,7 @@ Each case follows from a kind, a seed and a number. `python tests/fuzz/fuzz_run.
 """
 
 import argparse
+import importlib.util
 import random
 import sys
 import time
@@ -19,15 +20,19 @@ import fuzz_give_back
 import fuzz_interrupts
 import fuzz_records
 import fuzz_texts
+import torch
 from fuzz_findings import Case, Finding
 
 KINDS: dict[str, Case] = {
     "texts": fuzz_texts.case,
     "records": fuzz_records.case,
+    "schedules": fuzz_arguments.case_of_schedules,
     "arguments": fuzz_arguments.case,
     "give-back": fuzz_give_back.case,
-    "interrupts": fuzz_interrupts.case,
 }
+
+if importlib.util.find_spec("interrupting"):
+    KINDS["interrupts"] = fuzz_interrupts.case
 
 
 def run_case(kind: str, seed: int, number: int) -> Finding | None:
@@ -47,6 +52,7 @@ def main() -> int:
         results = [run_case(kind, options.seed, options.case) for kind in kinds]
         print("\n".join(result.what if result else "nothing found" for result in results))
         return int(any(results))
+    torch.set_num_threads(1)
     cases: Counter[str] = Counter()
     findings: Counter[str] = Counter()
     for kind in kinds:
