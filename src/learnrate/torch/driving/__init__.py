@@ -2,7 +2,7 @@
 
 `Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and
 `drivers_paused` keep the
-register of who drives which hyper-parameter; `SweptGroups` writes one LR into the groups of a sweep; `write` and `unshare`
+register of who drives which hyper-parameter, also inside wrapped optimizers (see `learnrate.torch.inputs.stepping`); `SweptGroups` writes one LR into the groups of a sweep; `write` and `unshare`
 write into a single group.
 """
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from learnrate import checks
 from learnrate.interrupts import recorded_interrupts
-from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
+from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name, optimizers_within
 from learnrate.torch.snapshot import functions, parts, sources
 from learnrate.torch.snapshot.functions import memory_of
 from learnrate.torch.snapshot.parts import Undo
@@ -107,7 +107,9 @@ class Snapshot:
 
     def __init__(self, model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto") -> None:
         check_model(model)
-        optimizers = list(optimizers_by_name(optimizer).values())
+        within = [inner for given in optimizers_by_name(optimizer).values() for inner in optimizers_within(given)]
+        # Innermost first: a wrapper that passes on the state of the optimizer inside has nothing of its own.
+        optimizers = list({id(entry.state): entry for entry in reversed(within)}.values())[::-1]
         self._reshard = _functions_that_reshard(model)
         self._reshard_all()
         # Recorded before others are asked for their state, and put back after them, because that may draw random numbers.
