@@ -119,5 +119,17 @@ class PastEndWarning(LearnrateWarning):
     """A finite schedule is driven past its last update; it holds its end value."""
 
 
+class OverruledWarning(LearnrateWarning):
+    """Something else changed a hyper-parameter that a schedule drives."""
+
+
+class OtherScheduleWarning(LearnrateWarning):
+    """A state that was saved under one schedule is loaded under another."""
+
+
+class LostRatiosWarning(LearnrateWarning):
+    """Parameter groups had values of their own, which one schedule for all of them replaces."""
+
+
 class NotRestoredWarning(LearnrateWarning):
     """Something that training changed cannot be given back: it is too large to be copied, or cannot be copied or set."""

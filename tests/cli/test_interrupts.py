@@ -10,11 +10,8 @@ import pytest
 import learnrate as lr
 from command_line import start
 from facts import tells
-<<<<<<< HEAD
 from learnrate.cli.folder import open_folder
-=======
 from recipes import QUADRATIC
->>>>>>> i14-out
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +74,6 @@ def test_an_interrupt_is_exit_code_130_and_leaves_readable_files(commands, recip
         assert len(lr.Curve.load(out / "curve.json")) > 10
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("function", ["new_figure", "plot", "savefig"])
 def test_an_interrupt_waits_until_a_figure_is_drawn(tmp_path, function):
     folder = open_folder(tmp_path / "results", tmp_path, "mine")
@@ -95,7 +91,8 @@ def test_an_interrupt_waits_until_a_figure_is_drawn(tmp_path, function):
     finally:
         sys.setprofile(None)
     assert (folder.path / "range-test.png").read_bytes().startswith(b"\x89PNG")
-=======
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_folder_of_a_run_that_was_killed_can_be_used_again(commands, tmp_path, number):
     path = tmp_path / "quadratic.py"
@@ -119,4 +116,3 @@ def test_a_folder_of_a_run_that_was_killed_can_be_used_again(commands, tmp_path,
         "result.json",
         "schedule.png",
     }
->>>>>>> i14-out

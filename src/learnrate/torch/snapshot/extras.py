@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from learnrate.errors import NotRestoredWarning
+from learnrate.torch.inputs import optimizers_within
 from learnrate.torch.snapshot import functions, sources
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import TensorStorage
@@ -21,24 +22,11 @@ OWN_PARTS = ("state", "param_groups", "step")
 
 def with_inner(optimizers: Iterable[Optimizer]) -> list[Optimizer]:
     """These optimizers and those that they keep in their attributes (SAM, Lookahead, accelerate), each state once."""
-    pending, found, visited = list(optimizers), [], set()
-    while pending:
-        optimizer = pending.pop(0)
-        parts = (id(optimizer.state), id(optimizer.param_groups))
-        if id(optimizer) not in visited and parts not in visited:
-            found.append(optimizer)
-        if id(optimizer) not in visited:
-            pending += _optimizers_in(vars(optimizer))
-        visited |= {id(optimizer), parts}
-    return found
-
-
-def _optimizers_in(value: Any) -> Iterator[Optimizer]:
-    if isinstance(value, Optimizer):
-        yield value
-    elif isinstance(value, (list, tuple, Mapping)):
-        for entry in value.values() if isinstance(value, Mapping) else value:
-            yield from _optimizers_in(entry)
+    outermost_first = (inner for optimizer in optimizers for inner in reversed(optimizers_within(optimizer)))
+    parts: dict[tuple[int, int], Optimizer] = {}
+    for optimizer in outermost_first:
+        parts.setdefault((id(optimizer.state), id(optimizer.param_groups)), optimizer)
+    return list(parts.values())
 
 
 def of_optimizer(optimizer: Optimizer, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:

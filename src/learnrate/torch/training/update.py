@@ -13,6 +13,7 @@ from torch.optim import LBFGS, Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.torch.inputs import has_two_calls, stepping
 
 Forward = Callable[[Any], "tuple[Tensor, dict[str, Any]]"]
 """From a micro-batch to the loss to minimise, and all values to record, "loss" among them."""
@@ -31,7 +32,7 @@ class UpdateOptions(TypedDict, total=False):
             optimizers an update counts as skipped if one of them skips it, although the others have made it.
         clip_norm: Maximum norm of all gradients of an optimizer, above 0; None (the default) for no limit.
         clip_value: Maximum absolute value of an element of a gradient, above 0; None (the default) for no limit.
-        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS.
+        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS and SAM.
     """
 
     accumulate: int
@@ -105,7 +106,7 @@ class Updater:
 
     def needs_closure(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether the step of one of these optimizers needs a closure."""
-        return self.closure or any(isinstance(optimizer, LBFGS) for optimizer in optimizers)
+        return self.closure or any(isinstance(stepping(o), LBFGS) or has_two_calls(o) for o in optimizers)
 
     def step(
         self,
@@ -167,6 +168,8 @@ class Updater:
             return loss
 
         for optimizer in optimizers:
+            if has_two_calls(optimizer):  # its step begins with the gradients that there are, and then calls the closure
+                closure()
             optimizer.step(closure)  # type: ignore[arg-type]
         return first
 
