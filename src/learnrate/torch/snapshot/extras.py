@@ -21,16 +21,16 @@ OWN_PARTS = ("state", "param_groups", "step")
 
 def with_inner(optimizers: Iterable[Optimizer]) -> list[Optimizer]:
     """These optimizers and those that they keep in their attributes (SAM, Lookahead, accelerate), each state once."""
-    pending, found, visited = list(optimizers), [], set()
+    pending, reached, visited = list(optimizers), [], set()
     while pending:
         optimizer = pending.pop(0)
         parts = (id(optimizer.state), id(optimizer.param_groups))
         if id(optimizer) not in visited and parts not in visited:
-            found.append(optimizer)
+            reached.append(optimizer)
         if id(optimizer) not in visited:
             pending += _optimizers_in(vars(optimizer))
         visited |= {id(optimizer), parts}
-    return found
+    return reached
 
 
 def _optimizers_in(value: Any) -> Iterator[Optimizer]:
