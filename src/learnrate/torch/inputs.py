@@ -105,10 +105,17 @@ def require_hooks(optimizer: Optimizer) -> None:
 
 
 def _inner(optimizer: Optimizer) -> Iterator[Optimizer]:
-    """Optimizers in the attributes of an optimizer, or in a list or mapping there."""
+    """Optimizers in the attributes of an optimizer, or in lists and mappings there."""
     for value in list(vars(optimizer).values()):
-        entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else (value,)
-        yield from (entry for entry in entries if isinstance(entry, Optimizer) and entry is not optimizer)
+        yield from (inner for inner in _optimizers_in(value) if inner is not optimizer)
+
+
+def _optimizers_in(value: object) -> Iterator[Optimizer]:
+    if isinstance(value, Optimizer):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            yield from _optimizers_in(entry)
 
 
 def _copies_groups(optimizer: Optimizer) -> bool:

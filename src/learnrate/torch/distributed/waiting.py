@@ -67,12 +67,12 @@ def _operations_begun() -> dict[str, int]:
 
 def _mutual(states: Sequence[State | None]) -> tuple[list[int], list[int]]:
     """The ranks that wait in an operation of the training, and those that wait for them without having begun it."""
-    said = {rank: state for rank, state in enumerate(states) if state is not None}
-    training = {rank: state for rank, state in said.items() if not state["in exchange"]}
+    by_rank = {rank: state for rank, state in enumerate(states) if state is not None}
+    training = {rank: state for rank, state in by_rank.items() if not state["in exchange"]}
     pairs = [
         (rank, other)
         for rank, state in training.items()
-        for other, theirs in said.items()
+        for other, theirs in by_rank.items()
         # The numbers of an earlier wait do not fit together: the state of a process stays until it says a new one.
         if theirs["in exchange"] and theirs["exchanges"] == state["exchanges"] + 1 and _has_begun_more(state, theirs)
     ]
