@@ -13,7 +13,7 @@ from learnrate.schedules import durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length, require_schedule
 from learnrate.schedules.chain import finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
+from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, limited, power
 from learnrate.schedules.tree import lengths, takes_rest
 
 __all__ = ["Clipped", "Mirrored", "Rebased", "Repeated", "Shifted", "Staircase"]
@@ -154,7 +154,7 @@ class Clipped(Wrapped):
             checks.ordered("low", self.low, "high", self.high)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return xp.clip(self.schedule._at(n, xp), self.low, self.high)
+        return limited(self.schedule._at(n, xp), self.low, self.high, xp)
 
     def _range(self) -> tuple[float, float]:
         low, high = self.schedule._range()
