@@ -36,6 +36,12 @@ BUILDERS = {
 }
 
 
+def test_a_peak_that_is_mapped():
+    values = jax.vmap(lambda peak: (lr.warmup(peak, 10) >> lr.cosine(peak, 0, 40))(7))(PEAKS)
+    np.testing.assert_allclose(values, 0.8 / 1.1 * PEAKS, rtol=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 def test_a_traced_peak(build):
     expected = np.array([build(float(peak))(np.arange(60)) for peak in PEAKS])
