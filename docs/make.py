@@ -108,7 +108,9 @@ GENERATED = "<!-- Written by docs/make.py. -->\n"
 
 def picture_name(title: str) -> str:
     """File name of the picture of an entry."""
-    words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule", "+ schedule": "plus-schedule"}.get(title, title)
+    words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule", "+ schedule": "plus-schedule"}.get(
+        title, title
+    )
     return "".join(c if c.isalnum() or c == "_" else "-" for c in words.lower()).replace("--", "-").strip("-") + ".png"
 
 
