@@ -17,6 +17,7 @@ A frozen class names the check of each field beside its type, and runs all of th
 import math
 import operator
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
@@ -122,6 +123,22 @@ def positive_single(name: str, value: object) -> float:
     if checked > LARGEST_LR:
         refuse(name, "at most 1e30", value, "single precision holds no number above 3.4e38")
     return checked
+
+
+def is_traced(value: object) -> bool:
+    """Whether it is a single number that JAX traces, which has no value that could be checked."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.core.Tracer) and value.ndim == 0
+
+
+def rate_or_traced(name: str, value: object) -> float:
+    """A finite number of at least 0, or a number that JAX traces, as with `jax.vmap` over the peaks of a schedule."""
+    return value if is_traced(value) else rate(name, value)  # type: ignore[return-value]
+
+
+def positive_or_traced(name: str, value: object) -> float:
+    """A finite number above 0, or a number that JAX traces."""
+    return value if is_traced(value) else positive(name, value)  # type: ignore[return-value]
 
 
 def factor(name: str, value: object) -> float:
@@ -248,7 +265,7 @@ def interval(name: str, value: object) -> tuple[float, float]:
 
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
     """Refuse bounds that are equal or in the wrong order."""
-    if low >= high:
+    if not (is_traced(low) or is_traced(high)) and low >= high:
         remedy = "swap them" if low > high else "they must differ"
         raise ArgumentError(f"{low_name} must be below {high_name}, received {shown(low)} and {shown(high)}: {remedy}")
 

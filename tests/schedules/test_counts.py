@@ -50,7 +50,9 @@ def test_a_count_out_of_range_in_an_array_is_refused(schedule, counts, shown):
         schedule(counts)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize(
+    "schedule", [SCHEDULES[0], *(pytest.param(s, marks=pytest.mark.slow) for s in SCHEDULES[1:])], ids=repr
+)
 def test_a_traced_count_out_of_range_has_the_value_at_0(schedule):
     expected = [schedule(0), schedule(0), schedule(7)]
     counts = [-20, 0, 7]

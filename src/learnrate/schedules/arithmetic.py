@@ -20,11 +20,11 @@ class Scaled(Wrapped):
     _precedence: ClassVar[int] = 2
 
     schedule: Schedule = checked(require_schedule)
-    factor: float = checked(checks.positive)
+    factor: float = checked(checks.positive_or_traced)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.factor > 1e100:
+        if not checks.is_traced(self.factor) and self.factor > 1e100:
             checks.refuse("factor", "at most 1e100", self.factor)
 
     def _at(self, n: Any, xp: Namespace) -> Any:

@@ -126,6 +126,10 @@ class Chain(Schedule):
     def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
         if self.is_resolved:
             return self
+        if horizon.tokens_schedule is not None:
+            from learnrate.schedules.tokens import resolved_parts  # which imports this module
+
+            return resolved_parts(self.parts, horizon, rest)
         resolved = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
         left = None if rest is None else rest - sum(known_length(part) or 0 for part in resolved.values())
         return chained(resolved[i] if i in resolved else part._resolve(horizon, left) for i, part in enumerate(self.parts))

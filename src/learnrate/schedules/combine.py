@@ -13,8 +13,8 @@ from learnrate.schedules import durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length, require_schedule
 from learnrate.schedules.chain import finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
-from learnrate.schedules.tree import takes_rest
+from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, limited, power
+from learnrate.schedules.tree import lengths, takes_rest
 
 __all__ = ["Clipped", "Mirrored", "Rebased", "Repeated", "Shifted", "Staircase"]
 
@@ -112,6 +112,7 @@ class Repeated(Wrapped):
         yield from periods.ends(self._period(), self.length_growth, self.times, limit)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
+        durations.require_steady_tokens([*lengths(self.schedule)], horizon)
         if self.is_resolved or self.period is not None:
             return super()._resolve(horizon, rest)
         if not takes_rest(self):
@@ -153,7 +154,7 @@ class Clipped(Wrapped):
             checks.ordered("low", self.low, "high", self.high)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return xp.clip(self.schedule._at(n, xp), self.low, self.high)
+        return limited(self.schedule._at(n, xp), self.low, self.high, xp)
 
     def _range(self) -> tuple[float, float]:
         low, high = self.schedule._range()
@@ -324,6 +325,7 @@ class Shifted(Wrapped):
         yield from (end + by for end in self.schedule._cycle_ends(limit - by) if end + by > 0)
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
+        durations.require_steady_tokens([*lengths(self)], horizon)
         return super()._resolve(horizon, None if rest is None else rest - round(horizon.exactly(self.by)))
 
     def _exact_length(self, horizon: Horizon) -> Fraction:

@@ -43,8 +43,8 @@ class custom(Ramp):
         0.84375
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     shape: Function = checked(functions.shape)
     length: int | str = checked(durations.length, default=REST)
 

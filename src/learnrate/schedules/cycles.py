@@ -119,8 +119,8 @@ class triangular(_Cyclical):
         [1.0, 2.0, 3.0, 4.0, 5.0, 4.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
     step_size: float | str = checked(durations.period)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
 
@@ -148,8 +148,8 @@ class triangular2(_Cyclical):
         [1.0, 3.0, 5.0, 3.0, 1.0, 2.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
     step_size: float | str = checked(durations.period)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
 
@@ -189,8 +189,8 @@ class exp_range(_Cyclical):
         [1.0, 1.5, 1.0, 1.125]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
     step_size: float | str = checked(durations.period)
     gamma: float = checked(checks.decay)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
@@ -266,8 +266,8 @@ class cyclical(_Cyclical):
         [1.0, 1.585786, 3.0, 4.414214, 5.0, 3.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
     step_size: float | str = checked(durations.period)
     step_size_down: float | str | None = checked(durations.optional_period, default=None)
     window: str | Function = checked(_window, default="triangular")

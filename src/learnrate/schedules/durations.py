@@ -2,15 +2,20 @@
 
 import math
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, UnresolvedError
+
+if TYPE_CHECKING:
+    from learnrate.schedules.base import Schedule
 
 Number = TypeVar("Number", int, float)
 
@@ -40,6 +45,18 @@ def fraction(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
+def in_tokens(length: float | str) -> float:
+    """The number of tokens of a length that is in tokens; 0 for another length."""
+    number, unit = _parsed(length.removeprefix("-")) if isinstance(length, str) else (0.0, "")
+    return number if unit == "tokens" else 0.0
+
+
+def _tokens_per_update(name: str, value: object) -> "float | Callable[[Any], Any]":
+    from learnrate.schedules.base import Schedule  # which imports this module
+
+    return value if isinstance(value, Schedule) else checks.positive(name, value)
+
+
 @frozen
 class Horizon:
     """What is known about the run that a schedule is for.
@@ -47,7 +64,10 @@ class Horizon:
     Args:
         updates: Length of the run in updates.
         updates_per_epoch: Number of updates in one pass over the data.
-        tokens_per_update: Number of tokens (or examples, or whatever the schedule counts) in an update.
+        tokens_per_update: Number of tokens (or examples, or whatever the schedule counts) in an update. If it changes during
+            the run, because the batch grows, a schedule of its own, such as
+            linear(32e3, 3.2e6, "12e9 tokens") >> constant(3.2e6). Lengths in tokens then depend on where they begin, and
+            lengths that are repeated must be in another unit.
 
     Raises:
         ArgumentError: if a number is not above 0, or none is given.
@@ -59,15 +79,25 @@ class Horizon:
 
     updates: int | None = checked(checks.optional(checks.length), default=None)
     updates_per_epoch: float | None = checked(checks.optional(checks.positive), default=None)
-    tokens_per_update: float | None = checked(checks.optional(checks.positive), default=None)
+    tokens_per_update: float | Callable[[Any], Any] | None = checked(checks.optional(_tokens_per_update), default=None)
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
+        if self.tokens_schedule is not None and not self.tokens_schedule.is_resolved:
+            from learnrate.schedules.tokens import in_updates  # which imports this module
+
+            run = self if self.updates is None and self.updates_per_epoch is None else replace(self, tokens_per_update=None)
+            object.__setattr__(self, "tokens_per_update", in_updates(self.tokens_schedule, run))
         if self.updates is None and self.updates_per_epoch is None and self.tokens_per_update is None:
             raise ArgumentError("a Horizon must have at least one number: give updates=, the length of the run")
 
+    @property
+    def tokens_schedule(self) -> "Schedule | None":
+        """The tokens per update if they change during the run."""
+        return self.tokens_per_update if callable(self.tokens_per_update) else None  # type: ignore[return-value]
+
     def resolve(self, length: "int | str") -> int:
-        """A length in updates, rounded to an integer of at least 1.
+        """A length in updates, from the start of the run, rounded to an integer of at least 1.
 
         Args:
             length: A number of updates, or a text such as "3 epochs", "5%" or "2e9 tokens".
@@ -96,6 +126,10 @@ class Horizon:
             updates *= fraction(self._required("updates", length)) / 100
         elif unit == "epochs":
             updates *= fraction(self._required("updates_per_epoch", length))
+        elif self.tokens_schedule is not None:
+            from learnrate.schedules.tokens import updates_for  # which imports this module
+
+            return updates_for(number, self.tokens_schedule)
         else:
             updates /= fraction(self._required("tokens_per_update", length))
         if not updates < checks.LONGEST:
@@ -230,6 +264,15 @@ def updates(length: Number | str) -> Number:
     return length
 
 
+def require_steady_tokens(lengths: Iterable[float | str], horizon: Horizon) -> None:
+    """Refuse lengths in tokens that have no single length in updates, because they are repeated or begin elsewhere."""
+    if horizon.tokens_schedule is not None and any(map(in_tokens, lengths)):
+        raise ArgumentError(
+            "a length that is repeated, moved or inside a period must be in updates, epochs or percent while "
+            f"tokens_per_update changes, received {' and '.join(str(length) for length in lengths if in_tokens(length))}"
+        )
+
+
 def resolved(check: Any, value: Any, horizon: Horizon, rest: int | None) -> Any:
     """A field of a schedule in updates: a length, or a tuple of lengths.
 
@@ -248,6 +291,8 @@ def resolved(check: Any, value: Any, horizon: Horizon, rest: int | None) -> Any:
         return value
     if value == REST:
         return _left(horizon, rest)
+    if check in (period, optional_period, pause, offset):
+        require_steady_tokens([value], horizon)
     if check in (period, optional_period):
         return plain(max(Fraction(1), horizon.exactly(value)))
     return round(horizon.exactly(value)) if check in (pause, offset) else horizon.resolve(value)

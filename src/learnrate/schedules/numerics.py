@@ -136,17 +136,17 @@ def in_range(counts: Any, xp: Any) -> Any:
         ArgumentError: if a count is negative, NaN, or 2 ** 63 or more.
     """
     if isinstance(counts, np.ndarray):
-        if counts.size and not ((low := np.minimum.reduce(counts, None)) >= 0):  # false if there is a NaN
-            refuse_count(low.item())
-        whole = counts.dtype.kind == "i"
+        if counts.dtype.kind == "i" and (not counts.size or np.minimum.reduce(counts, None) >= 0):
+            return counts  # nearly all arrays: the rest of this function is several times as slow
     elif not _can_be_read(counts):
         return xp.where(counts >= 0, counts, 0)
-    else:
-        if math.prod(counts.shape) and not ((low := counts.min()) >= 0):
+    # NumPy reads an array of JAX while JAX traces: an operation of JAX would be traced too.
+    readable = counts if xp is np or is_torch_array(counts) else np.asarray(counts)
+    if math.prod(readable.shape):
+        if not ((low := readable.min()) >= 0):  # false if there is a NaN
             refuse_count(low.item())
-        whole = _is_integral(counts, xp)
-    if not whole and math.prod(counts.shape) and (high := counts.max()) >= 2.0**63:
-        refuse_count(high.item())
+        if not _is_integral(counts, xp) and (high := readable.max()) >= 2.0**63:
+            refuse_count(high.item())
     return counts
 
 
@@ -286,12 +286,20 @@ def power(factor: float, exponent: Any) -> Any:
     return factor**exponent
 
 
+def limited(value: Any, low: float | None, high: float | None, xp: Any) -> Any:
+    """The value, or values, of a schedule within bounds."""
+    if xp is NUMBERS and not isinstance(value, float):  # JAX traces a number that the schedule was built with
+        xp = array_namespace(value)
+    return xp.clip(value, low, high)
+
+
 def blend(low: float, high: float, weight: Any) -> Any:
     """From `low` at weight 0 to `high` at weight 1.
 
-    The sum of two products gives both ends exactly; `low + (high - low) * weight` does not.
+    The sum of two products gives both ends exactly; `low + (high - low) * weight` does not. What a bound is equal to is not
+    known if JAX traces it.
     """
-    return high * weight if low == 0 else low * (1 - weight) + high * weight
+    return high * weight if (low == 0) is True else low * (1 - weight) + high * weight
 
 
 def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:

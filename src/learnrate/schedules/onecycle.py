@@ -55,7 +55,7 @@ class one_cycle(Schedule):
         (0.04, 1.0, 4e-06)
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length, default=REST)
     pct_start: float = checked(_pct_start, default=0.3)
     div_factor: float = checked(checks.factor, default=25.0)

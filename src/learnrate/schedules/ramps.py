@@ -46,7 +46,7 @@ class constant(Schedule):
         0.1
     """
 
-    value: float = checked(checks.rate)
+    value: float = checked(checks.rate_or_traced)
     length: int | str | None = checked(durations.optional_length, default=None)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -92,8 +92,8 @@ class linear(Ramp):
         (0.5, 0.25, 0.0, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
@@ -122,8 +122,8 @@ class cosine(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     power: float = checked(checks.positive, default=1.0)
     k: float = checked(checks.positive, default=1.0)
@@ -154,8 +154,8 @@ class polynomial(Ramp):
         (1.0, 0.25, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     power: float = checked(checks.positive, default=1.0)
     k: float = checked(checks.positive, default=1.0)
@@ -184,8 +184,8 @@ class exponential(Schedule):
         (1e-06, 0.001, 1.0)
     """
 
-    start: float = checked(checks.positive)
-    end: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
+    end: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -215,8 +215,8 @@ class one_minus_sqrt(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
@@ -245,8 +245,8 @@ class rex(Ramp):
         (1.0, 0.666667, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     beta: float = checked(checks.weight, default=0.5)
 
@@ -279,8 +279,8 @@ class tanh(Ramp):
         (1.0, 0.498764, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     low: float = checked(checks.finite, default=-6.0)
     high: float = checked(checks.finite, default=3.0)
@@ -318,8 +318,8 @@ class sigmoid(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     steepness: float = checked(checks.positive, default=12.0)
 
@@ -363,19 +363,21 @@ class warmup(Schedule):
         [0.2, 0.4, 0.6, 0.8, 1.0]
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length)
-    start: float | None = checked(checks.optional(checks.rate), default=None)
+    start: float | None = checked(checks.optional(checks.rate_or_traced), default=None)
     shape: Literal["linear", "cosine", "exponential", "constant"] = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.start is not None and self.start > self.max_lr:
+        if self.shape == "constant" and self.start is None:
+            checks.refuse("start", "given for a constant warm-up", self.start, "usual is a tenth of max_lr")
+        if self.start is None or checks.is_traced(self.start) or checks.is_traced(self.max_lr):
+            return
+        if self.start > self.max_lr:
             checks.refuse(
                 "start", f"at most max_lr = {self.max_lr!r}", self.start, "for a fall, use linear(start, end, length)"
             )
-        if self.shape == "constant" and self.start is None:
-            checks.refuse("start", "given for a constant warm-up", self.start, "usual is a tenth of max_lr")
         if self.shape == "exponential" and self.start == 0:
             checks.refuse("start", "above 0 for an exponential warm-up", self.start)
 

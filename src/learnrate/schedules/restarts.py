@@ -9,7 +9,7 @@ from learnrate.checks import checked, frozen
 from learnrate.schedules import durations, periods
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import UNRESOLVED, Horizon, reaches, updates
-from learnrate.schedules.numerics import Namespace, blend, power
+from learnrate.schedules.numerics import Namespace, blend, limited, power
 from learnrate.schedules.shapes import BY_NAME, Progress
 
 __all__ = ["warm_restarts"]
@@ -49,9 +49,9 @@ class warm_restarts(Schedule):
         (1.0, 0.5, 1.0, 0.5, 1.0)
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     period: float | str = checked(durations.period)
-    min_lr: float = checked(checks.rate, default=0.0)
+    min_lr: float = checked(checks.rate_or_traced, default=0.0)
     growth: float = checked(checks.growth, default=1.0)
     decay: float = checked(checks.decay, default=1.0)
     warmup: int | str = checked(durations.pause, default=0)
@@ -65,7 +65,14 @@ class warm_restarts(Schedule):
         periods.check("growth", self.period, self.growth, self.cycles)
         if reaches(self.warmup, self.period):
             checks.refuse("warmup", f"below period = {self.period}", self.warmup, "the rest of the period is the fall")
-        if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
+        if (
+            self.decays == "amplitude"
+            or self.cycles is None
+            or checks.is_traced(self.max_lr)
+            or checks.is_traced(self.min_lr)
+        ):
+            return
+        if self._peak(self.cycles - 1) <= self.min_lr:
             checks.refuse("decay", "such that every peak is above min_lr", self.decay, "or use decays='amplitude'")
 
     @property
@@ -91,7 +98,7 @@ class warm_restarts(Schedule):
         index, into, length = periods.located(n, updates(self.period), self.growth, self.cycles, xp)
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
-            peak = xp.clip(peak, self.min_lr, None)
+            peak = limited(peak, self.min_lr, None, xp)
         # `into - warmup` is below 0 during the warm-up, and above `fall` past the end of growing periods.
         done, fall = xp.clip(into - warmup, 0, None) if warmup else into, length - warmup
         done = done if self.growth == 1 else xp.where(done < fall, done, fall)

@@ -139,5 +139,6 @@ def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
         >>> decay(base_lr=0.001, max_lr=0.006, step_size=2000)
         linear(start=0.006, end=0.001, length=2000) >> constant(value=0.001)
     """
-    checks.ordered("base_lr", checks.rate("base_lr", base_lr), "max_lr", checks.positive("max_lr", max_lr))
+    low, high = checks.rate_or_traced("base_lr", base_lr), checks.positive_or_traced("max_lr", max_lr)
+    checks.ordered("base_lr", low, "max_lr", high)
     return linear(max_lr, base_lr, durations.span("step_size", step_size)) >> constant(base_lr)

@@ -149,7 +149,9 @@ def between(start: float, end: float, shape: Shape, n: Any, length: float, xp: N
     if length == 0:
         return end + 0.0 * n
     at = Progress(xp.clip(n, None, length), length, xp)
-    return blend(start, end, shape.rise(at)) if start <= end else blend(end, start, shape.fall(at))
+    if (start > end) is False:
+        return blend(start, end, shape.rise(at))
+    return blend(end, start, shape.fall(at))  # also if JAX traces an end
 
 
 def geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:

@@ -36,7 +36,7 @@ class step_decay(Endless):
         (1.0, 0.5, 0.25, 0.5)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     factor: float = checked(checks.decay)
     every: float | str = checked(durations.period)
     offset: int | str = checked(durations.pause, default=0)
@@ -75,7 +75,7 @@ class multistep(Endless):
         (0.1, 0.01, 0.001)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     factor: float = checked(checks.decay)
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
@@ -91,7 +91,9 @@ class multistep(Endless):
 
 
 def _values(name: str, value: object) -> tuple[float, ...]:
-    return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value)))
+    return tuple(
+        checks.rate_or_traced(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value))
+    )
 
 
 @frozen
