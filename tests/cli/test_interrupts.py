@@ -90,6 +90,7 @@ def test_an_interrupt_waits_until_a_figure_is_drawn(tmp_path, function):
             folder.draw_curve(curve, curve.bounds())
     finally:
         sys.setprofile(None)
+        folder.close()
     assert (folder.path / "range-test.png").read_bytes().startswith(b"\x89PNG")
 
 
