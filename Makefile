@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast check format bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
+.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fast  run the tests that take less than a second each: a minute, for the daily loop"
 	@echo "make check   lint, format, types"
 	@echo "make format  format the code"
+	@echo "make fuzz    try odd inputs, for a minute or SECONDS=3600; prints each finding and how to repeat it"
 	@echo "make bench   measure, and write benchmarks/results/"
 	@echo "make bench-range-test  measure range tests against other libraries', installed into .venv-bench"
 	@echo "make bench-trials      measure trials of several LRs as one batch"
@@ -67,6 +68,10 @@ bench-choice: $(VENV)/test.stamp
 
 bench-choice-all: $(PEERS)/choice.stamp
 	$(PEERS)/bin/python -m benchmarks.choice
+
+# How long, and the seed of a run to repeat: make fuzz SECONDS=3600 SEED=1
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python tests/fuzz/fuzz_run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 docs: $(VENV)/test.stamp
 	$(BIN)/python docs/make.py

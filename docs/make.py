@@ -82,6 +82,7 @@ GALLERY: dict[str, dict[str, str]] = {
         ">>": "warmup(0.1, 200) >> cosine(0.1, 0.02, 400) >> linear(0.02, 0.0, 400)",
         "* number": "triangular(0.01, 0.1, 100, cycles=5) * 0.5",
         "* schedule": "triangular(0.01, 0.1, 100, cycles=5) * linear(1.0, 0.0, 1000)",
+        "+ schedule": "triangular(0.01, 0.05, 100, cycles=5) + linear(0.05, 0.0, 1000)",
         "repeat": "one_minus_sqrt(0.1, 0.0, 140).repeat(3, length_growth=2, value_decay=0.7)",
         "clip": "exponential_decay(0.2, 0.5, every=200).clip(low=0.02, high=0.1)",
         "mirrored": "one_cycle(0.1, 1000).mirrored(0.85, 0.95)",
@@ -107,7 +108,9 @@ GENERATED = "<!-- Written by docs/make.py. -->\n"
 
 def picture_name(title: str) -> str:
     """File name of the picture of an entry."""
-    words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule"}.get(title, title)
+    words = {">>": "then", "* number": "times-number", "* schedule": "times-schedule", "+ schedule": "plus-schedule"}.get(
+        title, title
+    )
     return "".join(c if c.isalnum() or c == "_" else "-" for c in words.lower()).replace("--", "-").strip("-") + ".png"
 
 
@@ -118,6 +121,7 @@ def summary(title: str) -> str:
         ">>": "One schedule after the other; each counts from 0.",
         "* number": "Every value times a number.",
         "* schedule": "The product of two schedules.",
+        "+ schedule": "The sum of two schedules.",
     }
     if title in operators:
         return operators[title]

@@ -4,11 +4,15 @@ import re
 import sys
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from matplotlib import pyplot
 
+import learnrate as lr
 from learnrate import figures
 from learnrate.errors import MissingExtraError, OutputError
+from learnrate.study import Arm, Comparison, Training
+from learnrate.study.figure import draw_losses, draw_scores
 
 
 def test_a_new_figure_has_its_axes_side_by_side_and_pyplot_does_not_keep_it():
@@ -65,3 +69,16 @@ def test_without_matplotlib_the_error_names_the_extra(call, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pip install 'learnrate\[plots\]'") as raised:
         call()
     assert raised.value.name == "matplotlib"
+
+
+@pytest.mark.parametrize("name", ["c$_^$x", "$", "caf\udce9", r"\\$", "字"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_a_text_of_the_user_is_shown_as_it_is(tmp_path, name):
+    lrs = np.geomspace(1e-6, 1.0, 20)
+    curve = lr.Curve(lrs, np.linspace(2, 1, 20), {name: lrs})
+    ax = curve.plot(metric=name)
+    ax.set_title(figures.wrap(name))
+    figures.save(ax.figure, tmp_path / "figure.png")
+    trainings = tuple(Training(seed, 0.5, (1.0, 0.5), (1, 2), (0.1, 0.5), name) for seed in range(2))
+    for draw in (draw_losses, draw_scores):
+        figures.save(draw(Comparison(2, (Arm(name, lr.constant(0.1), trainings),))).figure, tmp_path / "figure.png")

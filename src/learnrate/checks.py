@@ -16,10 +16,14 @@ A frozen class names the check of each field beside its type, and runs all of th
 
 import math
 import operator
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
-from numbers import Real
+from numbers import Rational, Real
+from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, Never, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from learnrate.errors import ArgumentError, ArgumentTypeError
@@ -38,7 +42,13 @@ SHOWN = 200
 
 def shown(value: object) -> str:
     """A value for an error message, in one line of bounded length."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        # Python does not print an integer of thousands of digits, nor a list that is nested as deep. The error that
+        # is about to be raised matters more than the form of the value in it.
+        size = f" of {value.bit_length()} bits" if isinstance(value, int) else ""
+        text = f"<{type(value).__name__}{size}>"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
@@ -71,6 +81,14 @@ def number(name: str, value: object) -> float:
         return math.inf
 
 
+def representable(name: str, value: object) -> float:
+    """A number that a float can hold: any float, and no integer beyond the largest one."""
+    checked = number(name, value)
+    if math.isinf(checked) and isinstance(value, Rational):
+        refuse(name, "within the range of a float", value)
+    return checked
+
+
 def finite(name: str, value: object) -> float:
     """A finite number."""
     checked = number(name, value)
@@ -93,6 +111,34 @@ def positive(name: str, value: object) -> float:
     if checked <= 0:
         refuse(name, "above 0", value)
     return checked
+
+
+LARGEST_LR = 1e30
+"""Single precision, in which most models train, ends at 3.4e38, and an optimizer multiplies the LR by other numbers."""
+
+
+def positive_single(name: str, value: object) -> float:
+    """A number above 0 that an optimizer can compute with in single precision."""
+    checked = positive(name, value)
+    if checked > LARGEST_LR:
+        refuse(name, "at most 1e30", value, "single precision holds no number above 3.4e38")
+    return checked
+
+
+def is_traced(value: object) -> bool:
+    """Whether it is a single number that JAX traces, which has no value that could be checked."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.core.Tracer) and value.ndim == 0
+
+
+def rate_or_traced(name: str, value: object) -> float:
+    """A finite number of at least 0, or a number that JAX traces, as with `jax.vmap` over the peaks of a schedule."""
+    return value if is_traced(value) else rate(name, value)  # type: ignore[return-value]
+
+
+def positive_or_traced(name: str, value: object) -> float:
+    """A finite number above 0, or a number that JAX traces."""
+    return value if is_traced(value) else positive(name, value)  # type: ignore[return-value]
 
 
 def factor(name: str, value: object) -> float:
@@ -141,7 +187,7 @@ def whole(name: str, value: object, at_least: int, at_most: int | None = None) -
         if isinstance(value, bool):
             raise TypeError
         checked = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # the last two from arrays and tensors that have no single value
         refuse_type(name, "an integer", value, "round it to an integer" if isinstance(value, float) else "")
     if checked < at_least:
         refuse(name, f"at least {at_least}", value)
@@ -161,11 +207,77 @@ def flag(name: str, value: object, or_none: bool = False) -> None:
         refuse_type(name, "True, False or None" if or_none else "True or False", value)
 
 
+def text(name: str, value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        refuse_type(name, "a text", value)
+    return str(value)
+
+
+def instance(kind: type[T] | UnionType, description: str) -> Check[T]:
+    """The check that a value is of a class, or of one of several."""
+
+    def check(name: str, value: object) -> T:
+        if not isinstance(value, kind):
+            refuse_type(name, description, value)
+        return value
+
+    return check
+
+
+def several(check: Check[T]) -> Check[tuple[T, ...]]:
+    """The check `check` of every entry of an iterable. A text or a mapping is refused, although it can be iterated over."""
+
+    def check_all(name: str, values: Any) -> tuple[T, ...]:
+        try:
+            if isinstance(values, (str, bytes, Mapping)):
+                raise TypeError
+            entries = list(values)
+        except TypeError:  # also from arrays and tensors without a dimension
+            refuse_type(name, "a sequence", values)
+        return tuple(check(f"{name}[{index}]", value) for index, value in enumerate(entries))
+
+    return check_all
+
+
+def is_iterable(value: object) -> bool:
+    """Whether a value can be iterated over. Not by trying: to begin an iteration of a DataLoader draws random numbers."""
+    # An array or a tensor without a dimension has the method, which fails.
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
+
+
+def path(name: str, value: object) -> Path:
+    """A path in the file system, as a text or an `os.PathLike`."""
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
+        refuse_type(name, "a str or a pathlib.Path", value)
+    if "\0" in os.fspath(value):
+        refuse(name, "the name of a file", value, "no name holds the character 0")
+    return Path(value)
+
+
+def interval(name: str, value: object) -> tuple[float, float]:
+    """Two numbers of at least 0 in ascending order; the upper one may be infinite."""
+    ends = several(number)(name, value)
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+        refuse(name, "two numbers of at least 0, the lower one first", value)
+    return ends[0], ends[1]
+
+
 def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
     """Refuse bounds that are equal or in the wrong order."""
-    if low >= high:
+    if not (is_traced(low) or is_traced(high)) and low >= high:
         remedy = "swap them" if low > high else "they must differ"
-        raise ArgumentError(f"{low_name} must be below {high_name}, received {low!r} and {high!r}: {remedy}")
+        raise ArgumentError(f"{low_name} must be below {high_name}, received {shown(low)} and {shown(high)}: {remedy}")
+
+
+def items(name: str, of: str, value: object) -> list[Any]:
+    """The items of a sequence; `of` says what they are."""
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return list(value)  # type: ignore[call-overload, no-any-return]
+    except TypeError:  # an array without dimensions has `__iter__`, and raises only when it is called
+        refuse_type(name, f"a sequence of {of}", value)
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:

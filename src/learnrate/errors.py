@@ -84,14 +84,14 @@ class RankError(LearnrateError, RuntimeError):
     """One of several processes failed, and all of them stopped.
 
     Attributes:
-        rank: Rank of the process that failed.
+        rank: Rank of the process that failed; None if it is not known.
     """
 
-    def __init__(self, message: str, rank: int) -> None:
+    def __init__(self, message: str, rank: int | None) -> None:
         super().__init__(message)
         self.rank = rank
 
-    def __reduce__(self) -> tuple[type["RankError"], tuple[str, int]]:
+    def __reduce__(self) -> tuple[type["RankError"], tuple[str, int | None]]:
         return type(self), (str(self), self.rank)
 
 
@@ -119,5 +119,17 @@ class PastEndWarning(LearnrateWarning):
     """A finite schedule is driven past its last update; it holds its end value."""
 
 
+class OverruledWarning(LearnrateWarning):
+    """Something else changed a hyper-parameter that a schedule drives."""
+
+
+class OtherScheduleWarning(LearnrateWarning):
+    """A state that was saved under one schedule is loaded under another."""
+
+
+class LostRatiosWarning(LearnrateWarning):
+    """Parameter groups had values of their own, which one schedule for all of them replaces."""
+
+
 class NotRestoredWarning(LearnrateWarning):
-    """A function changed something in itself that is too large to be copied, and is not given back."""
+    """Something that training changed cannot be given back: it is too large to be copied, or cannot be copied or set."""

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnrate import records
+from learnrate import checks, records
 from learnrate.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def axes_or_new(ax: Axes | None) -> Axes:
         MissingExtraError: if matplotlib is not installed.
     """
     if ax is not None:
+        if not hasattr(ax, "set_xscale"):
+            checks.refuse_type("ax", "the axes of matplotlib", ax)
         return ax
     try:
         from matplotlib import pyplot
@@ -76,8 +78,17 @@ def style(ax: Axes) -> Axes:
 
 
 def wrap(text: str) -> str:
-    """The text in lines that fit the width of a title."""
-    return "\n".join(textwrap.wrap(text, TITLE_WIDTH, break_long_words=False))
+    """The text in lines that fit the width of a title, shown as it is."""
+    return literal("\n".join(textwrap.wrap(text, TITLE_WIDTH, break_long_words=False)))
+
+
+def literal(text: str) -> str:
+    """A text of the user's, such as a name, in the form that matplotlib shows as it is.
+
+    matplotlib reads what stands between two dollar signs as a formula, and fails at one that is none. It cannot draw the
+    characters by which Python represents the bytes of a file name that is not UTF-8.
+    """
+    return text.encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> None:

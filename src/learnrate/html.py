@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from learnrate import records
@@ -139,7 +138,7 @@ def write(path: str | os.PathLike[str], text: str) -> None:
         OutputError: if the file cannot be written.
     """
     # A text may hold half of a surrogate pair, from a file name for example, which UTF-8 cannot encode.
-    records.write_atomically(Path(path), text.encode("utf-8", "xmlcharrefreplace"))
+    records.write_atomically(path, text.encode("utf-8", "xmlcharrefreplace"))
 
 
 def interactive(figure: Mapping[str, Any], file_name: str, script: str | None = None) -> str:

@@ -1,9 +1,22 @@
-"""Ctrl-C that waits for work which must not be left half done."""
+"""Ctrl-C that waits for work which must not be left half done.
+
+A handler that is installed when such work begins comes too late: the first Ctrl-C ends a sweep, and a second one may arrive
+before what the sweep changed is put back. So the handler is installed before the sweep, and the frames on the stack decide
+whether Ctrl-C acts at once or waits. The stack has no moment between the two.
+"""
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+S = TypeVar("S")
+
+Handler = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
@@ -17,12 +30,114 @@ def recorded_interrupts() -> Iterator[list[int]]:
         1
     """
     interrupts: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    before = _replaceable_handler()
+    if before is None:
         yield interrupts
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
     try:
         yield interrupts
     finally:
-        # None stands for a handler that was not installed from Python, which cannot be installed again from here.
-        signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
+        signal.signal(signal.SIGINT, before)
+
+
+def act_on(interrupts: list[int]) -> None:
+    """Hand recorded interrupts to the present handler, which by default raises KeyboardInterrupt, and empty the list."""
+    while interrupts:
+        interrupts.pop()
+        signal.raise_signal(signal.SIGINT)
+
+
+def within(manager: AbstractContextManager[T], work: Callable[[T], R]) -> R:
+    """`with manager as value: return work(value)`, where Ctrl-C acts at once in `work` only.
+
+    Ctrl-C before `work` acts at its beginning, Ctrl-C after `work` once the manager has ended.
+
+    Example:
+        >>> @contextmanager
+        ... def changed():
+        ...     print("changed")
+        ...     yield
+        ...     signal.raise_signal(signal.SIGINT)
+        ...     print("put back")
+        >>> try:
+        ...     within(changed(), lambda value: print("work"))
+        ... except KeyboardInterrupt:
+        ...     print("interrupted")
+        changed
+        work
+        put back
+        interrupted
+    """
+    return Uninterrupted(manager).run(work)
+
+
+class Uninterrupted(AbstractContextManager[T]):
+    """A context manager whose beginning and end Ctrl-C does not cut short. In the block itself it acts at once.
+
+    Ctrl-C at the beginning ends the manager without the block; Ctrl-C at the end acts after it.
+
+    Args:
+        manager: The context manager.
+    """
+
+    def __init__(self, manager: AbstractContextManager[T]) -> None:
+        self._manager = manager
+        self._waiting: list[int] = []
+        self._before = self._after = _replaceable_handler()
+
+    def __enter__(self) -> T:
+        with ExitStack() as stack:
+            if self._before is not None:
+                stack.callback(self._uninstall)
+                signal.signal(signal.SIGINT, self._handle)
+            value = stack.enter_context(self._manager)
+            self._act(lambda _: None, None)
+            self._entered = stack.pop_all()
+        return value
+
+    def __exit__(self, *error: Any) -> bool | None:
+        present = signal.getsignal(signal.SIGINT)
+        if self._before is not None and present != self._handle:  # the block has installed one of its own, which stays
+            signal.signal(signal.SIGINT, self._handle)
+            self._after = present  # type: ignore[assignment]
+        return self._entered.__exit__(*error)
+
+    def run(self, work: Callable[[T], R]) -> R:
+        """Call `work` as the block; Ctrl-C waits between this block and the beginning and the end, too."""
+        with self as value:
+            return self._act(work, value)
+
+    def _act(self, work: Callable[[S], R], value: S) -> R:
+        act_on(self._waiting)
+        return work(value)
+
+    def _uninstall(self) -> None:
+        signal.signal(signal.SIGINT, self._after)
+        act_on(self._waiting)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._holds(frame) or self._before is None:
+            self._waiting.append(number)
+        else:
+            self._before(number, frame)
+
+    def _holds(self, frame: FrameType | None) -> bool:
+        """Whether the innermost method of this object on the stack, if there is one, lets Ctrl-C wait."""
+        while frame is not None:
+            if frame.f_code in _METHODS and frame.f_locals.get("self") is self:
+                return frame.f_code is not _ACTING
+            frame = frame.f_back
+        return False
+
+
+_ACTING = Uninterrupted._act.__code__
+_METHODS = {method.__code__ for method in (Uninterrupted.__enter__, Uninterrupted.__exit__, Uninterrupted.run)} | {_ACTING}
+
+
+def _replaceable_handler() -> Handler | None:
+    """The handler of Ctrl-C; None where there is none that was installed from Python, and outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    handler = signal.getsignal(signal.SIGINT)
+    return handler if callable(handler) else None

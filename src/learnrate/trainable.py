@@ -255,7 +255,10 @@ def require_trainable(name: str, value: object) -> None:
 
 @contextmanager
 def restored(trainable: Trainable) -> Iterator[Any]:
-    """Save a trainable, and at the end restore it and release the saved state, whatever happened in between."""
+    """Save a trainable, and at the end restore it and release the saved state, whatever happened in between.
+
+    Enter it by `interrupts.within`, so that Ctrl-C cannot keep it from being restored.
+    """
     state = trainable.save()
     try:
         yield state

@@ -11,6 +11,7 @@ import learnrate as lr
 from command_line import start
 from facts import tells
 from learnrate.cli.folder import open_folder
+from recipes import QUADRATIC
 
 pytestmark = pytest.mark.slow
 
@@ -91,3 +92,28 @@ def test_an_interrupt_waits_until_a_figure_is_drawn(tmp_path, function):
         sys.setprofile(None)
         folder.close()
     assert (folder.path / "range-test.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_folder_of_a_run_that_was_killed_can_be_used_again(commands, tmp_path, number):
+    path = tmp_path / "quadratic.py"
+    path.write_text(QUADRATIC.replace("loss = self", "__import__('time').sleep(1)\n        loss = self"))
+    out = tmp_path / "results"
+    process = commands.start("tune", path, "--out", out, folder=tmp_path)
+    wait_for(lambda: out.exists() and any(out.iterdir()), process)
+    refused = commands.run("tune", path, "--out", out, folder=tmp_path)
+    assert refused.returncode == 2
+    assert tells(refused.stderr, "--out", out, "in use")
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == -number
+    path.write_text(QUADRATIC)
+    ended = commands.run("tune", path, "--out", out, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in out.iterdir()} == {
+        "curve.json",
+        "plan.json",
+        "range-test.png",
+        "result.json",
+        "schedule.png",
+    }

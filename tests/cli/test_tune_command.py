@@ -189,12 +189,23 @@ def test_a_recipe_may_be_a_relative_path_a_link_or_a_name_with_spaces(commands, 
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("arguments", ["--help", "mine.py --no-train"])
-def test_a_closed_pipe_prints_no_error(recipe, tmp_path, arguments):
-    recipe()
+@pytest.mark.parametrize("arguments", ["--help", "mine.py --no-train --out results"])
+def test_a_closed_pipe_prints_no_error_and_loses_no_result(recipe, tmp_path, arguments):
+    recipe(("def accuracy(model):", "def accuracy(model):\n        print('SCORE' * 10_000)"))
     command = f"{sys.executable} -m learnrate tune {arguments} | head -1"
     ended = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.stderr == ""
+    if "results" in arguments:
+        assert {path.name for path in (tmp_path / "results").iterdir()} >= {"curve.json", "plan.json", "result.json"}
+
+
+@pytest.mark.parametrize("name", ["c$_^$x.py", b"caf\xe9.py".decode("utf-8", "surrogateescape"), "x" * 200 + ".py", "字.py"])
+def test_a_recipe_may_have_any_name_that_a_file_can_have(commands, tmp_path, name):
+    (tmp_path / name).write_text(QUADRATIC.replace("def save", "def current_lr(self):\n        return 0.01\n    def save"))
+    ended = commands.run("tune", name, "--seeds", 1, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_version_and_help(tmp_path):

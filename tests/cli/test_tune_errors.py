@@ -92,7 +92,10 @@ BAD = {
     "a budget in miles": ([], ["--budget", "3 miles"], ("budget", "seconds", "3 miles")),
     "a budget of NaN": ([], ["--budget", "nan"], ("budget", "nan")),
     "an unknown family": ([], ["--family", "cosin"], ("family", "warmup_cosine", "cosin")),
-    "a seed that is too high": ([], ["--seed", str(2**32 - 2)], ("--seed", 2**32 - 2)),
+    "a seed that is too high": ([], ["--seed", str(2**32)], ("--seed", 2**32 - 1, 2**32)),
+    "seeds that end too high": ([], ["--seed", str(2**32 - 2)], ("--seeds", 2, 3, f"--seed {2**32 - 2}")),
+    "too many seeds": ([], ["--seeds", str(10**12)], ("--seeds must", 2**32, 10**12)),
+    "an LR beyond single precision": ([], ["--high", "1e308"], ("--high", "1e30", "1e+308")),
     "a misspelt option": ([], ["--update", "3"], ("--update",)),
 }
 

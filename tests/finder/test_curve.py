@@ -5,16 +5,18 @@ import json
 import math
 import pickle
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import learnrate as lr
 from facts import facts
-from learnrate.errors import MissingExtraError, OutputError
+from learnrate.errors import ArgumentError, ArgumentTypeError, MissingExtraError, OutputError
 
 LRS = np.geomspace(1e-6, 1.0, 60)
 
@@ -166,7 +168,7 @@ def test_sweeps_over_different_lrs_do_not_merge():
         lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(2 * LRS, LRS)])
     with pytest.raises(ValueError, match=facts("curves", "at least one")):
         lr.Curve.merge([])
-    with pytest.raises(TypeError, match=facts("curves", "str")):
+    with pytest.raises(TypeError, match=facts("curves[0]", "a Curve", "str")):
         lr.Curve.merge(["curve"])
 
 
@@ -235,3 +237,69 @@ def test_updates_keep_their_numbers_if_some_are_removed():
     assert lr.Curve(LRS, holes).finite().updates.tolist() == [n for n in range(60) if n % 7 != 3]
     with pytest.raises(ValueError, match=facts("updates", "long", "lrs", 60, 2)):
         lr.Curve(LRS, LRS, updates=[1, 2])
+
+
+ODD = {
+    "metrics of a number": (lambda: lr.Curve(LRS, LRS, metrics=1), ("metrics", 1, "int")),
+    "a metric without a text as name": (lambda: lr.Curve(LRS, LRS, {1: LRS}), ("name of a metric", 1)),
+    "losses of nothing": (lambda: lr.Curve(LRS[:2], [None, 1.0]), ("losses[0]", None)),
+    "losses of text": (lambda: lr.Curve(LRS[:2], ["1", "2"]), ("losses", "'1'")),
+    "losses beyond floats": (lambda: lr.Curve(LRS[:2], [10**400, 1]), ("losses[0]", "float")),
+    "losses of thousands of digits": (lambda: lr.Curve(LRS[:2], [10**5000, 1]), ("losses[0]", "float")),
+    "losses that need a gradient": (lambda: lr.Curve([0.1], torch.ones(1, requires_grad=True)), ("losses",)),
+    "notes of numbers": (lambda: lr.Curve(LRS, LRS, notes=[math.nan]), ("notes[0]", "nan")),
+    "notes of nothing": (lambda: lr.Curve(LRS, LRS, notes=None), ("notes", None)),
+    "seeds of one number": (lambda: lr.Curve(LRS, LRS, seeds=1), ("seeds", 1)),
+    "half an epoch": (lambda: lr.Curve(LRS, LRS, updates_per_epoch=0.5), ("updates_per_epoch", 0.5)),
+    "updates that fall": (lambda: lr.Curve(LRS[:2], LRS[:2], updates=[2, 1]), ("updates", "rising")),
+    "sweeps of text": (lambda: lr.Curve(LRS, LRS, sweeps=["x"]), ("sweeps[0]", "'x'")),
+    "sweeps of another length": (lambda: lr.Curve(LRS, LRS, sweeps=[lr.Curve([0.1], [1.0])]), ("sweeps[0]", "length")),
+    "curves that are one": (lambda: lr.Curve.merge(3), ("curves", 3)),
+    "a width of text": (lambda: some_curve().smoothed(width="x"), ("width", "'x'")),
+    "a width of true": (lambda: some_curve().band(True), ("width", True)),
+    "a part by numbers": (lambda: some_curve().where([1, 2]), ("keep", 60)),
+    "a part by texts": (lambda: some_curve().where(slice("a")), ("keep", "slice")),
+    "a metric by number": (lambda: some_curve().of(0), ("metric", 0)),
+    "axes of a number": (lambda: some_curve(1.0).plot(1), ("ax", 1)),
+    "a rule that is a text": (lambda: some_curve().plot(rule="valley"), ("rule", "'valley'")),
+    "no curve": (lambda: lr.rules.valley(1), ("curve", 1)),
+    "no curve for the accuracy": (lambda: lr.rules.accuracy(None), ("curve", None)),
+    "a metric of nothing": (lambda: lr.rules.accuracy(some_curve(), None), ("metric", None)),
+    "bounds of zero": (lambda: replace(some_curve(1.0).bounds(), lr=0.0), ("lr", 0.0)),
+    "a reason of nothing": (lambda: lr.NoAnswer(None, "", ""), ("reason", None)),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_arguments_are_refused_by_name(case):
+    build, parts = ODD[case]
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=facts(*parts)):
+        build()
+
+
+@pytest.mark.parametrize("rule", lr.rules.__all__)
+def test_every_rule_refuses_what_is_no_curve(rule):
+    with pytest.raises(ArgumentTypeError, match=facts("curve", "'x'")):
+        getattr(lr.rules, rule)("x")
+
+
+@pytest.mark.parametrize("width", [5e-324, 1e-3, 1e308])
+def test_any_width_above_0_smooths(width):
+    smoothed = some_curve(1.0).smoothed(width)
+    assert np.isfinite(smoothed).all()
+    level = np.ptp(smoothed)
+    assert level == pytest.approx(0 if width > 1 else 1, abs=0.1)
+
+
+def test_a_message_shows_at_most_200_characters_of_a_value():
+    for build in (
+        lambda: lr.Curve(["x" * 5000], [1.0]),
+        lambda: lr.Curve(LRS, LRS, {"m" * 5000: "x" * 5000}),
+        lambda: some_curve().of("x" * 5000),
+        lambda: lr.Curve(LRS, LRS, ended="x" * 5000),
+        lambda: some_curve().bounds("x" * 5000),
+        lambda: some_curve().smoothed("x" * 5000),
+    ):
+        with pytest.raises((ArgumentError, ArgumentTypeError)) as raised:
+            build()
+        assert len(str(raised.value)) < 700

@@ -7,6 +7,7 @@ import pytest
 
 import learnrate as lr
 from curves import LRS, POINTS, valley, words
+from facts import facts
 from learnrate.errors import NoAnswerError
 from learnrate.finder.bounds import two_digits
 
@@ -196,7 +197,10 @@ def test_every_rule_gives_a_reason_for_each_number(rule):
 
 def test_a_function_of_the_user_is_a_rule():
     curve = lr.Curve(LRS, valley())
-    assert curve.bounds(lambda given: given is curve) is True
+    answer = lr.rules.valley(curve)
+    assert curve.bounds(lambda given: answer if given is curve else None) is answer
+    with pytest.raises(TypeError, match=facts("what rule returns", "Bounds", 3)):
+        curve.bounds(lambda given: 3)
     with pytest.raises(TypeError, match="'valley'"):
         curve.bounds("valley")
 

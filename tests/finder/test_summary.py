@@ -14,16 +14,15 @@ CURVE = lr.Curve(LRS, LOSSES, {"accuracy": np.linspace(0, 1, POINTS)}, ("a note"
 MERGED = lr.Curve.merge(lr.Curve(LRS[:90], valley(noise=0.05, seed=s)[:90], seeds=(s,), ended="diverged") for s in range(3))
 FLAT = lr.Curve(LRS, np.full(POINTS, 2.0))
 NASTY = "<script>\n\n" + "x" * 500
+MANY = np.geomspace(1e-6, 1, 5000), np.full(5000, np.nan), {f"{NASTY} {number}": np.zeros(5000) for number in range(20)}
 LARGE = lr.Curve(
-    np.geomspace(1e-6, 1, 5000),
-    np.full(5000, np.nan),
-    {f"{NASTY} {number}": np.zeros(5000) for number in range(20)},
+    *MANY,
     (NASTY,) * 20,
     30,
     "not finite",
     seeds=range(200),
     skipped=[0] * 50,
-    sweeps=[lr.Curve(np.geomspace(1e-6, 1, 5000), np.full(5000, np.nan))] * 20,
+    sweeps=[lr.Curve(*MANY)] * 20,
 )
 OBJECTS = {
     "curve": CURVE,

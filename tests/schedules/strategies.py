@@ -177,6 +177,7 @@ def wrapped(draw, inner):
         s.staircase(draw(lengths)),
         s.shift(draw(st.integers(0, 3000))),
         s * draw(leaves),
+        s + draw(leaves),
     ]
     if s.length is not None:
         results.append(s.repeat(draw(numbers_of_cycles), length_growth=draw(growths), value_decay=draw(decays_to)))

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import learnrate as lr
 
@@ -14,11 +15,10 @@ import learnrate as lr
     [
         (lambda: lr.constant(-0.1), "value", "at least 0", "-0.1"),
         (lambda: lr.constant(math.nan), "value", "finite", "nan"),
-        (lambda: lr.constant(0.1, 0), "length", "at least 1", "0"),
+        (lambda: lr.constant(0.1, -1), "length", "at least 0", "-1"),
         (lambda: lr.linear(0.1, math.inf, 10), "end", "finite", "inf"),
         (lambda: lr.linear(0.1, 0, "10"), "length", "'3 epochs'", "'10'"),
-        (lambda: lr.cosine(0.1, 0, 0), "length", "at least 1", "0"),
-        (lambda: lr.cosine(0.1, 0, -5), "length", "at least 1", "-5"),
+        (lambda: lr.cosine(0.1, 0, -5), "length", "at least 0", "-5"),
         (lambda: lr.polynomial(0.1, 0, 10, power=0), "power", "above 0", "0"),
         (lambda: lr.exponential(0, 1, 10), "start", "above 0", "0"),
         (lambda: lr.warmup(0, 10), "max_lr", "above 0", "0"),
@@ -67,7 +67,7 @@ import learnrate as lr
         (lambda: lr.one_cycle(0.1, 10, phases=4), "phases", "2 or 3", "4"),
         (lambda: lr.one_cycle(0.1, 10, pct_start=0.5, phases=3), "pct_start", "below 1/2", ""),
         (lambda: lr.one_cycle.torch(0.1, 1), "total_steps", "at least 2", "1"),
-        (lambda: lr.wsd(0.1, 100, warmup=60, cooldown=40), "the other parts", "at least 1 of 100 updates", ""),
+        (lambda: lr.wsd(0.1, 100, warmup=60, cooldown=41), "the other parts", "at least 0 of 100 updates", "1 more"),
         (lambda: lr.wsd(0.1, 100, shape="rex"), "shape", "one of 'linear', 'cosine', '1-sqrt'", "'rex'"),
         (lambda: lr.decay(0.2, 0.1, 10), "base_lr", "below max_lr", "0.2 and 0.1"),
         (lambda: lr.linear_scaling(0.1, 0, 256), "batch_size", "at least 1", "0"),
@@ -99,6 +99,22 @@ import learnrate as lr
         ),
         (lambda: lr.constant(1e200) * 1e200, "factor", "at most 1e100", ""),
         (lambda: lr.noam(10**400), "d_model", "at most 4611686018427387904", ""),
+        (lambda: lr.constant(10**5000), "value", "finite", "bits"),
+        (lambda: lr.multistep(0.1, 0.5, (10**5000,)), "milestones[0]", "at most 4611686018427387904", "bits"),
+        (lambda: lr.constant(0.1)(10**5000), "the update count", "below 2 ** 63", "bits"),
+        (lambda: lr.step_decay(0.1, 0.5, 5, offset=10**400), "offset", "at most 4611686018427387904", ""),
+        (lambda: lr.warm_restarts(0.1, 5, warmup=10**400), "warmup", "at most 4611686018427387904", ""),
+        (
+            lambda: lr.one_cycle(0.1, 10, pct_start=0),
+            "pct_start",
+            "strictly between 0 and 1",
+            "0: for a fall only, use cosine(",
+        ),
+        (lambda: lr.one_cycle.torch(0.1, 10, pct_start=0), "pct_start", "strictly between 0 and 1", "cosine("),
+        (lambda: lr.decay(0.1, 0.2, 0), "step_size", "at least 1", "0"),
+        (lambda: lr.wsd(0.1, warmup="5 eons"), "warmup", "'3 epochs'", "'5 eons'"),
+        (lambda: lr.wsd(0.1, cooldown=-1), "cooldown", "at least 0", "-1"),
+        (lambda: lr.knee(0.1, explore="rest"), "explore", "a length of its own", "'rest'"),
         (lambda: lr.wsd(-0.1, 1000), "max_lr", "above 0", "-0.1"),
         (lambda: lr.one_cycle(0.1, 10, pct_start=1.0), "pct_start", "strictly between 0 and 1", "1.0"),
         (lambda: lr.one_cycle(0.1, 10, div_factor=0.5), "div_factor", "at least 1", "0.5"),
@@ -128,6 +144,14 @@ def test_a_value_that_breaks_its_rule(build, argument, rule, received):
         (lambda: lr.cyclical(0, 1, 10, window=3), "window", "a function or one of 'triangular'", ""),
         (lambda: lr.linear(0.1, 0, 10.0), "length", "an integer", "10.0 of type float"),
         (lambda: lr.constant(0.1, 5) >> 0.1, "the right side of >>", "a schedule", "0.1 of type float"),
+        (lambda: lr.wsd(0.1, np.arange(3)), "length", "an integer", "array([0, 1, 2])"),
+        (lambda: lr.wsd(0.1, warmup=math.nan), "warmup", "an integer", "nan"),
+        (lambda: lr.trapezoid(0.1, cooldown=2.5), "cooldown", "an integer", "2.5"),
+        (lambda: lr.knee(0.1, warmup=np.arange(3)), "warmup", "an integer", ""),
+        (lambda: lr.linear_to_zero(0.1, warmup=None), "warmup", "an integer", "None"),
+        (lambda: lr.multistep(0.1, 0.5, torch.tensor(5)), "milestones", "a sequence of update numbers", "tensor(5)"),
+        (lambda: lr.multistep(0.1, 0.5, np.array(5)), "milestones", "a sequence of update numbers", "array(5)"),
+        (lambda: lr.piecewise_constant(torch.tensor(5.0), (3,)), "values", "a sequence of numbers", "tensor(5.)"),
     ],
 )
 def test_a_value_of_the_wrong_type(build, argument, rule, received):

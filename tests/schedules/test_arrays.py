@@ -52,6 +52,7 @@ SCHEDULES = [
     lr.linear(0.5, 0.1, 40).repeat(3, value_decay=0.5),
     lr.cosine(0.5, 0.1, 40).repeat(length_growth=1.5),
     lr.exponential_decay(0.5, 0.9) * lr.warmup(1.0, 10) * 0.5,
+    lr.exponential_decay(0.5, 0.9) + lr.linear(0.0, 0.5, 30),
     lr.exponential_decay(0.5, 0.9).clip(low=0.01, high=0.3),
     lr.one_cycle(0.5, 150).mirrored(0.85, 0.95),
     lr.cosine(0.5, 0.1, 100).staircase(30),

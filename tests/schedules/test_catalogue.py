@@ -34,8 +34,8 @@ def test_every_class_of_schedules_is_registered():
 
 def test_every_function_that_builds_a_schedule_is_registered():
     functions = {name: value for name, value in defined(type(defined)) if value.__annotations__.get("return") is Schedule}
-    for reads_a_schedule in ("from_json", "parse", "require_schedule"):
-        del functions[reads_a_schedule]
+    for reads_joins_or_resolves in ("from_json", "parse", "require_schedule", "chained", "resolved_parts", "in_updates"):
+        del functions[reads_joins_or_resolves]
     assert functions == RUNS
 
 

@@ -17,6 +17,7 @@ DOWN = lr.linear(1.0, 0.0, length=4)
         (DOWN * 0.5, [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
         (0.5 * DOWN, [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]),
         (DOWN * lr.linear(0.0, 1.0, 2), [0.0, 0.375, 0.5, 0.25, 0.0, 0.0]),
+        (DOWN + lr.linear(0.0, 1.0, 2), [1.0, 1.25, 1.5, 1.25, 1.0, 1.0]),
         (DOWN.repeat(2), [1.0, 0.75, 0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
         (DOWN.repeat(), [1.0, 0.75, 0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 1.0]),
         (DOWN.repeat(2, value_decay=0.5), [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]),
@@ -44,6 +45,8 @@ def test_values(schedule, values):
         (DOWN * 2, 4),
         (DOWN * lr.linear(1, 0, 9), 9),
         (DOWN * lr.constant(1), None),
+        (DOWN + lr.linear(1, 0, 9), 9),
+        (DOWN + lr.constant(1), None),
         (DOWN.repeat(3), 12),
         (DOWN.repeat(3, length_growth=2), 28),
         (DOWN.repeat(2, length_growth=1.3), 10),  # 4 + 5.2, rounded up
@@ -77,6 +80,7 @@ def test_lengths(schedule, length):
         (lr.constant(0.05, 30).repeat(3, length_growth=1.1), (30, 63, 99.3), (30, 63, 99.3, 100)),
         (lr.linear(1, 0, 100).clip(low=0.5), (50, 100), (100,)),
         (DOWN * lr.linear(0, 1, 2), (2, 4), (4,)),
+        (DOWN + lr.linear(0, 1, 2), (2, 4), (4,)),
     ],
     ids=repr,
 )
@@ -125,6 +129,10 @@ def test_bounds():
         (lambda: DOWN.rebase(3, 3), "new_length", "above at = 3, received 3"),
         (lambda: DOWN.rebase(-1, 3), "at", "at least 0"),
         (lambda: DOWN.shift(-4), "by", "above -4"),
+        (lambda: DOWN + 0.1, "the right side of [+]", "constant(value)"),
+        (lambda: DOWN.shift("-2 eons"), "by", "'3 epochs'"),
+        (lambda: DOWN.shift("rest"), "by", "a length of its own"),
+        (lambda: DOWN.shift("-5%").resolve(100), "by", "above -4"),
         (lambda: DOWN * 0, "factor", "above 0, received 0"),
         (lambda: DOWN * -1, "factor", "above 0, received -1"),
         (lambda: DOWN * float("nan"), "factor", "finite, received nan"),
@@ -152,6 +160,60 @@ def test_a_rebased_schedule_is_continuous_and_ends_at_the_new_length(schedule, d
 @given(leaves, leaves, st.integers(0, 10_000))
 def test_the_value_of_a_product_is_the_product_of_the_values(first, second, n):
     assert (first * second)(n) == first(n) * second(n)
+
+
+@given(leaves, leaves, st.integers(0, 10_000))
+def test_the_value_of_a_sum_is_the_sum_of_the_values(first, second, n):
+    assert (first + second)(n) == first(n) + second(n)
+    assert (first + second).min == first.min + second.min
+
+
+def test_operators_bind_as_in_python():
+    a, b, c = lr.linear(1, 0, 5), lr.linear(0, 1, 7), lr.constant(0.5)
+    for s, text in (
+        (a * b + c, "a * b + c"),
+        (a * (b + c), "a * (b + c)"),
+        ((a + b) * 0.5, "(a + b) * 0.5"),
+        (a + b + c, "a + b + c"),
+        (a + (b + c), "a + (b + c)"),
+        (a + b >> c, "a + b >> c"),
+        (a + (b >> c), "a + (b >> c)"),
+        ((a + b).clip(low=0.1), "(a + b).clip(low=0.1)"),
+    ):
+        written = text
+        for name, part in (("a", a), ("b", b), ("c", c)):
+            written = " ".join(
+                word.replace(name, repr(part)) if word.strip("()") == name else word for word in written.split()
+            )
+        assert lr.parse(repr(s)) == s == lr.parse(written.replace("b).clip", f"{b!r}).clip"))
+        assert lr.schedules.from_json(s.to_json()) == s
+
+
+@pytest.mark.parametrize(
+    ("by", "updates"),
+    [
+        ("2 epochs", 500),
+        ("-2%", -200),
+        (" - 1 epoch", -250),
+        ("30 updates", 30),
+        ("-30 steps", -30),
+        ("0%", 0),
+        ("1e6 tokens", 1),
+    ],
+)
+def test_a_shift_in_every_unit(by, updates):
+    run = lr.Horizon(updates=10_000, updates_per_epoch=250, tokens_per_update=1e6)
+    s = lr.linear(1, 0, 1000).shift(by)
+    assert lr.parse(repr(s)) == s
+    assert lr.schedules.from_json(s.to_json()) == s
+    assert s.resolve(run) == lr.linear(1, 0, 1000).shift(updates)
+    assert lr.linear(1, 0).shift(by).resolve(run).length == 10_000
+
+
+def test_milestones_behind_a_warmup_count_from_the_start_of_the_run_if_they_are_shifted():
+    s = (lr.warmup(0.1, "2%") >> lr.multistep(0.1, 0.1, ("80%", "90%")).shift("-2%")).resolve(1000)
+    assert s.boundaries(1000) == (20, 800, 900)
+    assert [s(n) for n in (799, 800, 899, 900)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
 
 
 @given(leaves, st.integers(0, 3000), st.integers(0, 10_000))

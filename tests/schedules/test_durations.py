@@ -21,6 +21,10 @@ RUN = lr.Horizon(updates=10_000, updates_per_epoch=250, tokens_per_update=1e6)
         ("2e9 tokens", 2000),
         ("0.001%", 1),  # rounded, but never to 0
         ("700 updates", 700),
+        ("1000 updates", 1000),
+        ("1000 steps", 1000),
+        ("1 step", 1),
+        ("1e3 Steps", 1000),
         ("rest", 10_000),
         ("  REST ", 10_000),
     ],
@@ -39,7 +43,7 @@ def test_a_length_has_one_spelling_when_printed(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "epochs", "3", "3 eons", "-3 epochs", "0 epochs", "0%", "101%", "nan%", "1e999 tokens", "1.2.3%", "2.5 updates"],
+    ["", "epochs", "3", "3 eons", "-3 epochs", "1e-400 epochs", "101%", "nan%", "1e999 tokens", "1.2.3%", "2.5 updates"],
 )
 def test_a_text_that_is_not_a_length_is_refused(text):
     with pytest.raises((ValueError, TypeError), match=r"^length must"):
@@ -53,8 +57,8 @@ def test_a_text_that_is_not_a_length_is_refused(text):
         (lr.linear(1, 0), lr.Horizon(updates_per_epoch=5), "updates to resolve 'rest'"),
         (lr.linear(1, 0, "3 epochs"), 100, "updates_per_epoch to resolve '3 epochs'"),
         (lr.linear(1, 0, "3 tokens"), 100, "tokens_per_update to resolve '3 tokens'"),
-        (lr.warmup(1, 100) >> lr.cosine(1, 0), 100, "at least 1 of 100 updates for the 'rest'.* 0:"),
-        (lr.linear(1, 0).repeat(10**5, length_growth=1.5), 100, "at least 1 of 100"),
+        (lr.warmup(1, 101) >> lr.cosine(1, 0), 100, "at least 0 of 100 updates for the 'rest'.* 1 more:"),
+        (lr.linear(1, 0).repeat(10**5, length_growth=1.5), 100, "at least 1 update"),
         (lr.linear(1, 0, "1e300 epochs"), lr.Horizon(updates_per_epoch=1e300), "^length must be at most 2"),
         (lr.linear(1, 0, "5 tokens"), lr.Horizon(tokens_per_update=1e-320), "^length must be at most 2"),
         (lr.linear(1, 0), 0, "^horizon must be at least 1, received 0"),
@@ -88,6 +92,9 @@ def test_an_invalid_horizon_is_refused(bad):
         lr.linear(1, 0).mirrored(0.8, 0.9),
         lr.linear(1, 0, 100).staircase("1 epoch"),
         lr.linear(1, 0).shift(10),
+        lr.linear(1, 0, 5000).shift("2 epochs"),
+        lr.constant(1).shift("-2 epochs"),
+        lr.linear(1, 0) + lr.constant(1),
         lr.wsd(1),
         lr.one_cycle(1),
         lr.noam(512, "5%"),

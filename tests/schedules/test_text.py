@@ -1,10 +1,12 @@
 """`parse`, the inverse of `repr` with a closed vocabulary, and the JSON form."""
 
 import pickle
+import time
 
 import pytest
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import ArgumentError, ParseError
 
 
@@ -78,6 +80,85 @@ def test_parse_reads_a_long_chain():
     assert lr.parse(repr(chain)) == chain
 
 
+def test_the_time_to_read_a_chain_grows_with_its_length():
+    def seconds(parts):
+        start = time.process_time()
+        chain = lr.parse(" >> ".join(["linear(1, 0, 5)"] * parts))
+        assert len(chain.parts) == parts
+        return time.process_time() - start
+
+    # Quadratic time would be a factor of 256.
+    assert min(seconds(800) for _ in range(2)) < 64 * min(seconds(50) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("constant(1" + "0" * 309 + ")", "value must be finite"),
+        ("constant(-1" + "0" * 400 + ")", "value must be finite"),
+        ("constant(0x" + "f" * 4000 + ")", "value must be finite"),
+        ("linear(1, 0, 1" + "0" * 309 + ")", "length must be at most"),
+        ("constant(1) * 1" + "0" * 309, "factor must be finite"),
+        ("multistep(1, 0.5, (1" + "0" * 309 + ",))", "milestones[0] must be at most"),
+        ("constant(1" + "0" * 5000 + ")", "column 10: a number must have less than 1000 digits"),
+        ("linear(1, 0, '1e1" + "0" * 5000 + " epochs')", "1000 digits"),
+        ("linear(1, 0, 5).shift(" + "9" * 5000 + ")", "1000 digits"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_number_of_hundreds_of_digits_is_refused(text, fact):
+    with pytest.raises(ParseError) as caught:
+        lr.parse(text)
+    assert fact in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert "set_int_max_str_digits" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " * ".join(["constant(1)"] * 2000),
+        "constant(1)" + " * 0.9" * 500,
+        "linear(1, 0, 5)" + ".shift(1)" * 2000,
+        "linear(1, 0, 5)" + ".clip(low=0.1)" * 300,
+        "(" * 2000 + "constant(1)" + ")" * 2000,
+        "multistep(1, 0.5, " + "(" * 2000 + ")" * 2000 + ")",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_deeply_nested_text_is_refused(text):
+    with pytest.raises(ParseError):
+        lr.parse(text)
+
+
+@pytest.mark.parametrize("levels", [150, 900, 2000, 50_000])
+def test_deeply_nested_json_is_refused(levels):
+    inner = '{"name": "constant", "value": 1}'
+    schedule = '{"name": "Shifted", "by": 1, "schedule": ' * levels + inner + "}" * levels
+    with pytest.raises(ArgumentError, match=facts("nested", 100)):
+        lr.schedules.from_json('{"learnrate": "schedule", "version": 1, "schedule": ' + schedule + "}")
+
+
+@pytest.mark.parametrize("digits", [309, 5000])
+def test_json_with_a_number_of_hundreds_of_digits_is_refused(digits):
+    number = "1" + "0" * digits
+    with pytest.raises(ArgumentError) as caught:
+        lr.schedules.from_json(
+            '{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": ' + number + "}}"
+        )
+    assert "set_int_max_str_digits" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_what_is_read_can_be_used():
+    nested = lr.constant(1.0, 5)
+    for _ in range(99):
+        nested = nested.shift(1)
+    assert lr.parse(repr(nested)) == nested
+    assert lr.schedules.from_json(nested.to_json()) == nested
+    assert nested.resolve(3)(50) == 1.0
+
+
 @pytest.mark.parametrize("parts", [(), (lr.constant(0.1, 1),), (1, 2)])
 def test_a_chain_of_fewer_than_two_schedules_is_refused(parts):
     with pytest.raises(TypeError, match="at least two schedules"):
@@ -147,7 +228,8 @@ def test_parse_reads_operators_and_methods(text):
         ("linear(1, 0, 5).repeet(2)", "'repeat'?"),
         ("linear(1, 0, 5).plot()", "'plot'"),
         ("linear(1, 0, 5).__class__()", "'__class__'"),
-        ("constant(1) + constant(2)", ">> and *"),
+        ("constant(1) - constant(2)", ">>, * and +"),
+        ("constant(1) + 2", "expected a schedule"),
         ("constant(1) * 0", "factor must be above 0"),
         ("linear(1, 0, 5).repeat(tims=2)", "'tims'"),
         ("one_cycle.paper(1)", "expected a schedule"),

@@ -1,12 +1,13 @@
 """The folder that a run leaves behind."""
 
 import datetime
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from learnrate import figures, records
 from learnrate.errors import ArgumentError
@@ -18,8 +19,16 @@ from learnrate.study import Comparison
 from learnrate.study.figure import draw_losses, draw_scores
 from learnrate.tuner import Plan
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 MARK = ".learnrate"
-"""A file that marks a folder as in use."""
+"""A file that is locked while its folder is in use. The system unlocks it when the process ends, however that happens."""
+
+LONGEST_NAME = 100
+"""Characters of the name of a recipe in the name of a folder: file systems allow 255 bytes."""
 
 
 @contextmanager
@@ -38,14 +47,17 @@ class Folder:
     Attributes:
         path: The folder.
         created: Whether this run created it.
+        lock: The file that reserves it, open and locked.
     """
 
     path: Path
     created: bool
+    lock: BinaryIO
 
     def close(self) -> None:
         """Release the folder, and remove it if this run has created it and written nothing."""
         (self.path / MARK).unlink(missing_ok=True)
+        self.lock.close()
         if self.created and self.path.exists() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -80,7 +92,7 @@ class Folder:
         draw_losses(comparison, axes[0])
         if measured:
             draw_scores(comparison, axes[1])
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        figure.suptitle(figures.literal(title), x=0.01, ha="left", fontsize=12)
         figures.save(figure, self.path / "comparison.png")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -102,26 +114,47 @@ def open_folder(out: Path | None, runs: Path, name: str) -> Folder:
     try:
         created = out is None or not out.exists()
         path = _create_new(runs, name) if out is None else _create(out)
-        # Two runs may find the same empty folder at once; only one of them creates this file.
-        (path / MARK).open("x").close()
-    except FileExistsError as error:
+        lock = _lock(path / MARK)
+    except (FileExistsError, BlockingIOError) as error:
         raise ArgumentError(f"--out must be a folder of this run's own, {out or runs} is a file or in use") from error
     except OSError as error:
         raise ArgumentError(
             f"--out must be a folder that can be written to, {out or runs} is not: {error.strerror or error}"
         ) from error
-    return Folder(path, created)
+    return Folder(path, created, lock)
+
+
+def _lock(mark: Path) -> BinaryIO:
+    """Lock the file that reserves a folder. Two runs may find the same empty folder at once; only one of them locks it.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+        FileExistsError: if it exists, where files cannot be locked.
+    """
+    if fcntl is None:
+        return mark.open("xb")
+    while True:
+        lock = mark.open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if mark.exists() and os.path.samestat(mark.stat(), os.fstat(lock.fileno())):
+                return lock
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()  # another run removed the file between its opening and its locking
 
 
 def _create(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
-    if any(out.iterdir()):
+    # A run that was killed leaves the file, but not its lock.
+    if any(path.name != MARK for path in out.iterdir()):
         raise ArgumentError(f"--out must be a new or empty folder, {out} holds files: nothing is overwritten")
     return out
 
 
 def _create_new(runs: Path, name: str) -> Path:
-    safe = re.sub(r"[^\w.-]+", "-", name)
+    safe = re.sub(r"[^\w.-]+", "-", name)[:LONGEST_NAME]
     stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
     runs.mkdir(parents=True, exist_ok=True)
     path, number = runs / stem, 1

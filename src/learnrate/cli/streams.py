@@ -6,19 +6,56 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class ReadOrDiscarded(io.FileIO):
+    """A standard stream whose reader may end, as `head` does. What is written afterwards is discarded.
+
+    A run goes on, because its results are files. Everything that writes to the stream is covered: the report, the progress
+    bars, and what a recipe prints.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream.fileno(), "w", closefd=False)
+        self._stream = stream  # which would close the descriptor if nothing referred to it
+
+    def write(self, data: Any, /) -> int:
+        """Write the data, or as much of it as the system takes."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+                os.dup2(nothing.fileno(), self.fileno())
+            return memoryview(data).nbytes
 
 
 def prepare_streams() -> None:
     """Let no character that a terminal cannot show, and no closed stream, end a run."""
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = map(_tolerant, (sys.stdout, sys.stderr))
+
+
+def _tolerant(stream: TextIO) -> TextIO:
+    """The stream in the form that raises no error; as it is if it is no stream of the process."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.reconfigure(errors="replace")
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # without buffers, they are the same
+    if type(raw) is not io.FileIO:
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(ReadOrDiscarded(stream)),
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextmanager
@@ -28,17 +65,6 @@ def reserved_stdout() -> Iterator[TextIO]:
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     yield stdout
-
-
-class ReportConsole(Console):
-    """Where the report is printed. A reader that has ended is a `BrokenPipeError`, as everywhere else in Python."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise the error in place of rich's `SystemExit`, which a recipe might have raised as well."""
-        try:
-            super().on_broken_pipe()
-        except SystemExit:
-            raise BrokenPipeError from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rich.markup import escape
 from learnrate import checks, figures
 from learnrate.cli.folder import Folder, open_folder
 from learnrate.cli.report import comparison_summary, plan_summary, print_comparison, print_plan, print_range_test
-from learnrate.cli.streams import Bars, ReportConsole, prepare_streams, progress_bars, reserved_stdout
+from learnrate.cli.streams import Bars, prepare_streams, progress_bars, reserved_stdout
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import Recipe
@@ -88,7 +88,7 @@ def run_command(options: Options) -> dict[str, Any]:
     # Refused before a folder is created; `tune` makes its own.
     Request.of(updates=updates, budget=share_or_text(options.budget), family=options.family)
     folder = open_folder(out, runs, name)
-    console = ReportConsole(stderr=options.json, highlight=False, soft_wrap=True)
+    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     try:
         with progress_bars() as bars:
             return run_stages(Run(recipe, name, updates, options, folder, console, bars))
@@ -102,11 +102,14 @@ def run_command(options: Options) -> dict[str, Any]:
 
 def check_options(options: Options) -> None:
     """Refuse numbers that break their rule, by the names of the options."""
-    checks.positive("--low", options.low)
-    checks.positive("--high", options.high)
+    checks.positive_single("--low", options.low)
+    checks.positive_single("--high", options.high)
     checks.ordered("--low", options.low, "--high", options.high)
-    if options.seed + options.seeds > 2**32:
-        checks.refuse("--seed", f"at most 2 ** 32 - {options.seeds}, because {options.seeds} seeds are used", options.seed)
+    checks.whole("--seed", options.seed, at_least=0, at_most=2**32 - 1)
+    left = 2**32 - options.seed
+    if options.seeds > left:
+        remedy = f"the seeds are those from --seed {options.seed} on, below 2 ** 32"
+        checks.refuse("--seeds", f"at most {left}", options.seeds, remedy)
 
 
 def run_stages(run: Run) -> dict[str, Any]:

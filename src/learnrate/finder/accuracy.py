@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from learnrate import checks
 from learnrate.finder.bootstrap import SAMPLES, interval, resample_series
-from learnrate.finder.bounds import MIN_POINTS, Bounds, Intervals, NoAnswer, Reasons, two_digits
+from learnrate.finder.bounds import MIN_POINTS, Bounds, Intervals, NoAnswer, Reasons, require_curve, two_digits
 from learnrate.finder.descent import Descent, find_descent, is_significant
 from learnrate.finder.smoothing import Floats
 
@@ -61,7 +62,8 @@ def accuracy_quarter(curve: "Curve", metric: str = "") -> Bounds | NoAnswer:
 
 
 def _read(curve: "Curve", metric: str, rule: str, divisor: int | None) -> Bounds | NoAnswer:
-    name = metric or next((name for name in ("accuracy", "score") if name in curve.metrics), "")
+    metrics = require_curve(curve).metrics
+    name = checks.text("metric", metric) or next((name for name in ("accuracy", "score") if name in metrics), "")
     if not name:
         remedy = "Run the test with evaluate=..., or use learnrate.torch.accuracy_test."
         return NoAnswer("no accuracy was measured.", remedy, rule)
@@ -70,7 +72,7 @@ def _read(curve: "Curve", metric: str, rule: str, divisor: int | None) -> Bounds
     losses = -measured.losses
     if len(losses) < MIN_POINTS:
         remedy = f"The rule needs at least {MIN_POINTS}: evaluate more often, or use more epochs."
-        return NoAnswer(f"only {len(losses)} values of {name!r} were measured.", remedy, rule)
+        return NoAnswer(f"only {len(losses)} values of {checks.shown(name)} were measured.", remedy, rule)
     rise = find_descent(losses, diverged=False)
     if not (rise.fall > 0 and is_significant(losses, rise)):
         remedy = "Use more epochs, a higher LR at the end, or more held-out data."

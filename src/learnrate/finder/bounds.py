@@ -1,13 +1,15 @@
 """What a rule reads off a curve: bounds with their reasons, or an explicit "no answer"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from learnrate import html
+from learnrate import checks, html, records
+from learnrate.checks import check_fields, checked, frozen
 from learnrate.errors import NoAnswerError
+from learnrate.records import Fields, decode_interval, nested
 
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
@@ -29,14 +31,17 @@ def _range(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.2g} to {ends[1]:.2g}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Reasons:
     """One sentence for each number of `Bounds`. Iterating over it gives the sentences."""
 
-    base_lr: str
-    max_lr: str
-    lr: str
-    interval: str
+    base_lr: str = checked(checks.text)
+    max_lr: str = checked(checks.text)
+    lr: str = checked(checks.text)
+    interval: str = checked(checks.text)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __iter__(self) -> Iterator[str]:
         yield from (self.base_lr, self.max_lr, self.lr, self.interval)
@@ -51,13 +56,16 @@ class Reasons:
         return html.notebook("Reasons", sections={"": list(self)})
 
 
-@dataclass(frozen=True)
+@frozen
 class Intervals:
     """A 90 % interval (low, high) for each number of `Bounds`, over new draws of the batch noise and of the sweeps."""
 
-    base_lr: tuple[float, float]
-    max_lr: tuple[float, float]
-    lr: tuple[float, float]
+    base_lr: tuple[float, float] = checked(checks.interval)
+    max_lr: tuple[float, float] = checked(checks.interval)
+    lr: tuple[float, float] = checked(checks.interval)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __repr__(self) -> str:
         return "90 % intervals: " + ", ".join(f"{name} {_range(ends)}" for name, ends in vars(self).items())
@@ -66,7 +74,7 @@ class Intervals:
         return html.notebook("90 % intervals", [(name, _range(ends)) for name, ends in vars(self).items()])
 
 
-@dataclass(frozen=True)
+@frozen
 class Bounds:
     """The LRs between which training works, and why.
 
@@ -79,12 +87,15 @@ class Bounds:
         rule: Name of the rule that read them.
     """
 
-    base_lr: float
-    max_lr: float
-    lr: float
-    intervals: Intervals
-    reasons: Reasons
-    rule: str
+    base_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive)
+    lr: float = checked(checks.positive)
+    intervals: Intervals = checked(checks.instance(Intervals, "Intervals"))
+    reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
+    rule: str = checked(checks.text)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -114,7 +125,7 @@ class Bounds:
             "base_lr": self.base_lr,
             "max_lr": self.max_lr,
             "lr": self.lr,
-            "intervals": {name: list(ends) for name, ends in vars(self.intervals).items()},
+            "intervals": {name: [*map(records.encode_float, ends)] for name, ends in vars(self.intervals).items()},
             "reason": self.reason,
             "reasons": vars(self.reasons).copy(),
             "rule": self.rule,
@@ -123,12 +134,28 @@ class Bounds:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Bounds":
         """The inverse of `as_record`."""
-        intervals = Intervals(**{name: (low, high) for name, (low, high) in record["intervals"].items()})
-        reasons = Reasons(**record["reasons"])
-        return cls(record["base_lr"], record["max_lr"], record["lr"], intervals, reasons, record["rule"])
+        content = Fields(record)
+        return cls(
+            content["base_lr"],
+            content["max_lr"],
+            content["lr"],
+            content.read("intervals", nested(_intervals)),
+            content.read("reasons", nested(_reasons)),
+            content["rule"],
+        )
 
 
-@dataclass(frozen=True)
+def _intervals(record: Any) -> Intervals:
+    content = Fields(record)
+    return Intervals(**{each.name: content.read(each.name, decode_interval) for each in fields(Intervals)})
+
+
+def _reasons(record: Any) -> Reasons:
+    content = Fields(record)
+    return Reasons(**{each.name: content[each.name] for each in fields(Reasons)})
+
+
+@frozen
 class NoAnswer:
     """The curve does not determine any bounds. It is false in a condition, and its bounds raise `NoAnswerError`.
 
@@ -138,9 +165,12 @@ class NoAnswer:
         rule: Name of the rule that gave no answer.
     """
 
-    reason: str
-    remedy: str
-    rule: str
+    reason: str = checked(checks.text)
+    remedy: str = checked(checks.text)
+    rule: str = checked(checks.text)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __bool__(self) -> bool:
         return False
@@ -180,9 +210,20 @@ class NoAnswer:
         self._refuse()
 
 
+def require_curve(value: object) -> "Curve":
+    """Refuse what is not a curve.
+
+    Raises:
+        ArgumentTypeError: if it is not one.
+    """
+    from learnrate.finder.curve import Curve  # which imports the rules
+
+    return checks.instance(Curve, "a Curve")("curve", value)
+
+
 def unreadable(curve: "Curve", rule: str) -> NoAnswer | None:
     """The answer of every rule to a curve with too few finite losses, or with a constant loss; None for any other curve."""
-    losses = curve.finite().losses
+    losses = require_curve(curve).finite().losses
     if len(losses) < MIN_POINTS:
         remedy = f"A curve needs at least {MIN_POINTS}: start at a lower LR, or use more updates."
         return NoAnswer(f"only {len(losses)} losses are finite.", remedy, rule)

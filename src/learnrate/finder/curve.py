@@ -3,39 +3,32 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from types import MappingProxyType
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from learnrate import checks, records
-from learnrate.errors import ArgumentError, ArgumentTypeError
-from learnrate.finder import rules, summary, tables
+from learnrate.errors import ArgumentError
+from learnrate.finder import arrays, rules, summary, tables
+from learnrate.finder.arrays import Counts
 from learnrate.finder.bounds import Bounds, NoAnswer
 from learnrate.finder.season import cleaned
 from learnrate.finder.smoothing import Floats, smooth
 from learnrate.finder.stops import Ended
+from learnrate.records import Fields
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-Counts = NDArray[np.int64]
 Rule = Callable[["Curve"], Bounds | NoAnswer]
 """Reads bounds off a curve: one of `learnrate.rules`, or the user's own function."""
 
 
-def _floats(name: str, values: ArrayLike) -> Floats:
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name} must be a sequence of numbers, received {values!r}") from None
-    if array.ndim != 1:
-        raise ArgumentError(f"{name} must have one dimension, received shape {array.shape}")
-    array.flags.writeable = False
-    return array
+def _any_seed(name: str, value: object) -> int:
+    return checks.whole(name, value, at_least=-checks.LONGEST, at_most=2 * checks.LONGEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +64,9 @@ class Curve:
     sweeps: tuple["Curve", ...] = ()
 
     def __post_init__(self) -> None:
-        lrs, losses = _floats("lrs", self.lrs), _floats("losses", self.losses)
-        updates = _floats("updates", np.arange(len(lrs)) if self.updates is None else self.updates).astype(np.int64)
-        updates.flags.writeable = False
-        metrics = {name: _floats(f"metrics[{name!r}]", values) for name, values in self.metrics.items()}
+        lrs, losses = arrays.floats("lrs", self.lrs), arrays.floats("losses", self.losses)
+        updates = arrays.counts("updates", np.arange(len(lrs)) if self.updates is None else self.updates)
+        metrics = arrays.metrics("metrics", self.metrics)
         for name, values in {"losses": losses, "updates": updates, **metrics}.items():
             if values.shape != lrs.shape:
                 raise ArgumentError(f"{name} must be as long as lrs ({len(lrs)}), received {len(values)}")
@@ -85,14 +77,24 @@ class Curve:
             "lrs": lrs,
             "losses": losses,
             "updates": updates,
-            "metrics": MappingProxyType(metrics),
-            "notes": (self.notes,) if isinstance(self.notes, str) else tuple(self.notes),
-            "seeds": tuple(map(int, self.seeds)),
-            "skipped": tuple(map(int, self.skipped)),
-            "sweeps": tuple(self.sweeps),
+            "metrics": metrics,
+            "notes": (self.notes,) if isinstance(self.notes, str) else checks.several(checks.text)("notes", self.notes),
+            "updates_per_epoch": checks.optional(checks.length)("updates_per_epoch", self.updates_per_epoch),
+            "seeds": checks.several(_any_seed)("seeds", self.seeds),
+            "skipped": checks.several(partial(checks.whole, at_least=0, at_most=checks.LONGEST))("skipped", self.skipped),
+            "sweeps": checks.several(self._checked_sweep)("sweeps", self.sweeps),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def _checked_sweep(self, name: str, sweep: object) -> "Curve":
+        if not isinstance(sweep, Curve):
+            checks.refuse_type(name, "a Curve", sweep)
+        if sweep.sweeps:
+            raise ArgumentError(f"{name} must be a single sweep, received the mean of {len(sweep.sweeps)}: use Curve.merge")
+        if len(sweep) != len(self.lrs) or not set(self.metrics) <= set(sweep.metrics):
+            raise ArgumentError(f"{name} must have the length and the metrics of the curve: use Curve.merge")
+        return sweep
 
     def __repr__(self) -> str:
         return summary.text(self)
@@ -123,6 +125,7 @@ class Curve:
         Args:
             keep: A boolean array of the curve's length, or a slice.
         """
+        keep = arrays.selection("keep", keep, len(self))
         metrics = {name: values[keep] for name, values in self.metrics.items()}
         sweeps = tuple(sweep.where(keep) for sweep in self.sweeps)
         series = {name: getattr(self, name)[keep] for name in ("lrs", "losses", "updates")}
@@ -137,8 +140,11 @@ class Curve:
         Raises:
             ArgumentError: if the curve has no such metric.
         """
-        if metric not in self.metrics:
-            raise ArgumentError(f"metric must be one of the curve's metrics {sorted(self.metrics)}, received {metric!r}")
+        if checks.text("metric", metric) not in self.metrics:
+            raise ArgumentError(
+                f"metric must be one of the curve's metrics {checks.shown(sorted(self.metrics))}, "
+                f"received {checks.shown(metric)}"
+            )
         sweeps = tuple(sweep.of(metric) for sweep in self.sweeps)
         return replace(self, losses=self.metrics[metric], sweeps=sweeps)
 
@@ -170,9 +176,7 @@ class Curve:
             >>> merged.losses.tolist(), merged.seeds
             ([4.0, 3.0], (0, 1))
         """
-        curves = list(curves)
-        if others := [curve for curve in curves if not isinstance(curve, Curve)]:
-            raise ArgumentTypeError(f"curves must be Curves, received a {type(others[0]).__name__}")
+        curves = checks.several(checks.instance(Curve, "a Curve"))("curves", curves)
         sweeps = [sweep for curve in curves for sweep in (curve.sweeps or (curve,))]
         if not sweeps:
             raise ArgumentError("curves must be at least one, received none")
@@ -210,6 +214,9 @@ class Curve:
         Returns:
             Array of the curve's length; all NaN if no loss is finite.
         """
+        if width is not None:
+            # Outside these limits the weights no longer change: a single one, or all of them equal.
+            width = min(max(checks.positive("width", width), 1e-3), 1e6 * max(1, len(self)))
         return smooth(cleaned(self.losses), width)
 
     def band(self, width: float | None = None) -> tuple[Floats, Floats]:
@@ -233,9 +240,14 @@ class Curve:
         Returns:
             `Bounds` with reasons, or `NoAnswer` with the reason and what would give an answer.
         """
-        if rule is not None and not callable(rule):
+        if rule is None:
+            return rules.descent(self)
+        if not callable(rule):
             checks.refuse_type("rule", "a function such as learnrate.rules.valley", rule)
-        return (rule or rules.descent)(self)
+        answer = rule(self)
+        if not isinstance(answer, (Bounds, NoAnswer)):
+            checks.refuse_type("what rule returns", "Bounds or NoAnswer", answer)
+        return answer
 
     def plot(self, ax: "Axes | None" = None, *, rule: Rule | None = None, metric: str | None = None) -> "Axes":
         """Draw the curve with the bounds that a rule reads off it, and return the axes.
@@ -263,7 +275,7 @@ class Curve:
         Raises:
             OutputError: if the file cannot be written.
         """
-        records.write_atomically(Path(path), tables.as_csv(self).encode())
+        records.write_atomically(path, tables.as_csv(self).encode("utf-8", "backslashreplace"))
 
     def to_pandas(self) -> "pd.DataFrame":
         """The table of `to_csv` as a pandas DataFrame.
@@ -312,21 +324,18 @@ class Curve:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Curve":
         """The inverse of `as_record`."""
-
-        def decoded(values: list[float | str]) -> Floats:
-            return np.array([float(value) for value in values])
-
+        fields = Fields(record)
         return cls(
-            decoded(record["lrs"]),
-            decoded(record["losses"]),
-            {name: decoded(values) for name, values in record["metrics"].items()},
-            tuple(record["notes"]),
-            record["updates_per_epoch"],
-            record["ended"],
-            np.array(record["updates"], dtype=np.int64),
-            tuple(record["seeds"]),
-            tuple(record["skipped"]),
-            tuple(cls.from_record(sweep) for sweep in record["sweeps"]),
+            fields.read("lrs", _series),
+            fields.read("losses", _series),
+            fields.read("metrics", _decoded_metrics),
+            fields.read("notes", checks.several(checks.text)),
+            fields["updates_per_epoch"],
+            fields["ended"],
+            fields.read("updates", arrays.counts),
+            fields["seeds"],
+            fields["skipped"],
+            fields.read("sweeps", checks.several(records.nested(_single_sweep))),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -345,6 +354,21 @@ class Curve:
             OutputError: if the file cannot be read, or does not contain a curve.
         """
         return records.load(path, "curve", cls.from_record)
+
+
+def _series(name: str, values: object) -> Floats:
+    return np.array(records.decode_floats(name, values), dtype=np.float64)
+
+
+def _decoded_metrics(name: str, content: Any) -> dict[str, Floats]:
+    series = records.nested(Fields)(name, content).content
+    return {key: _series(f"{name}[{checks.shown(key)}]", values) for key, values in series.items()}
+
+
+def _single_sweep(record: Any) -> Curve:
+    if Fields(record)["sweeps"]:
+        raise ArgumentError("sweeps must be empty for a part of a mean")
+    return Curve.from_record(record)
 
 
 def _mean(series: list[Floats]) -> Floats:

@@ -85,6 +85,7 @@ def _is_linear(curve: Curve) -> bool:
 
 
 def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
+    name = figures.literal(name)
     dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
     many = len(curve) > figures.POINTS  # as vectors, they would make an SVG of megabytes
     ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)

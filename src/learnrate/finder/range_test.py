@@ -9,6 +9,7 @@ from learnrate.finder.curve import Curve
 from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, sweep_of
+from learnrate.interrupts import within
 from learnrate.schedules import Schedule
 from learnrate.trainable import Step, Trainable, require_trainable, restored
 from learnrate.updates import Progress
@@ -78,8 +79,7 @@ def range_test(
     checks.flag("restore", restore)
     if not restore or isinstance(trainable, Step):
         return record(trainable, sweep)
-    with restored(trainable):
-        return record(trainable, sweep)
+    return within(restored(trainable), lambda _: record(trainable, sweep))
 
 
 def _trainable_of(trainable: object, evaluate_every: int | None) -> Trainable:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from learnrate import checks
 from learnrate.errors import LossError
 from learnrate.finder.curve import Curve
 from learnrate.finder.stops import Ended, Trace, watching
@@ -27,9 +28,9 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
         reason = recorder.loop.run(recorder.lrs)
     except (KeyboardInterrupt, ExhaustedError) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        reason = recorder.loop.read() or (
-            INTERRUPTED if interrupted else StopReason("out of batches", "the batches ran out")
-        )
+        # An interrupt counts, also if the loss has diverged at this moment: it must not let the next sweep begin.
+        last = recorder.loop.read()
+        reason = INTERRUPTED if interrupted else last or StopReason("out of batches", "the batches ran out")
         if not recorder.losses:
             raise
     if reason is not None and not recorder.losses:
@@ -87,7 +88,9 @@ class _Recorder:
             return
         for name, value in scores(self._trainable.evaluate()).items():
             if name == "loss" or name in self._metrics:
-                raise LossError(f"evaluate must use other names than the updates, received {name!r}, which they use already")
+                raise LossError(
+                    f"evaluate must use other names than the updates, received {checks.shown(name)}, which they use already"
+                )
             self._scores.setdefault(name, {})[updates - 1] = value
 
     def curve(self, reason: StopReason | None) -> Curve:

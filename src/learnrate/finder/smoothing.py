@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from learnrate import checks
 from learnrate.errors import ArgumentError
 
 Floats = NDArray[np.float64]
@@ -18,7 +19,7 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
     """
     width = usual_width(losses.shape[-1]) if width is None else width
     if not 0 < width < math.inf:
-        raise ArgumentError(f"width must be above 0 and finite, received {width!r}")
+        raise ArgumentError(f"width must be above 0 and finite, received {checks.shown(width)}")
     if not losses.shape[-1]:
         return losses
     finite = np.isfinite(losses)

@@ -100,7 +100,7 @@ class no_progress:  # noqa: N801
 
     def watch(self, updates: int) -> Watch:
         """See `StopRule.watch`."""
-        trace = Trace(min(updates, 5 * self.updates))  # whose start is known half-way
+        trace = Trace(min(checks.length("updates", updates), 5 * self.updates))  # whose start is known half-way
 
         def watch(lr: float, loss: float) -> StopReason | None:
             trace.add(loss)
@@ -116,7 +116,7 @@ class Trace:
 
     def __init__(self, updates: int) -> None:
         self._first: list[float] = []
-        self._watch_from = max(5, updates // 10)
+        self._watch_from = max(5, checks.whole("updates", updates, at_least=0) // 10)
         self.updates = 0
         self.start = self.noise = self.average = self.best = math.nan
         self.progress = False

@@ -75,8 +75,8 @@ def sweep_of(
 
 def _lrs_of_range(low: float | None, high: float | None, updates: int | None, shape: str) -> Floats:
     ramp = {"exponential": exponential, "linear": linear}[checks.choice("schedule", shape, ("exponential", "linear"))]
-    low = checks.positive("low", LOW if low is None else low)
-    high = checks.positive("high", HIGH if high is None else high)
+    low = checks.positive_single("low", LOW if low is None else low)
+    high = checks.positive_single("high", HIGH if high is None else high)
     checks.ordered("low", low, "high", high)
     if high < 2 * low:
         checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
@@ -94,4 +94,5 @@ def _lrs_of_schedule(schedule: Schedule, updates: int | None) -> Floats:
     lrs = np.asarray(schedule.resolve(updates)(np.arange(updates)), dtype=np.float64)
     if not (np.all(lrs > 0) and np.all(np.diff(lrs) >= 0) and lrs[-1] >= 2 * lrs[0]):
         checks.refuse("schedule", "above 0, never falling, and at its end at least twice its start", schedule)
+    checks.positive_single("the end of schedule", float(lrs[-1]))
     return lrs

@@ -1,6 +1,7 @@
 """The value of the learning rate at each update. Pure: no framework, no optimizer, no state."""
 
 from learnrate.schedules import vocabulary as _vocabulary
+from learnrate.schedules.arithmetic import *  # noqa: F403
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.catalogue import *  # noqa: F403
 from learnrate.schedules.chain import *  # noqa: F403

@@ -1,14 +1,15 @@
 """The base class of all schedules: a frozen value that is a pure function of the update count."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Self, overload
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, UnresolvedError
+from learnrate.errors import ArgumentError
 from learnrate.schedules import durations, functions, tree
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import (
@@ -20,25 +21,25 @@ from learnrate.schedules.numerics import (
     counted,
     has_32_bits,
     in_blocks,
+    in_range,
     require_room,
 )
+from learnrate.schedules.shown import Shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from learnrate.schedules.chain import Chain
-    from learnrate.schedules.combine import Clipped, Mirrored, Product, Rebased, Repeated, Scaled, Shifted, Staircase
+    from learnrate.schedules.arithmetic import Product, Scaled, Sum
+    from learnrate.schedules.combine import Clipped, Mirrored, Rebased, Repeated, Shifted, Staircase
 
 
-class Schedule(ABC):
+class Schedule(Shown):
     """A pure function from the update count to the value of a hyper-parameter, such as the learning rate.
 
     A schedule is a value. Its fields are public and frozen, it compares and hashes by its fields, and `repr` prints the
     expression that rebuilds it, which `learnrate.parse` reads. It has no optimizer and no state, so resuming needs only the
     update count.
 
-    Schedules combine: `a >> b` is first a, then b; `s * 0.5` and `s * t` are products; the methods `repeat`, `clip`,
-    `mirrored`, `staircase`, `rebase` and `shift` return a changed schedule.
+    Schedules combine: `a >> b` is first a, then b; `s * 0.5` and `s * t` are products, `s + t` is a sum; the methods
+    `repeat`, `clip`, `mirrored`, `staircase`, `rebase` and `shift` return a changed schedule.
 
     A length is a number of updates or a text: "3 epochs", "5%" of the run, "2e9 tokens", or "rest" for the remaining
     updates of the run. A schedule with a text as length has no values until `resolve` replaces the text with a number.
@@ -49,6 +50,9 @@ class Schedule(ABC):
         @property
         def length(self) -> int | str | None:
             """Number of updates after which the value is constant; None if there is no end; a text if unresolved."""
+
+    _precedence: ClassVar[int] = 3
+    """How tight the outermost operator of the printed form binds: 0 for >>, 1 for +, 2 for *, 3 for a call."""
 
     @abstractmethod
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -76,24 +80,26 @@ class Schedule(ABC):
 
         Args:
             n: A Python or NumPy number (at least 0, fractions allowed), or an array of counts of any shape: NumPy, torch,
-                CuPy, or JAX (also in a traced function).
+                CuPy, or JAX (also in a traced function), or a Keras variable.
 
         Returns:
             A float for a number, and for an array an array of the same shape on the same device. Its dtype is that of `n`
             if `n` holds floats, and the default floating dtype of the library if `n` holds integers.
 
         Raises:
-            ArgumentError: if `n` is a negative or NaN number.
+            ArgumentError: if `n` is a negative or NaN number, or an array in main memory that has one. In an array that is
+                traced, compiled or on another device, which cannot be looked at, such a count is taken as 0.
             ArgumentTypeError: if `n` is neither a number nor an array.
             UnresolvedError: if a length is still a text.
         """
-        count, xp = counted(n)
+        count, xp, given = counted(n)
         if xp is NUMBERS:
             return self._at(count, xp)
         if has_32_bits(count, xp):
             require_room(tree.greatest_count(self))
         blocks = isinstance(count, np.ndarray) and count.size > BLOCK
-        return as_given(in_blocks(self._at, count) if blocks else self._at(count, xp), n, xp)
+        values = in_blocks(self._at, count) if blocks else self._at(in_range(count, xp), xp)
+        return as_given(values, given, xp)
 
     @property
     def min(self) -> float:
@@ -158,27 +164,43 @@ class Schedule(ABC):
             raise ArgumentError(f"updates must be given for the endless {self!r}: give the last count to consider")
         return known_length(self) or 0 if updates is None else checks.length("updates", updates)
 
-    def __rshift__(self, after: "Schedule") -> "Chain":
-        """`a >> b`: first a; from update `a.length` on b, which counts from 0."""
-        from learnrate.schedules.chain import Chain
+    def __rshift__(self, after: "Schedule") -> "Schedule":
+        """`a >> b`: first a; from update `a.length` on b, which counts from 0. A part of 0 updates is left out."""
+        from learnrate.schedules.chain import chained
 
-        return Chain((self, require_schedule("the right side of >>", after)))
+        return chained((self, require_schedule("the right side of >>", after)))
 
     def __mul__(self, other: "float | Schedule") -> "Scaled | Product":
         """`s * 0.5`: every value times a number above 0. `s * t`: the product of two schedules."""
-        from learnrate.schedules.combine import Product, Scaled
+        from learnrate.schedules.arithmetic import Product, Scaled
 
         return Product(self, other) if isinstance(other, Schedule) else Scaled(self, other)
 
     __rmul__ = __mul__
 
-    def repeat(self, times: int | None = None, *, length_growth: float = 1.0, value_decay: float = 1.0) -> "Repeated":
+    def __add__(self, other: "Schedule") -> "Sum":
+        """`s + t`: the sum of two schedules."""
+        from learnrate.schedules.arithmetic import Sum
+
+        return Sum(self, require_schedule("the right side of +", other))
+
+    def repeat(
+        self,
+        times: int | None = None,
+        *,
+        length_growth: float = 1.0,
+        value_decay: float = 1.0,
+        period: float | str | None = None,
+    ) -> "Repeated":
         """This schedule, repeated.
 
         Args:
             times: Number of repetitions; without end by default.
             length_growth: Factor, at least 1, from the length of one repetition to the length of the next.
             value_decay: Factor in (0, 1] from the values of one repetition to the values of the next.
+            period: Length of the first repetition in updates (fractions allowed) or as a text, to which the schedule is
+                stretched; its own length by default. Without growth, repetition number k begins at update
+                round(k * period). `resolve` sets it where the length of the schedule is no whole number of updates.
 
         Raises:
             ArgumentError: if the schedule has no end, or a number is out of its range.
@@ -191,7 +213,7 @@ class Schedule(ABC):
         """
         from learnrate.schedules.combine import Repeated
 
-        return Repeated(self, times, length_growth, value_decay)
+        return Repeated(self, times, length_growth, value_decay, period)
 
     def clip(self, low: float | None = None, high: float | None = None) -> "Clipped":
         """This schedule, with its values limited to [low, high].
@@ -234,11 +256,12 @@ class Schedule(ABC):
 
         return Mirrored(self, low, high)
 
-    def staircase(self, every: int | str) -> "Staircase":
+    def staircase(self, every: float | str) -> "Staircase":
         """Constant between multiples of `every`: value(n) = self(every * floor(n / every)), with n limited to the length.
 
         Args:
-            every: Length of a step in updates, or a text such as "1 epoch".
+            every: Length of a step in updates (fractions allowed), or a text such as "1 epoch". Step number k begins at
+                update round(k * every).
 
         Raises:
             ArgumentError: if `every` is below 1.
@@ -274,11 +297,11 @@ class Schedule(ABC):
 
         return Rebased(self, at, new_length)
 
-    def shift(self, by: int) -> "Shifted":
+    def shift(self, by: int | str) -> "Shifted":
         """The same curve `by` updates later, after its first value; or, if `by` is negative, -`by` updates earlier.
 
         Args:
-            by: Number of updates.
+            by: Number of updates, or a text such as "2 epochs" or "-5%".
 
         Raises:
             ArgumentError: if nothing of the schedule would remain.
@@ -298,10 +321,12 @@ class Schedule(ABC):
         """Whether all lengths are known in updates."""
         return not any(isinstance(length, str) for length in tree.lengths(self))
 
-    def resolve(self, horizon: "int | Horizon") -> Self:
+    def resolve(self, horizon: "int | Horizon") -> "Schedule":
         """This schedule with every length in updates.
 
-        "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave.
+        "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave. Lengths are rounded to
+        whole updates, except those that are repeated, such as the period of a cycle, whose multiples are rounded. A part
+        of a chain that gets 0 updates is left out.
 
         Args:
             horizon: Length of the run in updates, or a `Horizon`, which also has updates per epoch and tokens per update.
@@ -317,10 +342,11 @@ class Schedule(ABC):
         run = durations.horizon(horizon)
         return self._resolve(run, run.updates)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+    def _resolve(self, horizon: Horizon, rest: int | None) -> "Schedule":
         if self.is_resolved:
             return self
-        lengths = {name: durations.resolved(value, horizon, rest) for name, value in tree.own_lengths(self).items()}
+        own = tree.own_lengths(self).items()
+        lengths = {name: durations.resolved(check, value, horizon, rest) for name, (check, value) in own}
         parts = {
             field.name: value._resolve(horizon, rest)
             for field in fields(self)  # type: ignore[arg-type]
@@ -328,44 +354,10 @@ class Schedule(ABC):
         }
         return replace(self, **lengths, **parts)  # type: ignore[type-var]
 
-    def to_json(self) -> str:
-        """This schedule as JSON, with a version; `learnrate.schedules.from_json` reads it.
-
-        Raises:
-            ArgumentError: if it contains a function that is not at the top level of a module.
-
-        Example:
-            >>> from learnrate import constant
-            >>> constant(0.1).to_json()
-            '{"learnrate": "schedule", "version": 1, "schedule": {"name": "constant", "value": 0.1, "length": null}}'
-        """
-        from learnrate.schedules.jsonform import to_json
-
-        return to_json(self)
-
-    def plot(self, updates: int | None = None, ax: "Axes | None" = None) -> "Axes":
-        """Draw the schedule and return the axes.
-
-        Args:
-            updates: Number of updates to draw. By default the length of a finite schedule, and of an endless one enough to
-                show its form (five cycles of a cyclical one).
-            ax: The axes to draw in; a new figure by default.
-
-        Raises:
-            MissingExtraError: if matplotlib is not installed.
-        """
-        from learnrate.schedules.figure import draw_schedule
-
-        return draw_schedule(self, self._span() if updates is None else updates, ax)
-
-    def _repr_html_(self) -> str | None:
-        """The expression and the picture. Without a picture a notebook shows the `repr`."""
-        from learnrate.schedules.figure import schedule_html
-
-        try:
-            return schedule_html(self, self._span())
-        except (UnresolvedError, ImportError):
-            return None
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        """Length in updates before it is rounded, of a schedule that ends and does not take the rest of the run."""
+        _, length = tree.own_lengths(self).get("length", (None, None))
+        return horizon.exactly(length or known_length(self._resolve(horizon, None)) or 0)
 
     def _span(self) -> int:
         """Number of updates that a picture shows by default."""

@@ -1,7 +1,8 @@
 """Schedules one after the other: `a >> b >> c`."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Any, ClassVar
 
 from learnrate import checks
 from learnrate.checks import frozen
@@ -23,9 +24,9 @@ def joined(lengths: list[int | str | None], join: Callable[[list[int]], int]) ->
     return join(resolved) if len(resolved) == len(lengths) else durations.UNRESOLVED
 
 
-def in_parentheses(schedule: Schedule, looser: tuple[type[Schedule], ...]) -> str:
+def in_parentheses(schedule: Schedule, precedence: int) -> str:
     """The printed form, in parentheses if the schedule prints an operator that binds looser than what surrounds it."""
-    return f"({schedule!r})" if isinstance(schedule, looser) else repr(schedule)
+    return f"({schedule!r})" if schedule._precedence < precedence else repr(schedule)
 
 
 def require_finite(name: str, schedule: Schedule) -> None:
@@ -41,6 +42,22 @@ def finite_length(schedule: Schedule) -> int:
     return durations.updates(schedule.length or 0)
 
 
+def chained(parts: Iterable[Schedule]) -> Schedule:
+    """Schedules one after the other, without those of 0 updates; a single schedule if no other is left.
+
+    "A warm-up of 0 updates" and similar settings mean that there is no such part.
+    """
+    all_parts = tuple(parts)
+    for part in all_parts[:-1]:
+        require_finite("the left side of >>", part)
+    left = _not_empty(all_parts) or all_parts[-1:]
+    return Chain(left) if len(left) > 1 else left[0]
+
+
+def _not_empty(parts: Iterable[Schedule]) -> tuple[Schedule, ...]:
+    return tuple(part for part in parts if part.length != 0)
+
+
 @frozen
 class Chain(Schedule):
     """Schedules one after the other: the result of `a >> b >> c`.
@@ -49,7 +66,7 @@ class Chain(Schedule):
     of the next part, so neither end is visited twice.
 
     Attributes:
-        parts: At least two schedules. Only the last one can be endless.
+        parts: At least two schedules of at least one update. Only the last one can be endless.
 
     Example:
         >>> from learnrate import cosine, warmup
@@ -58,18 +75,24 @@ class Chain(Schedule):
         (0.1, 10000)
     """
 
+    _precedence: ClassVar[int] = 0
+
     parts: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
         # Flat, because (a >> b) >> c and a >> (b >> c) are the same function and so must be equal.
         flat = ((part.parts if isinstance(part, Chain) else (part,)) for part in self.parts)
-        object.__setattr__(self, "parts", tuple(part for parts in flat for part in parts))
-        if len(self.parts) < 2 or not all(isinstance(part, Schedule) for part in self.parts):
+        parts = tuple(part for parts in flat for part in parts)
+        if not all(isinstance(part, Schedule) for part in parts):
             checks.refuse_type("the parts of a chain", "at least two schedules", self.parts)
+        object.__setattr__(self, "parts", _not_empty(parts))
+        if len(self.parts) < 2:
+            checks.refuse_type("the parts of a chain", "at least two schedules of at least one update", parts)
         for part in self.parts[:-1]:
             require_finite("the left side of >>", part)
         if (count := sum(takes_rest(part) for part in self.parts)) > 1:
-            raise ArgumentError(f"only one part of a chain can take the rest of the run, received {count} in {self!r}")
+            chain = checks.shown(self)
+            raise ArgumentError(f"only one part of a chain can take the rest of the run, received {count} in {chain}")
 
     @property
     def length(self) -> int | str | None:
@@ -97,14 +120,19 @@ class Chain(Schedule):
         for start, part in self._starts():
             yield from (start + end for end in part._cycle_ends(limit - start))
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return sum((part._exact_length(horizon) for part in self.parts), Fraction(0))
+
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
         if self.is_resolved:
             return self
+        if horizon.tokens_schedule is not None:
+            from learnrate.schedules.tokens import resolved_parts  # which imports this module
+
+            return resolved_parts(self.parts, horizon, rest)
         resolved = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
         left = None if rest is None else rest - sum(known_length(part) or 0 for part in resolved.values())
-        return type(self)(
-            tuple(resolved[i] if i in resolved else part._resolve(horizon, left) for i, part in enumerate(self.parts))
-        )
+        return chained(resolved[i] if i in resolved else part._resolve(horizon, left) for i, part in enumerate(self.parts))
 
     def _span(self) -> int:
         return sum(part._span() for part in self.parts)

@@ -1,23 +1,25 @@
-"""What the operators and methods of a schedule return: products, and repeated, clipped, mirrored, ... schedules."""
+"""What the methods of a schedule return: repeated, clipped, mirrored, ... schedules."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.errors import ArgumentError, UnresolvedError
 from learnrate.schedules import durations, numerics, periods
 from learnrate.schedules.base import Schedule, known_length, require_schedule
-from learnrate.schedules.chain import Chain, finite_length, in_parentheses, joined, require_finite
+from learnrate.schedules.chain import finite_length, in_parentheses, joined, require_finite
 from learnrate.schedules.durations import Horizon
-from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, power
-from learnrate.schedules.tree import takes_rest
+from learnrate.schedules.numerics import NUMBERS, Namespace, blend, known_range, limited, power
+from learnrate.schedules.tree import lengths, takes_rest
 
-__all__ = ["Clipped", "Mirrored", "Product", "Rebased", "Repeated", "Scaled", "Shifted", "Staircase"]
+__all__ = ["Clipped", "Mirrored", "Rebased", "Repeated", "Shifted", "Staircase"]
 
 
-class _Wrapped(Schedule):
+class Wrapped(Schedule):
     """A changed schedule. By default the length, the boundaries and the cycles stay the same."""
 
     schedule: Schedule
@@ -33,6 +35,9 @@ class _Wrapped(Schedule):
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         return self.schedule._cycle_ends(limit)
 
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return self.schedule._exact_length(horizon)
+
     def _span(self) -> int:
         return self.schedule._span()
 
@@ -40,80 +45,25 @@ class _Wrapped(Schedule):
         """The printed form as the call of a method."""
         arguments = [repr(value) for value in positional]
         arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
-        return f"{in_parentheses(self.schedule, (Chain, Scaled, Product))}.{method}({', '.join(arguments)})"
+        return f"{in_parentheses(self.schedule, 3)}.{method}({', '.join(arguments)})"
 
 
 @frozen
-class Scaled(_Wrapped):
-    """A schedule times a number: the result of `s * 0.5`."""
-
-    schedule: Schedule = checked(require_schedule)
-    factor: float = checked(checks.positive)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.factor > 1e100:
-            checks.refuse("factor", "at most 1e100", self.factor)
-
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return self.schedule._at(n, xp) * self.factor
-
-    def _range(self) -> tuple[float, float]:
-        low, high = self.schedule._range()
-        return low * self.factor, high * self.factor
-
-    def __repr__(self) -> str:
-        return f"{in_parentheses(self.schedule, (Chain,))} * {self.factor!r}"
-
-
-@frozen
-class Product(Schedule):
-    """The product of two schedules: the result of `s * t`. It ends when both have ended."""
-
-    first: Schedule = checked(require_schedule)
-    second: Schedule = checked(require_schedule)
-
-    @property
-    def length(self) -> int | str | None:
-        """The longer of both lengths; None if one has no end."""
-        return joined([self.first.length, self.second.length], max)
-
-    def _at(self, n: Any, xp: Namespace) -> Any:
-        return self.first._at(n, xp) * self.second._at(n, xp)
-
-    def _range(self) -> tuple[float, float]:
-        # No value is below 0, so the products of the bounds are bounds of the products.
-        (low, high), (other_low, other_high) = self.first._range(), self.second._range()
-        return low * other_low, high * other_high
-
-    def _edges(self, limit: float) -> Iterator[float]:
-        yield from self.first._edges(limit)
-        yield from self.second._edges(limit)
-
-    def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from self.first._cycle_ends(limit)
-        yield from self.second._cycle_ends(limit)
-
-    def _span(self) -> int:
-        return max(self.first._span(), self.second._span())
-
-    def __repr__(self) -> str:
-        return f"{in_parentheses(self.first, (Chain,))} * {in_parentheses(self.second, (Chain, Scaled, Product))}"
-
-
-@frozen
-class Repeated(_Wrapped):
+class Repeated(Wrapped):
     """A repeated schedule: see `Schedule.repeat`."""
 
     schedule: Schedule = checked(require_schedule)
     times: int | None = checked(checks.optional(checks.length), default=None)
     length_growth: float = checked(checks.growth, default=1.0)
     value_decay: float = checked(checks.decay, default=1.0)
+    period: float | str | None = checked(durations.optional_period, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_finite("the repeated schedule", self.schedule)
-        periods.check("length_growth", self.schedule.length or 1, self.length_growth, self.times)
+        if self.schedule.length == 0:
+            checks.refuse("the repeated schedule", "at least 1 update long", self.schedule)
+        periods.check("length_growth", self._unresolved_period(), self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
             raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {self.schedule!r}")
 
@@ -122,14 +72,27 @@ class Repeated(_Wrapped):
         """Length of all repetitions; None if `times` is not given."""
         if self.times is None:
             return None
-        times = self.times
-        return joined([self.schedule.length], lambda lengths: periods.total(lengths[0], self.length_growth, times))
+        period = self._unresolved_period()
+        return durations.UNRESOLVED if isinstance(period, str) else periods.total(period, self.length_growth, self.times)
+
+    def _unresolved_period(self) -> float | str:
+        return (self.schedule.length or durations.UNRESOLVED) if self.period is None else self.period
+
+    def _period(self) -> float:
+        return finite_length(self.schedule) if self.period is None else durations.updates(self.period)
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        if self.length_growth > 1:
+            return super()._exact_length(horizon)
+        period = self.schedule._exact_length(horizon) if self.period is None else horizon.exactly(self.period)
+        return (self.times or 1) * period
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        period = finite_length(self.schedule)
-        index, into, length = periods.located(n, period, self.length_growth, self.times, xp)
-        # The product first: it is exact, so rounding cannot move the end of a repetition to the wrong side of a jump.
-        value = self.schedule._at(into if self.length_growth == 1 else into * float(period) / length, xp)
+        index, into, length = periods.located(n, self._period(), self.length_growth, self.times, xp)
+        if self.length_growth > 1 or self.period is not None:
+            # The product first: it is exact, so rounding cannot move the end of a repetition to the wrong side of a jump.
+            into = into * float(finite_length(self.schedule)) / length
+        value = self.schedule._at(into, xp)
         return value if self.value_decay == 1 else value * power(self.value_decay, index)
 
     def _range(self) -> tuple[float, float]:
@@ -139,19 +102,31 @@ class Repeated(_Wrapped):
         return 0.0 if self.times is None else low * self.value_decay ** (self.times - 1), high
 
     def _edges(self, limit: float) -> Iterator[float]:
-        period = finite_length(self.schedule)
-        inner = [edge for edge in (0, *self.schedule._edges(period)) if edge < period]
-        for start, length in periods.spans(period, self.length_growth, self.times, limit):
-            yield from (start + edge * length / period for edge in inner)
+        whole = finite_length(self.schedule)
+        inner = [edge for edge in (0, *self.schedule._edges(whole)) if edge < whole]
+        for start, length in periods.spans(self._period(), self.length_growth, self.times, limit):
+            yield from (start + edge * length / whole for edge in inner)
         yield from self._cycle_ends(limit)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.ends(finite_length(self.schedule), self.length_growth, self.times, limit)
+        yield from periods.ends(self._period(), self.length_growth, self.times, limit)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
-        if rest is not None and takes_rest(self):
-            rest = periods.first_of(rest, self.length_growth, self.times or 1)
-        return super()._resolve(horizon, rest)
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
+        durations.require_steady_tokens([*lengths(self.schedule)], horizon)
+        if self.is_resolved or self.period is not None:
+            return super()._resolve(horizon, rest)
+        if not takes_rest(self):
+            exact = self.schedule._exact_length(horizon)
+        elif rest is None or self.length_growth > 1:
+            first = None if rest is None else periods.first_of(rest, self.length_growth, self.times or 1)
+            return super()._resolve(horizon, first)
+        else:
+            exact = Fraction(rest, self.times or 1)
+        resolved = super()._resolve(horizon, round(exact))
+        # One repetition has a whole number of updates. The repetitions together have their exact length.
+        if exact.denominator == 1:
+            return resolved
+        return replace(resolved, period=durations.plain(max(Fraction(1), exact)))  # type: ignore[type-var]
 
     def _span(self) -> int:
         return self.schedule._span() * 5 if self.times is None else known_length(self) or 0
@@ -160,11 +135,11 @@ class Repeated(_Wrapped):
         growth = None if self.length_growth == 1 else self.length_growth
         decay = None if self.value_decay == 1 else self.value_decay
         times = () if self.times is None else (self.times,)
-        return self._printed("repeat", *times, length_growth=growth, value_decay=decay)
+        return self._printed("repeat", *times, length_growth=growth, value_decay=decay, period=self.period)
 
 
 @frozen
-class Clipped(_Wrapped):
+class Clipped(Wrapped):
     """A schedule with its values limited to a range: see `Schedule.clip`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -179,7 +154,7 @@ class Clipped(_Wrapped):
             checks.ordered("low", self.low, "high", self.high)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return xp.clip(self.schedule._at(n, xp), self.low, self.high)
+        return limited(self.schedule._at(n, xp), self.low, self.high, xp)
 
     def _range(self) -> tuple[float, float]:
         low, high = self.schedule._range()
@@ -194,7 +169,7 @@ class Clipped(_Wrapped):
 
 
 @frozen
-class Mirrored(_Wrapped):
+class Mirrored(Wrapped):
     """A schedule upside down: see `Schedule.mirrored`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -226,17 +201,16 @@ class Mirrored(_Wrapped):
 
 
 @frozen
-class Staircase(_Wrapped):
+class Staircase(Wrapped):
     """A schedule that is constant between multiples of `every`: see `Schedule.staircase`."""
 
     schedule: Schedule = checked(require_schedule)
-    every: int | str = checked(durations.span)
+    every: float | str = checked(durations.period)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         length = known_length(self.schedule)
-        every = durations.updates(self.every)
-        step, _ = numerics.split(n if length is None else xp.clip(n, None, length), every)
-        return self.schedule._at(step * every, xp)
+        n = n if length is None else xp.clip(n, None, length)
+        return self.schedule._at(periods.floored(n, durations.updates(self.every), xp), xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
@@ -250,7 +224,7 @@ class Staircase(_Wrapped):
 
 
 @frozen
-class Rebased(_Wrapped):
+class Rebased(Wrapped):
     """A schedule with a new length from some update on: see `Schedule.rebase`."""
 
     schedule: Schedule = checked(require_schedule)
@@ -300,6 +274,9 @@ class Rebased(_Wrapped):
     def _cycle_ends(self, limit: float) -> Iterator[float]:
         yield from self._moved(self.schedule._cycle_ends(finite_length(self.schedule)))
 
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return Fraction(self.new_length)
+
     def _span(self) -> int:
         return self.new_length
 
@@ -308,15 +285,17 @@ class Rebased(_Wrapped):
 
 
 @frozen
-class Shifted(_Wrapped):
+class Shifted(Wrapped):
     """A schedule that is moved to later or earlier updates: see `Schedule.shift`."""
 
     schedule: Schedule = checked(require_schedule)
-    by: int = checked(partial(checks.whole, at_least=-checks.LONGEST, at_most=checks.LONGEST))
+    by: int | str = checked(durations.offset)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.schedule.length, int) and self.schedule.length + self.by < 1:
+        if isinstance(self.by, str) or not isinstance(self.schedule.length, int):
+            return  # `resolve` builds a new one, which is checked then
+        if self.schedule.length + self.by < min(1, self.schedule.length):
             checks.refuse(
                 "by", f"above -{self.schedule.length}, the schedule's length", self.by, "nothing of it would remain"
             )
@@ -324,28 +303,36 @@ class Shifted(_Wrapped):
     @property
     def length(self) -> int | str | None:
         """The length of the schedule plus `by`."""
-        return joined([self.schedule.length], lambda lengths: lengths[0] + self.by)
+        if isinstance(self.by, str) and self.schedule.length is not None:
+            return durations.UNRESOLVED
+        return joined([self.schedule.length], lambda lengths: lengths[0] + durations.updates(self.by))
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        if self.by >= 0:
-            return self.schedule._at(xp.clip(n - self.by, 0, None), xp)
-        return self.schedule._at(numerics.later(n, -self.by, xp), xp)
+        by = durations.updates(self.by)
+        if by >= 0:
+            return self.schedule._at(xp.clip(n - by, 0, None), xp)
+        return self.schedule._at(numerics.later(n, -by, xp), xp)
 
     def _range(self) -> tuple[float, float]:
         return self.schedule._range()
 
     def _edges(self, limit: float) -> Iterator[float]:
-        edges = (0, *self.schedule._edges(limit - self.by))
-        yield from (edge + self.by for edge in edges if edge + self.by > 0)
+        by = durations.updates(self.by)
+        yield from (edge + by for edge in (0, *self.schedule._edges(limit - by)) if edge + by > 0)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from (end + self.by for end in self.schedule._cycle_ends(limit - self.by) if end + self.by > 0)
+        by = durations.updates(self.by)
+        yield from (end + by for end in self.schedule._cycle_ends(limit - by) if end + by > 0)
 
-    def _resolve(self, horizon: Horizon, rest: int | None) -> Self:
-        return super()._resolve(horizon, None if rest is None else rest - self.by)
+    def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
+        durations.require_steady_tokens([*lengths(self)], horizon)
+        return super()._resolve(horizon, None if rest is None else rest - round(horizon.exactly(self.by)))
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        return self.schedule._exact_length(horizon) + horizon.exactly(self.by)
 
     def _span(self) -> int:
-        return max(1, self.schedule._span() + self.by)
+        return max(1, self.schedule._span() + durations.updates(self.by))
 
     def __repr__(self) -> str:
         return self._printed("shift", self.by)

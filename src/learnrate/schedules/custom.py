@@ -29,11 +29,11 @@ class custom(Ramp):
         shape: Function from [0, 1] to [0, 1] with shape(0) = 0 and shape(1) = 1. To accept arrays it must use operators, or
             functions of the library of the arrays. A function at the top level of a module can be pickled and printed, and
             `parse(text, functions=[shape])` reads it.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
         ArgumentError: if a value is negative or not finite, `shape` leaves [0, 1] or misses its ends, or `length` is below
-            1.
+            0.
         ArgumentTypeError: if `shape` is not a function.
 
     Example:
@@ -43,8 +43,8 @@ class custom(Ramp):
         0.84375
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     shape: Function = checked(functions.shape)
     length: int | str = checked(durations.length, default=REST)
 

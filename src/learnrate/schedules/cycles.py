@@ -6,13 +6,14 @@ also in float32.
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.schedules import durations, functions, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, updates
+from learnrate.schedules.durations import UNRESOLVED, Horizon, updates
 from learnrate.schedules.functions import Function
 from learnrate.schedules.numerics import Namespace, blend, power, split
 from learnrate.schedules.shapes import LINEAR, WINDOWS, Progress, Shape, by_function
@@ -27,7 +28,7 @@ class _Cyclical(Schedule):
 
     base_lr: float
     max_lr: float
-    step_size: int | str
+    step_size: float | str
     cycles: int | None
 
     def __post_init__(self) -> None:
@@ -39,14 +40,18 @@ class _Cyclical(Schedule):
         """Length of all cycles in updates; None if `cycles` is not given."""
         if self.cycles is None:
             return None
-        return self._period() * self.cycles if self.is_resolved else UNRESOLVED
+        return periods.edge(2 * self.cycles, self._halves()) if self.is_resolved else UNRESOLVED
 
-    def _down(self) -> int:
-        """Length of the fall in updates."""
-        return updates(self.step_size)
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        halves = (self.step_size, self._fall_length())
+        return (self.cycles or 1) * sum((horizon.exactly(half) for half in halves), Fraction(0))
 
-    def _period(self) -> int:
-        return updates(self.step_size) + self._down()
+    def _fall_length(self) -> float | str:
+        return self.step_size
+
+    def _halves(self) -> tuple[float, float]:
+        """Lengths of the rise and of the fall in updates."""
+        return updates(self.step_size), updates(self._fall_length())
 
     def _window(self) -> Shape:
         return LINEAR
@@ -59,14 +64,20 @@ class _Cyclical(Schedule):
         return False
 
     def _at(self, n: Any, xp: Namespace) -> Any:
+        up, down = updates(self.step_size), updates(self._fall_length())
+        fractional = isinstance(up + down, float)
         if self.cycles is not None:
-            n = xp.clip(n, None, self._period() * self.cycles)
-        up, down = updates(self.step_size), self._down()
-        cycle, into = split(n, up + down)
-        if up == down:
-            at = Progress(up - xp.abs(into - up), up, xp)
+            n = xp.clip(n, None, periods.edge(2 * self.cycles, (up, down)) if fractional else (up + down) * self.cycles)
+        if fractional:
+            half, into, length = periods.segment(n, (up, down), xp)
+            cycle, falling = split(half, 2)
+            at = Progress(xp.where(falling == 0, into, length - into), length, xp)
         else:
-            at = Progress(xp.where(into < up, into / up, (up + down - into) / down), 1.0, xp)
+            cycle, into = split(n, up + down)
+            if up == down:
+                at = Progress(up - xp.abs(into - up), up, xp)
+            else:
+                at = Progress(xp.where(into < up, into / up, (up + down - into) / down), 1.0, xp)
         window, height = self._window().rise(at), self._height(cycle, n, xp)
         if self._shrinks_bounds() and height is not None:
             return blend(self.base_lr, self.max_lr, window) * height
@@ -76,15 +87,13 @@ class _Cyclical(Schedule):
         return self.base_lr, self.max_lr
 
     def _edges(self, limit: float) -> Iterator[float]:
-        for start, _ in periods.spans(self._period(), 1, self.cycles, limit):
-            yield start + updates(self.step_size)
-            yield start + self._period()
+        yield from periods.edges(self._halves(), None if self.cycles is None else 2 * self.cycles, limit)
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from periods.ends(self._period(), 1, self.cycles, limit)
+        yield from list(periods.edges(self._halves(), None if self.cycles is None else 2 * self.cycles, limit))[1::2]
 
     def _span(self) -> int:
-        return updates(self.length) if self.length is not None else 5 * self._period()
+        return updates(self.length) if self.length is not None else periods.edge(10, self._halves())
 
 
 @frozen
@@ -97,7 +106,8 @@ class triangular(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates or as a text. The paper recommends 2 to 10 epochs (section 3.2).
+        step_size: Half a cycle, in updates (fractions allowed) or as a text. The paper recommends 2 to 10 epochs (section
+            3.2). Half cycle number k begins at update round(k * step_size).
         cycles: Number of cycles after which the schedule ends at `base_lr`; without end by default.
 
     Raises:
@@ -109,9 +119,9 @@ class triangular(_Cyclical):
         [1.0, 2.0, 3.0, 4.0, 5.0, 4.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
-    step_size: int | str = checked(durations.span)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
+    step_size: float | str = checked(durations.period)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
 
 
@@ -125,7 +135,8 @@ class triangular2(_Cyclical):
     Args:
         base_lr: Lower bound, at least 0; the value at update 0.
         max_lr: Upper bound of the first cycle, above `base_lr`; reached at update `step_size`.
-        step_size: Half a cycle, in updates or as a text. The paper recommends 2 to 10 epochs (section 3.2).
+        step_size: Half a cycle, in updates (fractions allowed) or as a text. The paper recommends 2 to 10 epochs (section
+            3.2). Half cycle number k begins at update round(k * step_size).
         cycles: Number of cycles after which the schedule ends at `base_lr`; without end by default.
 
     Raises:
@@ -137,9 +148,9 @@ class triangular2(_Cyclical):
         [1.0, 3.0, 5.0, 3.0, 1.0, 2.0, 3.0, 2.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
-    step_size: int | str = checked(durations.span)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
+    step_size: float | str = checked(durations.period)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
 
     def _height(self, cycle: Any, n: Any, xp: Namespace) -> Any:
@@ -178,9 +189,9 @@ class exp_range(_Cyclical):
         [1.0, 1.5, 1.0, 1.125]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
-    step_size: int | str = checked(durations.span)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
+    step_size: float | str = checked(durations.period)
     gamma: float = checked(checks.decay)
     cycles: int | None = checked(checks.optional(checks.length), default=None)
     shrinks: Shrinks = "amplitude"
@@ -192,7 +203,7 @@ class exp_range(_Cyclical):
         return self.shrinks == "bounds"
 
     def _range(self) -> tuple[float, float]:
-        rise = updates(self.step_size)
+        rise = periods.edge(1, self._halves())
         extrema = [0.0, float(rise)]
         if self.gamma < 1:
             # A linear rise a + b n times exp(n log gamma) is highest at n = -1 / log gamma - a / b, perhaps before its end.
@@ -203,7 +214,7 @@ class exp_range(_Cyclical):
         values = [self(n) for n in extrema]
         if not self._shrinks_bounds():
             return self.base_lr, max(values)
-        return (0.0 if self.cycles is None else min(self(self._period() * self.cycles), *values)), max(values)
+        return (0.0 if self.length is None else min(self(updates(self.length)), *values)), max(values)
 
 
 def _per_update(gamma: float, n: Any, xp: Namespace) -> Any:
@@ -255,10 +266,10 @@ class cyclical(_Cyclical):
         [1.0, 1.585786, 3.0, 4.414214, 5.0, 3.0, 1.0]
     """
 
-    base_lr: float = checked(checks.rate)
-    max_lr: float = checked(checks.positive)
-    step_size: int | str = checked(durations.span)
-    step_size_down: int | str | None = checked(durations.optional_span, default=None)
+    base_lr: float = checked(checks.rate_or_traced)
+    max_lr: float = checked(checks.positive_or_traced)
+    step_size: float | str = checked(durations.period)
+    step_size_down: float | str | None = checked(durations.optional_period, default=None)
     window: str | Function = checked(_window, default="triangular")
     envelope: Literal["constant", "halving", "gamma per update", "gamma per cycle"] = "constant"
     gamma: float = checked(checks.decay, default=1.0)
@@ -270,8 +281,8 @@ class cyclical(_Cyclical):
         if self.gamma != 1 and not self.envelope.startswith("gamma"):
             checks.refuse("gamma", f"1 if the envelope is {self.envelope!r}", self.gamma, "use envelope='gamma per cycle'")
 
-    def _down(self) -> int:
-        return updates(self.step_size if self.step_size_down is None else self.step_size_down)
+    def _fall_length(self) -> float | str:
+        return self.step_size if self.step_size_down is None else self.step_size_down
 
     def _window(self) -> Shape:
         return WINDOWS[self.window] if isinstance(self.window, str) else by_function(self.window)

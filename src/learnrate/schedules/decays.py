@@ -54,7 +54,7 @@ class inverse_time(Endless):
         0.5
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     decay: float = checked(checks.rate)
     power: float = checked(checks.positive, default=1.0)
 
@@ -86,7 +86,7 @@ class time_based(Endless):
         (1.0, 1.0, 0.333333333, 0.333333333)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     decay: float = checked(checks.positive)
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class exponential_decay(Endless):
     Args:
         start: Value at update 0, above 0.
         rate: Factor per `every` updates, above 0 and at most 1.
-        every: Updates, at least 1, or a text such as "1 epoch".
+        every: Updates, at least 1, fractions allowed, or a text such as "1 epoch".
 
     Raises:
         ArgumentError: if a number is out of its range.
@@ -162,9 +162,9 @@ class exponential_decay(Endless):
         (0.5, 0.25, 0.25)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     rate: float = checked(checks.decay)
-    every: int | str = checked(durations.span, default=1)
+    every: float | str = checked(durations.period, default=1)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         return self.start * self.rate ** (n / updates(self.every))
@@ -189,7 +189,7 @@ class natural_exp_decay(Endless):
         0.367879
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     decay: float = checked(checks.rate)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -219,7 +219,7 @@ class inverse_sqrt(Endless):
         0.5
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     timescale: int | str = checked(durations.span)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -287,7 +287,7 @@ class sigmoid_decay(Endless):
         0.5
     """
 
-    height: float = checked(checks.positive)
+    height: float = checked(checks.positive_or_traced)
     gamma: float = checked(checks.positive)
     midpoint: int | str = checked(durations.span)
 

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from learnrate import checks
 from learnrate.errors import ArgumentError, LearnrateError
 from learnrate.schedules import functions as named_functions
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.functions import Function
+from learnrate.schedules.tree import MOST_NESTED, depth
 from learnrate.schedules.vocabulary import COMBINED, SCHEDULES
 
 VERSION = 1
@@ -38,21 +40,31 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """
     try:
         record = json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep() from None
+    except (ValueError, TypeError) as error:
+        if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError):
+            raise ArgumentError("a number in the JSON of a schedule must not have thousands of digits") from None
         raise ArgumentError(f"a schedule must be read from JSON, received something else: {error}") from None
     if not isinstance(record, dict) or record.get("learnrate") != "schedule":
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
     if type(record.get("version")) is not int or record["version"] != VERSION:
         raise ArgumentError(
-            f"the version of a schedule must be {VERSION}, received {record.get('version')!r}: upgrade learnrate"
+            f"the version of a schedule must be {VERSION}, received {checks.shown(record.get('version'))}: upgrade learnrate"
         )
     try:
         schedule = _decoded(record.get("schedule"), named_functions.by_name(functions))
     except RecursionError:
-        raise ArgumentError("the JSON of a schedule must not be nested hundreds of levels deep") from None
+        raise _too_deep() from None
     if not isinstance(schedule, Schedule):
         raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
+    if depth(schedule) > MOST_NESTED:
+        raise _too_deep()
     return schedule
+
+
+def _too_deep() -> ArgumentError:
+    return ArgumentError(f"the JSON of a schedule must not be nested more than {MOST_NESTED} levels deep")
 
 
 def _encoded(value: Any) -> Any:

@@ -5,13 +5,15 @@ library (which array-api-compat finds without importing any); for a Python numbe
 """
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace, is_jax_array, is_torch_array
 
+from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
 BLOCK = 8192
@@ -74,31 +76,33 @@ class _Numbers:
 NUMBERS: Namespace = _Numbers()
 
 
-def counted(n: Any) -> tuple[Any, Namespace]:
-    """The count (or array of counts) ready for arithmetic, and its namespace.
+def counted(n: Any) -> tuple[Any, Namespace, Any]:
+    """The count (or array of counts) ready for arithmetic, its namespace, and the dtype in which an array was given.
 
     Narrow and unsigned integers are widened, because positions in a cycle are differences of integers as large as the
     lengths of the schedule, which would wrap around.
 
     Raises:
-        ArgumentError: for a negative or NaN number. The values of arrays are not checked, because an array may be traced or
-            on another device.
+        ArgumentError: for a negative or NaN number. For arrays see `in_range`.
         ArgumentTypeError: for anything that is neither a number nor an array.
     """
     if isinstance(n, np.generic):
         n = n.item()
     if isinstance(n, (int, float)) and not isinstance(n, bool):
         if not 0 <= n < 2**63:
-            raise ArgumentError(f"the update count must be at least 0 and below 2 ** 63, received {n!r}")
-        return n, NUMBERS
+            refuse_count(n)
+        return n, NUMBERS, None
+    if _is_keras_variable(n):
+        n = n.value
     try:
         # NumPy 2.0 is an array namespace itself; the compatibility layer would only make it slower.
         xp: Any = np if isinstance(n, np.ndarray) else array_namespace(n)
     except TypeError:
         raise ArgumentTypeError(
-            f"the update count must be a number or an array, received {n!r} of type {type(n).__name__}: "
+            f"the update count must be a number or an array, received {checks.shown(n)} of type {type(n).__name__}: "
             "wrap a list in numpy.asarray"
         ) from None
+    given = n.dtype
     if xp.isdtype(n.dtype, "integral"):
         # JAX has no 64-bit integers unless jax_enable_x64 is set.
         widest = xp.int32 if is_jax_array(n) and n.dtype.itemsize <= 4 else xp.int64
@@ -108,12 +112,64 @@ def counted(n: Any) -> tuple[Any, Namespace]:
         raise ArgumentTypeError(f"an array of update counts must hold real numbers, received dtype {n.dtype}")
     elif n.dtype.itemsize < 4:
         n = xp.astype(n, xp.float32)  # half floats cannot hold the lengths; `as_given` casts the values back
-    return n, xp
+    return n, xp, given
 
 
-def as_given(value: Any, n: Any, xp: Any) -> Any:
-    """The values in the dtype of the counts, if those are half floats."""
-    return value if n.dtype.itemsize >= 4 or _is_integral(n, xp) else xp.astype(value, n.dtype)
+def refuse_count(n: object) -> Never:
+    """Raise the error for a count that no update has."""
+    checks.refuse("the update count", "at least 0 and below 2 ** 63", n, "a counter of 32 bits may have wrapped around")
+
+
+def _is_keras_variable(n: object) -> bool:
+    """Whether it is a variable of Keras, such as the `iterations` of an optimizer."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(n, keras.Variable)
+
+
+def in_range(counts: Any, xp: Any) -> Any:
+    """Counts of an array, none of them below 0.
+
+    Where the counts can be looked at, a count out of range is an error, as it is for a number. Where they cannot, because
+    the array is traced or compiled, or because looking would wait for another device, it becomes 0.
+
+    Raises:
+        ArgumentError: if a count is negative, NaN, or 2 ** 63 or more.
+    """
+    if isinstance(counts, np.ndarray):
+        if counts.dtype.kind == "i" and (not counts.size or np.minimum.reduce(counts, None) >= 0):
+            return counts  # nearly all arrays: the rest of this function is several times as slow
+    elif not _can_be_read(counts):
+        return xp.where(counts >= 0, counts, 0)
+    # NumPy reads an array of JAX while JAX traces: an operation of JAX would be traced too.
+    readable = counts if xp is np or is_torch_array(counts) else np.asarray(counts)
+    if math.prod(readable.shape):
+        if not ((low := readable.min()) >= 0):  # false if there is a NaN
+            refuse_count(low.item())
+        if not _is_integral(counts, xp) and (high := readable.max()) >= 2.0**63:
+            refuse_count(high.item())
+    return counts
+
+
+def _can_be_read(counts: Any) -> bool:
+    """Whether the values of an array are in main memory, and known."""
+    if is_jax_array(counts):
+        jax = sys.modules["jax"]
+        return not isinstance(counts, jax.core.Tracer) and all(device.platform == "cpu" for device in counts.devices())
+    if is_torch_array(counts):
+        torch = sys.modules["torch"]
+        if (
+            torch.compiler.is_compiling()
+            or type(counts) not in (torch.Tensor, torch.nn.Parameter)
+            or counts.device.type != "cpu"
+        ):
+            return False  # a subclass may be a fake tensor, which has a shape and no values
+        return not torch._C._functorch.is_functorch_wrapped_tensor(counts)  # by `torch.func.vmap`
+    return False
+
+
+def as_given(value: Any, given: Any, xp: Any) -> Any:
+    """The values in the dtype in which the counts were given, if those are half floats."""
+    return value if given.itemsize >= 4 or xp.isdtype(given, "integral") else xp.astype(value, given)
 
 
 def _is_integral(n: Any, xp: Any) -> bool:
@@ -162,7 +218,7 @@ def require_room(greatest: int) -> None:
         )
 
 
-def split(n: Any, period: int) -> tuple[Any, Any]:
+def split(n: Any, period: float) -> tuple[Any, Any]:
     """The number of whole periods in `n`, and the exact remainder."""
     count = n // period
     return count, n - count * period
@@ -230,12 +286,20 @@ def power(factor: float, exponent: Any) -> Any:
     return factor**exponent
 
 
+def limited(value: Any, low: float | None, high: float | None, xp: Any) -> Any:
+    """The value, or values, of a schedule within bounds."""
+    if xp is NUMBERS and not isinstance(value, float):  # JAX traces a number that the schedule was built with
+        xp = array_namespace(value)
+    return xp.clip(value, low, high)
+
+
 def blend(low: float, high: float, weight: Any) -> Any:
     """From `low` at weight 0 to `high` at weight 1.
 
-    The sum of two products gives both ends exactly; `low + (high - low) * weight` does not.
+    The sum of two products gives both ends exactly; `low + (high - low) * weight` does not. What a bound is equal to is not
+    known if JAX traces it.
     """
-    return high * weight if low == 0 else low * (1 - weight) + high * weight
+    return high * weight if (low == 0) is True else low * (1 - weight) + high * weight
 
 
 def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
@@ -243,7 +307,7 @@ def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
     flat = counts.reshape(-1)
     values = np.empty(flat.shape, value_dtype(counts, np))
     for first in range(0, len(flat), BLOCK):
-        values[first : first + BLOCK] = formula(flat[first : first + BLOCK], np)
+        values[first : first + BLOCK] = formula(in_range(flat[first : first + BLOCK], np), np)
     return values.reshape(counts.shape)
 
 

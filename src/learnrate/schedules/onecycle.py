@@ -17,6 +17,14 @@ from learnrate.schedules.shapes import BY_NAME, Shape, between
 __all__ = ["one_cycle"]
 
 
+def _pct_start(name: str, value: object) -> float:
+    share = checks.finite(name, value)
+    if not 0 < share < 1:
+        remedy = "for a fall only, use cosine(max_lr, end, length); for a rise only, warmup(max_lr, length)"
+        checks.refuse(name, "strictly between 0 and 1", value, remedy)
+    return share
+
+
 @frozen
 class one_cycle(Schedule):
     """The one-cycle policy: a rise to a high LR, then a fall to far below the first LR.
@@ -30,8 +38,9 @@ class one_cycle(Schedule):
 
     Args:
         max_lr: The peak, above 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
-        pct_start: Share of the length for the rise, strictly between 0 and 1; below 1/2 with three phases.
+        length: Number of updates or a text; by default the rest of the run.
+        pct_start: Share of the length for the rise, strictly between 0 and 1; below 1/2 with three phases. For a fall only,
+            use `cosine`.
         div_factor: max_lr / value at update 0, at least 1.
         final_div_factor: Value at update 0 / value at the end, at least 1.
         shape: "cosine" or "linear".
@@ -46,9 +55,9 @@ class one_cycle(Schedule):
         (0.04, 1.0, 4e-06)
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length, default=REST)
-    pct_start: float = checked(checks.fraction, default=0.3)
+    pct_start: float = checked(_pct_start, default=0.3)
     div_factor: float = checked(checks.factor, default=25.0)
     final_div_factor: float = checked(checks.factor, default=1e4)
     shape: Literal["cosine", "linear"] = "cosine"
@@ -73,7 +82,7 @@ class one_cycle(Schedule):
 
         Args:
             max_lr: The peak, above 0.
-            length: Number of updates, at least 1, or a text.
+            length: Number of updates or a text.
             div_factor: max_lr / value at update 0.
             final: Share of the length for the last phase, strictly between 0 and 1.
 
@@ -94,7 +103,7 @@ class one_cycle(Schedule):
 
         Args:
             max_lr: The peak, above 0.
-            length: Number of updates, at least 1, or a text.
+            length: Number of updates or a text.
         """
         return cls(max_lr, length, 0.3, 25.0, 1e4)
 
@@ -104,7 +113,7 @@ class one_cycle(Schedule):
 
         Args:
             max_lr: The peak, above 0.
-            length: Number of updates, at least 1, or a text.
+            length: Number of updates or a text.
         """
         return cls(max_lr, length, 0.25, 25.0, 1e5 / 25)
 
@@ -142,7 +151,7 @@ class one_cycle(Schedule):
             4e-06
         """
         length = checks.whole("total_steps", total_steps, at_least=2) - 1
-        rise = checks.fraction("pct_start", pct_start) * total_steps - 1
+        rise = _pct_start("pct_start", pct_start) * total_steps - 1
         if not 0 < rise < length or (three_phase and 2 * rise >= length):
             raise ArgumentError(
                 f"pct_start * total_steps must give each phase at least a part of an update, received {pct_start!r} of "

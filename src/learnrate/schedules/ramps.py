@@ -13,7 +13,7 @@ from learnrate.schedules import durations, shapes
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST, updates
 from learnrate.schedules.numerics import Namespace
-from learnrate.schedules.shapes import Shape, between
+from learnrate.schedules.shapes import Shape, between, geometric
 
 __all__ = [
     "constant",
@@ -39,14 +39,14 @@ class constant(Schedule):
             default.
 
     Raises:
-        ArgumentError: if `value` is negative or not finite, or `length` below 1.
+        ArgumentError: if `value` is negative or not finite, or `length` below 0.
 
     Example:
         >>> constant(0.1)(1_000_000)
         0.1
     """
 
-    value: float = checked(checks.rate)
+    value: float = checked(checks.rate_or_traced)
     length: int | str | None = checked(durations.optional_length, default=None)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
@@ -81,10 +81,10 @@ class linear(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, or `length` below 0.
 
     Example:
         >>> s = linear(0.5, 0.0, length=10)
@@ -92,8 +92,8 @@ class linear(Ramp):
         (0.5, 0.25, 0.0, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
@@ -109,12 +109,12 @@ class cosine(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         power: Exponent of the wave, above 0; with more than 1 the fall is faster at first (`exponent` in optax).
         k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 0.
 
     Example:
         >>> s = cosine(1.0, 0.0, length=100)
@@ -122,8 +122,8 @@ class cosine(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     power: float = checked(checks.positive, default=1.0)
     k: float = checked(checks.positive, default=1.0)
@@ -141,12 +141,12 @@ class polynomial(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         power: Exponent, above 0; 1 is linear, with more than 1 the fall is faster at first.
         k: Exponent of p, above 0; with more than 1 the fall comes later (k-decay, Zhang and Li, arXiv 2004.05909).
 
     Raises:
-        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, an exponent not above 0, or `length` below 0.
 
     Example:
         >>> s = polynomial(1.0, 0.0, length=10, power=2)
@@ -154,19 +154,14 @@ class polynomial(Ramp):
         (1.0, 0.25, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     power: float = checked(checks.positive, default=1.0)
     k: float = checked(checks.positive, default=1.0)
 
     def _shape(self) -> Shape:
         return shapes.warped(self.k, shapes.power(self.power))
-
-
-def _geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:
-    done = xp.clip(n, None, length)
-    return start ** ((length - done) / length) * end ** (done / length)
 
 
 @frozen
@@ -178,10 +173,10 @@ class exponential(Schedule):
     Args:
         start: Value at update 0, above 0.
         end: Value from update `length` on, above 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is not above 0 or not finite, or `length` below 1.
+        ArgumentError: if a value is not above 0 or not finite, or `length` below 0.
 
     Example:
         >>> s = exponential(1e-6, 1.0, length=6)
@@ -189,12 +184,12 @@ class exponential(Schedule):
         (1e-06, 0.001, 1.0)
     """
 
-    start: float = checked(checks.positive)
-    end: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
+    end: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        return _geometric(self.start, self.end, n, updates(self.length), xp)
+        return geometric(self.start, self.end, n, updates(self.length), xp)
 
     def _range(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
@@ -209,10 +204,10 @@ class one_minus_sqrt(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, or `length` below 0.
 
     Example:
         >>> s = one_minus_sqrt(1.0, 0.0, length=100)
@@ -220,8 +215,8 @@ class one_minus_sqrt(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
 
     def _shape(self) -> Shape:
@@ -238,11 +233,11 @@ class rex(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         beta: At least 0 (linear) and below 1. A larger value moves the fall to later updates.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 1.
+        ArgumentError: if a value is negative or not finite, `beta` outside [0, 1), or `length` below 0.
 
     Example:
         >>> s = rex(1.0, 0.0, length=100)
@@ -250,8 +245,8 @@ class rex(Ramp):
         (1.0, 0.666667, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     beta: float = checked(checks.weight, default=0.5)
 
@@ -269,14 +264,14 @@ class tanh(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         low: Argument of the tangent at update 0.
         high: Argument of the tangent at update `length`, above `low`.
         ends: "exact" or "published".
 
     Raises:
         ArgumentError: if a value is negative or not finite, `low` is not below `high`, `ends` is another word, or `length`
-            is below 1.
+            is below 0.
 
     Example:
         >>> s = tanh(1.0, 0.0, length=90)
@@ -284,8 +279,8 @@ class tanh(Ramp):
         (1.0, 0.498764, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     low: float = checked(checks.finite, default=-6.0)
     high: float = checked(checks.finite, default=3.0)
@@ -311,11 +306,11 @@ class sigmoid(Ramp):
     Args:
         start: Value at update 0, at least 0.
         end: Value from update `length` on, at least 0.
-        length: Number of updates, at least 1, or a text; by default the rest of the run.
+        length: Number of updates or a text; by default the rest of the run.
         steepness: Above 0; near 0 the curve is nearly linear, at 50 nearly a jump.
 
     Raises:
-        ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 1.
+        ArgumentError: if a value is negative or not finite, `steepness` not above 0 or above 70, or `length` below 0.
 
     Example:
         >>> s = sigmoid(1.0, 0.0, length=100)
@@ -323,8 +318,8 @@ class sigmoid(Ramp):
         (1.0, 0.5, 0.0)
     """
 
-    start: float = checked(checks.rate)
-    end: float = checked(checks.rate)
+    start: float = checked(checks.rate_or_traced)
+    end: float = checked(checks.rate_or_traced)
     length: int | str = checked(durations.length, default=REST)
     steepness: float = checked(checks.positive, default=12.0)
 
@@ -353,14 +348,14 @@ class warmup(Schedule):
 
     Args:
         max_lr: Value from update `length` on, above 0.
-        length: Number of updates, at least 1, or a text such as "5%".
+        length: Number of updates or a text such as "5%"; 0 for no warm-up.
         start: Value at update 0. By default max_lr / (length + 1), one step of the rise, because an update with an LR of 0
             would be wasted. It must be given for a constant warm-up.
         shape: "linear", "cosine", "exponential" or "constant".
 
     Raises:
         ArgumentError: if `max_lr` is not above 0, `start` is negative, above `max_lr`, or 0 for the shape "exponential", or
-            `length` is below 1.
+            `length` is below 0.
 
     Example:
         >>> s = warmup(1.0, length=4)
@@ -368,19 +363,21 @@ class warmup(Schedule):
         [0.2, 0.4, 0.6, 0.8, 1.0]
     """
 
-    max_lr: float = checked(checks.positive)
+    max_lr: float = checked(checks.positive_or_traced)
     length: int | str = checked(durations.length)
-    start: float | None = checked(checks.optional(checks.rate), default=None)
+    start: float | None = checked(checks.optional(checks.rate_or_traced), default=None)
     shape: Literal["linear", "cosine", "exponential", "constant"] = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.start is not None and self.start > self.max_lr:
+        if self.shape == "constant" and self.start is None:
+            checks.refuse("start", "given for a constant warm-up", self.start, "usual is a tenth of max_lr")
+        if self.start is None or checks.is_traced(self.start) or checks.is_traced(self.max_lr):
+            return
+        if self.start > self.max_lr:
             checks.refuse(
                 "start", f"at most max_lr = {self.max_lr!r}", self.start, "for a fall, use linear(start, end, length)"
             )
-        if self.shape == "constant" and self.start is None:
-            checks.refuse("start", "given for a constant warm-up", self.start, "usual is a tenth of max_lr")
         if self.shape == "exponential" and self.start == 0:
             checks.refuse("start", "above 0 for an exponential warm-up", self.start)
 
@@ -390,7 +387,7 @@ class warmup(Schedule):
     def _at(self, n: Any, xp: Namespace) -> Any:
         start, length = self._start(), updates(self.length)
         if self.shape == "exponential":
-            return _geometric(start, self.max_lr, n, length, xp)
+            return geometric(start, self.max_lr, n, length, xp)
         if self.shape == "constant":
             return xp.where(n < length, start + 0.0 * n, self.max_lr + 0.0 * n)
         return between(start, self.max_lr, shapes.BY_NAME[self.shape], n, length, xp)

@@ -1,14 +1,15 @@
 """Warm restarts: SGDR (Loshchilov and Hutter, arXiv 1608.03983)."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.schedules import durations, periods
 from learnrate.schedules.base import Schedule
-from learnrate.schedules.durations import UNRESOLVED, reaches, updates
-from learnrate.schedules.numerics import Namespace, blend, power
+from learnrate.schedules.durations import UNRESOLVED, Horizon, reaches, updates
+from learnrate.schedules.numerics import Namespace, blend, limited, power
 from learnrate.schedules.shapes import BY_NAME, Progress
 
 __all__ = ["warm_restarts"]
@@ -27,11 +28,13 @@ class warm_restarts(Schedule):
 
     Args:
         max_lr: Value at update 0, above `min_lr`.
-        period: Length of the first period, in updates or as a text.
+        period: Length of the first period, in updates (fractions allowed) or as a text. Without growth, period number k
+            begins at update round(k * period).
         min_lr: Value at the end of every period, at least 0.
         growth: Factor, at least 1, from the length of one period to the length of the next (T_mult).
         decay: Factor in (0, 1] per restart, see `decays`.
-        warmup: Length of a linear rise from `min_lr` at the start of every period, in updates or as a text; or 0.
+        warmup: Length of a linear rise at the start of every period, in updates or as a text; or 0. Like `warmup` it begins
+            one step above `min_lr`: value(n) = min_lr + (peak - min_lr) (n + 1) / (warmup + 1).
         cycles: Number of periods after which the schedule ends at `min_lr`; without end by default.
         shape: "cosine", "linear" or "1-sqrt": the shape of the fall.
         decays: "peak" or "amplitude".
@@ -46,9 +49,9 @@ class warm_restarts(Schedule):
         (1.0, 0.5, 1.0, 0.5, 1.0)
     """
 
-    max_lr: float = checked(checks.positive)
-    period: int | str = checked(durations.span)
-    min_lr: float = checked(checks.rate, default=0.0)
+    max_lr: float = checked(checks.positive_or_traced)
+    period: float | str = checked(durations.period)
+    min_lr: float = checked(checks.rate_or_traced, default=0.0)
     growth: float = checked(checks.growth, default=1.0)
     decay: float = checked(checks.decay, default=1.0)
     warmup: int | str = checked(durations.pause, default=0)
@@ -62,7 +65,14 @@ class warm_restarts(Schedule):
         periods.check("growth", self.period, self.growth, self.cycles)
         if reaches(self.warmup, self.period):
             checks.refuse("warmup", f"below period = {self.period}", self.warmup, "the rest of the period is the fall")
-        if self.decays == "peak" and self.cycles is not None and self._peak(self.cycles - 1) <= self.min_lr:
+        if (
+            self.decays == "amplitude"
+            or self.cycles is None
+            or checks.is_traced(self.max_lr)
+            or checks.is_traced(self.min_lr)
+        ):
+            return
+        if self._peak(self.cycles - 1) <= self.min_lr:
             checks.refuse("decay", "such that every peak is above min_lr", self.decay, "or use decays='amplitude'")
 
     @property
@@ -71,6 +81,11 @@ class warm_restarts(Schedule):
         if self.cycles is None:
             return None
         return periods.total(updates(self.period), self.growth, self.cycles) if self.is_resolved else UNRESOLVED
+
+    def _exact_length(self, horizon: Horizon) -> Fraction:
+        if self.growth > 1:
+            return super()._exact_length(horizon)
+        return (self.cycles or 1) * horizon.exactly(self.period)
 
     def _peak(self, index: Any) -> Any:
         if self.decay == 1:
@@ -83,14 +98,16 @@ class warm_restarts(Schedule):
         index, into, length = periods.located(n, updates(self.period), self.growth, self.cycles, xp)
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
-            peak = xp.clip(peak, self.min_lr, None)
+            peak = limited(peak, self.min_lr, None, xp)
         # `into - warmup` is below 0 during the warm-up, and above `fall` past the end of growing periods.
         done, fall = xp.clip(into - warmup, 0, None) if warmup else into, length - warmup
         done = done if self.growth == 1 else xp.where(done < fall, done, fall)
         value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Progress(done, fall, xp)))
         if not warmup:
             return value
-        return xp.where(into < warmup, blend(self.min_lr, peak, xp.clip(into, None, warmup) / warmup), value)
+        # One step of the rise at the start, as in `warmup`: an update with an LR of 0 would be wasted at every restart.
+        risen = xp.clip((into + 1) / (warmup + 1), None, 1.0)
+        return xp.where(into < warmup, blend(self.min_lr, peak, risen), value)
 
     def _range(self) -> tuple[float, float]:
         return self.min_lr, self.max_lr

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from learnrate import checks
+from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST
 from learnrate.schedules.ramps import constant, cosine, linear, one_minus_sqrt
@@ -15,9 +16,9 @@ _FALLS: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine
 
 def _run(schedule: Schedule, length: int | str) -> Schedule:
     """The schedule of a run, resolved if the length of the run is given."""
-    if length == REST:
-        return schedule
     if isinstance(length, str):
+        if durations.length("length", length) == REST:
+            return schedule
         checks.refuse("length", "a number of updates or 'rest'", length, "leave it out, and call .resolve(horizon)")
     return schedule.resolve(checks.length("length", length))
 
@@ -39,20 +40,22 @@ def wsd(
     Args:
         max_lr: The constant LR, above 0.
         length: Length of the run in updates; left to `resolve` by default.
-        warmup: Length of the rise, in updates or as a text.
-        cooldown: Length of the cooldown, in updates or as a text.
+        warmup: Length of the rise, in updates or as a text; 0 for none.
+        cooldown: Length of the cooldown, in updates or as a text; 0 for none.
         end: Value at the end, at least 0.
         shape: "1-sqrt", "linear" or "cosine".
 
     Raises:
-        ArgumentError: if a number is out of its range, or nothing is left for the constant part.
+        ArgumentError: if a number is out of its range, or the other parts are longer than the run.
 
     Example:
         >>> wsd(0.1, 1000)
         warmup(max_lr=0.1, length=50) >> constant(value=0.1, length=750) >> one_minus_sqrt(start=0.1, end=0.0, length=200)
     """
     checks.choice("shape", shape, tuple(_FALLS))
-    return _run(rise(max_lr, warmup) >> constant(max_lr, REST) >> _FALLS[shape](max_lr, end, cooldown), length)
+    rising = rise(max_lr, durations.pause("warmup", warmup))
+    falling = _FALLS[shape](max_lr, end, durations.pause("cooldown", cooldown))
+    return _run(rising >> constant(max_lr, REST) >> falling, length)
 
 
 def trapezoid(
@@ -63,12 +66,12 @@ def trapezoid(
     Args:
         max_lr: The constant LR, above 0.
         length: Length of the run in updates; left to `resolve` by default.
-        warmup: Length of the rise, in updates or as a text.
-        cooldown: Length of the cooldown, in updates or as a text.
+        warmup: Length of the rise, in updates or as a text; 0 for none.
+        cooldown: Length of the cooldown, in updates or as a text; 0 for none.
         end: Value at the end, at least 0.
 
     Raises:
-        ArgumentError: if a number is out of its range, or nothing is left for the constant part.
+        ArgumentError: if a number is out of its range, or the other parts are longer than the run.
 
     Example:
         >>> trapezoid(0.1, 1000)
@@ -83,16 +86,16 @@ def linear_to_zero(max_lr: float, length: int | str = REST, *, warmup: int | str
     Args:
         max_lr: The peak, above 0.
         length: Length of the run in updates; left to `resolve` by default.
-        warmup: Length of the rise, in updates or as a text.
+        warmup: Length of the rise, in updates or as a text; 0 for none.
 
     Raises:
-        ArgumentError: if a number is out of its range, or nothing is left for the decay.
+        ArgumentError: if a number is out of its range, or the other parts are longer than the run.
 
     Example:
         >>> linear_to_zero(0.1, 1000)
         warmup(max_lr=0.1, length=100) >> linear(start=0.1, end=0.0, length=900)
     """
-    return _run(rise(max_lr, warmup) >> linear(max_lr, 0.0), length)
+    return _run(rise(max_lr, durations.pause("warmup", warmup)) >> linear(max_lr, 0.0), length)
 
 
 def knee(
@@ -107,14 +110,15 @@ def knee(
         warmup: Length of a rise before the exploration, in updates or as a text; none by default.
 
     Raises:
-        ArgumentError: if a number is out of its range, or nothing is left for the decay.
+        ArgumentError: if a number is out of its range, or the other parts are longer than the run.
 
     Example:
         >>> knee(0.1, 1000)
         constant(value=0.1, length=500) >> linear(start=0.1, end=0.0, length=500)
     """
-    schedule: Schedule = constant(checks.positive("max_lr", max_lr), explore) >> linear(max_lr, 0.0)
-    return _run(schedule if warmup is None else rise(max_lr, warmup) >> schedule, length)
+    rising = rise(max_lr, durations.pause("warmup", 0 if warmup is None else warmup))
+    exploring = constant(max_lr, durations.pause("explore", explore))
+    return _run(rising >> exploring >> linear(max_lr, 0.0), length)
 
 
 def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
@@ -135,5 +139,6 @@ def decay(base_lr: float, max_lr: float, step_size: int | str) -> Schedule:
         >>> decay(base_lr=0.001, max_lr=0.006, step_size=2000)
         linear(start=0.006, end=0.001, length=2000) >> constant(value=0.001)
     """
-    checks.ordered("base_lr", checks.rate("base_lr", base_lr), "max_lr", checks.positive("max_lr", max_lr))
-    return linear(max_lr, base_lr, step_size) >> constant(base_lr)
+    low, high = checks.rate_or_traced("base_lr", base_lr), checks.positive_or_traced("max_lr", max_lr)
+    checks.ordered("base_lr", low, "max_lr", high)
+    return linear(max_lr, base_lr, durations.span("step_size", step_size)) >> constant(base_lr)

@@ -146,5 +146,17 @@ def between(start: float, end: float, shape: Shape, n: Any, length: float, xp: N
 
     It uses the formula of the shape that is exact where the value is low.
     """
+    if length == 0:
+        return end + 0.0 * n
     at = Progress(xp.clip(n, None, length), length, xp)
-    return blend(start, end, shape.rise(at)) if start <= end else blend(end, start, shape.fall(at))
+    if (start > end) is False:
+        return blend(start, end, shape.rise(at))
+    return blend(end, start, shape.fall(at))  # also if JAX traces an end
+
+
+def geometric(start: float, end: float, n: Any, length: int, xp: Namespace) -> Any:
+    """From `start` at count 0 by a constant factor per update to `end` at count `length`, and constant from there on."""
+    if length == 0:
+        return end + 0.0 * n
+    done = xp.clip(n, None, length)
+    return start ** ((length - done) / length) * end ** (done / length)

@@ -9,7 +9,7 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import durations, periods
 from learnrate.schedules.decays import Endless
 from learnrate.schedules.durations import updates
-from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power, split
+from learnrate.schedules.numerics import NUMBERS, Namespace, later, looked_up, passed, power
 
 __all__ = ["multistep", "piecewise_constant", "step_decay"]
 
@@ -23,7 +23,8 @@ class step_decay(Endless):
     Args:
         start: Value before the first step, above 0.
         factor: Factor per step, above 0 and at most 1.
-        every: Length of a step: updates, at least 1, or a text.
+        every: Length of a step: updates, at least 1, or a text. Step number k begins at update round(k * every), so a length
+            that is no whole number of updates does not drift.
         offset: Number of updates by which every step is earlier, at least 0, or a text.
 
     Raises:
@@ -35,14 +36,14 @@ class step_decay(Endless):
         (1.0, 0.5, 0.25, 0.5)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     factor: float = checked(checks.decay)
-    every: int | str = checked(durations.span)
+    every: float | str = checked(durations.period)
     offset: int | str = checked(durations.pause, default=0)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
         offset = updates(self.offset)
-        steps, _ = split(later(n, offset, xp) if offset else n, updates(self.every))
+        steps = periods.index_of(later(n, offset, xp) if offset else n, updates(self.every), xp)
         return self.start * power(self.factor, steps)
 
     def _range(self) -> tuple[float, float]:
@@ -61,7 +62,9 @@ class multistep(Endless):
     Args:
         start: Value before the first milestone, above 0.
         factor: Factor per milestone, above 0 and at most 1.
-        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+        milestones: Update numbers in ascending order, or texts such as "30 epochs" or "80%". They count from the start of
+            this schedule. Behind a warm-up, shift them to count from the start of the run:
+            warmup(0.1, "2%") >> multistep(0.1, 0.1, ("80%", "90%")).shift("-2%").
 
     Raises:
         ArgumentError: if a number is out of its range, or the milestones are not in ascending order.
@@ -72,7 +75,7 @@ class multistep(Endless):
         (0.1, 0.01, 0.001)
     """
 
-    start: float = checked(checks.positive)
+    start: float = checked(checks.positive_or_traced)
     factor: float = checked(checks.decay)
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
@@ -88,9 +91,9 @@ class multistep(Endless):
 
 
 def _values(name: str, value: object) -> tuple[float, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        checks.refuse_type(name, "a sequence of numbers", value)
-    return tuple(checks.rate(f"{name}[{i}]", number) for i, number in enumerate(value))
+    return tuple(
+        checks.rate_or_traced(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value))
+    )
 
 
 @frozen
@@ -101,7 +104,9 @@ class piecewise_constant(Endless):
 
     Args:
         values: The values, each at least 0; one more than there are milestones.
-        milestones: Update numbers in ascending order, or texts such as "30 epochs".
+        milestones: Update numbers in ascending order, or texts such as "30 epochs" or "80%". They count from the start of
+            this schedule. Behind a warm-up, shift them to count from the start of the run:
+            warmup(0.1, "2%") >> multistep(0.1, 0.1, ("80%", "90%")).shift("-2%").
 
     Raises:
         ArgumentError: if a value is negative or not finite, the milestones are not in ascending order, or the number of

@@ -4,23 +4,30 @@ import ast
 import difflib
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from learnrate import checks
 from learnrate.errors import LearnrateError, ParseError
 from learnrate.schedules import functions as named_functions
 from learnrate.schedules.base import Schedule
+from learnrate.schedules.chain import chained
 from learnrate.schedules.functions import Function
+from learnrate.schedules.tree import MOST_NESTED, depth
 from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
+
+_TOO_LONG = re.compile(r"[0-9_]{1000}")
+"""No number needs so many digits, and Python refuses to read a few thousand of them."""
 
 
 def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
     """Read a schedule from a text; the inverse of `repr`.
 
-    The text is an expression of schedule names, their methods, numbers, words in quotes, `>>` and `*`. Nothing is evaluated,
-    so it is safe to read a text from an unknown source.
+    The text is an expression of schedule names, their methods, numbers, words in quotes, `>>`, `*` and `+`. Nothing is
+    evaluated, so it is safe to read a text from an unknown source.
 
     Args:
         text: For example "warmup(0.1, 500) >> cosine(0.1, 0, 9500)".
@@ -38,22 +45,29 @@ def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
         warmup(max_lr=0.1, length='5%') >> (cosine(start=0.1, end=0.0) * 0.5).clip(low=0.01)
     """
     if not isinstance(text, str):
-        raise ParseError(f"the text of a schedule must be a str, received {text!r}", 1)
+        raise ParseError(f"the text of a schedule must be a str, received {checks.shown(text)}", 1)
     # Leading space would be an indent in the grammar of Python; errors add it to their columns again.
     stripped = text.lstrip().replace("\n", " ").replace("\r", " ")
     reader = _Reader(text, len(text) - len(stripped), named_functions.by_name(functions))
+    if number := _TOO_LONG.search(text):
+        raise reader.error("a number must have less than 1000 digits", number.start() + 1)
     try:
         with warnings.catch_warnings(action="ignore"):  # warnings of Python about escapes and operators
             tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
         at = 1 if error.offset is None else error.offset or len(stripped) + 1  # 0 is the end of the text
         raise reader.error("not an expression", reader.indent + at) from None
-    except (ValueError, RecursionError, MemoryError) as error:
+    except RecursionError:
+        raise reader.error(f"nested more than {MOST_NESTED} levels deep", 1) from None
+    except (ValueError, MemoryError) as error:
         raise reader.error(f"cannot be read ({error})", 1) from None
     try:
-        return reader.schedule(tree.body)
+        schedule = reader.schedule(tree.body)
+        if depth(schedule) <= MOST_NESTED:
+            return schedule
     except RecursionError:
-        raise reader.error("too deeply nested", 1) from None
+        pass
+    raise reader.error(f"nested more than {MOST_NESTED} levels deep", 1)
 
 
 @dataclass(frozen=True)
@@ -101,14 +115,24 @@ class _Reader:
             schedule = self.build(at, lambda apply=apply, schedule=schedule: apply(schedule))  # type: ignore[misc]
         return schedule
 
+    def chain(self, node: ast.BinOp) -> Schedule:
+        """The schedules around the `>>` of `a >> b >> c`. They are joined once: one by one takes quadratic time."""
+        operands: list[ast.expr] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp) and isinstance(left.op, ast.RShift):
+            operands.append(left.right)
+            left = left.left
+        parts = [self.schedule(operand) for operand in (left, *reversed(operands))]
+        return self.build(left, lambda: chained(parts))
+
     def operator(self, node: ast.expr) -> "tuple[ast.expr, Callable[[Schedule], Schedule]] | None":
-        if not isinstance(node, ast.BinOp):
+        if not isinstance(node, ast.BinOp) or isinstance(node.op, ast.RShift):
             return None
         right = node.right
-        if isinstance(node.op, ast.RShift):
-            return node.left, lambda schedule: schedule >> self.schedule(right)
+        if isinstance(node.op, ast.Add):
+            return node.left, lambda schedule: schedule + self.schedule(right)
         if not isinstance(node.op, ast.Mult):
-            raise self.error_at(node, "schedules are joined by >> and *")
+            raise self.error_at(node, "schedules are joined by >>, * and +")
         if self.is_number(node.left):
             factor = self.value(node.left)
             return right, lambda schedule: factor * schedule
@@ -127,6 +151,8 @@ class _Reader:
         return node.func.value, lambda schedule: getattr(schedule, name)(*arguments, **keywords)
 
     def call(self, node: ast.expr) -> Schedule:
+        if isinstance(node, ast.BinOp):
+            return self.chain(node)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             raise self.error_at(node, "expected a schedule such as cosine(0.1, 0, 1000)")
         name = node.func.id
@@ -173,7 +199,9 @@ class _Reader:
             unsigned = unsigned.operand
         if isinstance(unsigned, ast.Constant):
             value = unsigned.value
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
+            if isinstance(value, int) and not isinstance(value, bool):
+                return sign * value
+            if isinstance(value, float) and not math.isnan(value):
                 return sign * value
             if (value is None or isinstance(value, str)) and unsigned is node:
                 return value

@@ -1,5 +1,6 @@
 """The parts of a schedule, down to the last, and their lengths."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -27,16 +28,28 @@ def tree(schedule: "Schedule") -> Iterator["Schedule"]:
         yield from tree(part)
 
 
-def own_lengths(schedule: "Schedule") -> dict[str, Any]:
-    """The fields of a schedule that contain lengths, without those that are None."""
-    names = (name for name, check in checks.of_fields(type(schedule)) if check in durations.CHECKS)
-    return {name: value for name in names if (value := getattr(schedule, name)) is not None}
+MOST_NESTED = 100
+"""Most levels of a schedule that is read. Python's own limit of calls inside calls would come later, while it is used."""
 
 
-def lengths(schedule: "Schedule") -> Iterator[int | str]:
+def depth(schedule: "Schedule") -> int:
+    """Number of levels: 1 for a schedule without parts."""
+    levels, level = 0, [schedule]
+    while level:
+        levels, level = levels + 1, [part for each in level for part in inner(each)]
+    return levels
+
+
+def own_lengths(schedule: "Schedule") -> dict[str, tuple[Any, Any]]:
+    """The fields of a schedule that contain lengths, without those that are None: check and value."""
+    length_checks = ((name, check) for name, check in checks.of_fields(type(schedule)) if check in durations.CHECKS)
+    return {name: (check, value) for name, check in length_checks if (value := getattr(schedule, name)) is not None}
+
+
+def lengths(schedule: "Schedule") -> Iterator[float | str]:
     """All lengths in a schedule and its parts, resolved or not."""
     for part in tree(schedule):
-        for value in own_lengths(part).values():
+        for _, value in own_lengths(part).values():
             yield from value if isinstance(value, tuple) else (value,)
 
 
@@ -48,4 +61,4 @@ def takes_rest(schedule: "Schedule") -> bool:
 def greatest_count(schedule: "Schedule") -> int:
     """The greatest integer that the formula adds to a count or compares with a count."""
     counts = (*lengths(schedule), *(part.length for part in tree(schedule)))
-    return max((count for count in counts if isinstance(count, int)), default=0)
+    return max((math.ceil(count) for count in counts if isinstance(count, (int, float))), default=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from learnrate.schedules import catalogue, chain, combine
+from learnrate.schedules import arithmetic, catalogue, chain, combine
 from learnrate.schedules.base import Schedule
 
 NAMES = tuple(sorted(name for name in vars(catalogue) if not name.startswith("_")))
@@ -20,6 +20,6 @@ METHODS = ("clip", "mirrored", "rebase", "repeat", "shift", "staircase")
 """Methods of a schedule that return a schedule."""
 
 COMBINED: Mapping[str, type[Schedule]] = {
-    name: getattr(module, name) for module in (chain, combine) for name in module.__all__
+    name: getattr(module, name) for module in (arithmetic, chain, combine) for name in module.__all__
 }
 """Classes of the schedules that the operators and methods return. Only the JSON form names them."""

@@ -45,7 +45,7 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
         shortest = min(map(len, losses), default=0)
         if shortest:
             mean = np.mean([series[:shortest] for series in losses], axis=0)
-            ax.plot(np.arange(1, shortest + 1), mean, **line, label=arm.name, **MEAN)
+            ax.plot(np.arange(1, shortest + 1), mean, **line, label=figures.literal(arm.name), **MEAN)
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
     ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
@@ -86,7 +86,7 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         )
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
-    ax.set(xlabel="update", ylabel=comparison.score_title, xlim=(0, comparison.updates))
+    ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, comparison.updates))
     return figures.style(ax)
 
 
@@ -97,7 +97,7 @@ def _line(number: int) -> dict[str, Any]:
 
 def _final_score(arm: Arm) -> str:
     spread = f" ± {arm.std:.4f}" if len(arm.trainings) > 1 else ""
-    return f"{arm.name}: {arm.mean:.4f}{spread}"
+    return figures.literal(f"{arm.name}: {arm.mean:.4f}{spread}")
 
 
 def _trailing_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

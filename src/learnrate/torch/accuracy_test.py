@@ -1,6 +1,7 @@
 """The range test of the CLR paper: accuracy on held-out data against an LR that rises linearly."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, Unpack
@@ -11,8 +12,9 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
 from learnrate.finder.sweep import Stop
+from learnrate.interrupts import within
 from learnrate.torch.driving import Only
-from learnrate.torch.inputs import Optimizers
+from learnrate.torch.inputs import Optimizers, check_model
 from learnrate.torch.range_test import range_test
 from learnrate.torch.snapshot import CopyTo, TensorStorage, same_random_numbers, undos
 from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater
@@ -143,15 +145,24 @@ def _subset(model: nn.Module, held_out: Iterable[Any], number: int) -> list[tupl
     Raises:
         ArgumentError: if there are none, or they are no pairs of inputs and target classes.
     """
-    if not isinstance(held_out, Iterable):
+    check_model(model)
+    if not checks.is_iterable(held_out):
         checks.refuse_type("held_out", "batches of (inputs, targets)", held_out)
-    put_back = list(undos(held_out, TensorStorage("device")))
-    with same_random_numbers(model):
-        subset = list(islice(held_out, number))
-        for undo in put_back:
-            undo()
+    subset = within(_unchanged(model, held_out), lambda _: list(islice(held_out, number)))
     if not subset:
         raise ArgumentError("held_out must hold at least one batch of (inputs, targets), received none")
     if not all(isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor) for batch in subset):
         raise ArgumentError("held_out must hold batches of (inputs, targets): for others use range_test with evaluate=...")
     return [(inputs, targets) for inputs, targets in subset]
+
+
+@contextmanager
+def _unchanged(model: nn.Module, held_out: Iterable[Any]) -> Iterator[None]:
+    """Put back the random numbers, and what decides the order of the data."""
+    put_back = list(undos(held_out, TensorStorage("device")))
+    with same_random_numbers(model):
+        try:
+            yield
+        finally:
+            for undo in put_back:
+                undo()

@@ -1,6 +1,7 @@
-"""Checks of models and optimizers, before anything is changed."""
+"""Checks of models and optimizers, before anything is changed; and which optimizer inside another one really steps."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -44,6 +45,88 @@ def check_optimizer(optimizer: object) -> None:
         checks.refuse_type("optimizer", "a torch.optim.Optimizer", optimizer)
 
 
+def optimizers_within(optimizer: Optimizer) -> list[Optimizer]:
+    """The optimizer and all those that it holds in its attributes, at any depth, the innermost first."""
+    outermost_first = [optimizer]
+    for outer in outermost_first:  # grows on the way
+        for inner in _inner(outer):
+            if not any(inner is entry for entry in outermost_first):
+                outermost_first.append(inner)
+    return outermost_first[::-1]
+
+
+def stepping(optimizer: Optimizer) -> Optimizer:
+    """The optimizer whose `step` changes the weights, which may be inside another one.
+
+    Accelerate, Lightning, SAM and Lookahead wrap an optimizer: they hold it in an attribute, have the same parameter groups,
+    and call its `step`. Sharing the groups is the sign, because each library names the attribute differently.
+
+    Raises:
+        ArgumentError: if an optimizer inside has groups of its own, so that an LR written into the outer groups is not used.
+    """
+    if _copies_groups(optimizer):
+        return optimizer
+    groups = [id(group) for group in optimizer.param_groups]
+    for inner in _inner(optimizer):
+        theirs = [id(group) for group in inner.param_groups]
+        if theirs == groups:
+            return stepping(inner)
+        if not set(theirs) <= set(groups):
+            raise ArgumentError(
+                f"an optimizer inside another must share its parameter groups, the {type(inner).__name__} inside "
+                f"{type(optimizer).__name__} does not, so that the outer LR would have no effect: give the inner optimizer"
+            )
+    return optimizer
+
+
+def has_two_calls(optimizer: Optimizer) -> bool:
+    """Whether an update can be made by two calls, `first_step` and `second_step`, as SAM's can.
+
+    They are the names in every implementation of sharpness-aware minimisation (Foret et al. 2021) for torch.
+    """
+    return all(callable(getattr(optimizer, call, None)) for call in ("first_step", "second_step"))
+
+
+def require_hooks(optimizer: Optimizer) -> None:
+    """Refuse an optimizer whose updates do not call its step hooks.
+
+    Raises:
+        ArgumentError: if it changes weights outside `step`, or was built without the constructor of `torch.optim.Optimizer`.
+    """
+    name = type(optimizer).__name__
+    remedy = "drive it with learnrate.torch.Scheduler, and call its step() after every update"
+    if has_two_calls(optimizer):
+        raise ArgumentError(f"the optimizer must make its updates by step(), {name} makes them by two other calls: {remedy}")
+    # torch marks a class whose `step` runs the hooks. It has no public sign.
+    if not (hasattr(optimizer, "_optimizer_step_pre_hooks") and getattr(type(optimizer).step, "hooked", False)):
+        raise ArgumentError(
+            f"the optimizer must run step hooks, {name} does not, because it does not call Optimizer.__init__: {remedy}"
+        )
+
+
+def _inner(optimizer: Optimizer) -> Iterator[Optimizer]:
+    """Optimizers in the attributes of an optimizer, or in lists and mappings there."""
+    for value in list(vars(optimizer).values()):
+        yield from (inner for inner in _optimizers_in(value) if inner is not optimizer)
+
+
+def _optimizers_in(value: object) -> Iterator[Optimizer]:
+    if isinstance(value, Optimizer):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            yield from _optimizers_in(entry)
+
+
+def _copies_groups(optimizer: Optimizer) -> bool:
+    """Whether its `step` first copies its own groups into those of the optimizer inside, as ZeRO does.
+
+    It can only be one if the user has imported its module, which takes long.
+    """
+    zero = sys.modules.get("torch.distributed.optim.zero_redundancy_optimizer")
+    return zero is not None and isinstance(optimizer, zero.ZeroRedundancyOptimizer)
+
+
 def optimizers_by_name(optimizer: object) -> dict[str, Optimizer]:
     """The optimizers by name: the keys of a mapping, otherwise "0", "1" and so on.
 
@@ -69,11 +152,13 @@ def check_pair(model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:
 
     Raises:
         ArgumentTypeError: if `model` is not a module.
-        ArgumentError: if the model has no trainable parameters, or an optimizer holds none of them or has no LR.
+        ArgumentError: if the model has no trainable parameters, or an optimizer holds none of them, has no LR, or
+            wraps an optimizer with groups of its own.
     """
     check_model(model)
     trainable = {id(p) for p in model.parameters() if p.requires_grad}
     for optimizer in optimizers.values():
+        stepping(optimizer)
         groups = optimizer.param_groups
         if not all("lr" in group for group in groups):
             raise ArgumentError(

@@ -1,7 +1,9 @@
 """The range test of a torch model."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -12,11 +14,12 @@ from learnrate.finder import Curve
 from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
+from learnrate.interrupts import within
 from learnrate.schedules import Schedule
 from learnrate.torch.distributed import all_processes
 from learnrate.torch.driving import Only, drivers_paused
 from learnrate.torch.inputs import Optimizers
-from learnrate.torch.snapshot import CopyTo
+from learnrate.torch.snapshot import CopyTo, Snapshot
 from learnrate.torch.training import (
     Batches,
     Evaluate,
@@ -29,6 +32,7 @@ from learnrate.torch.training import (
     check_seed,
     seed_everything,
 )
+from learnrate.trainable import restored
 from learnrate.updates import Progress
 
 
@@ -125,52 +129,61 @@ def range_test(
         )
         every = checks.whole("evaluate_every", evaluate_every, at_least=1)
         evaluations = None if evaluate is None else every
-        sweep = sweep_of(low, high, updates, schedule, stop, time_limit, evaluations, progress)
+        sweep = sweep_of(low, high, updates, schedule, stop, time_limit, evaluations, processes.guarded(progress))
         seeds = _seeds(seed, batches)
         processes.require_same(
             lrs=sweep.lrs.tolist(),
             seeds=len(seeds),
+            evaluate=evaluate is not None,
             evaluate_every=evaluations,
             only=only,
             **trainable.updater.shared(),
         )
-        with drivers_paused(trainable.optimizers.values()):
-            curves = _sweeps(trainable, sweep, seeds, restore)
+        borrowed = _borrowed(trainable, restore=restore, sweeps=len(seeds))
+        curves = within(borrowed, partial(_sweeps, trainable, sweep, seeds))
         return curves[0] if len(curves) == 1 else _merged(curves)
 
 
-def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None], restore: bool) -> list[Curve]:
-    """One sweep for each seed, all from the same start; everything is put back at the end if `restore` is set.
+@contextmanager
+def _borrowed(trainable: TorchTrainable, *, restore: bool, sweeps: int) -> Iterator[Snapshot | None]:
+    """The start of the sweeps, if it is needed; everything is put back at the end if `restore` is set."""
+    with drivers_paused(trainable.optimizers.values()):
+        if restore:
+            with restored(trainable) as start:
+                yield start
+        elif sweeps > 1:
+            start = trainable.save()
+            try:
+                yield start
+            finally:
+                trainable.release(start)
+        else:
+            yield None
+
+
+def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None], start: Snapshot | None) -> list[Curve]:
+    """One sweep for each seed, all from the same start.
 
     Ctrl-C in a later sweep returns those that are complete.
     """
-    start = trainable.save() if restore or len(seeds) > 1 else None
     curves: list[Curve] = []
-    try:
-        for number, seed in enumerate(seeds):
-            if number:
-                trainable.restore(start)  # type: ignore[arg-type]
-            trainable.rewind()
-            if seed is not None:
-                seed_everything(seed, trainable.processes.rank)
-            try:
-                curve = record(trainable, _numbered(sweep, number, len(seeds)))
-            except KeyboardInterrupt:
-                if not curves:
-                    raise
-                break
-            if curve.ended == "interrupted" and curves:
-                break
-            curves.append(dataclasses.replace(curve, seeds=() if seed is None else (seed,)))
-            if curve.ended == "interrupted":
-                break
-    finally:
-        if start is not None:
-            try:
-                if restore:
-                    trainable.restore(start)
-            finally:
-                trainable.release(start)
+    for number, seed in enumerate(seeds):
+        if number:
+            trainable.restore(start)  # type: ignore[arg-type]
+        trainable.rewind()
+        if seed is not None:
+            seed_everything(seed, trainable.processes.rank)
+        try:
+            curve = record(trainable, _numbered(sweep, number, len(seeds)))
+        except KeyboardInterrupt:
+            if not curves:
+                raise
+            break
+        if curve.ended == "interrupted" and curves:
+            break
+        curves.append(dataclasses.replace(curve, seeds=() if seed is None else (seed,)))
+        if curve.ended == "interrupted":
+            break
     if len(curves) < len(seeds):
         note = f"interrupted: {len(curves)} of {len(seeds)} sweeps are complete"
         curves[-1] = dataclasses.replace(curves[-1], notes=(*curves[-1].notes, note))

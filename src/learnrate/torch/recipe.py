@@ -137,6 +137,7 @@ class Recipe:
         Raises:
             RecipeError: if one of the recipe's functions fails.
         """
+        checks.flag("test", test)
         model, optimizer, batches = self.build(seed)
         return TorchTrainable(
             *(model, optimizer, batches, self.loss, self._test() if test else self.evaluate),

@@ -1,6 +1,7 @@
 """tune() for a torch model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Unpack
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from learnrate import checks, tuner
 from learnrate.finder import Curve
+from learnrate.interrupts import within
 from learnrate.torch.distributed import all_processes
 from learnrate.torch.driving import Only, drivers_paused
 from learnrate.torch.ensemble import ensemble_of
@@ -131,8 +133,8 @@ def tune(
             **trainable.updater.shared(),
             evaluate=evaluate is not None,
         )
-        # Everything else is restored by the tuner, which copies the state to start each trial from it.
-        with drivers_paused(trainable.optimizers.values()), same_random_numbers(model):
+
+        def plan(_: None) -> Plan:
             seed_everything(seed, processes.rank)
             return tuner.tune(
                 trainable,
@@ -142,9 +144,18 @@ def tune(
                 low=low,
                 high=high,
                 curve=curve,
-                progress=progress,
-                on_curve=on_curve,
+                progress=processes.guarded(progress),
+                on_curve=processes.guarded(on_curve),
             )
+
+        return within(_borrowed(trainable), plan)
+
+
+@contextmanager
+def _borrowed(trainable: TorchTrainable) -> Iterator[None]:
+    """What the tuner does not restore, which copies the state to start each trial from it."""
+    with drivers_paused(trainable.optimizers.values()), same_random_numbers(trainable.model):
+        yield
 
 
 def _names(family: Families | None) -> Any:

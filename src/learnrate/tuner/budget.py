@@ -102,7 +102,7 @@ def _parsed(text: str, updates: int) -> Budget:
     if match is None or not 0 < number < math.inf:
         raise ArgumentError(
             "budget must be a share of one training run, or a text such as '500 updates', '25%', '90 seconds' or "
-            f"'5 minutes', received {text!r}"
+            f"'5 minutes', received {checks.shown(text)}"
         )
     unit = match[2].lower().removesuffix("s")
     if unit in _SECONDS:

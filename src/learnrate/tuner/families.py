@@ -131,7 +131,7 @@ def _of_name(name: object, run: Run) -> Builder:
 
 def _function(name: object, family: object) -> Family:
     if not callable(family):
-        checks.refuse_type(f"family[{name!r}]", FUNCTION, family)
+        checks.refuse_type(f"family[{checks.shown(name)}]", FUNCTION, family)
     return family
 
 
@@ -144,8 +144,8 @@ def _of_function(family: Family, run: Run) -> Builder:
     schedules = [_fitting(example, run) for example in examples]
     if len(schedules) == 2 and schedules[0] == schedules[1]:
         raise ArgumentError(
-            f"family must return a schedule that depends on its max_lr, received {schedules[0]!r} for {EXAMPLE_LR} and "
-            f"for {EXAMPLE_LR / 2}"
+            f"family must return a schedule that depends on its max_lr, received {checks.shown(schedules[0])} for "
+            f"{EXAMPLE_LR} and for {EXAMPLE_LR / 2}"
         )
     return lambda max_lr, run: _fitting(family(max_lr), run)
 

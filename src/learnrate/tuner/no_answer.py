@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from learnrate import checks
 from learnrate.errors import NoAnswerError
 from learnrate.finder import Curve
 from learnrate.tuner.budget import Spending, usual
@@ -82,7 +83,7 @@ def require_refined(name: str, trials: Sequence[Trial]) -> None:
     """
     if not any(trial.stage == "refinement" for trial in trials):
         raise NoAnswerError(
-            f"the budget leaves no trials for the family {name!r} beside the others.",
+            f"the budget leaves no trials for the family {checks.shown(name)} beside the others.",
             "Give a larger budget, a longer training, or fewer families.",
         )
 

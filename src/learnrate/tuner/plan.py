@@ -1,27 +1,44 @@
 """The answer of the tuner: a schedule with its bounds, its cost, and its reasons."""
 
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from learnrate import html, records
+from learnrate import checks, html, records
+from learnrate.checks import check_fields, checked, frozen
 from learnrate.errors import MissingExtraError
 from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.records import Fields, nested
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
 from learnrate.schedules.figure import schedule_svg
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
 from learnrate.tuner.reasons import Reasons, reasons_of
-from learnrate.tuner.trials import Trial
+from learnrate.tuner.trials import Stage, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, repr=False)
+def _resolved(name: str, value: object) -> Schedule:
+    schedule = checks.instance(Schedule, "a schedule")(name, value)
+    known_length(schedule)  # raises if a length depends on the run
+    return schedule
+
+
+def _at_least_one_trial(name: str, value: object) -> tuple[Trial, ...]:
+    trials = checks.several(checks.instance(Trial, "a Trial"))(name, value)
+    if not trials:
+        checks.refuse(name, "at least one trial", value)
+    return trials
+
+
+@frozen
 class Plan:
     """A schedule for a whole run, with the evidence for it.
 
@@ -40,18 +57,21 @@ class Plan:
         curve: The range test.
     """
 
-    schedule: Schedule
-    max_lr: float
-    interval: tuple[float, float]
-    family: str
-    bounds: Bounds | NoAnswer
-    step_size: int | None
-    cycles: int | None
-    updates: int
-    spent: int
-    reasons: Reasons
-    trials: tuple[Trial, ...]
-    curve: Curve
+    schedule: Schedule = checked(_resolved)
+    max_lr: float = checked(checks.positive)
+    interval: tuple[float, float] = checked(checks.interval)
+    family: str = checked(checks.text)
+    bounds: Bounds | NoAnswer = checked(checks.instance(Bounds | NoAnswer, "Bounds or NoAnswer"))
+    step_size: int | None = checked(checks.optional(checks.length))
+    cycles: int | None = checked(checks.optional(checks.length))
+    updates: int = checked(checks.length)
+    spent: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
+    reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
+    trials: tuple[Trial, ...] = checked(_at_least_one_trial)
+    curve: Curve = checked(checks.instance(Curve, "a Curve"))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def of(cls, choice: Choice, curve: Curve, bounds: Bounds | NoAnswer, run: Run) -> "Plan":
@@ -98,7 +118,7 @@ class Plan:
         return {
             "schedule": repr(self.schedule),
             "max_lr": self.max_lr,
-            "interval": list(self.interval),
+            "interval": [*map(records.encode_float, self.interval)],
             "family": self.family,
             "step_size": self.step_size,
             "cycles": self.cycles,
@@ -114,21 +134,21 @@ class Plan:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Plan":
         """The inverse of `as_record`."""
-        curve = Curve.from_record(record["curve"])
-        low, high = record["interval"]
+        content = Fields(record)
+        curve = content.read("curve", nested(Curve.from_record))
         return cls(
-            schedule=parse(record["schedule"]),
-            max_lr=record["max_lr"],
-            interval=(low, high),
-            family=record["family"],
+            schedule=nested(parse)("schedule", content.read("schedule", checks.text)),
+            max_lr=content["max_lr"],
+            interval=content.read("interval", records.decode_interval),
+            family=content["family"],
             # The reason why a curve has no bounds follows from the curve.
-            bounds=curve.bounds() if record["bounds"] is None else Bounds.from_record(record["bounds"]),
-            step_size=record["step_size"],
-            cycles=record["cycles"],
-            updates=record["updates"],
-            spent=record["spent"],
-            reasons=Reasons.from_record(record["reasons"]),
-            trials=tuple(_trial(trial) for trial in record["trials"]),
+            bounds=content.read("bounds", checks.optional(nested(Bounds.from_record))) or curve.bounds(),
+            step_size=content["step_size"],
+            cycles=content["cycles"],
+            updates=content["updates"],
+            spent=content["spent"],
+            reasons=content.read("reasons", nested(Reasons.from_record)),
+            trials=content.read("trials", checks.several(nested(_trial))),
             curve=curve,
         )
 
@@ -178,15 +198,33 @@ class Plan:
         return html.notebook("Plan", self._summary().items(), self.reasons.sections(), picture)
 
 
-_LOSSES = ("loss", "highest_loss")
-
-
 def _trial_record(trial: Trial) -> dict[str, Any]:
     record = {field.name: getattr(trial, field.name) for field in fields(trial)}
-    losses = {name: records.encode_float(record[name]) for name in _LOSSES}
-    return {**record, **losses, "final_losses": list(trial.final_losses)}
+    losses = {name: records.encode_float(record[name]) for name in ("loss", "highest_loss")}
+    return {**record, **losses, "final_losses": [*map(records.encode_float, trial.final_losses)]}
 
 
-def _trial(record: Mapping[str, Any]) -> Trial:
-    losses = {name: float(record[name]) for name in _LOSSES}
-    return Trial(**{**record, **losses, "final_losses": tuple(record["final_losses"])})
+def _loss(name: str, value: object) -> float:
+    loss = records.decode_float(name, value)
+    if math.isnan(loss):
+        checks.refuse(name, "a number or infinite", value, "a loss that is not finite is recorded as infinite")
+    return loss
+
+
+_TRIAL: Mapping[str, checks.Check[Any]] = {
+    "max_lr": checks.positive,
+    "updates": checks.length,
+    "updates_made": partial(checks.whole, at_least=0, at_most=checks.LONGEST),
+    "loss": _loss,
+    "score": checks.optional(checks.finite),
+    "family": checks.text,
+    "stage": checks.one_of(*get_args(Stage)),
+    "final_losses": checks.several(_loss),
+    "highest_loss": _loss,
+}
+"""The check of each field of the record of a trial."""
+
+
+def _trial(record: Any) -> Trial:
+    content = Fields(record)
+    return Trial(**{name: content.read(name, check) for name, check in _TRIAL.items()})

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from learnrate import checks
 from learnrate.finder import Bounds, NoAnswer
+from learnrate.records import Fields
 from learnrate.tuner.choice import Choice, Cost
 from learnrate.tuner.families import Run
 from learnrate.tuner.trials import Rung, Trial
@@ -52,7 +54,8 @@ class Reasons:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Reasons":
         """The inverse of `as_record`."""
-        return cls(**{name: tuple(sentences) for name, sentences in record.items()})
+        content = Fields(record)
+        return cls(**{field.name: content.read(field.name, checks.several(checks.text)) for field in fields(cls)})
 
 
 def reasons_of(choice: Choice, bounds: Bounds | NoAnswer, run: Run) -> Reasons:

@@ -71,7 +71,7 @@ class Request:
         if curve is not None and not isinstance(curve, Curve):
             checks.refuse_type("curve", "a Curve", curve)
         updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
-        low, high = checks.positive("low", low), checks.positive("high", high)
+        low, high = checks.positive_single("low", low), checks.positive_single("high", high)
         checks.ordered("low", low, "high", high)
         builders = families.read(family, updates)
         allowed = budgets.read(budget, updates)

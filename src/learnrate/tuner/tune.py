@@ -11,6 +11,7 @@ import numpy as np
 from learnrate import checks
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
 from learnrate.finder.levels import difference_noise
+from learnrate.interrupts import within
 from learnrate.trainable import Trainable, first_finite, require_trainable, restored, scores, updates_per_epoch
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
@@ -106,8 +107,7 @@ def tune(
     _require_callable("on_curve", on_curve, "of the range test and its bounds")
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
     updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
-    with restored(trainable) as state:
-        return _plan(trainable, state, request, progress, on_curve)
+    return within(restored(trainable), lambda state: _plan(trainable, state, request, progress, on_curve))
 
 
 def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress | None, on_curve: OnCurve | None) -> Plan:

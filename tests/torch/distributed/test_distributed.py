@@ -20,10 +20,21 @@ WORKER = Path(__file__).with_name("worker_process.py")
 LIMIT = 240
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
-WITHOUT_FAULT = ("ddp", "ddp accumulated", "fsdp", "evaluated", "slow", "scaler", "interrupted", "time limit")
-GROUP_SURVIVES = ("other arguments", "bad argument", "nan", "other metrics")
+WITHOUT_FAULT = (
+    "ddp",
+    "ddp accumulated",
+    "fsdp",
+    "evaluated",
+    "slow",
+    "scaler",
+    "interrupted",
+    "interrupted callback",
+    "time limit",
+)
+GROUP_SURVIVES = ("other arguments", "evaluate on the first", "bad argument", "nan", "other metrics")
 EXPECTED = {
     "other arguments": (None, ("lrs", "same", "process")),
+    "evaluate on the first": (None, ("evaluate must be the same in every process",)),
     "bad argument": (1, ("rank 1", "ArgumentTypeError", "stop")),
     "nan": (1, ("rank 1", "loss", "nan")),
     "other metrics": (None, ("metrics", "same", "process")),
@@ -34,6 +45,8 @@ EXPECTED = {
     "exhausted": (1, ("rank 1", "ExhaustedError", "batches", 8)),
     "empty": (1, ("rank 1", "DataError", "batches", "at least one")),
     "abandoned": (1, ("rank 1", "OSError", "a broken file")),
+    "interrupting loss": (1, ("rank 1", "KeyboardInterrupt")),
+    "loss without the model": (1, ("rank 0 waits", "rank 1", "did not take part", "loss", "backward")),
 }
 TUNED = ("tune", "tune in seconds")
 REFUSED = {
@@ -53,7 +66,7 @@ SCENARIOS = {
     ),
     4: (
         (*TUNED, "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
-        ("raising loader", "tune interrupted", "tune fails"),
+        ("raising loader", "tune interrupted", "tune fails", "dies"),
     ),
 }
 
@@ -184,9 +197,9 @@ def test_the_others_wait_for_a_slow_process(launched):
     assert outcomes["slow"][0]["seconds"] > SLOW
 
 
-@both_sizes
-def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(launched, processes):
-    curve = launched(processes)["interrupted"][0]["curve"]
+@for_scenarios("interrupted", "interrupted callback")
+def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(launched, processes, name):
+    curve = launched(processes)[name][0]["curve"]
     assert curve["ended"] == "interrupted"
     assert tells(curve["notes"][0], "interrupted", "rank 1")
     assert len(curve["losses"]) == 12
@@ -218,13 +231,23 @@ def test_a_fault_of_one_process_ends_the_test_in_all(launched, processes, name):
         assert rank is None or outcome["rank"] == rank
 
 
-def test_a_process_that_was_killed_is_named(launched):
-    outcome, killed = launched(2)["dies"]
+def test_a_second_test_after_a_failure_is_refused_at_once(launched):
+    for outcome in launched(2)["interrupting loss"]:
+        assert outcome["again"]["error"].startswith("RankError")
+        assert tells(outcome["again"]["error"], "process group", "rank 1", "KeyboardInterrupt", "restart")
+        assert outcome["again"]["seconds"] < 5
+
+
+@for_scenarios("dies")
+def test_a_process_that_was_killed_is_named(launched, processes, name):
+    *others, killed = launched(processes)[name]
     assert killed == {"signal": signal.SIGKILL}
-    assert outcome["seconds"] < 10
-    assert outcome["given back"]
-    assert outcome["error"].startswith("RankError")
-    assert tells(outcome["error"], "rank 1")
+    for outcome in others:
+        assert outcome["seconds"] < 10
+        assert outcome["given back"]
+        assert outcome["error"].startswith("RankError")
+        assert tells(outcome["error"], f"rank {processes - 1}")
+        assert outcome["rank"] == processes - 1
 
 
 def test_ctrl_c_is_a_reason_to_stop_but_not_a_value_of_a_process(tmp_path):

@@ -26,8 +26,9 @@ import learnrate as lr
 UPDATES = 40
 BREAKS_AT = 12
 """Number of the batch at which a fault occurs."""
-SLOW = 2.5
-"""Seconds of a slow process: more than `GRACE`, which learnrate gives a process to end after another has failed."""
+SLOW = 4.0
+"""Seconds of a slow process: more than `GRACE`, which learnrate gives a process to end after another has failed, and than
+`PATIENCE`, after which processes compare what they wait for."""
 
 
 class Net(nn.Module):
@@ -80,7 +81,7 @@ def fingerprint(model, optimizer):
     ]
 
 
-def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
+def sweep(rank, wrap, fault=None, at=1, forward_after=False, again=False, **options):
     """A range test with a fault on rank `at`, on all ranks if that is None."""
     model, trained, optimizer, batches = setting(rank, wrap)
     source, loss = batches, nn.CrossEntropyLoss()
@@ -99,12 +100,23 @@ def sweep(rank, wrap, fault=None, at=1, forward_after=False, **options):
         outcome["rank"] = getattr(error, "rank", None)
     outcome["seconds"] = time.monotonic() - start
     outcome["given back"] = fingerprint(model, optimizer) == before
+    if again:
+        outcome["again"] = second_call(trained, optimizer, batches)
     if forward_after:
         trained(batches[0][0])
     if fault is raising_while_the_other_is_slow:
         time.sleep(SLOW)  # an abandoned thread has ended by now
         outcome["given back"] = fingerprint(model, optimizer) == before
     return outcome
+
+
+def second_call(trained, optimizer, batches):
+    start = time.monotonic()
+    try:
+        lr.torch.range_test(trained, optimizer, batches, nn.CrossEntropyLoss(), updates=UPDATES)
+    except RuntimeError as error:
+        return {"error": f"{type(error).__name__}: {error}", "seconds": time.monotonic() - start}
+    return {"error": "none", "seconds": time.monotonic() - start}
 
 
 def large_loss(model, batches, loss):
@@ -126,6 +138,36 @@ def raising_loss(model, batches, loss):
         return value
 
     return batches, broken
+
+
+def interrupting_loss(model, batches, loss):
+    calls = iter(range(10**6))
+
+    def broken(m, b):
+        value = loss(m(b[0]), b[1])
+        if next(calls) == BREAKS_AT:
+            raise KeyboardInterrupt
+        return value
+
+    return batches, broken
+
+
+def loss_without_the_model(model, batches, loss):
+    calls, other = iter(range(10**6)), nn.Parameter(torch.ones(1))
+
+    def skips(m, b):
+        value = loss(m(b[0]), b[1])
+        return other.sum() if next(calls) == BREAKS_AT else value
+
+    return batches, skips
+
+
+def interrupt_at(number):
+    def progress(updates, planned):
+        if updates == number:
+            raise KeyboardInterrupt
+
+    return progress
 
 
 def raising_forward(model, batches, loss):
@@ -263,7 +305,11 @@ SCENARIOS = {
     "exhausted": lambda rank: sweep(rank, "ddp", exhausted),
     "empty": lambda rank: sweep(rank, "ddp", empty),
     "bad argument": lambda rank: sweep(rank, "ddp", stop="never" if rank == 1 else None),
-    "dies": lambda rank: sweep(rank, "ddp", dies),
+    "dies": lambda rank: sweep(rank, "ddp", dies, at=dist.get_world_size() - 1),
+    "interrupted callback": lambda rank: sweep(rank, "ddp", progress=interrupt_at(BREAKS_AT) if rank == 1 else None),
+    "interrupting loss": lambda rank: sweep(rank, "ddp", interrupting_loss, again=True),
+    "loss without the model": lambda rank: sweep(rank, "ddp", loss_without_the_model),
+    "evaluate on the first": lambda rank: sweep(rank, "ddp", evaluate=None if rank else lambda model: 1.0),
 }
 
 

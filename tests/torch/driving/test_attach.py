@@ -43,7 +43,7 @@ def test_an_attachment_resumes_in_any_order_of_loading():
     attachment = lr.torch.attach(optimizer, SCHEDULE)
     trained(optimizer, parameter, 7)
     saved, count = optimizer.state_dict(), attachment.state_dict()
-    assert count == {"updates": 7}
+    assert count == {"updates": 7, "schedules": {"lr": repr(SCHEDULE)}}
     for optimizer_last in (True, False):
         parameter, other = one_parameter()
         if not optimizer_last:
@@ -158,7 +158,7 @@ def test_warns_once_past_the_end():
 @pytest.mark.parametrize(
     ("build", "error", "words"),
     [
-        (lambda optimizer: lr.torch.attach(optimizer), ValueError, ("lr", "momentum", "neither")),
+        (lambda optimizer: lr.torch.attach(optimizer), ValueError, ("lr", "momentum", "none")),
         (lambda optimizer: lr.torch.attach("sgd", SCHEDULE), TypeError, ("optimizer", "torch.optim.Optimizer", "'sgd'")),
         (lambda optimizer: lr.torch.attach(optimizer, 0.1), TypeError, ("schedule", "lr", 0.1)),
         (

@@ -47,6 +47,43 @@ def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
         assert torch.equal(value.to_dense(), before[name].to_dense()), name
 
 
+LAYOUTS = {
+    "expanded": lambda: torch.ones(1).expand(1000),
+    "expanded along one dimension": lambda: torch.arange(6.0).view(2, 1, 3).expand(2, 4, 3),
+    "overlapping windows": lambda: torch.arange(10.0).unfold(0, 4, 1),
+    "transposed": lambda: torch.arange(12.0).view(3, 4).t(),
+    "channels last": lambda: torch.arange(24.0).view(1, 2, 3, 4).contiguous(memory_format=torch.channels_last),
+    "every third element": lambda: torch.arange(30.0)[::3],
+    "expanded and conjugated": lambda: torch.ones(1, dtype=torch.complex64).mul(1j).expand(9).conj(),
+    "empty": lambda: torch.empty(3, 0).expand(2, 3, 0),
+    "a single number": lambda: torch.tensor(2.0),
+}
+CHANGES = {
+    "in place": lambda buffers: buffers["given"].untyped_storage().fill_(0),
+    "to another shape": lambda buffers: setattr(buffers["given"], "data", torch.zeros(7)),
+    "to another layout": lambda buffers: setattr(buffers["given"], "data", buffers["given"].contiguous().clone()),
+    "to another dtype": lambda buffers: setattr(buffers["given"], "data", buffers["given"].to(torch.complex128)),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("copy_to", ["device", "disk"])
+def test_strides_are_given_back_and_no_more_is_copied_than_is_stored(layout, change, copy_to):
+    model = nn.Linear(1, 1)
+    buffer = LAYOUTS[layout]()
+    model.register_buffer("given", buffer)
+    before, strides, stored = buffer.resolve_conj().clone(), buffer.stride(), buffer.untyped_storage().nbytes()
+    with lr.torch.preserve(model, torch.optim.SGD(model.parameters()), copy_to=copy_to) as preserved:
+        CHANGES[change](model._buffers)
+    assert model.given is buffer
+    assert buffer.dtype == before.dtype
+    assert torch.equal(buffer, before)
+    assert buffer.stride() == strides
+    assert buffer.untyped_storage().nbytes() <= max(stored, 1)
+    assert preserved.size - 8 <= stored  # without weight and bias
+
+
 @pytest.mark.slow
 def test_the_precision_of_matrix_products_is_given_back_also_if_set_per_backend():
     code = (

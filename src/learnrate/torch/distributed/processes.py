@@ -7,11 +7,12 @@ from typing import Any, Protocol, TypeVar
 import torch.distributed as dist
 
 from learnrate.errors import RankError
-from learnrate.interrupts import recorded_interrupts
+from learnrate.interrupts import act_on, recorded_interrupts
 from learnrate.torch.distributed.group import ProcessGroup
 from learnrate.trainable import Metrics
 
 T = TypeVar("T")
+Callback = TypeVar("Callback", bound=Callable[..., object] | None)
 
 
 class Processes(Protocol):
@@ -46,6 +47,9 @@ class Processes(Protocol):
     def require_same(self, **values: Any) -> None:
         """Refuse arguments that differ between the processes."""
 
+    def guarded(self, callback: Callback) -> Callback:
+        """A callback of the user whose KeyboardInterrupt, in one of many processes, is a decision to stop."""
+
 
 class SingleProcess:
     """The only process of a training."""
@@ -79,6 +83,10 @@ class SingleProcess:
     def require_same(self, **values: Any) -> None:
         """See `Processes.require_same`."""
 
+    def guarded(self, callback: Callback) -> Callback:
+        """See `Processes.guarded`."""
+        return callback
+
 
 @contextmanager
 def all_processes(what: str) -> Iterator[Processes]:
@@ -103,3 +111,4 @@ def all_processes(what: str) -> Iterator[Processes]:
             group.failures.publish(error)
         raise
     group.close()
+    act_on(group.interrupts[group.agreed_interrupts :])

@@ -1,9 +1,8 @@
 """Schedules drive an optimizer: what adapters for torch-based frameworks build on.
 
-`Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and
-`drivers_paused` keep the
-register of who drives which hyper-parameter; `SweptGroups` writes one LR into the groups of a sweep; `write` and `unshare`
-write into a single group.
+`Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and `drivers_paused`
+keep the register of who drives which hyper-parameter, also inside wrapped optimizers; `SweptGroups` writes one LR into the
+groups of a sweep; `write` and `unshare` write into a single group.
 """
 
 from learnrate.torch.driving.attachment import Attachment, attach

@@ -1,5 +1,6 @@
 """Schedules that follow an optimizer's own updates through its step hooks."""
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,17 +11,25 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.driving.clock import Clock
+from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
+from learnrate.torch.driving.state import require_key
 from learnrate.torch.driving.values import ScheduledValues
+from learnrate.torch.driving.writing import Group
+from learnrate.torch.inputs import require_hooks, stepping
+
+Schedules = Schedule | Sequence[Schedule] | None
+"""One schedule for all parameter groups, or one for each; None to leave the hyper-parameter as it is."""
 
 
 def attach(
     optimizer: Optimizer,
-    lr: Schedule | Sequence[Schedule] | None = None,
-    momentum: Schedule | Sequence[Schedule] | None = None,
+    lr: Schedules = None,
+    momentum: Schedules = None,
     *,
     relative: bool = False,
     start: int = 0,
+    **others: Schedules,
 ) -> "Attachment":
     """Let an optimizer's hyper-parameters follow schedules, through the optimizer's official step hooks.
 
@@ -28,24 +37,30 @@ def attach(
     scaler skips are not.
 
     Args:
-        optimizer: Between updates its LR (and momentum) is that of the next update. Groups that were added, or loaded from
-            a checkpoint, get their values just before the next update.
+        optimizer: Between updates its hyper-parameters are those of the next update. Groups that were added, or loaded from
+            a checkpoint, get their values just before the next update. In a wrapper (of Accelerate, Lightning, SAM,
+            Lookahead) the steps of the optimizer inside count.
         lr: Schedule of the LR: one for all parameter groups, or a sequence with one for each.
-        momentum: Schedule of the momentum (of the first of `betas` if the optimizer has no "momentum"), in the same form.
+        momentum: Schedule of the momentum, in the same form: of the first of `betas` in groups without "momentum".
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
-            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing.
+            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing; a factor "lr_scale" in a
+            group, as timm writes it, is applied too. A group that is added later changes no other group.
         start: Number of updates so far.
+        **others: Schedules of other hyper-parameters, by their names in the groups: `weight_decay`, `eps`, and so on.
 
     Returns:
-        The attachment: `updates`, `state_dict()`, `load_state_dict()`, `detach()`.
+        The attachment: `updates`, `replace()`, `state_dict()`, `load_state_dict()`, `detach()`.
 
     Raises:
-        ArgumentError: if no schedule is given, there is not one for each group, or the optimizer has no momentum.
+        ArgumentError: if no schedule is given, there is not one for each group, the optimizer does not have the
+            hyper-parameter, or its steps cannot be followed.
         ArgumentTypeError: if the optimizer or a schedule is something else.
         AlreadyDrivenError: if something else drives the same hyper-parameter of this optimizer.
 
     Warns:
         PastEndWarning: once, when a finite schedule is driven past its end; its last value is kept.
+        OverruledWarning: once, before an update, if something else changed a value; the scheduled one is written again.
+        LostRatiosWarning: once, if groups with different values get the same schedule.
 
     Example:
         >>> import torch, learnrate as lr
@@ -53,91 +68,185 @@ def attach(
         >>> attachment = lr.torch.attach(optimizer, lr.linear(1.0, 0.0, length=4))
         >>> for _ in range(3):
         ...     optimizer.step()
-        >>> attachment.updates, optimizer.param_groups[0]["lr"]
-        (3, 0.25)
+        >>> attachment
+        <Attachment at update 3: lr 0.25 of linear(start=1.0, end=0.0, length=4)>
     """
-    return Attachment(optimizer, {"lr": lr, "momentum": momentum}, relative, checks.whole("start", start, at_least=0))
+    checks.flag("relative", relative)
+    schedules = {"lr": lr, "momentum": momentum, **others}
+    return Attachment(optimizer, schedules, relative, checks.whole("start", start, at_least=0))
+
+
+class _Groups:
+    """The groups of an optimizer, as of its last step.
+
+    The optimizer holds its attachment, through its hooks. A reference back would be a cycle: weights would stay in memory
+    until the garbage collector runs.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.param_groups: list[Group] = optimizer.param_groups
+        self.defaults: Group = optimizer.defaults
+
+
+class _Pause:
+    """Exists while a pause lasts."""
 
 
 class Attachment:
     """Lets the hyper-parameters of an optimizer follow schedules; see `attach`, which makes it."""
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        schedules: Mapping[str, Schedule | Sequence[Schedule] | None],
-        relative: bool,
-        start: int,
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, schedules: Mapping[str, Schedules], relative: bool, start: int) -> None:
         given = {key: schedule for key, schedule in schedules.items() if schedule is not None}
         if not given:
-            raise ArgumentError("attach must be given a schedule for lr, momentum or both, received neither")
+            raise ArgumentError("attach must be given a schedule for lr, momentum or another hyper-parameter, received none")
         require_undriven(optimizer, *given)  # before anything is written into the groups
+        check_names(given, optimizer)
+        inner = stepping(optimizer)
+        require_hooks(inner)
+        self._groups = _Groups(inner)
         scheduled = [
-            ScheduledValues(optimizer, key, schedule, relative=relative and key == "lr") for key, schedule in given.items()
+            ScheduledValues(self._groups, key, schedule, relative=relative and key == "lr")
+            for key, schedule in given.items()
         ]
-        self._clocks = [Clock(optimizer, values, start) for values in scheduled]
+        self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
+        self._in_turn = tuple(self._clocks.values())
         claim(optimizer, given, self)  # last, when nothing can fail any more
         self._attached = True
-        self._paused = False
-        self._arguments = (given, relative)
-        self._optimizer = optimizer
+        self._pause: weakref.ref[_Pause] | None = None
+        self._counts = False
+        self._relative = relative
+        self._schedules = given
+        self._optimizer = weakref.ref(optimizer)
         self._handles = (
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
+            inner.register_step_pre_hook(self._before_step),
+            inner.register_step_post_hook(self._after_step),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copied optimizer has no hooks; the copy of an attachment registers new ones.
-        return type(self), (self._optimizer, *self._arguments, self.updates)
+        return _rebuilt, (type(self), self._optimizer(), self._schedules, self._relative, self.state_dict())
+
+    def __repr__(self) -> str:
+        driven = "; ".join(clock.summary() for clock in self._in_turn)
+        return f"<{type(self).__name__} at update {self.updates}: {driven}>"
 
     @property
     def updates(self) -> int:
         """Number of updates so far."""
-        return self._clocks[0].last_epoch
+        return self._in_turn[0].last_epoch
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not self._paused:
-            for clock in self._clocks:
-                clock.keep_up()
+        self._counts = self._pause is None or self._pause() is None
+        if self._counts:
+            self._groups.param_groups = optimizer.param_groups
+            for clock in self._in_turn:
+                if not (clock.is_current() or clock.keep_up()):
+                    self._counts = False
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # A GradScaler skips an update by not calling step, except with fused optimizers: it gives those the flag for the
         # duration of the call, and they skip the update themselves.
         found_inf = getattr(optimizer, "found_inf", None)
-        if not self._paused and (found_inf is None or not found_inf.item()):
-            for clock in self._clocks:
-                clock.step()
+        if self._counts and (found_inf is None or not found_inf.item()):
+            # The hooks run twice for one update where a subclass's step calls super().step(), which torch hooks too.
+            self._counts = False
+            for clock in self._in_turn:
+                clock.advance()
 
-    def state_dict(self) -> dict[str, int]:
-        """The number of updates so far, which is the whole state."""
-        return {"updates": self.updates}
+    def replace(self, lr: Schedules = None, momentum: Schedules = None, **others: Schedules) -> None:
+        """Follow other schedules from now on; the count of updates goes on, and the values of the next update are written.
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go to the number of updates in `state_dict`.
+        Args:
+            lr: Schedule of the LR; see `attach`. Update n takes the new schedule's value at n.
+            momentum: Schedule of the momentum.
+            **others: Schedules of other hyper-parameters. What is not given keeps its schedule.
+
+        Raises:
+            ArgumentError: if none is given, or one for a hyper-parameter that this attachment does not drive.
+            ArgumentTypeError: if it is no schedule.
+            AlreadyDrivenError: if the attachment was detached.
+
+        Example:
+            >>> import torch, learnrate as lr
+            >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+            >>> attachment = lr.torch.attach(optimizer, lr.constant(0.5), start=3)
+            >>> attachment.replace(lr.linear(1.0, 0.0, length=4))
+            >>> attachment.updates, optimizer.param_groups[0]["lr"]
+            (3, 0.25)
+        """
+        require_attached(self, self._attached)
+        schedules = {"lr": lr, "momentum": momentum, **others}
+        given = {key: schedule for key, schedule in schedules.items() if schedule is not None}
+        if not given or not given.keys() <= self._clocks.keys():
+            driven = ", ".join(self._clocks)
+            checks.refuse("replace", f"given schedules for some of {driven}", list(given), "attach() drives others")
+        self._look_up_groups()
+        prepared = {key: self._clocks[key].prepared(schedule) for key, schedule in given.items()}
+        for key, values in prepared.items():
+            self._clocks[key].take(values)
+        self._schedules = {**self._schedules, **given}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of updates so far; and the schedules' texts, by which loading notices another schedule."""
+        texts = {key: clock.text for key, clock in self._clocks.items()}
+        references = [clock.reference() for clock in self._in_turn]
+        return {"updates": self.updates, "schedules": texts} | {k: v for entry in references for k, v in entry.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to the number of updates in `state_dict`, and write the values of this attachment's own schedules.
+
+        Args:
+            state_dict: From `state_dict()`. The count alone is enough, as old checkpoints have it.
 
         Raises:
             ArgumentError: if `state_dict` is not from an attachment.
+
+        Warns:
+            OtherScheduleWarning: if it was saved under another schedule; names the values that both give.
         """
-        if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'updates', received {checks.shown(state_dict)}")
+        updates = checks.whole("updates", require_key("updates", state_dict), at_least=0, at_most=checks.LONGEST)
         require_attached(self, self._attached)
-        updates = checks.whole("updates", state_dict["updates"], at_least=0)
-        for clock in self._clocks:
-            clock.last_epoch = updates
+        texts = state_dict.get("schedules", {})
+        if not isinstance(texts, Mapping):
+            checks.refuse("the schedules in state_dict", "a mapping from hyper-parameters to texts", texts)
+        self._look_up_groups()
+        for key, clock in self._clocks.items():
+            clock.load(updates, texts.get(key), state_dict.get("reference_lr"))
+
+    def _look_up_groups(self) -> None:
+        optimizer = self._optimizer()
+        if optimizer is not None:
+            self._groups.param_groups = optimizer.param_groups
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Neither write nor count inside the block, because updates of a range test do not belong to the training run."""
-        self._paused = True
+        # The pause lasts as long as this object exists: an interrupt at any line ends it together with this frame.
+        pause, before = _Pause(), self._pause
         try:
+            self._pause = weakref.ref(pause)
             yield
         finally:
-            self._paused = False
+            del pause
+            self._pause = before
 
     def detach(self) -> None:
         """Stop driving the optimizer, which keeps its present values."""
         for handle in self._handles:
             handle.remove()
-        release(self._optimizer, self)
+        optimizer = self._optimizer()
+        if optimizer is not None:
+            release(optimizer, self)
         self._attached = False
+
+
+def _rebuilt(
+    cls: type[Attachment],
+    optimizer: Optimizer,
+    schedules: Mapping[str, Schedules],
+    relative: bool,
+    state: dict[str, Any],
+) -> Attachment:
+    attachment = cls(optimizer, schedules, relative, state["updates"])
+    attachment.load_state_dict(state)
+    return attachment

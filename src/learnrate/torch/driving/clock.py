@@ -1,36 +1,48 @@
 """Counts updates and writes the scheduled values of the next one, at little more than the cost of the assignments."""
 
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from itertools import dropwhile, islice
 from operator import length_hint
+from typing import Any
 
-from torch.optim import Optimizer
+from torch import Tensor
 
 from learnrate import checks
+from learnrate.errors import OverruledWarning
+from learnrate.schedules import Schedule
 from learnrate.torch.driving.registry import require_attached
+from learnrate.torch.driving.state import warn_of_another_schedule
 from learnrate.torch.driving.values import ScheduledValues
+from learnrate.torch.driving.writing import Group, HasGroups, as_stored, entry_of
+from learnrate.user_code import warn
 
 
 class Clock:
     """Counts updates, and writes the values of the next update into the optimizer's groups.
 
     Attributes:
-        optimizer: The optimizer whose groups are written to.
+        optimizer: The optimizer whose groups are written to, or what stands for it.
     """
 
-    def __init__(self, optimizer: Optimizer, scheduled: ScheduledValues, start: int) -> None:
+    def __init__(self, optimizer: HasGroups, scheduled: ScheduledValues, start: int) -> None:
         self.optimizer = optimizer
         self._scheduled = scheduled
         self._key = scheduled.key
         self._attached = True
+        self._warned = False
+        self._blank_at = -1
         self._seek(start)
 
     def _seek(self, n: int) -> None:
         """Write the values of update `n`, and prepare the iterator over those of the updates that follow."""
         require_attached(self, self._attached)
         self._scheduled.write(n)
-        block = self._scheduled.block
-        self._groups, self._size = block.groups, block.size
-        self._only_group = block.groups[0] if block.size == 1 else None
+        self._block = block = self._scheduled.block
+        same = bool(block.values)
+        self._single = same and block.size == 1
+        # What was written: one object for all groups, because comparing objects costs least, or a mark for each group.
+        self._written = block.values[n - block.first] if same else None
+        self._marks = [] if same else [_mark(entry_of(self._key, group)) for group in block.groups]
         # An iterator over a list knows how much of the list is left. It therefore serves as the count too (see
         # last_epoch), and an update need not keep one.
         self._ahead = iter(block.values)
@@ -46,37 +58,121 @@ class Clock:
     def last_epoch(self, n: int) -> None:
         self._seek(checks.whole("last_epoch", n, at_least=0, at_most=checks.LONGEST))
 
-    def step(self, epoch: int | None = None) -> None:
-        """Count an update and write the values of the next one.
+    def advance(self) -> None:
+        """Count an update, before which `keep_up` was called, and write the values of the next one."""
+        key = self._key
+        for value in self._ahead:
+            for group in self.optimizer.param_groups:
+                group[key] = value
+            self._written = value
+            return
+        self._seek(self.last_epoch + 1)
+
+    def keep_up(self) -> bool:
+        """Write the values of the next update, after groups were added, loaded or changed.
+
+        Returns:
+            Whether the next step is an update of the run. One with an LR that something else has set to 0 is none:
+            torch.distributed.checkpoint makes one to create the state of an optimizer. A second one in a row is an error.
+        """
+        n = self.last_epoch
+        if self._key == "lr" and self._blank_at != n and (overruled := self.overruled(n)) is not None and overruled[0] == 0:
+            self._blank_at = n
+            return False
+        self._warn_if_overruled(n, "it is set back")
+        self._seek(n)
+        return True
+
+    def prepared(self, schedule: Schedule | Sequence[Schedule]) -> ScheduledValues:
+        """The values of another schedule, for `take`. Nothing is changed yet, and whatever may fail fails here."""
+        require_attached(self, self._attached)
+        scheduled = self._scheduled.following(schedule)
+        scheduled.block_at(self.last_epoch)
+        return scheduled
+
+    def take(self, scheduled: ScheduledValues) -> None:
+        """Follow other values, at the same count."""
+        n = self.last_epoch
+        self._scheduled = scheduled
+        self._seek(n)
+
+    def load(self, n: int, schedule: object, reference: object) -> None:
+        """Go to an update of a saved run.
 
         Args:
-            epoch: Jump to this number of updates instead. The name is torch's.
+            n: Number of updates.
+            schedule: The text of the schedule in the state; None if it has none.
+            reference: The initial LR of which the ratios are shares in that run; None if the state has none.
         """
-        if epoch is None:
-            # One pass of a loop takes the next value; it takes none where the block has come to its end. A single group,
-            # the usual case, is unpacked and compared, which costs a third of looking at the list of groups.
-            only = self._only_group
-            if only is None:
-                groups = self.optimizer.param_groups
-                if groups is self._groups and len(groups) == self._size:
-                    key = self._key
-                    for value in self._ahead:
-                        for group in groups:
-                            group[key] = value
-                        return
-            else:
-                try:
-                    [group] = self.optimizer.param_groups
-                except ValueError:  # groups were added
-                    group = None
-                if group is only:
-                    for group[self._key] in self._ahead:  # noqa: B020
-                        return
-            epoch = self.last_epoch + 1
-        self.last_epoch = epoch
+        require_attached(self, self._attached)
+        if reference is not None and self._scheduled.relative:
+            self._scheduled.refer_to(checks.positive("reference_lr", reference))
+        self.last_epoch = n
+        if schedule is not None:
+            warn_of_another_schedule(self._key, n, schedule, self._scheduled.schedules)
 
-    def keep_up(self) -> None:
-        """Write the values of the next update into groups that were added or loaded since the last one."""
-        groups = self.optimizer.param_groups
-        if groups is not self._groups or len(groups) != self._size:
-            self._seek(self.last_epoch)
+    @property
+    def text(self) -> str | list[str]:
+        """What rebuilds the schedules: a text, or one for each group."""
+        texts = [repr(schedule) for schedule in self._scheduled.schedules]
+        return texts[0] if len(texts) == 1 else texts
+
+    def reference(self) -> Mapping[str, float]:
+        """What a state has to say about ratios: the initial LR of which they are shares."""
+        reference = self._scheduled.reference
+        return {} if reference is None else {"reference_lr": reference}
+
+    def summary(self) -> str:
+        """Name, present values and schedules of the hyper-parameter."""
+        values = dict.fromkeys(f"{value:.6g}" for value in self._block.row(self.last_epoch))
+        return f"{self._key} {', '.join(values)} of {', '.join(map(repr, self._scheduled.schedules))}"
+
+    def is_current(self) -> bool:
+        """Whether all groups have what was written last: no other was written, and none was added or loaded since."""
+        key, written, groups = self._key, self._written, self.optimizer.param_groups
+        if written is None:
+            marked = groups is self._block.groups and len(groups) == len(self._marks)
+            return marked and all(_mark(entry_of(key, g)) == mark for g, mark in zip(groups, self._marks, strict=True))
+        for group in groups:  # noqa: SIM110 - all() takes twice the time, at every update
+            if group[key] is not written:
+                return False
+        return True
+
+    def overruled(self, n: int, first: Group | None = None) -> tuple[float, float] | None:
+        """A value that something else wrote over one of update `n`, and that one; None if there is none.
+
+        Loading a checkpoint replaces the list of groups, and is no such case.
+        """
+        block = self._block
+        if self.optimizer.param_groups is not block.groups:
+            return None
+        rows = zip(block.groups, block.row(n), strict=False)
+        for group, value in rows if first is None else dropwhile(lambda row: row[0] is not first, rows):
+            entry = entry_of(self._key, group)
+            if (present := float(entry)) != (scheduled := as_stored(value, entry)):
+                return present, scheduled
+        return None
+
+    def _warn_if_overruled(self, n: int, consequence: str, first: Group | None = None) -> None:
+        """Warn once that something else writes, and prepare for what it wrote."""
+        if first is None and self.is_current():
+            return
+        overruled = self.overruled(n, first)
+        self._scheduled.renew_writers()
+        if overruled is None or self._warned:
+            return
+        self._warned = True
+        present, scheduled = overruled
+        warn(
+            f"the optimizer's {self._key} must be changed by its schedule alone, something else, such as another scheduler "
+            f"or a callback, changed it from {scheduled:.6g} to {present:.6g}; {consequence}: remove the other, or change "
+            "the schedule with replace()",
+            OverruledWarning,
+        )
+
+
+def _mark(entry: Any) -> tuple[Any, Any]:
+    """The entry, and for a tensor the number of its in-place changes: reading its value may wait for the device."""
+    if not isinstance(entry, Tensor):
+        return entry, None
+    return entry, entry.item() if entry.is_inference() else entry._version

@@ -3,15 +3,17 @@
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from typing import Any
 
 from torch.optim import Optimizer
 
 from learnrate.errors import AlreadyDrivenError
-from learnrate.torch.inputs import check_optimizer
+from learnrate.torch.inputs import check_optimizer, optimizers_within, stepping
 
 _drivers: "weakref.WeakKeyDictionary[Optimizer, dict[str, weakref.ref[Any]]]" = weakref.WeakKeyDictionary()
-"""The driver of each hyper-parameter of an optimizer. Weak on both sides: a deleted driver drives nothing."""
+"""The driver of each hyper-parameter of an optimizer, and of the optimizers inside it. Weak on both sides: a deleted driver
+drives nothing."""
 
 
 def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
@@ -28,14 +30,16 @@ def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
     """
     keys = tuple(keys)
     require_undriven(optimizer, *keys)
-    _drivers.setdefault(optimizer, {}).update({key: weakref.ref(driver) for key in keys})
+    for inner in optimizers_within(optimizer):
+        _drivers.setdefault(inner, {}).update({key: weakref.ref(driver) for key in keys})
 
 
 def release(optimizer: Optimizer, driver: object) -> None:
     """Remove `driver` from the register."""
-    drivers = _drivers.get(optimizer, {})
-    for key in [key for key, registered in drivers.items() if registered() is driver]:
-        del drivers[key]
+    for inner in optimizers_within(optimizer):
+        drivers = _drivers.get(inner, {})
+        for key in [key for key, registered in drivers.items() if registered() is driver]:
+            del drivers[key]
 
 
 def require_attached(driver: object, attached: bool) -> None:
@@ -52,11 +56,11 @@ def require_attached(driver: object, attached: bool) -> None:
 def drivers_paused(optimizers: Iterable[Optimizer]) -> Iterator[None]:
     """Pause everything that follows the updates of these optimizers by itself (attachments) while the block runs."""
     with ExitStack() as stack:
-        for optimizer in optimizers:
-            drivers = {id(driver): driver for ref in _drivers.get(optimizer, {}).values() if (driver := ref()) is not None}
-            for driver in drivers.values():
-                if hasattr(driver, "paused"):
-                    stack.enter_context(driver.paused())
+        within = [inner for optimizer in optimizers for inner in optimizers_within(optimizer)]
+        refs = [ref for inner in within for ref in _drivers.get(inner, {}).values()]
+        for driver in {id(driver): driver for ref in refs if (driver := ref()) is not None}.values():
+            if hasattr(driver, "paused"):
+                stack.enter_context(driver.paused())
         yield
 
 
@@ -65,11 +69,14 @@ def require_undriven(optimizer: Optimizer, *keys: str) -> None:
 
     Raises:
         ArgumentTypeError: if `optimizer` is not an optimizer.
+        ArgumentError: if it wraps an optimizer with parameter groups of its own.
         AlreadyDrivenError: if a learnrate or torch scheduler drives one of them.
     """
     check_optimizer(optimizer)
-    for key in keys:
-        driver = _drivers.get(optimizer, {}).get(key, lambda: None)()
+    stepping(optimizer)
+    within = optimizers_within(optimizer)
+    for key, inner in product(keys, within):
+        driver = _drivers.get(inner, {}).get(key, lambda: None)()
         if driver is not None:
             raise AlreadyDrivenError(
                 f"the optimizer's {key} must not be driven by anything else, "
@@ -78,7 +85,7 @@ def require_undriven(optimizer: Optimizer, *keys: str) -> None:
             )
     # torch has no public way to ask whether an optimizer has a scheduler. Its own schedulers rely on this mark on the
     # patched `step` too.
-    if "lr" in keys and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+    if "lr" in keys and any(hasattr(inner.step, "_wrapped_by_lr_sched") for inner in within):
         raise AlreadyDrivenError(
             "the optimizer's lr must not be driven by anything else, it already has a torch LRScheduler: "
             "build the optimizer without one"

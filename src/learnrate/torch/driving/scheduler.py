@@ -1,26 +1,30 @@
 """A torch scheduler over a learnrate schedule."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.driving.clock import Clock
-from learnrate.torch.driving.registry import claim, release, require_undriven
+from learnrate.torch.driving.names import check_names
+from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
+from learnrate.torch.driving.state import require_key
 from learnrate.torch.driving.values import ScheduledValues
+from learnrate.torch.driving.writing import Group
+
+OVERWRITTEN = "from the next update on the LR is the scheduled one again"
 
 
 class Scheduler(Clock, LRScheduler):
     """Drives an optimizer's LR along a schedule; call `step()` after every update.
 
     It is a `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own schedulers it
-    computes every LR from the count alone, does not patch `optimizer.step`, and has one integer of state. It therefore
-    resumes exactly at any update, whether the optimizer's checkpoint is loaded before or after the scheduler's.
+    computes every LR from the count alone, and does not patch `optimizer.step`. Its state is the count, and the text of the
+    schedule to check it. It therefore resumes exactly at any update, whether the optimizer's checkpoint is loaded before or
+    after the scheduler's.
 
     It does not work inside torch's `SequentialLR`, which rewrites the counts of its parts: chain schedules with `>>`.
 
@@ -28,7 +32,8 @@ class Scheduler(Clock, LRScheduler):
         optimizer: The optimizer. Its LRs are set to those of update `start` at once.
         schedule: One for all parameter groups, or a sequence with one for each. LRs are absolute.
         relative: Keep the ratios between the groups' LRs: the schedule gives the LR of the group whose LR is largest. The
-            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing.
+            ratios are those of "initial_lr" in the groups, which is recorded now if it is missing; a factor "lr_scale" in a
+            group, as timm writes it, is applied too. A group that is added later changes no other group.
         start: Number of updates so far.
 
     Attributes:
@@ -36,12 +41,15 @@ class Scheduler(Clock, LRScheduler):
         schedule: The `schedule` argument.
 
     Raises:
-        ArgumentError: if there is not one schedule for each group, or `start` is negative.
+        ArgumentError: if there is not one schedule for each group, `start` is negative, or the optimizer wraps one that has
+            parameter groups of its own.
         ArgumentTypeError: if the optimizer or a schedule is something else.
         AlreadyDrivenError: if something else drives the LR of this optimizer.
 
     Warns:
         PastEndWarning: once, when a finite schedule is driven past its end; its last value is kept.
+        OverruledWarning: once, by `step`, if something else changed an LR since the last call.
+        LostRatiosWarning: once, if groups with different LRs get the same schedule.
 
     Example:
         >>> import torch, learnrate as lr
@@ -50,12 +58,16 @@ class Scheduler(Clock, LRScheduler):
         >>> for _ in range(3):
         ...     optimizer.step()
         ...     scheduler.step()
-        >>> scheduler.get_last_lr(), scheduler.state_dict()
-        ([0.25], {'last_epoch': 3})
+        >>> scheduler
+        <Scheduler at update 3: lr 0.25 of linear(start=1.0, end=0.0, length=4)>
+        >>> scheduler.state_dict()
+        {'last_epoch': 3, 'schedule': 'linear(start=1.0, end=0.0, length=4)'}
     """
 
     _step_count = 0
     """Not used here. Hugging Face's Accelerate adds to it for the steps that it omits while gradients accumulate."""
+
+    optimizer: Optimizer
 
     # torch's constructor is not called, because it patches optimizer.step and writes into the parameter groups.
     def __init__(
@@ -67,23 +79,74 @@ class Scheduler(Clock, LRScheduler):
         start: int = 0,
     ) -> None:
         start = checks.whole("start", start, at_least=0)
+        checks.flag("relative", relative)
         require_undriven(optimizer, "lr")  # before anything is written into the groups
+        check_names(["lr"], optimizer)
         scheduled = ScheduledValues(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule
-        self._relative = relative
         Clock.__init__(self, optimizer, scheduled, start)
         claim(optimizer, ["lr"], self)  # last, when nothing can fail any more
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The iterator cannot be copied, and the copy must be registered as the driver of the copied optimizer.
-        rebuild = partial(type(self), relative=self._relative, start=self.last_epoch)
-        return rebuild, (self.optimizer, self.schedule)
+        return _rebuilt, (type(self), self.optimizer, self.schedule, self._scheduled.relative, self.state_dict())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at update {self.last_epoch}: {self.summary()}>"
+
+    def step(self, epoch: int | None = None) -> None:
+        """Count an update and write the LRs of the next one.
+
+        Args:
+            epoch: Jump to this number of updates instead. The name is torch's.
+        """
+        if epoch is None:
+            # One pass of a loop takes the next value; it takes none where the block has come to its end, or where each group
+            # has a value of its own. A group with the very object that was written last needs no other check, not even
+            # whether it is the same group. A single one, the usual case, is unpacked, which costs less than a loop.
+            if self._single:
+                for value in self._ahead:
+                    try:
+                        [group] = self.optimizer.param_groups
+                    except ValueError:  # groups were added
+                        return self._catch_up()
+                    if group["lr"] is self._written:
+                        group["lr"] = self._written = value
+                        return None
+                    return self._catch_up()
+            else:
+                written = self._written
+                for value in self._ahead:
+                    for group in self.optimizer.param_groups:
+                        if group["lr"] is not written:
+                            return self._catch_up(group)
+                        group["lr"] = value
+                    self._written = value
+                    return None
+            require_attached(self, self._attached)
+            self._warn_if_overruled(self.last_epoch, OVERWRITTEN)
+            epoch = self.last_epoch + 1
+        self.last_epoch = epoch
+        return None
+
+    def _catch_up(self, first: Group | None = None) -> None:
+        """The rest of `step`, after it has counted, for groups that do not have what was written last.
+
+        Args:
+            first: The first such group; those before it have the next value already. None for all.
+        """
+        n = self.last_epoch
+        try:
+            self._warn_if_overruled(n - 1, OVERWRITTEN, first)
+        finally:
+            self._seek(n)
 
     def detach(self) -> None:
         """Stop driving the optimizer, which keeps its present LRs. Something else may drive it now."""
         release(self.optimizer, self)
         self._attached = False
-        self._size, self._only_group = -1, None  # no optimizer has -1 groups: step() takes the slow path, which checks
+        # step() finds no value ahead and takes the slow path, which checks.
+        self._end, self._ahead = self.last_epoch + 1, iter([])
 
     def get_last_lr(self) -> list[Any]:
         """The present LRs, one per parameter group, as floats."""
@@ -93,21 +156,61 @@ class Scheduler(Clock, LRScheduler):
         """The LRs that the schedule gives at the present count, one per parameter group, as floats."""
         return self._scheduled.block_at(self.last_epoch).row(self.last_epoch)
 
+    def replace(self, schedule: Schedule | Sequence[Schedule]) -> None:
+        """Follow another schedule from now on; the count of updates goes on, and the LRs of the next update are written.
+
+        Args:
+            schedule: See the class. Update n takes the new schedule's value at n: `old.shift`, `>>` and `rebase` fit it to
+                what was.
+
+        Raises:
+            ArgumentError: if there is not one schedule for each group.
+            ArgumentTypeError: if it is no schedule.
+            AlreadyDrivenError: if the scheduler was detached.
+
+        Example:
+            >>> import torch, learnrate as lr
+            >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+            >>> scheduler = lr.torch.Scheduler(optimizer, lr.constant(0.5), start=3)
+            >>> scheduler.replace(lr.linear(1.0, 0.0, length=4))
+            >>> scheduler.last_epoch, scheduler.get_last_lr()
+            (3, [0.25])
+        """
+        self.take(self.prepared(schedule))
+        self.schedule = schedule
+
     def state_dict(self) -> dict[str, Any]:
-        """The number of updates so far, which is the whole state."""
-        return {"last_epoch": self.last_epoch}
+        """The number of updates so far; and the schedule's text, by which loading notices another schedule."""
+        return {"last_epoch": self.last_epoch, "schedule": self.text, **self.reference()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to the number of updates in `state_dict` and write the LRs.
+        """Go to the number of updates in `state_dict` and write the LRs of this scheduler's own schedule.
+
+        Args:
+            state_dict: From `state_dict()`. The count alone is enough, as old checkpoints have it.
 
         Raises:
             ArgumentError: if `state_dict` is not from a scheduler.
+
+        Warns:
+            OtherScheduleWarning: if it was saved under another schedule; names the LRs that both give.
         """
-        if not isinstance(state_dict, Mapping) or "last_epoch" not in state_dict:
-            raise ArgumentError(f"state_dict must have the key 'last_epoch', received {checks.shown(state_dict)}")
-        self.last_epoch = state_dict["last_epoch"]
+        n = require_key("last_epoch", state_dict)
+        self.load(n, state_dict.get("schedule"), state_dict.get("reference_lr"))
 
     @property
     def base_lrs(self) -> list[Any]:  # type: ignore[override]
         """The LRs of update 0, one per parameter group."""
         return self._scheduled.block_at(0).row(0)
+
+
+def _rebuilt(
+    cls: type[Scheduler],
+    optimizer: Optimizer,
+    schedule: Schedule | Sequence[Schedule],
+    relative: bool,
+    state: dict[str, Any],
+) -> Scheduler:
+    scheduler = cls(optimizer, schedule, relative=relative, start=state["last_epoch"])
+    scheduler.load_state_dict(state)
+    return scheduler

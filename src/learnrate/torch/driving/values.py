@@ -7,14 +7,13 @@ Blocks start at fixed multiples of their size: a resumed run reads exactly the f
 from collections.abc import Sequence
 
 import numpy as np
-from torch.optim import Optimizer
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, PastEndWarning
+from learnrate.errors import ArgumentError, LostRatiosWarning, PastEndWarning
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
-from learnrate.torch.driving.ratios import initial_ratios
-from learnrate.torch.driving.writing import Group, unshare, writer_for
+from learnrate.torch.driving.ratios import ratios_of, record_initial_lrs, scales
+from learnrate.torch.driving.writing import Group, HasGroups, entry_of, unshare, writer_for
 from learnrate.user_code import warn
 
 BLOCK = 8192
@@ -58,38 +57,68 @@ class ScheduledValues:
     """The values that schedules give one hyper-parameter, for every group of an optimizer.
 
     Args:
-        optimizer: Its groups are looked up again at every update, so that groups that are added later, or replaced by
-            `load_state_dict`, get their values.
-        key: "lr" or "momentum" (the first of `betas` if the optimizer has no "momentum").
+        source: The optimizer. Its groups are looked up again at every update, so that groups that are added later, or
+            replaced by `load_state_dict`, get their values.
+        key: Name of the hyper-parameter. "momentum" is the first of `betas` in groups that have no "momentum".
         schedule: One for all groups, or one for each group.
         relative: Whether groups keep their ratios: the schedule gives the value of the group whose initial value is the
-            largest, and the others follow in proportion.
+            largest, and the others follow in proportion. A factor "lr_scale" in a group is applied too.
+        reference: The initial LR of which the ratios are shares, if `relative`; None for the largest.
+        group_ids: Groups, by their `id`, whose own values were given up before.
 
     Attributes:
-        key: The name of the hyper-parameter in the groups.
+        key: The name of the hyper-parameter.
+        schedules: The schedules: one, or one for each group.
+        relative: Whether groups keep their ratios.
+        reference: The initial LR of which the ratios are shares. It stays the same when groups are added, so that these do
+            not change the LRs of the others.
         block: The values of the updates around the last one that was looked up.
 
     Raises:
-        ArgumentError: if there is not one schedule for each group, or the optimizer does not have the hyper-parameter.
+        ArgumentError: if there is not one schedule for each group.
         ArgumentTypeError: if a schedule is something else.
+
+    Warns:
+        LostRatiosWarning: once, if groups have different values, which one schedule for all of them replaces.
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        source: HasGroups,
         key: str,
         schedule: Schedule | Sequence[Schedule],
         *,
         relative: bool = False,
+        reference: float | None = None,
+        group_ids: frozenset[int] = frozenset(),
     ) -> None:
-        self._schedules = _as_schedules(key, schedule, optimizer)
-        self._relative = relative
-        self._optimizer = optimizer
-        self.key = _group_key(key, optimizer)
-        lengths = [length for s in self._schedules if (length := known_length(s)) is not None]
+        self.schedules = _as_schedules(key, schedule, len(source.param_groups))
+        self.relative, self.reference = relative, reference
+        self._source = source
+        self.key = key
+        lengths = [length for s in self.schedules if (length := known_length(s)) is not None]
         # After the last update of a finite schedule the count equals its length; only the next one is past the end.
         self._overrun = min(lengths) + 1 if lengths else None
+        self._may_lose_values = len(self.schedules) == 1 and not relative
+        self._group_ids = group_ids
         self.block = self._compute_block(0)
+
+    def following(self, schedule: Schedule | Sequence[Schedule]) -> "ScheduledValues":
+        """The same for another schedule."""
+        return ScheduledValues(
+            self._source,
+            self.key,
+            schedule,
+            relative=self.relative,
+            reference=self.reference,
+            group_ids=self._group_ids,
+        )
+
+    def refer_to(self, reference: float) -> None:
+        """Take the ratios as shares of this initial LR."""
+        if reference != self.reference:
+            self.reference = reference
+            self.block = self._compute_block(self.block.first)
 
     def write(self, n: int) -> None:
         """Write the values of update `n` into all groups."""
@@ -107,9 +136,15 @@ class ScheduledValues:
 
     def block_at(self, n: int) -> Block:
         """The block of update `n`; computed if the present one does not cover it."""
-        if not self.block.covers(n, self._optimizer.param_groups):
+        if not self.block.covers(n, self._source.param_groups):
             self.block = self._compute_block(n)
         return self.block
+
+    def renew_writers(self) -> None:
+        """Compute the block again if a group has a tensor in place of a number now, or the reverse."""
+        writers = [writer_for(self.key, group) for group in self._source.param_groups[: self.block.size]]
+        if [writer is None for writer in writers] != [writer is None for writer in self.block.writers]:
+            self.block = self._compute_block(self.block.first)
 
     def _compute_block(self, n: int) -> Block:
         first = n - n % BLOCK
@@ -120,51 +155,71 @@ class ScheduledValues:
         elif self._overrun is not None:
             self._overrun = None
             warn(
-                f"{self.key} is driven past the end of {', '.join(map(repr, self._schedules))}, its last value is kept: "
+                f"{self.key} is driven past the end of {', '.join(map(repr, self.schedules))}, its last value is kept: "
                 "train for fewer updates or give a longer schedule",
                 PastEndWarning,
             )
-        groups = self._optimizer.param_groups
+        groups = self._source.param_groups
+        if self._may_lose_values:
+            self._warn_of_lost_values(groups)
         counts = np.arange(first, stop)
-        columns = [schedule(counts).tolist() for schedule in self._schedules]
-        if self.key != "lr" and (largest := max(map(max, columns))) >= 1:
+        columns = [schedule(counts).tolist() for schedule in self.schedules]
+        if self.key == "momentum" and (largest := max(map(max, columns))) >= 1:
             raise ArgumentError(
-                f"momentum must be below 1, received {largest} from {', '.join(map(repr, self._schedules))}: "
+                f"momentum must be below 1, received {largest} from {', '.join(map(repr, self.schedules))}: "
                 "with a momentum of 1 gradients accumulate without bound"
             )
         if len(columns) not in (1, len(groups)):
             raise ArgumentError(
                 f"schedules must be one, or one for each parameter group, received {len(columns)} for {len(groups)} groups"
             )
-        if self._relative:
+        if self.relative:
             columns = columns * len(groups) if len(columns) == 1 else columns
-            ratios = initial_ratios(groups)
-            columns = [[value * ratio for value in column] for column, ratio in zip(columns, ratios, strict=True)]
+            factors = self._factors(groups)
+            columns = [[value * factor for value in column] for column, factor in zip(columns, factors, strict=True)]
         if len(columns) > 1:
             unshare(self.key, groups)
         return Block(first, groups, self.key, columns)
 
+    def _warn_of_lost_values(self, groups: list[Group]) -> None:
+        """Warn once of groups, new since the last call, with values that the schedule replaces."""
+        new = [group for group in groups if id(group) not in self._group_ids]
+        values = {float(entry_of(self.key, group)) for group in new}
+        if self._group_ids and len(new) < len(groups):
+            # Added groups. Those that have the optimizer's default were given no value of their own.
+            values |= {float(entry_of(self.key, group)) for group in groups if id(group) in self._group_ids}
+            values -= {entry_of(self.key, self._source.defaults)}
+        self._group_ids = frozenset(id(group) for group in groups)
+        scaled = self.key == "lr" and any(scale != 1 for scale in scales(new))
+        if len(values) < 2 and not scaled:
+            return
+        self._may_lose_values = False
+        own = ", ".join(f"{float(entry_of(self.key, group)):.6g}" for group in groups)
+        own += f" with the factors lr_scale {', '.join(f'{scale:.6g}' for scale in scales(groups))}" if scaled else ""
+        relative = "keep their ratios with relative=True, or " if self.key == "lr" else ""
+        warn(
+            f"the parameter groups have values of {self.key} of their own, which one schedule for all replaces, {own}: "
+            f"{relative}give one schedule for each group",
+            LostRatiosWarning,
+        )
 
-def _as_schedules(key: str, schedule: Schedule | Sequence[Schedule], optimizer: Optimizer) -> tuple[Schedule, ...]:
+    def _factors(self, groups: list[Group]) -> list[float]:
+        """What the schedule is multiplied with in each group."""
+        lrs = record_initial_lrs(groups)
+        ratios = ratios_of(lrs, self.reference)
+        if self.reference is None:
+            self.reference = max(lrs)
+        return [ratio * scale for ratio, scale in zip(ratios, scales(groups), strict=True)]
+
+
+def _as_schedules(key: str, schedule: Schedule | Sequence[Schedule], groups: int) -> tuple[Schedule, ...]:
     schedules = tuple(schedule) if isinstance(schedule, (list, tuple)) else (schedule,)
     for entry in schedules:
         if not isinstance(entry, Schedule):
             remedy = "read a text with learnrate.parse, make a constant of a number with learnrate.constant"
             checks.refuse_type(f"the schedule of {key}", "a learnrate schedule", entry, remedy)
-    if schedules != (schedule,) and len(schedules) != len(optimizer.param_groups):
+    if schedules != (schedule,) and len(schedules) != groups:
         raise ArgumentError(
-            f"schedules of {key} must be one for each parameter group, received {len(schedules)} for "
-            f"{len(optimizer.param_groups)} groups"
+            f"schedules of {key} must be one for each parameter group, received {len(schedules)} for {groups} groups"
         )
     return schedules
-
-
-def _group_key(key: str, optimizer: Optimizer) -> str:
-    """The name under which every group of this optimizer has the hyper-parameter."""
-    names = {"lr": ("lr",), "momentum": ("momentum", "betas")}[key]
-    for name in names:
-        if all(name in group for group in optimizer.param_groups):
-            return name
-    raise ArgumentError(
-        f"the optimizer must have {' or '.join(names)} in its parameter groups, {type(optimizer).__name__} does not"
-    )

@@ -2,14 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from learnrate import checks
 
 Group = dict[str, Any]
 """An entry of `optimizer.param_groups`."""
+
+
+class HasGroups(Protocol):
+    """An optimizer, or what stands for one: its present list of parameter groups, and the defaults of added groups."""
+
+    param_groups: list[Group]
+    defaults: Group
 
 
 def write(key: str, group: Group, value: float) -> None:
@@ -31,7 +39,7 @@ def writer_for(key: str, group: Group) -> Callable[[Group, float], None] | None:
     Raises:
         ArgumentError: if the group has a tensor there that is not a floating-point tensor.
     """
-    if key == "betas":
+    if in_betas(key, group):
         return _write_first_beta
     if not isinstance(group[key], Tensor):
         return None
@@ -40,14 +48,32 @@ def writer_for(key: str, group: Group) -> Callable[[Group, float], None] | None:
     return partial(_fill, key)
 
 
+def in_betas(key: str, group: Group) -> bool:
+    """Whether this group has the hyper-parameter as the first of its "betas": the momentum of Adam and its relatives."""
+    return key == "momentum" and "momentum" not in group and "betas" in group
+
+
+def entry_of(key: str, group: Group) -> Any:
+    """What the group has there, a float or a tensor; None if it has nothing."""
+    return group["betas"][0] if in_betas(key, group) else group.get(key)
+
+
+def as_stored(value: float, entry: Any) -> float:
+    """The value as `entry` holds it after it was written: a tensor rounds it to its own precision."""
+    return torch.tensor(value, dtype=entry.dtype).item() if isinstance(entry, Tensor) else value
+
+
 def unshare(key: str, groups: list[Group]) -> None:
     """Give each group its own tensor: an optimizer that is built with one tensor LR puts this tensor into every group."""
     tensors: set[int] = set()
     for group in groups:
-        if isinstance(group[key], Tensor):
-            if id(group[key]) in tensors:
-                group[key] = group[key].clone()
-            tensors.add(id(group[key]))
+        entry = entry_of(key, group)
+        if not isinstance(entry, Tensor):
+            continue
+        if id(entry) in tensors:
+            entry = entry.clone()
+            group |= {"betas": (entry, *group["betas"][1:])} if in_betas(key, group) else {key: entry}
+        tensors.add(id(entry))
 
 
 def _write_first_beta(group: Group, value: float) -> None:

@@ -4,6 +4,7 @@ Every object that a function refers to is visited once, and put back in place; n
 the same object again. An object that did not change is not written to.
 """
 
+import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
@@ -41,7 +42,9 @@ LEFT_ALONE = (nn.Module, Optimizer, LRScheduler, torch.amp.GradScaler, Dataset, 
 """Objects that are handed to a snapshot by themselves if they are to be given back, and data."""
 
 CONTENT = (*IMMUTABLE, Tensor, np.ndarray, list, dict, tuple, set, deque)
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 FRAMEWORKS = ("builtins", "torch", "numpy")
+PLAIN_MODULES = ("torch.nn.modules.", "torch.nn.utils.")
 
 MODULE_ENTRIES = frozenset(vars(nn.Module()))
 """Attributes of every module: parameters, buffers, submodules, hooks, the mode. The first three and the mode have parts of
@@ -73,17 +76,31 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
 
 
 def module_undos(module: nn.Module, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
-    """How to put back the attributes that a module has beside parameters, buffers and submodules: counters, lists, tensors.
+    """How to put back the attributes that a module has beside parameters, buffers and submodules.
 
-    Modules of torch are skipped: they keep no state of this kind, or, as distributed ones do, state that must stay. Objects
-    of other kinds in the attributes are not visited.
+    Visited are numbers, tensors, containers, generators of random numbers, and objects that have nothing but data; in
+    modules of torch, numbers and tensors: the weight under the former `nn.utils.weight_norm` is an attribute. Modules of
+    torch that are distributed or compiled are skipped, because they keep state that must stay.
     """
-    if type(module).__module__.partition(".")[0] in FRAMEWORKS:
-        return
-    yield _module_entries(module)
-    name = type(module).__name__
-    content = [(f"{name}.{key}", value) for key, value in _own_entries(module).items() if isinstance(value, CONTENT)]
-    yield from _undos_of([entry for entry in content if not isinstance(entry[1], IMMUTABLE)], storage, copied)
+    kind = type(module)
+    if not is_framework(kind):
+        yield entries_undo(vars(module), lambda: _own_entries(module))
+        yield from undos_of_entries(kind.__name__, _own_entries(module), storage, copied)
+    elif kind.__module__.startswith(PLAIN_MODULES):
+        yield _plain_entries(module)
+        # A tensor that was computed from others is replaced, not written to.
+        leaves = {k: v for k, v in vars(module).items() if isinstance(v, Tensor) and v.grad_fn is None and not v._is_view()}
+        yield from undos_of_entries(kind.__name__, leaves, storage, copied)
+
+
+def undos_of_entries(owner: str, entries: dict[str, Any], storage: TensorStorage, copied: Collection[int]) -> Iterator[Undo]:
+    """How to put back the content of the attributes of an object, but not which attributes it has."""
+    visited = {
+        f"{owner}.{key}": value
+        for key, value in entries.items()
+        if isinstance(value, (*CONTENT, *GENERATORS)) or (_is_users(value) and _is_record(value))
+    }
+    yield from _undos_of([entry for entry in visited.items() if not isinstance(entry[1], IMMUTABLE)], storage, copied)
 
 
 def _undos_of(pending: list[Reference], storage: TensorStorage, copied: Collection[int]) -> Iterator[Undo]:
@@ -146,17 +163,40 @@ def _own_entries(module: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in vars(module).items() if key not in MODULE_ENTRIES}
 
 
-def _module_entries(module: nn.Module) -> Undo:
-    entries, before = vars(module), _own_entries(module)
+def entries_undo(entries: dict[str, Any], own: Callable[[], dict[str, Any]]) -> Undo:
+    """How to put back which attributes an object has.
+
+    Args:
+        entries: All of its attributes.
+        own: Returns those that are put back.
+    """
+    before = own()
 
     def undo() -> None:
-        for key in _own_entries(module).keys() - before.keys():
+        for key in own().keys() - before.keys():
             del entries[key]
         for key, value in before.items():
             if entries.get(key) is not value:
                 entries[key] = value
 
     return undo
+
+
+def _plain_entries(module: nn.Module) -> Undo:
+    """The numbers and tensors among the attributes of a module of torch."""
+    before = {k: v for k, v in _own_entries(module).items() if isinstance(v, (*IMMUTABLE, tuple, Tensor))}
+
+    def undo() -> None:
+        for key, value in before.items():
+            if vars(module).get(key) is not value:
+                setattr(module, key, value)  # recurrent modules keep a list of their weights up to date
+
+    return undo
+
+
+def is_framework(kind: type) -> bool:
+    """Whether a class belongs to torch or NumPy."""
+    return kind.__module__.partition(".")[0] in FRAMEWORKS
 
 
 def _of_function(name: str, function: FunctionType) -> list[Reference]:
@@ -193,7 +233,7 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 def _is_users(value: Any) -> bool:
     """Whether the object is of a class of the user's own, or of a library that is not known here."""
-    return type(value).__module__.partition(".")[0] not in FRAMEWORKS and not isinstance(value, (*LEFT_ALONE, *CONTENT))
+    return not is_framework(type(value)) and not isinstance(value, (*LEFT_ALONE, *CONTENT))
 
 
 def _is_record(value: Any) -> bool:

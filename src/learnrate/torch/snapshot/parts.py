@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from learnrate.torch.snapshot.storage import TensorStorage, as_bytes, local
+from learnrate.torch.snapshot.storage import TensorStorage, as_bytes, distinct, local
 
 Undo = Callable[[], object]
 """Puts one thing back, as often as it is called."""
@@ -46,21 +46,34 @@ def tensor(original: Tensor, storage: TensorStorage, *, only_if_changed: bool = 
 
     def undo() -> None:
         before = stored()
-        if original.is_sparse or _kind(original) != kind:  # copy_ would cast it, or make it dense
-            original.data = before.to(kind[0], copy=True)
+        if original.layout != torch.strided or original.is_quantized or _kind(original) != kind:
+            original.data = _rebuilt(before, kind)  # copy_ would cast it, or make it dense
             return
-        if only_if_changed and _same_bytes(local(original.detach()), before):
-            return
-        try:
-            local(original.detach()).copy_(before)
-        except RuntimeError:  # expanded: several of its elements share memory
-            original.data = before.to(kind[0], copy=True)
+        present = distinct(local(original.detach()))
+        if not only_if_changed or not _same_bytes(present, before):
+            present.copy_(before)
 
     return undo
 
 
-def _kind(original: Tensor) -> tuple[torch.device, torch.dtype, torch.Size]:
-    return original.device, original.dtype, local(original.detach()).shape
+Kind = tuple[torch.device, torch.dtype, torch.Size, tuple[int, ...] | None]
+"""Device, dtype, shape, and strides of a strided tensor."""
+
+
+def _kind(original: Tensor) -> Kind:
+    shard = local(original.detach())
+    strided = shard.layout == torch.strided and not shard.is_quantized
+    return original.device, original.dtype, shard.shape, shard.stride() if strided else None
+
+
+def _rebuilt(elements: Tensor, kind: Kind) -> Tensor:
+    """A new tensor of this kind from its `distinct` elements."""
+    device, dtype, shape, strides = kind
+    if strides is None:
+        return elements.to(device, copy=True)
+    rebuilt = torch.empty_strided(shape, strides, dtype=dtype, device=device)
+    distinct(rebuilt).copy_(elements)
+    return rebuilt
 
 
 def _same_bytes(present: Tensor, before: Tensor) -> bool:
@@ -117,7 +130,7 @@ def modes(model: nn.Module) -> Undo:
 
 def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
     """An optimizer's groups and state, also if it has no state yet."""
-    groups = original.param_groups
+    groups, states_by_parameter = original.param_groups, original.state
     before = [
         (group, list(group["params"]), anything({k: v for k, v in group.items() if k != "params"}, storage))
         for group in groups
@@ -132,6 +145,8 @@ def optimizer(original: Optimizer, storage: TensorStorage) -> Undo:
         for group, parameters, put_back in before:
             group.clear()
             group.update({"params": parameters, **put_back()})
+        if original.state is not states_by_parameter:
+            original.state = states_by_parameter
         original.state.clear()
         original.state.update({parameter: put_back() for parameter, put_back in states.items()})
         for name in MARKS:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from learnrate import checks
-from learnrate.interrupts import recorded_interrupts
+from learnrate.interrupts import Uninterrupted, act_on, recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
-from learnrate.torch.snapshot import functions, parts, sources
+from learnrate.torch.snapshot import extras, functions, parts, sources
 from learnrate.torch.snapshot.functions import memory_of
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import CopyTo, TensorStorage, choose_location
@@ -36,17 +37,17 @@ class Preserved:
         return f"{self.size / 2**20:.1f} MiB on {self.where}" if self.size else "nothing"
 
 
-@contextmanager
 def preserve(
     model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto", restore: bool = True
-) -> Iterator[Preserved]:
+) -> AbstractContextManager[Preserved]:
     """Give model and optimizer back as they were: after a normal end, an exception, Ctrl-C, and when memory has run out.
 
     Preserved byte for byte, in place, so that tensors keep their identity: parameters, buffers, gradients, which parameters
-    are trained, the optimizer's state (also if it had none yet) and hyper-parameters, train/eval mode of every submodule,
-    the random numbers of Python, NumPy, torch and every device in use, and torch's flags for gradients, determinism, cuDNN
-    and the precision of matrix products. Not preserved: global variables that a function sets, and generators inside a data
-    set of your own.
+    are trained, extra state and attributes of modules, the optimizer's state (also if it had none yet), hyper-parameters,
+    attributes, and optimizers inside it, train/eval mode of every submodule, the random numbers of Python, NumPy, torch and
+    every device in use, and torch's flags for gradients, determinism, cuDNN and the precision of matrix products. Not
+    preserved: global variables that a function sets, and generators inside a data set of your own. The random numbers belong
+    to the whole process: preserve in one thread at a time.
 
     At most one copy of the tensors is made, and putting them back makes no further copy.
 
@@ -62,8 +63,8 @@ def preserve(
             temporary file (TMPDIR sets its folder). "auto" takes the first of them whose free memory is twice the copy.
         restore: False to copy nothing and put nothing back, for callers that build the model again anyway.
 
-    Yields:
-        Size and location of the copy.
+    Returns:
+        A context manager; its value is the size and the location of the copy.
 
     Raises:
         ArgumentTypeError: if an argument is of the wrong kind.
@@ -72,7 +73,8 @@ def preserve(
 
     Warns:
         NotRewoundWarning: if one of `others` is an iterator.
-        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied.
+        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied, or the extra
+            state of a module cannot be copied or set.
 
     Example:
         >>> import torch, learnrate as lr
@@ -86,6 +88,11 @@ def preserve(
         (True, None, 12)
     """
     checks.flag("restore", restore)
+    return Uninterrupted(_preserved(model, optimizer, *others, copy_to=copy_to, restore=restore))
+
+
+@contextmanager
+def _preserved(model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo, restore: bool) -> Iterator[Preserved]:
     if not restore:
         yield Preserved(0, "nowhere")
         return
@@ -93,8 +100,10 @@ def preserve(
     try:
         yield Preserved(snapshot.size, snapshot.where)
     finally:
-        snapshot.restore()
-        snapshot.close()
+        try:
+            snapshot.restore()
+        finally:
+            snapshot.close()
 
 
 class Snapshot:
@@ -107,14 +116,15 @@ class Snapshot:
 
     def __init__(self, model: nn.Module, optimizer: Optimizers, *others: Any, copy_to: CopyTo = "auto") -> None:
         check_model(model)
-        optimizers = list(optimizers_by_name(optimizer).values())
+        others_too = (item for item in others if isinstance(item, Optimizer))
+        optimizers = extras.with_inner([*optimizers_by_name(optimizer).values(), *others_too])
         self._reshard = _functions_that_reshard(model)
         self._reshard_all()
         # Recorded before others are asked for their state, and put back after them, because that may draw random numbers.
         devices = {t.device.type for t in chain(model.parameters(), model.buffers())}
         random_numbers = list(parts.random_numbers(devices))
         modules = nn.ModuleList([model, *(item for item in others if isinstance(item, nn.Module))])
-        others = tuple(item for item in others if not isinstance(item, nn.Module))
+        others = tuple(item for item in others if not isinstance(item, (nn.Module, Optimizer)))
         # An optimizer may hold parameters that no module has.
         groups = [group["params"] for optimizer in optimizers for group in optimizer.param_groups]
         tensors: dict[int, Tensor] = {id(t): t for t in chain(modules.parameters(), modules.buffers(), *groups)}
@@ -127,8 +137,11 @@ class Snapshot:
             *(partial(setattr, t, "grad", None) for t in tensors.values()),
             *(undo for item in others for undo in sources.undos(item, storage, copied)),
             *(parts.optimizer(optimizer, storage) for optimizer in optimizers),
+            *(undo for optimizer in optimizers for undo in extras.of_optimizer(optimizer, storage, copied)),
             *parts.structure(modules),
             *(undo for module in modules.modules() for undo in functions.module_undos(module, storage, copied)),
+            # After the attributes, because setting the extra state may replace them.
+            *(undo for module in modules.modules() for undo in extras.of_module(module)),
             *(parts.tensor(t, storage) for t in tensors.values()),
             *(parts.gradient(t, storage) for t in tensors.values()),
             parts.modes(modules),
@@ -149,7 +162,7 @@ class Snapshot:
             KeyboardInterrupt: at Ctrl-C, after everything else was put back.
         """
         failed: list[BaseException] = []
-        with recorded_interrupts() as interrupts, torch.no_grad():
+        with recorded_interrupts() as interrupts, _grad_mode_at_end(self._grad_enabled), torch.no_grad():
             self._reshard_all()
             for undo in self._undos:
                 try:
@@ -159,11 +172,11 @@ class Snapshot:
                     undo()
                 except Exception as error:
                     failed.append(error)
-        torch.set_grad_enabled(self._grad_enabled)
-        if failed:
-            raise failed[0]
-        if interrupts:
-            raise KeyboardInterrupt
+        try:
+            if failed:
+                raise failed[0]
+        finally:
+            act_on(interrupts)
 
     def close(self) -> None:
         """Free the space of a copy on disk."""
@@ -173,6 +186,14 @@ class Snapshot:
         """Let each process hold its own shard only, because FSDP2 temporarily gathers whole parameters."""
         for reshard in self._reshard:
             reshard()
+
+
+@contextmanager
+def _grad_mode_at_end(enabled: bool) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(enabled)
 
 
 def _functions_that_reshard(model: nn.Module) -> list[Callable[[], None]]:

@@ -39,7 +39,7 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
         yield put_back
     elif isinstance(item, Tensor):
         yield tensor(item, storage)
-    elif _is_stateful(item):
+    elif is_stateful(item):
         yield _stateful(item)
         yield from _loader(item)
     elif isinstance(item, Iterator):
@@ -57,7 +57,8 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
         checks.refuse_type("what is preserved", rule, item)
 
 
-def _is_stateful(thing: Any) -> bool:
+def is_stateful(thing: Any) -> bool:
+    """Whether an object has a state_dict that can be loaded again."""
     methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
     return not isinstance(thing, type) and all(map(callable, methods))
 
@@ -82,5 +83,5 @@ def _loader(loader: Any) -> Iterator[Undo]:
         visited.add(id(owner))
         if isinstance(getattr(owner, "epoch", None), int):
             yield partial(setattr, owner, "epoch", owner.epoch)
-        if _is_stateful(owner):
+        if is_stateful(owner):
             yield _stateful(owner)

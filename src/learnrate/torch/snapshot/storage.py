@@ -26,9 +26,24 @@ def local(tensor: Tensor) -> Tensor:
     return shard
 
 
+def distinct(tensor: Tensor) -> Tensor:
+    """The elements of a tensor that have memory of their own, as a view: one of each that an expanded tensor repeats."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return tensor
+    sizes, strides = tensor.shape, tensor.stride()
+    if any(stride == 0 and size > 1 for size, stride in zip(sizes, strides, strict=True)):
+        sizes = torch.Size(1 if stride == 0 else size for size, stride in zip(sizes, strides, strict=True))
+    # Windows that overlap, as `unfold` and `as_strided` make them, leave no gaps: all memory in their range.
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if 0 < extent < sizes.numel():
+        sizes, strides = torch.Size([extent]), (1,)
+    return tensor if sizes == tensor.shape else tensor.as_strided(sizes, strides)
+
+
 def size_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the elements of these tensors."""
-    return sum(shard.element_size() * shard._nnz() if shard.is_sparse else shard.nbytes for shard in map(local, tensors))
+    """Bytes of a copy of these tensors."""
+    shards = [local(tensor.detach()) for tensor in tensors]
+    return sum(shard.element_size() * shard._nnz() if shard.is_sparse else distinct(shard).nbytes for shard in shards)
 
 
 def choose_location(copy_to: CopyTo, tensors: Iterable[Tensor]) -> Literal["device", "cpu", "disk"]:
@@ -98,7 +113,7 @@ class TensorStorage:
             self._closed = weakref.finalize(self, self._file.close)
 
     def store(self, tensor: Tensor) -> Callable[[], Tensor]:
-        """Copy a tensor.
+        """Copy the `distinct` elements of a tensor.
 
         Returns:
             A function that returns the copy.
@@ -106,7 +121,7 @@ class TensorStorage:
         Raises:
             OutputError: if the disk is full.
         """
-        shard = local(tensor.detach()).resolve_conj().resolve_neg()
+        shard = distinct(local(tensor.detach())).resolve_conj().resolve_neg()
         self.size += size_of([shard])
         if self._file is not None and shard.layout == torch.strided and not shard.is_quantized:
             return self._write(self._file, shard)
@@ -150,4 +165,5 @@ def _no_room(error: OSError) -> OutputError:
 def as_bytes(tensor: Tensor) -> Tensor:
     """The bytes of a strided tensor, in the order of its elements; of a contiguous tensor a view, not a copy."""
     flat = tensor.contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1,))  # the stride of a single element may be anything
     return (torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat).view(torch.uint8)

@@ -26,7 +26,7 @@ class Stream:
     """
 
     def __init__(self, batches: Batches) -> None:
-        if not (isinstance(batches, Iterable) or callable(batches) or hasattr(batches, "__getitem__")):
+        if not (checks.is_iterable(batches) or callable(batches) or _has_items(batches)):
             checks.refuse_type("batches", "iterable, or a function that returns an iterator", batches)
         self._batches = batches
         self._once = isinstance(batches, Iterator)
@@ -91,9 +91,14 @@ class Stream:
         if isinstance(self._batches, Iterable) or not callable(self._batches):
             return iter(self._batches)
         batches = self._batches()
-        if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
+        if not checks.is_iterable(batches) and not _has_items(batches):
             checks.refuse_type("the result of the function batches", "an iterator", batches)
         return iter(batches)
+
+
+def _has_items(batches: object) -> bool:
+    """Whether batches are numbered, as those of a data set without an iterator are."""
+    return hasattr(batches, "__getitem__") and getattr(batches, "ndim", 1) != 0
 
 
 def check_rewindable(batches: object) -> None:

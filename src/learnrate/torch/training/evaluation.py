@@ -1,7 +1,7 @@
 """Evaluation: how good a model is, by a function of the user or by the loss on held-out batches."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ def evaluation(
 
 def _held_out_loss(batches: Any, objectives: Sequence[Objective]) -> Evaluate:
     # Not `iter(batches) is batches`: to begin an iteration of a DataLoader draws from the global random numbers.
-    if isinstance(batches, (str, Mapping, Iterator)) or not isinstance(batches, Iterable):
+    if isinstance(batches, (str, Mapping, Iterator)) or not checks.is_iterable(batches):
         rule = "a function from a model to a number, or batches that can be iterated again and again"
         checks.refuse_type("evaluate", rule, batches)
     if len(objectives) > 1:

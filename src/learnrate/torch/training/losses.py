@@ -132,7 +132,9 @@ def objectives(optimizers: Mapping[str, Optimizer], loss: Losses) -> list[Object
             f"loss must hold one loss for each optimizer, by its name, received {sorted(map(str, loss))} for "
             f"{sorted(optimizers)}"
         )
-    return [Objective(name, BatchLoss(f"loss[{name!r}]", entry), [optimizers[name]]) for name, entry in loss.items()]
+    return [
+        Objective(name, BatchLoss(f"loss[{checks.shown(name)}]", entry), [optimizers[name]]) for name, entry in loss.items()
+    ]
 
 
 def _require_loss(name: str, loss: Any) -> Loss:

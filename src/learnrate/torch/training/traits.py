@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from torch.optim import SGD, Adagrad, Optimizer
 
 from learnrate.torch.driving import SweptGroups
+from learnrate.torch.inputs import stepping
 from learnrate.torch.training.update import Updater
 from learnrate.trainable import LR_DRIFT, OptimizerTraits
 
@@ -18,7 +19,7 @@ def traits_of(optimizers: Iterable[Optimizer], swept: SweptGroups, updater: Upda
 
     A step of SGD grows with its gradient without limit unless gradients are clipped.
     """
-    driven = [optimizer for optimizer in optimizers if swept.drives([optimizer])]
+    driven = [stepping(optimizer) for optimizer in optimizers if swept.drives([optimizer])]
     drift = LR_DRIFT + ADAGRAD_DRIFT if all(isinstance(optimizer, Adagrad) for optimizer in driven) else LR_DRIFT
     unbounded = not updater.clips and any(isinstance(optimizer, SGD) for optimizer in driven)
     return OptimizerTraits(drift, unbounded)

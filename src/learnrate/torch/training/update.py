@@ -13,6 +13,7 @@ from torch.optim import LBFGS, Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.torch.inputs import has_two_calls, stepping
 
 Forward = Callable[[Any], "tuple[Tensor, dict[str, Any]]"]
 """From a micro-batch to the loss to minimise, and all values to record, "loss" among them."""
@@ -31,7 +32,7 @@ class UpdateOptions(TypedDict, total=False):
             optimizers an update counts as skipped if one of them skips it, although the others have made it.
         clip_norm: Maximum norm of all gradients of an optimizer, above 0; None (the default) for no limit.
         clip_value: Maximum absolute value of an element of a gradient, above 0; None (the default) for no limit.
-        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS.
+        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS and SAM.
     """
 
     accumulate: int
@@ -62,7 +63,7 @@ class Updater:
         checks.length("accumulate", self.accumulate)
         for name, limit in {"clip_norm": self.clip_norm, "clip_value": self.clip_value}.items():
             if limit is not None:
-                checks.positive(name, limit)
+                checks.positive_single(name, limit)
         checks.flag("closure", self.closure)
         if self.autocast is not None and not (isinstance(self.autocast, torch.dtype) and self.autocast.is_floating_point):
             checks.refuse_type("autocast", "a floating-point torch.dtype", self.autocast)
@@ -90,7 +91,7 @@ class Updater:
                 others = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
                 similar = difflib.get_close_matches(name, [*names, *others], n=1, cutoff=0.7)
                 remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
-                raise ArgumentTypeError(f"there is no argument {name!r}: {remedy}")
+                raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: {remedy}")
         return cls(**options)
 
     def shared(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class Updater:
 
     def needs_closure(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether the step of one of these optimizers needs a closure."""
-        return self.closure or any(isinstance(optimizer, LBFGS) for optimizer in optimizers)
+        return self.closure or any(isinstance(stepping(o), LBFGS) or has_two_calls(o) for o in optimizers)
 
     def step(
         self,
@@ -167,6 +168,8 @@ class Updater:
             return loss
 
         for optimizer in optimizers:
+            if has_two_calls(optimizer):  # its step begins with the gradients that there are, and then calls the closure
+                closure()
             optimizer.step(closure)  # type: ignore[arg-type]
         return first
 

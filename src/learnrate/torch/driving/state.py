@@ -1,0 +1,57 @@
+"""What the state of a scheduler or an attachment says beside the count: the schedule, so that another one is noticed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnrate import checks
+from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
+from learnrate.schedules import Schedule, parse
+from learnrate.user_code import warn
+
+
+def require_key(key: str, state_dict: object) -> Any:
+    """The entry of a state.
+
+    Raises:
+        ArgumentError: if it is no state, or has no such entry.
+    """
+    if not isinstance(state_dict, Mapping) or key not in state_dict:
+        raise ArgumentError(f"state_dict must have the key {key!r}, received {checks.shown(state_dict)}")
+    return state_dict[key]
+
+
+def warn_of_another_schedule(key: str, n: int, saved: object, present: Sequence[Schedule]) -> None:
+    """Warn if a state was saved under other schedules than the present ones.
+
+    Args:
+        key: The hyper-parameter.
+        n: The number of updates in the state.
+        saved: The text in the state; one for each group, or one for all.
+        present: The schedules that go on from there.
+
+    Raises:
+        ArgumentError: if the text in the state is no text.
+    """
+    entries = saved if isinstance(saved, list) else [saved]
+    texts = [text for text in entries if isinstance(text, str)]
+    if not texts or len(texts) < len(entries):
+        checks.refuse("the schedule in state_dict", "a text, or one for each group", saved)
+    if texts == [repr(schedule) for schedule in present]:
+        return
+    try:
+        before = [parse(text) for text in texts]
+        if before == list(present):  # the same, written otherwise
+            return
+        value = _values(before, n)
+    except LearnrateError:  # a function of the user, or a schedule of another version
+        value = "a value that cannot be computed from its text"
+    warn(
+        f"{key} follows another schedule than the one that the state was saved under: at update {n} it gave {value}, "
+        f"{checks.shown(', '.join(texts))}; now it is {_values(present, n)}, {checks.shown(', '.join(map(repr, present)))}: "
+        "build the same schedule if the run is to go on as it was",
+        OtherScheduleWarning,
+    )
+
+
+def _values(schedules: Sequence[Schedule], n: int) -> str:
+    return ", ".join(f"{schedule(n):.6g}" for schedule in schedules)

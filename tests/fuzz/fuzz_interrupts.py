@@ -1,0 +1,69 @@
+"""Ctrl-C, once or twice, at any line between start and end of range_test, tune and preserve: all is given back."""
+
+import importlib
+import random
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import torch
+from fuzz_findings import Finding
+from fuzz_give_back import MODELS, OPTIMIZERS, fingerprint, train
+
+import learnrate as lr
+from learnrate.errors import LearnrateError
+
+FUNCTIONS = ("range_test", "tune", "preserve")
+
+
+def injector() -> Any:
+    """Sends Ctrl-C at a line of learnrate: the module `interrupting` of tests/support, where there is one."""
+    return importlib.import_module("interrupting")
+
+
+def task(function: str, model_name: str, optimizer_name: str) -> tuple[Any, Any, Any]:
+    """A model and an optimizer that were trained a little, and a call that trains and gives back."""
+    torch.manual_seed(0)
+    model = MODELS[model_name]()
+    batches = [(torch.randn(8, 4), torch.randint(0, 2, (8,))) for _ in range(6)]
+    optimizer = OPTIMIZERS[optimizer_name]([p for p in model.parameters() if p.requires_grad])
+    train(model, optimizer, batches)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def call() -> None:
+        with suppress(LearnrateError):  # no answer, in so few updates
+            train_and_give_back()
+
+    def train_and_give_back() -> None:
+        if function == "preserve":
+            with lr.torch.preserve(model, optimizer):
+                train(model, optimizer, batches)
+        elif function == "range_test":
+            lr.torch.range_test(model, optimizer, batches, loss, updates=10)
+        else:
+            lr.torch.tune(model, optimizer, batches, loss, updates=100, budget="60 updates")
+
+    return model, optimizer, call
+
+
+@cache
+def lines(function: str, model_name: str, optimizer_name: str) -> int:
+    """Number of lines of learnrate that the call executes."""
+    return len(injector().lines_of(task(function, model_name, optimizer_name)[2]))
+
+
+def case(draw: random.Random) -> Finding | None:
+    chosen = draw.choice(FUNCTIONS), draw.choice(("linear", "batch norm and dropout")), draw.choice(("momentum", "Adam"))
+    count = lines(*chosen)
+    first = draw.randrange(count)
+    # The second one soon after the first: while all is given back.
+    numbers = (first,) if draw.random() < 0.5 else (first, min(count - 1, first + 1 + int(draw.expovariate(1 / 30))))
+    model, optimizer, call = task(*chosen)
+    before = fingerprint(model, optimizer)
+    try:
+        result, _ = injector().interrupted(call, *numbers)
+    except Exception as error:
+        return Finding(f"{chosen}, Ctrl-C at the lines {numbers}: {type(error).__name__}: {error}", str(chosen))
+    del result
+    changed = [name for name, value in fingerprint(model, optimizer).items() if before.get(name) != value]
+    return Finding(f"{chosen}, Ctrl-C at the lines {numbers}, changed: {changed[:10]}", str(chosen)) if changed else None
