@@ -169,3 +169,12 @@ def test_every_schedule_with_every_length_as_a_text_resolves():
         assert resolved.is_resolved
         assert resolved(0) >= 0
         assert resolved.resolve(5) is resolved
+
+
+def test_a_warmup_is_shorter_than_the_shortest_period():
+    run = lr.Horizon(updates_per_epoch=2.5)
+    with pytest.raises(ValueError, match=r"^warmup must be below period = 2"):
+        lr.warm_restarts(1, "1 epoch", warmup="0.9 epochs").resolve(run)
+    s = lr.warm_restarts(1, "1 epoch", warmup="0.5 epochs").resolve(run)
+    assert [s(n) for n in range(7)] == pytest.approx([0.5, 1, 0.5, 1, 0.5, 0.5, 1])
+    assert [lr.warm_restarts(1, 2.5, warmup=2, growth=2)(n) for n in range(3)] == pytest.approx([1 / 3, 2 / 3, 1])

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import warnings
 from collections import defaultdict, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 import learnrate as lr
 from facts import facts, tells
-from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning
+from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning, OverruledWarning
 
 
 def test_bounds_are_plausible(toy):
@@ -334,6 +335,25 @@ def test_without_restore_the_model_stays_as_the_sweep_left_it(toy):
     toy.range_test(updates=20, high=1.0, restore=False)
     assert not torch.equal(toy.model[0].weight, before)
     assert toy.optimizer.state
+
+
+@pytest.mark.parametrize("kind", ["attach", "Scheduler"])
+@pytest.mark.parametrize("tensors", [False, True])
+@pytest.mark.parametrize("relative", [False, True])
+def test_without_restore_the_lr_is_the_scheduled_one_and_nothing_is_overruled(toy, kind, tensors, relative):
+    first, second = torch.tensor([0.5, 0.5]) if tensors else (0.5, 0.5)
+    parameters = list(toy.model.parameters())
+    groups = [{"params": parameters[:1], "lr": first}, {"params": parameters[1:], "lr": second}]
+    optimizer = torch.optim.SGD(groups, lr=0.5)
+    driver = getattr(lr.torch, kind)(optimizer, lr.linear(0.5, 0.0, 10), relative=relative, start=3)
+    lr.torch.range_test(toy.model, optimizer, toy.batches, toy.loss, updates=20, restore=False)
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.35, 0.35])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverruledWarning)
+        optimizer.step()
+        if kind == "Scheduler":
+            driver.step()
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.3, 0.3])
 
 
 def test_several_seeds_make_one_curve_with_a_band(toy):

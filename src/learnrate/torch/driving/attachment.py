@@ -218,6 +218,12 @@ class Attachment:
         if optimizer is not None:
             self._groups.param_groups = optimizer.param_groups
 
+    def write_values(self) -> None:
+        """Write the values of the next update, whatever the groups have now."""
+        self._look_up_groups()
+        for clock in self._in_turn:
+            clock.write_values()
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Neither write nor count inside the block, because updates of a range test do not belong to the training run."""
