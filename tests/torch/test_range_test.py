@@ -110,6 +110,7 @@ def test_a_model_of_two_inputs(toy):
     assert len(toy.range_test(model=Sum(), batches=batches, updates=20, high=0.01)) == 20
 
 
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 @pytest.mark.parametrize("length", [True, False])
 def test_a_source_that_runs_out_is_started_again_and_the_notes_say_at_which_updates(toy, length):
     calls = itertools.count()  # an iterator, which is not put back

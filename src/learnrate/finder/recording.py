@@ -88,7 +88,10 @@ class _Recorder:
         for name, value in values.items():
             self._metrics[name].append(value)
         self.losses.append(loss)
-        return self._watch(lr, loss)
+        try:
+            return self._watch(lr, loss)
+        except KeyboardInterrupt:  # a rule of the user's own may raise it in one of many processes, which all have to learn
+            return INTERRUPTED
 
     def _evaluate_if_due(self, updates: int) -> None:
         every = self._sweep.evaluate_every

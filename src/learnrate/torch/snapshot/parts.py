@@ -203,6 +203,12 @@ def anything(value: Any, storage: TensorStorage) -> Callable[[], Any]:
     return lambda: value
 
 
+def is_stateful(thing: Any) -> bool:
+    """Whether an object has a state_dict that can be loaded again."""
+    methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
+    return not isinstance(thing, type) and all(map(callable, methods))
+
+
 def generator(value: object) -> Undo | None:
     """The state of a generator of random numbers (of torch, NumPy or Python); None for anything else."""
     if isinstance(value, torch.Generator):
