@@ -29,6 +29,7 @@ WITHOUT_FAULT = (
     "scaler",
     "interrupted",
     "interrupted callback",
+    "interrupted stop rule",
     "time limit",
 )
 GROUP_SURVIVES = ("other arguments", "evaluate on the first", "bad argument", "nan", "other metrics")
@@ -197,7 +198,7 @@ def test_the_others_wait_for_a_slow_process(launched):
     assert outcomes["slow"][0]["seconds"] > SLOW
 
 
-@for_scenarios("interrupted", "interrupted callback")
+@for_scenarios("interrupted", "interrupted callback", "interrupted stop rule")
 def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(launched, processes, name):
     curve = launched(processes)[name][0]["curve"]
     assert curve["ended"] == "interrupted"

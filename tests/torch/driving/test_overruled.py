@@ -136,10 +136,9 @@ def test_a_tensor_lr_that_is_changed_in_ways_that_torch_does_not_record_is_notic
     optimizer = optimizer_of(*[0.5] * groups, tensors=True)
     driver = getattr(lr.torch, kind)(optimizer, lr.constant(0.5))
     UNRECORDED[write](optimizer.param_groups[-1]["lr"], 0.25)
+    step = driver.step if kind == "Scheduler" else optimizer.step
     with pytest.warns(OverruledWarning, match=facts("lr", 0.5, 0.25)):
-        optimizer.step()
-        if kind == "Scheduler":
-            driver.step()
+        step()
     assert lrs(optimizer) == [0.5] * groups
 
 

@@ -73,9 +73,9 @@ def preserve(
 
     Warns:
         NotRewoundWarning: if one of `others` is an iterator.
-        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied; if an object that
-            model, optimizer or functions refer to was changed, which is neither plain data nor has a state_dict; or the extra
-            state of a module cannot be copied or set.
+        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied; if an object
+            was changed that model, optimizer or functions refer to, and that is neither plain data nor has a state_dict; or
+            if the extra state of a module cannot be copied or set.
 
     Example:
         >>> import torch, learnrate as lr
