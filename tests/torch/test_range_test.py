@@ -172,6 +172,21 @@ def test_groups_keep_the_ratios_of_their_lrs(toy):
     assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.1]
 
 
+@pytest.mark.parametrize("driven", [False, True])
+def test_groups_with_a_factor_of_timm_are_swept_as_they_are_trained(toy, driven):
+    parameters = list(toy.model.parameters())
+    groups = [{"params": parameters[:1], "lr_scale": 0.25}, {"params": parameters[1:], "lr_scale": 1.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    if driven:
+        lr.torch.Scheduler(optimizer, lr.constant(0.1), relative=True)
+    used = []
+    handle = optimizer.register_step_pre_hook(lambda o, args, kwargs: used.append([g["lr"] for g in o.param_groups]))
+    lr.torch.range_test(toy.model, optimizer, toy.batches, toy.loss, updates=12, low=1e-3, high=1e-2)
+    handle.remove()
+    assert [first / second for first, second in used] == pytest.approx([0.25] * 12)
+    assert used[0][1] == pytest.approx(1e-3)
+
+
 def test_a_model_in_eval_mode_is_trained_in_train_mode_and_given_back_in_eval_mode(toy):
     toy.model.eval()
     modes = []

@@ -68,7 +68,7 @@ def range_test(
     Args:
         model: The model, on its device and with the weights to start from; also compiled, or wrapped for many processes.
         optimizer: Its optimizer, or several: a list, or a mapping from names. The sweep gives the LR of the parameter group
-            with the largest LR; the other groups keep their ratios to it.
+            with the largest LR; the other groups keep their ratios to it, and a factor "lr_scale" that timm has written.
         batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a new iterator;
             of any structure, moved to the model's device. Started again when it runs out; the curve's notes say where. An
             iterator ends the sweep when it runs out, and cannot be given back.
