@@ -193,7 +193,11 @@ def test_a_chain_of_equal_lengths_does_not_drift():
 def test_parts_of_a_chain_end_at_the_rounded_sums_of_their_lengths():
     run = lr.Horizon(updates=1000, updates_per_epoch=10.4)
     scaled, part = lr.linear(1, 0, "1 epoch") * 0.5, lr.linear(1, 0, "1 epoch")
-    assert (part >> scaled >> part >> lr.constant(1)).resolve(run).boundaries(40) == (10, 20, 31)  # not 10.4 and 20.8 and 31.2
+    assert (part >> scaled >> part >> lr.constant(1)).resolve(run).boundaries(40) == (
+        10,
+        20,
+        31,
+    )  # not 10.4 and 20.8 and 31.2
     assert (part >> lr.constant(1, "rest") >> part >> part).resolve(run).boundaries() == (10, 979, 989, 1000)
     assert (part >> lr.linear(1, 0, 7) >> part).resolve(run).boundaries() == (10, 17, 28)
     tiny = lr.constant(1, "0.01 epochs")

@@ -128,6 +128,7 @@ def test_every_process_gets_the_same_plan_and_everything_back(launched, processe
 
 
 @both_sizes
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 def test_many_processes_choose_what_one_process_chooses_on_the_same_global_batches(launched, processes):
     alone = tuned(0, 1, wrap=lambda model: model)["plan"]
     together = launched(processes)["tune"][0]["plan"]
