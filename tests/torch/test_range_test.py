@@ -1,9 +1,11 @@
 """The range test of torch models: losses, batches and modes of every form, several seeds, and what is refused."""
 
 import copy
+import gc
 import itertools
 import math
 import warnings
+import weakref
 from collections import defaultdict, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
@@ -370,6 +372,24 @@ def test_without_restore_the_lr_is_the_scheduled_one_and_nothing_is_overruled(to
         if kind == "Scheduler":
             driver.step()
     assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize("what", ["range_test", "tune"])
+def test_a_model_is_freed_as_soon_as_it_is_deleted(what):
+    def run():
+        model = nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        batches = [(torch.ones(8, 2), torch.ones(8, 2))] * 10
+        getattr(lr.torch, what)(model, optimizer, batches, nn.MSELoss(), updates=100)
+        return weakref.ref(model.weight), weakref.ref(optimizer)
+
+    run()  # what is imported at the first call leaves cycles
+    gc.collect()
+    gc.disable()
+    try:
+        assert [reference() for reference in run()] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_several_seeds_make_one_curve_with_a_band(toy):

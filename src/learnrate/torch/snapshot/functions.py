@@ -66,8 +66,8 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
     Visited are the attributes, nonlocal variables and default arguments of a function; the function and the arguments of a
     `functools.partial`; the object of a bound method; the attributes and slots of a callable object; and in turn what these
     refer to: containers, tensors, arrays, generators of random numbers, functions, and objects whose attributes are numbers,
-    strings, tensors, arrays and containers only. Not visited: global variables, modules, optimizers, schedulers, gradient
-    scalers, data sets, loaders, iterators, and all other objects.
+    strings, tensors, arrays and containers only. Not put back: global variables, optimizers, schedulers, gradient scalers,
+    data sets, loaders; and modules, iterators and all other objects, which a warning names if they were changed.
 
     Args:
         function: The function or callable object.
