@@ -62,6 +62,8 @@ import learnrate as lr
         (lambda: lr.cyclical(0, 1, 10, 0), "step_size_down", "at least 1", "0"),
         (lambda: lr.warm_restarts(0.1, 10, 0.2), "min_lr", "below max_lr", "0.2 and 0.1"),
         (lambda: lr.warm_restarts(0.1, 10, warmup=10), "warmup", "below period = 10", "10"),
+        (lambda: lr.wsd(0.1, 1000, warmup="2 epochs"), "length", "'rest'", "Horizon(updates=1000, ...)"),
+        (lambda: lr.knee(0.1, 1000, explore="1e6 tokens"), "length", "'rest'", "'1e+06 tokens'"),
         (lambda: lr.warm_restarts(0.1, 2.5, warmup=2), "warmup", "below period = 2", "2"),
         (lambda: lr.warm_restarts(0.1, 10, growth=0.5), "growth", "at least 1", "0.5"),
         (lambda: lr.warm_restarts(0.1, 10, 0.05, decay=0.1, cycles=2), "decay", "min_lr", ""),

@@ -98,6 +98,8 @@ def gradient(original: Tensor, storage: TensorStorage) -> Undo:
 def structure(modules: nn.Module) -> Iterator[Undo]:
     """Which tensors and submodules each module has, because training may replace or add some; and which are trained."""
     for module in modules.modules():
+        if isinstance(module, torch.jit.ScriptModule):  # its structure cannot change
+            continue
         yield _entries(module._buffers)
         yield _entries(module._parameters)
         yield _entries(module._modules)
