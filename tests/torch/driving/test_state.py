@@ -119,6 +119,14 @@ def test_a_hyper_parameter_that_was_driven_or_was_not_is_named(saved):
 
 
 @KINDS
+def test_a_detached_driver_says_so(kind):
+    driver = drive(kind, optimizer_of(), LONG)
+    assert not tells(repr(driver), "detached")
+    driver.detach()
+    assert tells(repr(driver), "update 0", "detached", "0.1")
+
+
+@KINDS
 def test_one_schedule_for_all_groups_is_the_same_as_one_for_each(kind):
     one, each = drive(kind, optimizer_of(2), LONG), drive(kind, optimizer_of(2), [LONG, LONG])
     one.load_state_dict(each.state_dict())

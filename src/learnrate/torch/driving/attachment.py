@@ -128,7 +128,7 @@ class Attachment:
 
     def __repr__(self) -> str:
         driven = "; ".join(clock.summary() for clock in self._in_turn)
-        return f"<{type(self).__name__} at update {self.updates}: {driven}>"
+        return f"<{type(self).__name__} at update {self.updates}{'' if self._attached else ', detached'}: {driven}>"
 
     @property
     def updates(self) -> int:
