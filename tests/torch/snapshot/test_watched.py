@@ -4,6 +4,7 @@ import array
 import itertools
 import queue
 import threading
+import time
 import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
 
@@ -173,6 +174,15 @@ def test_what_is_given_back_is_not_named(case, place):
     before = read(value)
     use(place, value, change)
     assert read(value) == before
+
+
+def test_an_object_with_very_much_data_is_looked_at_in_part():
+    value = Locked()
+    value.samples = [0] * 10**6
+    start = time.perf_counter()
+    with pytest.warns(NotRestoredWarning, match="helper.count"):
+        use("model", value, Locked.change)
+    assert time.perf_counter() - start < 5
 
 
 def test_a_model_that_only_the_loss_knows_is_named_unless_it_is_kept(toy):

@@ -3,7 +3,7 @@
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from itertools import count
+from itertools import count, islice
 from operator import length_hint
 from types import GeneratorType
 from typing import Any
@@ -95,7 +95,7 @@ def _signs(name: str, root: Any, copied: Collection[int]) -> Iterator[Sign]:
                 yield place, value.flat[:: max(1, value.size // SAMPLED)].tobytes()
             elif id(value) not in copied or value is root:
                 yield place, _own_sign(value)
-                pending.extend(_references(place, value))
+                pending.extend(islice(_references(place, value), MOST - compared))
 
 
 def _own_sign(value: Any) -> Any:
@@ -114,7 +114,7 @@ def _references(place: str, value: Any) -> Iterable[Sign]:
         own = {k: v for k, v in vars(value).items() if not k.startswith("_")}
         return ((f"{place}.{k}", v) for k, v in {**value._parameters, **value._buffers, **value._modules, **own}.items())
     if isinstance(value, Mapping):
-        return ((f"{place}[{key!r}]", entry) for key, entry in value.items())
+        return ((f"{place}[{_shown(key)}]", entry) for key, entry in value.items())
     if isinstance(value, (list, tuple, deque)):
         return ((f"{place}[{index}]", entry) for index, entry in enumerate(value))
     if isinstance(value, GeneratorType):
@@ -122,3 +122,7 @@ def _references(place: str, value: Any) -> Iterable[Sign]:
     if isinstance(value, type) or type(value).__module__.partition(".")[0] in UNRELATED:
         return ()
     return ((f"{place}.{key}", entry) for key, entry in attributes(value).items())
+
+
+def _shown(key: Any) -> str:
+    return repr(key) if isinstance(key, (str, int)) else f"a {type(key).__name__}"
