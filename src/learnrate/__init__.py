@@ -8,9 +8,14 @@ Example:
     >>> s(2000)
     0.006
 """
+# ruff: noqa: E402 - Ctrl-C is taken care of before the first import that takes time
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from learnrate import interrupts
+
+interrupts.end_plainly_while_loading()
 
 from learnrate import errors
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test, rules, stops

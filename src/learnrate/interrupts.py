@@ -6,9 +6,11 @@ whether Ctrl-C acts at once or waits. The stack has no moment between the two.
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import PurePath
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -46,6 +48,44 @@ def act_on(interrupts: list[int]) -> None:
     while interrupts:
         interrupts.pop()
         signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def delayed_interrupts() -> Iterator[None]:
+    """Let Ctrl-C act after the block, or after the function that is decorated.
+
+    Example:
+        >>> try:
+        ...     with delayed_interrupts():
+        ...         signal.raise_signal(signal.SIGINT)
+        ...         print("drawn")
+        ... except KeyboardInterrupt:
+        ...     print("interrupted")
+        drawn
+        interrupted
+    """
+    with recorded_interrupts() as interrupts:
+        yield
+    act_on(interrupts)
+
+
+def end_plainly_while_loading() -> None:
+    """Let Ctrl-C end the process by its signal, without a traceback, if this is the command line and not yet under way.
+
+    `python -m learnrate` and the script import the package before any line of the command runs.
+    """
+    arguments, original = getattr(sys, "argv", []), getattr(sys, "orig_argv", [])
+    # While it looks for the module, Python has "-m" in place of its name.
+    is_module = arguments[:1] == ["-m"] and any(word in ("learnrate", "-mlearnrate") for word in original)
+    is_script = bool(arguments) and PurePath(arguments[0]).stem == "learnrate" and not arguments[0].endswith(".py")
+    if (is_module or is_script) and _replaceable_handler() is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def raise_again_once_loaded() -> None:
+    """Take back `end_plainly_while_loading`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def within(manager: AbstractContextManager[T], work: Callable[[T], R]) -> R:

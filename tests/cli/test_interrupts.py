@@ -1,14 +1,16 @@
 """Ctrl-C at any moment of `learnrate tune`."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
 import learnrate as lr
-from command_line import start
+from command_line import ENVIRONMENT, learnrate, start
 from facts import tells
 from learnrate.cli.folder import open_folder
 from recipes import QUADRATIC
@@ -117,3 +119,33 @@ def test_a_folder_of_a_run_that_was_killed_can_be_used_again(commands, tmp_path,
         "result.json",
         "schedule.png",
     }
+
+
+INTERRUPT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy", "learnrate.finder", "learnrate.tuner", "learnrate.cli", "learnrate.cli.app", "typer"]
+)
+def test_an_interrupt_while_the_command_loads_shows_no_traceback(tmp_path, name):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT.format(name=name))
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ended = learnrate("--version", folder=tmp_path, environment={**ENVIRONMENT, "PYTHONPATH": paths})
+    assert ended.returncode in (130, -signal.SIGINT)
+    assert ended.stdout == ""
+    assert ended.stderr in ("", "interrupted\n")
+
+
+def test_a_program_that_imports_learnrate_keeps_its_handler():
+    lines = "import signal, learnrate\nassert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    subprocess.run([sys.executable, "-c", lines], check=True)

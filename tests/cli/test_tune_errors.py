@@ -155,11 +155,11 @@ def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path)
     path = recipe(
         (
             "def accuracy(model):",
-            "calls = itertools.count(1)\n\n    def accuracy(model):\n        limited(next(calls))",
+            "def accuracy(model):\n        limited(next(calls))",
         ),
         (
             "def recipe():",
-            "import itertools, resource, signal\n\ndef limited(call):\n    if call == 2:\n        "
+            "import itertools, resource, signal\n\ncalls = itertools.count(1)\n\ndef limited(call):\n    if call == 2:\n        "
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n        "
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n\ndef recipe():",
         ),

@@ -91,3 +91,24 @@ def test_a_variable_of_keras_is_a_count():
     np.testing.assert_allclose(s(keras.Variable([2.0, 30.0], trainable=False)), [s(2), s(30)], rtol=1e-6)
     with pytest.raises(ValueError, match=facts("update count", -7)):
         s(keras.Variable(-7, dtype="int32", trainable=False))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Dynamo detected")
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lr.triangular(0.1, 1, 5.4),
+        lr.step_decay(1, 0.5, 2.4),
+        lr.warm_restarts(1, 10.4, warmup=2, decay=0.9),
+        lr.cosine(1, 0, 10).repeat(3, period=10.4),
+        lr.cosine(1, 0, 100).staircase(2.4),
+        lr.warm_restarts(1, 10, growth=1.5),
+    ],
+    ids=repr,
+)
+def test_periods_can_be_compiled(schedule):
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda n: schedule(n), backend="eager", fullgraph=True)
+    counts = torch.tensor([0, 3, 7, 11, 26, 50])
+    np.testing.assert_allclose(compiled(counts), schedule(counts), rtol=1e-5)

@@ -169,3 +169,36 @@ def test_every_schedule_with_every_length_as_a_text_resolves():
         assert resolved.is_resolved
         assert resolved(0) >= 0
         assert resolved.resolve(5) is resolved
+
+
+def test_a_warmup_is_shorter_than_the_shortest_period():
+    run = lr.Horizon(updates_per_epoch=2.5)
+    with pytest.raises(ValueError, match=r"^warmup must be below period = 2"):
+        lr.warm_restarts(1, "1 epoch", warmup="0.9 epochs").resolve(run)
+    s = lr.warm_restarts(1, "1 epoch", warmup="0.5 epochs").resolve(run)
+    assert [s(n) for n in range(7)] == pytest.approx([0.5, 1, 0.5, 1, 0.5, 0.5, 1])
+    assert [lr.warm_restarts(1, 2.5, warmup=2, growth=2)(n) for n in range(3)] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_a_chain_of_equal_lengths_does_not_drift():
+    part = lr.linear(1, 0, "2.4 epochs")
+    chain = part
+    for _ in range(9):
+        chain = chain >> part
+    resolved = chain.resolve(RUN)
+    assert resolved.boundaries() == EDGES[:10]
+    assert resolved.length == part.repeat(10).resolve(RUN).length
+
+
+def test_parts_of_a_chain_end_at_the_rounded_sums_of_their_lengths():
+    run = lr.Horizon(updates=1000, updates_per_epoch=10.4)
+    scaled, part = lr.linear(1, 0, "1 epoch") * 0.5, lr.linear(1, 0, "1 epoch")
+    assert (part >> scaled >> part >> lr.constant(1)).resolve(run).boundaries(40) == (
+        10,
+        20,
+        31,
+    )  # not 10.4 and 20.8 and 31.2
+    assert (part >> lr.constant(1, "rest") >> part >> part).resolve(run).boundaries() == (10, 979, 989, 1000)
+    assert (part >> lr.linear(1, 0, 7) >> part).resolve(run).boundaries() == (10, 17, 28)
+    tiny = lr.constant(1, "0.01 epochs")
+    assert (tiny >> tiny >> part).resolve(run).boundaries() == (1, 2, 11)

@@ -31,6 +31,7 @@ def state(toy):
     return {**parts, "random": torch.cuda.get_rng_state(), "host random": torch.get_rng_state()}
 
 
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 @pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt])
 def test_everything_is_given_back_byte_for_byte(toy, end):
     calls = itertools.count(1)  # an iterator, because a nonlocal number would be put back between trials

@@ -1,8 +1,11 @@
 """The range test of torch models: losses, batches and modes of every form, several seeds, and what is refused."""
 
 import copy
+import gc
 import itertools
 import math
+import warnings
+import weakref
 from collections import defaultdict, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from torch.nn import functional
 
 import learnrate as lr
 from facts import facts, tells
-from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning
+from learnrate.errors import DataError, LossError, NoAnswerError, NotRewoundWarning, OverruledWarning
 
 
 def test_bounds_are_plausible(toy):
@@ -109,6 +112,7 @@ def test_a_model_of_two_inputs(toy):
     assert len(toy.range_test(model=Sum(), batches=batches, updates=20, high=0.01)) == 20
 
 
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 @pytest.mark.parametrize("length", [True, False])
 def test_a_source_that_runs_out_is_started_again_and_the_notes_say_at_which_updates(toy, length):
     calls = itertools.count()  # an iterator, which is not put back
@@ -168,6 +172,21 @@ def test_groups_keep_the_ratios_of_their_lrs(toy):
         assert high == pytest.approx(rate)
         assert low == pytest.approx(rate / 10)
     assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.1]
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_groups_with_a_factor_of_timm_are_swept_as_they_are_trained(toy, driven):
+    parameters = list(toy.model.parameters())
+    groups = [{"params": parameters[:1], "lr_scale": 0.25}, {"params": parameters[1:], "lr_scale": 1.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    if driven:
+        lr.torch.Scheduler(optimizer, lr.constant(0.1), relative=True)
+    used = []
+    handle = optimizer.register_step_pre_hook(lambda o, args, kwargs: used.append([g["lr"] for g in o.param_groups]))
+    lr.torch.range_test(toy.model, optimizer, toy.batches, toy.loss, updates=12, low=1e-3, high=1e-2)
+    handle.remove()
+    assert [first / second for first, second in used] == pytest.approx([0.25] * 12)
+    assert used[0][1] == pytest.approx(1e-3)
 
 
 def test_a_model_in_eval_mode_is_trained_in_train_mode_and_given_back_in_eval_mode(toy):
@@ -334,6 +353,43 @@ def test_without_restore_the_model_stays_as_the_sweep_left_it(toy):
     toy.range_test(updates=20, high=1.0, restore=False)
     assert not torch.equal(toy.model[0].weight, before)
     assert toy.optimizer.state
+
+
+@pytest.mark.parametrize("kind", ["attach", "Scheduler"])
+@pytest.mark.parametrize("tensors", [False, True])
+@pytest.mark.parametrize("relative", [False, True])
+def test_without_restore_the_lr_is_the_scheduled_one_and_nothing_is_overruled(toy, kind, tensors, relative):
+    first, second = torch.tensor([0.5, 0.5]) if tensors else (0.5, 0.5)
+    parameters = list(toy.model.parameters())
+    groups = [{"params": parameters[:1], "lr": first}, {"params": parameters[1:], "lr": second}]
+    optimizer = torch.optim.SGD(groups, lr=0.5)
+    driver = getattr(lr.torch, kind)(optimizer, lr.linear(0.5, 0.0, 10), relative=relative, start=3)
+    lr.torch.range_test(toy.model, optimizer, toy.batches, toy.loss, updates=20, restore=False)
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.35, 0.35])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverruledWarning)
+        optimizer.step()
+        if kind == "Scheduler":
+            driver.step()
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize("what", ["range_test", "tune"])
+def test_a_model_is_freed_as_soon_as_it_is_deleted(what):
+    def run():
+        model = nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        batches = [(torch.ones(8, 2), torch.ones(8, 2))] * 10
+        getattr(lr.torch, what)(model, optimizer, batches, nn.MSELoss(), updates=100)
+        return weakref.ref(model.weight), weakref.ref(optimizer)
+
+    run()  # what is imported at the first call leaves cycles
+    gc.collect()
+    gc.disable()
+    try:
+        assert [reference() for reference in run()] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_several_seeds_make_one_curve_with_a_band(toy):

@@ -5,6 +5,7 @@ import signal
 import sys
 
 from learnrate.errors import MissingExtraError
+from learnrate.interrupts import raise_again_once_loaded
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
@@ -13,6 +14,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a failed run, 2 bad input, 130 interrupted."""
     try:
+        raise_again_once_loaded()
         code = _run()
         # Everything is written: an interrupt now would only change the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

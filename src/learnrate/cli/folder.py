@@ -3,8 +3,7 @@
 import datetime
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +12,7 @@ from learnrate import figures, records
 from learnrate.errors import ArgumentError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.figure import draw_curve
-from learnrate.interrupts import recorded_interrupts
+from learnrate.interrupts import delayed_interrupts
 from learnrate.schedules.figure import draw_schedule
 from learnrate.study import Comparison
 from learnrate.study.figure import draw_losses, draw_scores
@@ -31,18 +30,11 @@ LONGEST_NAME = 100
 """Characters of the name of a recipe in the name of a folder: file systems allow 255 bytes."""
 
 
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait until a figure is drawn: Python ignores what is raised in the weak references of matplotlib."""
-    with recorded_interrupts() as interrupts:
-        yield
-    if interrupts:
-        raise KeyboardInterrupt
-
-
 @dataclass(frozen=True)
 class Folder:
     """Where a run's files go. Each file is written whole, as soon as its content is known.
+
+    Ctrl-C waits until a figure is drawn, because Python ignores what is raised in the weak references of matplotlib.
 
     Attributes:
         path: The folder.
@@ -65,14 +57,14 @@ class Folder:
         """curve.json."""
         curve.save(self.path / "curve.json")
 
-    @_without_interrupts()
+    @delayed_interrupts()
     def draw_curve(self, curve: Curve, bounds: Bounds | NoAnswer) -> None:
         """range-test.png, with the bounds drawn in."""
         figure, (ax,) = figures.new_figure(8, 4.5)
         draw_curve(curve, bounds, ax)
         figures.save(figure, self.path / "range-test.png")
 
-    @_without_interrupts()
+    @delayed_interrupts()
     def write_plan(self, plan: Plan) -> None:
         """plan.json and schedule.png."""
         plan.save(self.path / "plan.json")
@@ -84,7 +76,7 @@ class Folder:
         """trainings.json: the record of every training so far."""
         records.save(self.path / "trainings.json", "comparison", comparison.as_record())
 
-    @_without_interrupts()
+    @delayed_interrupts()
     def draw_comparison(self, comparison: Comparison, title: str) -> None:
         """comparison.png: loss and metric of the compared training runs."""
         measured = any(arm.trainings and arm.trainings[0].scores for arm in comparison.arms)

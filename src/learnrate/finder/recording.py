@@ -24,18 +24,20 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
         KeyboardInterrupt: at Ctrl-C before the first update was made.
     """
     recorder = _Recorder(trainable, sweep)
+    # The loop refers to the recorder and not the other way round: a cycle would keep the weights in memory for a while.
+    loop = recorder.new_loop()
     try:
-        reason = recorder.loop.run(recorder.lrs)
+        reason = loop.run(recorder.lrs)
     except (KeyboardInterrupt, ExhaustedError) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         # An interrupt counts, also if the loss has diverged at this moment: it must not let the next sweep begin.
-        last = recorder.loop.read()
+        last = loop.read()
         reason = INTERRUPTED if interrupted else last or StopReason("out of batches", "the batches ran out")
         if not recorder.losses:
             raise
     if reason is not None and not recorder.losses:
         raise LossError(f"there is no curve: {reason.text} before the first update was made")
-    return recorder.curve(reason)
+    return recorder.curve(reason, loop.skipped)
 
 
 class _Recorder:
@@ -44,25 +46,31 @@ class _Recorder:
     def __init__(self, trainable: Trainable, sweep: Sweep) -> None:
         self.lrs: list[float] = sweep.lrs.tolist()
         self.losses: list[float] = []
-        self.loop = UpdateLoop(
-            *(trainable, self._enter),
-            before=None if sweep.time_limit is None else self._time_over,
-            on_update=None if sweep.progress is None else self._report,
-            after=None if sweep.evaluate_every is None else self._evaluate_if_due,
-        )
+        self._updates = 0
         self._trainable, self._sweep = trainable, sweep
         self._watch = watching(sweep.stop, len(self.lrs))
         self._metrics: dict[str, list[float]] = {}
         self._scores: dict[str, dict[int, float]] = {}
         self._start = time.monotonic()
 
+    def new_loop(self) -> UpdateLoop:
+        """The loop that makes the updates and hands them to this recorder."""
+        sweep = self._sweep
+        return UpdateLoop(
+            *(self._trainable, self._enter),
+            before=None if sweep.time_limit is None else self._time_over,
+            on_update=None if sweep.time_limit is None and sweep.progress is None else self._count,
+            after=None if sweep.evaluate_every is None else self._evaluate_if_due,
+        )
+
     def _time_over(self) -> StopReason | None:
         limit = self._sweep.time_limit
-        if limit is None or not self.loop.updates or time.monotonic() - self._start <= limit:
+        if limit is None or not self._updates or time.monotonic() - self._start <= limit:
             return None
         return StopReason("out of time", f"the time limit of {limit:g} s was reached")
 
-    def _report(self, updates: int) -> None:
+    def _count(self, updates: int) -> None:
+        self._updates = updates
         if self._sweep.progress is not None:
             self._sweep.progress(updates, len(self.lrs))
 
@@ -80,7 +88,10 @@ class _Recorder:
         for name, value in values.items():
             self._metrics[name].append(value)
         self.losses.append(loss)
-        return self._watch(lr, loss)
+        try:
+            return self._watch(lr, loss)
+        except KeyboardInterrupt:  # a rule of the user's own may raise it in one of many processes, which all have to learn
+            return INTERRUPTED
 
     def _evaluate_if_due(self, updates: int) -> None:
         every = self._sweep.evaluate_every
@@ -93,32 +104,31 @@ class _Recorder:
                 )
             self._scores.setdefault(name, {})[updates - 1] = value
 
-    def curve(self, reason: StopReason | None) -> Curve:
+    def curve(self, reason: StopReason | None, skipped: list[int]) -> Curve:
         """The curve of the updates so far."""
         # An interrupt may have come between the entries of one update.
         length = min(map(len, (self.losses, *self._metrics.values())))
         metrics = {name: np.array(values[:length]) for name, values in self._metrics.items()}
         for name, values in self._scores.items():
             metrics[name] = np.array([values.get(update, math.nan) for update in range(length)])
-        skipped = self.loop.skipped
         return Curve(
             self._sweep.lrs[:length],
             np.array(self.losses[:length]),
             metrics,
-            notes=(*self._notes(reason, length), *self._trainable.notes(length)),
+            notes=(*self._notes(reason, length, len(skipped)), *self._trainable.notes(length)),
             updates_per_epoch=updates_per_epoch(self._trainable),
             ended="swept" if reason is None else cast(Ended, reason.ended),
             skipped=tuple(update for update in skipped if update <= length),
         )
 
-    def _notes(self, reason: StopReason | None, length: int) -> list[Any]:
+    def _notes(self, reason: StopReason | None, length: int, skipped: int) -> list[Any]:
         notes = []
         if reason is not None:
             notes.append(f"{reason.text} at LR {self.lrs[length - 1]:.2g}, update {length - 1} of {len(self.lrs)}")
         elif not Trace.of(self.losses).progress:
             notes.append("the loss made no progress in the whole sweep")
-        if self.loop.skipped:
-            notes.append(f"the gradient scaler skipped {len(self.loop.skipped)} updates, which were made again")
+        if skipped:
+            notes.append(f"the gradient scaler skipped {skipped} updates, which were made again")
         return notes
 
 

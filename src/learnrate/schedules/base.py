@@ -325,8 +325,8 @@ class Schedule(Shown):
         """This schedule with every length in updates.
 
         "5%" is a share of the updates of the run; "rest" is what the other parts of a chain leave. Lengths are rounded to
-        whole updates, except those that are repeated, such as the period of a cycle, whose multiples are rounded. A part
-        of a chain that gets 0 updates is left out.
+        whole updates, except those that are repeated, such as the period of a cycle, whose multiples are rounded. In a
+        chain, where a part ends is rounded, so that rounded lengths do not add up. A part that gets 0 updates is left out.
 
         Args:
             horizon: Length of the run in updates, or a `Horizon`, which also has updates per epoch and tokens per update.

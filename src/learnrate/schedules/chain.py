@@ -1,6 +1,7 @@
 """Schedules one after the other: `a >> b >> c`."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule, known_length
 from learnrate.schedules.durations import Horizon
 from learnrate.schedules.numerics import Namespace, in_pieces
-from learnrate.schedules.tree import takes_rest
+from learnrate.schedules.tree import own_lengths, takes_rest
 
 __all__ = ["Chain"]
 
@@ -56,6 +57,12 @@ def chained(parts: Iterable[Schedule]) -> Schedule:
 
 def _not_empty(parts: Iterable[Schedule]) -> tuple[Schedule, ...]:
     return tuple(part for part in parts if part.length != 0)
+
+
+def _of_length(part: Schedule, length: int) -> Schedule:
+    """The part with this length, at least 1, if it has an unresolved one of its own."""
+    _, own = own_lengths(part).get("length", (None, None))
+    return replace(part, length=max(1, length)) if isinstance(own, str) else part  # type: ignore[type-var]
 
 
 @frozen
@@ -130,9 +137,26 @@ class Chain(Schedule):
             from learnrate.schedules.tokens import resolved_parts  # which imports this module
 
             return resolved_parts(self.parts, horizon, rest)
-        resolved = {i: part._resolve(horizon, None) for i, part in enumerate(self.parts) if not takes_rest(part)}
+        resolved = dict(self._resolved_in_turn(horizon))
         left = None if rest is None else rest - sum(known_length(part) or 0 for part in resolved.values())
         return chained(resolved[i] if i in resolved else part._resolve(horizon, left) for i, part in enumerate(self.parts))
+
+    def _resolved_in_turn(self, horizon: Horizon) -> Iterator[tuple[int, Schedule]]:
+        """The parts that do not take the rest, by index.
+
+        A part ends at the rounded sum of the exact lengths so far: "2.4 epochs" again and again do not drift.
+        """
+        exact, start = Fraction(0), 0
+        for i, part in enumerate(self.parts):
+            if takes_rest(part):
+                exact, start = Fraction(0), 0  # its end is a whole number of updates
+            elif part.length is None:
+                yield i, part._resolve(horizon, None)
+            else:
+                exact += part._exact_length(horizon)
+                resolved = _of_length(part, round(exact) - start)._resolve(horizon, None)
+                start += known_length(resolved) or 0
+                yield i, resolved
 
     def _span(self) -> int:
         return sum(part._span() for part in self.parts)

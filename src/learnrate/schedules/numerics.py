@@ -230,7 +230,7 @@ def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
         return bisect_right(edges, n)
     if _is_integral(n, xp):
         largest = reach(n, xp)
-        edges = [count for edge in edges if (count := math.ceil(edge)) <= largest]
+        edges = [count for count in map(math.ceil, edges) if count <= largest]  # torch.compile cannot trace a walrus here
     return xp.searchsorted(_array(edges, n, xp, n.dtype), n, side="right")
 
 

@@ -50,7 +50,7 @@ def _table(period: float, growth: float, times: int | None) -> _Table:
     length: Fraction | float = _simple(period)
     while start < 2**63 and (times is None or len(starts) < times):
         starts.append(_plain(start))
-        lengths.append(float(min(length, 2.0**64)))
+        lengths.append(float(length) if length < 2**64 else 2.0**64)
         start, length = start + length, length * factor
         if len(starts) == EXACT:
             start, length, factor = float(start), float(length), growth

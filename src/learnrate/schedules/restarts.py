@@ -1,5 +1,6 @@
 """Warm restarts: SGDR (Loshchilov and Hutter, arXiv 1608.03983)."""
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal
@@ -63,8 +64,11 @@ class warm_restarts(Schedule):
         super().__post_init__()
         checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
         periods.check("growth", self.period, self.growth, self.cycles)
-        if reaches(self.warmup, self.period):
-            checks.refuse("warmup", f"below period = {self.period}", self.warmup, "the rest of the period is the fall")
+        # Without growth, the edges of periods are rounded, and the shortest one is the whole part of the length.
+        is_rounded = self.growth == 1 and not isinstance(self.period, str)
+        shortest = math.floor(self.period) if is_rounded else self.period  # type: ignore[arg-type]
+        if reaches(self.warmup, shortest):
+            checks.refuse("warmup", f"below period = {shortest}", self.warmup, "the rest of the period is the fall")
         if (
             self.decays == "amplitude"
             or self.cycles is None

@@ -8,6 +8,7 @@ from learnrate.schedules.base import Schedule
 from learnrate.schedules.durations import REST
 from learnrate.schedules.ramps import constant, cosine, linear, one_minus_sqrt
 from learnrate.schedules.ramps import warmup as rise
+from learnrate.schedules.tree import lengths
 
 __all__ = ["decay", "knee", "linear_to_zero", "trapezoid", "wsd"]
 
@@ -20,7 +21,12 @@ def _run(schedule: Schedule, length: int | str) -> Schedule:
         if durations.length("length", length) == REST:
             return schedule
         checks.refuse("length", "a number of updates or 'rest'", length, "leave it out, and call .resolve(horizon)")
-    return schedule.resolve(checks.length("length", length))
+    updates = checks.length("length", length)
+    others = [text for text in lengths(schedule) if isinstance(text, str) and text != REST and not text.endswith("%")]
+    if others:
+        remedy = f"leave it out, and call .resolve(Horizon(updates={updates}, ...)) with what {others[0]!r} needs"
+        checks.refuse("length", "'rest' if another length is in epochs or tokens", length, remedy)
+    return schedule.resolve(updates)
 
 
 def wsd(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import MethodType
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -95,8 +96,10 @@ def require_hooks(optimizer: Optimizer) -> None:
     """
     name = type(optimizer).__name__
     remedy = "drive it with learnrate.torch.Scheduler, and call its step() after every update"
-    if has_two_calls(optimizer):
-        raise ArgumentError(f"the optimizer must make its updates by step(), {name} makes them by two other calls: {remedy}")
+    if len(calls := _step_calls(optimizer)) > 1:
+        raise ArgumentError(
+            f"the optimizer must make its updates by step(), {name} makes them by other calls, {', '.join(calls)}: {remedy}"
+        )
     # torch marks a class whose `step` runs the hooks. It has no public sign.
     if not (hasattr(optimizer, "_optimizer_step_pre_hooks") and getattr(type(optimizer).step, "hooked", False)):
         raise ArgumentError(
@@ -104,15 +107,38 @@ def require_hooks(optimizer: Optimizer) -> None:
         )
 
 
+def _step_calls(optimizer: Optimizer) -> list[str]:
+    """Its methods whose names say that they are parts of an update: `first_step` and `second_step`, `ascent_step`, ..."""
+    names = set(dir(type(optimizer))) - set(dir(Optimizer))
+    return sorted(name for name in names if name.endswith("_step") and not name.startswith("_"))
+
+
 def _inner(optimizer: Optimizer) -> Iterator[Optimizer]:
-    """Optimizers in the attributes of an optimizer, or in lists and mappings there."""
+    """Optimizers in the attributes of an optimizer.
+
+    Also those in lists and mappings there, the object of a bound method, and those in the attributes of another object if
+    they train the same parameters.
+    """
+    parameters: set[int] | None = None
     for value in list(vars(optimizer).values()):
         yield from (inner for inner in _optimizers_in(value) if inner is not optimizer)
+        if hasattr(value, "__dict__") and not isinstance(value, (Optimizer, nn.Module, type)):
+            # The object may be a trainer, which has all optimizers of a run.
+            parameters = _parameters_of(optimizer) if parameters is None else parameters
+            for inner in (inner for entry in list(vars(value).values()) for inner in _optimizers_in(entry)):
+                if inner is not optimizer and _parameters_of(inner) <= parameters:
+                    yield inner
+
+
+def _parameters_of(optimizer: Optimizer) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def _optimizers_in(value: object) -> Iterator[Optimizer]:
     if isinstance(value, Optimizer):
         yield value
+    elif isinstance(value, MethodType) and isinstance(value.__self__, Optimizer):
+        yield value.__self__
     elif isinstance(value, (list, tuple, Mapping)):
         for entry in value.values() if isinstance(value, Mapping) else value:
             yield from _optimizers_in(entry)

@@ -68,7 +68,7 @@ def range_test(
     Args:
         model: The model, on its device and with the weights to start from; also compiled, or wrapped for many processes.
         optimizer: Its optimizer, or several: a list, or a mapping from names. The sweep gives the LR of the parameter group
-            with the largest LR; the other groups keep their ratios to it.
+            with the largest LR; the other groups keep their ratios to it, and a factor "lr_scale" that timm has written.
         batches: Anything that can be iterated (a `DataLoader`, a list, a stream), or a function that returns a new iterator;
             of any structure, moved to the model's device. Started again when it runs out; the curve's notes say where. An
             iterator ends the sweep when it runs out, and cannot be given back.
@@ -90,7 +90,8 @@ def range_test(
             several sweeps from the same start, merged into one curve with a band.
         also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
-        restore: False leaves everything as the sweep left it.
+        restore: False leaves everything as the sweep left it, except that a scheduler or an attachment writes the LR of the
+            next update.
         progress: Called after every update with (updates so far, updates planned).
         **update: How an update is made; see `UpdateOptions`.
 
@@ -147,7 +148,7 @@ def range_test(
 @contextmanager
 def _borrowed(trainable: TorchTrainable, *, restore: bool, sweeps: int) -> Iterator[Snapshot | None]:
     """The start of the sweeps, if it is needed; everything is put back at the end if `restore` is set."""
-    with drivers_paused(trainable.optimizers.values()):
+    with drivers_paused(trainable.optimizers.values(), restored=restore):
         if restore:
             with restored(trainable) as start:
                 yield start

@@ -29,6 +29,7 @@ WITHOUT_FAULT = (
     "scaler",
     "interrupted",
     "interrupted callback",
+    "interrupted stop rule",
     "time limit",
 )
 GROUP_SURVIVES = ("other arguments", "evaluate on the first", "bad argument", "nan", "other metrics")
@@ -127,6 +128,7 @@ def test_every_process_gets_the_same_plan_and_everything_back(launched, processe
 
 
 @both_sizes
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 def test_many_processes_choose_what_one_process_chooses_on_the_same_global_batches(launched, processes):
     alone = tuned(0, 1, wrap=lambda model: model)["plan"]
     together = launched(processes)["tune"][0]["plan"]
@@ -197,7 +199,7 @@ def test_the_others_wait_for_a_slow_process(launched):
     assert outcomes["slow"][0]["seconds"] > SLOW
 
 
-@for_scenarios("interrupted", "interrupted callback")
+@for_scenarios("interrupted", "interrupted callback", "interrupted stop rule")
 def test_an_interrupt_of_one_process_ends_the_sweep_in_all_with_the_curve_so_far(launched, processes, name):
     curve = launched(processes)[name][0]["curve"]
     assert curve["ended"] == "interrupted"

@@ -162,6 +162,11 @@ def loss_without_the_model(model, batches, loss):
     return batches, skips
 
 
+def interrupting_rule(lrs, losses):
+    if len(losses) == BREAKS_AT:
+        raise KeyboardInterrupt
+
+
 def interrupt_at(number):
     def progress(updates, planned):
         if updates == number:
@@ -307,6 +312,7 @@ SCENARIOS = {
     "bad argument": lambda rank: sweep(rank, "ddp", stop="never" if rank == 1 else None),
     "dies": lambda rank: sweep(rank, "ddp", dies, at=dist.get_world_size() - 1),
     "interrupted callback": lambda rank: sweep(rank, "ddp", progress=interrupt_at(BREAKS_AT) if rank == 1 else None),
+    "interrupted stop rule": lambda rank: sweep(rank, "ddp", stop=interrupting_rule if rank == 1 else None),
     "interrupting loss": lambda rank: sweep(rank, "ddp", interrupting_loss, again=True),
     "loss without the model": lambda rank: sweep(rank, "ddp", loss_without_the_model),
     "evaluate on the first": lambda rank: sweep(rank, "ddp", evaluate=None if rank else lambda model: 1.0),

@@ -116,6 +116,32 @@ def test_every_driven_hyper_parameter_is_watched():
     assert (group["betas"], group["weight_decay"]) == ((0.8, 0.999), 0.3)
 
 
+def in_inference_mode(tensor, value):
+    with torch.inference_mode():
+        tensor.fill_(value)
+
+
+UNRECORDED = {
+    ".data": lambda tensor, value: tensor.data.fill_(value),
+    "detach": lambda tensor, value: tensor.detach().copy_(torch.tensor(value)),
+    "NumPy": lambda tensor, value: tensor.numpy().fill(value),
+    "inference mode": in_inference_mode,
+}
+
+
+@pytest.mark.parametrize("kind", ["attach", "Scheduler"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("write", UNRECORDED)
+def test_a_tensor_lr_that_is_changed_in_ways_that_torch_does_not_record_is_noticed(write, groups, kind):
+    optimizer = optimizer_of(*[0.5] * groups, tensors=True)
+    driver = getattr(lr.torch, kind)(optimizer, lr.constant(0.5))
+    UNRECORDED[write](optimizer.param_groups[-1]["lr"], 0.25)
+    step = driver.step if kind == "Scheduler" else optimizer.step
+    with pytest.warns(OverruledWarning, match=facts("lr", 0.5, 0.25)):
+        step()
+    assert lrs(optimizer) == [0.5] * groups
+
+
 @pytest.mark.parametrize("kind", ["attach", "Scheduler"])
 @pytest.mark.parametrize("lrs_of_groups", [(0.1,), (0.1, 0.1)])
 def test_a_loaded_checkpoint_is_no_other_writer(kind, lrs_of_groups):

@@ -106,6 +106,35 @@ def test_each_hyper_parameter_is_compared_with_its_own_schedule():
     assert [tells(str(w.message), "momentum", 0.8, 0.7) for w in caught] == [True]
 
 
+@pytest.mark.parametrize("saved", [{"momentum": lr.constant(0.8)}, {}])
+def test_a_hyper_parameter_that_was_driven_or_was_not_is_named(saved):
+    def attached(schedules):
+        return lr.torch.attach(optimizer_of(momentum=0.9), LONG, **schedules)
+
+    present = {} if saved else {"momentum": lr.constant(0.8)}
+    with pytest.warns(OtherScheduleWarning, match=facts("momentum", "update 0")) as caught:
+        attached(present).load_state_dict(attached(saved).state_dict())
+    assert len(caught) == 1
+    attached(present).load_state_dict({"updates": 3})  # in silence: it does not say what was driven
+
+
+@KINDS
+def test_a_detached_driver_says_so(kind):
+    driver = drive(kind, optimizer_of(), LONG)
+    assert not tells(repr(driver), "detached")
+    driver.detach()
+    assert tells(repr(driver), "update 0", "detached", "0.1")
+
+
+@KINDS
+def test_one_schedule_for_all_groups_is_the_same_as_one_for_each(kind):
+    one, each = drive(kind, optimizer_of(2), LONG), drive(kind, optimizer_of(2), [LONG, LONG])
+    one.load_state_dict(each.state_dict())
+    each.load_state_dict(one.state_dict())
+    with pytest.warns(OtherScheduleWarning):
+        one.load_state_dict(drive(kind, optimizer_of(2), [LONG, lr.constant(1.0)]).state_dict())
+
+
 @KINDS
 @pytest.mark.parametrize("tensor", [False, True])
 def test_replace_changes_the_plan_in_mid_run(kind, tensor):

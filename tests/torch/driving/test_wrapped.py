@@ -129,6 +129,49 @@ class TwoCalls(torch.optim.SGD):
         pass
 
 
+class OtherCalls(torch.optim.SGD):
+    """As adaptive SAM, whose calls have other names."""
+
+    def ascent_step(self):
+        pass
+
+    def descent_step(self):
+        pass
+
+
+class Box:
+    """As a trainer or a strategy, which an optimizer refers to."""
+
+    def __init__(self, *optimizers):
+        self.optimizers = list(optimizers)
+
+
+class Boxed(torch.optim.Optimizer):
+    """Steps an optimizer in another object, with the groups that this one has, or with copies that its step ignores."""
+
+    def __init__(self, box, copies):
+        self.box = box
+        inner = box.optimizers[0]
+        groups = [{"params": group["params"]} for group in inner.param_groups]
+        super().__init__(groups, {"lr": 0.1})
+        if not copies:
+            self.param_groups = inner.param_groups
+
+    def step(self, closure=None):
+        return self.box.optimizers[0].step(closure)
+
+
+class Called(torch.optim.Optimizer):
+    """Steps an optimizer of which it has only the method."""
+
+    def __init__(self, inner):
+        self.call = inner.step
+        super().__init__([{"params": group["params"]} for group in inner.param_groups], {"lr": 0.1})
+
+    def step(self, closure=None):
+        return self.call(closure)
+
+
 class Bare(torch.optim.Optimizer):
     """Does not call the constructor of its base class."""
 
@@ -147,6 +190,9 @@ def parameters():
     ("build", "words"),
     [
         (lambda: Copied(sgd()), ("groups", "Copied", "SGD", "inner")),
+        (lambda: Called(sgd()), ("groups", "Called", "SGD", "inner")),
+        (lambda: Boxed(Box(sgd()), copies=True), ("groups", "Boxed", "SGD", "inner")),
+        (lambda: OtherCalls(parameters(), lr=0.1), ("step()", "ascent_step", "learnrate.torch.Scheduler")),
         (lambda: TwoCalls(parameters(), lr=0.1), ("step()", "TwoCalls", "learnrate.torch.Scheduler")),
         (lambda: Bare(parameters()), ("hooks", "Bare", "learnrate.torch.Scheduler")),
         (lambda: Prepared(Bare(parameters())), ("hooks", "Bare", "learnrate.torch.Scheduler")),
@@ -158,7 +204,7 @@ def test_an_optimizer_that_cannot_be_followed_is_refused(build, words):
     with pytest.raises(ValueError, match=facts(*words)):
         lr.torch.attach(optimizer, SCHEDULE)
     assert [dict(group) for group in optimizer.param_groups] == before
-    if not isinstance(optimizer, Copied):
+    if not isinstance(optimizer, (Copied, Called, Boxed)):
         lr.torch.Scheduler(optimizer, SCHEDULE).step()
         assert optimizer.param_groups[0]["lr"] == SCHEDULE(1)
 
@@ -186,6 +232,18 @@ def test_two_optimizers_as_one_are_followed_from_outside():
     assert first.param_groups[0]["lr"] == second.param_groups[0]["lr"] == SCHEDULE(1)
     with pytest.raises(AlreadyDrivenError):
         lr.torch.Scheduler(second, SCHEDULE)
+
+
+def test_an_optimizer_in_another_object_is_followed_and_others_there_are_left_alone():
+    inner, other = sgd(), sgd()
+    optimizer = Boxed(Box(inner, other), copies=False)
+    attachment = lr.torch.attach(optimizer, SCHEDULE)
+    optimizer.step()
+    assert attachment.updates == 1
+    assert inner.param_groups[0]["lr"] == SCHEDULE(1)
+    with pytest.raises(AlreadyDrivenError):
+        lr.torch.attach(inner, SCHEDULE)
+    lr.torch.attach(other, SCHEDULE)
 
 
 def test_a_step_that_calls_its_base_class_is_one_update():

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import learnrate as lr
+from facts import facts
 from learnrate.errors import NotRestoredWarning
 
 LARGE = 2**18 + 1  # float32 elements of a tensor that is just larger than 1 MiB
@@ -361,7 +362,10 @@ def test_models_data_and_iterators_inside_a_function_are_not_restored(toy):
         other.weight.data.fill_(7)
         return next(stream)
 
-    with lr.torch.preserve(toy.model, toy.optimizer, loss):
+    with (
+        pytest.warns(NotRestoredWarning, match=facts("stream", "iterator")),
+        lr.torch.preserve(toy.model, toy.optimizer, loss),
+    ):
         loss()
     assert other.weight.item() == 7
     assert next(stream) == 2

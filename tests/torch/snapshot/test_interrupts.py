@@ -168,6 +168,7 @@ def test_an_interrupt_at_the_beginning_ends_it_without_the_block():
     assert events == ["begun", "ended"] * 2
 
 
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 def test_a_handler_of_the_users_own_gets_every_interrupt_and_stays(new_toy):
     calls = itertools.count()  # an iterator, because a list would be put back
 

@@ -34,6 +34,18 @@ def test_a_module_that_is_replaced_is_put_back(toy):
     assert len(toy.model) == 5
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_model_is_given_back():
+    model = torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with lr.torch.preserve(model, optimizer):
+        model(torch.randn(8, 2)).square().sum().backward()
+        optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not optimizer.state
+
+
 def test_dtypes_shapes_and_sparse_tensors_are_given_back(toy):
     toy.train(1)  # with gradients, whose dtype would not fit another parameter
     toy.model.register_buffer("sparse", torch.eye(3).to_sparse())

@@ -226,6 +226,7 @@ def test_lbfgs_with_a_scaler_is_refused(toy):
         sweep(toy, scaler=torch.amp.GradScaler("cpu"))
 
 
+@pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 def test_micro_batches_must_give_the_same_metrics_and_numbers(toy):
     calls = iter(range(10**6))
 

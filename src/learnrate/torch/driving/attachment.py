@@ -13,7 +13,7 @@ from learnrate.schedules import Schedule
 from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
-from learnrate.torch.driving.state import require_key
+from learnrate.torch.driving.state import require_key, warn_of_other_names
 from learnrate.torch.driving.values import ScheduledValues
 from learnrate.torch.driving.writing import Group
 from learnrate.torch.inputs import require_hooks, stepping
@@ -128,7 +128,7 @@ class Attachment:
 
     def __repr__(self) -> str:
         driven = "; ".join(clock.summary() for clock in self._in_turn)
-        return f"<{type(self).__name__} at update {self.updates}: {driven}>"
+        return f"<{type(self).__name__} at update {self.updates}{'' if self._attached else ', detached'}: {driven}>"
 
     @property
     def updates(self) -> int:
@@ -202,7 +202,8 @@ class Attachment:
             ArgumentError: if `state_dict` is not from an attachment.
 
         Warns:
-            OtherScheduleWarning: if it was saved under another schedule; names the values that both give.
+            OtherScheduleWarning: if it was saved under another schedule, and names the values that both give; or if other
+                hyper-parameters were driven.
         """
         updates = checks.whole("updates", require_key("updates", state_dict), at_least=0, at_most=checks.LONGEST)
         require_attached(self, self._attached)
@@ -212,11 +213,18 @@ class Attachment:
         self._look_up_groups()
         for key, clock in self._clocks.items():
             clock.load(updates, texts.get(key), state_dict.get("reference_lr"))
+        warn_of_other_names(updates, texts, self._clocks)
 
     def _look_up_groups(self) -> None:
         optimizer = self._optimizer()
         if optimizer is not None:
             self._groups.param_groups = optimizer.param_groups
+
+    def write_values(self) -> None:
+        """Write the values of the next update, whatever the groups have now."""
+        self._look_up_groups()
+        for clock in self._in_turn:
+            clock.write_values()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -83,6 +83,10 @@ class Clock:
         self._seek(n)
         return True
 
+    def write_values(self) -> None:
+        """Write the values of the next update, whatever the groups have now."""
+        self._seek(self.last_epoch)
+
     def prepared(self, schedule: Schedule | Sequence[Schedule]) -> ScheduledValues:
         """The values of another schedule, for `take`. Nothing is changed yet, and whatever may fail fails here."""
         require_attached(self, self._attached)
@@ -172,7 +176,11 @@ class Clock:
 
 
 def _mark(entry: Any) -> tuple[Any, Any]:
-    """The entry, and for a tensor the number of its in-place changes: reading its value may wait for the device."""
+    """The entry, and what changes when a tensor is written to.
+
+    That is its value in main memory, where `.data`, NumPy and inference mode can change it unnoticed by torch. On another
+    device it is the number of its in-place changes, because reading the value would wait for the device.
+    """
     if not isinstance(entry, Tensor):
         return entry, None
-    return entry, entry.item() if entry.is_inference() else entry._version
+    return entry, entry.item() if entry.is_cpu or entry.is_inference() else entry._version

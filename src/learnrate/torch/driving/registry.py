@@ -22,8 +22,8 @@ def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
     Args:
         optimizer: The optimizer.
         keys: Names of hyper-parameters: "lr", "momentum".
-        driver: Any object that can be referenced weakly. If it has a method `paused()` that returns a context manager,
-            `drivers_paused` enters it.
+        driver: Any object that can be referenced weakly. `drivers_paused` calls two methods, if it has them: `paused()`,
+            which returns a context manager, and `write_values()`, which writes the values of the next update.
 
     Raises:
         AlreadyDrivenError: if something else drives one of them.
@@ -53,12 +53,20 @@ def require_attached(driver: object, attached: bool) -> None:
 
 
 @contextmanager
-def drivers_paused(optimizers: Iterable[Optimizer]) -> Iterator[None]:
-    """Pause everything that follows the updates of these optimizers by itself (attachments) while the block runs."""
+def drivers_paused(optimizers: Iterable[Optimizer], *, restored: bool = True) -> Iterator[None]:
+    """Pause everything that follows the updates of these optimizers by itself (attachments) while the block runs.
+
+    Args:
+        optimizers: The optimizers.
+        restored: Whether the block gives back the values that it changes. Otherwise the drivers write theirs at the end: the
+            last LR of a sweep is no LR to train with.
+    """
     with ExitStack() as stack:
         within = [inner for optimizer in optimizers for inner in optimizers_within(optimizer)]
         refs = [ref for inner in within for ref in _drivers.get(inner, {}).values()]
         for driver in {id(driver): driver for ref in refs if (driver := ref()) is not None}.values():
+            if not restored and hasattr(driver, "write_values"):
+                stack.callback(driver.write_values)
             if hasattr(driver, "paused"):
                 stack.enter_context(driver.paused())
         yield

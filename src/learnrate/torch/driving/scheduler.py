@@ -92,7 +92,8 @@ class Scheduler(Clock, LRScheduler):
         return _rebuilt, (type(self), self.optimizer, self.schedule, self._scheduled.relative, self.state_dict())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at update {self.last_epoch}: {self.summary()}>"
+        detached = "" if self._attached else ", detached"
+        return f"<{type(self).__name__} at update {self.last_epoch}{detached}: {self.summary()}>"
 
     def step(self, epoch: int | None = None) -> None:
         """Count an update and write the LRs of the next one.

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import AlreadyDrivenError
-from learnrate.torch.driving.ratios import ratios_of
+from learnrate.torch.driving.ratios import ratios_of, scales
 from learnrate.torch.driving.writing import Group, unshare, write
 
 Only = str | int | tuple[str | int, ...] | list[str | int] | None
@@ -19,7 +19,7 @@ class SweptGroups:
     """The parameter groups that take the LR of a sweep; the others keep theirs.
 
     Groups keep the ratios of their LRs: the group whose LR was the largest at the start takes the LR of the sweep, and the
-    others follow in proportion.
+    others follow in proportion. A factor "lr_scale" in a group, as timm writes it, is applied too.
 
     Args:
         optimizers: Optimizers by name.
@@ -36,7 +36,7 @@ class SweptGroups:
         if not any(lrs):
             # In the middle of a training run whose schedule has reached 0; its scheduler has recorded the initial LRs.
             lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
-        self._ratios = ratios_of(lrs)
+        self._ratios = [ratio * scale for ratio, scale in zip(ratios_of(lrs), _scales_to_apply(self._groups), strict=True)]
         self._all = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
         self._shared = True
 
@@ -69,6 +69,14 @@ class SweptGroups:
                     "the LR must not be changed by anything else during a sweep, during an update it changed from "
                     f"{lr * ratio:.3g} to {value:.3g}: remove schedulers and the like from the loss function"
                 )
+
+
+def _scales_to_apply(groups: list[Group]) -> list[float]:
+    """The factor "lr_scale" of each group, or 1 if its present LR contains it.
+
+    Schedulers apply it, ours with `relative=True` and those of timm, and they leave "initial_lr" in the groups.
+    """
+    return [1.0 if "initial_lr" in group else scale for group, scale in zip(groups, scales(groups), strict=True)]
 
 
 def _selected(optimizers: Mapping[str, Optimizer], only: Only) -> list[Group]:

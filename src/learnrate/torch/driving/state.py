@@ -1,12 +1,14 @@
 """What the state of a scheduler or an attachment says beside the count: the schedule, so that another one is noticed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
 from learnrate.schedules import Schedule, parse
 from learnrate.user_code import warn
+
+T = TypeVar("T")
 
 
 def require_key(key: str, state_dict: object) -> Any:
@@ -36,11 +38,11 @@ def warn_of_another_schedule(key: str, n: int, saved: object, present: Sequence[
     texts = [text for text in entries if isinstance(text, str)]
     if not texts or len(texts) < len(entries):
         checks.refuse("the schedule in state_dict", "a text, or one for each group", saved)
-    if texts == [repr(schedule) for schedule in present]:
+    if _for_all(texts) == _for_all([repr(schedule) for schedule in present]):
         return
     try:
         before = [parse(text) for text in texts]
-        if before == list(present):  # the same, written otherwise
+        if _for_all(before) == _for_all(present):  # the same, written otherwise
             return
         value = _values(before, n)
     except LearnrateError:  # a function of the user, or a schedule of another version
@@ -51,6 +53,33 @@ def warn_of_another_schedule(key: str, n: int, saved: object, present: Sequence[
         "build the same schedule if the run is to go on as it was",
         OtherScheduleWarning,
     )
+
+
+def warn_of_other_names(n: int, saved: Mapping[str, object], present: Iterable[str]) -> None:
+    """Warn if another set of hyper-parameters was driven in the run of a state.
+
+    Args:
+        n: The number of updates in the state.
+        saved: The schedules in the state, by hyper-parameter; empty in a state that has the count alone.
+        present: The hyper-parameters that are driven now.
+    """
+    present = list(present)
+    missing = {key: text for key, text in saved.items() if key not in present}
+    added = [key for key in present if key not in saved] if saved else []
+    differences = [f"{key} followed {checks.shown(text)}, and nothing drives it now" for key, text in missing.items()]
+    differences += [f"nothing drove {key}, which follows a schedule now" for key in added]
+    if differences:
+        warn(
+            f"other hyper-parameters are driven than in the run that the state was saved in: at update {n} "
+            f"{'; '.join(differences)}: attach schedules of the same ones if the run is to go on as it was",
+            OtherScheduleWarning,
+        )
+
+
+def _for_all(schedules: Sequence[T]) -> list[T]:
+    """The schedule of all groups, or those of each group if they differ."""
+    entries = list(schedules)
+    return entries[:1] if all(entry == entries[0] for entry in entries) else entries
 
 
 def _values(schedules: Sequence[Schedule], n: int) -> str:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from learnrate.errors import NotRestoredWarning
 from learnrate.torch.inputs import optimizers_within
 from learnrate.torch.snapshot import functions, sources
-from learnrate.torch.snapshot.parts import Undo
+from learnrate.torch.snapshot.parts import Undo, is_stateful
 from learnrate.torch.snapshot.storage import TensorStorage
 from learnrate.user_code import warn
 
@@ -44,21 +44,33 @@ def of_optimizer(optimizer: Optimizer, storage: TensorStorage, copied: Collectio
 
     yield functions.entries_undo(vars(optimizer), own_entries)
     yield from functions.undos_of_entries(name, own_entries(), storage, copied)
-    for key, value in own_entries().items():
-        if sources.is_stateful(value) and not isinstance(value, (nn.Module, Optimizer)):
+    yield from of_stateful(name, own_entries(), storage, copied)
+
+
+def of_stateful(owner: str, entries: dict[str, Any], storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+    """How to put back the attributes of an object that have a state_dict.
+
+    Warns:
+        NotRestoredWarning: if one cannot be copied.
+    """
+    for key, value in entries.items():
+        if is_stateful(value) and not isinstance(value, (nn.Module, Optimizer)) and id(value) not in copied:
             try:
                 yield from list(sources.undos(value, storage, copied))
             except Exception as error:
-                _warn_of(f"{name}.{key}", f"its state cannot be copied ({type(error).__name__}: {error})")
+                _warn_of(f"{owner}.{key}", f"its state cannot be copied ({type(error).__name__}: {error})")
 
 
-def of_module(module: nn.Module) -> Iterator[Undo]:
-    """How to put back what a module returns from `get_extra_state`.
+def of_module(module: nn.Module, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
+    """How to put back what a module returns from `get_extra_state`, and its attributes that have a state_dict.
 
     Warns:
         NotRestoredWarning: if it cannot be copied; when state is put back, if it has changed and cannot be set.
     """
     kind = type(module)
+    if not functions.is_framework(kind):
+        own = {k: v for k, v in vars(module).items() if not isinstance(v, functions.LEFT_ALONE)}
+        yield from of_stateful(kind.__name__, own, storage, copied)
     if kind.get_extra_state is nn.Module.get_extra_state:
         return
     name = f"the extra state of {kind.__name__}"

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType, NoneType
+from types import CellType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from learnrate.errors import NotRestoredWarning
-from learnrate.torch.snapshot import parts
+from learnrate.torch.snapshot import parts, references
 from learnrate.torch.snapshot.parts import Undo
-from learnrate.torch.snapshot.storage import TensorStorage, local, size_of
-from learnrate.user_code import warn
+from learnrate.torch.snapshot.storage import TensorStorage, size_of
+from learnrate.torch.snapshot.watched import Watch, memory_of
 
 LARGEST = 2**20
 """Bytes of the largest tensor or array that is copied. State that a function keeps in itself is small (a mean, a count);
@@ -34,14 +33,14 @@ TOTAL = 64 * 2**20
 MOST = 1000
 """Tensors and arrays that are copied for one function, because it may read a data set that is a list of samples."""
 
-SAMPLED = 4096
-"""Elements of a larger array that are compared, evenly spaced: NumPy does not record that an array was written to."""
-
 IMMUTABLE = (NoneType, bool, int, float, complex, str, bytes, range, type, ModuleType, np.generic, torch.dtype, torch.device)
 LEFT_ALONE = (nn.Module, Optimizer, LRScheduler, torch.amp.GradScaler, Dataset, DataLoader, Sampler, Iterator)
 """Objects that are handed to a snapshot by themselves if they are to be given back, and data."""
 
-CONTENT = (*IMMUTABLE, Tensor, np.ndarray, list, dict, tuple, set, deque)
+UNWATCHED = (Optimizer, LRScheduler, torch.amp.GradScaler, Dataset, DataLoader, Sampler)
+"""Those of which not even a change is named: they change with every update, or hold more data than can be compared."""
+
+CONTENT = (*IMMUTABLE, Tensor, np.ndarray, list, dict, tuple, set, deque, bytearray)
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 FRAMEWORKS = ("builtins", "torch", "numpy")
 PLAIN_MODULES = ("torch.nn.modules.", "torch.nn.utils.")
@@ -49,6 +48,13 @@ PLAIN_MODULES = ("torch.nn.modules.", "torch.nn.utils.")
 MODULE_ENTRIES = frozenset(vars(nn.Module()))
 """Attributes of every module: parameters, buffers, submodules, hooks, the mode. The first three and the mode have parts of
 their own in a snapshot; hooks stay."""
+
+TOO_LARGE = (
+    f"in functions, tensors and arrays are copied up to {LARGEST / 2**20:g} MiB each, and {MOST} of them up to "
+    f"{TOTAL / 2**20:g} MiB together. Make it a buffer of a module, or pass it in also_keep"
+)
+REWIND = "an iterator cannot be rewound; make a new one instead"
+REMEDY = "give its class a state_dict and a load_state_dict, or nothing but plain data, or pass it in also_keep"
 
 Reference = tuple[str, Any]
 """Where an object was found, for the warning that names it, and the object."""
@@ -60,16 +66,17 @@ def undos(function: Callable[..., Any], storage: TensorStorage, copied: Collecti
     Visited are the attributes, nonlocal variables and default arguments of a function; the function and the arguments of a
     `functools.partial`; the object of a bound method; the attributes and slots of a callable object; and in turn what these
     refer to: containers, tensors, arrays, generators of random numbers, functions, and objects whose attributes are numbers,
-    strings, tensors, arrays and containers only. Not visited: global variables, modules, optimizers, schedulers, gradient
-    scalers, data sets, loaders, iterators, and all other objects.
+    strings, tensors, arrays and containers only. Not put back: global variables, optimizers, schedulers, gradient scalers,
+    data sets, loaders; and modules, iterators and all other objects, which a warning names if they were changed.
 
     Args:
         function: The function or callable object.
         storage: Where copies of tensors live.
-        copied: `memory_of` the tensors that the caller puts back itself.
+        copied: `memory_of` the tensors and `id` of the objects that the caller puts back itself.
 
     Warns:
-        NotRestoredWarning: when state is put back, if a tensor or array that was too large to be copied was written to.
+        NotRestoredWarning: when state is put back, if something was changed that was not copied: a large tensor or array, or
+            an object that is not visited.
     """
     name = getattr(function, "__qualname__", type(function).__name__)
     return _undos_of([(name, function)], storage, copied)
@@ -85,7 +92,9 @@ def module_undos(module: nn.Module, storage: TensorStorage, copied: Collection[i
     kind = type(module)
     if not is_framework(kind):
         yield entries_undo(vars(module), lambda: _own_entries(module))
-        yield from undos_of_entries(kind.__name__, _own_entries(module), storage, copied)
+        # Extra state says by itself what else there is.
+        is_watched = kind.get_extra_state is nn.Module.get_extra_state
+        yield from undos_of_entries(kind.__name__, _own_entries(module), storage, copied, is_watched=is_watched)
     elif kind.__module__.startswith(PLAIN_MODULES):
         yield _plain_entries(module)
         # A tensor that was computed from others is replaced, not written to.
@@ -93,14 +102,28 @@ def module_undos(module: nn.Module, storage: TensorStorage, copied: Collection[i
         yield from undos_of_entries(kind.__name__, leaves, storage, copied)
 
 
-def undos_of_entries(owner: str, entries: dict[str, Any], storage: TensorStorage, copied: Collection[int]) -> Iterator[Undo]:
-    """How to put back the content of the attributes of an object, but not which attributes it has."""
+def undos_of_entries(
+    owner: str, entries: dict[str, Any], storage: TensorStorage, copied: Collection[int], *, is_watched: bool = True
+) -> Iterator[Undo]:
+    """How to put back the content of the attributes of an object, but not which attributes it has.
+
+    Args:
+        owner: What has the attributes.
+        entries: The attributes by name.
+        storage: Where copies of tensors live.
+        copied: What the caller puts back itself; see `undos`.
+        is_watched: Whether a warning names the others that have changed when state is put back.
+    """
     visited = {
         f"{owner}.{key}": value
         for key, value in entries.items()
         if isinstance(value, (*CONTENT, *GENERATORS)) or (_is_users(value) and _is_record(value))
     }
     yield from _undos_of([entry for entry in visited.items() if not isinstance(entry[1], IMMUTABLE)], storage, copied)
+    for key, value in entries.items():
+        others = is_watched and f"{owner}.{key}" not in visited and id(value) not in copied
+        if others and (_is_users(value) or isinstance(value, Iterator)) and not parts.is_stateful(value):
+            yield _watch(f"{owner}.{key}", value, copied)
 
 
 def _undos_of(pending: list[Reference], storage: TensorStorage, copied: Collection[int]) -> Iterator[Undo]:
@@ -108,35 +131,30 @@ def _undos_of(pending: list[Reference], storage: TensorStorage, copied: Collecti
     room, count = TOTAL, 0
     while pending:
         name, value = pending.pop()
-        if id(value) in visited or isinstance(value, LEFT_ALONE):
+        if id(value) in visited or isinstance(value, UNWATCHED):
             continue
         if isinstance(value, Tensor) and memory_of(value) in copied:
             continue
         visited.add(id(value))
-        if isinstance(value, (Tensor, np.ndarray)):
+        if isinstance(value, LEFT_ALONE):
+            if id(value) not in copied:
+                yield _watch(name, value, copied)
+        elif isinstance(value, (Tensor, np.ndarray)):
             if count < MOST and _size(value) <= min(LARGEST, room):
                 room, count = room - _size(value), count + 1
                 yield from _copied(value, storage)
             else:
-                yield from _watched(name, value)
+                yield Watch(name, value, TOO_LARGE)
         elif (put_back := parts.generator(value)) is not None:
             yield put_back
         else:
-            undo, references = _opened(name, value)
-            pending += [reference for reference in references if not isinstance(reference[1], IMMUTABLE)]
+            undo, contents = _opened(name, value, copied)
+            pending += [reference for reference in contents if not isinstance(reference[1], IMMUTABLE)]
             if undo is not None:
                 yield undo
 
 
-def memory_of(tensor: Tensor) -> int:
-    """A number that a tensor shares with its views: the address of its memory; its identity if it has no address."""
-    try:
-        return tensor.untyped_storage().data_ptr() or id(tensor)
-    except (RuntimeError, NotImplementedError):  # sparse, or spread over processes
-        return id(tensor)
-
-
-def _opened(name: str, value: Any) -> tuple[Undo | None, Iterable[Reference]]:
+def _opened(name: str, value: Any, copied: Collection[int]) -> tuple[Undo | None, Iterable[Reference]]:
     """How to put back what an object refers to, and these references."""
     if isinstance(value, MethodType):
         instance = value.__self__
@@ -147,16 +165,21 @@ def _opened(name: str, value: Any) -> tuple[Undo | None, Iterable[Reference]]:
     if isinstance(value, partial):
         return None, [(name, part) for part in (value.func, value.args, value.keywords, vars(value))]
     if isinstance(value, CellType):
-        return _variable(name, value)
+        undo, contents = references.variable(value)
+        return undo, [(name, content) for content in contents]
     if isinstance(value, dict):
-        return _mapping(value), _entries(lambda key: f"{name}[{key!r}]", value)
-    if isinstance(value, (list, deque, set)):
-        return _collection(value), ((name, entry) for entry in value)
+        return references.mapping(value), _entries(lambda key: f"{name}[{key!r}]", value)
+    if isinstance(value, (list, deque, set, bytearray)):
+        return references.collection(value), ((name, entry) for entry in value)
     if isinstance(value, tuple):
         return None, ((name, entry) for entry in value)
     if _is_users(value) and (callable(value) or _is_record(value)):
         return _object(name, value)
-    return None, ()
+    return _watch(name, value, copied), ()
+
+
+def _watch(name: str, value: Any, copied: Collection[int]) -> Watch:
+    return Watch(name, value, REWIND if isinstance(value, Iterator) else REMEDY, copied)
 
 
 def _own_entries(module: nn.Module) -> dict[str, Any]:
@@ -200,35 +223,23 @@ def is_framework(kind: type) -> bool:
 
 
 def _of_function(name: str, function: FunctionType) -> list[Reference]:
-    references: list[Reference] = [(name, vars(function))]
+    contents: list[Reference] = [(name, vars(function))]
     # Not the variables of a framework's wrapper (torch.no_grad, torch.compile), whose caches must stay: the user's function
     # is among its attributes, as `__wrapped__`.
     if function.__globals__.get("__name__", "").partition(".")[0] not in FRAMEWORKS:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        references += [(f"{variable} in {name}", cell) for variable, cell in cells]
-        references += [(f"a default argument of {name}", part) for part in (function.__defaults__, function.__kwdefaults__)]
-    return references
+        contents += [(f"{variable} in {name}", cell) for variable, cell in cells]
+        contents += [(f"a default argument of {name}", part) for part in (function.__defaults__, function.__kwdefaults__)]
+    return contents
 
 
 def _object(name: str, value: Any) -> tuple[Undo, Iterable[Reference]]:
     """The attributes and slots of an object."""
-    restore = [_mapping(vars(value)) if hasattr(value, "__dict__") else lambda: None]
-    restore += [_slot(value, slot) for slot in _slots(value).values()]
-
-    def undo() -> None:
-        for put_back in restore:
-            put_back()
-
-    return undo, _entries(lambda attribute: f"{name}.{attribute}", _attributes(value))
+    return references.instance(value), _entries(lambda attribute: f"{name}.{attribute}", references.attributes(value))
 
 
 def _entries(label: Callable[[Any], str], entries: dict[Any, Any]) -> Iterator[Reference]:
     return ((label(key), entry) for key, entry in entries.items() if not isinstance(entry, IMMUTABLE))
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    slots = {name: slot.__get__(value) for name, slot in _slots(value).items() if hasattr(value, name)}
-    return slots | (vars(value) if hasattr(value, "__dict__") else {})
 
 
 def _is_users(value: Any) -> bool:
@@ -238,7 +249,8 @@ def _is_users(value: Any) -> bool:
 
 def _is_record(value: Any) -> bool:
     """Whether it has nothing but data in its attributes, such as a mean and its count."""
-    return all(isinstance(entry, CONTENT) for entry in _attributes(value).values())
+    is_open = hasattr(value, "__dict__") or references.attributes(value)
+    return bool(is_open) and all(isinstance(entry, CONTENT) for entry in references.attributes(value).values())
 
 
 def _size(value: Tensor | np.ndarray) -> int:
@@ -258,105 +270,3 @@ def _copied(value: Tensor | np.ndarray, storage: TensorStorage) -> Iterator[Undo
             value[...] = before
 
     yield undo
-
-
-def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
-    """Warn when state is put back, once, if the value was written to."""
-    before, warned = _trace(value), False
-
-    def undo() -> None:
-        nonlocal warned
-        if not warned and _trace(value) != before:
-            warned = True
-            warn(
-                f"{name} was changed in place and is not given back: in functions, tensors and arrays are copied up to "
-                f"{LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make it a buffer "
-                "of a module, or pass it in also_keep",
-                NotRestoredWarning,
-            )
-
-    yield undo
-
-
-def _trace(value: Tensor | np.ndarray) -> Any:
-    """A value that changes when the tensor or array is written to."""
-    if isinstance(value, Tensor):
-        return None if value.is_inference() else local(value)._version
-    return value.flat[:: max(1, value.size // SAMPLED)].tobytes()
-
-
-def _variable(name: str, cell: CellType) -> tuple[Undo, list[Reference]]:
-    """A nonlocal variable, which may have no value yet."""
-    try:
-        before = [cell.cell_contents]
-    except ValueError:
-        before = []
-
-    def undo() -> None:
-        try:
-            present = [cell.cell_contents]
-        except ValueError:
-            present = []
-        if _same(present, before):
-            return
-        if before:
-            cell.cell_contents = before[0]
-        else:
-            del cell.cell_contents
-
-    return undo, [(name, entry) for entry in before]
-
-
-def _mapping(mapping: dict[Any, Any]) -> Undo:
-    before = dict(mapping)
-
-    def undo() -> None:
-        if _same(mapping, before) and _same(mapping.values(), before.values()):
-            return
-        mapping.clear()
-        mapping.update(before)
-
-    return undo
-
-
-def _collection(collection: Any) -> Undo:
-    before = list(collection)
-
-    def undo() -> None:
-        if not _same(collection, before):
-            collection.clear()
-            (collection.update if isinstance(collection, set) else collection.extend)(before)
-
-    return undo
-
-
-def _slots(value: Any) -> dict[str, MemberDescriptorType]:
-    classes = [kind for kind in type(value).__mro__ if "__slots__" in vars(kind)]
-    return {k: slot for kind in classes for k, slot in vars(kind).items() if isinstance(slot, MemberDescriptorType)}
-
-
-def _slot(value: Any, slot: MemberDescriptorType) -> Undo:
-    missing = object()
-
-    def present() -> Any:
-        try:
-            return slot.__get__(value)
-        except AttributeError:
-            return missing
-
-    before = present()
-
-    def undo() -> None:
-        if present() is before:
-            return
-        if before is missing:
-            slot.__delete__(value)
-        else:
-            slot.__set__(value, before)
-
-    return undo
-
-
-def _same(present: Collection[Any], before: Collection[Any]) -> bool:
-    """Whether these are the same objects in the same order."""
-    return len(present) == len(before) and all(a is b for a, b in zip(present, before, strict=True))

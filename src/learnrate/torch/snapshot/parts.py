@@ -98,6 +98,8 @@ def gradient(original: Tensor, storage: TensorStorage) -> Undo:
 def structure(modules: nn.Module) -> Iterator[Undo]:
     """Which tensors and submodules each module has, because training may replace or add some; and which are trained."""
     for module in modules.modules():
+        if isinstance(module, torch.jit.ScriptModule):  # its structure cannot change
+            continue
         yield _entries(module._buffers)
         yield _entries(module._parameters)
         yield _entries(module._modules)
@@ -201,6 +203,12 @@ def anything(value: Any, storage: TensorStorage) -> Callable[[], Any]:
         return lambda: copy.copy(before)
     # A number, a string, or an object of a kind that is not known here.
     return lambda: value
+
+
+def is_stateful(thing: Any) -> bool:
+    """Whether an object has a state_dict that can be loaded again."""
+    methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
+    return not isinstance(thing, type) and all(map(callable, methods))
 
 
 def generator(value: object) -> Undo | None:

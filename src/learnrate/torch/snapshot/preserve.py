@@ -16,9 +16,9 @@ from learnrate import checks
 from learnrate.interrupts import Uninterrupted, act_on, recorded_interrupts
 from learnrate.torch.inputs import Optimizers, check_model, optimizers_by_name
 from learnrate.torch.snapshot import extras, functions, parts, sources
-from learnrate.torch.snapshot.functions import memory_of
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import CopyTo, TensorStorage, choose_location
+from learnrate.torch.snapshot.watched import Watch, memory_of
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ def preserve(
 
     Warns:
         NotRewoundWarning: if one of `others` is an iterator.
-        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied, or the extra
-            state of a module cannot be copied or set.
+        NotRestoredWarning: if a function changed a tensor or array in place that was too large to be copied; if an object
+            was changed that model, optimizer or functions refer to, and that is neither plain data nor has a state_dict; or
+            if the extra state of a module cannot be copied or set.
 
     Example:
         >>> import torch, learnrate as lr
@@ -132,6 +133,7 @@ class Snapshot:
         states = [t for optimizer in optimizers for state in optimizer.state.values() for t in _tensors_in(state)]
         storage = TensorStorage(choose_location(copy_to, [*tensors.values(), *gradients, *states]))
         copied = {memory_of(t) for t in (*tensors.values(), *gradients, *states)}
+        copied |= {id(thing) for thing in (*modules.modules(), *optimizers, *others)}
         # First the parts that free memory, because the sweep may have ended when memory ran out.
         self._undos: list[Undo] = [
             *(partial(setattr, t, "grad", None) for t in tensors.values()),
@@ -141,13 +143,14 @@ class Snapshot:
             *parts.structure(modules),
             *(undo for module in modules.modules() for undo in functions.module_undos(module, storage, copied)),
             # After the attributes, because setting the extra state may replace them.
-            *(undo for module in modules.modules() for undo in extras.of_module(module)),
+            *(undo for module in modules.modules() for undo in extras.of_module(module, storage, copied)),
             *(parts.tensor(t, storage) for t in tensors.values()),
             *(parts.gradient(t, storage) for t in tensors.values()),
             parts.modes(modules),
             *parts.flags(),
             *random_numbers,
         ]
+        self._undos.sort(key=lambda undo: isinstance(undo, Watch))  # what differs in the end was not put back
         self._grad_enabled = torch.is_grad_enabled()
         self._storage = storage
         self.size, self.where = storage.size, storage.where

@@ -1,6 +1,7 @@
 """What training changes beside model and optimizer: loaders, generators, functions, and objects with a state_dict."""
 
 import copy
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from learnrate import checks
 from learnrate.errors import NotRewoundWarning
-from learnrate.torch.snapshot import functions
-from learnrate.torch.snapshot.parts import Undo, anything, generator, tensor
+from learnrate.torch.snapshot import functions, references
+from learnrate.torch.snapshot.parts import Undo, anything, generator, is_stateful, tensor
 from learnrate.torch.snapshot.storage import TensorStorage
 from learnrate.user_code import warn
 
@@ -22,7 +23,7 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
     Args:
         item: What is put back. None is allowed, and has no state.
         storage: Where copies of tensors live.
-        copied: `functions.memory_of` the tensors that the caller puts back itself.
+        copied: `watched.memory_of` the tensors and `id` of the objects that the caller puts back itself.
 
     Raises:
         ArgumentTypeError: if it has no state that could be put back.
@@ -49,18 +50,17 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
             NotRewoundWarning,
         )
     elif isinstance(item, Iterable) and not isinstance(item, (str, bytes)):
+        # Which entries it has. The entries themselves may be all the data.
+        if isinstance(item, dict):
+            yield references.mapping(item)
+        elif isinstance(item, (list, set, deque, bytearray)):
+            yield references.collection(item)
         yield from _loader(item)
     elif callable(item):
         yield from functions.undos(item, storage, copied)
     elif not hasattr(item, "__getitem__"):
         rule = "an object with a state_dict, a generator, a function, or something to iterate"
         checks.refuse_type("what is preserved", rule, item)
-
-
-def is_stateful(thing: Any) -> bool:
-    """Whether an object has a state_dict that can be loaded again."""
-    methods = (getattr(thing, name, None) for name in ("state_dict", "load_state_dict"))
-    return not isinstance(thing, type) and all(map(callable, methods))
 
 
 def _stateful(item: Any) -> Undo:
