@@ -2,7 +2,6 @@
 
 import inspect
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -109,22 +108,17 @@ def plan() -> lr.Plan:
     return lr.tune(Quadratic(), updates=300)
 
 
-@cache
-def folder() -> str:
-    return tempfile.mkdtemp(prefix="learnrate-fuzz-")
-
-
 def curves() -> Iterator[Target]:
     arguments: dict[str, dict[str, Any]] = {
         **{"where": {"keep": slice(5)}, "of": {"metric": "accuracy"}, "smoothed": {}, "band": {}, "bounds": {}, "plot": {}},
-        **{name: {"path": f"{folder()}/file"} for name in ("to_csv", "to_html", "save")},
+        **{name: {"path": f"{fuzz_values.folder()}/file"} for name in ("to_csv", "to_html", "save")},
     }
     for name, valid in arguments.items():
         yield Target(f"curve.{name}", lambda name=name, valid=valid: (getattr(curve(), name), valid), ("ax", "rule"))
-    for name, valid in {"plot": {}, "save": {"path": f"{folder()}/file"}}.items():
+    for name, valid in {"plot": {}, "save": {"path": f"{fuzz_values.folder()}/file"}}.items():
         yield Target(f"plan.{name}", lambda name=name, valid=valid: (getattr(plan(), name), valid), ("ax",))
     for kind in (lr.Curve, lr.Plan):
-        yield Target(f"{kind.__name__}.load", lambda kind=kind: (kind.load, {"path": f"{folder()}/none"}))
+        yield Target(f"{kind.__name__}.load", lambda kind=kind: (kind.load, {"path": f"{fuzz_values.folder()}/none"}))
     yield Target("Curve.merge", lambda: (lr.Curve.merge, {"curves": [curve()]}))
     for values in (
         curve(),
@@ -226,10 +220,6 @@ def preserve(model: Any, optimizer: Any, other: Any, copy_to: Any, restore: Any)
 
 def case(draw: random.Random) -> Finding | None:
     return case_of(draw, of_the_rest())
-
-
-def case_of_schedules(draw: random.Random) -> Finding | None:
-    return case_of(draw, of_schedules())
 
 
 def case_of(draw: random.Random, targets: tuple[Target, ...]) -> Finding | None:

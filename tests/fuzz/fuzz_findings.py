@@ -1,6 +1,7 @@
 """What counts as a finding: an error that is not one of learnrate's own, or a message that nobody can read."""
 
 import random
+import signal
 import traceback
 import warnings
 from collections.abc import Callable
@@ -15,7 +16,7 @@ Case = Callable[[random.Random], "Finding | None"]
 
 PACKAGE = str(Path(lr.__file__).parent)
 
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 1000
 """Characters: a message shows at most 200 of each value, and a few values."""
 
 
@@ -56,7 +57,32 @@ def finding(call: Callable[[], object], *, users_code: bool = False) -> Finding 
     return None
 
 
-def _place(error: Exception) -> str:
+class TooSlow(BaseException):
+    """A case takes too long. Not an Exception, which a case may catch."""
+
+
+SLOWEST = 60
+"""Seconds that one case may take, on a machine that does something else as well."""
+
+
+def in_time(case: Callable[[], Finding | None]) -> Finding | None:
+    """The finding of a case, or that it takes too long, as one without end does. In the main thread alone."""
+
+    def stop(*_: object) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SLOWEST)
+    try:
+        return case()
+    except TooSlow as error:
+        return Finding(f"more than {SLOWEST} seconds", _place(error))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _place(error: BaseException) -> str:
     """The last lines of learnrate in the traceback, those of its checks left out."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(PACKAGE)]
     frames = [frame for frame in frames if Path(frame.filename).name != "checks.py"] or frames

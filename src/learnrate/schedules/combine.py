@@ -65,7 +65,8 @@ class Repeated(Wrapped):
             checks.refuse("the repeated schedule", "at least 1 update long", self.schedule)
         periods.check("length_growth", self._unresolved_period(), self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
-            raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {self.schedule!r}")
+            received = checks.shown(self.schedule)
+            raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {received}")
 
     @property
     def length(self) -> int | str | None:
@@ -185,7 +186,7 @@ class Mirrored(Wrapped):
             return  # `resolve` builds a new one, which is checked then
         if low == high:
             raise ArgumentError(
-                f"the mirrored schedule must not be constant, received {self.schedule!r}: "
+                f"the mirrored schedule must not be constant, received {checks.shown(self.schedule)}: "
                 "for a constant value, write constant(value)"
             )
 
@@ -228,7 +229,7 @@ class Rebased(Wrapped):
     """A schedule with a new length from some update on: see `Schedule.rebase`."""
 
     schedule: Schedule = checked(require_schedule)
-    at: int = checked(partial(checks.whole, at_least=0))
+    at: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
     new_length: int = checked(checks.length)
 
     def __post_init__(self) -> None:

@@ -81,5 +81,5 @@ def _scaled(lr: float, batch_size: int, base_batch_size: int, power: float, rule
     batch_size, base = checks.length("batch_size", batch_size), checks.length("base_batch_size", base_batch_size)
     ratio = batch_size / base
     factor = ratio**power
-    new = lr * factor
+    new = checks.positive("the scaled LR", lr * factor)  # neither infinite nor 0 in double precision
     return ScaledLR(new, f"LR {lr:g} at batch size {base} becomes {new:g} at {batch_size}: a factor of {factor:g}, {rule}.")

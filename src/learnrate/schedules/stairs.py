@@ -90,12 +90,6 @@ class multistep(Endless):
         yield from map(updates, self.milestones)
 
 
-def _values(name: str, value: object) -> tuple[float, ...]:
-    return tuple(
-        checks.rate_or_traced(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value))
-    )
-
-
 @frozen
 class piecewise_constant(Endless):
     """Constant between milestones: value(n) = values[number of milestones <= n].
@@ -118,7 +112,7 @@ class piecewise_constant(Endless):
         (0.1, 0.05, 0.2)
     """
 
-    values: tuple[float, ...] = checked(_values)
+    values: tuple[float, ...] = checked(checks.several(checks.rate_or_traced, of="numbers"))
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
     def __post_init__(self) -> None:

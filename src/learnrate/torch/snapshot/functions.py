@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from learnrate import checks
 from learnrate.errors import NotRestoredWarning
 from learnrate.torch.snapshot import parts
 from learnrate.torch.snapshot.parts import Undo
@@ -149,7 +150,7 @@ def _opened(name: str, value: Any) -> tuple[Undo | None, Iterable[Reference]]:
     if isinstance(value, CellType):
         return _variable(name, value)
     if isinstance(value, dict):
-        return _mapping(value), _entries(lambda key: f"{name}[{key!r}]", value)
+        return _mapping(value), _entries(lambda key: f"{name}[{checks.shown(key)}]", value)
     if isinstance(value, (list, deque, set)):
         return _collection(value), ((name, entry) for entry in value)
     if isinstance(value, tuple):
@@ -269,9 +270,9 @@ def _watched(name: str, value: Tensor | np.ndarray) -> Iterator[Undo]:
         if not warned and _trace(value) != before:
             warned = True
             warn(
-                f"{name} was changed in place and is not given back: in functions, tensors and arrays are copied up to "
-                f"{LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make it a buffer "
-                "of a module, or pass it in also_keep",
+                f"{checks.short(name)} was changed in place and is not given back: in functions, tensors and arrays are "
+                f"copied up to {LARGEST / 2**20:g} MiB each, and {MOST} of them up to {TOTAL / 2**20:g} MiB together. Make "
+                "it a buffer of a module, or pass it in also_keep",
                 NotRestoredWarning,
             )
 
