@@ -16,8 +16,8 @@ Case = Callable[[random.Random], "Finding | None"]
 
 PACKAGE = str(Path(lr.__file__).parent)
 
-LONGEST_MESSAGE = 1000
-"""Characters: a message shows at most 200 of each value, and a few values."""
+LONGEST_MESSAGE = 1300
+"""Characters: a message shows at most 200 of each value, and a few values; of a path 1000."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,18 @@ SLOWEST = 60
 """Seconds that one case may take, on a machine that does something else as well."""
 
 
-def in_time(case: Callable[[], Finding | None]) -> Finding | None:
+def in_time(case: Callable[[], Finding | None], seconds: float = SLOWEST) -> Finding | None:
     """The finding of a case, or that it takes too long, as one without end does. In the main thread alone."""
 
     def stop(*_: object) -> None:
         raise TooSlow
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SLOWEST)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return case()
     except TooSlow as error:
-        return Finding(f"more than {SLOWEST} seconds", _place(error))
+        return Finding(f"more than {seconds} seconds", _place(error))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
