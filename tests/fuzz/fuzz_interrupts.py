@@ -51,6 +51,7 @@ def task(function: str, model_name: str, optimizer_name: str) -> tuple[Any, Any,
 def lines(function: str, model_name: str, optimizer_name: str) -> tuple[tuple[int, ...], ...]:
     """For each line of learnrate that the call executes the numbers of its executions, counted over all lines."""
     numbers: dict[Any, list[int]] = {}
+    task(function, model_name, optimizer_name)[2]()  # imports what the first call alone imports
     for number, line in enumerate(injector().lines_of(task(function, model_name, optimizer_name)[2])):
         numbers.setdefault(line, []).append(number)
     return tuple(map(tuple, numbers.values()))

@@ -1,5 +1,6 @@
 """What the methods of a schedule return: repeated, clipped, mirrored, ... schedules."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -104,7 +105,8 @@ class Repeated(Wrapped):
 
     def _edges(self, limit: float) -> Iterator[float]:
         whole = finite_length(self.schedule)
-        inner = [edge for edge in (0, *self.schedule._edges(whole)) if edge < whole]
+        within = min(whole, limit * whole / max(1, math.floor(self._period())))  # the first repetition is the shortest
+        inner = [edge for edge in (0, *self.schedule._edges(within)) if edge < whole]
         for start, length in periods.spans(self._period(), self.length_growth, self.times, limit):
             yield from (start + edge * length / whole for edge in inner)
         yield from self._cycle_ends(limit)
@@ -268,12 +270,18 @@ class Rebased(Wrapped):
         for count in counts:
             yield count if count <= self.at else self.at + (count - self.at) * new / old
 
+    def _limit_before(self, limit: float) -> float:
+        """The count before the change that becomes `limit`, or a later one."""
+        old, new = self._lengths()
+        past = max(0.0, limit - self.at) * old / new
+        return min(finite_length(self.schedule), self.at + past + 1)
+
     def _edges(self, limit: float) -> Iterator[float]:
         yield self.at
-        yield from self._moved(self.schedule._edges(finite_length(self.schedule)))
+        yield from self._moved(self.schedule._edges(self._limit_before(limit)))
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from self._moved(self.schedule._cycle_ends(finite_length(self.schedule)))
+        yield from self._moved(self.schedule._cycle_ends(self._limit_before(limit)))
 
     def _exact_length(self, horizon: Horizon) -> Fraction:
         return Fraction(self.new_length)

@@ -50,9 +50,8 @@ class step_decay(Endless):
         return (self.start if self.factor == 1 else 0.0), self(0)
 
     def _edges(self, limit: float) -> Iterator[float]:
-        offset = updates(self.offset)
-        steps = periods.ends(updates(self.every), 1, None, limit + offset)
-        yield from (step - offset for step in steps if step > offset)
+        offset, every = updates(self.offset), updates(self.every)
+        yield from (step - offset for step in periods.ends_between(every, offset, limit + offset))
 
 
 @frozen
