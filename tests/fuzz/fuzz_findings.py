@@ -52,7 +52,7 @@ def finding(call: Callable[[], object], *, users_code: bool = False) -> Finding 
         if "\n" in message:
             return Finding(f"a message of several lines: {message[:300]!r}", _place(error))
     except Exception as error:
-        if not users_code:
+        if not users_code or (isinstance(error, (LookupError, AttributeError)) and _is_own(error)):
             return Finding(f"{type(error).__name__}: {str(error)[:200]} ({_place(error)})", _place(error))
     return None
 
@@ -80,6 +80,11 @@ def in_time(case: Callable[[], Finding | None], seconds: float = SLOWEST) -> Fin
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether a line of learnrate raised the error: it calls a user's function, but asks a user's object for nothing unchecked."""
+    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE)
 
 
 def _place(error: BaseException) -> str:

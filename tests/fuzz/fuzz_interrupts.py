@@ -65,13 +65,17 @@ def case(draw: random.Random) -> Finding | None:
     # The second one soon after the first: while all is given back.
     numbers = (first,) if draw.random() < 0.5 else (first, first + 1 + int(draw.expovariate(1 / 30)))
     model, optimizer, call = task(*chosen)
-    before, handler = fingerprint(model, optimizer), signal.getsignal(signal.SIGINT)
+    before = fingerprint(model, optimizer)
+    # A shell lets what it starts in the background ignore Ctrl-C.
+    of_process, handler = signal.signal(signal.SIGINT, signal.default_int_handler), signal.default_int_handler
     try:
         result, sent = injector().interrupted(call, *numbers)
     except Exception as error:
         return Finding(f"{chosen}, Ctrl-C at the lines {numbers}: {type(error).__name__}: {error}", str(chosen))
+    finally:
+        present = signal.signal(signal.SIGINT, of_process)
     changed = [name for name, value in fingerprint(model, optimizer).items() if before.get(name) != value]
-    if signal.getsignal(signal.SIGINT) != handler:
+    if present != handler:
         changed.append("the handler of Ctrl-C")
     if chosen[0] == "preserve" and sent and not isinstance(result, KeyboardInterrupt):
         changed.append("nothing, but Ctrl-C is lost")

@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import importlib.util
 import random
-import signal
 import sys
 import time
 from collections import Counter
@@ -59,7 +58,6 @@ def main() -> int:
         print("\n".join(result.what if result else "nothing found" for result in results))
         return int(any(results))
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background lets it be ignored
     cases: Counter[str] = Counter()
     findings: Counter[str] = Counter()
     for kind in kinds:

@@ -53,6 +53,7 @@ def values() -> tuple[Any, ...]:
             math.nan,
             math.inf,
             -math.inf,
+            2**53,
             10**30,
             10**400,
             10**5000,

@@ -247,7 +247,10 @@ def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:
     if integral:
         largest = int(reach(n, xp))
         values = [min(value, largest) for value in values]
-    return _array(values, n, xp, n.dtype if integral else value_dtype(n, xp))[index]
+    table = _array(values, n, xp, n.dtype if integral else value_dtype(n, xp))
+    if is_torch_array(n) and index.ndim == 0:  # torch would read a single index, for which another device has to wait
+        return table[index.reshape(1)].reshape(())
+    return table[index]
 
 
 def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
