@@ -96,3 +96,42 @@ def test_an_array_without_a_dimension_is_no_data(toy):
         lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, np.array(1.0), low=0.1, high=1)
     with pytest.raises(ArgumentTypeError, match=facts("model")):
         lr.torch.accuracy_test({}, toy.optimizer, toy.batches, toy.loss, [(torch.zeros(1), torch.zeros(1))], low=0.1, high=1)
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_an_object_whose_repr_fails_is_shown_by_its_type():
+    with pytest.raises(ArgumentTypeError, match=facts("value", "a number", "Unprintable")):
+        lr.constant(Unprintable())
+
+
+def test_the_entries_of_a_sequence_are_checked_one_by_one():
+    check = checks.several(checks.positive, of="numbers")
+    assert check("rates", iter((1, 2))) == check("rates", np.array([1.0, 2.0])) == check("rates", [1, 2]) == (1.0, 2.0)
+    with pytest.raises(ArgumentError, match=facts("rates[1]", "above 0", -2)):
+        check("rates", (1, -2))
+    for value in ("12", b"12", {1: 2}, 5, None, np.array(1.0), torch.tensor(1.0), list, iter):
+        with pytest.raises(ArgumentTypeError, match=facts("rates", "a sequence of numbers")):
+            check("rates", value)
+
+
+@pytest.mark.parametrize("number", [2**53, 2**62, 10**30], ids=str)
+def test_numbers_of_updates_and_batches_beyond_any_run_are_refused(toy, number):
+    held_out = [(toy.inputs[:4], toy.targets[:4])]
+    arguments = (toy.model, toy.optimizer, toy.batches, toy.loss, held_out)
+    for test in (
+        lambda: lr.range_test(lambda rate: 1.0, updates=number),
+        lambda: toy.range_test(updates=number),
+        lambda: lr.torch.accuracy_test(*arguments, low=0.01, high=1, epochs=number),
+    ):
+        with pytest.raises(ArgumentError, match=facts("updates", "at most")):
+            test()
+    if number > checks.LONGEST:
+        with pytest.raises(ArgumentError, match=facts("held_out_batches", "at most")):
+            lr.torch.accuracy_test(*arguments, low=0.01, high=1, held_out_batches=number)
+        for drive in (lr.torch.attach, lr.torch.Scheduler):
+            with pytest.raises(ArgumentError, match=facts("start", "at most")):
+                drive(toy.optimizer, lr.constant(0.1), start=number)

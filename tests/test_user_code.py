@@ -28,3 +28,12 @@ def test_a_warning_names_the_line_of_the_user():
     with pytest.warns(LearnrateWarning, match="careful") as warnings:
         warn("careful", LearnrateWarning)
     assert warnings[0].filename == __file__
+
+
+def test_a_long_line_of_the_user_is_not_shown_in_full(tmp_path):
+    for content in ("broken = " + "(" * 3000, "x = 1 / 0  # " + "y" * 3000):
+        path = tmp_path / "long.py"
+        path.write_text(content)
+        with pytest.raises(RecipeError, match=r"^it failed: long\.py, line 1: ") as caught:
+            call_user(lambda path=path: exec(compile(path.read_text(), str(path), "exec")), "it failed")
+        assert len(str(caught.value)) < 700

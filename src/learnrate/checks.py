@@ -40,16 +40,21 @@ SHOWN = 200
 """Characters of a value that an error message shows: a model prints all its layers, a list all its tensors."""
 
 
+def short(text: str, longest: int = SHOWN) -> str:
+    """A text for an error message, in one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[:longest]} ..."
+
+
 def shown(value: object) -> str:
     """A value for an error message, in one line of bounded length."""
     try:
-        text = " ".join(repr(value).split())
+        return short(repr(value))
     except Exception:
         # Python does not print an integer of thousands of digits, nor a list that is nested as deep. The error that
         # is about to be raised matters more than the form of the value in it.
         size = f" of {value.bit_length()} bits" if isinstance(value, int) else ""
-        text = f"<{type(value).__name__}{size}>"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+        return f"<{type(value).__name__}{size}>"
 
 
 def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:
@@ -225,17 +230,18 @@ def instance(kind: type[T] | UnionType, description: str) -> Check[T]:
     return check
 
 
-def several(check: Check[T]) -> Check[tuple[T, ...]]:
-    """The check `check` of every entry of an iterable. A text or a mapping is refused, although it can be iterated over."""
+def several(check: Check[T], of: str = "") -> Check[tuple[T, ...]]:
+    """The check `check` of every entry of an iterable. A text or a mapping is refused, although it can be iterated over.
+
+    Args:
+        check: Called with "name[index]" and the entry.
+        of: What the entries are, in the plural, for the error.
+    """
 
     def check_all(name: str, values: Any) -> tuple[T, ...]:
-        try:
-            if isinstance(values, (str, bytes, Mapping)):
-                raise TypeError
-            entries = list(values)
-        except TypeError:  # also from arrays and tensors without a dimension
-            refuse_type(name, "a sequence", values)
-        return tuple(check(f"{name}[{index}]", value) for index, value in enumerate(entries))
+        if isinstance(values, (str, bytes, Mapping)) or not is_iterable(values):
+            refuse_type(name, f"a sequence of {of}" if of else "a sequence", values)
+        return tuple(check(f"{name}[{index}]", value) for index, value in enumerate(values))
 
     return check_all
 
@@ -268,16 +274,6 @@ def ordered(low_name: str, low: float, high_name: str, high: float) -> None:
     if not (is_traced(low) or is_traced(high)) and low >= high:
         remedy = "swap them" if low > high else "they must differ"
         raise ArgumentError(f"{low_name} must be below {high_name}, received {shown(low)} and {shown(high)}: {remedy}")
-
-
-def items(name: str, of: str, value: object) -> list[Any]:
-    """The items of a sequence; `of` says what they are."""
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        return list(value)  # type: ignore[call-overload, no-any-return]
-    except TypeError:  # an array without dimensions has `__iter__`, and raises only when it is called
-        refuse_type(name, f"a sequence of {of}", value)
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:

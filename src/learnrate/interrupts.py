@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import PurePath
 from types import FrameType
 from typing import Any, TypeVar
@@ -127,13 +127,19 @@ class Uninterrupted(AbstractContextManager[T]):
         self._before = self._after = _replaceable_handler()
 
     def __enter__(self) -> T:
-        with ExitStack() as stack:
-            if self._before is not None:
-                stack.callback(self._uninstall)
-                signal.signal(signal.SIGINT, self._handle)
-            value = stack.enter_context(self._manager)
-            self._act(lambda _: None, None)
-            self._entered = stack.pop_all()
+        # Without an ExitStack, in whose end, with the former handler back, Ctrl-C would become an UnboundLocalError.
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._handle)
+        try:
+            value = self._manager.__enter__()
+            try:
+                self._act(lambda _: None, None)
+            except BaseException:
+                self._manager.__exit__(*sys.exc_info())
+                raise
+        except BaseException:
+            self._uninstall()
+            raise
         return value
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -141,7 +147,10 @@ class Uninterrupted(AbstractContextManager[T]):
         if self._before is not None and present != self._handle:  # the block has installed one of its own, which stays
             signal.signal(signal.SIGINT, self._handle)
             self._after = present  # type: ignore[assignment]
-        return self._entered.__exit__(*error)
+        try:
+            return self._manager.__exit__(*error)
+        finally:
+            self._uninstall()
 
     def run(self, work: Callable[[T], R]) -> R:
         """Call `work` as the block; Ctrl-C waits between this block and the beginning and the end, too."""
@@ -153,7 +162,8 @@ class Uninterrupted(AbstractContextManager[T]):
         return work(value)
 
     def _uninstall(self) -> None:
-        signal.signal(signal.SIGINT, self._after)
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._after)
         act_on(self._waiting)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

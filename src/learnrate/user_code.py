@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from learnrate import checks
 from learnrate.errors import RecipeError
 
 T = TypeVar("T")
@@ -28,14 +29,15 @@ def own_line(error: BaseException) -> str:
 
     The user's own files are those outside learnrate, the installed packages and the standard library.
     """
-    message = " ".join((f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).split())
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+    kind, text = type(error).__name__, str(error)
+    message = checks.short(f"{kind}: {text}" if text else kind, LONGEST)
     if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
-        return f"{Path(error.filename).name}, line {error.lineno}: {(error.text or '').strip()!r}: SyntaxError: {error.msg}"
+        line = checks.shown((error.text or "").strip())
+        return f"{Path(error.filename).name}, line {error.lineno}: {line}: SyntaxError: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
     if not frames:
         return message
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line!r}: {message}"
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {checks.shown(frames[-1].line)}: {message}"
 
 
 def _is_own(filename: str) -> bool:

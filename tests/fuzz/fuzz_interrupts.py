@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import signal
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -47,23 +48,35 @@ def task(function: str, model_name: str, optimizer_name: str) -> tuple[Any, Any,
 
 
 @cache
-def lines(function: str, model_name: str, optimizer_name: str) -> int:
-    """Number of lines of learnrate that the call executes."""
-    return len(injector().lines_of(task(function, model_name, optimizer_name)[2]))
+def lines(function: str, model_name: str, optimizer_name: str) -> tuple[tuple[int, ...], ...]:
+    """For each line of learnrate that the call executes the numbers of its executions, counted over all lines."""
+    numbers: dict[Any, list[int]] = {}
+    task(function, model_name, optimizer_name)[2]()  # imports what the first call alone imports
+    for number, line in enumerate(injector().lines_of(task(function, model_name, optimizer_name)[2])):
+        numbers.setdefault(line, []).append(number)
+    return tuple(map(tuple, numbers.values()))
 
 
 def case(draw: random.Random) -> Finding | None:
     chosen = draw.choice(FUNCTIONS), draw.choice(("linear", "batch norm and dropout")), draw.choice(("momentum", "Adam"))
-    count = lines(*chosen)
-    first = draw.randrange(count)
+    # Each line is as likely as the others: those of the loop, which most executions are of, are few.
+    executions = draw.choice(lines(*chosen))
+    first = draw.choice((executions[0], executions[-1], draw.choice(executions)))
     # The second one soon after the first: while all is given back.
-    numbers = (first,) if draw.random() < 0.5 else (first, min(count - 1, first + 1 + int(draw.expovariate(1 / 30))))
+    numbers = (first,) if draw.random() < 0.5 else (first, first + 1 + int(draw.expovariate(1 / 30)))
     model, optimizer, call = task(*chosen)
     before = fingerprint(model, optimizer)
+    # A shell lets what it starts in the background ignore Ctrl-C.
+    of_process, handler = signal.signal(signal.SIGINT, signal.default_int_handler), signal.default_int_handler
     try:
-        result, _ = injector().interrupted(call, *numbers)
+        result, sent = injector().interrupted(call, *numbers)
     except Exception as error:
         return Finding(f"{chosen}, Ctrl-C at the lines {numbers}: {type(error).__name__}: {error}", str(chosen))
-    del result
+    finally:
+        present = signal.signal(signal.SIGINT, of_process)
     changed = [name for name, value in fingerprint(model, optimizer).items() if before.get(name) != value]
+    if present != handler:
+        changed.append("the handler of Ctrl-C")
+    if chosen[0] == "preserve" and sent and not isinstance(result, KeyboardInterrupt):
+        changed.append("nothing, but Ctrl-C is lost")
     return Finding(f"{chosen}, Ctrl-C at the lines {numbers}, changed: {changed[:10]}", str(chosen)) if changed else None

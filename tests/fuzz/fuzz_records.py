@@ -4,13 +4,12 @@ import copy
 import json
 import math
 import random
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fuzz_findings import Finding, finding
+from fuzz_values import folder
 
 import learnrate as lr
 from trainables import Quadratic
@@ -20,11 +19,6 @@ ODD: tuple[Any, ...] = (
     *(10**30, -(10**30), 10**400, 2**63, "", "nan", "inf", "-inf", "1", "x" * 1000, "\ud800", "0.1 * * 2"),
     *([], {}, [[]], [None], ["a"], [True], {"a": 1}, [1, 2, 3], [0.1] * 40, "constant(0.1)", "wsd(0.1, '5%')"),
 )
-
-
-@cache
-def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="learnrate-fuzz-"))
 
 
 @cache
@@ -89,10 +83,9 @@ def damaged_tree(draw: random.Random, text: str) -> bytes:
             other, other_key = place(draw, tree)
             parent[key] = copy.deepcopy(other[other_key])
         elif action < 0.95:
-            number = parent[key]
-            parent[key] = (
-                [number] if not isinstance(number, (int, float)) else draw.choice((-number, number * 1e300, str(number)))
-            )
+            value = parent[key]
+            is_number = isinstance(value, (int, float))
+            parent[key] = draw.choice((-value, value * 10**300, str(value))) if is_number else [value]
         else:
             for _ in range(draw.choice((1, 3, 300))):
                 parent[key] = draw.choice(({"sweeps": [parent[key]]}, [parent[key]]))

@@ -4,11 +4,13 @@ Each case follows from a kind, a seed and a number. `python tests/fuzz/fuzz_run.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import random
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # pytest has these folders in its path
@@ -19,14 +21,16 @@ import fuzz_arguments
 import fuzz_give_back
 import fuzz_interrupts
 import fuzz_records
+import fuzz_schedules
 import fuzz_texts
 import torch
-from fuzz_findings import Case, Finding
+from fuzz_findings import Case, Finding, in_time
+from fuzz_values import folder
 
 KINDS: dict[str, Case] = {
     "texts": fuzz_texts.case,
     "records": fuzz_records.case,
-    "schedules": fuzz_arguments.case_of_schedules,
+    "schedules": fuzz_schedules.case,
     "arguments": fuzz_arguments.case,
     "give-back": fuzz_give_back.case,
 }
@@ -36,8 +40,9 @@ if importlib.util.find_spec("interrupting"):
 
 
 def run_case(kind: str, seed: int, number: int) -> Finding | None:
-    """One case, which is the same each time."""
-    return KINDS[kind](random.Random(f"{kind} {seed} {number}"))
+    """One case, which is the same each time. An odd name of a file, such as "nan", writes into a folder of its own."""
+    with contextlib.chdir(folder()):
+        return KINDS[kind](random.Random(f"{kind} {seed} {number}"))
 
 
 def main() -> int:
@@ -58,7 +63,7 @@ def main() -> int:
     for kind in kinds:
         end = time.monotonic() + options.seconds / len(kinds)
         while time.monotonic() < end:
-            result = run_case(kind, options.seed, cases[kind])
+            result = in_time(partial(run_case, kind, options.seed, cases[kind]))
             if result:
                 findings[result.place] += 1
                 if findings[result.place] == 1:  # a fault is found again and again

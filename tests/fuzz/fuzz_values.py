@@ -1,8 +1,12 @@
 """Values that a user passes by mistake."""
 
+import atexit
 import math
+import shutil
+import tempfile
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,14 @@ import numpy as np
 import torch
 
 import learnrate as lr
+
+
+@cache
+def folder() -> Path:
+    """A folder for what is written; it is removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="learnrate-fuzz-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 class Unprintable:
@@ -41,6 +53,7 @@ def values() -> tuple[Any, ...]:
             math.nan,
             math.inf,
             -math.inf,
+            2**53,
             10**30,
             10**400,
             10**5000,

@@ -204,3 +204,21 @@ def test_half_floats(dtype):
             values = s(counts)
             assert values.dtype == counts.dtype
             np.testing.assert_allclose(np.asarray(values.tolist()), [s(n) for n in range(5)], rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lr.linear(1, 0, 7).repeat(length_growth=2.0, value_decay=0.5),
+        lr.warm_restarts(0.1, 7, growth=2.0, warmup=2),
+        lr.linear(1, 0, 20).staircase(2.4),
+        lr.triangular(0.1, 0.5, step_size=2.4),
+        lr.multistep(0.1, 0.5, (3, 6)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("counts", [torch.tensor(3), torch.tensor(3.0), torch.arange(5), torch.ones(2, 2)], ids=str)
+def test_a_count_whose_value_cannot_be_read_is_taken(schedule, counts):
+    values = schedule(counts.to("meta"))
+    assert (values.device.type, values.shape) == ("meta", counts.shape)
+    np.testing.assert_allclose(schedule(counts), schedule(counts.numpy().astype(float)), rtol=1e-6)

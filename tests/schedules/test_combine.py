@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts
 from strategies import finite_leaves, leaves
 
 DOWN = lr.linear(1.0, 0.0, length=4)
@@ -262,6 +263,14 @@ def test_chains_of_chains_are_flat():
     a, b, c = lr.constant(1, 5), lr.constant(2, 5), lr.constant(3)
     assert lr.schedules.Chain((a >> b, c)) == a >> b >> c
     assert hash(lr.schedules.Chain((a, b >> c))) == hash(a >> b >> c)
+
+
+def test_the_bounds_of_a_function_of_the_user_over_too_many_updates_are_not_known():
+    s = lr.function(lambda n: 0.5 + 0 * n, length=2**53)
+    for bounds in (lambda: s.min, lambda: s.max, lambda: s.mirrored(0.8, 0.9)):
+        with pytest.raises(ValueError, match=facts("length", "clip", "10000000")):
+            bounds()
+    assert s.clip(0.1, 0.9)(2**40) == 0.5
 
 
 def test_a_function_of_the_user():

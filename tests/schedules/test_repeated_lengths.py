@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts
 
 RUN = lr.Horizon(updates=500_000, updates_per_epoch=626)
 LENGTH = Fraction("1502.4")  # 2.4 epochs
@@ -202,3 +203,46 @@ def test_parts_of_a_chain_end_at_the_rounded_sums_of_their_lengths():
     assert (part >> lr.linear(1, 0, 7) >> part).resolve(run).boundaries() == (10, 17, 28)
     tiny = lr.constant(1, "0.01 epochs")
     assert (tiny >> tiny >> part).resolve(run).boundaries() == (1, 2, 11)
+
+
+FAR = 2**53
+
+
+@pytest.mark.parametrize(
+    ("schedule", "same"),
+    [
+        (lr.step_decay(0.1, 0.5, 7, offset=FAR), lr.step_decay(0.1, 0.5, 7, offset=FAR % 7)),
+        (lr.step_decay(0.1, 0.5, 7.3, offset=73 * 10**9), lr.step_decay(0.1, 0.5, 7.3)),
+        (lr.linear(1, 0, FAR).staircase(2.4).repeat(1), lr.linear(1, 0, 10**4).staircase(2.4)),
+        (lr.linear(1, 0, FAR).staircase(2.4).repeat(3, length_growth=2.0), lr.linear(1, 0, 10**4).staircase(2.4)),
+        (lr.linear(1, 0, FAR).staircase(40).rebase(10**5, FAR + 1), lr.linear(1, 0, 10**4).staircase(40)),
+    ],
+    ids=str,
+)
+def test_the_first_boundaries_of_a_long_schedule_are_known_at_once(schedule, same):
+    assert schedule.boundaries(1000) == same.boundaries(1000)
+
+
+def test_boundaries_of_periods_that_are_shorter_than_the_repeated_schedule_are_all_there():
+    s = lr.linear(1, 0, 1000).staircase(100).repeat(3, period=10)
+    assert s.boundaries() == tuple(range(1, 31))
+    assert s.boundaries(5) == (1, 2, 3, 4, 5)
+    halves = lr.linear(1, 0, 10).staircase(2).rebase(4, 16)
+    assert halves.boundaries(9) == (2, 4, 8)
+    assert halves.boundaries() == (2, 4, 8, 12, 16)
+
+
+@pytest.mark.parametrize(
+    "boundaries",
+    [
+        lambda: lr.step_decay(0.1, 0.5, 1).boundaries(2**40),
+        lambda: lr.linear(1, 0, 2**50).staircase(3).boundaries(),
+        lambda: lr.triangular(0.1, 0.5, 1).cycle_ends(2**60),
+        lambda: lr.warm_restarts(0.1, 1).boundaries(2**60),
+        lambda: lr.linear(1, 0, 5).repeat().cycle_ends(2**50),
+        lambda: lr.cosine(1, 0, 2**50).clip(0.1, 0.9).boundaries(),
+    ],
+)
+def test_boundaries_too_many_to_be_computed_are_refused(boundaries):
+    with pytest.raises(ValueError, match=facts("last count", "at most")):
+        boundaries()

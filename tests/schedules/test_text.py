@@ -7,7 +7,7 @@ import pytest
 
 import learnrate as lr
 from facts import facts
-from learnrate.errors import ArgumentError, ParseError
+from learnrate.errors import ArgumentError, LearnrateError, ParseError
 
 
 @pytest.mark.parametrize(
@@ -268,3 +268,50 @@ def test_json_that_is_not_a_schedule_is_refused(text, fact):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the fact is compared below, without a pattern
         lr.schedules.from_json(text)
     assert fact in str(caught.value)
+
+
+def read_from_json(schedule):
+    return lr.schedules.from_json('{"learnrate": "schedule", "version": 1, "schedule": ' + schedule + "}")
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: lr.parse(LONG),
+        lambda: lr.parse(f"{LONG}(0.1)"),
+        lambda: lr.parse(f"constant(0.1, {LONG}=1)"),
+        lambda: lr.parse(f"constant(0.1).clip({LONG}=1)"),
+        lambda: lr.parse(f"constant(0.1).{LONG}(1)"),
+        lambda: lr.parse(f"constant(0.1, {LONG})"),
+        lambda: lr.parse(f"constant({LONG})", [smoothstep] * 300),
+        lambda: lr.parse(f"constant('{LONG}')"),
+        lambda: lr.schedules.from_json(LONG),
+        lambda: lr.schedules.from_json(f'"{LONG}"'),
+        lambda: read_from_json(f'{{"name": "{LONG}"}}'),
+        lambda: read_from_json(f'{{"name": "constant", "{LONG}": 1}}'),
+        lambda: read_from_json(f'{{"function": "{LONG}"}}'),
+        lambda: read_from_json(f'"{LONG}"'),
+    ],
+)
+def test_a_message_shows_at_most_200_characters_of_a_text(read):
+    with pytest.raises(LearnrateError) as caught:
+        read()
+    assert len(str(caught.value)) < 600
+    assert "x" * 210 not in str(caught.value)
+
+
+def test_a_message_shows_at_most_200_characters_of_a_schedule():
+    chain = lr.schedules.Chain([lr.linear(0.1, 0.2, 10)] * 200 + [lr.constant(0.1)])
+    for refused in (lambda: chain >> chain, chain.boundaries, chain.repeat):
+        with pytest.raises(LearnrateError, match=r"endless|finite") as caught:
+            refused()
+        assert len(str(caught.value)) < 400
+
+
+def test_bytes_that_are_no_text_are_not_put_down_to_their_digits():
+    with pytest.raises(ArgumentError, match=facts("JSON", "received")) as caught:
+        lr.schedules.from_json(b"\xff\xfe\xfa")
+    assert "digits" not in str(caught.value)

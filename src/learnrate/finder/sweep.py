@@ -18,6 +18,9 @@ LOW, HIGH, UPDATES = 1e-7, 10.0, 100
 MIN_UPDATES = 10
 """A shorter sweep has too few losses to measure their noise."""
 
+MOST_UPDATES = 10_000_000
+"""A longer sweep would need gigabytes for its curve."""
+
 Stop = StopRule | StopFunction | Sequence[StopRule | StopFunction] | None
 """What ends a sweep early: a rule, a function, several of them, or nothing but a loss that is not finite."""
 
@@ -80,7 +83,7 @@ def _lrs_of_range(low: float | None, high: float | None, updates: int | None, sh
     checks.ordered("low", low, "high", high)
     if high < 2 * low:
         checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
-    length = checks.whole("updates", UPDATES if updates is None else updates, at_least=MIN_UPDATES)
+    length = checks.whole("updates", UPDATES if updates is None else updates, MIN_UPDATES, MOST_UPDATES)
     return np.asarray(ramp(low, high, length - 1)(np.arange(length)), dtype=np.float64)
 
 
@@ -90,7 +93,7 @@ def _lrs_of_schedule(schedule: Schedule, updates: int | None) -> Floats:
         if length is None:
             checks.refuse("schedule", "finite if updates is not given", schedule, "give updates")
         updates = length + 1  # the last update uses the end value, which a finite schedule holds
-    updates = checks.whole("updates", updates, at_least=MIN_UPDATES)
+    updates = checks.whole("updates", updates, MIN_UPDATES, MOST_UPDATES)
     lrs = np.asarray(schedule.resolve(updates)(np.arange(updates)), dtype=np.float64)
     if not (np.all(lrs > 0) and np.all(np.diff(lrs) >= 0) and lrs[-1] >= 2 * lrs[0]):
         checks.refuse("schedule", "above 0, never falling, and at its end at least twice its start", schedule)

@@ -161,7 +161,8 @@ class Schedule(Shown):
         for length in tree.lengths(self):
             durations.updates(length)
         if updates is None and self.length is None:
-            raise ArgumentError(f"updates must be given for the endless {self!r}: give the last count to consider")
+            received = checks.shown(self)
+            raise ArgumentError(f"updates must be given for the endless {received}: give the last count to consider")
         return known_length(self) or 0 if updates is None else checks.length("updates", updates)
 
     def __rshift__(self, after: "Schedule") -> "Schedule":

@@ -34,7 +34,7 @@ def require_finite(name: str, schedule: Schedule) -> None:
     """Refuse a schedule without end."""
     if schedule.length is None:
         raise ArgumentError(
-            f"{name} must be finite, received the endless {schedule!r}: give it a length or number of cycles"
+            f"{name} must be finite, received the endless {checks.shown(schedule)}: give it a length or number of cycles"
         )
 
 

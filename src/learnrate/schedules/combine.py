@@ -1,5 +1,6 @@
 """What the methods of a schedule return: repeated, clipped, mirrored, ... schedules."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -65,7 +66,8 @@ class Repeated(Wrapped):
             checks.refuse("the repeated schedule", "at least 1 update long", self.schedule)
         periods.check("length_growth", self._unresolved_period(), self.length_growth, self.times)
         if self.times is None and takes_rest(self.schedule):
-            raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {self.schedule!r}")
+            received = checks.shown(self.schedule)
+            raise ArgumentError(f"times must be given to repeat what takes the rest of the run, received {received}")
 
     @property
     def length(self) -> int | str | None:
@@ -103,7 +105,8 @@ class Repeated(Wrapped):
 
     def _edges(self, limit: float) -> Iterator[float]:
         whole = finite_length(self.schedule)
-        inner = [edge for edge in (0, *self.schedule._edges(whole)) if edge < whole]
+        within = min(whole, limit * whole / max(1, math.floor(self._period())))  # the first repetition is the shortest
+        inner = [edge for edge in (0, *self.schedule._edges(within)) if edge < whole]
         for start, length in periods.spans(self._period(), self.length_growth, self.times, limit):
             yield from (start + edge * length / whole for edge in inner)
         yield from self._cycle_ends(limit)
@@ -185,7 +188,7 @@ class Mirrored(Wrapped):
             return  # `resolve` builds a new one, which is checked then
         if low == high:
             raise ArgumentError(
-                f"the mirrored schedule must not be constant, received {self.schedule!r}: "
+                f"the mirrored schedule must not be constant, received {checks.shown(self.schedule)}: "
                 "for a constant value, write constant(value)"
             )
 
@@ -228,7 +231,7 @@ class Rebased(Wrapped):
     """A schedule with a new length from some update on: see `Schedule.rebase`."""
 
     schedule: Schedule = checked(require_schedule)
-    at: int = checked(partial(checks.whole, at_least=0))
+    at: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
     new_length: int = checked(checks.length)
 
     def __post_init__(self) -> None:
@@ -267,12 +270,18 @@ class Rebased(Wrapped):
         for count in counts:
             yield count if count <= self.at else self.at + (count - self.at) * new / old
 
+    def _limit_before(self, limit: float) -> float:
+        """The count before the change that becomes `limit`, or a later one."""
+        old, new = self._lengths()
+        past = max(0.0, limit - self.at) * old / new
+        return min(finite_length(self.schedule), self.at + past + 1)
+
     def _edges(self, limit: float) -> Iterator[float]:
         yield self.at
-        yield from self._moved(self.schedule._edges(finite_length(self.schedule)))
+        yield from self._moved(self.schedule._edges(self._limit_before(limit)))
 
     def _cycle_ends(self, limit: float) -> Iterator[float]:
-        yield from self._moved(self.schedule._cycle_ends(finite_length(self.schedule)))
+        yield from self._moved(self.schedule._cycle_ends(self._limit_before(limit)))
 
     def _exact_length(self, horizon: Horizon) -> Fraction:
         return Fraction(self.new_length)

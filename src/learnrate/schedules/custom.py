@@ -18,6 +18,9 @@ from learnrate.schedules.shapes import Shape
 
 __all__ = ["custom", "function"]
 
+MOST_EVALUATED = 10_000_000
+"""Updates at which a function of the user is evaluated to know its bounds, which takes seconds."""
+
 
 @frozen
 class custom(Ramp):
@@ -89,8 +92,9 @@ class function(Schedule):
         return checks.rate(f"the value of {functions.shown(self.of)} at {n}", self.of(n))
 
     def _range(self) -> tuple[float, float]:
-        if self.length is None:
-            raise ArgumentError(f"the bounds of {self!r} are unknown: give it a length, or bounds with clip(low, high)")
+        if self.length is None or updates(self.length) > MOST_EVALUATED:
+            remedy = "give it a length" if self.length is None else f"give it at most {MOST_EVALUATED} updates"
+            raise ArgumentError(f"the bounds of {checks.shown(self)} are unknown: {remedy}, or bounds with clip(low, high)")
         return _evaluated_range(self, updates(self.length))
 
 

@@ -133,14 +133,15 @@ class Horizon:
         else:
             updates /= fraction(self._required("tokens_per_update", length))
         if not updates < checks.LONGEST:
-            checks.refuse("length", "at most 2 ** 62 updates", length, f"the horizon is {self!r}")
+            checks.refuse("length", "at most 2 ** 62 updates", length, f"the horizon is {checks.shown(self)}")
         return updates
 
     def _required(self, name: str, length: str) -> float:
         value: float | None = getattr(self, name)
         if value is None:
             raise ArgumentError(
-                f"the horizon must have {name} to resolve {length!r}, received {self!r}: give Horizon({name}=...)"
+                f"the horizon must have {name} to resolve {checks.shown(length)}, received {checks.shown(self)}: "
+                f"give Horizon({name}=...)"
             )
         return value
 
@@ -233,7 +234,7 @@ optional_period = checks.optional(period)
 
 def moments(name: str, value: object) -> tuple[int | str, ...]:
     """Points of a run in ascending order: update numbers above 0, or texts."""
-    points = tuple(span(f"{name}[{i}]", point) for i, point in enumerate(checks.items(name, "update numbers", value)))
+    points = checks.several(span, of="update numbers")(name, value)
     if not points:
         raise ArgumentError(f"{name} must have at least one update number, received none")
     for i, (point, following) in enumerate(pairwise(points)):
@@ -258,7 +259,7 @@ def updates(length: Number | str) -> Number:
     """
     if isinstance(length, str):
         raise UnresolvedError(
-            f"the lengths of a schedule must be known in updates before it has a value, received {length!r}: "
+            f"the lengths of a schedule must be known in updates before it has a value, received {checks.shown(length)}: "
             "call schedule.resolve(updates), or resolve(Horizon(...)) for epochs and tokens"
         )
     return length
@@ -300,7 +301,7 @@ def resolved(check: Any, value: Any, horizon: Horizon, rest: int | None) -> Any:
 
 def _left(horizon: Horizon, rest: int | None) -> int:
     if rest is None:
-        raise ArgumentError(f"the horizon must have updates to resolve 'rest', received {horizon!r}")
+        raise ArgumentError(f"the horizon must have updates to resolve 'rest', received {checks.shown(horizon)}")
     if rest < 0:
         raise ArgumentError(
             f"the other parts must leave at least 0 of {horizon.updates} updates for the 'rest', they need {-rest} more: "

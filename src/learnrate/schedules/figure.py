@@ -32,7 +32,7 @@ def draw_schedule(schedule: Schedule, updates: int, ax: Axes | None = None) -> A
     Raises:
         MissingExtraError: if matplotlib is not installed.
     """
-    updates = min(checks.length("updates", min(updates, checks.LONGEST)), MOST_UPDATES)
+    updates = min(checks.whole("updates", updates, at_least=1), MOST_UPDATES)
     few = updates < figures.POINTS
     n = np.arange(updates + 1) if few else np.linspace(0, updates, figures.POINTS).round().astype(np.int64)
     values = schedule(n)

@@ -28,15 +28,15 @@ def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
     Raises:
         ArgumentTypeError: if a function has no such name.
     """
-    named = {}
-    if not isinstance(functions, Iterable):
-        checks.refuse_type("functions", "a sequence of functions", functions)
-    for function in functions:
-        name = dotted_name(function) if callable(function) else None
-        if name is None:
-            checks.refuse_type("functions", "at the top level of a module", function)
-        named[name] = function
-    return named
+    return dict(checks.several(_with_name, of="functions")("functions", functions))
+
+
+def _with_name(name: str, function: object) -> tuple[str, Function]:
+    """A check: a function that can be named, with its name."""
+    dotted = dotted_name(function) if callable(function) else None
+    if dotted is None:
+        checks.refuse_type(name, "a function at the top level of a module", function)
+    return dotted, function  # type: ignore[return-value]
 
 
 def callable_(name: str, value: object) -> Function:

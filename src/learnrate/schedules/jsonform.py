@@ -43,11 +43,11 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
     except RecursionError:
         raise _too_deep() from None
     except (ValueError, TypeError) as error:
-        if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError):
+        if isinstance(error, ValueError) and not isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
             raise ArgumentError("a number in the JSON of a schedule must not have thousands of digits") from None
-        raise ArgumentError(f"a schedule must be read from JSON, received something else: {error}") from None
+        raise ArgumentError(f"a schedule must be read from JSON, received {checks.shown(text)}: {error}") from None
     if not isinstance(record, dict) or record.get("learnrate") != "schedule":
-        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
+        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {checks.shown(text)}")
     if type(record.get("version")) is not int or record["version"] != VERSION:
         raise ArgumentError(
             f"the version of a schedule must be {VERSION}, received {checks.shown(record.get('version'))}: upgrade learnrate"
@@ -57,7 +57,7 @@ def from_json(text: str, functions: Iterable[Function] = ()) -> Schedule:
     except RecursionError:
         raise _too_deep() from None
     if not isinstance(schedule, Schedule):
-        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {text[:80]!r}")
+        raise ArgumentError(f"a schedule must be read from the JSON of a schedule, received {checks.shown(text)}")
     if depth(schedule) > MOST_NESTED:
         raise _too_deep()
     return schedule
@@ -75,7 +75,7 @@ def _encoded(value: Any) -> Any:
     if callable(value):
         name = named_functions.dotted_name(value)
         if name is None:
-            raise ArgumentError(f"a function must be at the top level of a module to be written as JSON, received {value!r}")
+            checks.refuse("a function in JSON", "at the top level of a module", value)
         return {"function": name}
     return value
 
@@ -87,15 +87,16 @@ def _decoded(value: Any, functions: Mapping[str, Function]) -> Any:
         return value
     if set(value) == {"function"}:
         if str(value["function"]) not in functions:
-            raise ArgumentError(f"the function {value['function']!r} is unknown: give it in functions=[...]")
+            unknown = checks.shown(value["function"])
+            raise ArgumentError(f"the function {unknown} is unknown: give it in functions=[...]")
         return functions[value["function"]]
     name = str(value.get("name"))
     if name not in _CLASSES:
-        raise ArgumentError(f"the name of a schedule must be one of those in learnrate.schedules, received {name!r}")
+        checks.refuse("the name of a schedule", "one of those in learnrate.schedules", name)
     arguments = {key: _decoded(field, functions) for key, field in value.items() if key != "name"}
     try:
         return _CLASSES[name](**arguments)
     except LearnrateError:
         raise
     except TypeError as error:
-        raise ArgumentError(f"the fields of {name} must be its arguments: {error}") from None
+        raise ArgumentError(f"the fields of {name} must be its arguments: {checks.short(str(error))}") from None

@@ -247,7 +247,10 @@ def looked_up(values: Sequence[float], index: Any, n: Any, xp: Any) -> Any:
     if integral:
         largest = int(reach(n, xp))
         values = [min(value, largest) for value in values]
-    return _array(values, n, xp, n.dtype if integral else value_dtype(n, xp))[index]
+    table = _array(values, n, xp, n.dtype if integral else value_dtype(n, xp))
+    if is_torch_array(n) and index.ndim == 0:  # torch would read a single index, for which another device has to wait
+        return table[index.reshape(1)].reshape(())
+    return table[index]
 
 
 def _array(values: Sequence[float], n: Any, xp: Any, dtype: Any) -> Any:
@@ -311,8 +314,18 @@ def in_blocks(formula: Formula, counts: np.ndarray) -> np.ndarray:
     return values.reshape(counts.shape)
 
 
+MOST_EXAMINED = 1_000_000_000
+"""Counts that are looked at one by one, which takes some ten seconds."""
+
+
 def crossings(values: Callable[[np.ndarray], np.ndarray], levels: Sequence[float], limit: float) -> Iterator[int]:
-    """The integer counts up to `limit` at which `values` is on another side of a level than at the count before."""
+    """The integer counts up to `limit` at which `values` is on another side of a level than at the count before.
+
+    Raises:
+        ArgumentError: if there are too many counts to look at each.
+    """
+    if limit > MOST_EXAMINED:
+        checks.refuse("the last count to consider", f"at most {MOST_EXAMINED} for a clipped schedule", limit)
     for first in range(0, int(limit), BLOCK):
         counts = np.arange(first, min(first + BLOCK, int(limit)) + 1)
         block = values(counts)

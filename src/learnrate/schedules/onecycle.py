@@ -154,8 +154,8 @@ class one_cycle(Schedule):
         rise = _pct_start("pct_start", pct_start) * total_steps - 1
         if not 0 < rise < length or (three_phase and 2 * rise >= length):
             raise ArgumentError(
-                f"pct_start * total_steps must give each phase at least a part of an update, received {pct_start!r} of "
-                f"{total_steps!r}: give more updates"
+                "pct_start * total_steps must give each phase at least a part of an update, received "
+                f"{checks.shown(pct_start)} of {checks.shown(total_steps)}: give more updates"
             )
         shape = {"cos": "cosine", "linear": "linear"}[checks.choice("anneal_strategy", anneal_strategy, ("cos", "linear"))]
         phases = 3 if three_phase else 2

@@ -26,6 +26,9 @@ MOST_PERIODS = 10_000
 EXACT = 256
 """Number of periods whose starts are computed in fractions. A run has fewer."""
 
+MOST_EDGES = 10_000_000
+"""Largest number of edges in a list, which takes seconds to make."""
+
 FINEST = 10_000
 """Largest denominator of a length in updates: four decimals and any small fraction, such as 3125 / 6, are exact. Any other
 length is wrong by 1e-8 at most, which is one update after 10 ** 8 periods; and the table has at most 40,000 edges."""
@@ -98,7 +101,14 @@ def edge(index: int, lengths: tuple[float, ...]) -> int:
 
 
 def edges(lengths: tuple[float, ...], segments: int | None, limit: float) -> Iterator[int]:
-    """The ends of the segments, up to `limit`."""
+    """The ends of the segments, up to `limit`.
+
+    Raises:
+        ArgumentError: if they are too many for a list.
+    """
+    number = limit * len(lengths) / sum(lengths)
+    if min(number, math.inf if segments is None else segments) > MOST_EDGES:
+        checks.refuse("the last count to consider", f"so low that at most {MOST_EDGES} boundaries come before", limit)
     for index in count(1) if segments is None else range(1, segments + 1):
         if (end := edge(index, lengths)) > limit:
             return
@@ -165,6 +175,18 @@ def ends(period: float, growth: float, times: int | None, limit: float) -> list[
     """The ends of the periods, at least up to `limit`."""
     more = None if times is None else times + 1  # a period ends where the next would begin
     return [start for start, _ in spans(period, growth, more, limit)][1:]
+
+
+def ends_between(period: float, low: float, high: float) -> Iterator[int]:
+    """The ends of periods without growth that are above `low` and at most `high`."""
+    first = max(1, math.floor(low / period) - 1)  # rounded edges are less than an update away from the multiples
+    if (high - low) / period > MOST_EDGES:
+        checks.refuse("the last count to consider", f"so low that at most {MOST_EDGES} boundaries come before", high)
+    for index in count(first):
+        if (end := edge(index, (period,))) > high:
+            return
+        if end > low:
+            yield end
 
 
 def located(n: Any, period: float, growth: float, times: int | None, xp: Namespace) -> tuple[Any, Any, Any]:

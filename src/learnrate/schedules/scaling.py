@@ -30,7 +30,7 @@ def linear_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR
         base_batch_size: The batch size of `lr`.
 
     Raises:
-        ArgumentError: if a number is not above 0.
+        ArgumentError: if a number is not above 0, or the new LR is 0 or infinite in double precision.
 
     Example:
         >>> linear_scaling(0.1, batch_size=1024, base_batch_size=256)
@@ -50,7 +50,7 @@ def sqrt_scaling(lr: float, batch_size: int, base_batch_size: int) -> ScaledLR:
         base_batch_size: The batch size of `lr`.
 
     Raises:
-        ArgumentError: if a number is not above 0.
+        ArgumentError: if a number is not above 0, or the new LR is 0 or infinite in double precision.
 
     Example:
         >>> sqrt_scaling(0.1, batch_size=1024, base_batch_size=256).lr
@@ -67,7 +67,7 @@ def inverse_sqrt_scaling(k: float, batch_size: int) -> ScaledLR:
         batch_size: The batch size, over all workers.
 
     Raises:
-        ArgumentError: if a number is not above 0.
+        ArgumentError: if a number is not above 0, or the new LR is 0 or infinite in double precision.
 
     Example:
         >>> inverse_sqrt_scaling(1.0, batch_size=16).lr
@@ -81,5 +81,5 @@ def _scaled(lr: float, batch_size: int, base_batch_size: int, power: float, rule
     batch_size, base = checks.length("batch_size", batch_size), checks.length("base_batch_size", base_batch_size)
     ratio = batch_size / base
     factor = ratio**power
-    new = lr * factor
+    new = checks.positive("the scaled LR", lr * factor)  # neither infinite nor 0 in double precision
     return ScaledLR(new, f"LR {lr:g} at batch size {base} becomes {new:g} at {batch_size}: a factor of {factor:g}, {rule}.")

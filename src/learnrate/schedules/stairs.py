@@ -50,9 +50,8 @@ class step_decay(Endless):
         return (self.start if self.factor == 1 else 0.0), self(0)
 
     def _edges(self, limit: float) -> Iterator[float]:
-        offset = updates(self.offset)
-        steps = periods.ends(updates(self.every), 1, None, limit + offset)
-        yield from (step - offset for step in steps if step > offset)
+        offset, every = updates(self.offset), updates(self.every)
+        yield from (step - offset for step in periods.ends_between(every, offset, limit + offset))
 
 
 @frozen
@@ -90,12 +89,6 @@ class multistep(Endless):
         yield from map(updates, self.milestones)
 
 
-def _values(name: str, value: object) -> tuple[float, ...]:
-    return tuple(
-        checks.rate_or_traced(f"{name}[{i}]", number) for i, number in enumerate(checks.items(name, "numbers", value))
-    )
-
-
 @frozen
 class piecewise_constant(Endless):
     """Constant between milestones: value(n) = values[number of milestones <= n].
@@ -118,7 +111,7 @@ class piecewise_constant(Endless):
         (0.1, 0.05, 0.2)
     """
 
-    values: tuple[float, ...] = checked(_values)
+    values: tuple[float, ...] = checked(checks.several(checks.rate_or_traced, of="numbers"))
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
     def __post_init__(self) -> None:

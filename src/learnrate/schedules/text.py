@@ -98,7 +98,9 @@ class _Reader:
             raise
         except (LearnrateError, TypeError) as error:
             # TypeError: too many, too few or misspelt arguments, which the message of the constructor names.
-            raise self.error_at(node, str(error).replace(".__init__()", "()").replace("Schedule.", ".")) from None
+            message = str(error).replace(".__init__()", "()").replace("Schedule.", ".")
+            message = checks.short(message) if isinstance(error, TypeError) else message
+            raise self.error_at(node, message) from None
 
     def schedule(self, node: ast.expr) -> Schedule:
         # The tree of `a >> b * 2 >> c` leans to the left and is as deep as the chain is long, so a loop, not a recursion,
@@ -146,7 +148,7 @@ class _Reader:
             raise self.error_at(node, "expected a schedule such as cosine(0.1, 0, 1000)")
         if name not in METHODS:
             column = self.indent + self._characters((node.func.end_col_offset or 0) - len(name)) + 1
-            raise self.error(f"unknown method {name!r}; {self.nearest(name, METHODS)}", column)
+            raise self.error(f"unknown method {checks.shown(name)}; {self.nearest(name, METHODS)}", column)
         arguments, keywords = self.arguments(node)
         return node.func.value, lambda schedule: getattr(schedule, name)(*arguments, **keywords)
 
@@ -158,14 +160,13 @@ class _Reader:
         name = node.func.id
         make = SCHEDULES.get(name) or RUNS.get(name)
         if make is None:
-            raise self.error_at(node, f"unknown schedule {name!r}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
+            raise self.error_at(node, f"unknown schedule {checks.shown(name)}; {self.nearest(name, (*SCHEDULES, *RUNS))}")
         arguments, keywords = self.arguments(node)
         parameters = tuple(inspect.signature(make).parameters)
         for keyword in node.keywords:
             if keyword.arg not in parameters:
-                raise self.error_at(
-                    keyword, f"unexpected argument {keyword.arg!r} of {name}; {self.nearest(str(keyword.arg), parameters)}"
-                )
+                unexpected = f"unexpected argument {checks.shown(keyword.arg)} of {name}"
+                raise self.error_at(keyword, f"{unexpected}; {self.nearest(str(keyword.arg), parameters)}")
         return self.build(node, lambda: make(*arguments, **keywords))
 
     def nearest(self, name: str, names: tuple[str, ...]) -> str:
@@ -210,8 +211,8 @@ class _Reader:
     def function(self, node: ast.expr) -> Function:
         name = ast.unparse(node)
         if name not in self.functions:
-            remedy = (
-                f"known names: {', '.join(self.functions)}" if self.functions else "give it: parse(text, functions=[...])"
-            )
-            raise self.error_at(node, f"expected a number, a word in quotes or a function; {name!r} is unknown, {remedy}")
+            names = checks.short(", ".join(self.functions))
+            remedy = f"known names: {names}" if names else "give it: parse(text, functions=[...])"
+            unknown = f"{checks.shown(name)} is unknown, {remedy}"
+            raise self.error_at(node, f"expected a number, a word in quotes or a function; {unknown}")
         return self.functions[name]

@@ -28,7 +28,7 @@ def updates_for(tokens: float, per_update: Schedule) -> Fraction:
     used, first, size = 0.0, 0, 4096
     while True:
         if first >= MOST_UPDATES:
-            remedy = f"{per_update!r} is too low"
+            remedy = f"{checks.shown(per_update)} is too low"
             checks.refuse("length", f"used up within {MOST_UPDATES} updates", f"{tokens:g} tokens", remedy)
         values = per_update(np.arange(first, first + size))
         if values.min() <= 0:
@@ -92,8 +92,8 @@ def _in_updates(part: Schedule, run: Horizon) -> Schedule:
         return part if part.is_resolved else part.resolve(run)
     if lengths != [part.length]:
         raise ArgumentError(
-            f"tokens_per_update must have no lengths in tokens other than those of its parts, received {part!r}: "
-            "give its lengths in updates"
+            "tokens_per_update must have no lengths in tokens other than those of its parts, received "
+            f"{checks.shown(part)}: give its lengths in updates"
         )
     wanted = in_tokens(lengths[0])
 

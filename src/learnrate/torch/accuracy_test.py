@@ -95,7 +95,7 @@ def accuracy_test(
         >>> len(curve), bool(curve.metrics["accuracy"][-1] > 0.9)
         (120, True)
     """
-    subset = _subset(model, held_out, checks.whole("held_out_batches", held_out_batches, at_least=1))
+    subset = _subset(model, held_out, checks.length("held_out_batches", held_out_batches))
     per_epoch = TorchTrainable(
         model, optimizer, batches, loss, updater=Updater.of(update, accuracy_test)
     ).updates_per_epoch()

@@ -320,6 +320,26 @@ def test_a_large_captured_tensor_is_not_copied_and_is_named_if_it_was_written_to
     assert data[0] == 1
 
 
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("key", ["k" * 5000, Unprintable()], ids=["long", "no repr"])
+def test_a_warning_shows_a_key_in_bounded_length(toy, key):
+    state = {key: {"inner" * 1000: torch.zeros(LARGE)}}
+
+    def loss():
+        return state
+
+    with (
+        pytest.warns(NotRestoredWarning, match="state in .*loss") as caught,
+        lr.torch.preserve(toy.model, toy.optimizer, loss),
+    ):
+        next(iter(state[key].values())).add_(1)
+    assert len(str(caught[0].message)) < 600
+
+
 def test_a_snapshot_that_is_put_back_repeatedly_warns_once(toy):
     data = torch.zeros(LARGE)
     snapshot = lr.torch.snapshot.Snapshot(toy.model, toy.optimizer, lambda: data)

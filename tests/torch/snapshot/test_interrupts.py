@@ -238,3 +238,28 @@ def test_an_interrupt_is_not_lost_where_the_loss_has_just_diverged():
     assert curve.ended == "interrupted"
     with pytest.raises(KeyboardInterrupt):
         lr.tune(Diverging(), updates=200)
+
+
+@pytest.mark.parametrize("end", ["normal", "error"])
+def test_two_interrupts_at_any_two_lines_of_a_block_are_a_keyboard_interrupt_after_its_end(end):
+    steps = []
+
+    @contextlib.contextmanager
+    def changed():
+        steps.append("changed")
+        try:
+            yield
+        finally:
+            steps.append("put back")
+
+    def work():
+        with contextlib.suppress(ZeroDivisionError), Uninterrupted(changed()):
+            _ = 1 / (end == "normal")
+
+    lines = range(len(lines_of(work)) + 50)  # after the first interrupt there are more
+    steps.clear()
+    for numbers in itertools.combinations(lines, 2):
+        result, sent = interrupted(work, *numbers)
+        assert isinstance(result, KeyboardInterrupt) or not sent, numbers
+        assert steps in ([], ["changed", "put back"]), numbers
+        steps.clear()

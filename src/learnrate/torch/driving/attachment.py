@@ -73,7 +73,7 @@ def attach(
     """
     checks.flag("relative", relative)
     schedules = {"lr": lr, "momentum": momentum, **others}
-    return Attachment(optimizer, schedules, relative, checks.whole("start", start, at_least=0))
+    return Attachment(optimizer, schedules, relative, checks.whole("start", start, at_least=0, at_most=checks.LONGEST))
 
 
 class _Groups:

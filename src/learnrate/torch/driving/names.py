@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.torch.driving.writing import Group, entry_of, in_betas
 
@@ -28,7 +29,7 @@ def check_names(keys: Iterable[str], optimizer: Optimizer) -> None:
             if not _is_number(entry_of(key, group)):
                 remedy = "its first entry is driven as 'momentum'" if key == "betas" else "drive a number"
                 raise ArgumentError(
-                    f"a driven hyper-parameter must be a number, the optimizer's {key!r} is "
+                    f"a driven hyper-parameter must be a number, the optimizer's {checks.shown(key)} is "
                     f"a {type(entry_of(key, group)).__name__}: {remedy}"
                 )
 
@@ -37,7 +38,7 @@ def _unknown(key: str, optimizer: Optimizer) -> str:
     names = sorted(set.intersection(*(_numbers(group) for group in optimizer.param_groups)))
     similar = difflib.get_close_matches(key, [*names, *OTHER_ARGUMENTS], n=1, cutoff=0.6)
     remedy = f"did you mean {similar[0]}?" if similar else f"its hyper-parameters are {', '.join(names)}"
-    needed = "'momentum' or 'betas'" if key == "momentum" else repr(key)
+    needed = "'momentum' or 'betas'" if key == "momentum" else checks.shown(key)
     return f"the optimizer must have {needed} in its parameter groups, {type(optimizer).__name__} does not: {remedy}"
 
 

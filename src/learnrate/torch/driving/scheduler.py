@@ -78,7 +78,7 @@ class Scheduler(Clock, LRScheduler):
         relative: bool = False,
         start: int = 0,
     ) -> None:
-        start = checks.whole("start", start, at_least=0)
+        start = checks.whole("start", start, at_least=0, at_most=checks.LONGEST)
         checks.flag("relative", relative)
         require_undriven(optimizer, "lr")  # before anything is written into the groups
         check_names(["lr"], optimizer)

@@ -14,7 +14,7 @@ from learnrate.torch.inputs import optimizers_within
 from learnrate.torch.snapshot import functions, sources
 from learnrate.torch.snapshot.parts import Undo, is_stateful
 from learnrate.torch.snapshot.storage import TensorStorage
-from learnrate.user_code import warn
+from learnrate.user_code import own_line, warn
 
 OWN_PARTS = ("state", "param_groups", "step")
 """Attributes of every optimizer that have parts of their own in a snapshot, or stay: a `step` that a scheduler patched."""
@@ -58,7 +58,7 @@ def of_stateful(owner: str, entries: dict[str, Any], storage: TensorStorage, cop
             try:
                 yield from list(sources.undos(value, storage, copied))
             except Exception as error:
-                _warn_of(f"{owner}.{key}", f"its state cannot be copied ({type(error).__name__}: {error})")
+                _warn_of(f"{owner}.{key}", f"its state cannot be copied ({own_line(error)})")
 
 
 def of_module(module: nn.Module, storage: TensorStorage, copied: Collection[int] = ()) -> Iterator[Undo]:
@@ -77,7 +77,7 @@ def of_module(module: nn.Module, storage: TensorStorage, copied: Collection[int]
     try:
         before = copy.deepcopy(module.get_extra_state())
     except Exception as error:
-        _warn_of(name, f"it cannot be copied ({type(error).__name__}: {error})")
+        _warn_of(name, f"it cannot be copied ({own_line(error)})")
         return
 
     def undo() -> None:

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from learnrate import checks
 from learnrate.torch.snapshot import parts, references
 from learnrate.torch.snapshot.parts import Undo
 from learnrate.torch.snapshot.storage import TensorStorage, size_of
@@ -168,7 +169,7 @@ def _opened(name: str, value: Any, copied: Collection[int]) -> tuple[Undo | None
         undo, contents = references.variable(value)
         return undo, [(name, content) for content in contents]
     if isinstance(value, dict):
-        return references.mapping(value), _entries(lambda key: f"{name}[{key!r}]", value)
+        return references.mapping(value), _entries(lambda key: f"{name}[{checks.shown(key)}]", value)
     if isinstance(value, (list, deque, set, bytearray)):
         return references.collection(value), ((name, entry) for entry in value)
     if isinstance(value, tuple):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learnrate import checks
 from learnrate.errors import NotRestoredWarning
 from learnrate.torch.snapshot.references import attributes
 from learnrate.torch.snapshot.storage import local
@@ -55,7 +56,7 @@ class Watch:
         place = _first_difference(present, self._before)
         if place is not None:
             self._before = None
-            warn(f"{place} was changed in place and is not given back: {self._remedy}", NotRestoredWarning)
+            warn(f"{checks.short(place)} was changed in place and is not given back: {self._remedy}", NotRestoredWarning)
 
 
 def memory_of(tensor: Tensor) -> int:
@@ -125,4 +126,4 @@ def _references(place: str, value: Any) -> Iterable[Sign]:
 
 
 def _shown(key: Any) -> str:
-    return repr(key) if isinstance(key, (str, int)) else f"a {type(key).__name__}"
+    return checks.shown(key) if isinstance(key, (str, int)) else f"a {type(key).__name__}"
