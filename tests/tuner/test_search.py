@@ -105,7 +105,11 @@ def test_the_coarse_search_continues_beyond_the_best_lr(losses, following):
         ({1: 0.3, -1: 0.3, 3: 0.3}, math.inf, -3),  # all learn the same
         ({-1: 0.3, -3: 0.32, 1: 0.9}, math.inf, -5),  # the lowest LR learns nearly as much as the best
         ({-1: 0.3, -3: 0.4, 1: 0.9}, math.inf, None),
-        ({1: 0.99, -1: 0.99, 3: 0.99}, -4.0, -3),  # nothing was learned, and the loss of the range test falls from a lower LR
+        (
+            {1: 0.99, -1: 0.99, 3: 0.99},
+            -4.0,
+            -3,
+        ),  # nothing was learned, and the loss of the range test falls from a lower LR
         ({1: 0.99, -1: 0.99, 3: 0.99, -3: 0.99}, -2.0, None),
         ({1: 0.99, -1: 0.99, 3: 0.99}, math.inf, None),  # nor does the range test show where it falls
     ],
@@ -222,7 +226,12 @@ def test_the_refinement_begins_on_both_sides_of_the_estimate(batched, distances)
 
 @pytest.mark.parametrize(
     ("losses", "count"),
-    [({-3: 0.9, -1: 0.3, 1: 0.9}, 4), ({-3: 0.32, -1: 0.3, 1: 0.9}, 2), ({-3: 0.9, -1: 0.32, 1: 0.3}, 2), ({-1: 0.3, 1: 0.9}, 2)],
+    [
+        ({-3: 0.9, -1: 0.3, 1: 0.9}, 4),
+        ({-3: 0.32, -1: 0.3, 1: 0.9}, 2),
+        ({-3: 0.9, -1: 0.32, 1: 0.3}, 2),
+        ({-1: 0.3, 1: 0.9}, 2),
+    ],
 )
 def test_four_trials_are_one_batch_only_between_worse_lrs(losses, count):
     bounds = Limits(-1.0, -20.0, 3.0, coarse_updates=20, horizon=1000, refinement_updates=80, batched=True)

@@ -103,4 +103,4 @@ def test_a_network_that_learns_at_any_lr_has_no_plan_at_the_lowest_lr_that_was_t
     plan = lr.torch.tune(digits.model, digits.optimizer, digits.batches, torch.nn.CrossEntropyLoss(), updates=500)
     assert 0.03 < plan.max_lr < 0.4
     assert min(trial.max_lr for trial in plan.trials) < plan.max_lr / 4
-    assert 0 < plan.interval[0]
+    assert plan.interval[0] > 0

@@ -101,7 +101,7 @@ def next_coarse(trials: Sequence[Trial], start: Start, limits: Limits) -> Propos
         if not distinguishable(prefix(count), start):
             break
     rung = _safe_rung(trials, updates, start)
-    if len(trials) >= THRESHOLDS.most_coarse:
+    if not rung.trials or len(trials) >= THRESHOLDS.most_coarse:
         return None
     # Then downwards, while the lowest LR learns as much as the best one: where steps are bounded, short trials at LRs that
     # are far too high may all learn the same.
