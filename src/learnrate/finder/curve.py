@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -210,7 +211,12 @@ class Curve:
         Returns:
             Array of the curve's length; all NaN if no loss is finite.
         """
-        return smooth(cleaned(self.losses), width)
+        return smooth(self.cleaned, width)
+
+    @cached_property
+    def cleaned(self) -> Floats:
+        """The losses with a limit on divergence and without what repeats in them (see `smoothed`), before smoothing."""
+        return cleaned(self.losses)
 
     def band(self, width: float | None = None) -> tuple[Floats, Floats]:
         """The lowest and the highest smoothed loss of the sweeps at each LR. For a single sweep, both are its smoothed loss.

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.levels import capped_each, difference_noise, level, noise_of_each
+from learnrate.finder.levels import capped, capped_each, difference_noise, level, noise_of_each
 from learnrate.finder.season import cleaned
-from learnrate.finder.series import flattens, ragged
-from learnrate.finder.smoothing import Floats, smooth, smoothed_noise, usual_width
+from learnrate.finder.series import flattens, lows_of_falls, ragged
+from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
 
 SIGNIFICANT = 7.0
 """A fall is significant if it is this many standard deviations of the smoothed noise. In sweeps of 20 to 300 updates of pure
@@ -18,6 +18,14 @@ taken over the whole curve."""
 STEADY = 2.25
 """A fall is significant if it is this many times the largest deviation of the loss before it. Noise that is correlated from
 update to update does not show in the differences of neighbours, but it makes the smoothed loss drift from the start."""
+
+SHALLOW = 1 / 3
+"""A rise ends the fall only if the fall before it is more than this fraction of the deepest fall of the curve: a loss that
+falls less, rises and then falls much further had a ripple of the data, or a drift."""
+
+REMAINS = 0.1
+"""Fraction of what repeats that may remain after its removal: the batches of an order do not only differ, but differ in how
+much they change while the model learns."""
 
 END_WIDTH = 1.0
 """Smoothing, in updates, of the losses in which the end of the fall is located."""
@@ -39,6 +47,8 @@ class Descent:
         end_cause: What ends the fall: a "rise" of the loss, its "oscillation", or the end of the "sweep".
         flat_from: Position after the steepest one from which the loss has no falling trend; None if it falls to the end.
         points: Number of losses that were used: all of them, or those before an oscillation.
+        repeats: Whether the loss rises again and falls again by a similar amount, as it does where batches have an order.
+        season: Height of what repeats in the losses and was removed from them.
     """
 
     start: float
@@ -52,6 +62,8 @@ class Descent:
     end_cause: Literal["rise", "oscillation", "sweep"]
     flat_from: int | None = None
     points: int = 0
+    repeats: bool = False
+    season: float = 0.0
 
     @property
     def fall(self) -> float:
@@ -68,7 +80,12 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
     """
     clean = cleaned(losses)
     descent = locate_descent(clean, diverged)
-    return replace(descent, flat_from=flattens(clean, descent.steepest, descent.end))
+    return replace(
+        descent,
+        flat_from=flattens(clean, descent.steepest, descent.end),
+        season=float(np.ptp(capped(losses) - clean)),
+        repeats=_repeats(losses, smooth(clean), descent),
+    )
 
 
 def locate_descent(clean: Floats, diverged: bool) -> Descent:
@@ -127,6 +144,8 @@ def is_significant(losses: Floats, descent: Descent) -> bool:
     It is judged in the loss and, if all losses are above 0, in its logarithm: the noise of most losses shrinks with the
     loss, so a fall to nearly 0 is clear in the logarithm, even if the noise at the start is as large as the fall.
     """
+    if descent.repeats or descent.fall <= REMAINS * descent.season:
+        return False
     losses = losses[: descent.points]
     sure = _sure_change(descent.start, descent.noise, len(losses))
     if descent.fall > max(sure, STEADY * descent.deviation):
@@ -140,6 +159,26 @@ def is_significant(losses: Floats, descent: Descent) -> bool:
     # A change of the logarithm is a relative change, so its digits are those of a level of 1.
     sure = _sure_change(1.0, difference_noise(logs), len(logs))
     return fall > max(sure, STEADY * _deviation(smoothed, start, descent.begin))
+
+
+def _repeats(losses: Floats, smoothed: Floats, descent: Descent) -> bool:
+    """Whether the loss rises after its fall and then falls by a similar amount again: below its start, or twice.
+
+    What comes after a divergence does not count, because it is the training of a broken model. One further fall, as after a
+    divergence, is taken for a ripple only if the loss before it is not far above the start.
+    """
+    if len(losses) - descent.bottom < 5:
+        return False
+    heights = running_median(losses) - descent.start
+    # Batches differ more at high LRs, so the noise is that of the losses after the fall.
+    noise = smoothed_noise(difference_noise(losses[descent.bottom :]), usual_width(len(losses)))
+    least = max(0.5 * descent.fall, SIGNIFICANT * noise)
+
+    def lows(most: float) -> list[float]:
+        diverged = np.flatnonzero(heights > most * descent.fall)
+        return lows_of_falls(smoothed[descent.bottom : diverged[0] if diverged.size else None], least)
+
+    return len(lows(2.0)) > 1 or any(low < descent.start - 0.5 * descent.fall for low in lows(0.75))
 
 
 def _deviation(smoothed: Floats, start: float, begin: int) -> float:
@@ -173,5 +212,6 @@ def _first_rise(smoothed: Floats, start: float, sure: float) -> int:
     lowest = np.minimum.accumulate(smoothed)
     fallen = start - lowest
     risen = smoothed - lowest
-    positions = np.flatnonzero((fallen > sure) & (risen > 0.5 * fallen + sure))
+    least = max(sure, SHALLOW * float(fallen[-1]))
+    positions = np.flatnonzero((fallen > least) & (risen > 0.5 * fallen + sure))
     return int(positions[0]) if positions.size else len(smoothed)

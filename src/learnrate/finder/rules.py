@@ -13,6 +13,7 @@ from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
 from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descents
+from learnrate.finder.levels import capped
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -93,10 +94,14 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
 
 
 def _in_blocks(curve: "Curve") -> "Curve":
-    """A long curve with the means of blocks of updates, whose LRs are nearly the same."""
+    """A long curve with the means of blocks of updates, whose LRs are nearly the same.
+
+    What repeats is removed first: a cycle is seldom a whole number of blocks.
+    """
     size = -(-len(curve) // MOST_POINTS)
     if size <= 1:
         return curve
+    losses = curve.losses - (capped(curve.losses) - curve.cleaned)
     starts = np.arange(0, len(curve), size)
 
     def means(values: Floats) -> Floats:
@@ -106,7 +111,7 @@ def _in_blocks(curve: "Curve") -> "Curve":
     return replace(
         curve,
         lrs=curve.lrs[np.minimum(starts + size // 2, len(curve) - 1)],
-        losses=means(curve.losses),
+        losses=means(losses),
         metrics={},
         updates=curve.updates[starts],
         sweeps=tuple(map(_in_blocks, curve.sweeps)),
