@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from learnrate.finder.levels import capped, capped_each, difference_noise, level, noise_of_each
+from learnrate.finder.levels import ROUNDED, capped, capped_each, difference_noise, level, noise_of_each, rounding
 from learnrate.finder.season import cleaned
 from learnrate.finder.series import flattens, lows_of_falls, ragged
 from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
@@ -26,6 +26,9 @@ falls less, rises and then falls much further had a ripple of the data, or a dri
 REMAINS = 0.1
 """Fraction of what repeats that may remain after its removal: the batches of an order do not only differ, but differ in how
 much they change while the model learns."""
+
+FLOOR = 0.05
+"""Height of the lowest loss in the logarithm, as a fraction of the fall: what is less is not told from its end."""
 
 END_WIDTH = 1.0
 """Smoothing, in updates, of the losses in which the end of the fall is located."""
@@ -79,7 +82,7 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
         diverged: Whether the sweep ended because of the last of the losses.
     """
     clean = cleaned(losses)
-    descent = locate_descent(clean, diverged)
+    descent = locate_descents(clean[None], diverged, rounding(losses))[0]
     return replace(
         descent,
         flat_from=flattens(clean, descent.steepest, descent.end),
@@ -88,24 +91,27 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
     )
 
 
-def locate_descent(clean: Floats, diverged: bool) -> Descent:
-    """The fall in losses without a season; see `find_descent`, which also finds where the fall flattens."""
-    return locate_descents(clean[None], diverged)[0]
+def locate_descents(series: Floats, diverged: bool, rounded: float) -> list[Descent]:
+    """The fall of each series without a season; see `find_descent`, which also finds where the fall flattens.
 
+    What can be computed for all at once is, for speed.
 
-def locate_descents(series: Floats, diverged: bool) -> list[Descent]:
-    """`locate_descent` of each series; shape (series, updates). What can be computed for all at once is, for speed."""
-    series = capped_each(series)
+    Args:
+        series: The losses; shape (series, updates).
+        diverged: Whether the sweep ended because of the last of the losses.
+        rounded: The `rounding` of the losses from which they were made.
+    """
+    series = capped_each(series, rounded)
     return [
-        _locate(clean, smoothed, light, noise, diverged)
+        _locate(clean, smoothed, light, noise, diverged, rounded)
         for clean, smoothed, light, noise in zip(
             series, smooth(series), smooth(series, END_WIDTH), noise_of_each(series).tolist(), strict=True
         )
     ]
 
 
-def _locate(clean: Floats, smoothed: Floats, light: Floats, noise: float, diverged: bool) -> Descent:
-    descent = _with_end(clean, light, _fall(smoothed, noise), diverged)
+def _locate(clean: Floats, smoothed: Floats, light: Floats, noise: float, diverged: bool, rounded: float) -> Descent:
+    descent = _with_end(clean, light, _fall(smoothed, noise, rounded), diverged)
     # Noise that is small compared to the rest of the fall does not end it: batches differ more while the model learns.
     remaining = smoothed - descent.lowest
     least = np.maximum(0.2 * descent.fall, 0.5 * remaining)
@@ -113,7 +119,7 @@ def _locate(clean: Floats, smoothed: Floats, light: Floats, noise: float, diverg
     if oscillation is not None:
         # Computed again without the oscillation, which would count as noise and contain the lowest losses.
         clean = clean[:oscillation]
-        fall = _fall(smooth(clean), difference_noise(clean))
+        fall = _fall(smooth(clean), difference_noise(clean), rounded)
         descent = _with_end(clean, smooth(clean, END_WIDTH), fall, diverged=False)
         descent = descent if descent.end_cause == "rise" else replace(descent, end_cause="oscillation")
     return replace(descent, points=len(clean))
@@ -141,23 +147,22 @@ def _with_end(clean: Floats, light: Floats, fall: Descent, diverged: bool) -> De
 def is_significant(losses: Floats, descent: Descent) -> bool:
     """Whether the fall is larger than the batch noise explains, and than the digits of the loss resolve.
 
-    It is judged in the loss and, if all losses are above 0, in its logarithm: the noise of most losses shrinks with the
-    loss, so a fall to nearly 0 is clear in the logarithm, even if the noise at the start is as large as the fall.
+    It is judged in the loss and in the logarithm of its height above the lowest: the noise of most losses shrinks with the
+    loss, so the fall may be clear in the logarithm, even if the noise at the start is as large as the fall. The height is
+    taken, and not the loss, because a constant in the loss says nothing.
     """
-    if descent.repeats or descent.fall <= REMAINS * descent.season:
+    if descent.fall <= 0 or descent.repeats or descent.fall <= REMAINS * descent.season:
         return False
     losses = losses[: descent.points]
-    sure = _sure_change(descent.start, descent.noise, len(losses))
+    sure = sure_change(descent.noise, len(losses), rounding(losses))
     if descent.fall > max(sure, STEADY * descent.deviation):
         return True
-    if losses.min() <= 0:
-        return False
-    logs = np.log(np.maximum(cleaned(losses), losses.min()))
+    clean = cleaned(losses)
+    logs = np.log(np.maximum(clean - clean.min(), 0.0) + FLOOR * descent.fall)
     smoothed = smooth(logs)
     start = level(smoothed)
     fall = start - float(smoothed[: descent.end + 1].min())
-    # A change of the logarithm is a relative change, so its digits are those of a level of 1.
-    sure = _sure_change(1.0, difference_noise(logs), len(logs))
+    sure = sure_change(difference_noise(logs), len(logs), rounding(losses) / descent.fall)
     return fall > max(sure, STEADY * _deviation(smoothed, start, descent.begin))
 
 
@@ -185,15 +190,15 @@ def _deviation(smoothed: Floats, start: float, begin: int) -> float:
     return float(np.abs(smoothed[:begin] - start).max(initial=0.0))
 
 
-def _sure_change(start: float, noise: float, points: int) -> float:
-    """The change of a smoothed series at this level that neither its noise nor its digits explain."""
-    return max(SIGNIFICANT * smoothed_noise(noise, usual_width(points)), 1e-3 * abs(start))
+def sure_change(noise: float, points: int, rounded: float) -> float:
+    """The change of a smoothed series that neither its noise nor its rounding explains."""
+    return max(SIGNIFICANT * smoothed_noise(noise, usual_width(points)), ROUNDED * rounded)
 
 
-def _fall(smoothed: Floats, noise: float) -> Descent:
+def _fall(smoothed: Floats, noise: float, rounded: float) -> Descent:
     """The fall of the smoothed losses, with its end at the bottom."""
     start = level(smoothed)
-    valley = smoothed[: _first_rise(smoothed, start, _sure_change(start, noise, len(smoothed)))]
+    valley = smoothed[: _first_rise(smoothed, start, sure_change(noise, len(smoothed), rounded))]
     bottom = int(valley.argmin())
     lowest = float(valley[bottom])
     remaining_noise = smoothed_noise(noise, usual_width(len(smoothed)))

@@ -13,7 +13,7 @@ from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
 from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descents
-from learnrate.finder.levels import capped
+from learnrate.finder.levels import capped, rounding
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -122,7 +122,7 @@ def _bounds(curve: "Curve", fall: Descent, not_finite: bool) -> Bounds:
     """The bounds of a significant fall; `not_finite` says whether losses that are not finite follow it."""
     base, lr, top, sudden = _numbers(curve.lrs, fall)
     diverged = curve.ended == "diverged"
-    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged)]
+    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged, rounding(curve.losses))]
     bases, fastest_lrs, tops = np.array(samples).T
     step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
     low, high = interval(fastest_lrs, lr, step)
