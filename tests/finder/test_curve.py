@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_or_written_is_an_output_error(tmp_path):
     [
         ([1e-3, 1e-2], [1.0], "losses must be as long as lrs"),
         ([1e-2, 1e-3], [1.0, 1.0], "never falling"),
-        ([0.0, 1e-3], [1.0, 1.0], "above 0"),
+        ([0.0, 0.0], [1.0, 1.0], "above 0"),
         ([1e-3, math.nan], [1.0, 1.0], "finite"),
         ([[1e-3]], [[1.0]], "one dimension"),
         (["a"], [1.0], "sequence of numbers"),

@@ -9,6 +9,7 @@ import pytest
 
 import learnrate as lr
 from learnrate.errors import LossError
+from facts import facts
 from learnrate.trainable import Reading
 
 
@@ -150,8 +151,8 @@ def test_the_sweep_is_a_schedule():
     ("arguments", "error", "words"),
     [
         ({"schedule": "cosine"}, ValueError, "schedule must be one of 'exponential', 'linear', received 'cosine'"),
-        ({"schedule": lr.linear(1.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
-        ({"schedule": lr.linear(0.0, 0.1, 30)}, ValueError, "schedule must be above 0, never falling"),
+        ({"schedule": lr.linear(1.0, 0.1, 30)}, ValueError, facts("schedule", "above 0", "never falling")),
+        ({"schedule": lr.linear(0.0, 0.1, 10) >> lr.linear(0.0, 0.1, 20)}, ValueError, "schedule must be above 0"),
         ({"schedule": lr.constant(0.1)}, ValueError, "schedule must be finite if updates is not given"),
         ({"schedule": lr.linear(0.01, 0.1, 30), "low": 0.1}, ValueError, "without low and high"),
         ({"schedule": lr.linear(0.01, 0.1, 5)}, ValueError, "updates must be at least 10"),
@@ -168,6 +169,27 @@ def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, 
     with pytest.raises(error, match=words):
         lr.range_test(step, **arguments)
     assert step.lrs == []
+
+
+@pytest.mark.parametrize("arguments", [{"low": 0.0, "schedule": "linear", "high": 3.0}, {"schedule": lr.linear(0.0, 3.0, 99)}])
+def test_a_linear_sweep_may_start_at_0(arguments, tmp_path):
+    curve = lr.range_test(Quadratic(offset=1.0), updates=100, **arguments)
+    assert curve.lrs[0] == 0.0 < curve.lrs[1]
+    rest = curve.where(slice(1, None))
+    for rule in (None, lr.rules.valley, lr.rules.steep, lr.rules.lightning):
+        assert repr(curve.bounds(rule)) == repr(rest.bounds(rule))
+    assert lr.rules.descent(curve) == rest.bounds()
+    assert lr.Curve.from_record(curve.as_record()) == curve
+    assert curve.plot().get_xscale() == "linear"
+    pytest.importorskip("plotly")
+    curve.to_html(tmp_path / "curve.html")
+
+
+def test_an_exponential_sweep_cannot_start_at_0():
+    with pytest.raises(ValueError, match=facts("low", "above 0")):
+        lr.range_test(Quadratic(), low=0.0)
+    with pytest.raises(ValueError, match=facts("low", "at least 0", -0.1)):
+        lr.range_test(Quadratic(), low=-0.1, schedule="linear")
 
 
 def test_a_function_of_the_user_is_a_stop_rule():

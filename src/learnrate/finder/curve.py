@@ -44,7 +44,7 @@ class Curve:
     """Loss (and further metrics) against the LR, with one entry for each update of a range test; or a mean (`merge`).
 
     Attributes:
-        lrs: The LR of each update, above 0 and never falling; shape (updates,), float64, read-only.
+        lrs: The LR of each update, never falling and above 0, except that the first may be 0; shape (updates,), float64, read-only.
         losses: The loss of each update, computed before its optimizer step; may be NaN or infinite at the end. Same shape.
         metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
@@ -57,7 +57,7 @@ class Curve:
         sweeps: The curves of which this one is the mean; empty for a single sweep.
 
     Raises:
-        ArgumentError: if the series differ in shape, or if the LRs fall or are not above 0.
+        ArgumentError: if the series differ in shape, or if the LRs fall or are not above 0 after the first.
     """
 
     lrs: Floats
@@ -79,8 +79,10 @@ class Curve:
         for name, values in {"losses": losses, "updates": updates, **metrics}.items():
             if values.shape != lrs.shape:
                 raise ArgumentError(f"{name} must be as long as lrs ({len(lrs)}), received {len(values)}")
-        if not (np.all(np.isfinite(lrs)) and np.all(lrs > 0) and np.all(np.diff(lrs) >= 0)):
-            raise ArgumentError("lrs must be finite, above 0 and never falling: a range test raises the LR")
+        if not (np.all(np.isfinite(lrs)) and np.all(lrs >= 0) and np.all(lrs[1:] > 0) and np.all(np.diff(lrs) >= 0)):
+            raise ArgumentError(
+                "lrs must be finite, never falling and above 0, of which the first may be 0: a range test raises the LR"
+            )
         checks.choice("ended", self.ended, get_args(Ended))
         checked = {
             "lrs": lrs,
@@ -147,6 +149,10 @@ class Curve:
         """The part of the curve whose losses are finite."""
         keep = np.isfinite(self.losses)
         return self if keep.all() else self.where(keep)
+
+    def above_zero(self) -> "Curve":
+        """The part of the curve that rules read: a linear sweep may start at LR 0, where nothing is trained."""
+        return self.where(slice(1, None)) if len(self) and self.lrs[0] == 0 else self
 
     @classmethod
     def merge(cls, curves: Iterable["Curve"]) -> "Curve":

@@ -77,7 +77,7 @@ def _figure(curve: Curve, bounds: Bounds | NoAnswer) -> dict[str, Any]:
     lr_axis = {
         **html.AXIS,
         "type": "log",
-        "range": list(_decades(curve)) if len(curve) else None,
+        "range": list(_decades(curve)) if len(curve.above_zero()) else None,
         "title": {"text": "learning rate", "standoff": 8},
         "exponentformat": "power",
         "tickangle": 0,
@@ -106,7 +106,8 @@ def _figure(curve: Curve, bounds: Bounds | NoAnswer) -> dict[str, Any]:
 
 def _decades(curve: Curve) -> tuple[float, float]:
     """The ends of the LR axis, as powers of ten."""
-    low, high = math.log10(curve.lrs[0]), math.log10(curve.lrs[-1])
+    lrs = curve.above_zero().lrs
+    low, high = math.log10(lrs[0]), math.log10(lrs[-1])
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 

@@ -72,6 +72,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         >>> print(bounds.reasons.base_lr)
         base_lr 0.0016: the loss has fallen by at least 10 % of its total decrease (2.3 to 0.5).
     """
+    curve = curve.above_zero()
     no_answer = unreadable(curve, "descent")
     if no_answer is not None:
         return no_answer
