@@ -313,6 +313,7 @@ def _suggestion(
         no_position: What the curve shows if the rule picks none although the loss falls.
         factor: lr / the LR that the rule picks.
     """
+    curve = curve.above_zero()
     no_answer = unreadable(curve, rule)
     if no_answer is not None:
         return no_answer

@@ -13,6 +13,7 @@ from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
 from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
 from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descents
+from learnrate.finder.levels import capped, rounding
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -71,6 +72,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         >>> print(bounds.reasons.base_lr)
         base_lr 0.0016: the loss has fallen by at least 10 % of its total decrease (2.3 to 0.5).
     """
+    curve = curve.above_zero()
     no_answer = unreadable(curve, "descent")
     if no_answer is not None:
         return no_answer
@@ -93,10 +95,14 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
 
 
 def _in_blocks(curve: "Curve") -> "Curve":
-    """A long curve with the means of blocks of updates, whose LRs are nearly the same."""
+    """A long curve with the means of blocks of updates, whose LRs are nearly the same.
+
+    What repeats is removed first: a cycle is seldom a whole number of blocks.
+    """
     size = -(-len(curve) // MOST_POINTS)
     if size <= 1:
         return curve
+    losses = curve.losses - (capped(curve.losses) - curve.cleaned)
     starts = np.arange(0, len(curve), size)
 
     def means(values: Floats) -> Floats:
@@ -106,7 +112,7 @@ def _in_blocks(curve: "Curve") -> "Curve":
     return replace(
         curve,
         lrs=curve.lrs[np.minimum(starts + size // 2, len(curve) - 1)],
-        losses=means(curve.losses),
+        losses=means(losses),
         metrics={},
         updates=curve.updates[starts],
         sweeps=tuple(map(_in_blocks, curve.sweeps)),
@@ -117,7 +123,7 @@ def _bounds(curve: "Curve", fall: Descent, not_finite: bool) -> Bounds:
     """The bounds of a significant fall; `not_finite` says whether losses that are not finite follow it."""
     base, lr, top, sudden = _numbers(curve.lrs, fall)
     diverged = curve.ended == "diverged"
-    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged)]
+    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged, rounding(curve.losses))]
     bases, fastest_lrs, tops = np.array(samples).T
     step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
     low, high = interval(fastest_lrs, lr, step)

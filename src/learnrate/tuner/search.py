@@ -248,7 +248,7 @@ def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[
         bounds: Its bounds.
         high: The last LR that was planned.
     """
-    lowest, last = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
+    lowest, last = math.log2(float(curve.above_zero().lrs[0])), math.log2(float(curve.lrs[-1]))
     highest = last if curve.ended in ("swept", "diverged", "not finite") else max(last, math.log2(high))
     if not bounds:
         return highest - 1, lowest, highest
