@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import learnrate as lr
-from learnrate.errors import LossError
 from facts import facts
+from learnrate.errors import LossError
 from learnrate.trainable import Reading
 
 
@@ -171,7 +171,9 @@ def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, 
     assert step.lrs == []
 
 
-@pytest.mark.parametrize("arguments", [{"low": 0.0, "schedule": "linear", "high": 3.0}, {"schedule": lr.linear(0.0, 3.0, 99)}])
+@pytest.mark.parametrize(
+    "arguments", [{"low": 0.0, "schedule": "linear", "high": 3.0}, {"schedule": lr.linear(0.0, 3.0, 99)}]
+)
 def test_a_linear_sweep_may_start_at_0(arguments, tmp_path):
     curve = lr.range_test(Quadratic(offset=1.0), updates=100, **arguments)
     assert curve.lrs[0] == 0.0 < curve.lrs[1]
