@@ -99,9 +99,9 @@ import learnrate as lr
         ),
         (lambda: lr.constant(1e200) * 1e200, "factor", "at most 1e100", ""),
         (lambda: lr.noam(10**400), "d_model", "at most 4611686018427387904", ""),
-        (lambda: lr.constant(10**5000), "value", "finite", "digits"),
-        (lambda: lr.multistep(0.1, 0.5, (10**5000,)), "milestones[0]", "at most 4611686018427387904", "digits"),
-        (lambda: lr.constant(0.1)(10**5000), "the update count", "below 2 ** 63", "digits"),
+        (lambda: lr.constant(10**5000), "value", "finite", "bits"),
+        (lambda: lr.multistep(0.1, 0.5, (10**5000,)), "milestones[0]", "at most 4611686018427387904", "bits"),
+        (lambda: lr.constant(0.1)(10**5000), "the update count", "below 2 ** 63", "bits"),
         (lambda: lr.step_decay(0.1, 0.5, 5, offset=10**400), "offset", "at most 4611686018427387904", ""),
         (lambda: lr.warm_restarts(0.1, 5, warmup=10**400), "warmup", "at most 4611686018427387904", ""),
         (

@@ -36,7 +36,7 @@ class Curve:
     """Loss (and further metrics) against the LR, with one entry for each update of a range test; or a mean (`merge`).
 
     Attributes:
-        lrs: The LR of each update, never falling and above 0, except that the first may be 0; shape (updates,), float64, read-only.
+        lrs: The LR of each update, never falling, above 0 (the first may be 0); shape (updates,), float64, read-only.
         losses: The loss of each update, computed before its optimizer step; may be NaN or infinite at the end. Same shape.
         metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.

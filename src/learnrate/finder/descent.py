@@ -15,6 +15,10 @@ SIGNIFICANT = 7.0
 noise that is independent from update to update, 1 (normal) to 7 (log-normal) in 1,000 fall this far, because the minimum is
 taken over the whole curve."""
 
+LIKELY = 4.0
+"""A fall that is significant in the logarithm is this many standard deviations of the smoothed noise in the loss too: the
+logarithm enlarges the lowest losses, whatever they are."""
+
 STEADY = 2.25
 """A fall is significant if it is this many times the largest deviation of the loss before it. Noise that is correlated from
 update to update does not show in the differences of neighbours, but it makes the smoothed loss drift from the start."""
@@ -157,6 +161,8 @@ def is_significant(losses: Floats, descent: Descent) -> bool:
     sure = sure_change(descent.noise, len(losses), rounding(losses))
     if descent.fall > max(sure, STEADY * descent.deviation):
         return True
+    if descent.fall * SIGNIFICANT < LIKELY * sure:
+        return False
     clean = cleaned(losses)
     logs = np.log(np.maximum(clean - clean.min(), 0.0) + FLOOR * descent.fall)
     smoothed = smooth(logs)
