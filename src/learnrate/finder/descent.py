@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from learnrate.finder.levels import ROUNDED, capped, capped_each, difference_noise, level, noise_of_each, rounding
+from learnrate.finder.order import cycle_of_batches, is_sorted, moving_average
 from learnrate.finder.season import cleaned
 from learnrate.finder.series import flattens, lows_of_falls, ragged
 from learnrate.finder.smoothing import Floats, running_median, smooth, smoothed_noise, usual_width
@@ -24,12 +25,28 @@ STEADY = 2.25
 update to update does not show in the differences of neighbours, but it makes the smoothed loss drift from the start."""
 
 SHALLOW = 1 / 3
-"""A rise ends the fall only if the fall before it is more than this fraction of the deepest fall of the curve: a loss that
-falls less, rises and then falls much further had a ripple of the data, or a drift."""
+"""A rise ends the fall only if the fall before it is more than this fraction of the deepest fall before a divergence: a loss
+that falls less, rises and then falls much further had a ripple of the data, or a drift."""
+
+DIVERGED = 0.75
+"""A loss this far above the start, in units of the deepest fall, has diverged: what comes later is the training of a broken
+model, and may fall to any level. It is below 1, because losses are limited to 1 (see `capped`) and then smoothed."""
 
 REMAINS = 0.1
 """Fraction of what repeats that may remain after its removal: the batches of an order do not only differ, but differ in how
 much they change while the model learns."""
+
+OF_MEANS = 0.5
+"""Fraction of the fall by which the mean loss over one cycle of batches falls at least. It is below 1, because a mean over a
+cycle does not reach the lowest loss."""
+
+LONGER = 0.75
+"""A cycle is long if it is longer than this fraction of the fall: within it, batches that were shuffled once are as good as
+new ones, and a mean over it no longer shows the fall."""
+
+AWAY = 0.75
+"""Fraction of a cycle by which the end of the fall of these means may differ from the end of the fall: a mean over a cycle
+moves it by up to a half."""
 
 FLOOR = 0.05
 """Height of the lowest loss in the logarithm, as a fraction of the fall: what is less is not told from its end."""
@@ -56,6 +73,7 @@ class Descent:
         points: Number of losses that were used: all of them, or those before an oscillation.
         repeats: Whether the loss rises again and falls again by a similar amount, as it does where batches have an order.
         season: Height of what repeats in the losses and was removed from them.
+        cycle: Number of updates after which the batches repeat, if the mean loss over them does not fall as the loss does.
     """
 
     start: float
@@ -71,6 +89,7 @@ class Descent:
     points: int = 0
     repeats: bool = False
     season: float = 0.0
+    cycle: int | None = None
 
     @property
     def fall(self) -> float:
@@ -85,14 +104,34 @@ def find_descent(losses: Floats, diverged: bool) -> Descent:
         losses: The losses, update by update.
         diverged: Whether the sweep ended because of the last of the losses.
     """
-    clean = cleaned(losses)
-    descent = locate_descents(clean[None], diverged, rounding(losses))[0]
+    clean, rounded = cleaned(losses), rounding(losses)
+    descent = locate_descents(clean[None], diverged, rounded)[0]
+    cycle = cycle_of_batches(losses)
     return replace(
         descent,
+        cycle=cycle if cycle and not _is_of_means(losses, descent, cycle, diverged, rounded) else None,
         flat_from=flattens(clean, descent.steepest, descent.end),
         season=float(np.ptp(capped(losses) - clean)),
         repeats=_repeats(losses, smooth(clean), descent),
     )
+
+
+def _is_of_means(losses: Floats, descent: Descent, cycle: int, diverged: bool, rounded: float) -> bool:
+    """Whether the mean loss over one cycle of the batches falls as the loss does: as far, and up to the same update.
+
+    A model that trains on sorted batches follows each of them, so the loss falls within a cycle and rises in the next one.
+    If such a cycle is longer than the fall, nothing shows what else the fall is. Batches that were shuffled once do no harm
+    within a long cycle.
+    """
+    length = descent.end - descent.begin
+    if is_sorted(losses, cycle):
+        if cycle > length:
+            return False
+    elif cycle > LONGER * length:
+        return True
+    means = moving_average(capped(losses), cycle)[None]
+    of_means = locate_descents(means, diverged, rounded)[0]
+    return of_means.fall > OF_MEANS * descent.fall and abs(of_means.end - descent.end) < AWAY * cycle
 
 
 def locate_descents(series: Floats, diverged: bool, rounded: float) -> list[Descent]:
@@ -155,7 +194,7 @@ def is_significant(losses: Floats, descent: Descent) -> bool:
     loss, so the fall may be clear in the logarithm, even if the noise at the start is as large as the fall. The height is
     taken, and not the loss, because a constant in the loss says nothing.
     """
-    if descent.fall <= 0 or descent.repeats or descent.fall <= REMAINS * descent.season:
+    if descent.fall <= 0 or descent.repeats or descent.cycle or descent.fall <= REMAINS * descent.season:
         return False
     losses = losses[: descent.points]
     sure = sure_change(descent.noise, len(losses), rounding(losses))
@@ -163,13 +202,15 @@ def is_significant(losses: Floats, descent: Descent) -> bool:
         return True
     if descent.fall * SIGNIFICANT < LIKELY * sure:
         return False
+    # A fall that only the drift before it makes doubtful has noise that is correlated, in the logarithm too.
+    steady = STEADY if descent.fall <= sure else 1.5 * STEADY
     clean = cleaned(losses)
     logs = np.log(np.maximum(clean - clean.min(), 0.0) + FLOOR * descent.fall)
     smoothed = smooth(logs)
     start = level(smoothed)
     fall = start - float(smoothed[: descent.end + 1].min())
     sure = sure_change(difference_noise(logs), len(logs), rounding(losses) / descent.fall)
-    return fall > max(sure, STEADY * _deviation(smoothed, start, descent.begin))
+    return fall > max(sure, steady * _deviation(smoothed, start, descent.begin))
 
 
 def _repeats(losses: Floats, smoothed: Floats, descent: Descent) -> bool:
@@ -189,7 +230,7 @@ def _repeats(losses: Floats, smoothed: Floats, descent: Descent) -> bool:
         diverged = np.flatnonzero(heights > most * descent.fall)
         return lows_of_falls(smoothed[descent.bottom : diverged[0] if diverged.size else None], least)
 
-    return len(lows(2.0)) > 1 or any(low < descent.start - 0.5 * descent.fall for low in lows(0.75))
+    return len(lows(2.0)) > 1 or any(low < descent.start - 0.5 * descent.fall for low in lows(DIVERGED))
 
 
 def _deviation(smoothed: Floats, start: float, begin: int) -> float:
@@ -223,6 +264,7 @@ def _first_rise(smoothed: Floats, start: float, sure: float) -> int:
     lowest = np.minimum.accumulate(smoothed)
     fallen = start - lowest
     risen = smoothed - lowest
-    least = max(sure, SHALLOW * float(fallen[-1]))
+    diverged = np.flatnonzero(smoothed - start > DIVERGED * fallen[-1])
+    least = max(sure, SHALLOW * float(fallen[diverged[0] if diverged.size else -1]))
     positions = np.flatnonzero((fallen > least) & (risen > 0.5 * fallen + sure))
     return int(positions[0]) if positions.size else len(smoothed)

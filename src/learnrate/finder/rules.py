@@ -112,6 +112,12 @@ def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:
             f"the loss fell by {fall.fall:.2g}, rose, and fell by as much again: its batches have an order.",
             f"Shuffle the data, or {more}.",
         )
+    if fall.fall > sure and fall.cycle:
+        return (
+            f"the batches have an order, which repeats after {fall.cycle} updates and which the loss follows: its fall by "
+            f"{fall.fall:.2g} may be that of a part of the data.",
+            f"Shuffle the data, or {more}.",
+        )
     if fall.fall <= REMAINS * fall.season:
         return (
             f"the loss fell by {fall.fall:.2g}, and what repeats in its batches, which have an order, is {fall.season:.2g}.",

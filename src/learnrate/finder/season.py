@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate.finder.levels import capped, level
-from learnrate.finder.smoothing import Floats, convolved, smooth
+from learnrate.finder.order import moving_average
+from learnrate.finder.smoothing import Floats, smooth
 
 Ints = NDArray[np.intp]
 
@@ -66,10 +67,10 @@ def season(losses: Floats) -> Floats | None:
 
 def _best(losses: Floats, period: int) -> Floats:
     """The season, with the shrinkage that leaves the least variation about the moving average over one cycle."""
-    average = _moving_average(losses, period)
+    average = moving_average(losses, period)
     seasons = [_shrinking(losses, average, period, shrinkage) for shrinkage in SHRINKAGES]
     variations = [
-        float(np.abs(losses - average - repeating + _moving_average(repeating, period)).mean()) for repeating in seasons
+        float(np.abs(losses - average - repeating + moving_average(repeating, period)).mean()) for repeating in seasons
     ]
     return seasons[int(np.argmin(variations))]
 
@@ -163,10 +164,3 @@ def _cycle(off_trend: Floats, size: Floats, period: int) -> Floats:
     cycle[shown] = np.nanmedian(places[:, shown], axis=0)
     cycle[shown] -= cycle[shown].mean()
     return cycle
-
-
-def _moving_average(losses: Floats, period: int) -> Floats:
-    """The mean over one cycle; the first and the last loss are repeated at the ends."""
-    weights = np.ones(period) if period % 2 else np.array([0.5, *np.ones(period - 1), 0.5])
-    half = len(weights) // 2
-    return convolved(np.pad(losses, half, mode="edge"), weights / weights.sum())[half : half + len(losses)]
