@@ -113,13 +113,16 @@ class Results:
         return Summary(method, outcomes) if len(outcomes) == len(tasks) * len(self.seeds) else None
 
     def intervals(self, method: str) -> list[tuple[bool, float]]:
-        """For each interval of a method: whether it contains the best LR of the grid, and the log2 of its width."""
+        """For each interval of a method: whether it contains the best LR of the grid, and the log2 of its width.
+
+        The width of an interval that is open on one side is infinite.
+        """
         intervals = []
         for task in self.tasks:
             for (name, seed), choice in sorted(self.records_of[task.name].choices.items()):
                 if name == method and seed in self.seeds and choice.interval is not None and task.oracle.lrs:
                     low, high = choice.interval
-                    intervals.append((low <= task.oracle.best_lr <= high, math.log2(high / low)))
+                    intervals.append((low <= task.oracle.best_lr <= high, math.log2(high / low) if low else math.inf))
         return intervals
 
     @property

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import textwrap
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from learnrate import checks, records
 from learnrate.errors import MissingExtraError
@@ -22,6 +26,26 @@ POINTS = 4000
 
 TITLE_WIDTH = 76
 """Characters of a title line, in the font size 10 and a figure of the usual width of 7 inches."""
+
+
+def thinned(values: NDArray[np.floating[Any]], most: int = POINTS) -> NDArray[np.intp]:
+    """The positions of a series that are drawn: all of them, or the lowest and the highest value of each of equal parts.
+
+    Every extreme that a screen can show stays, as do the first and the last position.
+
+    Args:
+        values: The series. What is not finite is no extreme.
+        most: Number of positions above which some are left out.
+    """
+    if len(values) <= most:
+        return np.arange(len(values))
+    finite = np.isfinite(values)
+    lowest, highest = np.where(finite, values, np.inf), np.where(finite, values, -np.inf)
+    ends = np.linspace(0, len(values), max(1, (most - 2) // 2) + 1).round().astype(np.intp).tolist()
+    picked = {0, len(values) - 1}
+    for start, stop in pairwise(ends):
+        picked |= {start + int(lowest[start:stop].argmin()), start + int(highest[start:stop].argmax())}
+    return np.array(sorted(picked), dtype=np.intp)
 
 
 def require() -> None:

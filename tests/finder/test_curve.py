@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_read_or_written_is_an_output_error(tmp_path):
     [
         ([1e-3, 1e-2], [1.0], ("losses", "long", "lrs", 2, 1)),
         ([1e-2, 1e-3], [1.0, 1.0], ("lrs", "never falling")),
-        ([0.0, 1e-3], [1.0, 1.0], ("lrs", "above 0")),
+        ([0.0, 0.0], [1.0, 1.0], ("lrs", "above 0")),
         ([1e-3, math.nan], [1.0, 1.0], ("lrs", "finite")),
         ([[1e-3]], [[1.0]], ("lrs", "one dimension", "(1, 1)")),
         (["a"], [1.0], ("lrs", "sequence", "numbers", "['a']")),

@@ -152,7 +152,7 @@ def test_the_sweep_is_a_schedule():
     [
         ({"schedule": "cosine"}, ValueError, ("schedule", "one of", "'exponential'", "'linear'", "'cosine'")),
         ({"schedule": lr.linear(1.0, 0.1, 30)}, ValueError, ("schedule", "above 0", "never falling", "start=1.0")),
-        ({"schedule": lr.linear(0.0, 0.1, 30)}, ValueError, ("schedule", "above 0", "never falling", "start=0.0")),
+        ({"schedule": lr.linear(0.0, 0.1, 10) >> lr.linear(0.0, 0.1, 20)}, ValueError, ("schedule", "above 0", "start=0.0")),
         ({"schedule": lr.constant(0.1)}, ValueError, ("schedule", "finite", "updates", "constant(value=0.1)")),
         (
             {"schedule": lr.linear(0.01, 0.1, 30), "low": 0.1},
@@ -173,6 +173,29 @@ def test_bad_schedules_and_rules_are_refused_before_the_first_update(arguments, 
     with pytest.raises(error, match=facts(*words)):
         lr.range_test(step, **arguments)
     assert step.lrs == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"low": 0.0, "schedule": "linear", "high": 3.0}, {"schedule": lr.linear(0.0, 3.0, 99)}]
+)
+def test_a_linear_sweep_may_start_at_0(arguments, tmp_path):
+    curve = lr.range_test(Quadratic(offset=1.0), updates=100, **arguments)
+    assert curve.lrs[0] == 0.0 < curve.lrs[1]
+    rest = curve.where(slice(1, None))
+    for rule in (None, lr.rules.valley, lr.rules.steep, lr.rules.lightning):
+        assert repr(curve.bounds(rule)) == repr(rest.bounds(rule))
+    assert lr.rules.descent(curve) == rest.bounds()
+    assert lr.Curve.from_record(curve.as_record()) == curve
+    assert curve.plot().get_xscale() == "linear"
+    pytest.importorskip("plotly")
+    curve.to_html(tmp_path / "curve.html")
+
+
+def test_an_exponential_sweep_cannot_start_at_0():
+    with pytest.raises(ValueError, match=facts("low", "above 0")):
+        lr.range_test(Quadratic(), low=0.0)
+    with pytest.raises(ValueError, match=facts("low", "at least 0", -0.1)):
+        lr.range_test(Quadratic(), low=-0.1, schedule="linear")
 
 
 def test_a_function_of_the_user_is_a_stop_rule():

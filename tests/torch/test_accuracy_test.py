@@ -28,6 +28,13 @@ def test_accuracy_gives_the_bounds_of_the_paper(toy):
         lr.torch.accuracy_test(toy.model, toy.optimizer, lambda: iter(toy.batches), toy.loss, held_out, low=1e-4, high=0.5)
 
 
+def test_the_test_may_start_at_lr_0_as_in_the_paper(toy):
+    held_out = [(toy.inputs[:64], toy.targets[:64])]
+    curve = lr.torch.accuracy_test(toy.model, toy.optimizer, toy.batches, toy.loss, held_out, low=0.0, high=0.5, seed=0)
+    assert curve.lrs[0] == 0.0
+    assert curve.bounds(lr.rules.accuracy).base_lr > 0
+
+
 @pytest.mark.parametrize(
     ("held_out", "error", "words"),
     [

@@ -52,7 +52,7 @@ def test_reasons_print_sentence_by_sentence_or_by_section(regression):
 
 
 def test_no_larger_budget_is_recommended_if_it_gains_nothing():
-    plan = lr.tune(Regression(), updates=100, budget=3.0)
+    plan = lr.tune(Regression(), updates=100, budget=4.0)
     assert len(plan.reasons.cost) == 1
     assert max(trial.updates for trial in plan.trials) == 50
 
@@ -136,3 +136,16 @@ def test_scores_of_any_library_are_saved(tmp_path):
     assert lr.Plan.load(tmp_path / "plan.json") == plan
     with pytest.raises((TypeError, RuntimeError), match="score must be a scalar, received a str"):
         lr.tune(with_evaluation(Quadratic(), lambda: "good"), updates=300)
+
+
+def test_an_interval_is_open_above_the_highest_lr_that_was_tried(tmp_path):
+    plan, inside = (lr.tune(Quadratic(curvature=1e-3, noise=0.0), updates=200, high=high) for high in (10.0, 1e5))
+    highest = max(trial.max_lr for trial in plan.trials)
+    assert plan.interval[1] == math.inf
+    assert has(plan.reasons.choice, f"No LR above {highest:.2g}", "higher", "`high`")
+    assert math.isfinite(inside.interval[1])
+    assert not has(inside.reasons.choice, "No LR above")
+    plan.save(tmp_path / "plan.json")
+    assert lr.Plan.load(tmp_path / "plan.json") == plan
+    assert f"{plan.interval[0]:.2g} and above" in repr(plan)
+    check_reasons(plan)

@@ -100,11 +100,35 @@ def test_the_coarse_search_continues_beyond_the_best_lr(losses, following):
 
 
 @pytest.mark.parametrize(
+    ("losses", "falls_from", "following"),
+    [
+        ({1: 0.3, -1: 0.3, 3: 0.3}, math.inf, -3),  # all learn the same
+        ({-1: 0.3, -3: 0.32, 1: 0.9}, math.inf, -5),  # the lowest LR learns nearly as much as the best
+        ({-1: 0.3, -3: 0.4, 1: 0.9}, math.inf, None),
+        (
+            {1: 0.99, -1: 0.99, 3: 0.99},
+            -4.0,
+            -3,
+        ),  # nothing was learned, and the loss of the range test falls from a lower LR
+        ({1: 0.99, -1: 0.99, 3: 0.99, -3: 0.99}, -2.0, None),
+        ({1: 0.99, -1: 0.99, 3: 0.99}, math.inf, None),  # nor does the range test show where it falls
+    ],
+)
+def test_the_coarse_search_goes_down_while_the_lowest_lr_may_be_the_best(losses, falls_from, following):
+    bounds = Limits(first=1.0, lowest=-20.0, highest=3.0, coarse_updates=20, horizon=1000, falls_from=falls_from)
+    trials = [trial(log2_lr, loss, updates=20) for log2_lr, loss in losses.items()]
+    proposal = next_coarse(trials, START, bounds)
+    assert (proposal and round(math.log2(proposal.max_lrs[0]))) == following
+
+
+@pytest.mark.parametrize(
     ("losses", "following"),
     [
         ({-2: 0.9, -1: 0.3}, 0),
         ({-2: 0.3, -1: 0.9}, -3),
         ({-2: 0.6, -1: 0.3, 0: 0.4}, -0.5),  # between the best LR and its better neighbour
+        ({-2: 0.3, -1: 0.6, 0: 0.9}, -4),  # as far again as the trials reach
+        ({-2: 0.3, -1: 0.6, 0: math.inf}, -3),  # without those that diverged
         ({-2: 0.95, -1: 0.95}, -4),  # none is off the plateau any more
     ],
 )
@@ -198,6 +222,21 @@ def test_the_refinement_begins_on_both_sides_of_the_estimate(batched, distances)
     middle = (log2_lrs[0] + log2_lrs[1]) / 2
     assert log2_lrs == pytest.approx([middle + distance for distance in distances], abs=0.1)
     assert (proposal.updates, proposal.stage) == (150, "refinement")
+
+
+@pytest.mark.parametrize(
+    ("losses", "count"),
+    [
+        ({-3: 0.9, -1: 0.3, 1: 0.9}, 4),
+        ({-3: 0.32, -1: 0.3, 1: 0.9}, 2),
+        ({-3: 0.9, -1: 0.32, 1: 0.3}, 2),
+        ({-1: 0.3, 1: 0.9}, 2),
+    ],
+)
+def test_four_trials_are_one_batch_only_between_worse_lrs(losses, count):
+    bounds = Limits(-1.0, -20.0, 3.0, coarse_updates=20, horizon=1000, refinement_updates=80, batched=True)
+    coarse = [trial(log2_lr, loss, updates=20) for log2_lr, loss in losses.items()]
+    assert len(next_refinement(coarse, START, bounds).max_lrs) == count
 
 
 def test_on_a_plateau_the_refinement_is_far_apart_and_begins_at_the_top():

@@ -1,7 +1,10 @@
 """tune() of small torch models."""
 
 import re
+from itertools import pairwise
 
+import numpy as np
+import pytest
 import torch
 from sklearn.datasets import load_digits
 
@@ -75,3 +78,29 @@ def test_a_trial_whose_updates_are_all_skipped_diverged():
     )
     assert 0 < plan.max_lr < 100
     assert scaler.state_dict() == torch.amp.GradScaler("cpu").state_dict()
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), np.array(5), torch.tensor(5)])
+def test_a_seed_may_be_an_integer_of_any_library(seed):
+    assert Digits().tune(seed=seed, budget="60 updates") == Digits().tune(seed=5, budget="60 updates")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 4])
+def test_a_network_that_learns_at_any_lr_has_no_plan_at_the_lowest_lr_that_was_tried(seed):
+    # Batch norm after every layer makes the scale of the weights irrelevant, and the steps of AdamW are bounded: the loss of
+    # a range test falls up to LRs of 2 to 10, where a run learns far less than at 0.1.
+    torch.manual_seed(seed)
+    digits = Digits(seed)
+    widths = [64, 64, 64, 10]
+    layers = [
+        layer
+        for before, after in pairwise(widths)
+        for layer in (torch.nn.Linear(before, after), torch.nn.BatchNorm1d(after), torch.nn.ReLU())
+    ]
+    digits.model = torch.nn.Sequential(*layers[:-1])
+    digits.optimizer = torch.optim.AdamW(digits.model.parameters())
+    plan = lr.torch.tune(digits.model, digits.optimizer, digits.batches, torch.nn.CrossEntropyLoss(), updates=500)
+    assert 0.03 < plan.max_lr < 0.4
+    assert min(trial.max_lr for trial in plan.trials) < plan.max_lr / 4
+    assert plan.interval[0] > 0

@@ -67,7 +67,7 @@ def _read(curve: "Curve", metric: str, rule: str, divisor: int | None) -> Bounds
     if not name:
         remedy = "Run the test with evaluate=..., or use learnrate.torch.accuracy_test."
         return NoAnswer("no accuracy was measured.", remedy, rule)
-    measured = curve.of(name).finite()
+    measured = curve.of(name).above_zero().finite()
     # A rise of the accuracy is a fall of its negative.
     losses = -measured.losses
     if len(losses) < MIN_POINTS:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
@@ -36,7 +36,7 @@ class Curve:
     """Loss (and further metrics) against the LR, with one entry for each update of a range test; or a mean (`merge`).
 
     Attributes:
-        lrs: The LR of each update, above 0 and never falling; shape (updates,), float64, read-only.
+        lrs: The LR of each update, never falling, above 0 (the first may be 0); shape (updates,), float64, read-only.
         losses: The loss of each update, computed before its optimizer step; may be NaN or infinite at the end. Same shape.
         metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
@@ -49,7 +49,7 @@ class Curve:
         sweeps: The curves of which this one is the mean; empty for a single sweep.
 
     Raises:
-        ArgumentError: if the series differ in shape, or if the LRs fall or are not above 0.
+        ArgumentError: if the series differ in shape, or if the LRs fall or are not above 0 after the first.
     """
 
     lrs: Floats
@@ -70,8 +70,10 @@ class Curve:
         for name, values in {"losses": losses, "updates": updates, **metrics}.items():
             if values.shape != lrs.shape:
                 raise ArgumentError(f"{name} must be as long as lrs ({len(lrs)}), received {len(values)}")
-        if not (np.all(np.isfinite(lrs)) and np.all(lrs > 0) and np.all(np.diff(lrs) >= 0)):
-            raise ArgumentError("lrs must be finite, above 0 and never falling: a range test raises the LR")
+        if not (np.all(np.isfinite(lrs)) and np.all(lrs >= 0) and np.all(lrs[1:] > 0) and np.all(np.diff(lrs) >= 0)):
+            raise ArgumentError(
+                "lrs must be finite, never falling and above 0, of which the first may be 0: a range test raises the LR"
+            )
         checks.choice("ended", self.ended, get_args(Ended))
         checked = {
             "lrs": lrs,
@@ -153,6 +155,10 @@ class Curve:
         keep = np.isfinite(self.losses)
         return self if keep.all() else self.where(keep)
 
+    def above_zero(self) -> "Curve":
+        """The part of the curve that rules read: a linear sweep may start at LR 0, where nothing is trained."""
+        return self.where(slice(1, None)) if len(self) and self.lrs[0] == 0 else self
+
     @classmethod
     def merge(cls, curves: Iterable["Curve"]) -> "Curve":
         """The mean of several sweeps over the same LRs, for example with different seeds.
@@ -217,7 +223,12 @@ class Curve:
         if width is not None:
             # Outside these limits the weights no longer change: a single one, or all of them equal.
             width = min(max(checks.positive("width", width), 1e-3), 1e6 * max(1, len(self)))
-        return smooth(cleaned(self.losses), width)
+        return smooth(self.cleaned, width)
+
+    @cached_property
+    def cleaned(self) -> Floats:
+        """The losses with a limit on divergence and without what repeats in them (see `smoothed`), before smoothing."""
+        return cleaned(self.losses)
 
     def band(self, width: float | None = None) -> tuple[Floats, Floats]:
         """The lowest and the highest smoothed loss of the sweeps at each LR. For a single sweep, both are its smoothed loss.

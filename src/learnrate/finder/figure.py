@@ -87,13 +87,16 @@ def _is_linear(curve: Curve) -> bool:
 def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:
     name = figures.literal(name)
     dots = f"mean {name} of an update" if curve.sweeps else f"{name} of an update"
-    many = len(curve) > figures.POINTS  # as vectors, they would make an SVG of megabytes
-    ax.plot(curve.lrs, curve.losses, ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)
+    some = figures.thinned(curve.losses)
+    many = len(some) < len(curve)  # as vectors, they would make an SVG of megabytes
+    ax.plot(curve.lrs[some], curve.losses[some], ".", color=GREY, markersize=4, alpha=0.7, label=dots, rasterized=many)
     if curve.sweeps and len(curve):
-        ax.fill_between(curve.lrs, *curve.band(), color=BLUE, alpha=0.15, linewidth=0, label=f"{len(curve.sweeps)} sweeps")
-        for sweep in curve.sweeps:
-            ax.plot(sweep.lrs, sweep.smoothed(), color=BLUE, linewidth=0.8, alpha=0.45)
-    ax.plot(curve.lrs, curve.smoothed(), color=BLUE, linewidth=2.2, label="smoothed")
+        lines = [sweep.smoothed() for sweep in curve.sweeps]
+        low, high = np.min(lines, axis=0)[some], np.max(lines, axis=0)[some]
+        ax.fill_between(curve.lrs[some], low, high, color=BLUE, alpha=0.15, linewidth=0, label=f"{len(lines)} sweeps")
+        for line in lines:
+            ax.plot(curve.lrs[some], line[some], color=BLUE, linewidth=0.8, alpha=0.45)
+    ax.plot(curve.lrs[some], curve.smoothed()[some], color=BLUE, linewidth=2.2, label="smoothed")
     ax.set(xscale="linear" if _is_linear(curve) else "log", xlabel="learning rate", ylabel=name)
     ax.margins(x=0)
 

@@ -4,6 +4,10 @@ import numpy as np
 
 from learnrate.finder.smoothing import Floats, running_median
 
+ROUNDED = 2.0
+"""A change is no rounding if it is more than this number of distances between two numbers: each of two is rounded by up to a
+half, and a mean of neighbours that are rounded in the same direction no less."""
+
 
 def difference_noise(losses: Floats) -> float:
     """Standard deviation of the batch noise, from the distance of each loss to the line between its neighbours.
@@ -61,16 +65,31 @@ def capped(losses: Floats) -> Floats:
     finite = losses[np.isfinite(losses)]
     if len(finite) < 3:
         return losses
-    return np.where(np.isfinite(losses), np.minimum(losses, _ceiling_of_each(finite)), losses)
+    return np.where(np.isfinite(losses), np.minimum(losses, _ceiling_of_each(finite, rounding(finite))), losses)
 
 
-def capped_each(series: Floats) -> Floats:
-    """`capped` of each series of at least three finite losses, over the last axis."""
-    return np.minimum(series, _ceiling_of_each(series)[..., None])
+def capped_each(series: Floats, rounded: float) -> Floats:
+    """`capped` of each series of at least three finite losses, over the last axis.
+
+    Args:
+        series: The series; shape (series, updates).
+        rounded: The `rounding` of the losses from which they were made.
+    """
+    return np.minimum(series, _ceiling_of_each(series, rounded)[..., None])
 
 
-def _ceiling_of_each(series: Floats) -> Floats:
+def _ceiling_of_each(series: Floats, rounded: float) -> Floats:
     start = _level_of_each(series)
     fall = start - running_median(series).min(axis=-1)
-    decreases = fall > np.maximum(4 * noise_of_each(series), 1e-3 * np.abs(start))
-    return np.where(decreases, start + fall, np.inf)
+    return np.where(fall > np.maximum(4 * noise_of_each(series), ROUNDED * rounded), start + fall, np.inf)
+
+
+def rounding(losses: Floats) -> float:
+    """The distance of two neighbouring numbers in the format of the losses, at their median: divergence does not count.
+
+    The format is the coarsest of bfloat16, float16, float32 and float64 in which the finite losses are what they are.
+    """
+    finite = losses[np.isfinite(losses)]
+    digits, exponents = np.frexp(finite)
+    bits = next((bits for bits in (8, 11, 24) if not np.mod(np.ldexp(digits, bits), 1).any()), 53)
+    return float(np.ldexp(1.0, int(np.median(exponents)) - bits))

@@ -77,7 +77,7 @@ def _figure(curve: Curve, bounds: Bounds | NoAnswer) -> dict[str, Any]:
     lr_axis = {
         **html.AXIS,
         "type": "log",
-        "range": list(_decades(curve)) if len(curve) else None,
+        "range": list(_decades(curve)) if len(curve.above_zero()) else None,
         "title": {"text": "learning rate", "standoff": 8},
         "exponentformat": "power",
         "tickangle": 0,
@@ -106,7 +106,8 @@ def _figure(curve: Curve, bounds: Bounds | NoAnswer) -> dict[str, Any]:
 
 def _decades(curve: Curve) -> tuple[float, float]:
     """The ends of the LR axis, as powers of ten."""
-    low, high = math.log10(curve.lrs[0]), math.log10(curve.lrs[-1])
+    lrs = curve.above_zero().lrs
+    low, high = math.log10(lrs[0]), math.log10(lrs[-1])
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
@@ -115,41 +116,51 @@ def _trace(name: str, lrs: Floats, values: Floats, **options: Any) -> dict[str, 
     return {"type": "scatter", "mode": "lines", "hoverinfo": "skip", **data, **options}
 
 
+def _share(lines: int) -> int:
+    """Most points of one of many lines, which together keep the page small."""
+    return max(200, min(figures.POINTS, 4 * figures.POINTS // lines))
+
+
 def _sweeps(curve: Curve) -> Iterator[dict[str, Any]]:
     """Of a merged curve: the band between its sweeps, and each sweep as a thin line."""
     if not curve.sweeps:
         return
-    low, high = curve.band()
-    finite = np.isfinite(low) & np.isfinite(high)
-    lrs, low, high = curve.lrs[finite], low[finite], high[finite]
+    lines = [sweep.smoothed() for sweep in curve.sweeps]
+    low, high = np.min(lines, axis=0), np.max(lines, axis=0)
+    some = figures.thinned(curve.losses)
+    some = some[np.isfinite(low[some]) & np.isfinite(high[some])]
+    lrs, low, high = curve.lrs[some], low[some], high[some]
     outline = np.concatenate([lrs, lrs[::-1]]), np.concatenate([low, high[::-1]])
     yield _trace("range of the sweeps", *outline, line={"width": 0}, fill="toself", fillcolor="rgba(0, 114, 178, 0.13)")
     # One trace with gaps, because plotly would give several traces a row each in the legend.
     gap = [np.nan]
-    lrs = np.concatenate([part for sweep in curve.sweeps for part in (sweep.lrs, gap)])
-    losses = np.concatenate([part for sweep in curve.sweeps for part in (sweep.smoothed(), gap)])
+    parts = [figures.thinned(line, _share(len(lines))) for line in lines]
+    lrs = np.concatenate([values for part in parts for values in (curve.lrs[part], gap)])
+    losses = np.concatenate([values for part, line in zip(parts, lines, strict=True) for values in (line[part], gap)])
     yield _trace(f"{len(curve.sweeps)} sweeps", lrs, losses, line={"width": 1, "color": "rgba(0, 114, 178, 0.45)"})
 
 
 def _losses(curve: Curve) -> Iterator[dict[str, Any]]:
-    smoothed = curve.smoothed()
+    some = figures.thinned(curve.losses)
+    lrs, losses, smoothed = curve.lrs[some], curve.losses[some], curve.smoothed()[some]
     labels = [
         f"update {update}, LR {lr:.3g},<br>loss {loss:.4g}, smoothed {mean:.4g}"  # two lines, to fit a phone
-        for update, lr, loss, mean in zip(curve.updates, curve.lrs, curve.losses, smoothed, strict=True)
+        for update, lr, loss, mean in zip(curve.updates[some], lrs, losses, smoothed, strict=True)
     ]
     # The label of the line gives both numbers wherever the pointer is, so the dots have no label.
     dots = {"size": 5, "color": GREY, "opacity": 0.65}
-    yield _trace("mean loss" if curve.sweeps else "loss", curve.lrs, curve.losses, mode="markers", marker=dots)
-    yield _trace("smoothed", curve.lrs, smoothed, line={"width": 3, "color": BLUE}, text=labels, hoverinfo="text")
+    yield _trace("mean loss" if curve.sweeps else "loss", lrs, losses, mode="markers", marker=dots)
+    yield _trace("smoothed", lrs, smoothed, line={"width": 3, "color": BLUE}, text=labels, hoverinfo="text")
 
 
 def _metrics(curve: Curve) -> Iterator[dict[str, Any]]:
     for (name, values), color in zip(curve.metrics.items(), itertools.cycle(METRIC_COLORS), strict=False):
         label = escape(str(name))
-        labels = [f"{label} {value:.4g}" for value in values]
+        some = figures.thinned(values, _share(len(curve.metrics)))
+        labels = [f"{label} {value:.4g}" for value in values[some]]
         # A metric that is not measured at every update has gaps around each value, where a line would show nothing.
         look = {"yaxis": "y2", "visible": "legendonly", "connectgaps": True, "line": {"width": 1.8, "color": color}}
-        yield _trace(label, curve.lrs, values, **look, text=labels, hoverinfo="text")
+        yield _trace(label, curve.lrs[some], values[some], **look, text=labels, hoverinfo="text")
 
 
 def _marks(curve: Curve, bounds: Bounds) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
-from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
+from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, require_curve, two_digits, unreadable
 from learnrate.finder.smoothing import Floats
 
 if TYPE_CHECKING:
@@ -313,6 +313,7 @@ def _suggestion(
         no_position: What the curve shows if the rule picks none although the loss falls.
         factor: lr / the LR that the rule picks.
     """
+    curve = require_curve(curve).above_zero()
     no_answer = unreadable(curve, rule)
     if no_answer is not None:
         return no_answer

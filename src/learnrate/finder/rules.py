@@ -11,8 +11,9 @@ import numpy as np
 
 from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
-from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, two_digits, unreadable
-from learnrate.finder.descent import Descent, find_descent, is_significant, locate_descents
+from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, require_curve, two_digits, unreadable
+from learnrate.finder.descent import REMAINS, Descent, find_descent, is_significant, locate_descents, sure_change
+from learnrate.finder.levels import ROUNDED, capped, rounding
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -71,18 +72,14 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
         >>> print(bounds.reasons.base_lr)
         base_lr 0.0016: the loss has fallen by at least 10 % of its total decrease (2.3 to 0.5).
     """
+    curve = require_curve(curve).above_zero()
     no_answer = unreadable(curve, "descent")
     if no_answer is not None:
         return no_answer
     finite = _in_blocks(curve.finite())
     fall = find_descent(finite.losses, diverged=curve.ended == "diverged")
     if not is_significant(finite.losses, fall):
-        return NoAnswer(
-            f"the loss did not fall significantly within {len(curve)} updates: it fell by {max(fall.fall, 0.0):.2g}, "
-            f"and the batch noise is {fall.noise:.2g}.",
-            f"Use {4 * len(curve)} updates, a wider range of LRs, larger batches, or a partly trained model.",
-            "descent",
-        )
+        return NoAnswer(*_why_not(finite, fall), "descent")
     if fall.end < max(3, len(finite) // 10):
         return NoAnswer(
             f"the loss only rises: it is lowest at LR {finite.lrs[fall.end]:.2g}, at the start of the sweep.",
@@ -92,11 +89,61 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     return _bounds(finite, fall, not_finite=not np.isfinite(curve.losses).all())
 
 
+def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:
+    """Why a fall is not significant, and what would help."""
+    end = curve.lrs[-1]
+    higher = f"Sweep to a higher LR, such as {two_digits(100 * end):.2g}"
+    more = f"use {4 * len(curve)} updates or larger batches"
+    sure = sure_change(fall.noise, fall.points, rounding(curve.losses))
+    # The smoothed loss ends a little above a fall that has just begun.
+    falls_at_end = fall.end >= len(curve) - 1 and fall.bottom >= len(curve) - max(3, len(curve) // 20)
+    within = f"the loss did not fall significantly within {len(curve)} updates:"
+    digits = rounding(curve.losses)
+    if fall.fall <= ROUNDED * digits and digits < 1e-12 * abs(fall.start):
+        rises = float(np.median(curve.losses[-3:])) > fall.start + sure
+        lower = f"Start the sweep at LR {two_digits(curve.lrs[0] / 1000):.2g}"
+        reason = f"{within} it is never below its level at the start, {fall.start:.6g}."
+        return reason, f"{lower if rises else higher}, or {more}."
+    if fall.fall <= ROUNDED * digits:
+        reason = f"{within} it fell by {max(fall.fall, 0.0):.2g}, and two numbers of its format differ by {digits:.2g}."
+        return reason, "Compute the loss in a format of more digits (float32 or float64), or subtract a constant from it."
+    if fall.fall > sure and fall.repeats:
+        return (
+            f"the loss fell by {fall.fall:.2g}, rose, and fell by as much again: its batches have an order.",
+            f"Shuffle the data, or {more}.",
+        )
+    if fall.fall > sure and fall.cycle:
+        return (
+            f"the batches have an order, which repeats after {fall.cycle} updates and which the loss follows: its fall by "
+            f"{fall.fall:.2g} may be that of a part of the data.",
+            f"Shuffle the data, or {more}.",
+        )
+    if fall.fall <= REMAINS * fall.season:
+        return (
+            f"the loss fell by {fall.fall:.2g}, and what repeats in its batches, which have an order, is {fall.season:.2g}.",
+            f"Shuffle the data, or {more}.",
+        )
+    if fall.fall > sure:
+        reason = f"{within} it fell by {fall.fall:.2g}, but before that it had already changed by {fall.deviation:.2g}."
+    else:
+        reason = (
+            f"{within} it fell by {max(fall.fall, 0.0):.2g}, but with a batch noise of {fall.noise:.2g} only a fall of more "
+            f"than {sure:.2g} is significant."
+        )
+    if falls_at_end:
+        return f"{reason[:-1]}; it is lowest at the last LR, {end:.2g}.", f"{higher}, or {more}."
+    return reason, f"{more[0].upper()}{more[1:]}, a wider range of LRs, or a partly trained model."
+
+
 def _in_blocks(curve: "Curve") -> "Curve":
-    """A long curve with the means of blocks of updates, whose LRs are nearly the same."""
+    """A long curve with the means of blocks of updates, whose LRs are nearly the same.
+
+    What repeats is removed first: a cycle is seldom a whole number of blocks.
+    """
     size = -(-len(curve) // MOST_POINTS)
     if size <= 1:
         return curve
+    losses = curve.losses - (capped(curve.losses) - curve.cleaned)
     starts = np.arange(0, len(curve), size)
 
     def means(values: Floats) -> Floats:
@@ -106,7 +153,7 @@ def _in_blocks(curve: "Curve") -> "Curve":
     return replace(
         curve,
         lrs=curve.lrs[np.minimum(starts + size // 2, len(curve) - 1)],
-        losses=means(curve.losses),
+        losses=means(losses),
         metrics={},
         updates=curve.updates[starts],
         sweeps=tuple(map(_in_blocks, curve.sweeps)),
@@ -117,7 +164,7 @@ def _bounds(curve: "Curve", fall: Descent, not_finite: bool) -> Bounds:
     """The bounds of a significant fall; `not_finite` says whether losses that are not finite follow it."""
     base, lr, top, sudden = _numbers(curve.lrs, fall)
     diverged = curve.ended == "diverged"
-    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged)]
+    samples = [_numbers(curve.lrs, fall)[:3] for fall in locate_descents(resample(curve), diverged, rounding(curve.losses))]
     bases, fastest_lrs, tops = np.array(samples).T
     step = float((curve.lrs[-1] / curve.lrs[0]) ** (1 / (len(curve) - 1)))
     low, high = interval(fastest_lrs, lr, step)

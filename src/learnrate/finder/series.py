@@ -89,6 +89,28 @@ def ragged(losses: Floats, calm: int, begin: int, least: Floats) -> int | None:
     return middle + int(oscillating[0]) if oscillating.size else None
 
 
+def lows_of_falls(values: Floats, least: float) -> list[float]:
+    """The lowest value of each fall of more than `least`; a rise of more than `least` ends a fall.
+
+    Example:
+        >>> lows_of_falls(np.array([1.0, 3.0, 0.0, 0.5, 2.5, 1.0]), 1.0)
+        [0.0, 1.0]
+    """
+    lows: list[float] = []
+    falling, last = False, math.inf  # the highest value since the last fall, or the lowest one of a fall
+    for value in values.tolist():
+        if not falling:
+            last = value if math.isinf(last) else max(last, value)
+            if last - value > least:
+                falling, last = True, value
+                lows.append(value)
+        elif value - last > least:
+            falling, last = False, value
+        else:
+            last = lows[-1] = min(last, value)
+    return lows
+
+
 def window(points: int) -> int:
     """Number of neighbours that are tested together: a sixth of the series, and at least 16, to outnumber a spike."""
     return max(16, points // 6)

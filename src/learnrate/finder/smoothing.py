@@ -11,6 +11,9 @@ from learnrate.errors import ArgumentError
 
 Floats = NDArray[np.float64]
 
+MOST_WEIGHTS = 256
+"""Up to this number of weights, sums are computed directly, which is faster than by Fourier transforms."""
+
 
 def smooth(losses: Floats, width: float | None = None) -> Floats:
     """The losses without their batch noise: see `Curve.smoothed`.
@@ -27,8 +30,10 @@ def smooth(losses: Floats, width: float | None = None) -> Floats:
         smoothed: Floats = _convolved(running_median(losses), width) / _weight_sums(losses.shape[-1], width)
         return smoothed
     despiked = np.where(finite, running_median(np.where(finite, losses, np.nan)), 0.0)
-    with np.errstate(invalid="ignore"):
-        averages: Floats = _convolved(despiked, width) / _convolved(finite.astype(float), width)
+    weights = _convolved(finite.astype(float), width)
+    # Rounded sums are not exactly 0 where no loss is within reach.
+    none = weights < _weights(losses.shape[-1], width).min() / 2
+    averages: Floats = np.where(none, np.nan, _convolved(despiked, width) / np.where(none, 1.0, weights))
     return averages
 
 
@@ -47,12 +52,43 @@ def smoothed_noise(noise: float, width: float) -> float:
 
 def _convolved(values: Floats, width: float) -> Floats:
     """Sums with Gaussian weights along the last axis. The weights end at four standard deviations."""
-    weights = _weights(values.shape[-1], width)
+    return convolved(values, _weights(values.shape[-1], width))
+
+
+def convolved(values: Floats, weights: Floats) -> Floats:
+    """Sums of each value and its neighbours along the last axis, with an odd number of weights."""
+    if len(weights) > MOST_WEIGHTS:
+        return _convolved_by_fourier(values, weights)
     reach = len(weights) // 2
     stop = reach + values.shape[-1]
     if values.ndim == 1:
         return np.convolve(values, weights)[reach:stop]
     sums: Floats = np.apply_along_axis(lambda row: np.convolve(row, weights)[reach:stop], -1, values)
+    return sums
+
+
+def _convolved_by_fourier(values: Floats, weights: Floats) -> Floats:
+    """The same sums in n log n steps.
+
+    A Fourier transform spreads the rounding error of the largest value over all sums, so values far above the others
+    (divergence that no limit applied to) are summed apart, and only where they are within reach.
+    """
+    scale = np.median(np.abs(values), axis=-1, keepdims=True)
+    usual = np.abs(values) <= 1e6 * scale
+    sums = _fourier_sums(np.where(usual, values, 0.0), weights)
+    if usual.all():
+        return sums
+    within_reach = _fourier_sums((~usual).astype(float), np.ones_like(weights)) > 0.5
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    large = _fourier_sums(np.where(usual, 0.0, values) / largest, weights) * largest
+    return np.where(within_reach, sums + large, sums)
+
+
+def _fourier_sums(values: Floats, weights: Floats) -> Floats:
+    points, reach = values.shape[-1], len(weights) // 2
+    size = 1 << (points + len(weights) - 2).bit_length()
+    products = np.fft.rfft(values, size) * np.fft.rfft(weights, size)
+    sums: Floats = np.fft.irfft(products, size)[..., reach : reach + points]
     return sums
 
 

@@ -42,16 +42,30 @@ class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
     over about three updates; its level at the start is the median of the first tenth. The rule compares the loss only with
     the start of the same sweep, so it ends the sweep soon after the loss begins to rise, and works for models that are
     already trained and for losses of any size or sign.
+
+    Batches in a sorted order make the loss rise and fall in every epoch, whatever the LR is. Such a rise comes early and
+    ends again, so in the first half of the sweep the loss has to stay up for an eighth of it; and after a rise from which
+    the loss came back, only a rise that is higher by a half is divergence.
     """
 
     def watch(self, updates: int) -> Watch:
         """See `StopRule.watch`."""
         trace = Trace(updates)
+        high = 0  # number of updates for which the loss has been too high
+        highest, harmless = -math.inf, -math.inf  # of the averages of this rise; what a later rise has to exceed
 
         def watch(lr: float, loss: float) -> StopReason | None:
+            nonlocal high, highest, harmless
             trace.add(loss)
             limit = trace.start + max(trace.start - trace.best, 6 * trace.noise, 0.05 * abs(trace.start))
-            return StopReason("diverged", "the loss diverged") if trace.average > limit else None
+            if not trace.average > max(limit, harmless):
+                harmless = max(harmless, trace.start + 1.5 * (highest - trace.start))
+                high, highest = 0, -math.inf
+                return None
+            high, highest = high + 1, max(highest, trace.average)
+            if 2 * trace.updates < updates and 8 * high < updates:
+                return None
+            return StopReason("diverged", "the loss diverged")
 
         return watch
 

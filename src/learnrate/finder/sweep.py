@@ -78,7 +78,9 @@ def sweep_of(
 
 def _lrs_of_range(low: float | None, high: float | None, updates: int | None, shape: str) -> Floats:
     ramp = {"exponential": exponential, "linear": linear}[checks.choice("schedule", shape, ("exponential", "linear"))]
-    low = checks.positive_single("low", LOW if low is None else low)
+    low = LOW if low is None else low
+    # An exponential sweep cannot leave 0; a linear one starts there in the paper.
+    low = checks.positive_single("low", low) if shape == "exponential" else checks.rate("low", low)
     high = checks.positive_single("high", HIGH if high is None else high)
     checks.ordered("low", low, "high", high)
     if high < 2 * low:
@@ -95,7 +97,8 @@ def _lrs_of_schedule(schedule: Schedule, updates: int | None) -> Floats:
         updates = length + 1  # the last update uses the end value, which a finite schedule holds
     updates = checks.whole("updates", updates, MIN_UPDATES, MOST_UPDATES)
     lrs = np.asarray(schedule.resolve(updates)(np.arange(updates)), dtype=np.float64)
-    if not (np.all(lrs > 0) and np.all(np.diff(lrs) >= 0) and lrs[-1] >= 2 * lrs[0]):
-        checks.refuse("schedule", "above 0, never falling, and at its end at least twice its start", schedule)
+    if not (lrs[0] >= 0 and np.all(lrs[1:] > 0) and np.all(np.diff(lrs) >= 0) and lrs[-1] >= 2 * lrs[0]):
+        rule = "above 0 after its first update, never falling, and at its end at least twice its start"
+        checks.refuse("schedule", rule, schedule)
     checks.positive_single("the end of schedule", float(lrs[-1]))
     return lrs

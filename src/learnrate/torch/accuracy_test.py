@@ -56,7 +56,7 @@ def accuracy_test(
         batches: See `range_test`. It must have a length, which is that of an epoch.
         loss: See `range_test`.
         held_out: Batches of (inputs, target classes), of which the first are used.
-        low: LR of the first update, above 0.
+        low: LR of the first update, at least 0.
         high: LR of the last update.
         epochs: Length of the test in epochs.
         held_out_batches: Maximum number of held-out batches that are used.

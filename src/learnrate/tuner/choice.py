@@ -63,7 +63,8 @@ class Choice:
         estimate: The chosen LR and its interval.
         rungs: The trials of the chosen family.
         edge: The lowest unsafe LR, if a trial at or above it did not diverge; otherwise None.
-        highest_is_best: Whether the highest LR that was tried is the best: a higher one may be better.
+        open_below: Whether no LR below the best one was tried, or below the chosen one: a lower one may be better.
+        open_above: Whether no LR above the best one was tried, or above the chosen one: a higher one may be better.
         drift: Relative change of the best LR from the longest trials to the run; None if they are equally long.
         compared: The best trial of each family, by name; empty if there is only one family.
         metric: What the score is called.
@@ -81,7 +82,8 @@ class Choice:
     estimate: Estimate
     rungs: tuple[Rung, ...]
     edge: float | None
-    highest_is_best: bool
+    open_below: bool
+    open_above: bool
     drift: float | None
     compared: tuple[tuple[str, Trial], ...]
     metric: str
@@ -91,6 +93,12 @@ class Choice:
     cut_trials: int
     unscored: int
     trials: tuple[Trial, ...]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of the estimate; 0 or infinity on the side where no trial shows that LRs are worse."""
+        low, high = self.estimate.low, self.estimate.high
+        return (0.0 if self.open_below else low), (math.inf if self.open_above else high)
 
 
 def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: float, metric: str) -> Choice:
@@ -113,6 +121,7 @@ def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: 
     is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
     edge, longest = stability_edge(evidence, start), evidence[-1].updates
     best_lr = rounded_lr(best_log2_lr(_rung(chosen.trials, longest, start), start))
+    tried = [trial.max_lr for trial in chosen.trials]
     return Choice(
         family=chosen.name,
         schedule=schedule,
@@ -120,7 +129,8 @@ def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: 
         estimate=chosen_lr,
         rungs=tuple(evidence),
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
-        highest_is_best=best_lr >= max(trial.max_lr for trial in chosen.trials),
+        open_below=min(best_lr, chosen_lr.lr) <= min(tried),
+        open_above=max(best_lr, chosen_lr.lr) >= max(tried),
         drift=2.0 ** (lr_drift * math.log2(run.updates / longest)) - 1 if longest < run.updates else None,
         compared=tuple((candidate.name, trial) for candidate, trial in zip(candidates, finals, strict=bool(finals))),
         metric=metric,

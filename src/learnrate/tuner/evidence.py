@@ -123,8 +123,12 @@ def off_plateau(rung: Rung, start: Start) -> bool:
     Trials that all learned the same do not count either: they are still on a plateau, or every LR is good enough. In both
     cases the next LRs should be further apart.
     """
-    far = learned(rung, start) and rung.best_fall(start) >= THRESHOLDS.plateau_fall * abs(start.loss)
-    return far and (len(rung.sound) < 2 or distinguishable(rung, start))
+    return beyond_plateau(rung, start) and (len(rung.sound) < 2 or distinguishable(rung, start))
+
+
+def beyond_plateau(rung: Rung, start: Start) -> bool:
+    """Whether the best loss fell by more than chance and class frequencies, whether or not the trials differ."""
+    return learned(rung, start) and rung.best_fall(start) >= THRESHOLDS.plateau_fall * abs(start.loss)
 
 
 def stopped_learning(trial: Trial, start: Start) -> bool:

@@ -45,7 +45,9 @@ class Plan:
     Attributes:
         schedule: The schedule; `schedule.length` is where to stop if the run should end with a cycle.
         max_lr: Its peak.
-        interval: The lowest and the highest peak at which a run is expected to learn nearly as much: see the reasons.
+        interval: The lowest and the highest peak at which a run is expected to learn nearly as much: see the reasons. The
+            lowest is 0 if no LR below the best one was tried, the highest is infinite if no LR above it was: then no trial
+            shows where the interval ends.
         family: The kind of schedule.
         bounds: What the range test shows; `NoAnswer` if that is too little, and the trials alone decided.
         step_size: Half a cycle in updates; None if the schedule is not triangular2.
@@ -80,7 +82,7 @@ class Plan:
         return cls(
             schedule=choice.schedule,
             max_lr=estimate.lr,
-            interval=(estimate.low, estimate.high),
+            interval=choice.interval,
             family=choice.family,
             bounds=bounds,
             step_size=cycling.step_size if cycling else None,
@@ -171,12 +173,11 @@ class Plan:
 
     def _summary(self) -> dict[str, str]:
         """What a user wants to know first."""
-        low, high = self.interval
         diverged = sum(trial.diverged for trial in self.trials)
         lrs = [trial.max_lr for trial in self.trials]
         bounds = f"base_lr {self.bounds.base_lr:.2g}, max_lr {self.bounds.max_lr:.2g}" if self.bounds else "no answer"
         return {
-            "max_lr": f"{self.max_lr:.2g} (nearly as good: {low:.2g} to {high:.2g})",
+            "max_lr": f"{self.max_lr:.2g} (nearly as good: {_range(*self.interval)})",
             "schedule": f"{self.schedule!r}",
             "family": self.family,
             "train for": f"{self.length} updates",
@@ -196,6 +197,13 @@ class Plan:
         except MissingExtraError as error:
             picture = f"<p>{escape(str(error))}</p>"
         return html.notebook("Plan", self._summary().items(), self.reasons.sections(), picture)
+
+
+def _range(low: float, high: float) -> str:
+    """An interval that may be open on either side."""
+    if math.isinf(high):
+        return f"{low:.2g} and above" if low else "any"
+    return f"{low:.2g} to {high:.2g}" if low else f"{high:.2g} and below"
 
 
 def _trial_record(trial: Trial) -> dict[str, Any]:

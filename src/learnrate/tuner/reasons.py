@@ -106,8 +106,14 @@ def _choice(choice: Choice, run: Run) -> Iterator[str]:
         f"At a max_lr from {estimate.low:.2g} to {estimate.high:.2g} a run is expected to learn nearly as much: the "
         f"difference is at most {100 * estimate.tolerance:.0f} % of what the best trial learned."
     )
-    if choice.highest_is_best:
-        yield "The best LR of the trials is the highest one, so a higher LR may be better."
+    tried = [trial.max_lr for rung in choice.rungs for trial in rung.trials]
+    if choice.open_below:
+        yield f"No LR below {min(tried):.2g} was tried, so a lower LR may be better: a larger budget would try it."
+    if choice.open_above:
+        yield (
+            f"No LR above {max(tried):.2g} was tried, so a higher LR may be better: a larger budget, or a higher `high` for "
+            "the range test, would try it."
+        )
     if choice.drift is not None:
         lr = f"an LR {100 * abs(choice.drift):.0f} % {'lower' if choice.drift < 0 else 'higher'} than"
         yield (

@@ -13,7 +13,15 @@ import numpy as np
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.trainable import LR_DRIFT
 from learnrate.tuner.estimate import best_log2_lr, estimate, regrets, rounded_lr
-from learnrate.tuner.evidence import distinguishable, off_plateau, safe, stability_edge, stopped_learning
+from learnrate.tuner.evidence import (
+    beyond_plateau,
+    distinguishable,
+    learned,
+    off_plateau,
+    safe,
+    stability_edge,
+    stopped_learning,
+)
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Rung, Stage, Start, Trial, rungs
 
@@ -31,6 +39,7 @@ class Limits:
         horizon: Length of the whole run in updates.
         lr_drift: See `learnrate.OptimizerTraits`.
         batched: Whether several trials are trained as one batch, so that four cost hardly more than two.
+        falls_from: The lower bound of the range test, as log2, where its loss begins to fall; infinite if it gave none.
     """
 
     first: float
@@ -41,6 +50,7 @@ class Limits:
     refinement_updates: int = 0
     lr_drift: float = LR_DRIFT
     batched: bool = False
+    falls_from: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -90,9 +100,17 @@ def next_coarse(trials: Sequence[Trial], start: Start, limits: Limits) -> Propos
         count, above = count + 1, above + stride
         if not distinguishable(prefix(count), start):
             break
-    # Then beyond the best LR.
     rung = _safe_rung(trials, updates, start)
-    if not off_plateau(rung, start) or len(trials) >= THRESHOLDS.most_coarse:
+    if not rung.trials or len(trials) >= THRESHOLDS.most_coarse:
+        return None
+    # Then downwards, while the lowest LR learns as much as the best one: where steps are bounded, short trials at LRs that
+    # are far too high may all learn the same.
+    lowest = rung.log2_lrs[0]
+    as_good = learned(rung, start) and regrets(rung, start)[lowest] <= THRESHOLDS.tolerance
+    if as_good or (not beyond_plateau(rung, start) and lowest > limits.falls_from):
+        return _proposal([lowest - stride], trials, updates, "coarse")
+    # Then beyond the best LR.
+    if not off_plateau(rung, start):
         return None
     beyond = _beyond_best(rung, stability_edge(rungs(trials), start), start, stride)
     return None if beyond is None or beyond > limits.highest + 1 else _proposal([beyond], trials, updates, "coarse")
@@ -137,7 +155,15 @@ def _around_estimate(coarse: Sequence[Trial], start: Start, limits: Limits, left
         return [top, top - THRESHOLDS.coarse_stride]
     middle = estimate(rungs(coarse), start, limits.horizon, limits.lr_drift).log2_lr
     # One by one, each trial is placed by the results of those before it; as one batch, four trials cost no more than two.
-    return [middle + distance for distance in ((-0.5, 0.5, -1.5, 1.5) if limits.batched else (-0.5, 0.5))]
+    # Where an LR at an end of the coarse trials may be the best, two trials are left to go on in its direction.
+    together = limits.batched and _is_bracketed(_safe_rung(coarse, limits.coarse_updates, start), start)
+    return [middle + distance for distance in ((-0.5, 0.5, -1.5, 1.5) if together else (-0.5, 0.5))]
+
+
+def _is_bracketed(rung: Rung, start: Start) -> bool:
+    """Whether the lowest and the highest LR of a rung are worse than the best one."""
+    by_lr, tried = regrets(rung, start), rung.log2_lrs
+    return len(tried) > 2 and min(by_lr[tried[0]], by_lr[tried[-1]]) > THRESHOLDS.tolerance
 
 
 def _proposal(log2_lrs: Iterable[float], trials: Sequence[Trial], updates: int, stage: Stage) -> Proposal | None:
@@ -158,7 +184,9 @@ def _beyond_best(rung: Rung, edge: float, start: Start, stride: float) -> float 
     tried = rung.log2_lrs
     best = best_log2_lr(rung, start)
     if best <= tried[0]:
-        return tried[0] - stride
+        # As far again as the trials reach: the best LR may be a factor of a thousand lower, and few trials are left.
+        sound = [trial.log2_lr for trial in rung.sound]
+        return tried[0] - max(stride, max(sound, default=best) - best)
     if best < tried[-1] or edge <= tried[-1] + THRESHOLDS.edge_gap:
         return None
     return min(tried[-1] + stride, (tried[-1] + edge) / 2)
@@ -220,7 +248,7 @@ def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[
         bounds: Its bounds.
         high: The last LR that was planned.
     """
-    lowest, last = math.log2(float(curve.lrs[0])), math.log2(float(curve.lrs[-1]))
+    lowest, last = math.log2(float(curve.above_zero().lrs[0])), math.log2(float(curve.lrs[-1]))
     highest = last if curve.ended in ("swept", "diverged", "not finite") else max(last, math.log2(high))
     if not bounds:
         return highest - 1, lowest, highest

@@ -138,6 +138,7 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
         highest=highest,
         coarse_updates=coarse_length(spending.total(), request.updates),
         horizon=request.updates,
+        falls_from=math.log2(bounds.base_lr) if bounds else math.inf,
         lr_drift=trainable.traits.lr_drift,
     )
     families = {name: bind(builder, run) for name, builder in request.families.items()}
@@ -188,7 +189,10 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
     """
     name, family = next(iter(families.items()))
     start, spending = runner.start, runner.spending
-    coarse = runner.search(partial(next_coarse, start=start, limits=limits), family, name)
+    # Where families are compared, each of them needs its refinement, however far the coarse search would go.
+    shortest = THRESHOLDS.refinement_trials * (THRESHOLDS.shortest_trial + 1)
+    reserve = len(families) * shortest if len(families) > 1 else 0
+    coarse = runner.search(partial(next_coarse, start=start, limits=limits), family, name, reserve=reserve)
     require_sound(coarse, start, limits.lowest, spending, limits.horizon)
     updates = refinement_length(spending.remaining(), limits.horizon, len(families), limits.coarse_updates)
     candidates = []

@@ -95,6 +95,31 @@ def test_an_object_without_state_is_refused(toy):
         pass
 
 
+@pytest.mark.parametrize("error", [AttributeError, NotImplementedError])
+def test_a_loader_whose_state_dict_cannot_be_had_has_no_state(toy, error):
+    """As accelerate's loader, which passes on the state_dict of the plain loader that it wraps."""
+
+    class Prepared:
+        def __iter__(self):
+            return iter(toy.batches)
+
+        def __len__(self):
+            return len(toy.batches)
+
+        def state_dict(self):
+            raise error("'DataLoader' object has no attribute 'state_dict'")
+
+        load_state_dict = state_dict
+
+    assert len(lr.torch.range_test(toy.model, toy.optimizer, Prepared(), toy.loss, updates=20, high=1e-3)) == 20
+
+    class Broken(Prepared):
+        __iter__ = None
+
+    with pytest.raises(error), lr.torch.preserve(toy.model, toy.optimizer, Broken()):
+        pass
+
+
 def test_random_numbers_that_state_dict_draws_are_given_back(toy):
     class Drawing(Stateful):
         def state_dict(self):

@@ -41,7 +41,8 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
     elif isinstance(item, Tensor):
         yield tensor(item, storage)
     elif is_stateful(item):
-        yield _stateful(item)
+        if (put_back := _stateful_if_any(item)) is not None:
+            yield put_back
         yield from _loader(item)
     elif isinstance(item, Iterator):
         warn(
@@ -68,6 +69,20 @@ def _stateful(item: Any) -> Undo:
     return lambda: item.load_state_dict(copy.deepcopy(state))
 
 
+def _stateful_if_any(item: Any) -> Undo | None:
+    """How to put back the state of what may be data; None if its `state_dict` cannot be had.
+
+    A loader may pass on the `state_dict` of one that it wraps, which has none: that of accelerate does unless it was made
+    with `use_stateful_dataloader`. Other objects have no such excuse: their errors are raised.
+    """
+    try:
+        return _stateful(item)
+    except (AttributeError, NotImplementedError):
+        if not isinstance(item, Iterable):
+            raise
+        return None
+
+
 def _loader(loader: Any) -> Iterator[Undo]:
     """What decides the order of the data: generators, epochs and states of a `DataLoader` and of its samplers."""
     batch_sampler = getattr(loader, "batch_sampler", None)
@@ -83,5 +98,5 @@ def _loader(loader: Any) -> Iterator[Undo]:
         visited.add(id(owner))
         if isinstance(getattr(owner, "epoch", None), int):
             yield partial(setattr, owner, "epoch", owner.epoch)
-        if is_stateful(owner):
-            yield _stateful(owner)
+        if is_stateful(owner) and (put_back := _stateful_if_any(owner)) is not None:
+            yield put_back
