@@ -33,4 +33,5 @@ def test_a_small_fall_that_is_far_above_its_noise_is_an_answer():
     losses = 1 - 2e-4 / (1 + (0.1 / LRS) ** 1.5) + 1e-7 * NOISE
     bounds = lr.Curve(LRS, losses).bounds()
     assert 0.003 < bounds.base_lr < 0.1
+    assert tells(bounds.reasons.base_lr, "by 0.0002 from 1")
     assert "higher" in bounds.reasons.max_lr

@@ -194,7 +194,10 @@ def _why_base(lrs: Floats, fall: Descent, sudden: bool) -> str:
     if sudden:
         return "half of max_lr, because the loss falls within a factor of two in LR"
     # At least: where noise hides a tenth, the fall begins later.
-    done = f"the loss has fallen by at least 10 % of its total decrease ({fall.start:.3g} to {fall.lowest:.3g})"
+    levels = f"{fall.start:.3g} to {fall.lowest:.3g}"
+    if fall.fall < 0.05 * abs(fall.start):  # whose first digits are the same
+        levels = f"by {fall.fall:.2g} from {fall.start:.3g}"
+    done = f"the loss has fallen by at least 10 % of its total decrease ({levels})"
     if fall.begin < max(3, len(lrs) // 6):
         return f"{done} near the start of the sweep, so a lower LR may also work"
     return done
