@@ -184,9 +184,11 @@ def _beyond_best(rung: Rung, edge: float, start: Start, stride: float) -> float 
     tried = rung.log2_lrs
     best = best_log2_lr(rung, start)
     if best <= tried[0]:
-        # As far again as the trials reach: the best LR may be a factor of a thousand lower, and few trials are left.
+        # As far again as the trials reach: the best LR may be a factor of a thousand lower, and few trials are left. Not
+        # with the last of them, because nothing would show what lies between.
         sound = [trial.log2_lr for trial in rung.sound]
-        return tried[0] - max(stride, max(sound, default=best) - best)
+        is_last = len(tried) >= THRESHOLDS.refinement_trials - 1
+        return tried[0] - (stride if is_last else max(stride, max(sound, default=best) - best))
     if best < tried[-1] or edge <= tried[-1] + THRESHOLDS.edge_gap:
         return None
     return min(tried[-1] + stride, (tried[-1] + edge) / 2)
