@@ -163,6 +163,14 @@ def test_a_merged_curve_ends_with_its_shortest_sweep():
     assert [len(sweep) for sweep in merged.finite().sweeps] == [40, 40, 40]
 
 
+def test_a_mean_is_finite_only_where_all_its_sweeps_are():
+    losses = np.where(LRS[3] == LRS, np.inf, LRS)
+    with pytest.raises(ValueError, match=facts("sweeps", "finite", "Curve.merge")):
+        lr.Curve(LRS, LRS, sweeps=(lr.Curve(LRS, LRS), lr.Curve(LRS, losses)))
+    merged = lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(LRS, losses)])
+    assert len(merged.finite()) == len(LRS) - 1
+
+
 def test_sweeps_over_different_lrs_do_not_merge():
     with pytest.raises(ValueError, match="same LRs"):
         lr.Curve.merge([lr.Curve(LRS, LRS), lr.Curve(2 * LRS, LRS)])

@@ -96,6 +96,8 @@ class Curve:
             raise ArgumentError(f"{name} must be a single sweep, received the mean of {len(sweep.sweeps)}: use Curve.merge")
         if len(sweep) != len(self.lrs) or not set(self.metrics) <= set(sweep.metrics):
             raise ArgumentError(f"{name} must have the length and the metrics of the curve: use Curve.merge")
+        if np.any(np.isfinite(self.losses) & ~np.isfinite(sweep.losses)):
+            raise ArgumentError(f"{name} must have finite losses where the curve has them: use Curve.merge")
         return sweep
 
     def __repr__(self) -> str:
