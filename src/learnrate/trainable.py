@@ -32,6 +32,19 @@ SKIPPED: Final = _Skipped()
 """What `Trainable.update` returns when a gradient scaler skipped the update. The same LR is tried again."""
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What `Trainable.update` returns where the loss of its batch is not finite, and nothing was changed.
+
+    The same LR is tried with the next batch, because only the same weights show whether the batch is at fault.
+
+    Attributes:
+        loss: The loss: NaN or infinite.
+    """
+
+    loss: float
+
+
 class ExhaustedError(DataError):
     """The batches have run out and cannot be started again."""
 
@@ -142,7 +155,7 @@ class Trainable(Protocol):
 
         Returns:
             The loss that the update saw before it changed the model, or a mapping with the key "loss" and further metrics.
-            Scalars of any library, which may still lie on a device. `SKIPPED` if no update was made.
+            Scalars of any library, which may still lie on a device. `SKIPPED` or `LeftOut` if no update was made.
 
         Raises:
             ExhaustedError: if there is no batch left, and the data cannot be started again.

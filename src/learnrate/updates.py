@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnrate.errors import LossError
-from learnrate.trainable import SKIPPED, Metrics, Reading, Trainable
+from learnrate.trainable import SKIPPED, LeftOut, Metrics, Reading, Trainable
 
 MAX_SKIPPED = 40
 """Updates that may be skipped in a row. A loss scale of 2 ** 16 that is halved 40 times is too small for any gradient."""
+
+MAX_LEFT_OUT = 8
+"""Batches in a row without a finite loss, with the same weights: then the weights are the cause, and not the batches. Eight
+forward passes take no more time than three updates, and seldom are eight bad batches neighbours, even in sorted data."""
 
 Progress = Callable[[int, int], None]
 """Called with (updates so far, updates planned)."""
@@ -91,13 +95,17 @@ class UpdateLoop:
         return agree(reason or self.read())
 
     def _update(self, lr: float) -> StopReason | None:
-        """Make one update, repeatedly while it is skipped. Returns a reason if there is no such update in the end."""
-        reason, in_a_row = None, 0
-        while (returned := self.trainable.update(lr)) is SKIPPED:
-            self.skipped.append(self.updates)
-            in_a_row += 1
-            reason = self._too_many_skipped(in_a_row) or (self.before() if self.before else None)
-            reason = self.trainable.agree(reason)
+        """Make one update, repeatedly while none is made. Returns a reason if there is no such update in the end."""
+        reason, skipped, left_out = None, 0, 0
+        while isinstance(returned := self.trainable.update(lr), LeftOut) or returned is SKIPPED:
+            if isinstance(returned, LeftOut):
+                left_out += 1
+                reason = self._too_many_left_out(left_out, lr, returned)
+            else:
+                self.skipped.append(self.updates)
+                skipped += 1
+                reason = self._too_many_skipped(skipped)
+            reason = self.trainable.agree(reason or (self.before() if self.before else None))
             if reason is not None:
                 return reason
         self._unread.append((lr, returned))
@@ -130,3 +138,9 @@ class UpdateLoop:
         if self.updates == 0:
             raise LossError(f"the gradients are not finite at the first update: the scaler skipped it {in_a_row} times")
         return StopReason("not finite", f"{in_a_row} updates in a row were skipped, with gradients that are not finite,")
+
+    def _too_many_left_out(self, in_a_row: int, lr: float, last: LeftOut) -> StopReason | None:
+        if in_a_row < MAX_LEFT_OUT:
+            return None
+        self._unread.append((lr, {"loss": last.loss}))  # the series ends with the loss that is not finite
+        return StopReason("not finite", f"the loss became {last.loss} for {in_a_row} batches in a row")

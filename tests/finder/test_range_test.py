@@ -66,7 +66,7 @@ def test_noise_is_no_divergence():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_longer_finite_ends_the_sweep_and_stays_in_the_record(bad):
-    losses = iter([1.0] * 20 + [bad, 1.0])
+    losses = iter([1.0, 0.9] * 5 + [0.1] * 10 + [bad, bad])
     curve = lr.range_test(lambda _: next(losses), stop=None)
     assert len(curve) == 21
     assert not math.isfinite(curve.losses[-1])

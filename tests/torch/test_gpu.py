@@ -64,6 +64,20 @@ def test_batches_are_moved_to_the_models_device(toy):
     assert curve.bounds().max_lr > 1e-4
 
 
+@pytest.mark.parametrize("bad", [(0,), (6,), (6, 7, 12)])
+def test_a_batch_with_a_nan_is_left_out_of_the_range_test(toy, bad):
+    before = state(toy)
+    batches = batches_on(toy, "cuda")
+    for number in bad:
+        batches[number][0][0, 0] = float("nan")
+    curve = lr.torch.range_test(toy.model, toy.optimizer, batches, toy.loss, seed=0, stop=None, high=1e-2)
+    assert (len(curve), curve.ended) == (100, "swept")
+    assert torch.tensor(curve.losses).isfinite().all()
+    assert any("left out" in note for note in curve.notes)
+    for name, value in state(toy).items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_schedules_are_evaluated_on_the_device_of_the_counts():
     value = (lr.warmup(0.1, 10) >> lr.triangular2(0.01, 0.1, 5))(torch.arange(40, device="cuda"))
     assert value.device.type == "cuda"

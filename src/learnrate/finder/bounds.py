@@ -9,6 +9,7 @@ import numpy as np
 from learnrate import checks, html, records
 from learnrate.checks import check_fields, checked, frozen
 from learnrate.errors import NoAnswerError
+from learnrate.finder.nonfinite import last_run, rises, unchanged
 from learnrate.records import Fields, decode_interval, nested
 
 if TYPE_CHECKING:
@@ -225,9 +226,36 @@ def unreadable(curve: "Curve", rule: str) -> NoAnswer | None:
     """The answer of every rule to a curve with too few finite losses, or with a constant loss; None for any other curve."""
     losses = require_curve(curve).finite().losses
     if len(losses) < MIN_POINTS:
-        remedy = f"A curve needs at least {MIN_POINTS}: start at a lower LR, or use more updates."
-        return NoAnswer(f"only {len(losses)} losses are finite.", remedy, rule)
+        return NoAnswer(*_too_few(curve), rule)
     if float(np.ptp(losses)) == 0.0:
         remedy = "Check that the loss depends on the parameters of the optimizer."
         return NoAnswer(f"the loss is exactly {losses[0]:.6g} at every update.", remedy, rule)
     return None
+
+
+def _too_few(curve: "Curve") -> tuple[str, str]:
+    """Why a curve has too few finite losses, and what would help."""
+    fault = batch_at_fault(curve)
+    finite = len(curve.finite())
+    reason = f"only {finite} losses are finite."
+    if fault is not None:
+        return f"{reason[:-1]}: {fault[0]}.", fault[1]
+    needed = f"A curve needs at least {MIN_POINTS}"
+    last = last_run(curve.losses)
+    if last is None:
+        return reason, f"{needed}: use more updates."
+    if rises(curve.losses) or not finite:
+        return reason, f"{needed}: start at a lower LR, or use more updates."
+    cause = f"check the batch of update {curve.updates[last]}, whose loss is {curve.losses[last]}, or start at a lower LR"
+    return reason, f"{needed}: {cause}."
+
+
+def batch_at_fault(curve: "Curve") -> tuple[str, str] | None:
+    """The finding and the remedy for a sweep that a loss ended which was not finite where no LR had changed it."""
+    last = last_run(curve.losses)
+    if last is None or not unchanged(curve.losses[:last]):
+        return None
+    at = f"update {curve.updates[last]} (LR {curve.lrs[last]:.2g})"
+    finding = f"the loss of {at} is {curve.losses[last]}, and no LR before it had changed the loss"
+    remedy = f"Check the batch of update {curve.updates[last]}, the gradients of the one before, and the model: not the LR"
+    return finding, f"{remedy} is the cause."

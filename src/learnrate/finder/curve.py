@@ -37,7 +37,8 @@ class Curve:
 
     Attributes:
         lrs: The LR of each update, never falling, above 0 (the first may be 0); shape (updates,), float64, read-only.
-        losses: The loss of each update, computed before its optimizer step; may be NaN or infinite at the end. Same shape.
+        losses: The loss of each update, computed before its optimizer step; NaN or infinite at the end, or where a
+            batch was at fault. Same shape.
         metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
         updates_per_epoch: Length of an epoch in updates, if known.

@@ -34,7 +34,10 @@ def range_test(
     made usual; or low + (high - low) * p with `schedule="linear"`, the test as Smith published it (arXiv 1506.01186, section
     3.3); or any schedule that does not fall.
 
-    The sweep ends early when the loss is no longer finite, when a stop rule says so (by default when the loss diverges: see
+    A loss that is not finite is put down to its batch if the loss was not rising before it and the next one is finite: the
+    sweep goes on, the curve keeps the loss, which rules leave out, and a note names the update. Otherwise it ends the sweep.
+
+    The sweep also ends early when a stop rule says so (by default when the loss diverges: see
     `learnrate.stops`), when the time is over, and at Ctrl-C. In each case the curve so far is returned, and its notes say
     why.
 
@@ -47,7 +50,7 @@ def range_test(
         updates: Length of the sweep in updates, at least 10; 100 by default.
         schedule: "exponential", "linear", or a schedule, which replaces `low` and `high`, and `updates` if it has a length.
         stop: A rule of `learnrate.stops`, a function (lrs, losses so far) -> reason (str) or True or None, several of them,
-            or None. A loss that is not finite always ends the sweep.
+            or None. They receive finite losses only.
         time_limit: Seconds.
         evaluate_every: Number of updates between two calls of `trainable.evaluate`, whose numbers become metrics of the
             curve (a plain number becomes "score"), NaN in between. None for no evaluation.
@@ -60,7 +63,7 @@ def range_test(
     Raises:
         ArgumentError: if an LR is not above 0 and finite, the LRs are swapped, the schedule falls, `updates` is below 10.
         ArgumentTypeError: if an argument is of the wrong kind.
-        LossError: if an update returns no scalar, or a loss that is not finite at the very first update.
+        LossError: if an update returns no scalar, or no loss is finite at the first updates.
         KeyboardInterrupt: at Ctrl-C before the first update was made.
 
     Example:

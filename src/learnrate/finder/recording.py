@@ -9,17 +9,21 @@ import numpy as np
 from learnrate import checks
 from learnrate.errors import LossError
 from learnrate.finder.curve import Curve
+from learnrate.finder.nonfinite import NonFinite, NothingFiniteError
 from learnrate.finder.stops import Ended, Trace, watching
 from learnrate.finder.sweep import Sweep
 from learnrate.trainable import ExhaustedError, Metrics, Trainable, scores, updates_per_epoch
 from learnrate.updates import INTERRUPTED, StopReason, UpdateLoop
+
+MOST_FAULTS = 10
+"""Losses that are not finite and that get a note of their own."""
 
 
 def record(trainable: Trainable, sweep: Sweep) -> Curve:
     """Make the updates of a sweep and return the curve, also where Ctrl-C or the end of the data ends it early.
 
     Raises:
-        LossError: if an update returns no scalar, or a loss that is not finite at the very first update.
+        LossError: if an update returns no scalar, or no loss is finite at the first updates.
         ExhaustedError: if there was no batch for the first update.
         KeyboardInterrupt: at Ctrl-C before the first update was made.
     """
@@ -27,7 +31,7 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
     # The loop refers to the recorder and not the other way round: a cycle would keep the weights in memory for a while.
     loop = recorder.new_loop()
     try:
-        reason = loop.run(recorder.lrs)
+        reason = loop.run(recorder.lrs) or recorder.end()
     except (KeyboardInterrupt, ExhaustedError) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         # An interrupt counts, also if the loss has diverged at this moment: it must not let the next sweep begin.
@@ -37,6 +41,8 @@ def record(trainable: Trainable, sweep: Sweep) -> Curve:
             raise
     if reason is not None and not recorder.losses:
         raise LossError(f"there is no curve: {reason.text} before the first update was made")
+    if reason is not None and reason.ended == "not finite":
+        _require_finite(recorder.losses, recorder.lrs[0])
     return recorder.curve(reason, loop.skipped)
 
 
@@ -48,6 +54,7 @@ class _Recorder:
         self.losses: list[float] = []
         self._updates = 0
         self._trainable, self._sweep = trainable, sweep
+        self._non_finite = NonFinite()
         self._watch = watching(sweep.stop, len(self.lrs))
         self._metrics: dict[str, list[float]] = {}
         self._scores: dict[str, dict[int, float]] = {}
@@ -80,7 +87,8 @@ class _Recorder:
         loss = values.pop("loss")
         if not self.losses:
             self._metrics = {name: [] for name in values}
-            _require_finite(loss, lr)
+        elif not math.isfinite(loss) and not values:
+            values = dict.fromkeys(self._metrics, math.nan)  # of batches that were left out
         elif values.keys() != self._metrics.keys():
             raise LossError(
                 f"the metrics must be the same at every update, received {sorted(values)}, before {sorted(self._metrics)}"
@@ -88,10 +96,23 @@ class _Recorder:
         for name, value in values.items():
             self._metrics[name].append(value)
         self.losses.append(loss)
+        reason = self._non_finite.add(self.losses)
+        if not math.isfinite(loss):
+            return reason
         try:
             return self._watch(lr, loss)
         except KeyboardInterrupt:  # a rule of the user's own may raise it in one of many processes, which all have to learn
             return INTERRUPTED
+
+    def end(self) -> StopReason | None:
+        """The reason that the last losses give after the last update."""
+        return self._non_finite.end(self.losses)
+
+    def _fault(self, update: int) -> str:
+        return (
+            f"the loss of update {update} (LR {self.lrs[update]:.2g}) was {self.losses[update]}, and finite again after it: "
+            "its batch is at fault, not the LR"
+        )
 
     def _evaluate_if_due(self, updates: int) -> None:
         every = self._sweep.evaluate_every
@@ -108,6 +129,8 @@ class _Recorder:
         """The curve of the updates so far."""
         # An interrupt may have come between the entries of one update.
         length = min(map(len, (self.losses, *self._metrics.values())))
+        if reason is not None and reason.ended == "not finite" and self._non_finite.since is not None:
+            length = min(length, self._non_finite.since + 1)  # the next one has only shown that the weights are ruined
         metrics = {name: np.array(values[:length]) for name, values in self._metrics.items()}
         for name, values in self._scores.items():
             metrics[name] = np.array([values.get(update, math.nan) for update in range(length)])
@@ -125,16 +148,20 @@ class _Recorder:
         notes = []
         if reason is not None:
             notes.append(f"{reason.text} at LR {self.lrs[length - 1]:.2g}, update {length - 1} of {len(self.lrs)}")
-        elif not Trace.of(self.losses).progress:
+        elif not Trace.of([loss for loss in self.losses if math.isfinite(loss)]).progress:
             notes.append("the loss made no progress in the whole sweep")
+        faults = self._non_finite.batches
+        notes += [self._fault(update) for update in faults[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            notes.append(f"so it was with {len(faults) - MOST_FAULTS} further losses, up to update {faults[-1]}")
         if skipped:
             notes.append(f"the gradient scaler skipped {skipped} updates, which were made again")
         return notes
 
 
-def _require_finite(loss: float, lr: float) -> None:
-    if not math.isfinite(loss):
-        raise LossError(
-            f"the loss is {loss} at the first update (LR {lr:.1e}), before any change: "
+def _require_finite(losses: list[float], lr: float) -> None:
+    if not any(map(math.isfinite, losses)):
+        raise NothingFiniteError(
+            f"the loss is {losses[0]} at the first update (LR {lr:.1e}), before any change, and no other one is finite: "
             "check the inputs, the targets and the model's initial weights"
         )

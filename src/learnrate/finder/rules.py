@@ -11,9 +11,19 @@ import numpy as np
 
 from learnrate.finder.accuracy import accuracy, accuracy_quarter, accuracy_third
 from learnrate.finder.bootstrap import SAMPLES, interval, resample
-from learnrate.finder.bounds import Bounds, Intervals, NoAnswer, Reasons, require_curve, two_digits, unreadable
+from learnrate.finder.bounds import (
+    Bounds,
+    Intervals,
+    NoAnswer,
+    Reasons,
+    batch_at_fault,
+    require_curve,
+    two_digits,
+    unreadable,
+)
 from learnrate.finder.descent import REMAINS, Descent, find_descent, is_significant, locate_descents, sure_change
 from learnrate.finder.levels import ROUNDED, capped, rounding
+from learnrate.finder.nonfinite import last_run
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
 from learnrate.finder.smoothing import Floats
 
@@ -76,6 +86,9 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     no_answer = unreadable(curve, "descent")
     if no_answer is not None:
         return no_answer
+    fault = batch_at_fault(curve)
+    if fault is not None:
+        return NoAnswer(f"{fault[0]}.", fault[1], "descent")
     finite = _in_blocks(curve.finite())
     fall = find_descent(finite.losses, diverged=curve.ended == "diverged")
     if not is_significant(finite.losses, fall):
@@ -86,7 +99,7 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
             f"Start the sweep at LR {two_digits(finite.lrs[0] / 1000):.2g}.",
             "descent",
         )
-    return _bounds(finite, fall, not_finite=not np.isfinite(curve.losses).all())
+    return _bounds(finite, fall, not_finite=last_run(curve.losses) is not None)
 
 
 def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:

@@ -160,7 +160,7 @@ class Trace:
 
 
 def watching(stop: StopRule | StopFunction | Sequence[StopRule | StopFunction] | None, updates: int) -> Watch:
-    """One function for a rule, a function of the user's own, several of them, or none.
+    """One function for a rule, a function of the user's own, several of them, or none. It receives finite losses only.
 
     Raises:
         ArgumentTypeError: if one is neither.
@@ -169,8 +169,6 @@ def watching(stop: StopRule | StopFunction | Sequence[StopRule | StopFunction] |
     watches = [_watch(rule, updates) for rule in rules]
 
     def watch(lr: float, loss: float) -> StopReason | None:
-        if not math.isfinite(loss):
-            return StopReason("not finite", f"the loss became {loss}")
         reasons = [rule_watch(lr, loss) for rule_watch in watches]
         return next((reason for reason in reasons if reason is not None), None)
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from learnrate import checks
 from learnrate.finder import Curve
+from learnrate.finder.nonfinite import NothingFiniteError, rises
 from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
@@ -65,6 +66,10 @@ def range_test(
     `torch.distributed`, call it in every process: the losses are averaged over the processes, which decide together and
     return the same curve; if one process fails, the test ends in all of them (`RankError`).
 
+    A batch whose loss is not finite, while that of other batches is with the same weights, is left out and named in the
+    notes; the next batch takes its LR. On an accelerator, where a loss is read after its update, the sweep is made once more
+    for it, from the copy of the start. Without a copy (`restore=False`) and with many processes, such a loss ends the sweep.
+
     Args:
         model: The model, on its device and with the weights to start from; also compiled, or wrapped for many processes.
         optimizer: Its optimizer, or several: a list, or a mapping from names. The sweep gives the LR of the parameter group
@@ -102,7 +107,7 @@ def range_test(
         ArgumentError: if a number breaks its rule, or there is nothing to train.
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches.
-        LossError: if the loss is no scalar tensor with a gradient, or not finite at the first update.
+        LossError: if the loss is no scalar tensor with a gradient, or not finite for several batches at the first update.
         OutputError: if the copy of the state does not fit on the disk.
         RankError: if one of several processes failed.
 
@@ -171,11 +176,8 @@ def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None]
     for number, seed in enumerate(seeds):
         if number:
             trainable.restore(start)  # type: ignore[arg-type]
-        trainable.rewind()
-        if seed is not None:
-            seed_everything(seed, trainable.processes.rank)
         try:
-            curve = record(trainable, _numbered(sweep, number, len(seeds)))
+            curve = swept(trainable, _numbered(sweep, number, len(seeds)), seed, start)
         except KeyboardInterrupt:
             if not curves:
                 raise
@@ -189,6 +191,32 @@ def _sweeps(trainable: TorchTrainable, sweep: Sweep, seeds: Sequence[int | None]
         note = f"interrupted: {len(curves)} of {len(seeds)} sweeps are complete"
         curves[-1] = dataclasses.replace(curves[-1], notes=(*curves[-1].notes, note))
     return curves
+
+
+def swept(trainable: TorchTrainable, sweep: Sweep, seed: int | None, start: Snapshot | None) -> Curve:
+    """One sweep, made once more without the batch whose loss was not finite if it may be that batch that ended it.
+
+    On an accelerator a loss is read after its update, which has then ruined the weights. The one state to return to is that
+    of the start. From there the second sweep looks at each loss before the update.
+    """
+    if start is None or trainable.check_batches or trainable.processes.size > 1:
+        return _seeded(trainable, sweep, seed)
+    try:
+        curve = _seeded(trainable, sweep, seed)
+        if curve.ended != "not finite" or rises(curve.losses):
+            return curve
+    except NothingFiniteError:  # that of the first batch is not
+        pass
+    trainable.restore(start)
+    trainable.check_batches = True
+    return _seeded(trainable, sweep, seed)
+
+
+def _seeded(trainable: TorchTrainable, sweep: Sweep, seed: int | None) -> Curve:
+    trainable.rewind()
+    if seed is not None:
+        seed_everything(seed, trainable.processes.rank)
+    return record(trainable, sweep)
 
 
 def _merged(curves: list[Curve]) -> Curve:

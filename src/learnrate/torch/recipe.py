@@ -144,6 +144,7 @@ class Recipe:
             updater=replace(self.updater, scaler=copy.deepcopy(self.updater.scaler)),
             metric=self.metric,
             ensemble=ensemble_of,
+            check_batches=False if test else None,  # a training that is measured ends as the user's own would
         )
 
     def _test(self) -> Evaluate | HeldOut | None:

@@ -60,17 +60,21 @@ def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending
 
 
 def require_finite(trials: Sequence[Trial]) -> None:
-    """Refuse trials whose losses all became non-finite at the same update, whatever their LR: the cause is the data.
+    """Refuse trials whose losses became non-finite at the same update, whatever their LR: the cause is the data.
+
+    Trials at LRs that are too high diverge before that update.
 
     Raises:
         NoAnswerError: if this happened in the trials of any length.
     """
     for rung in rungs(trials):
-        lengths = {trial.updates_made for trial in rung.trials}
-        enough = len(rung.trials) >= THRESHOLDS.same_update_trials
-        if enough and len(lengths) == 1 and all(math.isinf(trial.highest_loss) for trial in rung.trials):
+        longest = max((trial.updates_made for trial in rung.trials), default=0)
+        last = [trial for trial in rung.trials if trial.updates_made == longest]
+        enough = len(last) >= THRESHOLDS.same_update_trials
+        if enough and all(trial.diverged for trial in rung.trials) and all(math.isinf(trial.highest_loss) for trial in last):
+            others = "" if len(last) == len(rung.trials) else " at which training did not diverge before"
             raise NoAnswerError(
-                f"at every LR, the loss was not finite at update {max(lengths) - 1} of the trial.",
+                f"at every LR{others}, the loss was not finite at update {longest - 1} of the trial.",
                 "Look for NaN or infinity in the batch of that update.",
             )
 

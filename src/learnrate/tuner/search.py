@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate.finder import Bounds, Curve, NoAnswer
+from learnrate.finder.nonfinite import unchanged
 from learnrate.trainable import LR_DRIFT
 from learnrate.tuner.estimate import best_log2_lr, estimate, regrets, rounded_lr
 from learnrate.tuner.evidence import (
@@ -243,7 +244,7 @@ def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[
 
     If the curve has bounds, the first LR is that of its lowest smoothed loss, which lies between once and twelve times the
     best LR of a run; otherwise it is half of the last LR. A curve that ended early does not show which LRs are too high: it
-    counts as if it had continued.
+    counts as if it had continued. So does one that a loss ended which is not finite where no LR had changed it.
 
     Args:
         curve: The range test.
@@ -251,7 +252,10 @@ def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[
         high: The last LR that was planned.
     """
     lowest, last = math.log2(float(curve.above_zero().lrs[0])), math.log2(float(curve.lrs[-1]))
-    highest = last if curve.ended in ("swept", "diverged", "not finite") else max(last, math.log2(high))
+    at_batch = curve.ended == "not finite" and unchanged(curve.losses)
+    tried = curve.ended in ("swept", "diverged", "not finite") and not at_batch
+    highest = last if tried else max(last, math.log2(high))
     if not bounds:
-        return highest - 1, lowest, highest
+        # If the trials meet the same batch, those at low LRs show it soonest: none of them diverges before.
+        return (last if at_batch else highest) - 1, lowest, highest
     return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest

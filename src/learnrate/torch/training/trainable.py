@@ -17,10 +17,11 @@ from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
 from learnrate.torch.snapshot import CopyTo, Snapshot
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
+from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
 from learnrate.torch.training.traits import traits_of
 from learnrate.torch.training.update import Updater, refuse_scaler_with_closure
-from learnrate.trainable import SKIPPED, Ensemble, Metrics, NotBatchableError, Reading, Trainable, scalars
+from learnrate.trainable import SKIPPED, Ensemble, LeftOut, Metrics, NotBatchableError, Reading, Trainable, scalars
 
 T = TypeVar("T")
 
@@ -49,6 +50,11 @@ class TorchTrainable(Trainable):
         processes: All processes of the training.
         ensemble: Makes an ensemble of this trainable and a number of members.
         in_blocks: Whether losses are read in blocks on the host too; on an accelerator they always are.
+        check_batches: Whether the loss of each batch is looked at before it changes anything, and a batch whose loss is not
+            finite is left out. By default on the host only, because an accelerator would have to be waited for.
+
+    Attributes:
+        check_batches: The argument. False with many processes, whose updates must stay in step.
 
     Raises:
         ArgumentTypeError: if an argument is of the wrong kind.
@@ -71,6 +77,7 @@ class TorchTrainable(Trainable):
         processes: Processes | None = None,
         ensemble: "Callable[[TorchTrainable, int], Ensemble] | None" = None,
         in_blocks: bool = False,
+        check_batches: bool | None = None,
     ) -> None:
         self.optimizers = optimizers_by_name(optimizer)
         check_pair(model, self.optimizers)
@@ -93,9 +100,15 @@ class TorchTrainable(Trainable):
         self._device = next(model.parameters()).device
         if self.processes.size == 1 and (in_blocks or self._device.type != "cpu"):
             self.reading = ON_HOST if self._device.type == "cpu" else ON_DEVICE
+        on_host = self._device.type == "cpu"
+        self.check_batches = self.processes.size == 1 and (on_host if check_batches is None else check_batches)
+        self._buffers = Buffers(part for part in (model, *losses) if isinstance(part, nn.Module))
+        # Later passes, of a closure or of a second loss, see weights that were changed: there the LR may be the cause.
+        self._passes_to_check = 0
         self._abandoned = threading.Event()
         self.updates = 0
         self._restarts: list[int] = []
+        self._left_out: list[BadBatch] = []
 
     def update(self, lr: float) -> Any:
         """See `Trainable.update`."""
@@ -113,6 +126,23 @@ class TorchTrainable(Trainable):
     def _update(self, lr: float) -> Any:
         self.swept.write(lr)
         batches = self.draw()
+        if not self.check_batches:
+            return self._made(lr, batches)
+        self._buffers.keep()
+        self._passes_to_check = len(batches)
+        try:
+            values = self._made(lr, batches)
+        except NotFiniteError as error:
+            self._buffers.put_back()
+            self._passes_to_check = 0
+            end = self.stream.drawn - (self.stream.restarts[-1] if self.stream.restarts else 0)
+            self._left_out.append(BadBatch(end + error.position, error.loss, self.updates, lr))
+            return LeftOut(error.loss)
+        self._buffers.settle()
+        return values
+
+    def _made(self, lr: float, batches: Sequence[Any]) -> Any:
+        """Make an update with these micro-batches."""
         values: dict[str, Any] = {}
         complete = True
         for objective in self.objectives:
@@ -148,6 +178,9 @@ class TorchTrainable(Trainable):
             LossError: if the loss is no scalar tensor with a gradient.
         """
         value, values = self.values(loss, batch)
+        if self._passes_to_check:
+            self._passes_to_check -= 1
+            require_finite(value, -1 - self._passes_to_check)
         if not value.requires_grad:
             raise LossError(
                 "the loss must depend on a trainable parameter, received one without a gradient: "
@@ -203,11 +236,16 @@ class TorchTrainable(Trainable):
 
     def notes(self, updates: int) -> list[str]:
         """See `Trainable.notes`."""
+        notes = []
+        # At the last update of a sweep that ended with them, no batch was better: it is the weights that are at fault.
+        left_out = [bad for bad in self._left_out if bad.update < min(updates, self.updates)]
+        if left_out:
+            notes.append(note(left_out))
         restarts = [update for update in self.processes.first(self._restarts) or () if update < updates]
         if not restarts:
-            return []
+            return notes
         shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
-        return [f"the batches ran out and were started again at update {shown}"]
+        return [*notes, f"the batches ran out and were started again at update {shown}"]
 
     def save(self) -> Snapshot:
         """See `Trainable.save`."""
@@ -226,7 +264,7 @@ class TorchTrainable(Trainable):
         """Start the batches from their beginning."""
         self.stream.rewind()
         self.updates = 0
-        self._restarts = []
+        self._restarts, self._left_out = [], []
 
     def ensemble(self, count: int) -> Ensemble:
         """See `Trainable.ensemble`."""
