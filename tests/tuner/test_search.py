@@ -127,8 +127,9 @@ def test_the_coarse_search_goes_down_while_the_lowest_lr_may_be_the_best(losses,
         ({-2: 0.9, -1: 0.3}, 0),
         ({-2: 0.3, -1: 0.9}, -3),
         ({-2: 0.6, -1: 0.3, 0: 0.4}, -0.5),  # between the best LR and its better neighbour
-        ({-2: 0.3, -1: 0.6, 0: 0.9}, -4),  # as far again as the trials reach
-        ({-2: 0.3, -1: 0.6, 0: math.inf}, -3),  # without those that diverged
+        ({-2: 0.3, 1: 0.9}, -5),  # as far again as the trials reach
+        ({-2: 0.3, 1: math.inf}, -3),  # without those that diverged
+        ({-2: 0.3, -1: 0.6, 0: 0.9}, -3),  # but not with the last trial
         ({-2: 0.95, -1: 0.95}, -4),  # none is off the plateau any more
     ],
 )
