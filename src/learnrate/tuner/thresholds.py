@@ -69,7 +69,7 @@ class Thresholds:
         tolerance: Share of the best fall that makes no difference. With the noise alone, the interval around the estimate
             contained the best LR of fewer than half of all runs. The coarse search goes on below an LR that missed no more
             than this: without that rule, on 600 surfaces of tests/tuner/surfaces.py, the lowest LR of all was the best trial
-            119 times, with it and longer steps of the refinement 56 times.
+            119 times, with it and longer steps of the refinement 60 times.
     """
 
     start_losses: int = 5
