@@ -43,6 +43,7 @@ DAMAGE = {
     "updates that fall": ("curve", ["updates", 3], 1, ("updates",)),
     "half an update": ("curve", ["updates", 3], 2.5, ("updates",)),
     "a loss beyond floats": ("curve", ["losses", 3], 10**400, ("losses[3]",)),
+    "an LR beyond single precision": ("curve", ["lrs", 19], 1e308, ("lrs", "1e30", 1e308)),
     "a loss of a word": ("curve", ["losses", 3], "low", ("losses[3]", "'low'")),
     "a loss of nothing": ("curve", ["losses", 3], None, ("losses[3]", None)),
     "a loss that is true": ("curve", ["losses", 3], True, ("losses[3]", True)),
