@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ DAMAGE = {
     "updates that fall": ("curve", ["updates", 3], 1, ("updates",)),
     "half an update": ("curve", ["updates", 3], 2.5, ("updates",)),
     "a loss beyond floats": ("curve", ["losses", 3], 10**400, ("losses[3]",)),
+    "an LR beyond single precision": ("curve", ["lrs", 19], 1e308, ("lrs", "1e30", 1e308)),
     "a loss of a word": ("curve", ["losses", 3], "low", ("losses[3]", "'low'")),
     "a loss of nothing": ("curve", ["losses", 3], None, ("losses[3]", None)),
     "a loss that is true": ("curve", ["losses", 3], True, ("losses[3]", True)),
@@ -140,6 +142,29 @@ def test_a_name_that_is_not_utf_8_can_be_written_and_read(tmp_path):
     with pytest.raises(OutputError) as raised:
         lr.Curve.load(path)
     assert tells(str(raised.value).encode().decode(), "caf", "curve")
+
+
+def test_a_file_is_written_through_a_link(tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "folder" / "curve.json")
+    (tmp_path / "folder").mkdir()
+    for curve in (lr.Curve(LRS, LRS), lr.Curve(LRS, 2 * LRS)):  # the file does not exist, and it does
+        curve.save(tmp_path / "link.json")
+        assert (tmp_path / "link.json").is_symlink()
+        assert lr.Curve.load(tmp_path / "folder" / "curve.json") == curve
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    curve = lr.Curve(LRS, LRS)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        curve.to_csv(tmp_path / "pipe")
+        assert os.read(reader, 10_000).startswith(b"sweep,update,lr,loss")
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_an_interval_without_an_upper_end_survives(tmp_path, files):

@@ -99,6 +99,8 @@ def nested(decode: Callable[[Any], T]) -> checks.Check[T]:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file such that a reader always finds the old content or the new one, also after an interruption.
 
+    A link stays a link. What is no file, such as /dev/stdout, is written to and not replaced.
+
     Raises:
         ArgumentTypeError: if `path` is not a path.
         OutputError: if the file cannot be written (no such folder, no permission, disk full).
@@ -106,8 +108,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     path = checks.path("path", path)
     if not path.name:
         raise OutputError(f"cannot write {checks.shown(str(path))}: this is not the name of a file")
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(data)
+            return
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             with part.open("wb") as file:
                 file.write(data)

@@ -1,10 +1,15 @@
 """What may go wrong in `learnrate tune`: one line on stderr, an exit code, and what was done so far on disk."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import learnrate as lr
-from command_line import learnrate
+from command_line import ENVIRONMENT, learnrate
 from facts import tells
+from recipes import QUADRATIC
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +175,27 @@ def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path)
     assert tells(one_line(ended), "plan.json", "File too large")
     assert len(lr.Curve.load(tmp_path / "results" / "curve.json")) > 10
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"curve.json", "range-test.png"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is full")
+@pytest.mark.parametrize(
+    "arguments", ["--version", "tune --help", "tune mine.py --out results", "tune mine.py --out results --json"]
+)
+def test_a_stdout_on_a_full_disk_is_one_line_and_loses_no_result(recipe, tmp_path, arguments):
+    recipe().write_text(QUADRATIC)
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "learnrate", *arguments.split()]
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT, check=False
+        )
+    assert ended.returncode == 1, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert tells(last, "error", "standard output", "No space left")
+    if "--json" not in arguments:
+        assert one_line(ended)
+    if "results" in arguments:
+        assert tells(last, tmp_path / "results")
+        assert {path.name for path in (tmp_path / "results").iterdir()} >= {"curve.json", "plan.json", "result.json"}
 
 
 def test_the_help_shows_every_default(tmp_path):

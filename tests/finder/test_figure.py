@@ -65,7 +65,8 @@ def test_a_merged_curve_is_drawn_with_its_sweeps_and_their_band(ax):
 
 
 @pytest.mark.parametrize(
-    ("lrs", "scale"), [(np.geomspace(1e-6, 1, 60), "log"), (np.linspace(1e-3, 1, 60), "linear"), ([0.1], "log")]
+    ("lrs", "scale"),
+    [(np.geomspace(1e-6, 1, 60), "log"), (np.linspace(1e-3, 1, 60), "linear"), ([0.1], "log"), ([0.0], "linear")],
 )
 def test_the_lr_axis_has_the_scale_of_the_sweep(lrs, scale, ax):
     lr.Curve(lrs, np.arange(len(lrs))).plot(ax)

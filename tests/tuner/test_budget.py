@@ -229,6 +229,17 @@ def test_a_pause_does_not_count_for_the_pace():
     assert state.remaining() == 80
 
 
+@pytest.mark.parametrize("budget", ["1e308 seconds", "1e307 minutes", "1e308 hours"])
+def test_a_budget_of_more_seconds_than_a_float_holds_updates_for_is_one_run(budget):
+    assert spending(read(budget, 1000), 0.5, spent=5).total() == 1000
+
+
+def test_a_share_of_many_runs_has_a_remedy_that_can_be_given():
+    with pytest.raises(ValueError, match=facts("budget", "at most 10")) as raised:
+        read(1e308, 1000)
+    assert "inf" not in str(raised.value)
+
+
 def test_the_total_of_a_budget_in_seconds_follows_from_the_pace():
     assert spending(Budget(1000)).total() == 1000
     assert spending(Budget(1000), spent=300).total() == 1000

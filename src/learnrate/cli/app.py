@@ -94,6 +94,8 @@ def run() -> int:
     """Run the command line; errors become one line on stderr and an exit code."""
     try:
         code = int(app(standalone_mode=False) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # otherwise Python does it at its end, and prints a traceback if the disk is full
         return _interrupted() if code == INTERRUPTED else code
     except RunInterruptedError as stop:
         return _interrupted(*stop.args)
@@ -111,6 +113,9 @@ def run() -> int:
         return _report(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
     except SystemExit:  # Typer's, when the reader of the help has ended
         return 1
+    except OSError as error:  # of the help or the version
+        sys.stdout = None  # what it still holds cannot be written at the end of Python either
+        return 1 if isinstance(error, BrokenPipeError) else _report(f"cannot write to standard output: {error.strerror}", 1)
 
 
 def _interrupted(*details: str) -> int:

@@ -17,7 +17,12 @@ class ReadOrDiscarded(io.FileIO):
 
     A run goes on, because its results are files. Everything that writes to the stream is covered: the report, the progress
     bars, and what a recipe prints.
+
+    Attributes:
+        error: Why what was written is lost, other than by a reader that has ended: a full disk, for example.
     """
+
+    error: OSError | None = None
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream.fileno(), "w", closefd=False)
@@ -27,10 +32,24 @@ class ReadOrDiscarded(io.FileIO):
         """Write the data, or as much of it as the system takes."""
         try:
             return super().write(data)
-        except BrokenPipeError:
-            with open(os.devnull, "wb") as nothing:  # noqa: PTH123
-                os.dup2(nothing.fileno(), self.fileno())
+        except OSError as error:
+            self.error = None if isinstance(error, BrokenPipeError) else error
+            discard(self.fileno())
             return memoryview(data).nbytes
+
+
+def discard(descriptor: int) -> None:
+    """Discard what is written to a file descriptor from now on."""
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), descriptor)
+
+
+def require_written(stream: TextIO) -> None:
+    """Raise the error by which a stream of `prepare_streams` has lost text, if it has."""
+    stream.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if isinstance(raw, ReadOrDiscarded) and raw.error is not None:
+        raise raw.error
 
 
 def prepare_streams() -> None:

@@ -1,7 +1,9 @@
 """`learnrate tune`: range test, trials, plan, comparison, figures."""
 
 import json
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from rich.markup import escape
 from learnrate import checks, figures
 from learnrate.cli.folder import Folder, open_folder
 from learnrate.cli.report import comparison_summary, plan_summary, print_comparison, print_plan, print_range_test
-from learnrate.cli.streams import Bars, prepare_streams, progress_bars, reserved_stdout
+from learnrate.cli.streams import Bars, prepare_streams, progress_bars, require_written, reserved_stdout
+from learnrate.errors import OutputError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import Recipe
@@ -67,12 +70,27 @@ def tune_command(options: Options) -> None:
     """Run the command; every file is written as soon as its content is known."""
     prepare_streams()
     if not options.json:
-        run_command(options)
+        summary = run_command(options)
+        with refusing_lost_output(summary):
+            require_written(sys.stdout)
         return
     with reserved_stdout() as stdout:
         summary = run_command(options)
-    stdout.write(json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    stdout.close()
+    with refusing_lost_output(summary), stdout:
+        stdout.write(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def refusing_lost_output(summary: Mapping[str, Any]) -> Iterator[None]:
+    """Turn the error of a stdout that cannot be written, as on a full disk, into one that says where the results are."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to standard output: {error.strerror or error}; the results are in {summary['out']}"
+        ) from error
 
 
 def run_command(options: Options) -> dict[str, Any]:

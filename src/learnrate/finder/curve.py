@@ -75,6 +75,8 @@ class Curve:
             raise ArgumentError(
                 "lrs must be finite, never falling and above 0, of which the first may be 0: a range test raises the LR"
             )
+        if len(lrs) and lrs[-1] > checks.LARGEST_LR:
+            checks.refuse("the last of lrs", "at most 1e30", lrs[-1], "no optimizer computes with more in single precision")
         checks.choice("ended", self.ended, get_args(Ended))
         checked = {
             "lrs": lrs,

@@ -81,7 +81,9 @@ def _full_range(curve: Curve) -> tuple[float, float] | None:
 def _is_linear(curve: Curve) -> bool:
     """Whether most steps of the LR are equal. If a metric is not measured at every update, its last step may be shorter."""
     steps = np.diff(curve.lrs)
-    return len(steps) > 1 and float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
+    if len(steps) < 2:
+        return len(curve.above_zero()) < len(curve)
+    return float(np.mean(np.isclose(steps, np.median(steps), rtol=0.01))) > 0.8
 
 
 def _draw_losses(ax: Axes, curve: Curve, name: str) -> None:

@@ -4,6 +4,7 @@
 define them, for comparison.
 """
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,16 @@ from learnrate.finder.descent import REMAINS, Descent, find_descent, is_signific
 from learnrate.finder.levels import ROUNDED, capped, rounding
 from learnrate.finder.nonfinite import last_run
 from learnrate.finder.peers import lightning, minimum, slide, steep, torch_lr_finder, valley
-from learnrate.finder.smoothing import Floats
+from learnrate.finder.smoothing import Floats, smooth
 
 if TYPE_CHECKING:
     from learnrate.finder.curve import Curve
 
 MOST_POINTS = 400
 """A longer curve is averaged in blocks: more points would take time and not change the LRs."""
+
+ROUNDING_ERRORS = 16
+"""Most distances between two floats by which the smoothing of a constant loss may go below it."""
 
 __all__ = [
     "accuracy",
@@ -92,31 +96,50 @@ def descent(curve: "Curve") -> Bounds | NoAnswer:
     finite = _in_blocks(curve.finite())
     fall = find_descent(finite.losses, diverged=curve.ended == "diverged")
     if not is_significant(finite.losses, fall):
-        return NoAnswer(*_why_not(finite, fall), "descent")
-    if fall.end < max(3, len(finite) // 10):
+        return NoAnswer(*_why_not(curve.finite(), finite, fall), "descent")
+    if _is_lowest_at_start(finite, fall):
         return NoAnswer(
-            f"the loss only rises: it is lowest at LR {finite.lrs[fall.end]:.2g}, at the start of the sweep.",
-            f"Start the sweep at LR {two_digits(finite.lrs[0] / 1000):.2g}.",
+            *_why_lowest_at_start(finite, fall),
             "descent",
         )
     return _bounds(finite, fall, not_finite=last_run(curve.losses) is not None)
 
 
-def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:
-    """Why a fall is not significant, and what would help."""
-    end = curve.lrs[-1]
+def _is_lowest_at_start(curve: "Curve", fall: Descent) -> bool:
+    return fall.end < max(3, len(curve) // 10)
+
+
+def _start_lower(curve: "Curve") -> str:
+    return f"Start the sweep at LR {two_digits(curve.lrs[0] / 1000):.2g}"
+
+
+def _why_lowest_at_start(curve: "Curve", fall: Descent) -> tuple[str, str]:
+    """Why there is no answer if the loss is lowest at the start of the sweep, and what would help."""
+    lowest = f"the loss is lowest at LR {curve.lrs[fall.end]:.2g}, at the start of the sweep,"
+    smoothed = smooth(curve.losses[fall.end :])
+    falls_again = float((np.maximum.accumulate(smoothed) - smoothed).max()) > 0.5 * float(np.ptp(smoothed))
+    if falls_again:
+        return f"{lowest} and rises and falls above it.", (
+            f"{_start_lower(curve)}, and shuffle the data if its batches have an order."
+        )
+    return f"{lowest} and rises above it.", f"{_start_lower(curve)}."
+
+
+def _why_not(whole: "Curve", curve: "Curve", fall: Descent) -> tuple[str, str]:
+    """Why a fall is not significant, and what would help; `curve` are the means of the blocks of `whole`."""
+    end, block = whole.lrs[-1], _block(whole)
     higher = f"Sweep to a higher LR, such as {two_digits(100 * end):.2g}"
-    more = f"use {4 * len(curve)} updates or larger batches"
+    more = f"use {4 * len(whole)} updates or larger batches"
     sure = sure_change(fall.noise, fall.points, rounding(curve.losses))
     # The smoothed loss ends a little above a fall that has just begun.
     falls_at_end = fall.end >= len(curve) - 1 and fall.bottom >= len(curve) - max(3, len(curve) // 20)
-    within = f"the loss did not fall significantly within {len(curve)} updates:"
-    digits = rounding(curve.losses)
-    if fall.fall <= ROUNDED * digits and digits < 1e-12 * abs(fall.start):
-        rises = float(np.median(curve.losses[-3:])) > fall.start + sure
-        lower = f"Start the sweep at LR {two_digits(curve.lrs[0] / 1000):.2g}"
-        reason = f"{within} it is never below its level at the start, {fall.start:.6g}."
-        return reason, f"{lower if rises else higher}, or {more}."
+    rises = float(np.median(curve.losses[-3:])) > fall.start + sure
+    within = f"the loss did not fall significantly within {len(whole)} updates:"
+    digits = rounding(whole.losses)
+    # A loss that changes by a few digits, and never downwards, may fall within them.
+    if fall.fall <= ROUNDING_ERRORS * np.spacing(abs(fall.start)) and np.ptp(whole.losses) > 8 * digits:
+        reason = f"{within} smoothed, it is never below its level at the start, {fall.start:.6g}."
+        return reason, f"{_start_lower(curve) if rises else higher}, or {more}."
     if fall.fall <= ROUNDED * digits:
         reason = f"{within} it fell by {max(fall.fall, 0.0):.2g}, and two numbers of its format differ by {digits:.2g}."
         return reason, "Compute the loss in a format of more digits (float32 or float64), or subtract a constant from it."
@@ -127,8 +150,8 @@ def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:
         )
     if fall.fall > sure and fall.cycle:
         return (
-            f"the batches have an order, which repeats after {fall.cycle} updates and which the loss follows: its fall by "
-            f"{fall.fall:.2g} may be that of a part of the data.",
+            f"the batches have an order, which repeats after {fall.cycle * block} updates and which the loss follows: its "
+            f"fall by {fall.fall:.2g} may be that of a part of the data.",
             f"Shuffle the data, or {more}.",
         )
     if fall.fall <= REMAINS * fall.season:
@@ -136,16 +159,26 @@ def _why_not(curve: "Curve", fall: Descent) -> tuple[str, str]:
             f"the loss fell by {fall.fall:.2g}, and what repeats in its batches, which have an order, is {fall.season:.2g}.",
             f"Shuffle the data, or {more}.",
         )
+    if rises and _is_lowest_at_start(curve, fall):
+        return _why_lowest_at_start(curve, fall)
     if fall.fall > sure:
         reason = f"{within} it fell by {fall.fall:.2g}, but before that it had already changed by {fall.deviation:.2g}."
     else:
+        noise = fall.noise * math.sqrt(block)
         reason = (
-            f"{within} it fell by {max(fall.fall, 0.0):.2g}, but with a batch noise of {fall.noise:.2g} only a fall of more "
+            f"{within} it fell by {max(fall.fall, 0.0):.2g}, but with a batch noise of {noise:.2g} only a fall of more "
             f"than {sure:.2g} is significant."
         )
+        if rises:
+            return f"{reason[:-1]}; then it rises.", f"{_start_lower(curve)}, or {more}."
     if falls_at_end:
         return f"{reason[:-1]}; it is lowest at the last LR, {end:.2g}.", f"{higher}, or {more}."
     return reason, f"{more[0].upper()}{more[1:]}, a wider range of LRs, or a partly trained model."
+
+
+def _block(curve: "Curve") -> int:
+    """Number of updates of which a long curve is averaged."""
+    return -(-len(curve) // MOST_POINTS)
 
 
 def _in_blocks(curve: "Curve") -> "Curve":
@@ -153,7 +186,7 @@ def _in_blocks(curve: "Curve") -> "Curve":
 
     What repeats is removed first: a cycle is seldom a whole number of blocks.
     """
-    size = -(-len(curve) // MOST_POINTS)
+    size = _block(curve)
     if size <= 1:
         return curve
     losses = curve.losses - (capped(curve.losses) - curve.cleaned)

@@ -91,7 +91,9 @@ def read(budget: float | str | None, updates: int) -> Budget:
     except ArgumentTypeError as error:
         raise ArgumentTypeError(f"{error}: give a share of one training run, or a text such as '500 updates'") from None
     if share > MOST_RUNS:
-        remedy = f"a number is a share of one training run, so give '{budget} updates' or '{100 * share:.0f}%'"
+        remedy = "a number is a share of one training run"
+        if share <= checks.LONGEST:
+            remedy += f", so give '{budget} updates' or '{100 * share:.0f}%'"
         checks.refuse("budget", f"at most {MOST_RUNS} training runs", budget, remedy)
     return Budget(math.floor(min(share * updates + 1e-9, checks.LONGEST)))
 
@@ -182,8 +184,9 @@ class Spending:
             if self.out_of_time():
                 return 0
             pace = self.pace
-            if pace > 0:
-                updates = min(updates, math.floor((self.budget.seconds - self.seconds) / pace))
+            affordable = (self.budget.seconds - self.seconds) / pace if pace > 0 else math.inf
+            if affordable < updates:
+                updates = math.floor(affordable)
         return max(0, updates)
 
     def _agreed(self, updates: int) -> int:

@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 import learnrate as lr
-from learnrate.errors import NotRewoundWarning
+from facts import facts
+from learnrate.errors import NotRestoredWarning, NotRewoundWarning
 
 
 class Numbers(Dataset):
@@ -118,6 +119,21 @@ def test_a_loader_whose_state_dict_cannot_be_had_has_no_state(toy, error):
 
     with pytest.raises(error), lr.torch.preserve(toy.model, toy.optimizer, Broken()):
         pass
+
+
+@pytest.mark.parametrize("state", [lambda: 1 / 0, lambda: {"batches": iter(range(3)), "later": (i for i in range(3))}])
+def test_a_loader_whose_state_dict_fails_or_cannot_be_copied_is_named(toy, state):
+    class Failing(list):
+        def state_dict(self):
+            return state()
+
+        def load_state_dict(self, state):
+            pass
+
+    batches = Failing(toy.batches)
+    with pytest.warns(NotRestoredWarning, match=facts("state_dict", "Failing", "Error")) as caught:
+        lr.torch.range_test(toy.model, toy.optimizer, batches, toy.loss, updates=20, high=1e-3)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_random_numbers_that_state_dict_draws_are_given_back(toy):

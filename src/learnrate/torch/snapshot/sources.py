@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learnrate import checks
-from learnrate.errors import NotRewoundWarning
+from learnrate.errors import NotRestoredWarning, NotRewoundWarning
 from learnrate.torch.snapshot import functions, references
 from learnrate.torch.snapshot.parts import Undo, anything, generator, is_stateful, tensor
 from learnrate.torch.snapshot.storage import TensorStorage
@@ -73,13 +73,20 @@ def _stateful_if_any(item: Any) -> Undo | None:
     """How to put back the state of what may be data; None if its `state_dict` cannot be had.
 
     A loader may pass on the `state_dict` of one that it wraps, which has none: that of accelerate does unless it was made
-    with `use_stateful_dataloader`. Other objects have no such excuse: their errors are raised.
+    with `use_stateful_dataloader`. One that fails otherwise is named. Other objects have no such excuse: their errors are
+    raised.
     """
     try:
         return _stateful(item)
-    except (AttributeError, NotImplementedError):
+    except Exception as error:
         if not isinstance(item, Iterable):
             raise
+        if not isinstance(error, (AttributeError, NotImplementedError)):
+            reason = checks.shown(f"{type(error).__name__}: {error}")
+            warn(
+                f"the state_dict of {type(item).__name__} cannot be copied ({reason}): it is not restored",
+                NotRestoredWarning,
+            )
         return None
 
 
