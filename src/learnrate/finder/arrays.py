@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,3 +76,19 @@ def selection(name: str, keep: object, length: int) -> Any:
     if selected.dtype != np.bool_ or selected.shape != (length,):
         checks.refuse_type(name, f"a slice, or a boolean array of {length} entries", keep)
     return selected
+
+
+def mean(series: list[Floats]) -> Floats:
+    """The mean of several series."""
+    with np.errstate(invalid="ignore"):  # the mean of infinities of both signs is NaN
+        average: Floats = np.mean(series, axis=0)
+    return average
+
+
+def equal(value: Any, other: Any) -> bool:
+    """Whether two fields of curves are equal; NaN equals NaN."""
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, other, equal_nan=True)
+    if isinstance(value, Mapping):
+        return value.keys() == other.keys() and all(equal(value[key], other[key]) for key in value)
+    return cast(bool, value == other)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ class Curve:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Curve):
             return NotImplemented
-        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(arrays.equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -200,8 +200,8 @@ class Curve:
         lengths = {sweep.updates_per_epoch for sweep in sweeps}
         return cls(
             shortest.lrs,
-            _mean([part.losses for part in parts]),
-            {name: _mean([part.metrics[name] for part in parts]) for name in shared},
+            arrays.mean([part.losses for part in parts]),
+            {name: arrays.mean([part.metrics[name] for part in parts]) for name in shared},
             tuple(f"sweep {number}: {note}" for number, sweep in enumerate(sweeps, 1) for note in sweep.notes),
             lengths.pop() if len(lengths) == 1 else None,
             next((sweep.ended for sweep in sweeps if len(sweep) == updates and sweep.ended != "swept"), shortest.ended),
@@ -385,17 +385,3 @@ def _single_sweep(record: Any) -> Curve:
     if Fields(record)["sweeps"]:
         raise ArgumentError("sweeps must be empty for a part of a mean")
     return Curve.from_record(record)
-
-
-def _mean(series: list[Floats]) -> Floats:
-    with np.errstate(invalid="ignore"):  # the mean of infinities of both signs is NaN
-        mean: Floats = np.mean(series, axis=0)
-    return mean
-
-
-def _equal(value: Any, other: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return np.array_equal(value, other, equal_nan=True)
-    if isinstance(value, Mapping):
-        return value.keys() == other.keys() and all(_equal(value[key], other[key]) for key in value)
-    return cast(bool, value == other)
