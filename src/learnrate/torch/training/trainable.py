@@ -84,7 +84,8 @@ class TorchTrainable(Trainable):
         self.objectives = objectives(self.optimizers, loss)
         self.model, self.stream, self.only = model, Stream(batches), only
         self.updater = updater or Updater()
-        if self.updater.scaler is not None and self.updater.needs_closure(self.optimizers.values()):
+        self._need_closure = {o.name: self.updater.needs_closure(o.optimizers) for o in self.objectives}
+        if self.updater.scaler is not None and any(self._need_closure.values()):
             refuse_scaler_with_closure()
         if not isinstance(also_keep, (list, tuple)):
             checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
@@ -147,7 +148,10 @@ class TorchTrainable(Trainable):
         complete = True
         for objective in self.objectives:
             forward = partial(self.forward, objective.loss)
-            row, updated = self.updater.step(self.model, objective.optimizers, batches, forward, self._require_not_abandoned)
+            row, updated = self.updater.step(
+                *(self.model, objective.optimizers, batches, forward, self._require_not_abandoned),
+                needs_closure=self._need_closure[objective.name],
+            )
             complete = complete and updated
             values |= _prefixed(objective.name, row) if objective.name else row
         self.swept.require_untouched(lr)

@@ -115,6 +115,7 @@ class Updater:
         batches: Sequence[Any],
         forward: Forward,
         before_step: Callable[[], object],
+        needs_closure: bool,
     ) -> tuple[dict[str, Any], bool]:
         """Make one update.
 
@@ -124,11 +125,12 @@ class Updater:
             batches: The micro-batches.
             forward: The forward pass.
             before_step: Called before weights are changed; may raise.
+            needs_closure: What `needs_closure` says of the optimizers, which looks into them: too slow for every update.
 
         Returns:
             The mean of the values that the forward passes returned, and whether the update was made (not skipped).
         """
-        if self.needs_closure(optimizers):
+        if needs_closure:
             return self._step_with_closure(model, optimizers, batches, forward, before_step), True
         values = self.backward(model, optimizers, batches, forward)
         before_step()
