@@ -14,7 +14,7 @@ MAX_SKIPPED = 40
 
 MAX_LEFT_OUT = 8
 """Batches in a row without a finite loss, with the same weights: then the weights are the cause, and not the batches. Eight
-forward passes take no more time than three updates, and seldom are eight bad batches neighbours, even in sorted data."""
+forward passes take no more time than three updates, and eight bad batches are seldom neighbours, even in sorted data."""
 
 Progress = Callable[[int, int], None]
 """Called with (updates so far, updates planned)."""

@@ -153,7 +153,7 @@ class _Recorder:
         faults = self._non_finite.batches
         notes += [self._fault(update) for update in faults[:MOST_FAULTS]]
         if len(faults) > MOST_FAULTS:
-            notes.append(f"so it was with {len(faults) - MOST_FAULTS} further losses, up to update {faults[-1]}")
+            notes.append(f"{len(faults) - MOST_FAULTS} more batches are at fault in the same way, up to update {faults[-1]}")
         if skipped:
             notes.append(f"the gradient scaler skipped {skipped} updates, which were made again")
         return notes

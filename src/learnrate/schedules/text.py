@@ -20,7 +20,7 @@ from learnrate.schedules.tree import MOST_NESTED, depth
 from learnrate.schedules.vocabulary import METHODS, RUNS, SCHEDULES
 
 _TOO_LONG = re.compile(r"[0-9_]{1000}")
-"""No number needs so many digits, and Python refuses to read a few thousand of them."""
+"""More digits than a number needs. Python refuses to read a few thousand of them."""
 
 
 def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
