@@ -113,19 +113,24 @@ def row(
 
 def compared_with_a_bare_loop(rounds: int) -> dict[str, Any]:
     """`Scheduler.step()`, for schedules of every kind."""
-    rows, medians = [], {}
+
+    def measured(name: str, groups: int) -> tuple[dict[str, list[float]], list[float]]:
+        ours, theirs = scheduled(SCHEDULES[name], groups), partial(seconds, bare(groups), CALLS)
+        figures = in_rounds(rounds, ours=ours, theirs=theirs)
+        return figures, ratios(figures, "ours", "theirs")
+
+    rows, each = [], {}
     for groups in (1, 10, 100):
-        measured = {}
-        for name, schedule in SCHEDULES.items():
-            figures = in_rounds(rounds, ours=scheduled(schedule, groups), theirs=partial(seconds, bare(groups), CALLS))
-            measured[name] = (spread(ratio := ratios(figures, "ours", "theirs"))["median"], figures, ratio)
-        slowest = max(measured, key=lambda name: measured[name][0])
-        median, figures, ratio = measured[slowest]
+        medians = {name: spread(measured(name, groups)[1])["median"] for name in SCHEDULES}
+        slowest = max(medians, key=medians.__getitem__)
+        # Measured again, because the largest of many figures is also the one with the most noise.
+        figures, ratio = measured(slowest, groups)
         plural = "group" if groups == 1 else "groups"
-        rows.append(row(f"{groups} {plural}, the slowest: {slowest}", figures, "at most 2", median <= 2, ratio))
-        medians[str(groups)] = {name: round(result[0], 3) for name, result in measured.items()}
+        reached = spread(ratio)["median"] <= 2
+        rows.append(row(f"{groups} {plural}, the slowest: {slowest}", figures, "at most 2", reached, ratio))
+        each[str(groups)] = {name: round(median, 3) for name, median in medians.items()}
     what = f"`torch.Scheduler.step()` over a bare loop that assigns a float to every group; {len(SCHEDULES)} schedules."
-    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": medians}
+    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": each}
 
 
 def compared_with_torch(rounds: int) -> dict[str, Any]:

@@ -129,16 +129,17 @@ def _log1p_minus(t: Any, log: Any, xp: Namespace) -> Any:
     small = xp.clip(t, None, 0.5)
     r = small / (2 + small)
     square = r * r
-    series = 0.0 * r
-    for odd in range(25, 2, -2):
+    series = square / 25
+    for odd in range(23, 2, -2):
         series = (series + 1 / odd) * square
-    return xp.where(t < 0.5, 2 * r * series - 2 * square / (1 - r), log - t)
+    return xp.where(t < 0.5, 2 * (r * series - square / (1 - r)), log - t)
 
 
 def _series(z: Any) -> Any:
     """Stirling's correction of log G(z)."""
-    square = z * z
-    return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * square)) / square) / square) / square) / z
+    inverse = 1 / z
+    square = inverse * inverse
+    return inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square / 1188))))
 
 
 @frozen

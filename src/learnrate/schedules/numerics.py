@@ -16,7 +16,7 @@ from array_api_compat import array_namespace, is_jax_array, is_torch_array
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
-BLOCK = 8192
+BLOCK = 4096
 """Number of counts of a NumPy array that are evaluated at a time. The intermediate results of a formula then stay in the
 cache of the processor, and a long curve needs memory only for its counts and its values."""
 
@@ -231,6 +231,10 @@ def passed(n: Any, edges: Sequence[float], xp: Any) -> Any:
     if _is_integral(n, xp):
         largest = reach(n, xp)
         edges = [count for count in map(math.ceil, edges) if count <= largest]  # torch.compile cannot trace a walrus here
+    if isinstance(n, np.ndarray):
+        # The counts of a block lie between few edges, and among few edges the search is several times as fast.
+        before, upto = (bisect_right(edges, count) for count in known_range(n, xp))
+        return before + np.searchsorted(_array(edges[before:upto], n, xp, n.dtype), n, side="right")
     return xp.searchsorted(_array(edges, n, xp, n.dtype), n, side="right")
 
 

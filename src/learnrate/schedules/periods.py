@@ -205,9 +205,9 @@ def located(n: Any, period: float, growth: float, times: int | None, xp: Namespa
     index = passed(n, begins[1:], xp)
     into = n - looked_up([math.floor(begin) for begin in begins], index, n, xp)
     if any(isinstance(begin, float) for begin in begins):
-        into = into - looked_up([begin - math.floor(begin) for begin in begins], index, n, xp)
+        into = xp.clip(into - looked_up([begin - math.floor(begin) for begin in begins], index, n, xp), 0, None)
     length = looked_up(lengths, index, n, xp)
-    return as_counts(index, n, xp), xp.clip(into, 0, None), length
+    return as_counts(index, n, xp), into, length
 
 
 def _located_between_rounded_edges(n: Any, period: float, times: int | None, xp: Namespace) -> tuple[Any, Any, Any]:

@@ -64,27 +64,31 @@ def train(optimizer, step, other, updates=8):
     return used, [str(w.message) for w in caught if w.category is OverruledWarning]
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+# Groups with one value, with the same value, and with values of their own are written in three ways.
+GROUPS = [(0.5,), (0.5, 0.5, 0.5), (0.5, 0.25, 0.125)]
+
+
+@pytest.mark.parametrize("own", GROUPS)
 @pytest.mark.parametrize("tensors", [False, True])
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_scheduler_warns_once_of_another_writer(writer, tensors, groups):
-    optimizer = optimizer_of(*[0.5] * groups, tensors=tensors)
-    scheduler = lr.torch.Scheduler(optimizer, lr.constant(0.5))
+def test_a_scheduler_warns_once_of_another_writer(writer, tensors, own):
+    optimizer = optimizer_of(*own, tensors=tensors)
+    scheduler = lr.torch.Scheduler(optimizer, lr.constant(0.5), relative=True)
     _, messages = train(optimizer, scheduler.step, WRITERS[writer](optimizer))
     assert len(messages) == 1
-    assert tells(messages[0], "lr", 0.5)
-    assert lrs(optimizer) == [0.5] * groups
+    assert tells(messages[0], "lr", own[-1] if writer.endswith("last group") else own[0])
+    assert lrs(optimizer) == list(own)
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("own", GROUPS)
 @pytest.mark.parametrize("tensors", [False, True])
 @pytest.mark.parametrize("writer", WRITERS)
-def test_an_attachment_warns_once_of_another_writer_and_sets_the_lr_back(writer, tensors, groups):
-    optimizer = optimizer_of(*[0.5] * groups, tensors=tensors)
-    attachment = lr.torch.attach(optimizer, lr.linear(0.5, 0.4, 100))
+def test_an_attachment_warns_once_of_another_writer_and_sets_the_lr_back(writer, tensors, own):
+    optimizer = optimizer_of(*own, tensors=tensors)
+    attachment = lr.torch.attach(optimizer, lr.linear(0.5, 0.4, 100), relative=True)
     used, messages = train(optimizer, lambda: None, WRITERS[writer](optimizer))
     assert len(messages) == 1
-    assert [row[-1] for row in used] == pytest.approx([lr.linear(0.5, 0.4, 100)(n) for n in range(9)])
+    assert [row[-1] / own[-1] for row in used] == pytest.approx([2 * lr.linear(0.5, 0.4, 100)(n) for n in range(9)])
     assert attachment.updates == 9
 
 

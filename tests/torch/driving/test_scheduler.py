@@ -53,15 +53,18 @@ def test_every_update_has_the_value_of_the_schedule(schedule, groups, start):
             scheduler.step()
 
 
-def test_values_continue_from_one_block_to_the_next():
-    optimizer = optimizer_of()
-    scheduler = lr.torch.Scheduler(optimizer, SCHEDULE)
+@pytest.mark.parametrize("ratios", [(1,), (1, 1), (1, 0.5)])
+@pytest.mark.parametrize("kind", ["Scheduler", "attach"])
+def test_values_continue_from_one_block_to_the_next(kind, ratios):
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": ratio} for ratio in ratios])
+    driver = getattr(lr.torch, kind)(optimizer, SCHEDULE, relative=True)
+    step = driver.step if kind == "Scheduler" else optimizer.step
     used = []
     for _ in range(10_000):
-        used.append(optimizer.param_groups[0]["lr"])
-        scheduler.step()
-    np.testing.assert_allclose(used, SCHEDULE(np.arange(10_000)), rtol=1e-12)
-    assert scheduler.last_epoch == 10_000
+        used.append(lrs(optimizer))
+        step()
+    np.testing.assert_allclose(used, np.outer(SCHEDULE(np.arange(10_000)), ratios), rtol=1e-12)
+    assert (driver.last_epoch if kind == "Scheduler" else driver.updates) == 10_000
 
 
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "optimizer before construction"])

@@ -1,8 +1,8 @@
 """Counts updates and writes the scheduled values of the next one, at little more than the cost of the assignments."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
-from operator import length_hint
 from typing import Any
 
 from torch import Tensor
@@ -36,23 +36,24 @@ class Clock:
     def _seek(self, n: int) -> None:
         """Write the values of update `n`, and prepare the iterator over those of the updates that follow."""
         require_attached(self, self._attached)
-        self._scheduled.write(n)
+        # What was written: the objects that were assigned, because comparing objects costs least, or a mark for each group.
+        self._written: Any = self._scheduled.write(n)
         self._block = block = self._scheduled.block
-        same = bool(block.values)
-        self._single = same and block.size == 1
-        # What was written: one object for all groups, because comparing objects costs least, or a mark for each group.
-        self._written = block.values[n - block.first] if same else None
-        self._marks = [] if same else [_mark(entry_of(self._key, group)) for group in block.groups]
-        # An iterator over a list knows how much of the list is left. It therefore serves as the count too (see
-        # last_epoch), and an update need not keep one.
-        self._ahead = iter(block.values)
+        self._shared = bool(block.values)
+        self._single = self._shared and block.size == 1
+        self._marks = [_mark(entry_of(self._key, group)) for group in block.groups] if self._written is None else []
+        # An iterator over an array or a list knows its position. It therefore serves as the count too (see last_epoch), and
+        # an update need not keep one.
+        self._ahead: Iterator[Any] = iter(block.assigned)
         next(islice(self._ahead, n + 1 - block.first, n + 1 - block.first), None)
-        self._end = block.stop if block.values else n + 1
+        self._first, self._stop = (block.first, block.stop) if block.assigned else (n + 1, n + 1)
 
     @property
     def last_epoch(self) -> int:
         """Number of updates so far; the groups have the values of the next one. The name is torch's."""
-        return self._end - 1 - length_hint(self._ahead)
+        # The iterator says its position where it says how to copy it; once it has ended it says none.
+        _, _, *positions = tuple(self._ahead.__reduce__())
+        return self._first + int(positions[0]) - 1 if positions else self._stop - 1
 
     @last_epoch.setter
     def last_epoch(self, n: int) -> None:
@@ -60,13 +61,22 @@ class Clock:
 
     def advance(self) -> None:
         """Count an update, before which `keep_up` was called, and write the values of the next one."""
-        key = self._key
-        for value in self._ahead:
-            for group in self.optimizer.param_groups:
-                group[key] = value
-            self._written = value
+        key, groups = self._key, self.optimizer.param_groups
+        for values in self._ahead:
+            if self._shared:
+                for group in groups:
+                    group[key] = values
+            else:
+                for group, value in zip(groups, values, strict=True):
+                    group[key] = value
+            self._written = values
             return
         self._seek(self.last_epoch + 1)
+
+    def halt(self) -> None:
+        """Have no value ahead, so that the next `advance` or `step` takes the slow path, which checks."""
+        n = self.last_epoch
+        self._first, self._stop, self._ahead = n + 1, n + 1, iter(array("d"))
 
     def keep_up(self) -> bool:
         """Write the values of the next update, after groups were added, loaded or changed.
@@ -134,6 +144,8 @@ class Clock:
     def is_current(self) -> bool:
         """Whether all groups have what was written last: no other was written, and none was added or loaded since."""
         key, written, groups = self._key, self._written, self.optimizer.param_groups
+        if type(written) is tuple:
+            return len(groups) == len(written) and all(g[key] is value for g, value in zip(groups, written, strict=True))
         if written is None:
             marked = groups is self._block.groups and len(groups) == len(self._marks)
             return marked and all(_mark(entry_of(key, g)) == mark for g, mark in zip(groups, self._marks, strict=True))

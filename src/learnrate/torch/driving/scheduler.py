@@ -12,7 +12,7 @@ from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
 from learnrate.torch.driving.state import require_key
-from learnrate.torch.driving.values import ScheduledValues
+from learnrate.torch.driving.values import Row, ScheduledValues
 from learnrate.torch.driving.writing import Group
 
 OVERWRITTEN = "from the next update on the LR is the scheduled one again"
@@ -102,8 +102,8 @@ class Scheduler(Clock, LRScheduler):
             epoch: Jump to this number of updates instead. The name is torch's.
         """
         if epoch is None:
-            # One pass of a loop takes the next value; it takes none where the block has come to its end, or where each group
-            # has a value of its own. A group with the very object that was written last needs no other check, not even
+            # One pass of a loop takes the next value; it takes none where the block has come to its end, or where a group is
+            # not written by assignment. A group with the very object that was written last needs no other check, not even
             # whether it is the same group. A single one, the usual case, is unpacked, which costs less than a loop.
             if self._single:
                 for value in self._ahead:
@@ -119,15 +119,29 @@ class Scheduler(Clock, LRScheduler):
                 written = self._written
                 for value in self._ahead:
                     for group in self.optimizer.param_groups:
-                        if group["lr"] is not written:
-                            return self._catch_up(group)
-                        group["lr"] = value
+                        if group["lr"] is written:
+                            group["lr"] = value
+                            continue  # this order of the branches is the faster one
+                        # A row, the values of groups that have their own, is never what a group has.
+                        return self._catch_up(group) if self._shared else self._assign(value)
                     self._written = value
                     return None
             require_attached(self, self._attached)
             self._warn_if_overruled(self.last_epoch, OVERWRITTEN)
             epoch = self.last_epoch + 1
         self.last_epoch = epoch
+        return None
+
+    def _assign(self, row: Row) -> None:
+        """The rest of `step`, after it has counted, for groups that have values of their own."""
+        groups = self.optimizer.param_groups
+        if len(groups) != len(row):  # groups were added
+            return self._catch_up()
+        for group, before, value in zip(groups, self._written, row, strict=True):
+            if group["lr"] is not before:
+                return self._catch_up(group)
+            group["lr"] = value
+        self._written = row
         return None
 
     def _catch_up(self, first: Group | None = None) -> None:
@@ -146,8 +160,7 @@ class Scheduler(Clock, LRScheduler):
         """Stop driving the optimizer, which keeps its present LRs. Something else may drive it now."""
         release(self.optimizer, self)
         self._attached = False
-        # step() finds no value ahead and takes the slow path, which checks.
-        self._end, self._ahead = self.last_epoch + 1, iter([])
+        self.halt()
 
     def get_last_lr(self) -> list[Any]:
         """The present LRs, one per parameter group, as floats."""

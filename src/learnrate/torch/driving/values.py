@@ -4,9 +4,11 @@ Values are computed in blocks, so that an update costs one look-up and one assig
 Blocks start at fixed multiples of their size: a resumed run reads exactly the floats that an uninterrupted run reads.
 """
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, LostRatiosWarning, PastEndWarning
@@ -20,6 +22,10 @@ BLOCK = 8192
 """Updates per block."""
 
 
+Row = tuple[float, ...]
+"""The values of one update, one per group."""
+
+
 class Block:
     """The values of consecutive updates, for the list of parameter groups that existed when the block was computed.
 
@@ -29,20 +35,23 @@ class Block:
         groups: The list of groups that the values are for. Another list, or another length of it, needs a new block.
         size: Number of groups.
         values: One float per update if all groups take the same value by plain assignment (the usual case); otherwise empty.
+            An array, because a list of as many floats does not fit into a processor's cache beside a training run.
         rows: One value per group for each update, if `values` is empty.
         writers: How to write into each group, None for assignment; used with `rows`.
+        assigned: `values`, or `rows` if every group is written by assignment; otherwise empty.
     """
 
-    __slots__ = ("first", "groups", "rows", "size", "stop", "values", "writers")
+    __slots__ = ("assigned", "first", "groups", "rows", "size", "stop", "values", "writers")
 
-    def __init__(self, first: int, groups: list[Group], key: str, columns: list[list[float]]) -> None:
+    def __init__(self, first: int, groups: list[Group], key: str, columns: list[NDArray[np.float64]]) -> None:
         self.first, self.stop = first, first + len(columns[0])
         self.groups, self.size = groups, len(groups)
         self.writers = [writer_for(key, group) for group in groups]
         same = len(columns) == 1 and not any(self.writers)
-        self.values = columns[0] if same else []
+        self.values = array("d", columns[0].tobytes() if same else b"")
         columns = columns * self.size if len(columns) == 1 else columns
-        self.rows = [] if same else list(zip(*columns, strict=True))
+        self.rows = [] if same else list(zip(*(column.tolist() for column in columns), strict=True))
+        self.assigned: Sequence[float] | Sequence[Row] = self.values or ([] if any(self.writers) else self.rows)
 
     def covers(self, n: int, groups: list[Group]) -> bool:
         """Whether the block has the values of update `n` for these groups."""
@@ -120,19 +129,26 @@ class ScheduledValues:
             self.reference = reference
             self.block = self._compute_block(self.block.first)
 
-    def write(self, n: int) -> None:
-        """Write the values of update `n` into all groups."""
+    def write(self, n: int) -> float | Row | None:
+        """Write the values of update `n` into all groups.
+
+        Returns:
+            The objects that were assigned: one that all groups have now, or one per group. None if a group was not written
+            by assignment.
+        """
         block = self.block_at(n)
         if block.values:
-            value, key = block.values[n - block.first], self.key
+            value = block.values[n - block.first]
             for group in block.groups:
-                group[key] = value
-        else:
-            for group, writer, value in zip(block.groups, block.writers, block.rows[n - block.first], strict=True):
-                if writer is None:
-                    group[self.key] = value
-                else:
-                    writer(group, value)
+                group[self.key] = value
+            return value
+        row = block.rows[n - block.first]
+        for group, writer, value in zip(block.groups, block.writers, row, strict=True):
+            if writer is None:
+                group[self.key] = value
+            else:
+                writer(group, value)
+        return row if block.assigned else None
 
     def block_at(self, n: int) -> Block:
         """The block of update `n`; computed if the present one does not cover it."""
@@ -163,8 +179,8 @@ class ScheduledValues:
         if self._may_lose_values:
             self._warn_of_lost_values(groups)
         counts = np.arange(first, stop)
-        columns = [schedule(counts).tolist() for schedule in self.schedules]
-        if self.key == "momentum" and (largest := max(map(max, columns))) >= 1:
+        columns = [schedule(counts) for schedule in self.schedules]
+        if self.key == "momentum" and (largest := max(float(column.max()) for column in columns)) >= 1:
             raise ArgumentError(
                 f"momentum must be below 1, received {largest} from {', '.join(map(repr, self.schedules))}: "
                 "with a momentum of 1 gradients accumulate without bound"
@@ -176,7 +192,7 @@ class ScheduledValues:
         if self.relative:
             columns = columns * len(groups) if len(columns) == 1 else columns
             factors = self._factors(groups)
-            columns = [[value * factor for value in column] for column, factor in zip(columns, factors, strict=True)]
+            columns = [column * factor for column, factor in zip(columns, factors, strict=True)]
         if len(columns) > 1:
             unshare(self.key, groups)
         return Block(first, groups, self.key, columns)
