@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from learnrate.errors import OverruledWarning
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, this machine has none")
 
@@ -91,6 +92,27 @@ def test_a_tensor_lr_on_the_device_is_written_in_place(toy):
     scheduler.step()
     assert optimizer.param_groups[0]["lr"] is rate
     assert rate.item() == 0.75
+
+
+@pytest.mark.parametrize("kind", ["Scheduler", "attach"])
+def test_another_writer_of_a_tensor_lr_on_the_device_is_noticed(toy, kind):
+    optimizer = torch.optim.AdamW(toy.model.parameters(), lr=torch.tensor(0.5, device="cuda"), capturable=True, foreach=True)
+    driver = getattr(lr.torch, kind)(optimizer, lr.constant(0.5))
+    step = driver.step if kind == "Scheduler" else optimizer.step
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverruledWarning)
+        step()
+    optimizer.param_groups[0]["lr"].mul_(0.5)
+    with pytest.warns(OverruledWarning, match=r"0\.25"):
+        step()
+    assert optimizer.param_groups[0]["lr"].item() == 0.5
+
+
+def test_an_expanded_buffer_comes_back_as_it_was_stored(toy):
+    toy.model.register_buffer("mask", torch.zeros(1, device="cuda").expand(1000))
+    lr.torch.range_test(toy.model, toy.optimizer, batches_on(toy, "cuda"), toy.loss, updates=20)
+    assert toy.model.mask.stride() == (0,)
+    assert toy.model.mask.untyped_storage().nbytes() == 4
 
 
 def test_updates_that_a_fused_optimizer_skips_under_a_grad_scaler_do_not_count(toy):
