@@ -38,7 +38,7 @@ def test_everything_is_given_back_byte_for_byte(toy, end):
     calls = itertools.count(1)  # an iterator, because a nonlocal number would be put back between trials
 
     def loss(model, batch):
-        if next(calls) == 50 and end is not None:
+        if next(calls) >= 50 and end is not None:  # again and again: trials as one batch are made one by one if that fails
             raise end
         return toy.loss(model(batch[0]), batch[1])
 

@@ -85,6 +85,16 @@ def test_a_loss_of_neither_kind_is_refused_with_both_errors_and_the_users_line(t
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_memory_that_runs_out_before_the_model_is_called_is_no_error_of_the_arguments(toy, error):
+    def greedy(model, batch):
+        # The message differs from call to call, as the free memory does.
+        raise error("11 GiB are free" if isinstance(model, nn.Module) else "12 GiB are free")
+
+    with pytest.raises(error, match="11 GiB"):
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, greedy)
+
+
 @pytest.mark.parametrize("batch", [torch.randn(16, 6), {"x": torch.randn(16, 6)}, (torch.randn(16, 6),)])
 def test_a_criterion_for_batches_without_a_target_is_refused_with_the_users_line(toy, batch):
     with pytest.raises(LossError, match=facts("loss(model, batch)", type(batch).__name__, "test_losses.py")):

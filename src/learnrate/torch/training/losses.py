@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -49,8 +50,9 @@ class BatchLoss:
             value = self.loss(model, batch)
         except Exception as error:  # a criterion may check its arguments itself and raise anything
             hook.remove()
-            # Many processes must not call a distributed model twice for one batch.
-            if model_calls:
+            # Many processes must not call a distributed model twice for one batch. Memory that has run out is no matter of
+            # the arguments.
+            if model_calls or isinstance(error, (MemoryError, torch.OutOfMemoryError)):
                 raise
             if not is_pair(batch):
                 raise LossError(
