@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
+.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz    try odd inputs, for a minute or SECONDS=3600; prints each finding and how to repeat it"
 	@echo "make bench   measure, and write benchmarks/results/"
 	@echo "make bench-range-test  measure range tests against other libraries', installed into .venv-bench"
+	@echo "make bench-long-curves measure a curve of a million updates: bounds, picture, page"
 	@echo "make bench-trials      measure trials of several LRs as one batch"
 	@echo "make bench-tune        measure what tuning costs beside its updates"
 	@echo "make bench-gpu         measure on a GPU, in under 8 minutes"
@@ -53,6 +54,9 @@ bench: $(VENV)/test.stamp
 
 bench-range-test: $(PEERS)/stamp
 	$(PEERS)/bin/python benchmarks/range_test.py
+
+bench-long-curves: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/long_curves.py
 
 bench-trials: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/trials.py

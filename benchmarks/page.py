@@ -18,7 +18,7 @@ def measured(record: dict, command: str) -> list[str]:
     return [
         f"Measured by `{command}` on {record['hardware']['processor']} ({record['hardware']['cores']} cores, one thread",
         f"used); {versions}.",
-        f"Each ratio is taken within a round; median and range of {record['rounds']} rounds, after one that is not counted.",
+        f"Ratios are taken within a round; median and range of {record['rounds']} rounds, after one that is not counted.",
         f"The record: [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).",
         "",
     ]
@@ -37,7 +37,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return lines + range_tests() + tuning() + trials() + on_a_gpu()
+    return lines + range_tests() + long_curves() + tuning() + trials() + on_a_gpu()
 
 
 def range_tests() -> list[str]:
@@ -66,6 +66,26 @@ def range_tests() -> list[str]:
             f"`torch.preserve` alone takes {used['preserve']:.2f}.",
         ]
     return [*lines, ""]
+
+
+def long_curves() -> list[str]:
+    """The section on curves of many updates."""
+    record = record_of("long_curves")
+    parts, targets = record["seconds"], record["targets"]
+    return [
+        "## A long curve",
+        "",
+        *measured(record, "make bench-long-curves"),
+        f"A new curve of {record['points']:,} updates: what each part takes, and the size of the page.",
+        "",
+        "| | seconds (range) |",
+        "|---|---|",
+        *(f"| `{name}` | {_ratio(parts[name])} |" for name in ("bounds", "plot", "to_html")),
+        f"| all three, at most {targets['seconds']:.0f} | {_ratio(parts['together'])} |",
+        "",
+        f"The page has {record['megabytes']} MB, at most {targets['megabytes']:.0f}: {_reached(record)}.",
+        "",
+    ]
 
 
 def tuning() -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import learnrate as lr
+from curves import LRS, valley
 from facts import facts, tells
 from learnrate.errors import LossError
 from learnrate.trainable import LeftOut, Trainable
@@ -127,3 +128,18 @@ def test_if_every_further_batch_is_left_out_the_sweep_ends():
     assert math.isnan(curve.metrics["size"][-1])
     assert len(trainable.rates) < 20
     assert tells(curve.bounds().remedy, "batch", "update 6")
+
+
+@pytest.mark.parametrize("size", [1e151, 1e200, 1.7e308])
+@pytest.mark.filterwarnings("error")
+def test_losses_so_large_that_their_squares_are_infinite_are_a_divergence(size):
+    lrs = np.geomspace(1e-6, 10, 100)
+    losses = np.interp(np.log(lrs), np.log(LRS), valley())
+    diverging = np.where(lrs > 2, -size, losses) if size == 1e200 else np.where(lrs > 2, size, losses)
+    curve = lr.Curve(lrs, diverging)
+    assert np.isinf(curve.losses[-1])
+    assert curve.losses[0] == losses[0]
+    assert curve.bounds() == lr.Curve(lrs, np.where(lrs > 2, np.inf, losses)).bounds()
+    assert not lr.Curve(lrs, np.full(100, size)).bounds()
+    swept = lr.range_test(lambda rate: size if rate > 1 else 2.3 - rate, updates=60, low=1e-4, high=10.0)
+    assert swept.ended in ("not finite", "diverged")

@@ -36,6 +36,20 @@ def floats(name: str, values: object) -> Floats:
     return array
 
 
+LARGEST_LOSS = 1e150
+"""A loss beyond it is taken as infinite: a sum of its squares, as in a standard deviation, would be."""
+
+
+def losses(name: str, values: object) -> Floats:
+    """A series of losses, finite or not; those beyond `LARGEST_LOSS` are infinite."""
+    series = floats(name, values)
+    if not np.any(np.abs(series) > LARGEST_LOSS):
+        return series
+    limited: Floats = np.where(np.abs(series) > LARGEST_LOSS, np.copysign(np.inf, series), series)
+    limited.flags.writeable = False
+    return limited
+
+
 def _floats_of_objects(name: str, values: NDArray[Any]) -> Floats:
     entries = [checks.representable(f"{name}[{index}]", value) for index, value in enumerate(values.ravel())]
     return np.array(entries).reshape(values.shape)

@@ -38,7 +38,7 @@ class Curve:
     Attributes:
         lrs: The LR of each update, never falling, above 0 (the first may be 0); shape (updates,), float64, read-only.
         losses: The loss of each update, computed before its optimizer step; NaN or infinite at the end, or where a
-            batch was at fault. Same shape.
+            batch was at fault; infinite beyond 1e150. Same shape.
         metrics: Further series by name, each of the same shape; NaN at updates where the metric was not measured.
         notes: What a reader should know: why the sweep ended, where the batches were started again.
         updates_per_epoch: Length of an epoch in updates, if known.
@@ -65,7 +65,7 @@ class Curve:
     sweeps: tuple["Curve", ...] = ()
 
     def __post_init__(self) -> None:
-        lrs, losses = arrays.floats("lrs", self.lrs), arrays.floats("losses", self.losses)
+        lrs, losses = arrays.floats("lrs", self.lrs), arrays.losses("losses", self.losses)
         updates = arrays.counts("updates", np.arange(len(lrs)) if self.updates is None else self.updates)
         metrics = arrays.metrics("metrics", self.metrics)
         for name, values in {"losses": losses, "updates": updates, **metrics}.items():

@@ -9,6 +9,18 @@ ROUNDED = 2.0
 half, and a mean of neighbours that are rounded in the same direction no less."""
 
 
+CLEAR_NOISES = 6.0
+"""Standard deviations of the batch noise by which an average of a few losses hardly ever changes by chance."""
+
+CLEAR_SHARE = 0.05
+"""Share of the level at the start below which a change is no divergence, however small the noise is."""
+
+
+def clear_rise(noise: float, start: float) -> float:
+    """The smallest rise above the level at the start that cannot be batch noise, and matters."""
+    return max(CLEAR_NOISES * noise, CLEAR_SHARE * abs(start))
+
+
 def difference_noise(losses: Floats) -> float:
     """Standard deviation of the batch noise, from the distance of each loss to the line between its neighbours.
 

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from learnrate.errors import LossError
-from learnrate.finder.levels import difference_noise, level
+from learnrate.finder.levels import CLEAR_NOISES, clear_rise, difference_noise, level
 from learnrate.finder.smoothing import Floats, running_median
 from learnrate.updates import StopReason
 
 FEWEST = 5
 """Finite losses from which the noise, and so a change, can be told."""
-
-CLEAR = 6.0
-"""A change is clear if it is more than this number of standard deviations of the batch noise, as for `stops.diverged`."""
 
 
 class NothingFiniteError(LossError):
@@ -76,8 +73,7 @@ def rises(losses: Floats) -> bool:
     finite = losses[np.isfinite(losses)]
     if len(finite) < FEWEST:
         return False
-    clear = max(CLEAR * difference_noise(finite), 0.05 * abs(level(finite)))
-    return bool(finite[-1] > running_median(finite).min() + clear)
+    return bool(finite[-1] > running_median(finite).min() + clear_rise(difference_noise(finite), level(finite)))
 
 
 def unchanged(losses: Floats) -> bool:
@@ -85,4 +81,4 @@ def unchanged(losses: Floats) -> bool:
     finite = losses[np.isfinite(losses)]
     if len(finite) < FEWEST or rises(losses):
         return False
-    return bool(level(finite) - running_median(finite).min() <= CLEAR * difference_noise(finite))
+    return bool(level(finite) - running_median(finite).min() <= CLEAR_NOISES * difference_noise(finite))

@@ -21,9 +21,11 @@ of shuffled batches of four data sets has an order, and all with a fixed order o
 NEARLY = 0.1
 """A multiple of a cycle is a cycle too: the shortest lag is taken whose correlation is this near to the best."""
 
-
 NEIGHBOURS = 0.3
 """Rank correlation of the losses of neighbouring batches above which the data is sorted; 0 if it was shuffled once."""
+
+CERTAIN_ONCE = 2.5
+"""Standard errors by which that correlation must be above 0. A single lag is tried, so half of `CERTAIN` is as certain."""
 
 
 def cycle_of_batches(losses: Floats) -> int | None:
@@ -50,7 +52,7 @@ def cycle_of_batches(losses: Floats) -> int | None:
 def is_sorted(losses: Floats, cycle: int) -> bool:
     """Whether neighbouring batches of a cycle are more alike than others, by the autocorrelation at lag 1."""
     first = losses[: max(cycle, len(losses) // 2)]
-    return _rank_correlation(first[1:], first[:-1]) > max(NEIGHBOURS, CERTAIN / 2 / math.sqrt(len(first)))
+    return _rank_correlation(first[1:], first[:-1]) > max(NEIGHBOURS, CERTAIN_ONCE / math.sqrt(len(first)))
 
 
 def moving_average(losses: Floats, cycle: int) -> Floats:

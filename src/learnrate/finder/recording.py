@@ -8,6 +8,7 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.errors import LossError
+from learnrate.finder.arrays import LARGEST_LOSS
 from learnrate.finder.curve import Curve
 from learnrate.finder.nonfinite import NonFinite, NothingFiniteError
 from learnrate.finder.stops import Ended, Trace, watching
@@ -85,6 +86,8 @@ class _Recorder:
         """Record one update."""
         values = dict(metrics)
         loss = values.pop("loss")
+        if abs(loss) > LARGEST_LOSS:
+            loss = math.copysign(math.inf, loss)
         if not self.losses:
             self._metrics = {name: [] for name in values}
         elif not math.isfinite(loss) and not values:

@@ -13,6 +13,7 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.checks import check_fields, checked, frozen
+from learnrate.finder.levels import clear_rise
 from learnrate.updates import StopReason
 
 Ended = Literal["swept", "diverged", "not finite", "stopped", "out of time", "out of batches", "interrupted"]
@@ -57,7 +58,7 @@ class diverged:  # noqa: N801 - read as a sentence: stop=stops.diverged()
         def watch(lr: float, loss: float) -> StopReason | None:
             nonlocal high, highest, harmless
             trace.add(loss)
-            limit = trace.start + max(trace.start - trace.best, 6 * trace.noise, 0.05 * abs(trace.start))
+            limit = trace.start + max(trace.start - trace.best, clear_rise(trace.noise, trace.start))
             if not trace.average > max(limit, harmless):
                 harmless = max(harmless, trace.start + 1.5 * (highest - trace.start))
                 high, highest = 0, -math.inf
