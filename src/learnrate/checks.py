@@ -201,6 +201,11 @@ def whole(name: str, value: object, at_least: int, at_most: int | None = None) -
     return checked
 
 
+def seed(name: str, value: object) -> int:
+    """A seed of random numbers, as torch takes it: negative, or an unsigned integer of 64 bits."""
+    return whole(name, value, at_least=-LONGEST, at_most=2 * LONGEST)
+
+
 def length(name: str, value: object) -> int:
     """A length in updates: an integer of at least 1."""
     return whole(name, value, at_least=1, at_most=LONGEST)

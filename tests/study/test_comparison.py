@@ -4,6 +4,7 @@ import pytest
 
 import learnrate as lr
 from facts import facts
+from learnrate.errors import LearnrateError
 from learnrate.study import Comparison, Training, compare
 
 ARMS = {"plan": lr.constant(0.2), "constant": lr.constant(0.1)}
@@ -46,6 +47,27 @@ def test_the_record_holds_every_training():
         "scores": [],
     }
     assert Comparison(2, ()).as_record()["arms"] == {}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "named"),
+    [
+        ("schedules", [lr.constant(0.1)], "schedules"),
+        ("schedules", {"plan": 0.1}, "schedules['plan']"),
+        ("schedules", {1: lr.constant(0.1)}, "name"),
+        ("train", None, "train"),
+        ("train", lambda name, schedule, seed: 0.5, "Training"),
+        ("seeds", 5, "seeds"),
+        ("seeds", [0, 1.5], "seeds[1]"),
+        ("seeds", [10**30], "seeds[0]"),
+        ("updates", 0, "updates"),
+        ("updates", "2", "updates"),
+    ],
+)
+def test_arguments_are_checked(argument, value, named):
+    arguments = {"schedules": ARMS, "train": train, "seeds": [0], "updates": 2, argument: value}
+    with pytest.raises(LearnrateError, match=facts(named)):
+        compare(**arguments)
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [({}, [0]), (ARMS, [])])

@@ -27,10 +27,6 @@ Rule = Callable[["Curve"], Bounds | NoAnswer]
 """Reads bounds off a curve: one of `learnrate.rules`, or the user's own function."""
 
 
-def _any_seed(name: str, value: object) -> int:
-    return checks.whole(name, value, at_least=-checks.LONGEST, at_most=2 * checks.LONGEST)
-
-
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Loss (and further metrics) against the LR, with one entry for each update of a range test; or a mean (`merge`).
@@ -85,7 +81,7 @@ class Curve:
             "metrics": metrics,
             "notes": (self.notes,) if isinstance(self.notes, str) else checks.several(checks.text)("notes", self.notes),
             "updates_per_epoch": checks.optional(checks.length)("updates_per_epoch", self.updates_per_epoch),
-            "seeds": checks.several(_any_seed)("seeds", self.seeds),
+            "seeds": checks.several(checks.seed)("seeds", self.seeds),
             "skipped": checks.several(partial(checks.whole, at_least=0, at_most=checks.LONGEST))("skipped", self.skipped),
             "sweeps": checks.several(self._checked_sweep)("sweeps", self.sweeps),
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate import records
+from learnrate import checks, records
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.study.training import Training
@@ -112,7 +112,8 @@ def compare(
         The comparison, with every training.
 
     Raises:
-        ArgumentError: if there is no schedule or no seed.
+        ArgumentError: if there is no schedule or no seed, or a number is out of its range.
+        ArgumentTypeError: if an argument, or what `train` returns, is something else.
 
     Example:
         >>> import learnrate as lr
@@ -123,14 +124,23 @@ def compare(
         >>> comparison.metric, comparison["plan"].scores, comparison["usual"].mean
         ('accuracy', (0.5, 0.6), 0.3)
     """
-    if not schedules or not seeds:
+    if not isinstance(schedules, Mapping):
+        checks.refuse_type("schedules", "a mapping from names to schedules", schedules)
+    checked_seeds = checks.several(checks.seed)("seeds", seeds)
+    if not schedules or not checked_seeds:
         raise ArgumentError(
-            f"compare must have at least one schedule and one seed, received {len(schedules)} and {len(seeds)}"
+            f"compare must have at least one schedule and one seed, received {len(schedules)} and {len(checked_seeds)}"
         )
-    arms = {name: Arm(name, schedule) for name, schedule in schedules.items()}
-    for seed in seeds:
+    if not callable(train):
+        checks.refuse_type("train", "a function (name, schedule, seed) -> Training", train)
+    updates = checks.length("updates", updates)
+    is_schedule = checks.instance(Schedule, "a learnrate schedule")
+    arms = {name: Arm(checks.text("a name", name), is_schedule(f"schedules[{name!r}]", s)) for name, s in schedules.items()}
+    is_training = checks.instance(Training, "a Training")
+    for seed in checked_seeds:
         for name, arm in arms.items():
-            arms[name] = replace(arm, trainings=(*arm.trainings, train(name, arm.schedule, seed)))
+            training = is_training("the result of train", train(name, arm.schedule, seed))
+            arms[name] = replace(arm, trainings=(*arm.trainings, training))
             if on_training is not None:
                 on_training(Comparison(updates, tuple(arms.values())))
     return Comparison(updates, tuple(arms.values()))

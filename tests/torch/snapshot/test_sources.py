@@ -136,6 +136,18 @@ def test_a_loader_whose_state_dict_fails_or_cannot_be_copied_is_named(toy, state
     assert {warning.filename for warning in caught} == {__file__}
 
 
+def test_a_loader_whose_state_dict_is_none_is_named(toy):
+    class Empty(list):
+        def state_dict(self):
+            return None
+
+        def load_state_dict(self, state):
+            raise TypeError("no state")
+
+    with pytest.warns(NotRestoredWarning, match=facts("state_dict", "Empty", "None")):
+        lr.torch.range_test(toy.model, toy.optimizer, Empty(toy.batches), toy.loss, updates=20, high=1e-3)
+
+
 def test_random_numbers_that_state_dict_draws_are_given_back(toy):
     class Drawing(Stateful):
         def state_dict(self):

@@ -64,11 +64,6 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
         checks.refuse_type("what is preserved", rule, item)
 
 
-def _stateful(item: Any) -> Undo:
-    state = copy.deepcopy(item.state_dict())
-    return lambda: item.load_state_dict(copy.deepcopy(state))
-
-
 def _stateful_if_any(item: Any) -> Undo | None:
     """How to put back the state of what may be data; None if its `state_dict` cannot be had.
 
@@ -77,7 +72,7 @@ def _stateful_if_any(item: Any) -> Undo | None:
     raised.
     """
     try:
-        return _stateful(item)
+        state = copy.deepcopy(item.state_dict())
     except Exception as error:
         if not isinstance(item, Iterable):
             raise
@@ -88,6 +83,10 @@ def _stateful_if_any(item: Any) -> Undo | None:
                 NotRestoredWarning,
             )
         return None
+    if state is None:
+        warn(f"the state_dict of {type(item).__name__} is None: it is not restored", NotRestoredWarning)
+        return None
+    return lambda: item.load_state_dict(copy.deepcopy(state))
 
 
 def _loader(loader: Any) -> Iterator[Undo]:
