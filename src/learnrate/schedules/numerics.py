@@ -16,7 +16,7 @@ from array_api_compat import array_namespace, is_jax_array, is_torch_array
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
-BLOCK = 4096
+BLOCK = 8192
 """Number of counts of a NumPy array that are evaluated at a time. The intermediate results of a formula then stay in the
 cache of the processor, and a long curve needs memory only for its counts and its values."""
 
