@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +113,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(data)
             return
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
         try:
             with part.open("wb") as file:
                 file.write(data)
