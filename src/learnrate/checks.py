@@ -202,8 +202,8 @@ def whole(name: str, value: object, at_least: int, at_most: int | None = None) -
 
 
 def seed(name: str, value: object) -> int:
-    """A seed of random numbers, as torch takes it: negative, or an unsigned integer of 64 bits."""
-    return whole(name, value, at_least=-LONGEST, at_most=2 * LONGEST)
+    """A seed of random numbers, as torch takes it: an integer of 64 bits, with or without a sign."""
+    return whole(name, value, at_least=-(2**63), at_most=2**64 - 1)
 
 
 def length(name: str, value: object) -> int:

@@ -222,3 +222,14 @@ def test_a_count_whose_value_cannot_be_read_is_taken(schedule, counts):
     values = schedule(counts.to("meta"))
     assert (values.device.type, values.shape) == ("meta", counts.shape)
     np.testing.assert_allclose(schedule(counts), schedule(counts.numpy().astype(float)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["linear", "1-sqrt", "cosine"])
+def test_growing_restarts_in_single_precision_are_never_below_their_minimum(shape):
+    """Position and length of a period are rounded one by one, also without a last period."""
+    schedule = lr.warm_restarts(1.0, 337.6585452141543, growth=2.701656197416323, shape=shape)
+    ends = np.array([end for end in schedule.cycle_ends(2**31 - 300) if end > 10**7])
+    counts = np.unique(np.concatenate([ends + shift for shift in range(-200, 2)]).astype(np.int64))
+    values = schedule(torch.tensor(counts))
+    assert values.dtype == torch.float32
+    assert float(values.min()) >= 0

@@ -74,3 +74,8 @@ def test_arguments_are_checked(argument, value, named):
 def test_a_comparison_of_nothing_is_refused(arms, seeds):
     with pytest.raises(ValueError, match=facts("schedule", "seed")):
         compare(arms, train, seeds=seeds, updates=2)
+
+
+def test_every_seed_of_torch_is_a_seed():
+    seeds = [-(2**63), 2**63 + 1, 2**64 - 1]
+    assert [training.seed for training in compare(ARMS, train, seeds=seeds, updates=2)["plan"].trainings] == seeds

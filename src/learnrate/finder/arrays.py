@@ -37,7 +37,7 @@ def floats(name: str, values: object) -> Floats:
 
 
 LARGEST_LOSS = 1e150
-"""A loss beyond it is taken as infinite: a sum of its squares, as in a standard deviation, would be."""
+"""A loss beyond it is taken as infinite: the squares of larger ones, as in a standard deviation, soon are."""
 
 
 def losses(name: str, values: object) -> Floats:

@@ -10,14 +10,14 @@ half, and a mean of neighbours that are rounded in the same direction no less.""
 
 
 CLEAR_NOISES = 6.0
-"""Standard deviations of the batch noise by which an average of a few losses hardly ever changes by chance."""
+"""Standard deviations of the batch noise by which a loss, or an average of a few, hardly ever changes by chance."""
 
 CLEAR_SHARE = 0.05
-"""Share of the level at the start below which a change is no divergence, however small the noise is."""
+"""Share of the level at the start: a smaller rise is no divergence, however small the noise is."""
 
 
 def clear_rise(noise: float, start: float) -> float:
-    """The smallest rise above the level at the start that cannot be batch noise, and matters."""
+    """The smallest rise that is no batch noise and matters, for a loss with this level at the start."""
     return max(CLEAR_NOISES * noise, CLEAR_SHARE * abs(start))
 
 

@@ -103,9 +103,10 @@ class warm_restarts(Schedule):
         peak, warmup = self._peak(index), updates(self.warmup)
         if self.decays == "peak" and self.decay < 1 and self.min_lr > 0 and self.cycles is None:
             peak = limited(peak, self.min_lr, None, xp)
-        # `into - warmup` is below 0 during the warm-up, and above `fall` past the end of growing periods.
+        # `into - warmup` is below 0 during the warm-up. It is above `fall` past the end of growing periods, and in single
+        # precision at their last updates.
         done, fall = (xp.clip(into - warmup, 0, None), length - warmup) if warmup else (into, length)
-        done = done if self.growth == 1 or self.cycles is None else xp.where(done < fall, done, fall)
+        done = done if self.growth == 1 else xp.where(done < fall, done, fall)
         value = blend(self.min_lr, peak, BY_NAME[self.shape].fall(Progress(done, fall, xp)))
         if not warmup:
             return value

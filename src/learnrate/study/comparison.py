@@ -113,7 +113,7 @@ def compare(
 
     Raises:
         ArgumentError: if there is no schedule or no seed, or a number is out of its range.
-        ArgumentTypeError: if an argument, or what `train` returns, is something else.
+        ArgumentTypeError: if an argument is of the wrong type, or `train` returns something else than a `Training`.
 
     Example:
         >>> import learnrate as lr

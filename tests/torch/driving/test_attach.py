@@ -216,3 +216,20 @@ def test_the_warning_past_the_end_names_the_users_line(kind):
     with pytest.warns(PastEndWarning) as caught:
         train()
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("lrs", [(1.0,), (1.0, 1.0), (1.0, 0.5)])
+def test_a_step_may_add_groups(lrs):
+    def group(rate):
+        return {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate}
+
+    optimizer = torch.optim.SGD([group(rate) for rate in lrs])
+    lr.torch.attach(optimizer, lr.linear(1.0, 0.0, 10), relative=True)
+
+    def closure():
+        optimizer.add_param_group(group(0.1))
+        return torch.tensor(0.0)
+
+    optimizer.step(closure)
+    optimizer.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.8 * rate for rate in (*lrs, 0.1)])

@@ -147,18 +147,40 @@ def test_a_tensor_lr_that_is_changed_in_ways_that_torch_does_not_record_is_notic
 
 
 @pytest.mark.parametrize("kind", ["attach", "Scheduler"])
-@pytest.mark.parametrize("lrs_of_groups", [(0.1,), (0.1, 0.1)])
+def test_another_writer_is_noticed_after_a_checkpoint_with_the_same_objects_was_loaded(kind):
+    optimizer = optimizer_of(0.5, 0.25)
+    driver = getattr(lr.torch, kind)(optimizer, lr.linear(0.5, 0.4, 100), relative=True)
+
+    def update():
+        optimizer.step()
+        if kind == "Scheduler":
+            driver.step()
+
+    update()
+    optimizer.load_state_dict(optimizer.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverruledWarning)
+        update()
+        update()
+    optimizer.param_groups[-1]["lr"] = 3.0
+    with pytest.warns(OverruledWarning, match="3"):
+        update()
+
+
+@pytest.mark.parametrize("kind", ["attach", "Scheduler"])
+@pytest.mark.parametrize("lrs_of_groups", [(0.1,), (0.1, 0.1), (0.2, 0.1)])
 def test_a_loaded_checkpoint_is_no_other_writer(kind, lrs_of_groups):
     optimizer = optimizer_of(*lrs_of_groups)
     saved = optimizer.state_dict()
-    driver = getattr(lr.torch, kind)(optimizer, lr.constant(0.5))
+    driver = getattr(lr.torch, kind)(optimizer, lr.constant(0.5), relative=True)
     for _ in range(3):
         optimizer.step()
         if kind == "Scheduler":
             driver.step()
         optimizer.load_state_dict(saved)
     optimizer.step()
-    assert lrs(optimizer) == [0.5 if kind == "attach" else 0.1] * len(lrs_of_groups)
+    largest = max(lrs_of_groups)
+    assert lrs(optimizer) == pytest.approx([rate * (0.5 / largest if kind == "attach" else 1) for rate in lrs_of_groups])
 
 
 @pytest.mark.parametrize("kind", ["attach", "Scheduler"])

@@ -53,6 +53,20 @@ def test_every_update_has_the_value_of_the_schedule(schedule, groups, start):
             scheduler.step()
 
 
+@pytest.mark.parametrize("length", [4, 20_000])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_shape_that_computes_in_single_precision_is_followed(length, relative):
+    table = np.linspace(0, 1, 101, dtype=np.float32)
+    schedule = lr.custom(1.0, 0.0, lambda p: table[(np.asarray(p) * 100).astype(int)], length=length)
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.1, 0.05)])
+    groups = optimizer.param_groups if relative else optimizer.param_groups[:1]
+    optimizer.param_groups[:] = groups
+    scheduler = lr.torch.Scheduler(optimizer, schedule, relative=relative)
+    for count in (0, 1, length // 2, length):
+        scheduler.last_epoch = count
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(schedule(count))
+
+
 @pytest.mark.parametrize("ratios", [(1,), (1, 1), (1, 0.5)])
 @pytest.mark.parametrize("kind", ["Scheduler", "attach"])
 def test_values_continue_from_one_block_to_the_next(kind, ratios):

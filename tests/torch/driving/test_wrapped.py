@@ -246,6 +246,53 @@ def test_an_optimizer_in_another_object_is_followed_and_others_there_are_left_al
     lr.torch.attach(other, SCHEDULE)
 
 
+class Saving(torch.optim.Optimizer):
+    """A wrapper with a dictionary that looks like its own attributes."""
+
+    def __init__(self, base):
+        self.base, self.param_groups, self.defaults, self.state = base, base.param_groups, base.defaults, base.state
+        self.saved = {"param_groups": base.param_groups}
+
+    def step(self, closure=None):
+        return self.base.step(closure)
+
+
+class Passing(torch.optim.Optimizer):
+    """A wrapper that passes on the attributes of an optimizer in another object."""
+
+    def __init__(self, base):
+        self.trainer = Box()
+        self.trainer.optimizer = base
+        vars(self)
+
+    def __getattr__(self, name):
+        if name in ("param_groups", "defaults", "state"):
+            return getattr(self.trainer.optimizer, name)
+        raise AttributeError(name)
+
+    def step(self, closure=None):
+        return self.trainer.optimizer.step(closure)
+
+
+@pytest.mark.parametrize("with_dictionary", [False, True])
+@pytest.mark.parametrize("wrapper", [Saving, Passing])
+def test_the_optimizer_inside_is_seen_however_attributes_are_stored(wrapper, with_dictionary):
+    base = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    outer = wrapper(base)
+    if with_dictionary:
+        vars(outer)
+    attachment = lr.torch.attach(outer, lr.linear(1.0, 0.0, 10))
+    outer.step()
+    assert (attachment.updates, base.param_groups[0]["lr"]) == (1, 0.9)
+    with pytest.raises(AlreadyDrivenError):
+        lr.torch.Scheduler(base, lr.constant(0.1))
+    attachment.detach()
+    driver = lr.torch.Scheduler(base, lr.constant(0.1))
+    with pytest.raises(AlreadyDrivenError):
+        lr.torch.Scheduler(outer, lr.constant(0.2))
+    driver.detach()
+
+
 def test_a_step_that_calls_its_base_class_is_one_update():
     class Decayed(torch.optim.SGD):
         def step(self, closure=None):

@@ -94,6 +94,13 @@ def test_memory_that_runs_out_before_the_model_is_called_is_no_error_of_the_argu
     with pytest.raises(error, match="11 GiB"):
         lr.torch.range_test(toy.model, toy.optimizer, toy.batches, greedy)
 
+    def greedy_criterion(outputs, targets):
+        outputs.mean()
+        raise error("13 GiB are free")
+
+    with pytest.raises(error, match="13 GiB"):
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, greedy_criterion)
+
 
 @pytest.mark.parametrize("batch", [torch.randn(16, 6), {"x": torch.randn(16, 6)}, (torch.randn(16, 6),)])
 def test_a_criterion_for_batches_without_a_target_is_refused_with_the_users_line(toy, batch):

@@ -36,7 +36,8 @@ class Clock:
     def _seek(self, n: int) -> None:
         """Write the values of update `n`, and prepare the iterator over those of the updates that follow."""
         require_attached(self, self._attached)
-        # What was written: the objects that were assigned, because comparing objects costs least, or a mark for each group.
+        # The objects that were assigned, because comparing objects costs least. If a group was written in another way: None,
+        # and a mark for each group.
         self._written: Any = self._scheduled.write(n)
         self._block = block = self._scheduled.block
         self._shared = bool(block.values)
@@ -51,7 +52,7 @@ class Clock:
     @property
     def last_epoch(self) -> int:
         """Number of updates so far; the groups have the values of the next one. The name is torch's."""
-        # The iterator says its position where it says how to copy it; once it has ended it says none.
+        # `__reduce__` of an iterator contains its position, until it has ended.
         _, _, *positions = tuple(self._ahead.__reduce__())
         return self._first + int(positions[0]) - 1 if positions else self._stop - 1
 
@@ -63,6 +64,8 @@ class Clock:
         """Count an update, before which `keep_up` was called, and write the values of the next one."""
         key, groups = self._key, self.optimizer.param_groups
         for values in self._ahead:
+            if len(groups) != self._block.size:  # the step itself has added groups
+                return self._seek(self.last_epoch)
             if self._shared:
                 for group in groups:
                     group[key] = values
@@ -70,11 +73,11 @@ class Clock:
                 for group, value in zip(groups, values, strict=True):
                     group[key] = value
             self._written = values
-            return
-        self._seek(self.last_epoch + 1)
+            return None
+        return self._seek(self.last_epoch + 1)
 
     def halt(self) -> None:
-        """Have no value ahead, so that the next `advance` or `step` takes the slow path, which checks."""
+        """Drop the prepared values, so that the next `advance` or `step` takes the slow path, which checks."""
         n = self.last_epoch
         self._first, self._stop, self._ahead = n + 1, n + 1, iter(array("d"))
 
@@ -145,7 +148,8 @@ class Clock:
         """Whether all groups have what was written last: no other was written, and none was added or loaded since."""
         key, written, groups = self._key, self._written, self.optimizer.param_groups
         if type(written) is tuple:
-            return len(groups) == len(written) and all(g[key] is value for g, value in zip(groups, written, strict=True))
+            kept = groups is self._block.groups and len(groups) == len(written)
+            return kept and all(group[key] is value for group, value in zip(groups, written, strict=True))
         if written is None:
             marked = groups is self._block.groups and len(groups) == len(self._marks)
             return marked and all(_mark(entry_of(key, g)) == mark for g, mark in zip(groups, self._marks, strict=True))

@@ -122,7 +122,7 @@ class Scheduler(Clock, LRScheduler):
                         if group["lr"] is written:
                             group["lr"] = value
                             continue  # this order of the branches is the faster one
-                        # A row, the values of groups that have their own, is never what a group has.
+                        # Where groups have values of their own, `written` is a tuple, which no group has as its LR.
                         return self._catch_up(group) if self._shared else self._assign(value)
                     self._written = value
                     return None
@@ -135,7 +135,7 @@ class Scheduler(Clock, LRScheduler):
     def _assign(self, row: Row) -> None:
         """The rest of `step`, after it has counted, for groups that have values of their own."""
         groups = self.optimizer.param_groups
-        if len(groups) != len(row):  # groups were added
+        if groups is not self._block.groups or len(groups) != len(row):  # a checkpoint was loaded, or groups were added
             return self._catch_up()
         for group, before, value in zip(groups, self._written, row, strict=True):
             if group["lr"] is not before:

@@ -179,7 +179,8 @@ class ScheduledValues:
         if self._may_lose_values:
             self._warn_of_lost_values(groups)
         counts = np.arange(first, stop)
-        columns = [schedule(counts) for schedule in self.schedules]
+        # A shape of the user's own may compute in single precision.
+        columns = [np.asarray(schedule(counts), dtype=np.float64) for schedule in self.schedules]
         if self.key == "momentum" and (largest := max(float(column.max()) for column in columns)) >= 1:
             raise ArgumentError(
                 f"momentum must be below 1, received {largest} from {', '.join(map(repr, self.schedules))}: "
@@ -192,7 +193,8 @@ class ScheduledValues:
         if self.relative:
             columns = columns * len(groups) if len(columns) == 1 else columns
             factors = self._factors(groups)
-            columns = [column * factor for column, factor in zip(columns, factors, strict=True)]
+            with np.errstate(over="ignore"):  # as the product of two floats, which becomes infinite
+                columns = [column * factor for column, factor in zip(columns, factors, strict=True)]
         if len(columns) > 1:
             unshare(self.key, groups)
         return Block(first, groups, self.key, columns)

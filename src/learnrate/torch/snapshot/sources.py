@@ -65,7 +65,7 @@ def undos(item: Any, storage: TensorStorage, copied: Collection[int] = ()) -> It
 
 
 def _stateful_if_any(item: Any) -> Undo | None:
-    """How to put back the state of what may be data; None if its `state_dict` cannot be had.
+    """How to put back the state of what may be data; None if its `state_dict` cannot be had, or is None.
 
     A loader may pass on the `state_dict` of one that it wraps, which has none: that of accelerate does unless it was made
     with `use_stateful_dataloader`. One that fails otherwise is named. Other objects have no such excuse: their errors are

@@ -21,6 +21,10 @@ Losses = Loss | Mapping[str, Loss] | Sequence[Loss]
 """One loss that all optimizers minimise, or one for each optimizer, by its name or in their order."""
 
 
+OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+"""Running out of memory says nothing about the arguments of a loss."""
+
+
 class BatchLoss:
     """A loss as a function (model, batch) -> loss, whichever of the two kinds it is.
 
@@ -50,9 +54,8 @@ class BatchLoss:
             value = self.loss(model, batch)
         except Exception as error:  # a criterion may check its arguments itself and raise anything
             hook.remove()
-            # Many processes must not call a distributed model twice for one batch. Memory that has run out is no matter of
-            # the arguments.
-            if model_calls or isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            # Many processes must not call a distributed model twice for one batch.
+            if model_calls or isinstance(error, OUT_OF_MEMORY):
                 raise
             if not is_pair(batch):
                 raise LossError(
@@ -73,7 +76,8 @@ class BatchLoss:
         try:
             return self.loss(outputs, target)
         except Exception as error:
-            if own_line(error) == own_line(first_error):  # not an error about the arguments
+            # Neither is an error about the arguments.
+            if own_line(error) == own_line(first_error) or isinstance(error, OUT_OF_MEMORY):
                 raise
             raise LossError(
                 f"loss must work as loss(model, batch) or as loss(outputs, target). With (model, batch) it failed: "
