@@ -17,7 +17,7 @@ FLOORS = [
     *("errors", "checks", "interrupts", "user_code", "records", "trainable", "updates", "figures", "html"),
     *("schedules", "finder", "tuner", "study"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
-    *("torch.range_test", "torch.accuracy_test", "torch.tune", "torch.recipe"),
+    *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("recipes", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a

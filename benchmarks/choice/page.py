@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 
 from benchmarks.choice import oracle, score
 from benchmarks.choice.methods import ours, search
@@ -28,7 +28,8 @@ FIGURES = {
 }
 
 WHAT = {
-    OURS: "`learnrate.torch.tune` as a user calls it, with its usual budget and with a quarter, a half and twice of it",
+    OURS: "`learnrate.torch.tune` as a user calls it, with its usual budget and with a quarter, a half and twice of it; "
+    "`learnrate.torch.probe`",
     USUAL: "the LR of the task's optimizer: what a practitioner would type without a test",
     FINDERS: "`Learner.lr_find` of fastai, one sweep with four rules (valley is its default); `LRFinder` of "
     "pytorch-lr-finder; `Tuner.lr_find` of Lightning",
@@ -198,7 +199,7 @@ def _tasks(results: Results) -> list[str]:
         "| task | updates | best LR | best points | good LRs | regret of learnrate | its choices | regret of the others |",
         "|---|---:|---:|---:|---|---:|---|---|",
     ]
-    return [*lines, *(_task(results, task) for task in results.tasks), "", *_intervals(results)]
+    return [*lines, *(_task(results, task) for task in results.tasks), "", *_intervals(results), *_probe(results)]
 
 
 def _intervals(results: Results) -> list[str]:
@@ -212,6 +213,33 @@ def _intervals(results: Results) -> list[str]:
             "With its choice, learnrate gives an interval in which it expects a training run to learn nearly as much. The",
             f"interval contains the best LR of the grid in {hits} of {len(intervals)} choices; the median ratio of its ends",
             f"is {ratio:.1f}. If many LRs are equally good, it is chance which of them is the best of the grid.",
+        ),
+        "",
+    ]
+
+
+def _probe(results: Results) -> list[str]:
+    summary = next((summary for summary in results.summaries if summary.method == ours.PROBE), None)
+    if summary is None:
+        return []
+    # Its factors were fitted on every second task by name, from the first one on.
+    others = {task.name for task in sorted(results.tasks, key=lambda task: task.name)[1::2]}
+    answers = [outcome for outcome in summary.outcomes if outcome.lr is not None]
+    regrets = [outcome.regret for outcome in answers if outcome.task in others]
+    hits = [contains for contains, _ in results.intervals(ours.PROBE)]
+    if not regrets:
+        return []
+    return [
+        "### The probe",
+        "",
+        *_prose(
+            f"`learnrate.torch.probe` gives an answer in {len(answers)} of {len(summary.outcomes)} cases, for"
+            f" {_percent(summary.cost)} of a training run. No answer, which counts as 0 points above, is an error with a",
+            "reason: there is no probe for AdaGrad, and where the loss hardly falls the steps do not show the LR. On the",
+            f"tasks on which its factors were not fitted its {len(regrets)} answers lose {mean(regrets):.2f} points on",
+            "average,",
+            f"{median(regrets):.2f} in the median and {max(regrets):.1f} at worst. Its interval contains the best LR of the",
+            f"grid in {sum(hits)} of {len(hits)} answers.",
         ),
         "",
     ]

@@ -26,7 +26,7 @@ OURS, USUAL, FINDERS, SEARCHES, FREE = "learnrate", "the usual LR", "finders", "
 
 def kind(method: str) -> str:
     """The kind of a method, by its name."""
-    if method in ours.BUDGETS:
+    if method in ours.BUDGETS or method == ours.PROBE:
         return OURS
     if method in tuning_free.KINDS:
         return FREE

@@ -61,6 +61,7 @@ def methods(task: Task) -> list[Method]:
         search.random_search(budget),
         search.successive_halving(budget),
         *(ours.learnrate(name) for name in ours.BUDGETS),
+        ours.probe(),
     ]
 
 
@@ -69,6 +70,7 @@ NAMES = (
     *(f"fastai {name}" for name in finders.FASTAI),
     *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
+    ours.PROBE,
     *tuning_free.KINDS,
 )
 """The names of all methods."""

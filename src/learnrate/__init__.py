@@ -23,7 +23,7 @@ from learnrate.schedules import Horizon, Schedule, inverse_sqrt_scaling, linear_
 from learnrate.schedules import vocabulary as _vocabulary
 from learnrate.schedules.catalogue import *  # noqa: F403 - every schedule
 from learnrate.trainable import Trainable
-from learnrate.tuner import Plan, tune
+from learnrate.tuner import Plan, Probe, probe, tune
 
 if TYPE_CHECKING:
     from learnrate import torch as torch
@@ -34,12 +34,14 @@ __all__ = [
     "Horizon",
     "NoAnswer",
     "Plan",
+    "Probe",
     "Schedule",
     "Trainable",
     "errors",
     "inverse_sqrt_scaling",
     "linear_scaling",
     "parse",
+    "probe",
     "range_test",
     "rules",
     "sqrt_scaling",

@@ -6,9 +6,9 @@ framework; docs/extending.md shows a whole adapter.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError, LossError
@@ -51,6 +51,10 @@ class ExhaustedError(DataError):
 
 class NotBatchableError(Exception):
     """Several trials cannot be trained as one batch. The text is the reason: "The trials ran one by one: {reason}."."""
+
+
+class NotProbedError(Exception):
+    """There is no probe for a training. The text is the reason: "no answer: {reason}."."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,28 @@ class Ensemble(Protocol):
 
     def evaluate(self) -> Sequence[float | Mapping[str, float] | None]:
         """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
+
+
+ProbeMethod = Literal["prodigy", "dowg"]
+"""How a probe finds its step sizes; `METHODS` in `learnrate/tuner/probe.py` says which LR follows from them."""
+
+
+class Probing(Protocol):
+    """A training whose every update takes an LR that follows from the gradients and weights so far.
+
+    Attributes:
+        method: How the LR is found.
+        scale: Factor from that LR to the LR of the user's optimizer: 1 - momentum, because momentum adds up steps.
+    """
+
+    method: ProbeMethod
+    scale: float
+
+    def update(self) -> Any:
+        """Make one update. Returns what `Trainable.update` returns."""
+
+    def lr(self) -> float:
+        """The LR of the last update."""
 
 
 @runtime_checkable
@@ -217,12 +243,20 @@ class Trainable(Protocol):
         """
         raise NotBatchableError("this kind of training cannot be batched")
 
+    def probing(self) -> AbstractContextManager[Probing]:
+        """This training without an LR: inside the context, each update of what it returns takes an LR of its own.
+
+        Raises:
+            NotProbedError: if there is no such probe for its optimizer.
+        """
+        raise NotProbedError("this kind of training has no LR-free probe")
+
 
 REQUIRED = ("update", "save", "restore")
 MEMBERS = (
     *REQUIRED,
     *("release", "read", "agree"),
-    *("evaluate", "updates_per_epoch", "current_lr", "notes", "ensemble"),
+    *("evaluate", "updates_per_epoch", "current_lr", "notes", "ensemble", "probing"),
 )
 
 

@@ -131,6 +131,7 @@ def curves() -> Iterator[Target]:
         plan().bounds.intervals,
         plan().bounds.reasons,
         lr.NoAnswer("a", "b", "c"),
+        lr.Probe(0.1, (0.05, 0.2), "a", "prodigy", 50),
     ):
         kind = type(values)
         names = list(inspect.signature(kind).parameters)
@@ -152,6 +153,7 @@ def finders() -> Iterator[Target]:
     )
     users = ("trainable", "family", "progress", "on_curve")
     yield Target("tune", lambda: (lr.tune, {"trainable": Quadratic(), "updates": 100}), users)
+    yield Target("probe", lambda: (lr.probe, {"trainable": Quadratic(), "updates": 100}), users)
 
 
 def training() -> dict[str, Any]:
@@ -186,6 +188,7 @@ def torch_functions() -> Iterator[Target]:
             "points": 10,
         },
         "tune": {"updates": 100, "budget": "60 updates"},
+        "probe": {"updates": 100},
     }
     for name, valid in functions.items():
         yield Target(
@@ -254,7 +257,7 @@ def case_of(draw: random.Random, targets: tuple[Target, ...]) -> Finding | None:
     changed = draw.sample(names, min(len(names), draw.choice((1, 1, 1, 2))))
     for name in changed:
         value = draw.choice(fuzz_values.values())
-        if target.name.endswith("tune") and type(value) is int and value == 2**53:
+        if target.name.endswith(("tune", "probe")) and type(value) is int and value == 2**53:
             return None  # it would begin to train for as long
         arguments = {**arguments, name: value}
     users_code = any(name in target.users and usable(arguments[name]) for name in changed)

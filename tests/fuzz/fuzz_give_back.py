@@ -126,7 +126,7 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Any]] = {
 
 ENDS = ("normal", "error", "interrupt", "not finite", "diverged", "out of time", "out of batches", "stopped")
 
-FUNCTIONS = ("range_test", "tune", "preserve")
+FUNCTIONS = ("range_test", "tune", "probe", "preserve")
 
 
 def case(draw: random.Random) -> Finding | None:
@@ -182,6 +182,10 @@ def run(function: str, end: str, last: int, model: Any, optimizer: Any, batches:
     if function == "preserve":
         with lr.torch.preserve(model, optimizer, loss):
             train(model, optimizer, batches, loss)
+        return
+    if function == "probe":
+        options = {"copy_to": arguments["copy_to"], "budget": "0.05 seconds" if end == "out of time" else "30 updates"}
+        lr.torch.probe(model, optimizer, batches, loss, updates=100, **options)
         return
     if function == "tune":
         lr.torch.tune(

@@ -1,4 +1,4 @@
-"""Ctrl-C, once or twice, at any line between start and end of range_test, tune and preserve: all is given back."""
+"""Ctrl-C, once or twice, at any line between start and end of range_test, tune, probe and preserve: all is given back."""
 
 import importlib
 import random
@@ -14,7 +14,7 @@ from fuzz_give_back import MODELS, OPTIMIZERS, fingerprint, train
 import learnrate as lr
 from learnrate.errors import LearnrateError
 
-FUNCTIONS = ("range_test", "tune", "preserve")
+FUNCTIONS = ("range_test", "tune", "probe", "preserve")
 
 
 def injector() -> Any:
@@ -41,6 +41,8 @@ def task(function: str, model_name: str, optimizer_name: str) -> tuple[Any, Any,
                 train(model, optimizer, batches)
         elif function == "range_test":
             lr.torch.range_test(model, optimizer, batches, loss, updates=10)
+        elif function == "probe":
+            lr.torch.probe(model, optimizer, batches, loss, updates=100)
         else:
             lr.torch.tune(model, optimizer, batches, loss, updates=100, budget="60 updates")
 

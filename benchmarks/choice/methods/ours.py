@@ -1,4 +1,4 @@
-"""learnrate's `tune`, at several budgets."""
+"""learnrate's `tune`, at several budgets, and its `probe`."""
 
 from pathlib import Path
 
@@ -38,6 +38,25 @@ def learnrate(name: str) -> Method:
     return Method((name,), answers, version)
 
 
+PROBE = "learnrate, probe"
+
+
+def probe() -> Method:
+    """`lr.torch.probe` as a user calls it."""
+
+    def answers(task: Task, seed: int) -> tuple[Answer]:
+        model, optimizer = built(task, seed)
+        try:
+            answer = lr.torch.probe(
+                model, optimizer, task.batches(), task.criterion, updates=task.updates, clip_norm=task.clip_norm, seed=seed
+            )
+        except lr.errors.NoAnswerError as error:
+            return (Answer(None, str(error)),)
+        return (Answer(answer.lr, interval=answer.interval),)
+
+    return Method((PROBE,), answers, probe_version)
+
+
 def budget(task: Task, name: str = "learnrate") -> int:
     """Updates that it may make."""
     return int(BUDGETS[name] * usual(task.updates))
@@ -46,5 +65,12 @@ def budget(task: Task, name: str = "learnrate") -> int:
 def version() -> str:
     """Hash of the code that chooses."""
     source = Path(lr.__file__).parent
-    tuner = sorted(path for path in (source / "tuner").glob("*.py") if path.name != "__init__.py")
+    tuner = sorted(path for path in (source / "tuner").glob("*.py") if path.name not in ("__init__.py", "probe.py"))
     return digest([*tuner, source / "torch" / "tune.py"])
+
+
+def probe_version() -> str:
+    """Hash of the code that probes."""
+    source = Path(lr.__file__).parent
+    training = source / "torch" / "training"
+    return digest([source / "tuner" / "probe.py", *(training / name for name in ("probing.py", "step_sizes.py"))])

@@ -2,6 +2,7 @@
 
 from learnrate.torch.accuracy_test import accuracy_test
 from learnrate.torch.driving import Attachment, Scheduler, attach
+from learnrate.torch.probe import probe
 from learnrate.torch.range_test import range_test
 from learnrate.torch.recipe import Recipe
 from learnrate.torch.snapshot import preserve
@@ -18,6 +19,7 @@ __all__ = [
     "accuracy_test",
     "attach",
     "preserve",
+    "probe",
     "range_test",
     "tune",
 ]

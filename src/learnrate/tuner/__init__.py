@@ -2,9 +2,24 @@
 
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
+from learnrate.tuner.probe import Probe, probe
 from learnrate.tuner.reasons import Reasons
 from learnrate.tuner.request import HIGH, LOW, Request
 from learnrate.tuner.trials import Trial
 from learnrate.tuner.tune import OnCurve, Progress, tune
 
-__all__ = ["HIGH", "LOW", "Families", "Family", "OnCurve", "Plan", "Progress", "Reasons", "Request", "Trial", "tune"]
+__all__ = [
+    "HIGH",
+    "LOW",
+    "Families",
+    "Family",
+    "OnCurve",
+    "Plan",
+    "Probe",
+    "Progress",
+    "Reasons",
+    "Request",
+    "Trial",
+    "probe",
+    "tune",
+]

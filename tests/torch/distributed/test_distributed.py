@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 
 import learnrate as lr
 from facts import tells
 from learnrate.torch.distributed.group import ProcessGroup
-from worker_process import SLOW, tuned
+from worker_process import SLOW, probed, tuned
 
 WORKER = Path(__file__).with_name("worker_process.py")
 LIMIT = 240
@@ -50,7 +51,9 @@ EXPECTED = {
     "loss without the model": (1, ("rank 0 waits", "rank 1", "did not take part", "loss", "backward")),
 }
 TUNED = ("tune", "tune in seconds")
+PROBED = ("probe", "probe of SGD", "probe of parts")
 REFUSED = {
+    "probe with other arguments": "updates must be the same in every process",
     "tune with other arguments": "budget must be the same in every process",
     "tune of another family": "family must be the same in every process",
     "tune beside range_test": "every process must call the same function",
@@ -62,7 +65,7 @@ REFUSED = {
 GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
 SCENARIOS = {
     2: (
-        (*TUNED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
+        (*TUNED, *PROBED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
         (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
@@ -136,6 +139,16 @@ def test_many_processes_choose_what_one_process_chooses_on_the_same_global_batch
     assert together["interval"] == alone["interval"]
     assert together["spent"] == alone["spent"]
     assert together["curve"]["losses"] == pytest.approx(alone["curve"]["losses"], rel=1e-3)
+
+
+@for_scenarios(*PROBED)
+def test_every_process_probes_the_lr_of_one_process_on_the_same_global_batches(launched, processes, name):
+    alone = probed(0, 1, wrap=lambda model: model, kind=torch.optim.SGD if name.endswith("SGD") else torch.optim.AdamW)
+    first, *others = launched(processes)[name]
+    assert "error" not in first, first.get("error")
+    assert all(outcome["probe"] == first["probe"] for outcome in others)
+    assert all(outcome["given back"] for outcome in (first, *others))
+    assert first["probe"][0] == pytest.approx(alone["probe"][0], rel=0.1)
 
 
 @both_sizes

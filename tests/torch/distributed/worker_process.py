@@ -272,6 +272,30 @@ def tuned(rank, size, *, fault=None, at_call=60, wrap=DistributedDataParallel, f
     return outcome
 
 
+def probed(rank, size, *, wrap=DistributedDataParallel, kind=torch.optim.AdamW, other=False):
+    """A probe; the steps of all processes are compared."""
+    model, batches, _ = plain_setting(rank, size)
+    trained = wrap(model)
+    optimizer = kind(trained.parameters(), lr=0.1)
+    before = fingerprint(model, optimizer)
+    outcome = {}
+    try:
+        probe = lr.torch.probe(trained, optimizer, batches, nn.CrossEntropyLoss(), updates=800 if other and rank else 640)
+        outcome["probe"] = [probe.lr, probe.reason, probe.steps.tolist()]
+    except BaseException as error:
+        outcome["error"] = f"{type(error).__name__}: {error}"
+    outcome["seconds"] = 0.0
+    outcome["given back"] = fingerprint(model, optimizer) == before
+    return outcome
+
+
+def sharded(model):
+    """Each layer, and the rest, in parts of it on every process."""
+    for layer in (model[0], model[2]):
+        fully_shard(layer)
+    return fully_shard(model)
+
+
 def divide_by_zero():
     raise ZeroDivisionError("a bug in the loss")
 
@@ -281,6 +305,10 @@ def tune_scenario(**options):
 
 
 SCENARIOS = {
+    "probe": lambda rank: probed(rank, dist.get_world_size()),
+    "probe of SGD": lambda rank: probed(rank, dist.get_world_size(), kind=torch.optim.SGD),
+    "probe of parts": lambda rank: probed(rank, dist.get_world_size(), wrap=sharded),
+    "probe with other arguments": lambda rank: probed(rank, dist.get_world_size(), other=True),
     "tune": tune_scenario(),
     "tune in seconds": tune_scenario(budget="3 seconds"),
     "tune interrupted": tune_scenario(fault=lambda: os.kill(os.getpid(), signal.SIGINT)),

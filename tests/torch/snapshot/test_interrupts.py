@@ -1,4 +1,4 @@
-"""Ctrl-C at every line between start and end of preserve, range_test and tune loses nothing."""
+"""Ctrl-C at every line between start and end of preserve, range_test, tune and probe loses nothing."""
 
 import contextlib
 import copy
@@ -67,6 +67,9 @@ class Small:
     def tune(self):
         return lr.torch.tune(self.model, self.optimizer, self.batches, self.loss, updates=60, together=False)
 
+    def probe(self):
+        return lr.torch.probe(self.model, self.optimizer, self.batches, self.loss, updates=160)
+
     def state(self):
         def plain(value):
             if isinstance(value, torch.Tensor):
@@ -114,7 +117,7 @@ def check(function, small, before, *numbers):
 
 
 @pytest.mark.parametrize(
-    "name", ["preserve", *(pytest.param(name, marks=pytest.mark.slow) for name in ("range_test", "tune"))]
+    "name", ["preserve", *(pytest.param(name, marks=pytest.mark.slow) for name in ("range_test", "tune", "probe"))]
 )
 def test_one_or_two_interrupts_at_any_line_lose_nothing(name):
     """At some lines, always the same; `EVERY_LINE=1` takes all, for minutes."""

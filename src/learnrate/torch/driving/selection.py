@@ -25,24 +25,32 @@ class SweptGroups:
         optimizers: Optimizers by name.
         only: What to sweep; None for all groups.
 
+    Attributes:
+        groups: The groups that take the LR.
+
     Raises:
         ArgumentError: if `only` names something that does not exist, or no LR is above 0.
         ArgumentTypeError: if `only` holds something else than names and indices.
     """
 
     def __init__(self, optimizers: Mapping[str, Optimizer], only: Only = None) -> None:
-        self._groups = _selected(optimizers, only)
-        lrs = [float(group["lr"]) for group in self._groups]
+        self.groups = _selected(optimizers, only)
+        lrs = [float(group["lr"]) for group in self.groups]
         if not any(lrs):
             # In the middle of a training run whose schedule has reached 0; its scheduler has recorded the initial LRs.
-            lrs = [float(group.get("initial_lr", 0.0)) for group in self._groups]
-        self._ratios = [ratio * scale for ratio, scale in zip(ratios_of(lrs), _scales_to_apply(self._groups), strict=True)]
+            lrs = [float(group.get("initial_lr", 0.0)) for group in self.groups]
+        self._ratios = [ratio * scale for ratio, scale in zip(ratios_of(lrs), _scales_to_apply(self.groups), strict=True)]
         self._all = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
         self._shared = True
 
     def drives(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether any group of these optimizers is swept."""
-        return any(group is swept for o in optimizers for group in o.param_groups for swept in self._groups)
+        return any(group is swept for o in optimizers for group in o.param_groups for swept in self.groups)
+
+    @property
+    def trained_groups(self) -> list[Group]:
+        """Those of the groups whose LR is not 0."""
+        return [group for group, ratio in zip(self.groups, self._ratios, strict=True) if ratio]
 
     def write(self, lr: float) -> None:
         """Write this LR, times each group's ratio, into the groups."""
@@ -50,7 +58,7 @@ class SweptGroups:
             # Not before the first update: it may replace tensors, which only a snapshot taken by then gives back.
             unshare("lr", self._all)
             self._shared = False
-        for group, ratio in zip(self._groups, self._ratios, strict=True):
+        for group, ratio in zip(self.groups, self._ratios, strict=True):
             write("lr", group, lr * ratio)
 
     def require_untouched(self, lr: float) -> None:
@@ -62,7 +70,7 @@ class SweptGroups:
         Raises:
             AlreadyDrivenError: if the LR of a group has changed.
         """
-        for group, ratio in zip(self._groups, self._ratios, strict=True):
+        for group, ratio in zip(self.groups, self._ratios, strict=True):
             value = group["lr"]
             if not isinstance(value, Tensor) and value != lr * ratio:  # reading a tensor may wait for the device
                 raise AlreadyDrivenError(

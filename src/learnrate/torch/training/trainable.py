@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,9 +20,21 @@ from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
+from learnrate.torch.training.probing import probing
 from learnrate.torch.training.traits import traits_of
 from learnrate.torch.training.update import Updater, refuse_scaler_with_closure
-from learnrate.trainable import SKIPPED, Ensemble, LeftOut, Metrics, NotBatchableError, Reading, Trainable, scalars
+from learnrate.trainable import (
+    SKIPPED,
+    Ensemble,
+    LeftOut,
+    Metrics,
+    NotBatchableError,
+    NotProbedError,
+    Probing,
+    Reading,
+    Trainable,
+    scalars,
+)
 
 T = TypeVar("T")
 
@@ -275,6 +288,12 @@ class TorchTrainable(Trainable):
         if self._ensemble is None:
             raise NotBatchableError("this training was built without an ensemble")
         return self._ensemble(self, count)
+
+    def probing(self) -> AbstractContextManager[Probing]:
+        """See `Trainable.probing`."""
+        if self.updater.closure:
+            raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
+        return probing(self.optimizers, self.swept, self.update)
 
     def _require_not_abandoned(self) -> None:
         if self._abandoned.is_set():

@@ -1,0 +1,253 @@
+"""An LR from one short training whose step size is estimated on the way, and scaled to the whole run."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from learnrate import checks, html
+from learnrate.checks import check_fields, checked, frozen
+from learnrate.errors import NoAnswerError
+from learnrate.finder import arrays
+from learnrate.finder.bounds import two_digits
+from learnrate.finder.levels import difference_noise, level
+from learnrate.finder.smoothing import Floats
+from learnrate.interrupts import within
+from learnrate.trainable import Metrics, NotProbedError, ProbeMethod, Probing, Trainable, require_trainable, restored
+from learnrate.tuner import budget as budgets
+from learnrate.tuner.budget import Budget, Spending
+from learnrate.updates import Progress, StopReason, UpdateLoop
+
+SHARE, SHORTEST, LARGEST_SHARE = 1 / 20, 100, 1 / 8
+"""A probe takes a twentieth of the training run; at least 100 updates, as far as they are at most an eighth of it. In fewer
+updates the step size does not reach its size."""
+
+FEWEST = 20
+"""Updates from which an estimate is taken at all."""
+
+SLOW = 0.1
+"""If the loss fell by less than this share of its level at the start, learning may not have begun: the interval is wider."""
+
+CERTAIN = 3.0
+"""Standard errors by which the loss must have fallen."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """From the step sizes of a probe to the LR of a training run with 10 % warm-up and a cosine to 0.
+
+    Attributes:
+        what: What the step sizes are, for the reason.
+        read: From the step sizes to the one that counts.
+        factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice.
+        spread: The interval goes from the LR divided by this to the LR times this.
+        slow_spread: The same for the upper end where the loss fell by less than `SLOW`; None if there is no answer then.
+        source: Where the step sizes come from.
+    """
+
+    what: str
+    read: Callable[[Floats], Any]
+    factor: float
+    spread: float
+    slow_spread: float | None
+    source: str
+
+
+METHODS: dict[ProbeMethod, Method] = {
+    "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, "Prodigy, arXiv 2306.06101"),
+    "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
+}
+
+
+@frozen
+class Probe:
+    """The LR that a probe found, and why.
+
+    Attributes:
+        lr: The LR for the training run, the peak of its schedule.
+        interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes.
+        reason: How the LR follows from the probe.
+        method: "prodigy" or "dowg".
+        updates: Number of updates that the probe made.
+        losses: The loss of each; float64, read-only.
+        steps: The LR of each; the same shape.
+        notes: What a reader should know: batches that were left out, where the batches were started again.
+    """
+
+    lr: float = checked(checks.positive)
+    interval: tuple[float, float] = checked(checks.interval)
+    reason: str = checked(checks.text)
+    method: str = checked(checks.one_of(*METHODS))
+    updates: int = checked(checks.length)
+    losses: Floats = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+    steps: Floats = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+    notes: tuple[str, ...] = checked(checks.several(checks.text), default=())
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.interval[0] <= self.lr <= self.interval[1]:
+            checks.refuse("lr", f"within the interval {self.interval}", self.lr)
+        for name in ("losses", "steps"):
+            object.__setattr__(self, name, arrays.floats(name, getattr(self, name)))
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return f"Probe(lr={self.lr:.2g}, interval {low:.2g} to {high:.2g}, {self.updates} updates)\n  {self.reason}"
+
+    def _repr_html_(self) -> str:
+        low, high = self.interval
+        rows = [("lr", f"{self.lr:.2g}"), ("interval", f"{low:.2g} to {high:.2g}"), ("updates", str(self.updates))]
+        return html.notebook("Probe", rows, sections={"": [self.reason]})
+
+
+def usual(updates: int) -> int:
+    """The usual length of a probe for a training run of this length, in updates.
+
+    Example:
+        >>> [usual(updates) for updates in (100, 400, 800, 2000, 20_000)]
+        [20, 50, 100, 100, 1000]
+    """
+    return max(FEWEST, math.floor(SHARE * updates), min(SHORTEST, math.floor(LARGEST_SHARE * updates)))
+
+
+def probe(
+    trainable: Trainable, *, updates: int, budget: float | str | None = None, progress: Progress | None = None
+) -> Probe:
+    """Find an LR by one short training that finds its own step sizes.
+
+    Each update takes a step size that follows from the gradients and weights so far; the size that the steps arrive at gives
+    the LR of the whole run. A probe costs little and is less exact than `tune`: docs/choice.md compares them.
+
+    Args:
+        trainable: What is trained; afterwards it is in the same state as before.
+        updates: Length of the whole training run in updates (optimizer steps).
+        budget: What the probe may cost: a share of one training run, or a text such as "100 updates", "5%" or "20 seconds";
+            a time can only make it shorter. By default a twentieth of the run; at least 100 updates, as far as that is at
+            most an eighth of the run; never fewer than 20 updates.
+        progress: Called after every update with (updates made, updates planned).
+
+    Returns:
+        The LR, its interval and the reason.
+
+    Raises:
+        ArgumentError: if a number breaks its rule, or the budget is below 20 updates.
+        ArgumentTypeError: if an argument is of the wrong type.
+        NoAnswerError: if the optimizer has no probe, the loss did not fall, or the step size did not grow.
+        ExhaustedError: if the batches run out and cannot be started again.
+    """
+    require_trainable("trainable", trainable)
+    if progress is not None and not callable(progress):
+        checks.refuse_type("progress", "a function (updates made, updates planned)", progress)
+    updates = checks.whole("updates", updates, at_least=FEWEST, at_most=checks.LONGEST)
+    allowed = _allowed(budget, updates)
+    try:
+        return within(_probing(trainable), lambda probing: _probed(trainable, probing, allowed, progress))
+    except NotProbedError as error:
+        raise NoAnswerError(f"{error}.", "Use tune, which tries LRs.") from error
+
+
+@contextmanager
+def _probing(trainable: Trainable) -> Iterator[Probing]:
+    """The trainable without an LR; at the end it is as it was, also after Ctrl-C."""
+    with restored(trainable), trainable.probing() as probing:
+        checks.choice("method of probing", probing.method, tuple(METHODS))
+        checks.finite("scale of probing", probing.scale)
+        yield probing
+
+
+def _allowed(budget: float | str | None, updates: int) -> Budget:
+    if budget is None:
+        return Budget(usual(updates))
+    allowed = budgets.read(budget, updates)
+    if allowed.is_timed:
+        return Budget(usual(updates), allowed.seconds)
+    if allowed.updates < FEWEST:
+        checks.refuse("budget", f"at least {FEWEST} updates", budget, "give a larger share of the training")
+    return allowed
+
+
+def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: Progress | None) -> Probe:
+    losses: list[float] = []
+    steps: list[float] = []
+    spending = Spending(allowed, agree=trainable.agree)
+
+    def watch(lr: float, metrics: Metrics) -> StopReason | None:
+        loss = metrics["loss"]
+        losses.append(loss)
+        return None if math.isfinite(loss) else StopReason("not finite", f"the loss became {loss}")
+
+    def on_update(made: int) -> None:
+        steps.append(checks.number("lr() of probing", probing.lr()))
+        if progress is not None:
+            progress(made, allowed.updates)
+
+    before = spending.out_of_time if allowed.is_timed else None
+    loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
+    reason = loop.run([0.0] * allowed.updates)
+    made = np.array(steps[: len(losses)])
+    return _answer(probing.method, probing.scale, np.array(losses), made, reason, trainable.notes(len(losses)))
+
+
+class _Driven:
+    """A trainable as `UpdateLoop` sees it, whose updates find their LR themselves."""
+
+    def __init__(self, trainable: Trainable, probing: Probing) -> None:
+        self.reading, self.agree, self.read = trainable.reading, trainable.agree, trainable.read
+        self._probing = probing
+
+    def update(self, lr: float) -> Any:
+        """Make an update, whatever the LR."""
+        return self._probing.update()
+
+
+def _answer(
+    method: ProbeMethod, scale: float, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]
+) -> Probe:
+    """What follows from the losses and step sizes of a probe.
+
+    Raises:
+        NoAnswerError: if the loss did not fall, or the probe ended too early.
+    """
+    made = len(losses)
+    if reason is not None and reason.ended == "not finite":
+        remedy = "Check this batch and the model, or use tune."
+        raise NoAnswerError(f"{reason.text} at update {made - 1} of the probe.", remedy)
+    if made < FEWEST:
+        raise NoAnswerError(f"the probe made {made} updates, and needs {FEWEST}.", "Give a larger budget.")
+    start, last = level(losses), losses[-(made // 5) :]
+    fall = start - float(np.mean(last))
+    # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
+    error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, made // 10) + 1 / len(last))
+    rules = METHODS[method]
+    step = float(rules.read(steps))
+    lr = two_digits(scale * rules.factor * step)
+    slow = fall < SLOW * abs(start)
+    if np.max(steps) <= steps[0]:
+        raise NoAnswerError(
+            f"the step size did not grow from {steps[0]:.2g} in {made} updates.",
+            "Steps of this size may be below the precision of the weights: use tune.",
+        )
+    if not fall > CERTAIN * error:
+        raise NoAnswerError(
+            f"the loss did not fall clearly in a probe of {made} updates: by {fall:.2g}, with a standard error of "
+            f"{error:.2g}.",
+            "Give a longer probe (a budget in updates), or use tune.",
+        )
+    if slow and rules.slow_spread is None:
+        raise NoAnswerError(
+            f"the loss fell by {100 * fall / abs(start):.2g} % in a probe of {made} updates; the steps of SGD show the "
+            "scale of the LR only when it falls by a tenth.",
+            "Give a longer probe (a budget in updates), or use tune.",
+        )
+    if not 0 < lr <= checks.LARGEST_LR:
+        raise NoAnswerError(f"the LR would be {lr:.2g}: {scale:.2g} x {rules.factor:g} x {step:.2g}.", "Use tune.")
+    upwards = rules.slow_spread if slow and rules.slow_spread is not None else rules.spread
+    ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
+    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
+    text = f"The {rules.what} is {step:.2g} after {made} updates ({rules.source}); the LR is {factor} times that."
+    if slow:
+        text += f" The loss fell by {100 * fall / abs(start):.2g} % only, so the best LR may be much higher."
+    return Probe(lr, ends, text, method, made, losses, steps, tuple(notes))

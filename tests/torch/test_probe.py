@@ -1,0 +1,241 @@
+"""probe() of torch models."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import learnrate as lr
+from facts import facts
+from learnrate.errors import AlreadyDrivenError, NoAnswerError
+from learnrate.torch.training import TorchTrainable
+
+KINDS = {
+    "Adam": torch.optim.Adam,
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=torch.tensor(1e-3)),
+    "Adamax": torch.optim.Adamax,
+    "NAdam": torch.optim.NAdam,
+    "RMSprop": torch.optim.RMSprop,
+    "RMSprop with momentum": lambda p: torch.optim.RMSprop(p, momentum=0.9),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.01),
+    "SGD with momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
+}
+
+
+class Task:
+    """A regression with features of several scales, which a small network learns well."""
+
+    def __init__(self, kind="Adam", inner=16):
+        torch.manual_seed(0)
+        self.inputs = torch.randn(512, 8) * torch.logspace(-0.5, 0.5, 8)
+        self.targets = torch.tanh(self.inputs.sum(1, keepdim=True) / 2)
+        self.model = torch.nn.Sequential(torch.nn.Linear(8, inner), torch.nn.Tanh(), torch.nn.Linear(inner, 1))
+        self.optimizer = KINDS[kind](self.model.parameters())
+        self.batches = list(zip(self.inputs.split(32), self.targets.split(32), strict=True))
+
+    def probe(self, loss=None, **changes):
+        return lr.torch.probe(
+            self.model, self.optimizer, self.batches, loss or torch.nn.MSELoss(), **{"updates": 800, **changes}
+        )
+
+    def state(self):
+        parts = [value.clone() for value in self.model.state_dict().values()]
+        parts += [torch.as_tensor(v) for state in self.optimizer.state.values() for v in state.values() if v is not None]
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        return parts, repr(settings), torch.get_rng_state()
+
+    def final_loss(self, max_lr, updates=400):
+        trainable = TorchTrainable(self.model, self.optimizer, self.batches, torch.nn.MSELoss())
+        state = trainable.save()
+        schedule = (lr.warmup(max_lr, updates // 10) >> lr.cosine(max_lr, 0.0, updates - updates // 10))(np.arange(updates))
+        returned = [trainable.update(float(rate)) for rate in schedule]
+        trainable.restore(state)
+        trainable.release(state)
+        if not all(isinstance(values, dict) for values in returned):
+            return math.inf  # a loss was not finite
+        return float(np.mean([row["loss"] for row in trainable.read(returned[-updates // 10 :])]))
+
+
+def same(before, after):
+    return (
+        all(torch.equal(x, y) for x, y in zip(before[0], after[0], strict=True))
+        and before[1] == after[1]
+        and torch.equal(before[2], after[2])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lr_of_every_kind_of_optimizer_trains_nearly_as_well_as_the_best(kind):
+    task = Task(kind)
+    before = task.state()
+    probe = task.probe()
+    assert same(before, task.state())
+    assert not task.optimizer._optimizer_step_pre_hooks
+    assert not task.optimizer._optimizer_step_post_hooks
+    losses = {2.0**k * probe.lr: task.final_loss(2.0**k * probe.lr) for k in (-6, -3, -1, 0, 1, 3)}
+    finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+    start = torch.nn.functional.mse_loss(task.model(task.inputs), task.targets).item()
+    assert start - losses[probe.lr] > 0.8 * (start - min(finite.values()))
+    assert 0.9 * probe.interval[0] <= min(finite, key=finite.__getitem__) <= 1.1 * probe.interval[1]
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "SGD with momentum"])
+@pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
+def test_everything_is_given_back_after_an_error(kind, end):
+    task, calls = Task(kind), []
+
+    def loss(model, batch):
+        calls.append(None)
+        if len(calls) > 30:
+            raise end
+        return torch.nn.functional.mse_loss(model(batch[0]), batch[1])
+
+    before = task.state()
+    with pytest.raises(end):
+        task.probe(loss, also_keep=[calls])
+    assert same(before, task.state())
+    assert not task.optimizer._optimizer_step_pre_hooks
+    assert not task.optimizer._optimizer_step_post_hooks
+
+
+def test_the_updates_of_sgd_are_made_without_its_momentum():
+    task, momenta = Task("SGD with momentum"), set()
+    task.optimizer.register_step_pre_hook(lambda o, args, kwargs: momenta.add(o.param_groups[0]["momentum"]))
+    probe = task.probe()
+    assert momenta == {0.0}
+    plain = Task("SGD").probe()
+    assert probe.lr == pytest.approx(plain.lr / 10, rel=0.05)
+
+
+def test_groups_keep_their_ratios():
+    task, rates = Task(), []
+    layers = [{"params": task.model[0].parameters(), "lr": 1e-3}, {"params": task.model[2].parameters(), "lr": 2e-4}]
+    task.optimizer = torch.optim.Adam(layers)
+    task.optimizer.register_step_post_hook(lambda o, args, kwargs: None)
+    steps = task.model[2].register_forward_hook(lambda *_: rates.append([g["lr"] for g in task.optimizer.param_groups]))
+    probe = task.probe()
+    steps.remove()
+    assert all(first == pytest.approx(5 * second) for first, second in rates)
+    assert probe.lr > 0
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 2}, {"clip_norm": 1.0}, {"autocast": torch.bfloat16}])
+def test_updates_are_made_as_the_options_say(options):
+    plain, other = Task().probe(), Task().probe(**options)
+    assert plain.lr / 4 < other.lr < 4 * plain.lr
+
+
+def test_updates_that_the_scaler_skips_are_made_again():
+    task = Task()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60, growth_interval=10**6)
+    probe = task.probe(scaler=scaler)
+    assert probe.updates == 100
+    assert probe.lr == pytest.approx(task.probe().lr, rel=0.3)
+    assert scaler.get_scale() == 2.0**60
+
+
+def test_gradients_may_be_sparse():
+    torch.manual_seed(0)
+    model = torch.nn.EmbeddingBag(50, 4, sparse=True)
+    words = torch.randint(0, 50, (256, 6))
+    batches = list(zip(words.split(16), torch.ones(256, 4).split(16), strict=True))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert lr.torch.probe(model, optimizer, batches, torch.nn.MSELoss(), updates=800).lr > 0
+
+
+@pytest.mark.parametrize(
+    ("build", "named"),
+    [
+        (lambda model: torch.optim.LBFGS(model.parameters()), ("LBFGS", "tune")),
+        (lambda model: torch.optim.Adagrad(model.parameters()), ("Adagrad", "tune")),
+        (lambda model: torch.optim.Adam(model.parameters(), maximize=True), ("Adam", "maximize")),
+        (lambda model: torch.optim.SGD(model.parameters(), momentum=0.9, dampening=0.9), ("SGD", "dampening")),
+        (lambda model: torch.optim.RAdam(model.parameters()), ("RAdam", "tune")),
+        (lambda model: torch.optim.Adadelta(model.parameters()), ("Adadelta", "tune")),
+        (
+            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.Adam(model[2].parameters())],
+            ("several optimizers",),
+        ),
+    ],
+)
+def test_an_optimizer_without_a_probe_says_so(build, named):
+    task = Task()
+    task.optimizer = build(task.model)
+    with pytest.raises(NoAnswerError, match=facts(*named)):
+        task.probe()
+
+
+def test_one_of_several_optimizers_can_be_probed():
+    task = Task()
+    task.optimizer = {
+        "first": torch.optim.Adam(task.model[0].parameters()),
+        "last": torch.optim.Adam(task.model[2].parameters()),
+    }
+    assert task.probe(only="first").lr > 0
+
+
+def test_a_seed_decides_the_probe():
+    task = Task()
+    data = torch.utils.data.TensorDataset(task.inputs, task.targets)
+    task.batches = torch.utils.data.DataLoader(data, batch_size=32, shuffle=True)
+    first, again, other = task.probe(seed=1), task.probe(seed=1), task.probe(seed=2)
+    np.testing.assert_array_equal(first.steps, again.steps)
+    assert not np.array_equal(first.steps, other.steps)
+
+
+def test_a_misspelt_option_is_named():
+    with pytest.raises(TypeError, match=facts("clip_norms", "clip_norm")):
+        Task().probe(clip_norms=1.0)
+
+
+def test_a_closure_is_refused():
+    with pytest.raises(NoAnswerError, match=facts("closure", "tune")):
+        Task().probe(closure=True)
+
+
+def test_a_group_without_an_lr_has_no_part_in_the_probe():
+    task = Task()
+    expected = task.probe().lr
+    extra = torch.nn.Parameter(torch.zeros(1))
+    task.model.register_parameter("extra", extra)
+    groups = [{"params": [p for p in task.model.parameters() if p is not extra], "lr": 0.1}, {"params": [extra], "lr": 0.0}]
+    task.optimizer = torch.optim.Adam(groups)
+    probe = task.probe(lambda m, b: torch.nn.functional.mse_loss(m(b[0]), b[1]) + 1e3 * m.extra.sum())
+    assert probe.lr == pytest.approx(expected, rel=0.05)
+
+
+def test_frozen_parameters_alone_have_no_lr():
+    task = Task()
+    task.model[0].requires_grad_(False)
+    layers = [{"params": list(task.model[0].parameters())}, {"params": list(task.model[2].parameters())}]
+    task.optimizer = torch.optim.Adam(layers)
+    with pytest.raises(NoAnswerError, match=facts("none of the parameters")):
+        task.probe(only=[0])
+
+
+def test_weights_of_low_precision_are_named():
+    task = Task()
+    task.model.bfloat16()
+    task.optimizer = torch.optim.Adam(task.model.parameters())
+    task.batches = [(x.bfloat16(), y.bfloat16()) for x, y in task.batches]
+    with pytest.raises(NoAnswerError, match=facts("did not grow", "precision")):
+        task.probe()
+
+
+def test_batches_that_were_left_out_are_noted():
+    task = Task()
+    task.batches[5] = (task.batches[5][0] * math.nan, task.batches[5][1])
+    assert any("left out" in note for note in task.probe().notes)
+
+
+def test_something_else_that_changes_the_lr_is_refused():
+    task = Task()
+
+    def loss(model, batch):
+        task.optimizer.param_groups[0]["lr"] = 0.5
+        return torch.nn.functional.mse_loss(model(batch[0]), batch[1])
+
+    with pytest.raises(AlreadyDrivenError):
+        task.probe(loss)
