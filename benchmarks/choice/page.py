@@ -233,13 +233,12 @@ def _probe(results: Results) -> list[str]:
         "### The probe",
         "",
         *_prose(
-            f"`learnrate.torch.probe` gives an answer in {len(answers)} of {len(summary.outcomes)} cases, for"
-            f" {_percent(summary.cost)} of a training run. No answer, which counts as 0 points above, is an error with a",
+            f"`learnrate.torch.probe` gives an answer in {len(answers)} of {len(summary.outcomes)} cases, for",
+            f"{_percent(summary.cost)} of a training run. No answer, which counts as 0 points above, is an error with a",
             "reason: there is no probe for AdaGrad, and where the loss hardly falls the steps do not show the LR. On the",
             f"tasks on which its factors were not fitted its {len(regrets)} answers lose {mean(regrets):.2f} points on",
-            "average,",
-            f"{median(regrets):.2f} in the median and {max(regrets):.1f} at worst. Its interval contains the best LR of the",
-            f"grid in {sum(hits)} of {len(hits)} answers.",
+            f"average, {median(regrets):.2f} in the median and {max(regrets):.1f} at worst. Its interval contains the best",
+            f"LR of the grid in {sum(hits)} of {len(hits)} answers.",
         ),
         "",
     ]

@@ -217,6 +217,12 @@ def flag(name: str, value: object, or_none: bool = False) -> None:
         refuse_type(name, "True, False or None" if or_none else "True or False", value)
 
 
+def function_or_none(name: str, value: object, arguments: str) -> None:
+    """Refuse what is neither None nor a function; `arguments` says which ones it is called with, for the error."""
+    if value is not None and not callable(value):
+        refuse_type(name, f"a function {arguments}", value)
+
+
 def text(name: str, value: object) -> str:
     """A text."""
     if not isinstance(value, str):

@@ -21,7 +21,7 @@ class Probed(Regression):
 
     @contextlib.contextmanager
     def probing(self):
-        self.start, self.moved, self.weighted, self.made = self.weights.copy(), 1e-4, 0.0, 0
+        self.start, self.moved, self.weighted, self.updates = self.weights.copy(), 1e-4, 0.0, 0
         yield self.Probing(self)
 
     class Probing:
@@ -29,7 +29,7 @@ class Probed(Regression):
             self.trainable, self.method, self.scale = trainable, trainable.method, trainable.scale
 
         def update(self):
-            self.trainable.made += 1
+            self.trainable.updates += 1
             return self.trainable.own_step()
 
         def lr(self):
@@ -43,7 +43,7 @@ class Probed(Regression):
         self.weighted += self.moved**2 * float(gradient @ gradient)
         self.step = self.factor * self.moved**2 / math.sqrt(self.weighted)
         self.weights = self.weights - self.step * gradient
-        return math.nan if self.made - 1 in self.bad else self.offset + float(np.mean(errors**2))
+        return math.nan if self.updates - 1 in self.bad else self.offset + float(np.mean(errors**2))
 
 
 class Still(Probed):

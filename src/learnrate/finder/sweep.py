@@ -66,8 +66,7 @@ def sweep_of(
         lrs = _lrs_of_schedule(schedule, updates)
     else:
         lrs = _lrs_of_range(low, high, updates, schedule)
-    if progress is not None and not callable(progress):
-        checks.refuse_type("progress", "a function (updates made, updates planned)", progress)
+    checks.function_or_none("progress", progress, "(updates made, updates planned)")
     if time_limit is not None:
         time_limit = checks.positive("time_limit", time_limit)
     if evaluate_every is not None:

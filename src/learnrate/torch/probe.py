@@ -1,7 +1,6 @@
 """probe() for a torch model."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from torch import nn
@@ -9,9 +8,9 @@ from torch import nn
 from learnrate import tuner
 from learnrate.interrupts import within
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving import Only, drivers_paused
+from learnrate.torch.driving import Only
 from learnrate.torch.inputs import Optimizers
-from learnrate.torch.snapshot import CopyTo, same_random_numbers
+from learnrate.torch.snapshot import CopyTo
 from learnrate.torch.training import Batches, Losses, TorchTrainable, UpdateOptions, Updater, seed_everything
 from learnrate.tuner import Probe
 from learnrate.updates import Progress
@@ -100,11 +99,4 @@ def probe(
             seed_everything(seed, processes.rank)
             return tuner.probe(trainable, updates=updates, budget=budget, progress=processes.guarded(progress))
 
-        return within(_borrowed(trainable), probed)
-
-
-@contextmanager
-def _borrowed(trainable: TorchTrainable) -> Iterator[None]:
-    """What the tuner does not restore."""
-    with drivers_paused(trainable.optimizers.values()), same_random_numbers(trainable.model):
-        yield
+        return within(trainable.borrowed(), probed)

@@ -1,7 +1,6 @@
 """tune() for a torch model."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -11,10 +10,10 @@ from learnrate import checks, tuner
 from learnrate.finder import Curve
 from learnrate.interrupts import within
 from learnrate.torch.distributed import all_processes
-from learnrate.torch.driving import Only, drivers_paused
+from learnrate.torch.driving import Only
 from learnrate.torch.ensemble import ensemble_of
 from learnrate.torch.inputs import Optimizers
-from learnrate.torch.snapshot import CopyTo, same_random_numbers
+from learnrate.torch.snapshot import CopyTo
 from learnrate.torch.training import (
     Batches,
     Evaluate,
@@ -148,14 +147,7 @@ def tune(
                 on_curve=processes.guarded(on_curve),
             )
 
-        return within(_borrowed(trainable), plan)
-
-
-@contextmanager
-def _borrowed(trainable: TorchTrainable) -> Iterator[None]:
-    """What the tuner does not restore, which copies the state to start each trial from it."""
-    with drivers_paused(trainable.optimizers.values()), same_random_numbers(trainable.model):
-        yield
+        return within(trainable.borrowed(), plan)
 
 
 def _names(family: Families | None) -> Any:

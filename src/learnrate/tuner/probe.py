@@ -34,6 +34,9 @@ SLOW = 0.1
 CERTAIN = 3.0
 """Standard errors by which the loss must have fallen."""
 
+LONGER = "Give a longer probe (a budget in updates), or use tune."
+"""The remedy where the loss fell by too little."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -139,8 +142,7 @@ def probe(
         ExhaustedError: if the batches run out and cannot be started again.
     """
     require_trainable("trainable", trainable)
-    if progress is not None and not callable(progress):
-        checks.refuse_type("progress", "a function (updates made, updates planned)", progress)
+    checks.function_or_none("progress", progress, "(updates made, updates planned)")
     updates = checks.whole("updates", updates, at_least=FEWEST, at_most=checks.LONGEST)
     allowed = _allowed(budget, updates)
     try:
@@ -187,8 +189,8 @@ def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: P
     before = spending.out_of_time if allowed.is_timed else None
     loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
     reason = loop.run([0.0] * allowed.updates)
-    made = np.array(steps[: len(losses)])
-    return _answer(probing.method, probing.scale, np.array(losses), made, reason, trainable.notes(len(losses)))
+    taken = np.array(steps[: len(losses)])
+    return _answer(probing.method, probing.scale, np.array(losses), taken, reason, trainable.notes(len(losses)))
 
 
 class _Driven:
@@ -211,43 +213,53 @@ def _answer(
     Raises:
         NoAnswerError: if the loss did not fall, or the probe ended too early.
     """
-    made = len(losses)
+    updates = len(losses)
     if reason is not None and reason.ended == "not finite":
         remedy = "Check this batch and the model, or use tune."
-        raise NoAnswerError(f"{reason.text} at update {made - 1} of the probe.", remedy)
-    if made < FEWEST:
-        raise NoAnswerError(f"the probe made {made} updates, and needs {FEWEST}.", "Give a larger budget.")
-    start, last = level(losses), losses[-(made // 5) :]
-    fall = start - float(np.mean(last))
-    # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
-    error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, made // 10) + 1 / len(last))
-    rules = METHODS[method]
-    step = float(rules.read(steps))
-    lr = two_digits(scale * rules.factor * step)
-    slow = fall < SLOW * abs(start)
+        raise NoAnswerError(f"{reason.text} at update {updates - 1} of the probe.", remedy)
+    if updates < FEWEST:
+        raise NoAnswerError(f"the probe made {updates} updates, and needs {FEWEST}.", "Give a larger budget.")
     if np.max(steps) <= steps[0]:
         raise NoAnswerError(
-            f"the step size did not grow from {steps[0]:.2g} in {made} updates.",
+            f"the step size did not grow from {steps[0]:.2g} in {updates} updates.",
             "Steps of this size may be below the precision of the weights: use tune.",
         )
-    if not fall > CERTAIN * error:
-        raise NoAnswerError(
-            f"the loss did not fall clearly in a probe of {made} updates: by {fall:.2g}, with a standard error of "
-            f"{error:.2g}.",
-            "Give a longer probe (a budget in updates), or use tune.",
-        )
+    rules, share = METHODS[method], _clear_fall(losses)
+    slow = share < SLOW
     if slow and rules.slow_spread is None:
         raise NoAnswerError(
-            f"the loss fell by {100 * fall / abs(start):.2g} % in a probe of {made} updates; the steps of SGD show the "
-            "scale of the LR only when it falls by a tenth.",
-            "Give a longer probe (a budget in updates), or use tune.",
+            f"the loss fell by {100 * share:.2g} % in a probe of {updates} updates; the steps of SGD show the scale of the "
+            "LR only when it falls by a tenth.",
+            LONGER,
         )
+    step = float(rules.read(steps))
+    lr = two_digits(scale * rules.factor * step)
     if not 0 < lr <= checks.LARGEST_LR:
         raise NoAnswerError(f"the LR would be {lr:.2g}: {scale:.2g} x {rules.factor:g} x {step:.2g}.", "Use tune.")
     upwards = rules.slow_spread if slow and rules.slow_spread is not None else rules.spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
     factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
-    text = f"The {rules.what} is {step:.2g} after {made} updates ({rules.source}); the LR is {factor} times that."
+    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
     if slow:
-        text += f" The loss fell by {100 * fall / abs(start):.2g} % only, so the best LR may be much higher."
-    return Probe(lr, ends, text, method, made, losses, steps, tuple(notes))
+        text += f" The loss fell by {100 * share:.2g} % only, so the best LR may be much higher."
+    return Probe(lr, ends, text, method, updates, losses, steps, tuple(notes))
+
+
+def _clear_fall(losses: Floats) -> float:
+    """By which share of its level at the start the loss has fallen at the end.
+
+    Raises:
+        NoAnswerError: if it may not have fallen at all.
+    """
+    updates = len(losses)
+    start, last = level(losses), losses[-(updates // 5) :]
+    fall = start - float(np.mean(last))
+    # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
+    error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, updates // 10) + 1 / len(last))
+    if not fall > CERTAIN * error:
+        raise NoAnswerError(
+            f"the loss did not fall clearly in a probe of {updates} updates: by {fall:.2g}, with a standard error of "
+            f"{error:.2g}.",
+            LONGER,
+        )
+    return fall / abs(start) if start else math.inf

@@ -103,8 +103,8 @@ def tune(
         (True, True)
     """
     require_trainable("trainable", trainable)
-    _require_callable("progress", progress, "(what, updates made, updates planned)")
-    _require_callable("on_curve", on_curve, "of the range test and its bounds")
+    checks.function_or_none("progress", progress, "(what, updates made, updates planned)")
+    checks.function_or_none("on_curve", on_curve, "of the range test and its bounds")
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
     updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
     return within(restored(trainable), lambda state: _plan(trainable, state, request, progress, on_curve))
@@ -210,8 +210,3 @@ def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list
         require_learned(trials, start, limits.highest)
         candidates.append(Candidate(name, family, tuple(trials)))
     return candidates
-
-
-def _require_callable(name: str, value: object, arguments: str) -> None:
-    if value is not None and not callable(value):
-        checks.refuse_type(name, f"a function {arguments}", value)

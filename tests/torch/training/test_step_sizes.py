@@ -81,10 +81,10 @@ def test_dowgs_steps_are_those_of_the_paper():
 @pytest.mark.parametrize("step_size", [lambda p: Prodigy(p, 0.999), DoWG], ids=["Prodigy", "DoWG"])
 def test_parameters_without_a_gradient_and_zero_gradients_change_nothing(step_size):
     parameters, gradients = problem()
-    both, one = step_size(parameters), step_size(parameters[:1])
+    of_all, of_first = step_size(parameters), step_size(parameters[:1])
     for _ in range(5):
         first, _ = gradients()
-        pair = both.lr([first, None]), one.lr([first])
+        pair = of_all.lr([first, None]), of_first.lr([first])
         if step_size is not DoWG:  # DoWG begins with a share of the norm of all weights
             assert pair[0] == pair[1]
     silent = step_size(parameters)

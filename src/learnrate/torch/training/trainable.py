@@ -2,8 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from learnrate import checks
 from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
-from learnrate.torch.driving import Only, SweptGroups
+from learnrate.torch.driving import Only, SweptGroups, drivers_paused
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
-from learnrate.torch.snapshot import CopyTo, Snapshot
+from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
 from learnrate.torch.training.batches import Batches, Stream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
@@ -294,6 +294,12 @@ class TorchTrainable(Trainable):
         if self.updater.closure:
             raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
         return probing(self.optimizers, self.swept, self.update)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """While the tuner trains: drivers pause, and random numbers come back. The rest the tuner restores itself."""
+        with drivers_paused(self.optimizers.values()), same_random_numbers(self.model):
+            yield
 
     def _require_not_abandoned(self) -> None:
         if self._abandoned.is_set():
