@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.updates import StopReason
 
-SHORT, MIDDLE, LONG = (1200, 1200), (5000, 1250), (20_000, 2000)
-"""Updates of a training run, and its usual budget: all of a short run, a quarter of 5,000 updates, a tenth of 20,000.
+USUAL = ((180, 180), (300, 180), (1500, 900), (5000, 1000), (20_000, 1400), (100_000, 2000))
+"""Updates of a training run, and its usual budget: 60 % of a run of 300 to 1,500 updates, 20 % of 5,000, 7 % of 20,000, 2 %
+of 100,000.
 
 The cost of finding an LR hardly grows with the run: docs/choice.md shows what these budgets buy."""
 
@@ -52,18 +54,16 @@ def usual(updates: int) -> int:
     """The usual budget in updates for a training run of this length.
 
     Example:
-        >>> [usual(updates) for updates in (300, 1200, 5000, 20_000, 1_000_000)]
-        [300, 1200, 1250, 2000, 7534]
+        >>> [usual(updates) for updates in (100, 300, 1000, 5000, 20_000, 1_000_000)]
+        [100, 180, 600, 1000, 1400, 3331]
     """
-    for (shorter, least), (longer, most) in ((SHORT, MIDDLE), (MIDDLE, LONG)):
-        if updates <= shorter:
-            return min(updates, least)
-        if updates <= longer:
-            share = math.log(updates / shorter) / math.log(longer / shorter)
-            return math.floor(float(least * (most / least) ** share) + 1e-9)
-    # Beyond what was measured it grows as between the last two: with about the cube root of the length.
-    power = math.log(LONG[1] / MIDDLE[1]) / math.log(LONG[0] / MIDDLE[0])
-    return math.floor(float(MIDDLE[1] * (updates / MIDDLE[0]) ** power))
+    if updates <= USUAL[0][0]:
+        return updates
+    # A power of the length between two entries; beyond the last one, which was measured, as between the last two.
+    pairs = list(pairwise(USUAL))
+    (shorter, least), (longer, most) = next((pair for pair in pairs if updates <= pair[1][0]), pairs[-1])
+    power = math.log(most / least) / math.log(longer / shorter)
+    return math.floor(float(least * (updates / shorter) ** power) + 1e-9)
 
 
 def read(budget: float | str | None, updates: int) -> Budget:

@@ -16,20 +16,22 @@ from learnrate.tuner.trials import Rung, Start, Trial, rungs
 
 @dataclass(frozen=True)
 class Candidate:
-    """A family and its trials: the coarse trials, which all families share, and its own refinement.
+    """A family and its trials.
 
     Attributes:
         name: The name of the family.
         family: The schedules.
         trials: The trials, in their order.
+        stopped: Why there are no more: a part of a sentence.
     """
 
     name: str
     family: Family
     trials: tuple[Trial, ...]
+    stopped: str
 
-    def best_refined(self, start: Start) -> Trial:
-        """The best trial of the refinement; of all trials if there is none."""
+    def best(self, start: Start) -> Trial:
+        """The best of the longest trials."""
         rung = _rung(self.trials, self.trials[-1].updates, start)
         by_lr = regrets(rung, start)
         return min(rung.trials, key=lambda trial: (by_lr[trial.log2_lr], trial.max_lr))
@@ -62,6 +64,7 @@ class Choice:
         cycling: The cycles, if the schedule is the family "triangular2".
         estimate: The chosen LR and its interval.
         rungs: The trials of the chosen family.
+        stopped: Why the search of this family made no more of them.
         edge: The lowest unsafe LR, if a trial at or above it did not diverge; otherwise None.
         open_below: Whether no LR below the best one was tried, or below the chosen one: a lower one may be better.
         open_above: Whether no LR above the best one was tried, or above the chosen one: a higher one may be better.
@@ -81,6 +84,7 @@ class Choice:
     cycling: Cycling | None
     estimate: Estimate
     rungs: tuple[Rung, ...]
+    stopped: str
     edge: float | None
     open_below: bool
     open_above: bool
@@ -101,21 +105,24 @@ class Choice:
         return (0.0 if self.open_below else low), (math.inf if self.open_above else high)
 
 
-def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: float, metric: str) -> Choice:
-    """Choose the family whose best refinement trial is the best, and its LR with the lowest expected regret.
+def choose(
+    candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: float, probed: float | None, metric: str
+) -> Choice:
+    """Choose the family whose best trial is the best, and its LR with the lowest expected regret.
 
     Args:
         candidates: The families, at least one.
         runner: The runner of all trials.
         run: The training run.
         lr_drift: See `learnrate.OptimizerTraits`.
+        probed: See `estimate`.
         metric: What the score is called.
     """
     start = runner.start
-    finals = [candidate.best_refined(start) for candidate in candidates] if len(candidates) > 1 else []
+    finals = [candidate.best(start) for candidate in candidates] if len(candidates) > 1 else []
     chosen = candidates[_best(finals, start)] if finals else candidates[0]
     evidence = rungs(chosen.trials)
-    chosen_lr = estimate(evidence, start, run.updates, lr_drift)
+    chosen_lr = estimate(evidence, start, run.updates, lr_drift, probed)
     schedule = chosen.family(chosen_lr.lr)
     # A function of the user may have this name as well.
     is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
@@ -128,6 +135,7 @@ def choose(candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: 
         cycling=run.cycling if is_cycling else None,
         estimate=chosen_lr,
         rungs=tuple(evidence),
+        stopped=chosen.stopped,
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
         open_below=min(best_lr, chosen_lr.lr) <= min(tried),
         open_above=max(best_lr, chosen_lr.lr) >= max(tried),
@@ -155,4 +163,5 @@ def _best(trials: Sequence[Trial], start: Start) -> int:
 
 def _cost(spent: int, longest: int, horizon: int, families: int) -> Cost:
     longer = max(longest, min(2 * longest, math.floor(THRESHOLDS.longest_trial * horizon)))
-    return Cost(spent, longest, longer, families * THRESHOLDS.refinement_trials * (longer - longest))
+    trials = math.ceil(THRESHOLDS.trials_in_budget) + (families - 1) * THRESHOLDS.trials_of_family
+    return Cost(spent, longest, longer, trials * (longer - longest))

@@ -6,6 +6,7 @@ LRs are log2 inside of this file: what matters about an LR is its ratio to anoth
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -73,12 +74,16 @@ class RegretCurve:
         return np.interp(log2_lrs, self.log2_lrs, self.regrets)
 
     def in_longer_run(self, log2_lrs: Floats, doublings: float) -> Floats:
-        """The regret in a run that is longer by this number of doublings: LRs below the best one catch up in part."""
-        best = int(np.argmin(self.regrets))
-        regrets = self.at(log2_lrs)
+        """The regret in a run that is longer by this number of doublings.
+
+        LRs below the best one catch up in part. The stability edge, and with it all that is above the best LR, comes nearer.
+        """
+        best, shift = int(np.argmin(self.regrets)), THRESHOLDS.edge_drift * doublings
+        lowest, best_lr = self.regrets[best], self.log2_lrs[best]
         remaining = 2.0 ** (-max(0.0, doublings - THRESHOLDS.catch_up_after) / THRESHOLDS.catch_up_doublings)
-        caught_up = self.regrets[best] + remaining * (regrets - self.regrets[best])
-        return np.where(log2_lrs < self.log2_lrs[best], caught_up, regrets)
+        caught_up = lowest + remaining * (self.at(np.minimum(log2_lrs, best_lr)) - lowest)
+        regrets: Floats = np.maximum(caught_up, self.at(np.maximum(log2_lrs + shift, best_lr)))
+        return regrets
 
 
 def regrets(rung: Rung, start: Start) -> dict[float, float]:
@@ -88,6 +93,15 @@ def regrets(rung: Rung, start: Start) -> dict[float, float]:
     """
     by_lr = dict(zip((trial.log2_lr for trial in rung.trials), missed(rung.trials, start), strict=True))
     return _off_plateau_later(by_lr, rung, start) if off_plateau(rung, start) else by_lr
+
+
+def _regrets_in_run(rung: Rung, start: Start) -> dict[float, float]:
+    """The same; less for LRs below the best one where learning has just begun: they catch up."""
+    by_lr = regrets(rung, start)
+    if start.late or rung.best_fall(start) < THRESHOLDS.slow_fall * abs(start.loss):
+        best = _lowest_regret(by_lr)
+        by_lr |= {lr: max(0.0, by_lr[lr] - THRESHOLDS.late_catch_up) for lr in by_lr if lr < best}
+    return by_lr
 
 
 def missed(trials: Sequence[Trial], start: Start) -> list[float]:
@@ -120,17 +134,41 @@ def _off_plateau_later(by_lr: Mapping[float, float], rung: Rung, start: Start) -
     """Regrets where LRs below the best one that are still on a plateau will leave it in a longer run.
 
     No such LR has a lower regret than those between it and the best one; one that is about to leave the plateau counts in
-    part.
+    part. The best one is the lowest LR that has left the plateau: higher LRs only left it earlier, and a longer run has the
+    time.
     """
-    best, fall = _lowest_regret(by_lr), rung.best_fall(start)
-    later, most = dict(by_lr), by_lr[best]
+    lowest, fall = lowest_off_plateau(rung, start), rung.best_fall(start)
+    later = dict(by_lr)
+    if lowest is not None:
+        later |= {lr: max(by_lr[lr], min(1.0, THRESHOLDS.plateau_slope * (lr - lowest))) for lr in by_lr if lr > lowest}
+        later[lowest] = 0.0
+    best = _lowest_regret(later)
+    most = later[best]
     for trial in sorted(rung.sound, key=lambda trial: -trial.max_lr):
         if trial.log2_lr < best:
-            assumed = max(most, by_lr[best] + THRESHOLDS.plateau_slope * (best - trial.log2_lr))
+            assumed = max(most, later[best] + THRESHOLDS.plateau_slope * (best - trial.log2_lr))
             on_plateau = min(1.0, max(0.0, 2 - (start.loss - trial.loss) / (THRESHOLDS.plateau_share * fall)))
             later[trial.log2_lr] += on_plateau * min(0.0, assumed - later[trial.log2_lr])
             most = max(most, later[trial.log2_lr])
     return later
+
+
+def lowest_off_plateau(rung: Rung, start: Start) -> float | None:
+    """The lowest LR, as log2, that has left a plateau on which a lower one still is; None if there is no plateau.
+
+    A factor of up to four in LR, from a trial that learned nearly nothing to one that learned half as much as the best one,
+    is a plateau: without one, a trial learns at most in proportion to its LR.
+    """
+    fall = rung.best_fall(start)
+    trials = sorted(rung.sound, key=lambda trial: trial.max_lr)
+    for trial, higher in pairwise(trials):
+        is_on, has_left = (
+            start.loss - trial.loss < THRESHOLDS.plateau_share * fall,
+            start.loss - higher.loss >= THRESHOLDS.left_plateau * fall,
+        )
+        if is_on and has_left and higher.log2_lr - trial.log2_lr <= THRESHOLDS.plateau_stride:
+            return higher.log2_lr
+    return None
 
 
 def best_log2_lr(rung: Rung, start: Start) -> float:
@@ -146,7 +184,7 @@ def regret_curves(rungs: Sequence[Rung], start: Start) -> list[RegretCurve]:
     """One curve for each rung, from short to long; beyond the LRs of a longer rung the shape of the shorter one goes on."""
     curves: list[RegretCurve] = []
     for rung in sorted(rungs, key=lambda rung: rung.updates):
-        log2_lrs, values = np.array(sorted(regrets(rung, start).items()), dtype=np.float64).T
+        log2_lrs, values = np.array(sorted(_regrets_in_run(rung, start).items()), dtype=np.float64).T
         if curves:
             curves.append(_extended_by(curves[-1], rung.updates, log2_lrs, values))
         else:
@@ -179,7 +217,9 @@ def _extended_by(shorter: RegretCurve, updates: int, log2_lrs: Floats, values: F
     return RegretCurve(updates, np.concatenate([lower, log2_lrs, higher]), np.concatenate([at_lower, values, at_higher]))
 
 
-def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float = LR_DRIFT) -> Estimate:
+def estimate(
+    rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float = LR_DRIFT, probed: float | None = None
+) -> Estimate:
     """The LR with the lowest expected regret in a run of this length.
 
     The best LR of the run is not that of a trial: it drifts, by an amount that is roughly known. So the regret of an LR is
@@ -191,6 +231,7 @@ def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float 
         start: The model before any training.
         horizon: Length of the whole run in updates.
         lr_drift: See `learnrate.OptimizerTraits`.
+        probed: LR of a probe, as log2; None if there was none, or the loss hardly fell in it.
     """
     edge = stability_edge(rungs, start)
     limit = min(edge, spike_limit(rungs, start))
@@ -211,6 +252,8 @@ def estimate(rungs: Sequence[Rung], start: Start, horizon: int, lr_drift: float 
         drifted_from = log2_lrs - lr_drift * doublings + deviation * _NORMAL[:, None]
         expected += curve.updates / longest * curve.in_longer_run(drifted_from, doublings).mean(axis=0)
     expected /= sum(curve.updates / longest for curve in curves)
+    if probed is not None:
+        expected += np.minimum(1.0, THRESHOLDS.probe_curvature * (log2_lrs - probed) ** 2)
     # The lowest of equals, which rounding would decide otherwise.
     best = int(np.argmax(expected < expected.min() + 1e-9))
     tolerance = max(THRESHOLDS.tolerance, _noise_share(rungs, start))

@@ -61,20 +61,25 @@ def learned(rung: Rung, start: Start) -> bool:
 
     Half of that is enough if every score agrees: a model that is fine-tuned on small batches learns less in a short trial
     than its batches differ by. And what is chance from batch to batch may be significant between trials on the same batches
-    (see `paired_improvement`).
+    (see `paired_improvement`). Several scores are evidence of their own (see `scores_show_learning`).
     """
     fall, idle = rung.best_fall(start), THRESHOLDS.idle_mean * start.noise
     error = math.hypot(THRESHOLDS.idle_deviation * standard_error(rung.updates, start), start.error)
     chance = THRESHOLDS.learned_standard_errors * error
     half = fall > idle + chance / 2 and fall >= THRESHOLDS.plateau_fall * abs(start.loss)
-    return fall > idle + chance or paired_improvement(rung, start) or (half and _scores_improved(rung, start))
+    return (
+        fall > idle + chance
+        or paired_improvement(rung, start)
+        or (half and _scores_improved(rung, start))
+        or (fall > idle and scores_show_learning(rung, start))
+    )
 
 
 def informative(rung: Rung, start: Start) -> bool:
     """Whether the trials learned enough to choose between them.
 
     They learned more than chance, and one of these: more than class frequencies, or far beyond the noise; a part of that,
-    beyond twice the limit of the noise; a little, if some trials learned more than others.
+    beyond twice the limit of the noise; a little, if some trials learned more than others or their scores show it.
     """
     fall, scale = rung.best_fall(start), abs(start.loss)
     far = fall >= min(THRESHOLDS.plateau_fall * scale, THRESHOLDS.certain_fall * start.noise)
@@ -83,8 +88,28 @@ def informative(rung: Rung, start: Start) -> bool:
     return (
         learned(rung, start)
         and enough
-        and (far or partial or distinguishable(rung, start) or paired_improvement(rung, start))
+        and (
+            far
+            or partial
+            or distinguishable(rung, start)
+            or paired_improvement(rung, start)
+            or scores_show_learning(rung, start)
+        )
     )
+
+
+def scores_show_learning(rung: Rung, start: Start) -> bool:
+    """Whether three trials or more have a better score than the start, or four have scores in the order of their losses.
+
+    No two scores may be the same: a network that has learned class frequencies alone predicts one class always. By chance,
+    four numbers have a given order once in 24 times.
+    """
+    scores = [trial.score for trial in rung.sound if trial.score is not None]
+    if start.score is None or len(scores) < len(rung.sound) or len(set(scores)) < max(3, len(scores)):
+        return False
+    by_loss = [trial.score for trial in sorted(rung.sound, key=lambda trial: -trial.loss)]
+    in_order = len(scores) > 3 and by_loss == sorted(scores)
+    return min(scores) > start.score or (in_order and max(scores) > start.score)
 
 
 def paired_improvement(rung: Rung, start: Start) -> bool:

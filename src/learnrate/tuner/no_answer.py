@@ -8,11 +8,11 @@ import numpy as np
 from learnrate import checks
 from learnrate.errors import NoAnswerError
 from learnrate.finder import Curve
+from learnrate.finder.smoothing import Floats
 from learnrate.tuner.budget import Spending, usual
 from learnrate.tuner.evidence import informative, learned, safe
-from learnrate.tuner.request import start_losses
 from learnrate.tuner.thresholds import THRESHOLDS
-from learnrate.tuner.trials import Rung, Start, Trial, rungs
+from learnrate.tuner.trials import Rung, Start, Trial, rungs, start_losses
 
 
 def require_level(curve: Curve) -> None:
@@ -36,13 +36,27 @@ def require_level(curve: Curve) -> None:
     )
 
 
+def require_finite_start(losses: Floats) -> None:
+    """Refuse updates at a very small LR that do not show the loss at the start.
+
+    Raises:
+        NoAnswerError: if too few of their losses are finite.
+    """
+    finite = np.isfinite(losses)
+    if finite.sum() < THRESHOLDS.finite_losses:
+        raise NoAnswerError(
+            f"the loss was not finite at update {int(np.argmin(finite))}, at a very small LR.",
+            "Look for NaN or infinity in the batch of that update.",
+        )
+
+
 def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending: Spending, horizon: int) -> None:
-    """Refuse to continue if no coarse trial gave a result.
+    """Refuse to continue if no trial gave a result.
 
     Args:
-        trials: The coarse trials.
+        trials: The trials.
         start: The model before any training.
-        lowest: The first LR of the range test, as log2.
+        lowest: The lowest LR to try, as log2.
         spending: The budget, for the remedy.
         horizon: Length of the run, for the remedy.
 
@@ -54,8 +68,8 @@ def require_sound(trials: Sequence[Trial], start: Start, lowest: float, spending
     require_finite(trials)
     if not any(rung.sound for rung in safe(rungs(trials), start)):
         lrs = ", ".join(f"{trial.max_lr:g}" for trial in trials)
-        reached = min(trial.log2_lr for trial in trials) <= lowest + THRESHOLDS.coarse_stride
-        remedy = "Give a lower `low` for the range test, or a larger budget." if reached else "Give a larger budget."
+        reached = min(trial.log2_lr for trial in trials) <= lowest + THRESHOLDS.diverged_stride
+        remedy = "Give a lower `low`, or a larger budget." if reached else "Give a larger budget."
         raise NoAnswerError(f"training diverged at every LR that was tried ({lrs}).", remedy)
 
 
@@ -79,13 +93,13 @@ def require_finite(trials: Sequence[Trial]) -> None:
             )
 
 
-def require_refined(name: str, trials: Sequence[Trial]) -> None:
-    """Refuse to compare families if one of them has no refinement trial.
+def require_trials(name: str, trials: Sequence[Trial]) -> None:
+    """Refuse to compare families if one of them has no trial.
 
     Raises:
         NoAnswerError: if this one has none.
     """
-    if not any(trial.stage == "refinement" for trial in trials):
+    if not trials:
         raise NoAnswerError(
             f"the budget leaves no trials for the family {checks.shown(name)} beside the others.",
             "Give a larger budget, a longer training, or fewer families.",
@@ -98,7 +112,7 @@ def require_learned(trials: Sequence[Trial], start: Start, highest: float) -> No
     Args:
         trials: The trials.
         start: The model before any training.
-        highest: The last LR of the range test, as log2.
+        highest: The highest LR to try, as log2.
 
     Raises:
         NoAnswerError: if none learned.

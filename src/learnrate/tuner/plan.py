@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from learnrate import checks, html, records
 from learnrate.checks import check_fields, checked, frozen
@@ -18,8 +18,10 @@ from learnrate.schedules.base import known_length
 from learnrate.schedules.figure import schedule_svg
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
+from learnrate.tuner.probe import Probe
 from learnrate.tuner.reasons import Reasons, reasons_of
-from learnrate.tuner.trials import Stage, Trial
+from learnrate.tuner.survey import Survey
+from learnrate.tuner.trials import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,34 +51,36 @@ class Plan:
             lowest is 0 if no LR below the best one was tried, the highest is infinite if no LR above it was: then no trial
             shows where the interval ends.
         family: The kind of schedule.
-        bounds: What the range test shows; `NoAnswer` if that is too little, and the trials alone decided.
+        probe: The probe; None if there is none for the optimizer, or it gave no answer: see the reasons.
+        curve: The range test; None if the probe made it needless.
+        bounds: What the range test shows, `NoAnswer` if that is too little; None if there was none.
         step_size: Half a cycle in updates; None if the schedule is not triangular2.
         cycles: Number of cycles; None likewise.
         updates: Length of the training run.
         spent: Updates that tuning made.
         reasons: Why, in sentences by section: `print(plan.reasons)`, `plan.reasons.choice`.
         trials: All trials, in their order.
-        curve: The range test.
     """
 
     schedule: Schedule = checked(_resolved)
     max_lr: float = checked(checks.positive)
     interval: tuple[float, float] = checked(checks.interval)
     family: str = checked(checks.text)
-    bounds: Bounds | NoAnswer = checked(checks.instance(Bounds | NoAnswer, "Bounds or NoAnswer"))
+    probe: Probe | None = checked(checks.optional(checks.instance(Probe, "a Probe")))
+    curve: Curve | None = checked(checks.optional(checks.instance(Curve, "a Curve")))
+    bounds: Bounds | NoAnswer | None = checked(checks.optional(checks.instance(Bounds | NoAnswer, "Bounds or NoAnswer")))
     step_size: int | None = checked(checks.optional(checks.length))
     cycles: int | None = checked(checks.optional(checks.length))
     updates: int = checked(checks.length)
     spent: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
     reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
     trials: tuple[Trial, ...] = checked(_at_least_one_trial)
-    curve: Curve = checked(checks.instance(Curve, "a Curve"))
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     @classmethod
-    def of(cls, choice: Choice, curve: Curve, bounds: Bounds | NoAnswer, run: Run) -> "Plan":
+    def of(cls, choice: Choice, survey: Survey, run: Run) -> "Plan":
         """The plan of a choice."""
         estimate, cycling = choice.estimate, choice.cycling
         return cls(
@@ -84,14 +88,15 @@ class Plan:
             max_lr=estimate.lr,
             interval=choice.interval,
             family=choice.family,
-            bounds=bounds,
+            probe=survey.probe,
+            curve=survey.curve,
+            bounds=survey.bounds,
             step_size=cycling.step_size if cycling else None,
             cycles=cycling.cycles if cycling else None,
             updates=run.updates,
             spent=choice.cost.spent,
-            reasons=reasons_of(choice, bounds, run),
+            reasons=reasons_of(choice, survey, run),
             trials=choice.trials,
-            curve=curve,
         )
 
     @property
@@ -130,28 +135,31 @@ class Plan:
             "reasons": self.reasons.as_record(),
             "bounds": self.bounds.as_record() if isinstance(self.bounds, Bounds) else None,
             "trials": [_trial_record(trial) for trial in self.trials],
-            "curve": self.curve.as_record(),
+            "probe": self.probe and self.probe.as_record(),
+            "curve": self.curve and self.curve.as_record(),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Plan":
         """The inverse of `as_record`."""
         content = Fields(record)
-        curve = content.read("curve", nested(Curve.from_record))
+        curve = content.read("curve", checks.optional(nested(Curve.from_record)))
+        bounds = content.read("bounds", checks.optional(nested(Bounds.from_record)))
         return cls(
             schedule=nested(parse)("schedule", content.read("schedule", checks.text)),
             max_lr=content["max_lr"],
             interval=content.read("interval", records.decode_interval),
             family=content["family"],
+            probe=content.read("probe", checks.optional(nested(Probe.from_record))),
+            curve=curve,
             # The reason why a curve has no bounds follows from the curve.
-            bounds=content.read("bounds", checks.optional(nested(Bounds.from_record))) or curve.bounds(),
+            bounds=bounds if bounds is not None or curve is None else curve.bounds(),
             step_size=content["step_size"],
             cycles=content["cycles"],
             updates=content["updates"],
             spent=content["spent"],
             reasons=content.read("reasons", nested(Reasons.from_record)),
             trials=content.read("trials", checks.several(nested(_trial))),
-            curve=curve,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -175,13 +183,18 @@ class Plan:
         """What a user wants to know first."""
         diverged = sum(trial.diverged for trial in self.trials)
         lrs = [trial.max_lr for trial in self.trials]
-        bounds = f"base_lr {self.bounds.base_lr:.2g}, max_lr {self.bounds.max_lr:.2g}" if self.bounds else "no answer"
+        before = {}
+        if self.probe is not None:
+            before["probe"] = f"LR {self.probe.lr:.2g}, {_range(*self.probe.interval)} ({self.probe.updates} updates)"
+        if self.curve is not None:
+            bounds = f"base_lr {self.bounds.base_lr:.2g}, max_lr {self.bounds.max_lr:.2g}" if self.bounds else "no answer"
+            before["range test"] = f"{bounds} ({len(self.curve)} updates)"
         return {
             "max_lr": f"{self.max_lr:.2g} (nearly as good: {_range(*self.interval)})",
             "schedule": f"{self.schedule!r}",
             "family": self.family,
             "train for": f"{self.length} updates",
-            "range test": f"{bounds} ({len(self.curve)} updates)",
+            **before,
             "trials": f"{len(lrs)} at LRs from {min(lrs):.2g} to {max(lrs):.2g}, {diverged} of them diverged",
             "cost": f"{self.spent} updates, {100 * self.cost:.0f} % of one training run",
         }
@@ -226,7 +239,7 @@ _TRIAL: Mapping[str, checks.Check[Any]] = {
     "loss": _loss,
     "score": checks.optional(checks.finite),
     "family": checks.text,
-    "stage": checks.one_of(*get_args(Stage)),
+    "purpose": checks.text,
     "final_losses": checks.several(_loss),
     "highest_loss": _loss,
 }

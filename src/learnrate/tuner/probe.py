@@ -1,14 +1,14 @@
 """An LR from one short training whose step size is estimated on the way, and scaled to the whole run."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from learnrate import checks, html
+from learnrate import checks, html, records
 from learnrate.checks import check_fields, checked, frozen
 from learnrate.errors import NoAnswerError
 from learnrate.finder import arrays
@@ -16,10 +16,11 @@ from learnrate.finder.bounds import two_digits
 from learnrate.finder.levels import difference_noise, level
 from learnrate.finder.smoothing import Floats
 from learnrate.interrupts import within
+from learnrate.records import Fields
 from learnrate.trainable import Metrics, NotProbedError, ProbeMethod, Probing, Trainable, require_trainable, restored
 from learnrate.tuner import budget as budgets
 from learnrate.tuner.budget import Budget, Spending
-from learnrate.updates import Progress, StopReason, UpdateLoop
+from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
 
 SHARE, SHORTEST, LARGEST_SHARE = 1 / 20, 100, 1 / 8
 """A probe takes a twentieth of the training run; at least 100 updates, as far as they are at most an eighth of it. In fewer
@@ -96,6 +97,34 @@ class Probe:
         for name in ("losses", "steps"):
             object.__setattr__(self, name, arrays.floats(name, getattr(self, name)))
 
+    def as_record(self) -> dict[str, Any]:
+        """The probe in the form that JSON can hold."""
+        floats = {name: [*map(records.encode_float, getattr(self, name).tolist())] for name in ("losses", "steps")}
+        return {
+            "lr": self.lr,
+            "interval": [*self.interval],
+            "reason": self.reason,
+            "method": self.method,
+            "updates": self.updates,
+            **floats,
+            "notes": [*self.notes],
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Probe":
+        """The inverse of `as_record`."""
+        content = Fields(record)
+        floats = {name: content.read(name, checks.several(records.decode_float)) for name in ("losses", "steps")}
+        return cls(
+            lr=content["lr"],
+            interval=content.read("interval", records.decode_interval),
+            reason=content["reason"],
+            method=content["method"],
+            updates=content["updates"],
+            **{name: np.array(values) for name, values in floats.items()},
+            notes=content.read("notes", checks.several(checks.text)),
+        )
+
     def __repr__(self) -> str:
         low, high = self.interval
         return f"Probe(lr={self.lr:.2g}, interval {low:.2g} to {high:.2g}, {self.updates} updates)\n  {self.reason}"
@@ -155,8 +184,6 @@ def probe(
 def _probing(trainable: Trainable) -> Iterator[Probing]:
     """The trainable without an LR; at the end it is as it was, also after Ctrl-C."""
     with restored(trainable), trainable.probing() as probing:
-        checks.choice("method of probing", probing.method, tuple(METHODS))
-        checks.finite("scale of probing", probing.scale)
         yield probing
 
 
@@ -171,10 +198,48 @@ def _allowed(budget: float | str | None, updates: int) -> Budget:
     return allowed
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What a probe measured.
+
+    Attributes:
+        method: See `Probing`.
+        scale: See `Probing`.
+        losses: The loss of each update.
+        steps: The LR of each update.
+        ended: Why it ended before its last update; None if it did not.
+        notes: See `Trainable.notes`.
+    """
+
+    method: ProbeMethod
+    scale: float
+    losses: Floats
+    steps: Floats
+    ended: StopReason | None
+    notes: tuple[str, ...]
+
+
 def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: Progress | None) -> Probe:
+    spending = Spending(allowed, agree=trainable.agree)
+    return answer(measure(trainable, probing, allowed.updates, spending.out_of_time if allowed.is_timed else None, progress))
+
+
+def measure(
+    trainable: Trainable, probing: Probing, updates: int, before: Check | None = None, progress: Progress | None = None
+) -> Measurement:
+    """Make the updates of a probe, from the present state of the trainable.
+
+    Args:
+        trainable: What is trained.
+        probing: The same, inside of its context.
+        updates: Most updates.
+        before: Checked before every update; a reason ends the probe.
+        progress: Called after every update with (updates made, updates planned).
+    """
+    checks.choice("method of probing", probing.method, tuple(METHODS))
+    checks.finite("scale of probing", probing.scale)
     losses: list[float] = []
     steps: list[float] = []
-    spending = Spending(allowed, agree=trainable.agree)
 
     def watch(lr: float, metrics: Metrics) -> StopReason | None:
         loss = metrics["loss"]
@@ -184,13 +249,14 @@ def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: P
     def on_update(made: int) -> None:
         steps.append(checks.number("lr() of probing", probing.lr()))
         if progress is not None:
-            progress(made, allowed.updates)
+            progress(made, updates)
 
-    before = spending.out_of_time if allowed.is_timed else None
     loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
-    reason = loop.run([0.0] * allowed.updates)
-    taken = np.array(steps[: len(losses)])
-    return _answer(probing.method, probing.scale, np.array(losses), taken, reason, trainable.notes(len(losses)))
+    ended = loop.run([0.0] * updates)
+    if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
+        raise KeyboardInterrupt
+    notes = tuple(trainable.notes(len(losses)))
+    return Measurement(probing.method, probing.scale, np.array(losses), np.array(steps[: len(losses)]), ended, notes)
 
 
 class _Driven:
@@ -205,18 +271,48 @@ class _Driven:
         return self._probing.update()
 
 
-def _answer(
-    method: ProbeMethod, scale: float, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]
-) -> Probe:
+def answer(measurement: Measurement) -> Probe:
     """What follows from the losses and step sizes of a probe.
 
     Raises:
         NoAnswerError: if the loss did not fall, or the probe ended too early.
     """
-    updates = len(losses)
-    if reason is not None and reason.ended == "not finite":
+    lr = scaled_lr(measurement)
+    rules, scale = METHODS[measurement.method], measurement.scale
+    updates, step = len(measurement.losses), float(rules.read(measurement.steps))
+    fall = Fall.of(measurement.losses)
+    if not fall.is_clear:
+        raise NoAnswerError(
+            f"the loss did not fall clearly in a probe of {updates} updates: by {fall.by:.2g}, with a standard error of "
+            f"{fall.error:.2g}.",
+            LONGER,
+        )
+    if not fall.shows_learning and rules.slow_spread is None:
+        raise NoAnswerError(
+            f"the loss fell by {100 * fall.share:.2g} % in a probe of {updates} updates; the steps of SGD show the scale of "
+            "the LR only when it falls by a tenth.",
+            LONGER,
+        )
+    upwards = rules.spread if fall.shows_learning or rules.slow_spread is None else rules.slow_spread
+    ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
+    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
+    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
+    if not fall.shows_learning:
+        text += f" The loss fell by {100 * fall.share:.2g} % only, so the best LR may be much higher."
+    return Probe(lr, ends, text, measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
+
+
+def scaled_lr(measurement: Measurement) -> float:
+    """The LR that follows from the step sizes, whether or not the loss fell: where it did not, the best LR is higher.
+
+    Raises:
+        NoAnswerError: if the probe ended too early, or the step size did not grow.
+    """
+    rules, scale, steps = METHODS[measurement.method], measurement.scale, measurement.steps
+    updates, ended = len(measurement.losses), measurement.ended
+    if ended is not None and ended.ended == "not finite":
         remedy = "Check this batch and the model, or use tune."
-        raise NoAnswerError(f"{reason.text} at update {updates - 1} of the probe.", remedy)
+        raise NoAnswerError(f"{ended.text} at update {updates - 1} of the probe.", remedy)
     if updates < FEWEST:
         raise NoAnswerError(f"the probe made {updates} updates, and needs {FEWEST}.", "Give a larger budget.")
     if np.max(steps) <= steps[0]:
@@ -224,42 +320,46 @@ def _answer(
             f"the step size did not grow from {steps[0]:.2g} in {updates} updates.",
             "Steps of this size may be below the precision of the weights: use tune.",
         )
-    rules, share = METHODS[method], _clear_fall(losses)
-    slow = share < SLOW
-    if slow and rules.slow_spread is None:
-        raise NoAnswerError(
-            f"the loss fell by {100 * share:.2g} % in a probe of {updates} updates; the steps of SGD show the scale of the "
-            "LR only when it falls by a tenth.",
-            LONGER,
-        )
     step = float(rules.read(steps))
     lr = two_digits(scale * rules.factor * step)
     if not 0 < lr <= checks.LARGEST_LR:
         raise NoAnswerError(f"the LR would be {lr:.2g}: {scale:.2g} x {rules.factor:g} x {step:.2g}.", "Use tune.")
-    upwards = rules.slow_spread if slow and rules.slow_spread is not None else rules.spread
-    ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
-    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
-    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
-    if slow:
-        text += f" The loss fell by {100 * share:.2g} % only, so the best LR may be much higher."
-    return Probe(lr, ends, text, method, updates, losses, steps, tuple(notes))
+    return lr
 
 
-def _clear_fall(losses: Floats) -> float:
-    """By which share of its level at the start the loss has fallen at the end.
+@dataclass(frozen=True)
+class Fall:
+    """How far the loss fell in a probe.
 
-    Raises:
-        NoAnswerError: if it may not have fallen at all.
+    Attributes:
+        by: Its level at the start minus the mean of its last fifth.
+        error: Standard error of this difference.
+        start: The level at the start.
     """
-    updates = len(losses)
-    start, last = level(losses), losses[-(updates // 5) :]
-    fall = start - float(np.mean(last))
-    # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
-    error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, updates // 10) + 1 / len(last))
-    if not fall > CERTAIN * error:
-        raise NoAnswerError(
-            f"the loss did not fall clearly in a probe of {updates} updates: by {fall:.2g}, with a standard error of "
-            f"{error:.2g}.",
-            LONGER,
-        )
-    return fall / abs(start) if start else math.inf
+
+    by: float
+    error: float
+    start: float
+
+    @classmethod
+    def of(cls, losses: Floats) -> "Fall":
+        """The fall of these losses."""
+        start, last = level(losses), losses[-max(1, len(losses) // 5) :]
+        # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
+        error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, len(losses) // 10) + 1 / len(last))
+        return cls(start - float(np.mean(last)), error, start)
+
+    @property
+    def share(self) -> float:
+        """The fall as a share of the start."""
+        return self.by / abs(self.start) if self.start else math.inf
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the fall exceeds chance."""
+        return self.by > CERTAIN * self.error
+
+    @property
+    def shows_learning(self) -> bool:
+        """Whether the fall is also large enough to show that learning has begun."""
+        return self.is_clear and self.share >= SLOW

@@ -9,6 +9,7 @@ from learnrate.finder import Bounds, NoAnswer
 from learnrate.records import Fields
 from learnrate.tuner.choice import Choice, Cost
 from learnrate.tuner.families import Run
+from learnrate.tuner.survey import Survey
 from learnrate.tuner.trials import Rung, Trial
 
 
@@ -17,6 +18,7 @@ class Reasons:
     """The reasons of a plan by section; iterating gives all sentences, `str` all sections with headings.
 
     Attributes:
+        probe: What the probe shows, or why there is none.
         range_test: What the range test shows.
         trials: What the trials show.
         choice: How the schedule was chosen.
@@ -31,6 +33,7 @@ class Reasons:
         1
     """
 
+    probe: tuple[str, ...] = ()
     range_test: tuple[str, ...] = ()
     trials: tuple[str, ...] = ()
     choice: tuple[str, ...] = ()
@@ -58,10 +61,11 @@ class Reasons:
         return cls(**{field.name: content.read(field.name, checks.several(checks.text)) for field in fields(cls)})
 
 
-def reasons_of(choice: Choice, bounds: Bounds | NoAnswer, run: Run) -> Reasons:
+def reasons_of(choice: Choice, survey: Survey, run: Run) -> Reasons:
     """The reasons for a choice."""
     return Reasons(
-        range_test=tuple(range_test_reasons(bounds)),
+        probe=survey.probe_reasons,
+        range_test=() if survey.bounds is None else tuple(range_test_reasons(survey.bounds)),
         trials=tuple(_trials(choice)),
         choice=tuple(_choice(choice, run)),
         cost=tuple(_cost(choice.cost, run)),
@@ -78,6 +82,8 @@ def range_test_reasons(bounds: Bounds | NoAnswer) -> list[str]:
 def _trials(choice: Choice) -> Iterator[str]:
     for rung in choice.rungs:
         yield _rung(rung, choice.metric)
+    yield f"They were made in this order: {_order(choice)}."
+    yield f"The search stopped because {choice.stopped}."
     if choice.edge is not None:
         yield (
             f"LRs of {choice.edge:.2g} and above are unsafe: a trial there diverged, or learned nothing after a spike of "
@@ -128,6 +134,11 @@ def _cost(cost: Cost, run: Run) -> Iterator[str]:
     yield f"Tuning cost {cost.spent} updates, {100 * cost.spent / run.updates:.0f} % of one training run ({run.updates})."
     if cost.longer > cost.longest:
         yield f"About {cost.more} more updates would allow trials of {cost.longer} updates instead of {cost.longest}."
+
+
+def _order(choice: Choice) -> str:
+    trials = [trial for trial in choice.trials if trial.family == choice.family]
+    return ", ".join(f"{trial.max_lr:.2g} ({trial.purpose})" for trial in trials)
 
 
 def _rung(rung: Rung, metric: str) -> str:

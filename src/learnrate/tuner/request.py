@@ -9,19 +9,20 @@ import numpy as np
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
-from learnrate.finder.smoothing import Floats
 from learnrate.tuner import budget as budgets
 from learnrate.tuner import families
 from learnrate.tuner.budget import Budget
 from learnrate.tuner.families import Builder, Families
-from learnrate.tuner.search import coarse_length
+from learnrate.tuner.probe import FEWEST, SHORTEST
+from learnrate.tuner.probe import usual as usual_probe
 from learnrate.tuner.thresholds import THRESHOLDS
+from learnrate.tuner.trials import start_losses
 
 LOW, HIGH = 1e-6, 100.0
-"""LRs of the range test: it only shows where trials should begin, and plain SGD on sparse inputs needs LRs above 10."""
+"""LRs among which the search looks: plain SGD on sparse inputs needs LRs above 10."""
 
 SMALLEST_BUDGET = 40
-"""Updates: half of them for a range test, half for trials."""
+"""Updates: half of them for a probe or a range test, half for trials."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Request:
         budget: What tuning may cost.
         low: First LR of the range test.
         high: Last LR of the range test.
-        range_test_updates: Length of the range test; 0 if there is a curve.
+        start_updates: Updates at a very small LR, which show the loss at the start.
+        probe_updates: Most updates of the probe.
+        range_test_updates: Length of the range test, if one is needed.
         curve: A range test that was run before; None if there is none.
     """
 
@@ -43,6 +46,8 @@ class Request:
     budget: Budget
     low: float = LOW
     high: float = HIGH
+    start_updates: int = 0
+    probe_updates: int = 0
     range_test_updates: int = 0
     curve: Curve | None = None
 
@@ -65,8 +70,8 @@ class Request:
 
         Example:
             >>> request = Request.of(updates=1000, budget="50%")
-            >>> list(request.families), request.budget.updates, request.range_test_updates
-            (['warmup_cosine'], 500, 40)
+            >>> list(request.families), request.budget.updates, request.probe_updates, request.range_test_updates
+            (['warmup_cosine'], 500, 100, 50)
         """
         if curve is not None and not isinstance(curve, Curve):
             checks.refuse_type("curve", "a Curve", curve)
@@ -75,32 +80,42 @@ class Request:
         checks.ordered("low", low, "high", high)
         builders = families.read(family, updates)
         allowed = budgets.read(budget, updates)
-        if curve is None:
-            length = range_test_length(allowed.updates)
-        else:
-            length = 0
+        if curve is not None:
             _require_room_after(curve, allowed.updates)
+        elif allowed.updates < SMALLEST_BUDGET:
+            raise ArgumentError(
+                f"budget must cover at least {SMALLEST_BUDGET} updates (a probe or a range test, and trials), received "
+                f"{allowed.updates} updates: give a longer training (updates) or a larger share of it (budget)"
+            )
         _require_room_for(len(builders), allowed.updates, 0 if curve is None else len(curve), updates)
-        return cls(updates, builders, allowed, low, high, length, curve)
+        probe = probe_length(allowed.updates, updates)
+        lengths = start_length(probe), probe, range_test_length(allowed.updates)
+        return cls(updates, builders, allowed, low, high, *lengths, curve)
+
+
+def probe_length(budget: int, updates: int) -> int:
+    """Updates of the probe: its usual length, or less where that is more than a fifth of the budget.
+
+    A longer run does not need a longer probe: trials follow it, which are more exact than a probe of any length.
+    """
+    return max(FEWEST, min(usual_probe(updates), budget // 5, max(SHORTEST, budget // 10)))
+
+
+def start_length(probe: int) -> int:
+    """Updates at a very small LR, which show the loss at the start, for a probe of this length."""
+    return max(THRESHOLDS.start_losses, min(10, probe // 6))
 
 
 def range_test_length(budget: int) -> int:
-    """Updates of the range test: 100 if that is at most a tenth of the budget, fewer if the budget is small.
-
-    Raises:
-        ArgumentError: if the budget does not cover a range test and trials.
-    """
-    if budget < SMALLEST_BUDGET:
-        raise ArgumentError(
-            f"budget must cover at least {SMALLEST_BUDGET} updates (a range test and trials), received {budget} updates: "
-            "give a longer training (updates) or a larger share of it (budget)"
-        )
-    return 100 if budget >= 1000 else 60 if budget >= 600 else max(20, min(40, budget // 5))
+    """Updates of the range test: a tenth of the budget, at least 20 and at most 100."""
+    return max(20, min(100, budget // 10))
 
 
-def start_losses(curve: Curve) -> Floats:
-    """The losses of a range test at its first, very small LRs: those of the model before any training."""
-    return curve.losses[: max(THRESHOLDS.start_losses, len(curve) // 4)]
+def trial_length(budget: int, horizon: int, families: int = 1) -> int:
+    """Updates of a trial, for a budget and a run of these lengths."""
+    trials = THRESHOLDS.trials_in_budget + (families - 1) * THRESHOLDS.trials_of_family
+    affordable = min(math.floor(budget / trials), math.floor(THRESHOLDS.longest_trial * horizon))
+    return min(max(THRESHOLDS.shortest_trial, affordable), horizon)
 
 
 def _require_room_after(curve: Curve, budget: int) -> None:
@@ -130,14 +145,14 @@ def _require_room_for(count: int, budget: int, given: int, horizon: int) -> None
     """
     if count == 1:
         return
-    shortest = THRESHOLDS.shortest_trial + 1  # their length must differ from that of the coarse trials
+    shortest = THRESHOLDS.shortest_trial
     if math.floor(THRESHOLDS.longest_trial * horizon) < shortest:
         least = math.ceil(shortest / THRESHOLDS.longest_trial)
         checks.refuse("updates", f"at least {least} if several families are compared", horizon)
 
     def needed(budget: int) -> int:
-        coarse = 3 * max(THRESHOLDS.shortest_trial, coarse_length(budget, horizon))
-        return (given or range_test_length(budget)) + coarse + count * THRESHOLDS.refinement_trials * shortest
+        before = given or probe_length(budget, horizon) + range_test_length(budget)
+        return before + count * THRESHOLDS.trials_of_family * shortest
 
     if needed(budget) > budget:
         least = next(more for more in range(budget, 100 * count + budget + given) if needed(more) <= more)

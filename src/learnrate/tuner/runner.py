@@ -10,7 +10,7 @@ import numpy as np
 from learnrate.trainable import Ensemble, Metrics, NotBatchableError, Trainable, first_finite, scores
 from learnrate.tuner.budget import OUT_OF_TIME, Spending
 from learnrate.tuner.families import Family
-from learnrate.tuner.search import Proposal
+from learnrate.tuner.search import Proposal, Stop
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
 from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
@@ -53,32 +53,37 @@ class Runner:
 
     def search(
         self,
-        propose: Callable[[Sequence[Trial]], Proposal | None],
+        propose: Callable[[Sequence[Trial], int], Proposal | Stop],
         family: Family,
         name: str = "",
-        *,
-        before: Sequence[Trial] = (),
         reserve: int = 0,
-    ) -> list[Trial]:
+    ) -> tuple[list[Trial], Stop]:
         """Run what is proposed until nothing is, or until the budget does not cover it.
 
         Args:
-            propose: From the trials so far to the next ones; see `search`.
+            propose: From the trials so far, and the updates that remain for others, to the next trials; see `search`.
             family: The schedules.
             name: The name of the family.
-            before: Trials that `propose` knows from the beginning.
             reserve: Updates of the budget that must remain.
 
         Returns:
-            All trials, those from before among them.
+            The trials, and why there are no more.
         """
-        trials = list(before)
-        while (proposal := propose(trials)) is not None:
+        trials: list[Trial] = []
+        while isinstance(proposal := propose(trials, self._remaining(reserve)), Proposal):
             results = self.run(proposal, family, name, reserve)
             trials += results
             if len(results) < len(proposal.max_lrs):
-                break
-        return trials
+                return trials, self._too_expensive(proposal)
+        return trials, proposal
+
+    def _remaining(self, reserve: int) -> int:
+        return max(0, self.spending.remaining() - reserve)
+
+    def _too_expensive(self, proposal: Proposal) -> Stop:
+        limit = "time limit was reached" if self.spending.out_of_time() else "budget covers no other trial"
+        lrs = ", ".join(f"{max_lr:.2g}" for max_lr in proposal.max_lrs)
+        return Stop(f"the {limit} of {proposal.updates} updates, which would have been at LR {lrs} ({proposal.purpose})")
 
     def run(self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0) -> list[Trial]:
         """Train with the schedules of a family, shortened to the length of the trials.
@@ -92,20 +97,28 @@ class Runner:
         Returns:
             The trials that have a result: all, unless the budget or the time does not cover them.
         """
-        remaining = max(0, self.spending.remaining() - reserve)
-        max_lrs = proposal.max_lrs[: remaining // proposal.updates]
+        max_lrs = proposal.max_lrs[: self._remaining(reserve) // proposal.updates]
         results = self._as_one_batch(proposal, max_lrs, family, name)
         if results is None:
             results = self._one_by_one(proposal, max_lrs, family, name, reserve)
         self.trials += results
         return results
 
+    def can_batch(self) -> bool:
+        """Whether several trials are trained as one batch; if not, `not_batchable` says why."""
+        try:
+            self.trainable.restore(self.state)
+            self.trainable.ensemble(2)
+        except NotBatchableError as error:
+            self.not_batchable = str(error)
+        return not self.not_batchable
+
     def _one_by_one(
         self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str, reserve: int
     ) -> list[Trial]:
         results: list[Trial] = []
         for max_lr in max_lrs:
-            if self.spending.remaining() - reserve < proposal.updates:
+            if self._remaining(reserve) < proposal.updates:
                 break
             self.trainable.restore(self.state)
             losses = Losses(proposal.updates, self.start, _deepest_fall([*self.trials, *results], self.start))
@@ -194,13 +207,13 @@ class Runner:
         finite = ended in (None, DIVERGED) and math.isfinite(values[-1])
         highest = max(values) if finite else math.inf
         if ended:
-            return Trial(max_lr, updates, len(values), math.inf, None, name, proposal.stage, highest_loss=highest)
+            return Trial(max_lr, updates, len(values), math.inf, None, name, proposal.purpose, highest_loss=highest)
         metrics = scores(evaluation)
         score = first_finite(metrics)
         self.unscored += bool(metrics) and score is None
         final = np.minimum(values[-max(1, updates // THRESHOLDS.final_part) :], self.start.loss)
         loss = float(final.mean())
-        return Trial(max_lr, updates, updates, loss, score, name, proposal.stage, tuple(final.tolist()), highest)
+        return Trial(max_lr, updates, updates, loss, score, name, proposal.purpose, tuple(final.tolist()), highest)
 
 
 @dataclass

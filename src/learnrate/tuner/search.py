@@ -1,30 +1,16 @@
-"""Which LRs are tried next, and in trials of which length: a pure function of the trials so far.
+"""Which trial is worth its price: a pure function of the trials so far.
 
-The coarse search tries a few LRs far apart in short trials; the refinement tries LRs around the estimate in longer ones.
-LRs are log2 inside of this file.
+The search starts at the LR that a probe or a range test gave. It goes on in the direction in which LRs get better, a factor
+of two at a time, until the next trial is expected to cost more than it saves. LRs are log2 inside of this file.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from learnrate.finder import Bounds, Curve, NoAnswer
-from learnrate.finder.nonfinite import unchanged
-from learnrate.trainable import LR_DRIFT
-from learnrate.tuner.estimate import best_log2_lr, estimate, regrets, rounded_lr
-from learnrate.tuner.evidence import (
-    beyond_plateau,
-    distinguishable,
-    learned,
-    off_plateau,
-    safe,
-    stability_edge,
-    stopped_learning,
-)
+from learnrate.tuner.estimate import best_log2_lr, lowest_off_plateau, regrets, rounded_lr
+from learnrate.tuner.evidence import informative, safe, stability_edge
 from learnrate.tuner.thresholds import THRESHOLDS
-from learnrate.tuner.trials import Rung, Stage, Start, Trial, rungs
+from learnrate.tuner.trials import Rung, Start, Trial, rungs
 
 
 @dataclass(frozen=True)
@@ -33,25 +19,28 @@ class Limits:
 
     Attributes:
         first: LR of the first trial, as log2.
-        lowest: The lowest LR of the range test, as log2: where all trials diverge, the search goes no lower.
-        highest: The highest LR to expect, as log2: the search goes one doubling further at most.
-        coarse_updates: Length of a coarse trial.
-        refinement_updates: Length of a refinement trial; 0 before the coarse search has ended.
+        lowest: The lowest LR to try, as log2.
+        highest: The highest LR to try, as log2.
+        updates: Length of a trial.
+        longest: Length of the longest trial.
         horizon: Length of the whole run in updates.
-        lr_drift: See `learnrate.OptimizerTraits`.
-        batched: Whether several trials are trained as one batch, so that four cost hardly more than two.
-        falls_from: The lower bound of the range test, as log2, where its loss begins to fall; infinite if it gave none.
+        stride: Distance between two LRs, in doublings, until the best one has a worse one on either side.
+        upwards: Whether the second trial has a higher LR than the first.
+        is_certain: Whether the best LR is near the first one: otherwise the search goes on below LRs that are as good as the
+            best one.
+        batched: Whether several trials are trained as one batch, so that three cost hardly more time than one.
     """
 
     first: float
     lowest: float
     highest: float
-    coarse_updates: int
+    updates: int
+    longest: int
     horizon: int
-    refinement_updates: int = 0
-    lr_drift: float = LR_DRIFT
+    stride: float = 1.0
+    upwards: bool = True
+    is_certain: bool = True
     batched: bool = False
-    falls_from: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -61,201 +50,152 @@ class Proposal:
     Attributes:
         max_lrs: Their LRs, at least one.
         updates: Length of each.
-        stage: "coarse" or "refinement".
+        purpose: What they are for: a part of a sentence.
     """
 
     max_lrs: tuple[float, ...]
     updates: int
-    stage: Stage
+    purpose: str
 
 
-def next_coarse(trials: Sequence[Trial], start: Start, limits: Limits) -> Proposal | None:
-    """The next trials of the coarse search; None when the best LR has a worse one on either side.
+@dataclass(frozen=True)
+class Stop:
+    """The end of a search.
+
+    Attributes:
+        reason: Why no other trial is worth its price: a part of a sentence.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A trial that might be made.
+
+    Attributes:
+        log2_lr: Its LR.
+        saving: The expected fall of the regret, as a share of what the best trial learned.
+        purpose: See `Proposal`.
+    """
+
+    log2_lr: float
+    saving: float
+    purpose: str
+
+
+def next_trials(trials: Sequence[Trial], remaining: int, *, start: Start, limits: Limits) -> Proposal | Stop:
+    """The next trials, or why there are none.
 
     Args:
-        trials: The coarse trials so far, in their order.
+        trials: The trials so far, in their order.
+        remaining: Updates that the budget has left.
         start: The model before any training.
         limits: The bounds of the search.
     """
-    updates, stride = limits.coarse_updates, THRESHOLDS.coarse_stride
+    if not trials:
+        return _first(limits)
+    updates = max(trial.updates for trial in trials)
+    rung = next(rung for rung in safe(rungs(trials), start) if rung.updates == updates)
+    if not rung.sound:
+        return _below_all(rung, limits)
+    longer = _longer(rung, start, limits, remaining)
+    if longer is not None:
+        return longer
+    offers = _offers(rung, stability_edge(rungs(trials), start), start, limits, remaining)
+    tried = {trial.max_lr for trial in rung.trials}
+    offers = [offer for offer in offers if rounded_lr(offer.log2_lr) not in tried]
+    if not offers:
+        return Stop("the best LR has a worse one on either side")
+    best = max(offers, key=lambda offer: offer.saving)
+    price = THRESHOLDS.price * updates / limits.horizon
+    if best.saving <= price:
+        return Stop(
+            f"another trial, at LR {rounded_lr(best.log2_lr):.2g}, is expected to save {100 * best.saving:.1f} % of what "
+            f"the best trial learned and costs {100 * updates / limits.horizon:.2g} % of a training run"
+        )
+    return Proposal((rounded_lr(best.log2_lr),), updates, best.purpose)
 
-    def prefix(count: int) -> Rung:
-        return _safe_rung(trials[:count], updates, start)
 
-    # Downwards in pairs, until a trial does not diverge. The LRs follow from the number of pairs, not from the LRs of the
-    # trials, which are rounded.
-    count, first = 2, limits.first
-    while len(trials) >= count and not prefix(count).sound and first > limits.lowest:
-        count, first = count + 2, first - 2 * stride
-    if len(trials) < count:
-        return _proposal([first, first - stride], trials, updates, "coarse")
-    # Upwards from the first pair, while the trials are on a plateau that the LR of a trial changes.
-    above = first + stride
-    while (
-        not off_plateau(prefix(count), start)
-        and above <= limits.highest + 1
-        and stability_edge(rungs(trials[:count]), start) > above
-    ):
-        if len(trials) == count:
-            return _proposal([above], trials, updates, "coarse")
-        count, above = count + 1, above + stride
-        if not distinguishable(prefix(count), start):
-            break
-    rung = _safe_rung(trials, updates, start)
-    if not rung.trials or len(trials) >= THRESHOLDS.most_coarse:
-        return None
-    # Then downwards, while the lowest LR learns as much as the best one: where steps are bounded, short trials at LRs that
-    # are far too high may all learn the same.
+def _first(limits: Limits) -> Proposal:
+    distances = (0.0, limits.stride, -limits.stride) if limits.batched else (0.0,)
+    lrs = tuple(rounded_lr(limits.first + distance) for distance in distances)
+    return Proposal(lrs, limits.updates, "the first LR")
+
+
+def _below_all(rung: Rung, limits: Limits) -> Proposal | Stop:
+    """Further and further below, while every trial diverges: such trials end early and cost little."""
     lowest = rung.log2_lrs[0]
-    as_good = learned(rung, start) and regrets(rung, start)[lowest] <= THRESHOLDS.tolerance
-    if as_good or (not beyond_plateau(rung, start) and lowest > limits.falls_from):
-        return _proposal([lowest - stride], trials, updates, "coarse")
-    # Then beyond the best LR.
-    if not off_plateau(rung, start):
+    if lowest <= limits.lowest or len(rung.trials) >= THRESHOLDS.most_diverged:
+        return Stop("every trial diverged")
+    step = THRESHOLDS.diverged_stride * len(rung.trials)
+    return Proposal((rounded_lr(max(limits.lowest, lowest - step)),), rung.updates, "every higher LR diverged")
+
+
+def _longer(rung: Rung, start: Start, limits: Limits, remaining: int) -> Proposal | None:
+    """Longer trials where those of this length do not show which LR is good in a long run; None if they do."""
+    updates = min(limits.longest, remaining // THRESHOLDS.longer_trials)
+    if updates < THRESHOLDS.longer_ratio * rung.updates:
         return None
-    beyond = _beyond_best(rung, stability_edge(rungs(trials), start), start, stride)
-    return None if beyond is None or beyond > limits.highest + 1 else _proposal([beyond], trials, updates, "coarse")
-
-
-def next_refinement(trials: Sequence[Trial], start: Start, limits: Limits) -> Proposal | None:
-    """The next trials of the refinement, about a factor of two apart around the estimate of the coarse trials.
-
-    If no coarse trial left the plateau at the start, or all learned the same, the trials are a factor of four apart and
-    begin with the highest LR that did not stop learning: it leaves a plateau first.
-
-    Args:
-        trials: The coarse trials and the trials of this refinement so far, in their order.
-        start: The model before any training.
-        limits: The bounds of the search.
-    """
-    updates = limits.refinement_updates
-    coarse = [trial for trial in trials if trial.stage == "coarse"]
-    left_plateau = any(off_plateau(rung, start) for rung in safe(rungs(coarse), start))
-    if len(coarse) == len(trials):
-        proposal = _proposal(_around_estimate(coarse, start, limits, left_plateau), trials, updates, "refinement")
-        if proposal is not None:
-            return proposal
-    rung = _safe_rung(trials, updates, start)
-    # Trials that diverge early leave a part of the budget to others.
-    if not 0 < len(rung.trials) < 2 * THRESHOLDS.refinement_trials:
-        return None
-    if not off_plateau(rung, start) and (left_plateau or not distinguishable(rung, start)):
-        # What was fast at first is not any more, or all are still equal: the lower LRs were not tried at this length.
-        following: float | None = rung.log2_lrs[0] - THRESHOLDS.coarse_stride
+    if is_slow(rung, start):
+        purpose = "the loss fell by less than a tenth in shorter trials"
+    elif lowest_off_plateau(rung, start) is not None:
+        purpose = "lower LRs did not leave a plateau in shorter trials"
     else:
-        stride = 1 if left_plateau else THRESHOLDS.coarse_stride
-        following = _beyond_best(rung, stability_edge(rungs(trials), start), start, stride)
-    if following is None:
-        following = _beside_best(rung, start)
-    return _proposal([following], trials, updates, "refinement")
-
-
-def _around_estimate(coarse: Sequence[Trial], start: Start, limits: Limits, left_plateau: bool) -> list[float]:
-    if not left_plateau:
-        top = _highest_learning(coarse, start)
-        return [top, top - THRESHOLDS.coarse_stride]
-    middle = estimate(rungs(coarse), start, limits.horizon, limits.lr_drift).log2_lr
-    # One by one, each trial is placed by the results of those before it; as one batch, four trials cost no more than two.
-    # Where an LR at an end of the coarse trials may be the best, two trials are left to go on in its direction.
-    together = limits.batched and _is_bracketed(_safe_rung(coarse, limits.coarse_updates, start), start)
-    return [middle + distance for distance in ((-0.5, 0.5, -1.5, 1.5) if together else (-0.5, 0.5))]
-
-
-def _is_bracketed(rung: Rung, start: Start) -> bool:
-    """Whether the lowest and the highest LR of a rung are worse than the best one."""
-    by_lr, tried = regrets(rung, start), rung.log2_lrs
-    return len(tried) > 2 and min(by_lr[tried[0]], by_lr[tried[-1]]) > THRESHOLDS.tolerance
-
-
-def _proposal(log2_lrs: Iterable[float], trials: Sequence[Trial], updates: int, stage: Stage) -> Proposal | None:
-    """A proposal of the LRs that were not tried at this length; None if there are none."""
-    tried = {trial.max_lr for trial in trials if trial.updates == updates}
-    lrs = [rounded_lr(log2_lr) for log2_lr in log2_lrs if abs(log2_lr) <= THRESHOLDS.largest_log2]
-    new = tuple(lr for lr in dict.fromkeys(lrs) if lr not in tried)
-    return Proposal(new, updates, stage) if new else None
-
-
-def _safe_rung(trials: Sequence[Trial], updates: int, start: Start) -> Rung:
-    """The trials of this length, those from the stability edge of all trials on counted as diverged."""
-    return next((rung for rung in safe(rungs(trials), start) if rung.updates == updates), Rung(updates, ()))
-
-
-def _beyond_best(rung: Rung, edge: float, start: Start, stride: float) -> float | None:
-    """The next LR outside of the rung, if its best LR is the lowest or the highest."""
-    tried = rung.log2_lrs
-    best = best_log2_lr(rung, start)
-    if best <= tried[0]:
-        # As far again as the trials reach: the best LR may be a factor of a thousand lower, and few trials are left. Not
-        # with the last of them, because nothing would show what lies between.
-        sound = [trial.log2_lr for trial in rung.sound]
-        is_last = len(tried) >= THRESHOLDS.refinement_trials - 1
-        return tried[0] - (stride if is_last else max(stride, max(sound, default=best) - best))
-    if best < tried[-1] or edge <= tried[-1] + THRESHOLDS.edge_gap:
         return None
-    return min(tried[-1] + stride, (tried[-1] + edge) / 2)
+    return Proposal((rounded_lr(best_log2_lr(rung, start)),), updates, purpose)
 
 
-def _beside_best(rung: Rung, start: Start) -> float:
-    """The middle between the best LR of a rung and the better one of its neighbours."""
-    tried, by_lr = rung.log2_lrs, regrets(rung, start)
-    place = tried.index(best_log2_lr(rung, start))
-    neighbours = [tried[beside] for beside in (place - 1, place + 1) if 0 <= beside < len(tried)]
-    return (tried[place] + min(neighbours, key=lambda log2_lr: by_lr[log2_lr])) / 2
+def is_slow(rung: Rung, start: Start) -> bool:
+    """Whether the best trial has hardly begun to learn: what is fastest then says little about the rest of the training.
 
-
-def _highest_learning(trials: Sequence[Trial], start: Start) -> float:
-    """The highest LR below all that diverged, and that did not stop learning; otherwise a factor of four below those."""
-    too_high = {trial.max_lr for trial in trials if trial.diverged or stopped_learning(trial, start)}
-    edge = min((trial.max_lr for trial in trials if trial.diverged), default=math.inf)
-    lower = [trial.max_lr for trial in trials if trial.max_lr < edge and trial.max_lr not in too_high]
-    return math.log2(max(lower)) if lower else math.log2(min(too_high)) - THRESHOLDS.coarse_stride
-
-
-def coarse_length(budget: int, horizon: int) -> int:
-    """Updates of a coarse trial, for a budget and a run of these lengths."""
-    by_share = max(THRESHOLDS.coarse_updates, math.floor(THRESHOLDS.coarse_share * budget))
-    affordable = min(by_share, budget // THRESHOLDS.coarse_trials, math.floor(THRESHOLDS.longest_trial * horizon))
-    return min(max(THRESHOLDS.shortest_trial, affordable), horizon)
-
-
-def refinement_length(remaining: int, horizon: int, families: int, coarse: int) -> int:
-    """Updates of a refinement trial; 0 if the budget is too small for trials that show more than the coarse ones.
-
-    Several families are refined even in trials shorter than the coarse ones, which only the first family had.
-
-    Args:
-        remaining: Updates of the budget that remain after the coarse search.
-        horizon: Length of the whole run.
-        families: Number of families.
-        coarse: Length of a coarse trial.
+    Or all trials learned the same, and little: a loss may fall from its start to a plateau.
     """
-    affordable = remaining // (THRESHOLDS.refinement_trials * families)
-    updates = min(affordable, math.floor(THRESHOLDS.longest_trial * horizon))
-    if families > 1 and updates == coarse:
-        updates -= 1  # a rung of its own: the coarse trials are those of one family
-    shortest = THRESHOLDS.shortest_trial
-    if families == 1:
-        shortest = max(shortest, math.ceil(THRESHOLDS.refinement_ratio * coarse))
-    return updates if updates >= shortest else 0
+    fall, scale = rung.best_fall(start), abs(start.loss)
+    same = len(rung.sound) > 1 and max(regrets(rung, start).values()) <= THRESHOLDS.tolerance
+    return (
+        fall < THRESHOLDS.slow_fall * scale or not informative(rung, start) or (same and fall < THRESHOLDS.same_fall * scale)
+    )
 
 
-def search_range(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> tuple[float, float, float]:
-    """The first, the lowest and the highest LR of the search, as log2.
+def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: int) -> list[Offer]:
+    """The trials around the best LR that were not made: above, below, and between it and a neighbour that is far away."""
+    by_lr, tried = regrets(rung, start), rung.log2_lrs
+    best = best_log2_lr(rung, start)
+    place = tried.index(best)
+    below = tried[place - 1] if place > 0 else None
+    above = tried[place + 1] if place + 1 < len(tried) else None
+    upwards = limits.upwards if not is_slow(rung, start) else True
 
-    If the curve has bounds, the first LR is that of its lowest smoothed loss, which lies between once and twelve times the
-    best LR of a run; otherwise it is half of the last LR. A curve that ended early does not show which LRs are too high: it
-    counts as if it had continued. So does one that a loss ended which is not finite where no LR had changed it.
+    def slope(neighbour: float | None) -> float:
+        """Regret of a neighbour, for each doubling between."""
+        return THRESHOLDS.unknown_saving if neighbour is None else by_lr[neighbour] / abs(neighbour - best)
 
-    Args:
-        curve: The range test.
-        bounds: Its bounds.
-        high: The last LR that was planned.
-    """
-    lowest, last = math.log2(float(curve.above_zero().lrs[0])), math.log2(float(curve.lrs[-1]))
-    at_batch = curve.ended == "not finite" and unchanged(curve.losses)
-    tried = curve.ended in ("swept", "diverged", "not finite") and not at_batch
-    highest = last if tried else max(last, math.log2(high))
-    if not bounds:
-        # If the trials meet the same batch, those at low LRs show it soonest: none of them diverges before.
-        return (last if at_batch else highest) - 1, lowest, highest
-    return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])), lowest, highest
+    stride = limits.stride if below is None or above is None else 1.0
+    offers = []
+    highest = min(limits.highest, edge - THRESHOLDS.edge_gap)
+    if above is None and best < highest:
+        lr = min(best + stride, (best + edge) / 2, limits.highest)
+        offers.append(_beyond(lr, best, slope(below), below is None, upwards, "a higher LR may be better"))
+    if below is None and best > limits.lowest:
+        lr = max(best - stride, limits.lowest)
+        is_unknown = above is None or (not limits.is_certain and slope(above) <= THRESHOLDS.tolerance)
+        slope_above = THRESHOLDS.unknown_saving if is_unknown else slope(above)
+        offers.append(_beyond(lr, best, slope_above, is_unknown, not upwards, "a lower LR may be better"))
+    is_last = remaining < 2 * rung.updates
+    if is_last and len(rung.sound) > 1 and not informative(rung, start) and best - tried[0] < THRESHOLDS.compared_stride:
+        lr = max(best - THRESHOLDS.compared_stride, limits.lowest)
+        offers.append(Offer(lr, 1.0, "a trial that learns nothing, to show whether the others learned"))
+    for neighbour in (below, above):
+        if neighbour is not None and abs(neighbour - best) > THRESHOLDS.widest_gap:
+            saving = THRESHOLDS.share_between * min(by_lr[neighbour], THRESHOLDS.most_between)
+            offers.append(Offer((best + neighbour) / 2, saving, "the best LR may lie between two that were tried"))
+    return offers
+
+
+def _beyond(lr: float, best: float, slope: float, is_unknown: bool, preferred: bool, purpose: str) -> Offer:
+    """A trial beyond the best LR, which is the highest or the lowest so far."""
+    if is_unknown:
+        return Offer(lr, slope * (1.0 if preferred else 0.9), purpose)
+    gain = THRESHOLDS.share_of_last * slope * abs(lr - best)
+    return Offer(lr, max(THRESHOLDS.least_saving, gain), purpose)

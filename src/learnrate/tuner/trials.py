@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from learnrate.finder import Curve
+from learnrate.finder.smoothing import Floats
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
-
-Stage = Literal["coarse", "refinement"]
+from learnrate.tuner.thresholds import THRESHOLDS
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Start:
         score: Result of the evaluation; None if there is none, or it is not finite.
         error: Standard error of `loss`.
         unbounded_steps: See `learnrate.OptimizerTraits`.
+        late: Whether learning begins late: the loss hardly fell in a probe.
     """
 
     loss: float
@@ -31,6 +32,12 @@ class Start:
     score: float | None = None
     error: float = 0.0
     unbounded_steps: bool = False
+    late: bool = False
+
+
+def start_losses(curve: Curve) -> Floats:
+    """The losses of a range test at its first, very small LRs: those of the model before any training."""
+    return curve.losses[: max(THRESHOLDS.start_losses, len(curve) // 4)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Trial:
         loss: Mean of `final_losses`; infinite after a divergence.
         score: The evaluation at the end, higher is better; None if there is none, or the loss or score is not finite.
         family: The kind of schedule.
-        stage: "coarse" or "refinement".
+        purpose: What it was made for: a part of a sentence.
         final_losses: The last fifth of the losses, none counted as higher than the loss at the start. Trials of one length
             saw the same batches there.
         highest_loss: The highest of all losses; infinite if one was not finite.
@@ -56,7 +63,7 @@ class Trial:
     loss: float
     score: float | None = None
     family: str = ""
-    stage: Stage = "coarse"
+    purpose: str = ""
     final_losses: tuple[float, ...] = ()
     highest_loss: float = math.inf
 

@@ -1,44 +1,27 @@
-"""tune(): range test, trials, plan."""
+"""tune(): a probe or a range test, trials, a plan."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from learnrate import checks
-from learnrate.finder import Bounds, Curve, NoAnswer, range_test
-from learnrate.finder.levels import difference_noise
+from learnrate.finder import Curve
 from learnrate.interrupts import within
 from learnrate.trainable import Trainable, first_finite, require_trainable, restored, scores, updates_per_epoch
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
+from learnrate.tuner.estimate import estimate
 from learnrate.tuner.families import Families, Family, Run, bind
-from learnrate.tuner.no_answer import require_finite, require_learned, require_level, require_refined, require_sound
+from learnrate.tuner.no_answer import require_finite, require_learned, require_sound, require_trials
 from learnrate.tuner.plan import Plan
-from learnrate.tuner.request import HIGH, LOW, Request, start_losses
+from learnrate.tuner.request import HIGH, LOW, Request, trial_length
 from learnrate.tuner.runner import Runner
-from learnrate.tuner.search import (
-    Limits,
-    coarse_length,
-    next_coarse,
-    next_refinement,
-    refinement_length,
-    search_range,
-)
+from learnrate.tuner.search import Limits, next_trials
+from learnrate.tuner.survey import OnCurve, Progress, Survey, survey
 from learnrate.tuner.thresholds import THRESHOLDS
-from learnrate.tuner.trials import Start
-
-Progress = Callable[[str, int, int], None]
-"""Called with ("range test" or "trials", updates made, updates planned)."""
-
-OnCurve = Callable[[Curve, Bounds | NoAnswer], object]
-"""Called with a range test and its bounds."""
-
-RANGE_TEST_TIME = 1 / 4
-"""Share of a time budget after which the range test ends."""
+from learnrate.tuner.trials import rungs
 
 
 def tune(
@@ -53,13 +36,15 @@ def tune(
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
 ) -> Plan:
-    """Choose a schedule for a training run: a range test, trials at a few LRs, a plan.
+    """Choose a schedule for a training run: a probe, trials at a few LRs, a plan.
 
-    The range test shows where to look. Short trials, a factor of four apart in LR, locate the best LR roughly (the coarse
-    search); four or more longer trials, about a factor of two apart, locate it more exactly (the refinement). From these
-    trials to the whole run the best LR is assumed to drift by `trainable.traits.lr_drift`. All trials start from the same
-    state and see the same data, and use the schedule of the whole run, shortened to their length. docs/choice.md reports how
-    well this chooses on real tasks, and what it costs.
+    A probe shows the scale of the LR (see `probe`); where there is no probe for the optimizer, or it gives no answer, a
+    range test does. Short trials follow, a factor of two apart in LR: the search goes on in the direction in which they get
+    better, and stops when the next trial is expected to cost more than it saves. Where the loss has hardly begun to fall in
+    these trials, or lower LRs have not left a plateau, it makes longer ones. From these trials to the whole run the best LR
+    is assumed to drift by `trainable.traits.lr_drift`. All trials start from the same state and see the same data, and use
+    the schedule of the whole run, shortened to their length. docs/choice.md reports how well this chooses on real tasks,
+    and what it costs.
 
     Args:
         trainable: What is trained; afterwards it is in the same state as before.
@@ -67,15 +52,15 @@ def tune(
         family: The kind of schedule: "warmup_cosine" (the default: 10 % linear warm-up, cosine to 0), "one_cycle", "wsd",
             "triangular2" (whole cycles between bounds; half a cycle has 2 to 10 epochs), or a function from a max_lr to a
             schedule. Several names, or functions by name, are compared, each at its own best LR.
-        budget: What tuning may cost: a share of one training run, or a text such as "500 updates", "25%" or "90 seconds". By
-            default a whole run if it has up to 1,200 updates, a quarter of one of 5,000, a tenth of one of 20,000. Never
-            exceeded.
-        low: First LR of the range test.
-        high: Last LR of the range test.
+        budget: The most that tuning may cost: a share of one training run, or a text such as "500 updates", "25%" or "90
+            seconds". By default 60 % of a run of 300 to 1,500 updates, 20 % of one of 5,000, 7 % of one of 20,000, 2 % of
+            one of 100,000. Never exceeded; a search that is certain earlier costs less.
+        low: The lowest LR to try, and the first one of a range test.
+        high: The highest LR to try, and the last one of a range test.
         curve: A range test that was run before, from the same start; its updates count as spent.
-        progress: Called after every update with ("range test" or "trials", updates made, updates planned).
-        on_curve: Called with the range test and its bounds as soon as it has ended, also by an interrupt; not called if a
-            `curve` is given.
+        progress: Called after every update with ("probe", "range test" or "trials", updates made, updates planned).
+        on_curve: Called with a range test and its bounds as soon as it has ended, also by an interrupt; not called if there
+            is none, or if a `curve` is given.
 
     Returns:
         The plan.
@@ -114,99 +99,64 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     given = 0 if request.curve is None else len(request.curve)
     spending = Spending(request.budget, given, given, agree=trainable.agree)
     evaluation = scores(trainable.evaluate())
-    curve = request.curve
-    if curve is None:
-        curve = _range_test(trainable, request, spending, progress)
-        bounds = curve.bounds()
-        if on_curve is not None:
-            with spending.pause():
-                on_curve(curve, bounds)
-        if curve.ended == "interrupted":
-            raise KeyboardInterrupt
-    else:
-        bounds = curve.bounds()
-    start = start_of(curve, first_finite(evaluation), trainable.traits.unbounded_steps)
-    epoch = updates_per_epoch(trainable) or curve.updates_per_epoch  # it may be known after the first epoch only
-    run = Run(request.updates, epoch, bounds.base_lr if bounds else None)
+    before = survey(trainable, state, request, spending, first_finite(evaluation), progress, on_curve)
+    # The length of an epoch may be known after the first epoch only.
+    epoch = updates_per_epoch(trainable) or (before.curve.updates_per_epoch if before.curve is not None else None)
+    run = Run(request.updates, epoch, before.bounds.base_lr if before.bounds else None)
     on_update = None if progress is None else partial(progress, "trials")
-    runner = Runner(trainable, state, spending, start, request.updates, on_update)
-    runner.unscored += bool(evaluation) and start.score is None
-    first, lowest, highest = search_range(curve, bounds, request.high)
-    limits = Limits(
-        first=first,
-        lowest=lowest,
-        highest=highest,
-        coarse_updates=coarse_length(spending.total(), request.updates),
-        horizon=request.updates,
-        falls_from=math.log2(bounds.base_lr) if bounds else math.inf,
-        lr_drift=trainable.traits.lr_drift,
-    )
+    runner = Runner(trainable, state, spending, before.start, request.updates, on_update)
+    runner.unscored += bool(evaluation) and before.start.score is None
     families = {name: bind(builder, run) for name, builder in request.families.items()}
+    limits = _limits(before, runner, len(families))
     candidates = _search(runner, families, limits)
-    choice = choose(candidates, runner, run, limits.lr_drift, metric=next(iter(evaluation), "score"))
-    return Plan.of(choice, curve, bounds, run)
+    metric = next(iter(evaluation), "score")
+    choice = choose(candidates, runner, run, trainable.traits.lr_drift, before.probed, metric)
+    return Plan.of(choice, before, run)
 
 
-def _range_test(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Curve:
-    def on_update(updates: int, planned: int) -> None:
-        spending.spent = updates
-        if progress is not None:
-            progress("range test", updates, planned)
-
-    return range_test(
-        trainable,
-        low=request.low,
-        high=request.high,
-        updates=request.range_test_updates,
-        time_limit=RANGE_TEST_TIME * request.budget.seconds if request.budget.is_timed else None,
-        restore=False,
-        progress=on_update,
+def _limits(before: Survey, runner: Runner, families: int) -> Limits:
+    beginning, horizon = before.beginning, runner.horizon
+    longest = math.floor(THRESHOLDS.longest_trial * horizon)
+    updates = trial_length(runner.spending.total(), horizon, families)
+    if beginning.is_slow and families == 1:
+        updates = longest = max(updates, min(longest, runner.spending.remaining() // THRESHOLDS.slow_trials))
+    return Limits(
+        first=beginning.first,
+        lowest=beginning.lowest,
+        highest=beginning.highest,
+        updates=updates,
+        longest=longest,
+        horizon=horizon,
+        stride=beginning.stride,
+        upwards=beginning.upwards,
+        is_certain=before.probed is not None,
+        batched=runner.can_batch(),
     )
 
 
-def start_of(curve: Curve, score: float | None, unbounded_steps: bool = False) -> Start:
-    """The model before any training, as the first, very small LRs of a range test show it.
-
-    Raises:
-        NoAnswerError: if too few of their losses are finite.
-    """
-    require_level(curve)
-    first = start_losses(curve)
-    first = first[np.isfinite(first)]
-    # A few losses show the level, but not the noise; more of them do, because differences cancel a trend.
-    more = curve.losses[: max(2 * THRESHOLDS.start_losses, len(start_losses(curve)))]
-    noise = difference_noise(more[np.isfinite(more)])
-    # The standard error of a median is that of the mean, times the root of pi / 2.
-    error = math.sqrt(math.pi / 2 / len(first)) * noise
-    return Start(float(np.median(first)), noise, score, error, unbounded_steps)
-
-
-def _search(runner: Runner, families: dict[str, Family], limits: Limits) -> list[Candidate]:
-    """The coarse search, with the first family for all, and the refinement of each family, in trials of one length.
+def _search(runner: Runner, families: Mapping[str, Family], limits: Limits) -> list[Candidate]:
+    """The search for each family. Each one begins at the LR of the first one, with trials as long as its longest.
 
     Raises:
         NoAnswerError: if every LR diverges, none learns, or the budget leaves no trials for a family.
     """
-    name, family = next(iter(families.items()))
     start, spending = runner.start, runner.spending
-    # Where families are compared, each of them needs its refinement, however far the coarse search would go.
-    shortest = THRESHOLDS.refinement_trials * (THRESHOLDS.shortest_trial + 1)
-    reserve = len(families) * shortest if len(families) > 1 else 0
-    coarse = runner.search(partial(next_coarse, start=start, limits=limits), family, name, reserve=reserve)
-    require_sound(coarse, start, limits.lowest, spending, limits.horizon)
-    updates = refinement_length(spending.remaining(), limits.horizon, len(families), limits.coarse_updates)
-    candidates = []
-    for place, (name, family) in enumerate(families.items()):
-        trials = coarse
-        if updates:
-            limits = replace(limits, refinement_updates=updates, batched=not runner.not_batchable)
-            others = len(families) - place - 1
-            reserve = others * spending.remaining() // (others + 1)
-            propose = partial(next_refinement, start=start, limits=limits)
-            trials = runner.search(propose, family, name, before=coarse, reserve=reserve)
-            require_finite(trials)
-        if len(families) > 1:
-            require_refined(name, trials)
+    candidates: list[Candidate] = []
+    for name, family in families.items():
+        others = len(families) - len(candidates) - 1
+        reserve = others * THRESHOLDS.trials_of_family * limits.updates
+        trials, stop = runner.search(partial(next_trials, start=start, limits=limits), family, name, reserve)
+        if candidates:
+            require_trials(name, trials)
+        require_sound(trials, start, limits.lowest, spending, limits.horizon)
+        require_finite(trials)
         require_learned(trials, start, limits.highest)
-        candidates.append(Candidate(name, family, tuple(trials)))
+        candidates.append(Candidate(name, family, tuple(trials), stop.reason))
+        if len(candidates) == 1:
+            updates = max(trial.updates for trial in trials)
+            # Trials of one length compare best without drift, and only such families compare at all.
+            best = estimate(rungs(trials), start, updates)
+            limits = replace(
+                limits, first=best.log2_lr, updates=updates, longest=updates, stride=1.0, upwards=True, is_certain=True
+            )
     return candidates

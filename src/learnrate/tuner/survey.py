@@ -1,0 +1,189 @@
+"""What is measured before the trials: a probe, and a range test where there is no probe or it gives no answer."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learnrate.errors import NoAnswerError
+from learnrate.finder import Bounds, Curve, NoAnswer, range_test
+from learnrate.finder.smoothing import Floats
+from learnrate.interrupts import within
+from learnrate.trainable import Metrics, NotProbedError, Trainable
+from learnrate.tuner.budget import OUT_OF_TIME, Spending
+from learnrate.tuner.probe import FEWEST, Fall, Measurement, Probe, answer, measure, scaled_lr
+from learnrate.tuner.request import Request
+from learnrate.tuner.trials import Start
+from learnrate.tuner.witnesses import (
+    Beginning,
+    from_curve,
+    from_probe,
+    from_slow_probe,
+    start_of,
+    start_of_losses,
+    witness_of_curve,
+    witness_of_user,
+)
+from learnrate.updates import INTERRUPTED, StopReason, UpdateLoop
+
+Progress = Callable[[str, int, int], None]
+"""Called with ("probe", "range test" or "trials", updates made, updates planned)."""
+
+OnCurve = Callable[[Curve, Bounds | NoAnswer], object]
+"""Called with a range test and its bounds."""
+
+SHARE_OF_TIME = 1 / 4
+"""Share of a time budget after which the probe ends, and after which the range test ends."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known before the trials.
+
+    Attributes:
+        start: The model before any training.
+        beginning: Where the trials begin.
+        probe: The probe; None if there is none, or it gave no answer.
+        probe_reasons: What the probe shows, or why there is none.
+        curve: The range test; None if there was none.
+        bounds: Its bounds; None likewise.
+    """
+
+    start: Start
+    beginning: Beginning
+    probe: Probe | None
+    probe_reasons: tuple[str, ...]
+    curve: Curve | None
+    bounds: Bounds | NoAnswer | None
+
+    @property
+    def probed(self) -> float | None:
+        """The LR of the probe, as log2, if it counts in the choice."""
+        return math.log2(self.probe.lr) if self.probe is not None and not self.beginning.is_slow else None
+
+
+def survey(
+    trainable: Trainable,
+    state: Any,
+    request: Request,
+    spending: Spending,
+    score: float | None,
+    progress: Progress | None = None,
+    on_curve: OnCurve | None = None,
+) -> Survey:
+    """Run the probe; run a range test if that gives no LR and the user has given no curve.
+
+    Args:
+        trainable: What is trained, in the state that the training run starts from.
+        state: This state.
+        request: What `tune` was asked for.
+        spending: The budget; updates are counted here.
+        score: The evaluation of the model now.
+        progress: See `tune`.
+        on_curve: See `tune`.
+
+    Raises:
+        NoAnswerError: if neither the probe nor the range test shows the loss of the model before any training.
+    """
+    unbounded, own_lr = trainable.traits.unbounded_steps, trainable.current_lr()
+    measurement = _measured(trainable, request, spending, progress)
+    lr, probe, probe_reason = _read(measurement)
+    curve = request.curve
+    trainable.restore(state)
+    if lr is None and curve is None:
+        curve = _range_test(trainable, request, spending, progress, on_curve)
+    bounds = None if curve is None else curve.bounds()
+    if lr is not None and isinstance(measurement, Measurement):
+        losses = _first_losses(trainable, request, spending)
+        late = probe is None or not Fall.of(measurement.losses).shows_learning
+        start = start_of_losses(losses, measurement.losses, score, unbounded, late)
+        if probe is not None and not late:
+            others = (witness_of_user(own_lr), witness_of_curve(curve, bounds))
+            beginning = from_probe(probe, request.low, request.high, [other for other in others if other is not None])
+        else:
+            beginning = from_slow_probe(lr, request.low, request.high)
+    else:
+        assert curve is not None
+        assert bounds is not None
+        start = start_of(curve, score, unbounded)
+        beginning = from_curve(curve, bounds, request.high)
+    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds)
+
+
+def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:
+    """The updates of a probe, or why there are none."""
+    updates = request.probe_updates
+    if spending.remaining() < updates + request.start_updates + FEWEST:
+        return "the budget covers no probe beside the curve"
+    before, began = spending.spent, spending.seconds
+
+    def on_update(made: int, planned: int) -> None:
+        spending.spent = before + made
+        if progress is not None:
+            progress("probe", made, planned)
+
+    def out_of_time() -> StopReason | None:
+        return OUT_OF_TIME if spending.seconds - began >= SHARE_OF_TIME * spending.budget.seconds else None
+
+    check = out_of_time if spending.budget.is_timed else None
+    try:
+        return within(trainable.probing(), lambda probing: measure(trainable, probing, updates, check, on_update))
+    except NotProbedError as error:
+        return str(error)
+
+
+def _first_losses(trainable: Trainable, request: Request, spending: Spending) -> Floats:
+    """Losses at a very small LR. The steps of a probe are too large for that after a few updates."""
+    losses: list[float] = []
+
+    def watch(_: float, metrics: Metrics) -> None:
+        losses.append(metrics["loss"])
+
+    loop = UpdateLoop(trainable, watch)
+    ended = loop.run([request.low] * request.start_updates)
+    spending.spent += loop.updates
+    if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
+        raise KeyboardInterrupt
+    return np.array(losses)
+
+
+def _read(measurement: Measurement | str) -> tuple[float | None, Probe | None, str]:
+    """The LR that follows from the steps of a probe, its answer, and its reason; None for what it does not give."""
+    if isinstance(measurement, str):
+        return None, None, f"There is no probe: {measurement}."
+    lr = None
+    try:
+        lr = scaled_lr(measurement)
+        probe = answer(measurement)
+    except NoAnswerError as error:
+        return lr, None, f"The probe gives no answer: {error.reason}"
+    return lr, probe, probe.reason
+
+
+def _range_test(
+    trainable: Trainable, request: Request, spending: Spending, progress: Progress | None, on_curve: OnCurve | None
+) -> Curve:
+    before = spending.spent
+
+    def on_update(made: int, planned: int) -> None:
+        spending.spent = before + made
+        if progress is not None:
+            progress("range test", made, planned)
+
+    curve = range_test(
+        trainable,
+        low=request.low,
+        high=request.high,
+        updates=request.range_test_updates,
+        time_limit=SHARE_OF_TIME * request.budget.seconds if request.budget.is_timed else None,
+        restore=False,
+        progress=on_update,
+    )
+    if on_curve is not None:
+        with spending.pause():
+            on_curve(curve, curve.bounds())
+    if curve.ended == "interrupted":
+        raise KeyboardInterrupt
+    return curve
