@@ -14,7 +14,7 @@ from facts import facts
 from learnrate.errors import NoAnswerError
 from learnrate.trainable import Reading
 from learnrate.tuner.budget import OUT_OF_TIME, Budget, Spending, read, usual
-from learnrate.tuner.request import SMALLEST_BUDGET, range_test_length
+from learnrate.tuner.request import SMALLEST_BUDGET, probe_length, range_test_length
 from test_runner import Clock
 from trainables import ConstantLoss, NotFinite, Quadratic, Regression, Unrelated
 
@@ -22,7 +22,7 @@ from trainables import ConstantLoss, NotFinite, Quadratic, Regression, Unrelated
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [
-        (None, Budget(1000)),
+        (None, Budget(600)),
         (0.5, Budget(500)),
         (1, Budget(1000)),
         (3.0, Budget(3000)),
@@ -86,17 +86,18 @@ def test_the_usual_budget_grows_with_the_run_and_its_share_falls(updates, more):
 
 
 def test_the_usual_budget_is_as_documented():
-    assert all(usual(updates) == updates for updates in (1, 40, 300, 1199, 1200))
-    assert usual(5000) == 0.25 * 5000
-    assert usual(20_000) == 0.1 * 20_000
-    for updates in (4999, 5001, 19_999, 20_001):
-        near = 5000 if updates < 10_000 else 20_000
-        assert abs(usual(updates) - usual(near)) <= 1
+    assert all(usual(updates) == updates for updates in (1, 40, 180))
+    assert all(usual(updates) == 0.6 * updates for updates in (300, 600, 1000, 1500))
+    assert [usual(updates) for updates in (5000, 20_000, 100_000)] == [1000, 1400, 2000]  # 20 %, 7 %, 2 %
+    for updates in (300, 1500, 5000, 20_000, 100_000):
+        assert abs(usual(updates + 1) - usual(updates - 1)) <= 2
 
 
 @given(st.integers(SMALLEST_BUDGET, 10**6))
-def test_a_range_test_leaves_at_least_half_of_the_budget_to_trials(budget):
+def test_a_probe_or_a_range_test_leaves_at_least_half_of_the_budget_to_trials(budget):
     assert 20 <= range_test_length(budget) <= budget / 2
+    for updates in (40, 1000, 10**6):
+        assert 20 <= probe_length(budget, updates) <= budget / 2
 
 
 FAMILIES = st.sampled_from([None, "one_cycle", "triangular2", lr.constant, ["warmup_cosine", "wsd", "one_cycle"]])

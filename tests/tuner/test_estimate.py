@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnrate.tuner.estimate import best_log2_lr, estimate, regret_curves, regrets
+from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Rung, Start
 from synthetic_rungs import START, rung, several_rungs, trial
 
@@ -132,16 +133,47 @@ def test_the_allowance_for_a_plateau_ends_gradually():
 def test_the_drift_continues_with_every_doubling_of_the_run(drift):
     rungs = [rung([0.6, 0.4, 0.2, 0.4, 0.6])]
     log2_lrs = [estimate(rungs, START, 50 * 2**doublings, drift).log2_lr for doublings in range(16)]
-    # Lower by up to three halvings, because a much longer run has time to catch up.
-    assert 15 * drift - 3 < log2_lrs[-1] - log2_lrs[0] <= 15 * drift
+    # Lower by up to five halvings, because a much longer run has time to catch up, and to diverge.
+    assert 15 * drift - 5 < log2_lrs[-1] - log2_lrs[0] <= 15 * drift
 
 
 def test_in_a_much_longer_run_lrs_below_the_best_catch_up():
     (curve,) = regret_curves([rung([0.6, 0.4, 0.2, 0.4, 0.6])], START)
-    log2_lrs = np.array([1.0, 2.0, 3.0])
-    assert curve.in_longer_run(log2_lrs, 3.0) == pytest.approx(curve.at(log2_lrs))
-    assert curve.in_longer_run(log2_lrs, 5.0) == pytest.approx(curve.at(log2_lrs) * [0.5, 1.0, 1.0])
-    assert curve.in_longer_run(log2_lrs, 7.0) == pytest.approx(curve.at(log2_lrs) * [0.25, 1.0, 1.0])
+    assert curve.in_longer_run(np.array([1.0, 1.5]), 3.0) == pytest.approx(curve.at(np.array([1.0, 1.5])))
+    assert curve.in_longer_run(np.array([1.0]), 5.0) == pytest.approx(curve.at(np.array([1.0])) * 0.5)
+    assert curve.in_longer_run(np.array([1.0]), 7.0) == pytest.approx(curve.at(np.array([1.0])) * 0.25)
+
+
+def test_in_a_longer_run_lrs_that_are_too_high_come_nearer():
+    (curve,) = regret_curves([rung([0.6, 0.4, 0.2, 0.4, 0.6])], START)
+    log2_lrs = np.array([2.5, 3.0, 3.5])
+    shift = 5 * THRESHOLDS.edge_drift
+    assert curve.in_longer_run(log2_lrs, 5.0) == pytest.approx(curve.at(log2_lrs + shift))
+    assert (curve.in_longer_run(log2_lrs, 5.0) > curve.at(log2_lrs)).all()
+
+
+def test_where_learning_begins_late_lower_lrs_catch_up():
+    losses = [0.9, 0.5, 0.4, 0.8]
+    late = estimate([rung(losses)], replace(START, late=True), 400).log2_lr
+    assert late < estimate([rung(losses)], START, 400).log2_lr
+
+
+def test_of_trials_that_left_a_plateau_the_lowest_counts_as_the_best():
+    by_lr = regrets(rung([0.99, 0.98, 0.5, 0.3, 0.9]), START)
+    assert min(by_lr, key=by_lr.get) == 2.0
+    assert 0 < by_lr[3.0] < 0.2
+    # Without a plateau, where the fall grows with the LR, the best is the best.
+    by_lr = regrets(rung([0.9, 0.7, 0.5, 0.3, 0.9]), START)
+    assert min(by_lr, key=by_lr.get) == 3.0
+
+
+def test_a_probe_moves_the_choice_towards_its_lr():
+    rungs = [rung([0.6, 0.3, 0.25, 0.3, 0.6])]
+    chosen = [estimate(rungs, START, 400, probed=probed).log2_lr for probed in (0.0, 1.5, 2.5)]
+    assert chosen[0] < chosen[1] < chosen[2]
+    # The trials decide against a probe that is far off.
+    far = estimate(rungs, START, 400, probed=40.0).log2_lr
+    assert far == estimate(rungs, START, 400).log2_lr
 
 
 def test_of_equals_the_lowest_is_chosen():

@@ -107,22 +107,20 @@ def test_all_families_are_compared_in_trials_of_the_same_length(budget):
     names = ["warmup_cosine", "one_cycle", "wsd"]
     trainable = Quadratic()
     plan = lr.tune(trainable, updates=1000, budget=budget, family=names)
-    refinement = [trial for trial in plan.trials if trial.stage == "refinement"]
-    assert len({trial.updates for trial in refinement}) == 1
+    longest = max(trial.updates for trial in plan.trials)
     for name in names:
-        assert sum(trial.family == name for trial in refinement) >= 4
-    assert {trial.family for trial in plan.trials if trial.stage == "coarse"} == {"warmup_cosine"}
+        assert sum(trial.family == name and trial.updates == longest for trial in plan.trials) >= 2
     assert plan.spent == trainable.all_updates <= 1000 * budget
 
 
 def test_families_that_cannot_all_be_tried_are_not_compared():
     trainable = Quadratic()
-    with pytest.raises(ValueError, match=facts("budget", "at least 285", "4 families", 100, "fewer families")):
+    with pytest.raises(ValueError, match=facts("budget", "at least 218", "4 families", 100, "fewer families")):
         lr.tune(trainable, updates=300, budget="100 updates", family=list(NAMED))
-    with pytest.raises(ValueError, match=facts("updates", "at least 22", "families", 18)):
+    with pytest.raises(ValueError, match=facts("updates", "at least 20", "families", 18)):
         lr.tune(trainable, updates=18, budget="2000 updates", family=list(NAMED))
     assert trainable.all_updates == 0
-    assert lr.tune(trainable, updates=300, budget="285 updates", family=list(NAMED)).spent <= 285
+    assert lr.tune(trainable, updates=300, budget="218 updates", family=list(NAMED)).spent <= 218
 
 
 def test_a_family_may_refuse_lrs_that_are_not_tried():

@@ -7,7 +7,7 @@ import pytest
 from facts import facts, tells
 from learnrate.errors import NoAnswerError
 from learnrate.tuner.budget import Budget, Spending
-from learnrate.tuner.no_answer import require_learned, require_refined, require_sound
+from learnrate.tuner.no_answer import require_learned, require_sound, require_trials
 from learnrate.tuner.trials import Start, Trial
 from test_runner import Clock
 
@@ -29,10 +29,9 @@ def test_trials_that_learned_above_the_stability_edge_alone_are_no_answer():
 
 
 def test_a_family_without_trials_of_its_own_is_no_answer():
-    coarse = [Trial(0.1, 20, 20, 1.0)]
-    require_refined("mine", [*coarse, Trial(0.1, 30, 30, 1.0, stage="refinement")])
+    require_trials("mine", [Trial(0.1, 20, 20, 1.0)])
     with pytest.raises(NoAnswerError, match=facts("no trials", "family", "'mine'", "larger budget", "fewer families")):
-        require_refined("mine", coarse)
+        require_trials("mine", [])
 
 
 @pytest.mark.parametrize(("lowest", "reached"), [(-4.0, True), (-20.0, False)])
@@ -46,7 +45,7 @@ def test_the_time_that_is_needed_is_part_of_the_remedy():
     clock = Clock()
     spending = Spending(Budget(1000, 5.0), clock=clock)
     spending.spent, spending.idle, clock.seconds = 100, 1.0, 6.0
-    with pytest.raises(NoAnswerError, match=facts("first trial", "larger budget", "1000 updates", "50 seconds")):
+    with pytest.raises(NoAnswerError, match=facts("first trial", "larger budget", "600 updates", "30 seconds")):
         sound([], spending=spending)
 
 

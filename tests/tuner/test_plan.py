@@ -44,9 +44,9 @@ def test_every_section_of_the_reasons_has_its_facts(regression):
 
 def test_reasons_print_sentence_by_sentence_or_by_section(regression):
     reasons = regression.reasons
-    assert [*reasons.range_test, *reasons.trials, *reasons.choice, *reasons.cost] == list(reasons)
+    assert [*reasons.probe, *reasons.range_test, *reasons.trials, *reasons.choice, *reasons.cost] == list(reasons)
     lines = str(reasons).splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == ["Range test", "Trials", "Choice", "Cost"]
+    assert [line for line in lines if not line.startswith(" ")] == ["Probe", "Range test", "Trials", "Choice", "Cost"]
     assert [line.strip() for line in lines if line.startswith(" ")] == list(reasons)
     assert Reasons.from_record(reasons.as_record()) == reasons
 

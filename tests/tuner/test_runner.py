@@ -32,7 +32,7 @@ def runner(trainable, budget=1000, horizon=1000, loss=4.5, noise=0.0, **fields):
 
 
 def run(on, max_lrs, updates, family=lr.constant, **arguments):
-    return on.run(Proposal(tuple(max_lrs), updates, "coarse"), family, **arguments)
+    return on.run(Proposal(tuple(max_lrs), updates, "a test"), family, **arguments)
 
 
 @given(st.integers(2, 50), st.integers(2, 500))
@@ -54,7 +54,7 @@ def test_a_trial_is_judged_by_its_last_fifth_and_every_update_counts():
     by_hand = [4.5 * 0.9 ** (2 * update) for update in range(16, 20)]
     assert trial.final_losses == pytest.approx(by_hand)
     assert trial.loss == pytest.approx(sum(by_hand) / 4)
-    assert trial == Trial(0.1, 20, 20, trial.loss, None, "mine", "coarse", trial.final_losses, highest_loss=4.5)
+    assert trial == Trial(0.1, 20, 20, trial.loss, None, "mine", "a test", trial.final_losses, highest_loss=4.5)
     assert on.spending.spent == 20
     assert on.trials == [trial]
 
@@ -145,7 +145,7 @@ def test_a_median_of_the_last_losses_ignores_single_spikes():
 
 def test_a_loss_that_is_not_finite_ends_a_trial_at_once():
     (trial,) = run(runner(NotFinite()), [0.1], 60)
-    assert trial == Trial(0.1, 60, 2, math.inf)
+    assert trial == Trial(0.1, 60, 2, math.inf, purpose="a test")
 
 
 def test_a_trial_continues_after_a_spike():

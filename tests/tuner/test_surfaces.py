@@ -53,7 +53,7 @@ def test_a_plan_at_the_edge_of_what_was_tried_says_so(updates, budget):
 def test_the_search_finds_lrs_far_below_those_that_learn_the_same_in_short_trials(seed):
     # In each of them, the loss of the range test falls up to LRs at which a run learns far less than at the best one.
     surface = surface_of(seed)
-    plan = tuned(surface, seed, updates=300)
+    plan = tuned(surface, seed, updates=300, budget=1.0)
     best = min(longest(plan), key=lambda trial: trial.loss).max_lr
     assert best > min(trial.max_lr for trial in plan.trials)
     assert 0 < plan.interval[0] <= plan.max_lr

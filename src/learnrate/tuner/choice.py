@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from learnrate.schedules import Schedule
 from learnrate.tuner.cycling import Cycling
 from learnrate.tuner.estimate import Estimate, best_log2_lr, estimate, missed, regrets, rounded_lr
-from learnrate.tuner.evidence import safe, stability_edge
+from learnrate.tuner.evidence import safe, spike_limit, stability_edge
 from learnrate.tuner.families import NAMED, Family, Run
 from learnrate.tuner.runner import Runner
 from learnrate.tuner.thresholds import THRESHOLDS
@@ -66,6 +66,8 @@ class Choice:
         rungs: The trials of the chosen family.
         stopped: Why the search of this family made no more of them.
         edge: The lowest unsafe LR, if a trial at or above it did not diverge; otherwise None.
+        spike: The lowest LR with a large spike of the loss, where steps are not bounded: no higher LR is chosen; None if
+            there was none.
         open_below: Whether no LR below the best one was tried, or below the chosen one: a lower one may be better.
         open_above: Whether no LR above the best one was tried, or above the chosen one: a higher one may be better.
         drift: Relative change of the best LR from the longest trials to the run; None if they are equally long.
@@ -86,6 +88,7 @@ class Choice:
     rungs: tuple[Rung, ...]
     stopped: str
     edge: float | None
+    spike: float | None
     open_below: bool
     open_above: bool
     drift: float | None
@@ -126,7 +129,7 @@ def choose(
     schedule = chosen.family(chosen_lr.lr)
     # A function of the user may have this name as well.
     is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
-    edge, longest = stability_edge(evidence, start), evidence[-1].updates
+    edge, spike, longest = stability_edge(evidence, start), spike_limit(evidence, start), evidence[-1].updates
     best_lr = rounded_lr(best_log2_lr(_rung(chosen.trials, longest, start), start))
     tried = [trial.max_lr for trial in chosen.trials]
     return Choice(
@@ -137,8 +140,9 @@ def choose(
         rungs=tuple(evidence),
         stopped=chosen.stopped,
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
+        spike=rounded_lr(spike) if math.isfinite(spike) else None,
         open_below=min(best_lr, chosen_lr.lr) <= min(tried),
-        open_above=max(best_lr, chosen_lr.lr) >= max(tried),
+        open_above=max(best_lr, chosen_lr.lr) >= max(tried) and math.isinf(spike),
         drift=2.0 ** (lr_drift * math.log2(run.updates / longest)) - 1 if longest < run.updates else None,
         compared=tuple((candidate.name, trial) for candidate, trial in zip(candidates, finals, strict=bool(finals))),
         metric=metric,
@@ -158,7 +162,7 @@ def _rung(trials: Sequence[Trial], updates: int, start: Start) -> Rung:
 def _best(trials: Sequence[Trial], start: Start) -> int:
     """The place of the best trial, all of the same length; the first of equals."""
     shares = missed(trials, start)
-    return shares.index(min(shares))
+    return next(place for place, share in enumerate(shares) if share <= min(shares) + THRESHOLDS.equal_share)
 
 
 def _cost(spent: int, longest: int, horizon: int, families: int) -> Cost:

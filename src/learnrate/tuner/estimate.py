@@ -253,7 +253,7 @@ def estimate(
         expected += curve.updates / longest * curve.in_longer_run(drifted_from, doublings).mean(axis=0)
     expected /= sum(curve.updates / longest for curve in curves)
     if probed is not None:
-        expected += np.minimum(1.0, THRESHOLDS.probe_curvature * (log2_lrs - probed) ** 2)
+        expected += np.minimum(THRESHOLDS.probe_most, THRESHOLDS.probe_curvature * (log2_lrs - probed) ** 2)
     # The lowest of equals, which rounding would decide otherwise.
     best = int(np.argmax(expected < expected.min() + 1e-9))
     tolerance = max(THRESHOLDS.tolerance, _noise_share(rungs, start))

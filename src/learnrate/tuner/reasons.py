@@ -89,6 +89,8 @@ def _trials(choice: Choice) -> Iterator[str]:
             f"LRs of {choice.edge:.2g} and above are unsafe: a trial there diverged, or learned nothing after a spike of "
             "the loss, or a trial at a lower LR had a large spike."
         )
+    if choice.spike is not None:
+        yield f"At LR {choice.spike:.2g} the loss had a large spike: no higher LR is chosen."
     if choice.not_batchable:
         yield f"The trials ran one by one: {choice.not_batchable}."
     elif choice.batches:

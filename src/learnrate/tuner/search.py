@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from learnrate.tuner.estimate import best_log2_lr, lowest_off_plateau, regrets, rounded_lr
-from learnrate.tuner.evidence import informative, safe, stability_edge
+from learnrate.tuner.evidence import informative, safe, spike_limit, stability_edge
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Rung, Start, Trial, rungs
 
@@ -102,7 +102,8 @@ def next_trials(trials: Sequence[Trial], remaining: int, *, start: Start, limits
     longer = _longer(rung, start, limits, remaining)
     if longer is not None:
         return longer
-    offers = _offers(rung, stability_edge(rungs(trials), start), start, limits, remaining)
+    edge = min(stability_edge(rungs(trials), start), spike_limit(rungs(trials), start))
+    offers = _offers(rung, edge, start, limits, remaining)
     tried = {trial.max_lr for trial in rung.trials}
     offers = [offer for offer in offers if rounded_lr(offer.log2_lr) not in tried]
     if not offers:
@@ -135,7 +136,9 @@ def _below_all(rung: Rung, limits: Limits) -> Proposal | Stop:
 def _longer(rung: Rung, start: Start, limits: Limits, remaining: int) -> Proposal | None:
     """Longer trials where those of this length do not show which LR is good in a long run; None if they do."""
     updates = min(limits.longest, remaining // THRESHOLDS.longer_trials)
-    if updates < THRESHOLDS.longer_ratio * rung.updates:
+    # Where nobody knows the scale of the LR, a trial that hardly learned may be far too high or too low.
+    enough = 1 if limits.is_certain else THRESHOLDS.uncertain_trials
+    if updates < THRESHOLDS.longer_ratio * rung.updates or len(rung.sound) < enough:
         return None
     if is_slow(rung, start):
         purpose = "the loss fell by less than a tenth in shorter trials"
@@ -178,7 +181,9 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
         lr = min(best + stride, (best + edge) / 2, limits.highest)
         offers.append(_beyond(lr, best, slope(below), below is None, upwards, "a higher LR may be better"))
     if below is None and best > limits.lowest:
-        lr = max(best - stride, limits.lowest)
+        # As far again as the trials reach, where they began at an LR that may be a thousand times too high.
+        reach = stride if limits.is_certain else max(stride, max(trial.log2_lr for trial in rung.sound) - best)
+        lr = max(best - reach, limits.lowest)
         is_unknown = above is None or (not limits.is_certain and slope(above) <= THRESHOLDS.tolerance)
         slope_above = THRESHOLDS.unknown_saving if is_unknown else slope(above)
         offers.append(_beyond(lr, best, slope_above, is_unknown, not upwards, "a lower LR may be better"))

@@ -68,6 +68,7 @@ class Thresholds:
         slow_fall: Share of the loss by which the best trial must fall; otherwise learning may not have begun, and longer
             trials are needed.
         same_fall: The same where all trials learned the same: a loss may fall from its start to a plateau.
+        uncertain_trials: Number of trials before longer ones, if a range test alone showed where to begin.
         longer_trials: Number of longer trials that the rest of the budget must cover.
         longer_ratio: Length over that of the trials so far below which longer trials show nothing new.
         edge_gap: Difference to the stability edge below which no LR is worth a trial.
@@ -98,6 +99,8 @@ class Thresholds:
         probe_curvature: The LR of a probe counts in the choice: an LR has a regret, beside that of the trials, of 0.04
             times the square of the doublings between them. The best LR of three of four tasks lies within a doubling of the
             probe's.
+        probe_most: The most that this regret is: a probe may be wrong, and then the trials decide.
+        equal_share: Share of the best fall by which two families do not differ.
         tolerance: Share of the best fall that makes no difference. With the noise alone, the interval around the estimate
             contained the best LR of fewer than half of all runs. The coarse search goes on below an LR that missed no more
             than this: without that rule, on 600 surfaces of tests/tuner/surfaces.py, the lowest LR of all was the best
@@ -143,11 +146,12 @@ class Thresholds:
     most_diverged: int = 8
     diverged_stride: int = 2
     wide_stride: float = 2.0
-    below_lowest_loss: float = 1.0
+    below_lowest_loss: float = 2.0
     above_slow_probe: float = 1.0
     slow_trials: int = 4
     slow_fall: float = 0.1
     same_fall: float = 0.2
+    uncertain_trials: int = 3
     longer_trials: int = 2
     longer_ratio: float = 1.3
     edge_gap: float = 0.2
@@ -169,6 +173,8 @@ class Thresholds:
     left_plateau: float = 0.5
     plateau_stride: float = 2.1
     probe_curvature: float = 0.04
+    probe_most: float = 0.1
+    equal_share: float = 1e-3
     tolerance: float = 0.05
 
 
