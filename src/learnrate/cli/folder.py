@@ -17,6 +17,7 @@ from learnrate.schedules.figure import draw_schedule
 from learnrate.study import Comparison
 from learnrate.study.figure import draw_losses, draw_scores
 from learnrate.tuner import Plan
+from learnrate.tuner.figure import draw_trials
 
 try:
     import fcntl
@@ -66,8 +67,11 @@ class Folder:
 
     @delayed_interrupts()
     def write_plan(self, plan: Plan) -> None:
-        """plan.json and schedule.png."""
+        """plan.json, trials.png and schedule.png."""
         plan.save(self.path / "plan.json")
+        figure, (ax,) = figures.new_figure(8, 4.5)
+        draw_trials(plan, ax)
+        figures.save(figure, self.path / "trials.png")
         figure, (ax,) = figures.new_figure(8, 4)
         draw_schedule(plan.schedule, plan.length, ax)
         figures.save(figure, self.path / "schedule.png")

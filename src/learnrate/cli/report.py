@@ -21,7 +21,7 @@ def print_range_test(console: Console, curve: Curve, bounds: Bounds | NoAnswer) 
 def print_plan(console: Console, plan: Plan) -> None:
     """The trials, the choice and its cost; last the schedule as the expression that rebuilds it."""
     for heading, sentences in plan.reasons.sections().items():
-        if heading != "Range test":  # printed when the range test had ended
+        if heading != "Range test":  # printed as soon as the range test has ended
             print_section(console, heading, sentences)
     print_section(console, "Plan", ())
     console.print(f"  [bold]{escape(repr(plan.schedule))}[/bold]")
@@ -56,9 +56,9 @@ def arm_label(arm: Arm) -> str:
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
-    """The plan as --json prints it; plan.json holds the trials and the curve as well."""
+    """The plan as --json prints it; plan.json holds the trials, and the probe or the curve, as well."""
     record = plan.as_record()
-    return {key: value for key, value in record.items() if key not in ("bounds", "trials", "curve")}
+    return {key: value for key, value in record.items() if key not in ("bounds", "trials", "probe", "curve")}
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:

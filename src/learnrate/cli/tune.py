@@ -1,4 +1,4 @@
-"""`learnrate tune`: range test, trials, plan, comparison, figures."""
+"""`learnrate tune`: probe or range test, trials, plan, comparison, figures."""
 
 import json
 import sys
@@ -131,7 +131,7 @@ def check_options(options: Options) -> None:
 
 
 def run_stages(run: Run) -> dict[str, Any]:
-    """Range test, plan and comparison; returns what --json prints."""
+    """Plan and comparison; returns what --json prints."""
     options, folder, console = run.options, run.folder, run.console
     console.print(f"[bold]{escape(run.name)}[/bold]: training runs of {run.updates} updates, seed {options.seed}")
     trainable = run.recipe.trainable(options.seed)
@@ -175,7 +175,7 @@ def run_stages(run: Run) -> dict[str, Any]:
         folder.write_summary(summary)
         if options.train:
             console.print("\nNo comparison: the recipe does not say its usual LR (current_lr of its trainable is None)")
-    console.print(f"\nCurve, plan and figures are in [bold]{escape(str(folder.path))}[/bold]")
+    console.print(f"\nPlan and figures are in [bold]{escape(str(folder.path))}[/bold]")
     return summary
 
 

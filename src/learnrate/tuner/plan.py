@@ -21,7 +21,7 @@ from learnrate.tuner.families import Run
 from learnrate.tuner.probe import Probe
 from learnrate.tuner.reasons import Reasons, reasons_of
 from learnrate.tuner.survey import Survey
-from learnrate.tuner.trials import Trial
+from learnrate.tuner.trials import Rung, Trial, rungs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,6 +108,24 @@ class Plan:
     def cost(self) -> float:
         """Updates that tuning made, as a share of the training run."""
         return self.spent / self.updates
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The trials of the chosen family by length, from short to long."""
+        return rungs([trial for trial in self.trials if trial.family == self.family])
+
+    def plot_trials(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the loss at the end of each trial against its LR, with the chosen LR, and return the axes.
+
+        Args:
+            ax: The axes to draw in; a new figure by default.
+
+        Raises:
+            MissingExtraError: if matplotlib is not installed.
+        """
+        from learnrate.tuner.figure import draw_trials
+
+        return draw_trials(self, ax)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the planned schedule and return the axes.
