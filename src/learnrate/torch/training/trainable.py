@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from learnrate import checks
+from learnrate.batches import Batches
 from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
 from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
-from learnrate.torch.training.batches import Batches, Stream, to_device
+from learnrate.torch.training.batches import LoaderStream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
@@ -95,7 +96,7 @@ class TorchTrainable(Trainable):
         self.optimizers = optimizers_by_name(optimizer)
         check_pair(model, self.optimizers)
         self.objectives = objectives(self.optimizers, loss)
-        self.model, self.stream, self.only = model, Stream(batches), only
+        self.model, self.stream, self.only = model, LoaderStream(batches), only
         self.updater = updater or Updater()
         self._need_closure = {o.name: self.updater.needs_closure(o.optimizers) for o in self.objectives}
         if self.updater.scaler is not None and any(self._need_closure.values()):
