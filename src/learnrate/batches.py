@@ -99,3 +99,12 @@ def check_rewindable(batches: object) -> None:
     if isinstance(batches, Iterator):
         remedy = "give the loader itself, a list, or a function that returns a new iterator"
         checks.refuse_type("batches", "something that can be iterated again", batches, remedy)
+
+
+def restarts_note(updates: Iterable[int]) -> list[str]:
+    """The note about batches that were started again at these updates; none if there was no such update."""
+    restarts = list(updates)
+    if not restarts:
+        return []
+    shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
+    return [f"the batches ran out and were started again at update {shown}"]

@@ -125,8 +125,9 @@ class Ensemble(Protocol):
         """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
 
 
-ProbeMethod = Literal["prodigy", "dowg"]
-"""How a probe finds its step sizes; `METHODS` in `learnrate/tuner/probe.py` says which LR follows from them."""
+ProbeMethod = Literal["prodigy", "prodigy-radam", "prodigy-adagrad", "prodigy-adafactor", "prodigy-muon", "dowg"]
+"""How a probe finds its step sizes, and for which optimizer where its factor is another one. `METHODS` in
+`learnrate/tuner/probe.py` says which LR follows from them."""
 
 
 class Probing(Protocol):
@@ -134,17 +135,19 @@ class Probing(Protocol):
 
     Attributes:
         method: How the LR is found.
-        scale: Factor from that LR to the LR of the user's optimizer: 1 - momentum, because momentum adds up steps.
+        scale: Factor from the step size to the LR of the user's optimizer: 1 - momentum, because momentum adds up steps.
+        maximize: Whether the loss is to rise.
     """
 
     method: ProbeMethod
     scale: float
+    maximize: bool
 
     def update(self) -> Any:
         """Make one update. Returns what `Trainable.update` returns."""
 
     def lr(self) -> float:
-        """The LR of the last update."""
+        """The step size of the last update: its LR, apart from what the optimizer shortens its steps by over time."""
 
 
 @runtime_checkable

@@ -59,8 +59,14 @@ class Method:
     source: str
 
 
+PRODIGY = "Prodigy, arXiv 2306.06101"
+
 METHODS: dict[ProbeMethod, Method] = {
-    "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, "Prodigy, arXiv 2306.06101"),
+    "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, PRODIGY),
+    "prodigy-radam": Method("distance to the solution", np.max, 4.0, 6.0, None, PRODIGY),
+    "prodigy-adagrad": Method("distance to the solution", np.max, 9.0, 6.0, None, PRODIGY),
+    "prodigy-adafactor": Method("relative distance to the solution", np.max, 0.75, 6.0, None, PRODIGY),
+    "prodigy-muon": Method("distance to the solution", np.max, 0.25, 6.0, None, PRODIGY),
     "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
 }
 
@@ -73,7 +79,7 @@ class Probe:
         lr: The LR for the training run, the peak of its schedule.
         interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes.
         reason: How the LR follows from the probe.
-        method: "prodigy" or "dowg".
+        method: A key of `METHODS`: "prodigy" or "dowg", for example.
         updates: Number of updates that the probe made.
         losses: The loss of each; float64, read-only.
         steps: The LR of each; the same shape.
@@ -157,6 +163,7 @@ def _probing(trainable: Trainable) -> Iterator[Probing]:
     with restored(trainable), trainable.probing() as probing:
         checks.choice("method of probing", probing.method, tuple(METHODS))
         checks.finite("scale of probing", probing.scale)
+        checks.flag("maximize of probing", probing.maximize)
         yield probing
 
 
@@ -190,7 +197,7 @@ def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: P
     loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
     reason = loop.run([0.0] * allowed.updates)
     taken = np.array(steps[: len(losses)])
-    return _answer(probing.method, probing.scale, np.array(losses), taken, reason, trainable.notes(len(losses)))
+    return _answer(probing, np.array(losses), taken, reason, trainable.notes(len(losses)))
 
 
 class _Driven:
@@ -205,9 +212,7 @@ class _Driven:
         return self._probing.update()
 
 
-def _answer(
-    method: ProbeMethod, scale: float, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]
-) -> Probe:
+def _answer(probing: Probing, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]) -> Probe:
     """What follows from the losses and step sizes of a probe.
 
     Raises:
@@ -224,12 +229,13 @@ def _answer(
             f"the step size did not grow from {steps[0]:.2g} in {updates} updates.",
             "Steps of this size may be below the precision of the weights: use tune.",
         )
-    rules, share = METHODS[method], _clear_fall(losses)
+    method, scale, fell = probing.method, probing.scale, "rose" if probing.maximize else "fell"
+    rules, share = METHODS[method], _clear_fall(losses, probing.maximize)
     slow = share < SLOW
     if slow and rules.slow_spread is None:
         raise NoAnswerError(
-            f"the loss fell by {100 * share:.2g} % in a probe of {updates} updates; the steps of SGD show the scale of the "
-            "LR only when it falls by a tenth.",
+            f"the loss {fell} by {100 * share:.2g} % in a probe of {updates} updates; the step size shows the scale of the "
+            "LR only when that is a tenth.",
             LONGER,
         )
     step = float(rules.read(steps))
@@ -238,27 +244,27 @@ def _answer(
         raise NoAnswerError(f"the LR would be {lr:.2g}: {scale:.2g} x {rules.factor:g} x {step:.2g}.", "Use tune.")
     upwards = rules.slow_spread if slow and rules.slow_spread is not None else rules.spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
-    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
+    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (for the momentum)" if scale != 1 else "")
     text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
     if slow:
-        text += f" The loss fell by {100 * share:.2g} % only, so the best LR may be much higher."
+        text += f" The loss {fell} by {100 * share:.2g} % only, so the best LR may be much higher."
     return Probe(lr, ends, text, method, updates, losses, steps, tuple(notes))
 
 
-def _clear_fall(losses: Floats) -> float:
-    """By which share of its level at the start the loss has fallen at the end.
+def _clear_fall(losses: Floats, maximize: bool) -> float:
+    """By which share of its level at the start the loss has fallen at the end, or risen if it is to rise.
 
     Raises:
         NoAnswerError: if it may not have fallen at all.
     """
-    updates = len(losses)
+    updates, change = len(losses), "rise" if maximize else "fall"
     start, last = level(losses), losses[-(updates // 5) :]
-    fall = start - float(np.mean(last))
+    fall = (float(np.mean(last)) - start) * (1 if maximize else -1)
     # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
     error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, updates // 10) + 1 / len(last))
     if not fall > CERTAIN * error:
         raise NoAnswerError(
-            f"the loss did not fall clearly in a probe of {updates} updates: by {fall:.2g}, with a standard error of "
+            f"the loss did not {change} clearly in a probe of {updates} updates: by {fall:.2g}, with a standard error of "
             f"{error:.2g}.",
             LONGER,
         )

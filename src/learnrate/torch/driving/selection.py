@@ -48,9 +48,9 @@ class SweptGroups:
         return any(group is swept for o in optimizers for group in o.param_groups for swept in self.groups)
 
     @property
-    def trained_groups(self) -> list[Group]:
-        """Those of the groups whose LR is not 0."""
-        return [group for group, ratio in zip(self.groups, self._ratios, strict=True) if ratio]
+    def ratios(self) -> list[tuple[Group, float]]:
+        """Each group with its LR as a share of that of the sweep."""
+        return list(zip(self.groups, self._ratios, strict=True))
 
     def write(self, lr: float) -> None:
         """Write this LR, times each group's ratio, into the groups."""

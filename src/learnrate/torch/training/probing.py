@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Adamax, AdamW, NAdam, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from learnrate.torch.driving import Group, SweptGroups
 from learnrate.torch.inputs import stepping
-from learnrate.torch.training.step_sizes import DoWG, Prodigy, StepSize
+from learnrate.torch.training.probed import Kind, kind_of, maximizes, scale_of, step_of
+from learnrate.torch.training.step_sizes import DoWG, Prodigy, StepSize, Unit
 from learnrate.trainable import NotProbedError
-
-STEPS_OF_THE_SIZE_OF_THE_LR = (Adam, AdamW, Adamax, NAdam, RMSprop)
-"""Optimizers that divide a gradient by an average of its own size. Not RAdam, whose own warm-up outlasts a probe."""
 
 PLACEHOLDER = 1.0
 """The LR that an update is asked to take, before its own is known."""
@@ -23,24 +21,23 @@ class TorchProbing:
     """See `learnrate.trainable.Probing`.
 
     Args:
-        step_size: Finds the LRs.
-        scale: See `Probing`.
-        parameters: Those whose gradients decide the LR.
+        optimizer: The optimizer that takes the LR.
+        kind: Its kind.
         swept: The groups that take the LR.
         update: Makes an update at an LR.
     """
 
-    def __init__(
-        self,
-        step_size: StepSize,
-        scale: float,
-        parameters: Sequence[nn.Parameter],
-        swept: SweptGroups,
-        update: Callable[[float], Any],
-    ) -> None:
-        self.method, self.scale = step_size.method, scale
-        self._step_size, self._swept, self._update, self._lr = step_size, swept, update, 0.0
-        self._parameters = parameters
+    def __init__(self, optimizer: Optimizer, kind: Kind, swept: SweptGroups, update: Callable[[float], Any]) -> None:
+        rows = _trained(swept.ratios)
+        self.method, self.scale = kind.method, scale_of(kind, swept.groups)
+        self.maximize = maximizes(optimizer, swept.groups)
+        self._optimizer, self._kind, self._swept, self._update = optimizer, kind, swept, update
+        self._parameters = [parameter for parameter, _, _ in rows]
+        self._lr, self._written = 0.0, PLACEHOLDER
+        self._step_size: StepSize = DoWG(self._parameters)
+        if kind.method != "dowg":
+            beta2, units = max(map(kind.beta2, swept.groups)), [_unit(kind, *row) for row in rows]
+            self._step_size = Prodigy(self._parameters, beta2, kind.method, units, kind.nuclear)
 
     def update(self) -> Any:
         """See `Probing.update`."""
@@ -56,14 +53,16 @@ class TorchProbing:
         found_inf, scale = (getattr(optimizer, name, None) for name in ("found_inf", "grad_scale"))
         if found_inf is not None and found_inf.item():
             return
-        factor = 1.0 if scale is None else 1 / scale.item()
+        factor = (-1.0 if self.maximize else 1.0) / (1.0 if scale is None else scale.item())
         self._swept.require_untouched(PLACEHOLDER)
         self._lr = self._step_size.lr([_gradient(parameter, factor) for parameter in self._parameters])
-        self._swept.write(self._lr)
+        step = step_of(self._optimizer, self._parameters)
+        self._written = self._lr * self._kind.longer(self._swept.groups[0], step)
+        self._swept.write(self._written)
 
     def after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Write the LR that the update was asked to take, which it looks for at its end."""
-        self._swept.require_untouched(self._lr)
+        self._swept.require_untouched(self._written)
         self._swept.write(PLACEHOLDER)
 
 
@@ -80,9 +79,9 @@ def probing(
     if len(driven) > 1:
         raise NotProbedError("several optimizers take the LR, and a probe finds the LR of one")
     [optimizer] = driven
-    parameters = _trained(swept.trained_groups)
-    with _suited(optimizer, swept.groups, parameters) as (step_size, scale):
-        trained = TorchProbing(step_size, scale, parameters, swept, update)
+    kind = kind_of(optimizer, swept.groups)
+    trained = TorchProbing(optimizer, kind, swept, update)
+    with _without_momentum(kind, swept.groups):
         handles = [
             optimizer.register_step_pre_hook(trained.before_step),
             optimizer.register_step_post_hook(trained.after_step),
@@ -95,40 +94,31 @@ def probing(
 
 
 @contextmanager
-def _suited(
-    optimizer: Optimizer, groups: Sequence[Group], parameters: Sequence[nn.Parameter]
-) -> Iterator[tuple[StepSize, float]]:
-    """The step size for this kind of optimizer, and the scale from it to the LR (see `Probing`)."""
-    name = type(optimizer).__name__
-    for setting in ("maximize", "dampening"):
-        if any(group.get(setting) for group in groups):
-            raise NotProbedError(f"there is no LR-free step size for {name} with {setting}")
-    if isinstance(optimizer, SGD):
-        # DoWG measures steps along gradients; those of momentum are many gradients long, and it diverges.
-        momentum = max(group["momentum"] for group in groups)
-        changed = [(group, {key: group[key] for key in ("momentum", "nesterov")}) for group in groups]
-        try:
-            for group in groups:
-                group |= {"momentum": 0.0, "nesterov": False}
-            yield DoWG(parameters), 1 - momentum
-        finally:
-            for group, entries in changed:
-                group |= entries
-    elif isinstance(optimizer, STEPS_OF_THE_SIZE_OF_THE_LR):
-        averaged = max(float(group["betas"][1] if "betas" in group else group["alpha"]) for group in groups)
-        yield Prodigy(parameters, averaged), 1 - max(group.get("momentum", 0.0) for group in groups)
-    else:
-        raise NotProbedError(f"there is no LR-free step size for {name}")
+def _without_momentum(kind: Kind, groups: Sequence[Group]) -> Iterator[None]:
+    """Gradient descent without its momentum: DoWG measures steps along gradients, and diverges with those of momentum."""
+    if kind.method != "dowg":
+        yield
+        return
+    changed = [(group, {key: group[key] for key in ("momentum", "nesterov")}) for group in groups]
+    try:
+        for group in groups:
+            group |= {"momentum": 0.0, "nesterov": False}
+        yield
+    finally:
+        for group, entries in changed:
+            group |= entries
 
 
-def _trained(groups: Sequence[Group]) -> list[nn.Parameter]:
-    """The parameters that are trained. One that is unfrozen later has no part in the step size."""
-    parameters = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
-    if not parameters:
+def _trained(groups: Sequence[tuple[Group, float]]) -> list[tuple[nn.Parameter, Group, float]]:
+    """The parameters that are trained, with their groups and ratios. One that is unfrozen later has no part in it."""
+    rows = [(p, group, ratio) for group, ratio in groups for p in group["params"] if ratio and p.requires_grad]
+    if not rows:
         raise NotProbedError("none of the parameters that take the LR is trained")
-    if any(parameter.is_complex() for parameter in parameters):
-        raise NotProbedError("there is no LR-free step size for complex parameters")
-    return parameters
+    return rows
+
+
+def _unit(kind: Kind, parameter: nn.Parameter, group: Group, ratio: float) -> Unit:
+    return lambda: ratio * kind.unit(group, parameter)
 
 
 def _gradient(parameter: nn.Parameter, factor: float) -> Tensor | None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from learnrate import checks
-from learnrate.batches import Batches
+from learnrate.batches import Batches, restarts_note
 from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
@@ -259,11 +259,8 @@ class TorchTrainable(Trainable):
         left_out = [bad for bad in self._left_out if bad.update < min(updates, self.updates)]
         if left_out:
             notes.append(note(left_out))
-        restarts = [update for update in self.processes.first(self._restarts) or () if update < updates]
-        if not restarts:
-            return notes
-        shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
-        return [*notes, f"the batches ran out and were started again at update {shown}"]
+        restarts = self.processes.first(self._restarts) or ()
+        return [*notes, *restarts_note(restart for restart in restarts if restart < updates)]
 
     def save(self) -> Snapshot:
         """See `Trainable.save`."""

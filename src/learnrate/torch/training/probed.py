@@ -1,0 +1,175 @@
+"""The optimizers of torch that have an LR-free probe: how long their steps are, and what the others lack."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
+
+from learnrate.torch.driving import Group
+from learnrate.trainable import NotProbedError, ProbeMethod
+
+USUAL_BETA2 = 0.999
+"""Decay of Prodigy's sums where the optimizer has no average of squared gradients with a constant decay: Adam's."""
+
+
+def _unit(group: Group, parameter: Tensor) -> float:
+    return 1.0
+
+
+def _relative(group: Group, parameter: Tensor) -> float:
+    """Adafactor's steps are relative to the root mean square of the parameter (arXiv 1804.04235, section 8)."""
+    return max(float(group["eps"][1]), parameter.detach().double().square().mean().sqrt().item())
+
+
+def _spectral(group: Group, parameter: Tensor) -> float:
+    """The spectral norm of a step of Muon at an LR of 1, as the documentation of torch.optim.Muon gives it."""
+    rows, columns = parameter.shape
+    if group["adjust_lr_fn"] == "match_rms_adamw":
+        return 0.2 * math.sqrt(max(rows, columns))
+    return math.sqrt(max(1.0, rows / columns))
+
+
+def _constant(group: Group, step: int) -> float:
+    return 1.0
+
+
+def _root(group: Group, step: int) -> float:
+    """AdaGrad divides by the root of a sum over all updates, which grows with the root of their number."""
+    return math.sqrt(step)
+
+
+def _unrectified(group: Group, step: int) -> float:
+    """The inverse of RAdam's rectification (Liu et al., arXiv 1908.03265, Algorithm 2), which shortens its first steps.
+
+    Its very first, which go along the gradient itself, are left as they are.
+    """
+    beta2 = float(group["betas"][1])
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * step * beta2**step / (1 - beta2**step)
+    if length <= 5:
+        return 1.0
+    return math.sqrt((longest - 4) * (longest - 2) * length / ((length - 4) * (length - 2) * longest))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How an optimizer makes its steps.
+
+    Attributes:
+        method: See `Probing.method`.
+        beta2: Decay of its average of squared gradients.
+        momentum: Momentum that lengthens its steps.
+        unit: The size of a step of a parameter, as a multiple of the LR; only ratios between parameters and changes count.
+        nuclear: Whether this size is a spectral norm; otherwise it is that of a single weight.
+        longer: By how many times the LR of update number `step`, counted from 1, must be larger for a step of the same size.
+        fixed: Settings that must be 0.
+    """
+
+    method: ProbeMethod = "prodigy"
+    beta2: Callable[[Group], float] = lambda group: float(group["betas"][1])
+    momentum: Callable[[Group], float] = lambda group: 0.0
+    unit: Callable[[Group, Tensor], float] = _unit
+    nuclear: bool = False
+    longer: Callable[[Group, int], float] = _constant
+    fixed: tuple[str, ...] = ()
+
+
+def _usual(group: Group) -> float:
+    return USUAL_BETA2
+
+
+def _momentum(group: Group) -> float:
+    return float(group["momentum"])
+
+
+ADAM = Kind()
+
+KINDS: dict[type[Optimizer], Kind] = {
+    SGD: Kind("dowg", momentum=_momentum),
+    **dict.fromkeys((Adam, AdamW, Adamax, NAdam), ADAM),
+    RMSprop: Kind(beta2=lambda group: float(group["alpha"]), momentum=_momentum),
+    RAdam: Kind("prodigy-radam", longer=_unrectified),
+    Adagrad: Kind("prodigy-adagrad", _usual, longer=_root, fixed=("lr_decay",)),
+    Adafactor: Kind("prodigy-adafactor", _usual, unit=_relative),
+}
+if hasattr(torch.optim, "Muon"):  # since torch 2.9
+    KINDS[torch.optim.Muon] = Kind("prodigy-muon", _usual, unit=_spectral, nuclear=True)
+
+WITHOUT: dict[type[Optimizer], str] = {
+    LBFGS: "LBFGS finds the length of its steps from the curvature, and computes gradients inside of its step",
+    Adadelta: "Adadelta finds its step size itself, and its LR is usually 1",
+    Rprop: "Rprop adapts a step size for each weight, and its LR is the first of them only",
+}
+"""Why optimizers have no probe."""
+
+
+def kind_of(optimizer: Optimizer, groups: list[Group]) -> Kind:
+    """The kind of an optimizer.
+
+    Raises:
+        NotProbedError: if it has no probe, or not with its settings.
+    """
+    for without, reason in WITHOUT.items():
+        if isinstance(optimizer, without):
+            raise NotProbedError(reason)
+    name = type(optimizer).__name__
+    for cls, kind in KINDS.items():
+        if isinstance(optimizer, cls):
+            for setting in kind.fixed:
+                if any(group.get(setting) for group in groups):
+                    raise NotProbedError(f"there is no LR-free step size for {name} with {setting}")
+            return kind
+    raise NotProbedError(f"there is no LR-free step size for {name}")
+
+
+def maximizes(optimizer: Optimizer, groups: list[Group]) -> bool:
+    """Whether the loss is to rise.
+
+    Raises:
+        NotProbedError: if it is to rise in one group and fall in another.
+    """
+    values = {bool(group.get("maximize", False)) for group in groups}
+    if len(values) > 1:
+        raise NotProbedError(f"{type(optimizer).__name__} has groups with maximize and groups without")
+    return values.pop()
+
+
+def scale_of(kind: Kind, groups: list[Group]) -> float:
+    """The factor from the step size to the LR of the optimizer with its momentum, which adds up steps.
+
+    Raises:
+        NotProbedError: if dampening leaves nothing of the gradient.
+    """
+    group = max(groups, key=kind.momentum)
+    momentum = kind.momentum(group)
+    dampening = float(group.get("dampening", 0.0)) if momentum else 0.0
+    if not dampening < 1:
+        raise NotProbedError(f"dampening must be below 1 for a probe, received {dampening:g}")
+    return (1 - momentum) / (1 - dampening)
+
+
+def step_of(optimizer: Optimizer, parameters: list[nn.Parameter]) -> int:
+    """The number of the optimizer's next step, counted from 1."""
+    for parameter in parameters:
+        step: Any = optimizer.state[parameter].get("step") if parameter in optimizer.state else None
+        if step is not None:
+            return int(step) + 1
+    return 1
