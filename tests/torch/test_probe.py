@@ -10,6 +10,7 @@ import learnrate as lr
 from facts import facts
 from learnrate.errors import AlreadyDrivenError, NoAnswerError
 from learnrate.torch.training import TorchTrainable
+from learnrate.tuner.probe import METHODS
 
 KINDS = {
     "Adam": torch.optim.Adam,
@@ -164,8 +165,8 @@ def test_gradients_may_be_sparse():
         ),
         (lambda model: torch.optim.Adadelta(model.parameters()), ("Adadelta", "tune")),
         (
-            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.Adam(model[2].parameters())],
-            ("several optimizers",),
+            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.SGD(model[2].parameters())],
+            ("mixture",),
         ),
     ],
 )
@@ -174,6 +175,36 @@ def test_an_optimizer_without_a_probe_says_so(build, named):
     task.optimizer = build(task.model)
     with pytest.raises(NoAnswerError, match=facts(*named)):
         task.probe()
+
+
+def test_several_optimizers_of_one_loss_are_probed_like_groups_of_one():
+    expected = Task().probe()
+    task = Task()
+    task.optimizer = [torch.optim.Adam(task.model[0].parameters()), torch.optim.Adam(task.model[2].parameters())]
+    probe = task.probe()
+    assert (probe.lr, probe.steps.tolist()) == (expected.lr, expected.steps.tolist())
+    for options in ({"clip_norm": 1.0}, {"loss": [torch.nn.MSELoss()] * 2}):
+        with pytest.raises(NoAnswerError, match=facts("several optimizers")):
+            task.probe(**options)
+
+
+def test_muon_beside_adamw_makes_the_steps_of_its_own_probe():
+    task, rates = Task(), []
+    matrices, vectors = ([p for p in task.model.parameters() if p.ndim == d] for d in (2, 1))
+    task.optimizer = [
+        torch.optim.Muon(matrices, lr=1e-3, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(vectors, lr=1e-3),
+    ]
+    task.optimizer[1].register_step_post_hook(
+        lambda o, *_: rates.append([optimizer.param_groups[0]["lr"] for optimizer in task.optimizer])
+    )
+    before = [parameter.clone() for parameter in task.model.parameters()]
+    probe = task.probe()
+    assert all(torch.equal(x, y) for x, y in zip(before, task.model.parameters(), strict=True))
+    assert [rate for _, rate in rates] == probe.steps.tolist()
+    ratio = METHODS["prodigy"].factor / METHODS["prodigy-muon"].factor
+    assert all(muon == pytest.approx(ratio * adamw) for muon, adamw in rates)
+    assert 1e-3 < probe.lr < 0.3
 
 
 def test_one_of_several_optimizers_can_be_probed():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learnrate.torch.training.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Prodigy
+from learnrate.torch.training.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Measure, Prodigy
 
 
 def problem(seed=0):
@@ -67,7 +67,7 @@ def test_steps_of_unequal_size_weight_the_gradients():
     units, ours = (0.25, 3.0), [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     scaled = [torch.nn.Parameter(parameter.detach() / unit) for parameter, unit in zip(parameters, units, strict=True)]
     plain = Prodigy(scaled, 0.999)
-    weighted = Prodigy(ours, 0.999, units=[lambda unit=unit: unit for unit in units])
+    weighted = Prodigy(ours, 0.999, measures=[Measure(lambda unit=unit: unit) for unit in units])
     for _ in range(60):
         batch = gradients()
         of_scaled = [unit * gradient for unit, gradient in zip(units, batch, strict=True)]
@@ -84,7 +84,11 @@ def test_steps_of_unequal_size_weight_the_gradients():
 def test_steps_of_a_spectral_norm_are_measured_by_the_nuclear_norm():
     parameters, gradients = problem()
     matrix, numerator, total, beta = parameters[:1], 0.0, 0.0, math.sqrt(0.999)
-    step_size, start, distance = Prodigy(matrix, 0.999, nuclear=True), matrix[0].detach().clone(), FIRST_DISTANCE
+    step_size, start, distance = (
+        Prodigy(matrix, 0.999, measures=[Measure(nuclear=True)]),
+        matrix[0].detach().clone(),
+        FIRST_DISTANCE,
+    )
     for _ in range(60):
         gradient = gradients()[0]
         numerator = beta * numerator + distance**2 * float((gradient * (start - matrix[0].detach())).sum())

@@ -1,12 +1,11 @@
 """The optimizers of torch that have an LR-free probe: how long their steps are, and what the others lack."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import (
     LBFGS,
     SGD,
@@ -25,6 +24,7 @@ from torch.optim import (
 
 from learnrate.torch.driving import Group
 from learnrate.trainable import NotProbedError, ProbeMethod
+from learnrate.tuner.probe import METHODS
 
 USUAL_BETA2 = 0.999
 """Decay of Prodigy's sums where the optimizer has no average of squared gradients with a constant decay: Adam's."""
@@ -45,10 +45,6 @@ def _spectral(group: Group, parameter: Tensor) -> float:
     if group["adjust_lr_fn"] == "match_rms_adamw":
         return 0.2 * math.sqrt(max(rows, columns))
     return math.sqrt(max(1.0, rows / columns))
-
-
-def _constant(group: Group, step: int) -> float:
-    return 1.0
 
 
 def _root(group: Group, step: int) -> float:
@@ -79,7 +75,8 @@ class Kind:
         momentum: Momentum that lengthens its steps.
         unit: The size of a step of a parameter, as a multiple of the LR; only ratios between parameters and changes count.
         nuclear: Whether this size is a spectral norm; otherwise it is that of a single weight.
-        longer: By how many times the LR of update number `step`, counted from 1, must be larger for a step of the same size.
+        longer: By how many times the LR of update number `step`, counted from 1, must be larger for a step of the same size;
+            None if it need not.
         fixed: Settings that must be 0.
     """
 
@@ -88,7 +85,7 @@ class Kind:
     momentum: Callable[[Group], float] = lambda group: 0.0
     unit: Callable[[Group, Tensor], float] = _unit
     nuclear: bool = False
-    longer: Callable[[Group, int], float] = _constant
+    longer: Callable[[Group, int], float] | None = None
     fixed: tuple[str, ...] = ()
 
 
@@ -121,55 +118,98 @@ WITHOUT: dict[type[Optimizer], str] = {
 """Why optimizers have no probe."""
 
 
-def kind_of(optimizer: Optimizer, groups: list[Group]) -> Kind:
-    """The kind of an optimizer.
+@dataclass(frozen=True)
+class Driven:
+    """An optimizer that takes the LR of a probe.
+
+    Attributes:
+        optimizer: The optimizer.
+        kind: How it makes its steps.
+        scale: The factor from the step size to its LR with momentum, which adds up steps.
+        maximize: Whether its loss is to rise.
+    """
+
+    optimizer: Optimizer
+    kind: Kind
+    scale: float
+    maximize: bool
+
+    def unit(self, method: ProbeMethod, group: Group, parameter: Tensor, ratio: float) -> float:
+        """The size of a step of a parameter at an LR of 1, where this is the method of the probe."""
+        return ratio * self._relative_to(method) * self.kind.unit(group, parameter)
+
+    def factor(self, method: ProbeMethod, group: Group) -> float:
+        """By how many times the LR of the next update must be larger for a step of that size."""
+        longer = 1.0 if self.kind.longer is None else self.kind.longer(group, self._next_step())
+        return self._relative_to(method) * longer
+
+    def _relative_to(self, method: ProbeMethod) -> float:
+        """How many times as long as in a training run its steps are, compared with those of the method of the probe.
+
+        A probe of Adam makes shorter steps than a training run, one of Muon longer ones. Where both take part, each makes the
+        steps that it makes in a probe of its own.
+        """
+        return METHODS[method].factor / METHODS[self.kind.method].factor
+
+    def _next_step(self) -> int:
+        """The number of its next step, counted from 1."""
+        for state in self.optimizer.state.values():
+            if "step" in state:
+                return int(state["step"]) + 1
+        return 1
+
+
+def driven_by(optimizer: Optimizer, swept: Sequence[Group]) -> Driven:
+    """An optimizer that takes the LR.
+
+    Args:
+        optimizer: The optimizer.
+        swept: The groups that take the LR, among them those of other optimizers.
 
     Raises:
         NotProbedError: if it has no probe, or not with its settings.
     """
+    groups = [group for group in optimizer.param_groups if any(group is other for other in swept)]
+    kind, name = _kind_of(optimizer), type(optimizer).__name__
+    for setting in kind.fixed:
+        if any(group.get(setting) for group in groups):
+            raise NotProbedError(f"there is no LR-free step size for {name} with {setting}")
+    directions = {bool(group.get("maximize", False)) for group in groups}
+    if len(directions) > 1:
+        raise NotProbedError(f"{name} has groups with maximize and groups without")
+    return Driven(optimizer, kind, _scale(kind, groups), directions.pop())
+
+
+def common_method(driven: Sequence[Driven]) -> ProbeMethod:
+    """The method of a probe of several optimizers.
+
+    Raises:
+        NotProbedError: if their step sizes cannot be compared.
+    """
+    first, *others = driven
+    for other in others:
+        if (other.kind.method == "dowg") != (first.kind.method == "dowg"):
+            raise NotProbedError("there is no LR-free step size for a mixture of gradient descent and other optimizers")
+        if (other.scale, other.maximize) != (first.scale, first.maximize):
+            raise NotProbedError("the optimizers that take the LR differ in momentum or maximize")
+    methods = [optimizer.kind.method for optimizer in driven]
+    return ADAM.method if ADAM.method in methods else methods[0]
+
+
+def _kind_of(optimizer: Optimizer) -> Kind:
     for without, reason in WITHOUT.items():
         if isinstance(optimizer, without):
             raise NotProbedError(reason)
-    name = type(optimizer).__name__
     for cls, kind in KINDS.items():
         if isinstance(optimizer, cls):
-            for setting in kind.fixed:
-                if any(group.get(setting) for group in groups):
-                    raise NotProbedError(f"there is no LR-free step size for {name} with {setting}")
             return kind
-    raise NotProbedError(f"there is no LR-free step size for {name}")
+    raise NotProbedError(f"there is no LR-free step size for {type(optimizer).__name__}")
 
 
-def maximizes(optimizer: Optimizer, groups: list[Group]) -> bool:
-    """Whether the loss is to rise.
-
-    Raises:
-        NotProbedError: if it is to rise in one group and fall in another.
-    """
-    values = {bool(group.get("maximize", False)) for group in groups}
-    if len(values) > 1:
-        raise NotProbedError(f"{type(optimizer).__name__} has groups with maximize and groups without")
-    return values.pop()
-
-
-def scale_of(kind: Kind, groups: list[Group]) -> float:
-    """The factor from the step size to the LR of the optimizer with its momentum, which adds up steps.
-
-    Raises:
-        NotProbedError: if dampening leaves nothing of the gradient.
-    """
+def _scale(kind: Kind, groups: Sequence[Group]) -> float:
     group = max(groups, key=kind.momentum)
     momentum = kind.momentum(group)
     dampening = float(group.get("dampening", 0.0)) if momentum else 0.0
     if not dampening < 1:
         raise NotProbedError(f"dampening must be below 1 for a probe, received {dampening:g}")
     return (1 - momentum) / (1 - dampening)
-
-
-def step_of(optimizer: Optimizer, parameters: list[nn.Parameter]) -> int:
-    """The number of the optimizer's next step, counted from 1."""
-    for parameter in parameters:
-        step: Any = optimizer.state[parameter].get("step") if parameter in optimizer.state else None
-        if step is not None:
-            return int(step) + 1
-    return 1

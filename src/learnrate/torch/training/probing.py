@@ -1,16 +1,16 @@
-"""An LR-free probe of a torch training: the user's own optimizer, at LRs that follow from its gradients."""
+"""An LR-free probe of a torch training: the user's own optimizers, at LRs that follow from their gradients."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from learnrate.torch.driving import Group, SweptGroups
-from learnrate.torch.inputs import stepping
-from learnrate.torch.training.probed import Kind, kind_of, maximizes, scale_of, step_of
-from learnrate.torch.training.step_sizes import DoWG, Prodigy, StepSize, Unit
+from learnrate.torch.training.probed import Driven, common_method, driven_by
+from learnrate.torch.training.step_sizes import DoWG, Measure, Prodigy, StepSize
 from learnrate.trainable import NotProbedError
 
 PLACEHOLDER = 1.0
@@ -21,23 +21,30 @@ class TorchProbing:
     """See `learnrate.trainable.Probing`.
 
     Args:
-        optimizer: The optimizer that takes the LR.
-        kind: Its kind.
-        swept: The groups that take the LR.
+        driven: The optimizers that take the LR, in the order of their steps.
+        swept: Their groups.
         update: Makes an update at an LR.
     """
 
-    def __init__(self, optimizer: Optimizer, kind: Kind, swept: SweptGroups, update: Callable[[float], Any]) -> None:
-        rows = _trained(swept.ratios)
-        self.method, self.scale = kind.method, scale_of(kind, swept.groups)
-        self.maximize = maximizes(optimizer, swept.groups)
-        self._optimizer, self._kind, self._swept, self._update = optimizer, kind, swept, update
-        self._parameters = [parameter for parameter, _, _ in rows]
-        self._lr, self._written = 0.0, PLACEHOLDER
+    def __init__(self, driven: Sequence[Driven], swept: SweptGroups, update: Callable[[float], Any]) -> None:
+        self.method, self.scale, self.maximize = common_method(driven), driven[0].scale, driven[0].maximize
+        self._swept, self._update, self._lr = swept, update, 0.0
+        self._owners = [_owner(group, driven) for group in swept.groups]
+        self._factors = [1.0] * len(self._owners)
+        # A parameter that is unfrozen later has no part in the step size.
+        rows = [
+            (parameter, Measure(partial(owner.unit, self.method, group, parameter, ratio), owner.kind.nuclear))
+            for owner, (group, ratio) in zip(self._owners, swept.ratios, strict=True)
+            for parameter in group["params"]
+            if ratio and parameter.requires_grad
+        ]
+        if not rows:
+            raise NotProbedError("none of the parameters that take the LR is trained")
+        self._parameters = [parameter for parameter, _ in rows]
         self._step_size: StepSize = DoWG(self._parameters)
-        if kind.method != "dowg":
-            beta2, units = max(map(kind.beta2, swept.groups)), [_unit(kind, *row) for row in rows]
-            self._step_size = Prodigy(self._parameters, beta2, kind.method, units, kind.nuclear)
+        if self.method != "dowg":
+            beta2 = max(owner.kind.beta2(group) for owner, group in zip(self._owners, swept.groups, strict=True))
+            self._step_size = Prodigy(self._parameters, beta2, self.method, [measure for _, measure in rows])
 
     def update(self) -> Any:
         """See `Probing.update`."""
@@ -56,49 +63,49 @@ class TorchProbing:
         factor = (-1.0 if self.maximize else 1.0) / (1.0 if scale is None else scale.item())
         self._swept.require_untouched(PLACEHOLDER)
         self._lr = self._step_size.lr([_gradient(parameter, factor) for parameter in self._parameters])
-        step = step_of(self._optimizer, self._parameters)
-        self._written = self._lr * self._kind.longer(self._swept.groups[0], step)
-        self._swept.write(self._written)
+        owners = zip(self._owners, self._swept.groups, strict=True)
+        self._factors = [owner.factor(self.method, group) for owner, group in owners]
+        self._swept.write(self._lr, self._factors)
 
     def after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Write the LR that the update was asked to take, which it looks for at its end."""
-        self._swept.require_untouched(self._written)
+        self._swept.require_untouched(self._lr, self._factors)
         self._swept.write(PLACEHOLDER)
 
 
+def _owner(group: Group, driven: Sequence[Driven]) -> Driven:
+    return next(owner for owner in driven if any(group is other for other in owner.optimizer.param_groups))
+
+
 @contextmanager
-def probing(
-    optimizers: Mapping[str, Optimizer], swept: SweptGroups, update: Callable[[float], Any]
-) -> Iterator[TorchProbing]:
+def probing(optimizers: Sequence[Optimizer], swept: SweptGroups, update: Callable[[float], Any]) -> Iterator[TorchProbing]:
     """The training without an LR, while the context lasts.
 
+    Args:
+        optimizers: Those that take the LR, in the order of their steps.
+        swept: Their groups.
+        update: Makes an update at an LR.
+
     Raises:
-        NotProbedError: if several optimizers take the LR, or there is no step size for their kind.
+        NotProbedError: if there is no step size for them.
     """
-    driven = [stepping(optimizer) for optimizer in optimizers.values() if swept.drives([optimizer])]
-    if len(driven) > 1:
-        raise NotProbedError("several optimizers take the LR, and a probe finds the LR of one")
-    [optimizer] = driven
-    kind = kind_of(optimizer, swept.groups)
-    trained = TorchProbing(optimizer, kind, swept, update)
-    with _without_momentum(kind, swept.groups):
-        handles = [
-            optimizer.register_step_pre_hook(trained.before_step),
-            optimizer.register_step_post_hook(trained.after_step),
-        ]
-        try:
-            yield trained
-        finally:
-            for handle in handles:
-                handle.remove()
+    driven = [driven_by(optimizer, swept.groups) for optimizer in optimizers]
+    trained = TorchProbing(driven, swept, update)
+    with ExitStack() as stack:
+        if trained.method == "dowg":
+            stack.enter_context(_without_momentum(swept.groups))
+        # All gradients are there before the first step, and an update looks at its LR after the last.
+        for handle in (
+            driven[0].optimizer.register_step_pre_hook(trained.before_step),
+            driven[-1].optimizer.register_step_post_hook(trained.after_step),
+        ):
+            stack.callback(handle.remove)
+        yield trained
 
 
 @contextmanager
-def _without_momentum(kind: Kind, groups: Sequence[Group]) -> Iterator[None]:
+def _without_momentum(groups: Sequence[Group]) -> Iterator[None]:
     """Gradient descent without its momentum: DoWG measures steps along gradients, and diverges with those of momentum."""
-    if kind.method != "dowg":
-        yield
-        return
     changed = [(group, {key: group[key] for key in ("momentum", "nesterov")}) for group in groups]
     try:
         for group in groups:
@@ -107,18 +114,6 @@ def _without_momentum(kind: Kind, groups: Sequence[Group]) -> Iterator[None]:
     finally:
         for group, entries in changed:
             group |= entries
-
-
-def _trained(groups: Sequence[tuple[Group, float]]) -> list[tuple[nn.Parameter, Group, float]]:
-    """The parameters that are trained, with their groups and ratios. One that is unfrozen later has no part in it."""
-    rows = [(p, group, ratio) for group, ratio in groups for p in group["params"] if ratio and p.requires_grad]
-    if not rows:
-        raise NotProbedError("none of the parameters that take the LR is trained")
-    return rows
-
-
-def _unit(kind: Kind, parameter: nn.Parameter, group: Group, ratio: float) -> Unit:
-    return lambda: ratio * kind.unit(group, parameter)
 
 
 def _gradient(parameter: nn.Parameter, factor: float) -> Tensor | None:

@@ -1,6 +1,7 @@
 """Step sizes that follow from gradients and weights of torch: the sums of the formulas in `learnrate.tuner.step_sizes`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,13 +14,18 @@ from learnrate.tuner.step_sizes import FIRST_DISTANCE, FIRST_MOVE
 Gradients = Sequence[Tensor | None]
 """The gradient of each parameter; None for one that the loss does not depend on."""
 
-Unit = Callable[[], float]
-"""The size of a parameter's step at an LR of 1."""
 
+@dataclass(frozen=True)
+class Measure:
+    """How long the steps of a parameter are.
 
-def one() -> float:
-    """The unit of most parameters."""
-    return 1.0
+    Attributes:
+        unit: The size of a step at an LR of 1, now.
+        nuclear: Whether the size is a spectral norm; otherwise it is that of a single weight.
+    """
+
+    unit: Callable[[], float] = lambda: 1.0
+    nuclear: bool = False
 
 
 class StepSize(Protocol):
@@ -42,8 +48,7 @@ class Prodigy:
         parameters: Those that are trained.
         beta2: See `learnrate.tuner.step_sizes.Prodigy`.
         method: The name of the method, which decides the factor.
-        units: The unit of each parameter; 1 for all by default.
-        nuclear: Whether steps have a fixed spectral norm.
+        measures: The measure of each parameter; by default steps of all have the size of the LR.
     """
 
     def __init__(
@@ -51,28 +56,26 @@ class Prodigy:
         parameters: Sequence[nn.Parameter],
         beta2: float,
         method: ProbeMethod = "prodigy",
-        units: Sequence[Unit] | None = None,
-        nuclear: bool = False,
+        measures: Sequence[Measure] | None = None,
     ) -> None:
-        self.method, self._units = method, units or [one] * len(parameters)
+        self.method, self._measures = method, measures or [Measure()] * len(parameters)
         self._parameters = [as_real(parameter.detach()) for parameter in parameters]
         self._start = [parameter.clone() for parameter in self._parameters]
         # In double precision, because the weights of gradients grow by a factor of 1e6 and more.
         self._sums = [torch.zeros_like(start, dtype=torch.float64) for start in self._start]
-        self._norm = _nuclear_norm if nuclear else _one_norm
-        units_now = [unit() for unit in self._units]
-        self._formula = formulas.Prodigy(beta2, max(FIRST_DISTANCE, _resolution(self._start, units_now)))
+        units = [measure.unit() for measure in self._measures]
+        self._formula = formulas.Prodigy(beta2, max(FIRST_DISTANCE, _resolution(self._start, units)))
 
     def lr(self, gradients: Gradients) -> float:
         """See `StepSize.lr`."""
         weight, products, sizes = self._formula.weight, [], []
-        rows = zip(self._parameters, self._start, self._sums, gradients, self._units, strict=True)
-        for parameter, start, total, gradient, unit in rows:
+        rows = zip(self._parameters, self._start, self._sums, gradients, self._measures, strict=True)
+        for parameter, start, total, gradient, measure in rows:
             if gradient is not None:
                 wide = as_real(gradient).double()
                 products.append((wide * (start - parameter).double()).sum())
-                total.mul_(self._formula.decay).add_(wide, alpha=weight * unit())
-                sizes.append(self._norm(total))
+                total.mul_(self._formula.decay).add_(wide, alpha=weight * measure.unit())
+                sizes.append(_nuclear_norm(total) if measure.nuclear else total.abs().sum())
         if not sizes:
             return self._formula.distance
         product, size = _totals(products, sizes)
@@ -117,10 +120,6 @@ def _resolution(start: Sequence[Tensor], units: Sequence[float]) -> float:
         return 0.0
     [total] = _totals([_rounding(tensor) / unit * tensor.double().abs().sum() for tensor, unit in halves])
     return total / sum(tensor.numel() for tensor, _ in halves)
-
-
-def _one_norm(total: Tensor) -> Tensor:
-    return total.abs().sum()
 
 
 def _nuclear_norm(total: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from learnrate.batches import Batches, restarts_note
 from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
-from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
+from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name, stepping
 from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
 from learnrate.torch.training.batches import LoaderStream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
@@ -289,9 +289,17 @@ class TorchTrainable(Trainable):
 
     def probing(self) -> AbstractContextManager[Probing]:
         """See `Trainable.probing`."""
+        driven = [optimizer for optimizer in self.optimizers.values() if self.swept.drives([optimizer])]
         if self.updater.closure:
             raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
-        return probing(self.optimizers, self.swept, self.update)
+        if len(driven) > 1:
+            if len(self.objectives) > 1:
+                raise NotProbedError("several optimizers with losses of their own take the LR, and a probe follows one loss")
+            if self.updater.clips or self.updater.scaler is not None:
+                raise NotProbedError(
+                    "several optimizers take the LR, and their gradients are clipped or scaled one after the other"
+                )
+        return probing([stepping(optimizer) for optimizer in driven], self.swept, self.update)
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
