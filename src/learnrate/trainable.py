@@ -135,19 +135,24 @@ class Probing(Protocol):
 
     Attributes:
         method: How the LR is found.
-        scale: Factor from the step size to the LR of the user's optimizer: 1 - momentum, because momentum adds up steps.
         maximize: Whether the loss is to rise.
     """
 
     method: ProbeMethod
-    scale: float
     maximize: bool
 
     def update(self) -> Any:
         """Make one update. Returns what `Trainable.update` returns."""
 
     def lr(self) -> float:
-        """The step size of the last update: its LR, apart from what the optimizer shortens its steps by over time."""
+        """The step size of the last update: its LR, unless the optimizer shortens its steps with their number."""
+
+    def scale(self, updates: int) -> float:
+        """The factor from a step size to the LR of a training run of this length.
+
+        1 - momentum, because momentum adds up steps; times the factor by which the optimizer shortens its steps, in the mean
+        over the run.
+        """
 
 
 @runtime_checkable

@@ -26,7 +26,7 @@ class Probed(Regression):
 
     class Probing:
         def __init__(self, trainable):
-            self.trainable, self.method, self.scale = trainable, trainable.method, trainable.scale
+            self.trainable, self.method = trainable, trainable.method
             self.maximize = trainable.maximize
 
         def update(self):
@@ -35,6 +35,9 @@ class Probed(Regression):
 
         def lr(self):
             return self.trainable.step
+
+        def scale(self, updates):
+            return self.trainable.scale
 
     def own_step(self):
         rows = self.random.integers(0, 400, 100)

@@ -43,8 +43,8 @@ class JaxProbing:
     """See `learnrate.trainable.Probing`."""
 
     def __init__(self, training: Probed, step_size: JaxStepSize, scale: float) -> None:
-        self.method, self.scale, self.maximize = step_size.method, scale, False
-        self._training, self._step_size, self._lr = training, step_size, 0.0
+        self.method, self.maximize = step_size.method, False
+        self._training, self._step_size, self._scale, self._lr = training, step_size, scale, 0.0
 
     def update(self) -> Any:
         """See `Probing.update`."""
@@ -56,6 +56,10 @@ class JaxProbing:
     def lr(self) -> float:
         """See `Probing.lr`."""
         return self._lr
+
+    def scale(self, updates: int) -> float:
+        """See `Probing.scale`."""
+        return self._scale
 
 
 @contextmanager

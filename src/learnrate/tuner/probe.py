@@ -49,6 +49,7 @@ class Method:
         spread: The interval goes from the LR divided by this to the LR times this.
         slow_spread: The same for the upper end where the loss fell by less than `SLOW`; None if there is no answer then.
         source: Where the step sizes come from.
+        scaled: What the scale of the probing is for, if it is not 1.
     """
 
     what: str
@@ -57,16 +58,19 @@ class Method:
     spread: float
     slow_spread: float | None
     source: str
+    scaled: str = "for its momentum"
 
 
 PRODIGY = "Prodigy, arXiv 2306.06101"
 
 METHODS: dict[ProbeMethod, Method] = {
     "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, PRODIGY),
-    "prodigy-radam": Method("distance to the solution", np.max, 4.0, 6.0, None, PRODIGY),
-    "prodigy-adagrad": Method("distance to the solution", np.max, 9.0, 6.0, None, PRODIGY),
-    "prodigy-adafactor": Method("relative distance to the solution", np.max, 0.75, 6.0, None, PRODIGY),
-    "prodigy-muon": Method("distance to the solution", np.max, 0.25, 6.0, None, PRODIGY),
+    "prodigy-radam": Method("distance to the solution", np.max, 2.1, 6.0, None, PRODIGY, "for its rectification"),
+    "prodigy-adagrad": Method(
+        "distance to the solution", np.max, 1.2, 6.0, None, PRODIGY, "for the sum that it divides by"
+    ),
+    "prodigy-adafactor": Method("relative distance to the solution", np.max, 1.7, 6.0, None, PRODIGY),
+    "prodigy-muon": Method("distance to the solution", np.max, 0.21, 6.0, None, PRODIGY),
     "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
 }
 
@@ -152,7 +156,7 @@ def probe(
     updates = checks.whole("updates", updates, at_least=FEWEST, at_most=checks.LONGEST)
     allowed = _allowed(budget, updates)
     try:
-        return within(_probing(trainable), lambda probing: _probed(trainable, probing, allowed, progress))
+        return within(_probing(trainable), lambda probing: _probed(trainable, probing, updates, allowed, progress))
     except NotProbedError as error:
         raise NoAnswerError(f"{error}.", "Use tune, which tries LRs.") from error
 
@@ -162,7 +166,6 @@ def _probing(trainable: Trainable) -> Iterator[Probing]:
     """The trainable without an LR; at the end it is as it was, also after Ctrl-C."""
     with restored(trainable), trainable.probing() as probing:
         checks.choice("method of probing", probing.method, tuple(METHODS))
-        checks.finite("scale of probing", probing.scale)
         checks.flag("maximize of probing", probing.maximize)
         yield probing
 
@@ -178,7 +181,7 @@ def _allowed(budget: float | str | None, updates: int) -> Budget:
     return allowed
 
 
-def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: Progress | None) -> Probe:
+def _probed(trainable: Trainable, probing: Probing, updates: int, allowed: Budget, progress: Progress | None) -> Probe:
     losses: list[float] = []
     steps: list[float] = []
     spending = Spending(allowed, agree=trainable.agree)
@@ -195,9 +198,10 @@ def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: P
 
     before = spending.out_of_time if allowed.is_timed else None
     loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
+    scale = checks.finite("scale() of probing", probing.scale(updates))
     reason = loop.run([0.0] * allowed.updates)
     taken = np.array(steps[: len(losses)])
-    return _answer(probing, np.array(losses), taken, reason, trainable.notes(len(losses)))
+    return _answer(probing, scale, np.array(losses), taken, reason, trainable.notes(len(losses)))
 
 
 class _Driven:
@@ -212,7 +216,9 @@ class _Driven:
         return self._probing.update()
 
 
-def _answer(probing: Probing, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]) -> Probe:
+def _answer(
+    probing: Probing, scale: float, losses: Floats, steps: Floats, reason: StopReason | None, notes: Sequence[str]
+) -> Probe:
     """What follows from the losses and step sizes of a probe.
 
     Raises:
@@ -229,7 +235,7 @@ def _answer(probing: Probing, losses: Floats, steps: Floats, reason: StopReason 
             f"the step size did not grow from {steps[0]:.2g} in {updates} updates.",
             "Steps of this size may be below the precision of the weights: use tune.",
         )
-    method, scale, fell = probing.method, probing.scale, "rose" if probing.maximize else "fell"
+    method, fell = probing.method, "rose" if probing.maximize else "fell"
     rules, share = METHODS[method], _clear_fall(losses, probing.maximize)
     slow = share < SLOW
     if slow and rules.slow_spread is None:
@@ -244,7 +250,7 @@ def _answer(probing: Probing, losses: Floats, steps: Floats, reason: StopReason 
         raise NoAnswerError(f"the LR would be {lr:.2g}: {scale:.2g} x {rules.factor:g} x {step:.2g}.", "Use tune.")
     upwards = rules.slow_spread if slow and rules.slow_spread is not None else rules.spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
-    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (for the momentum)" if scale != 1 else "")
+    factor = f"{rules.factor:g}" + (f" x {scale:.2g} ({rules.scaled})" if scale != 1 else "")
     text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
     if slow:
         text += f" The loss {fell} by {100 * share:.2g} % only, so the best LR may be much higher."

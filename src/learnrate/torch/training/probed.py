@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import (
@@ -125,14 +127,22 @@ class Driven:
     Attributes:
         optimizer: The optimizer.
         kind: How it makes its steps.
-        scale: The factor from the step size to its LR with momentum, which adds up steps.
+        momentum: 1 - momentum, the factor from the step size to its LR with momentum, which adds up steps.
         maximize: Whether its loss is to rise.
     """
 
     optimizer: Optimizer
     kind: Kind
-    scale: float
+    momentum: float
     maximize: bool
+
+    def scale(self, updates: int) -> float:
+        """See `Probing.scale`."""
+        if self.kind.longer is None:
+            return self.momentum
+        first, group = self._next_step(), self.optimizer.param_groups[0]
+        steps = np.linspace(first, first + updates - 1, min(updates, 1000)).astype(int).tolist()
+        return self.momentum / fmean(1 / self.kind.longer(group, step) for step in steps)
 
     def unit(self, method: ProbeMethod, group: Group, parameter: Tensor, ratio: float) -> float:
         """The size of a step of a parameter at an LR of 1, where this is the method of the probe."""
@@ -146,8 +156,8 @@ class Driven:
     def _relative_to(self, method: ProbeMethod) -> float:
         """How many times as long as in a training run its steps are, compared with those of the method of the probe.
 
-        A probe of Adam makes shorter steps than a training run, one of Muon longer ones. Where both take part, each makes the
-        steps that it makes in a probe of its own.
+        A probe of Adam makes shorter steps than a training run, one of Muon longer ones. Where both take part, each makes
+        the steps that it makes in a probe of its own.
         """
         return METHODS[method].factor / METHODS[self.kind.method].factor
 
@@ -177,7 +187,7 @@ def driven_by(optimizer: Optimizer, swept: Sequence[Group]) -> Driven:
     directions = {bool(group.get("maximize", False)) for group in groups}
     if len(directions) > 1:
         raise NotProbedError(f"{name} has groups with maximize and groups without")
-    return Driven(optimizer, kind, _scale(kind, groups), directions.pop())
+    return Driven(optimizer, kind, _momentum_scale(kind, groups), directions.pop())
 
 
 def common_method(driven: Sequence[Driven]) -> ProbeMethod:
@@ -190,7 +200,7 @@ def common_method(driven: Sequence[Driven]) -> ProbeMethod:
     for other in others:
         if (other.kind.method == "dowg") != (first.kind.method == "dowg"):
             raise NotProbedError("there is no LR-free step size for a mixture of gradient descent and other optimizers")
-        if (other.scale, other.maximize) != (first.scale, first.maximize):
+        if (other.momentum, other.maximize) != (first.momentum, first.maximize):
             raise NotProbedError("the optimizers that take the LR differ in momentum or maximize")
     methods = [optimizer.kind.method for optimizer in driven]
     return ADAM.method if ADAM.method in methods else methods[0]
@@ -206,7 +216,7 @@ def _kind_of(optimizer: Optimizer) -> Kind:
     raise NotProbedError(f"there is no LR-free step size for {type(optimizer).__name__}")
 
 
-def _scale(kind: Kind, groups: Sequence[Group]) -> float:
+def _momentum_scale(kind: Kind, groups: Sequence[Group]) -> float:
     group = max(groups, key=kind.momentum)
     momentum = kind.momentum(group)
     dampening = float(group.get("dampening", 0.0)) if momentum else 0.0

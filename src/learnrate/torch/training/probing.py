@@ -27,8 +27,8 @@ class TorchProbing:
     """
 
     def __init__(self, driven: Sequence[Driven], swept: SweptGroups, update: Callable[[float], Any]) -> None:
-        self.method, self.scale, self.maximize = common_method(driven), driven[0].scale, driven[0].maximize
-        self._swept, self._update, self._lr = swept, update, 0.0
+        self.method, self.maximize = common_method(driven), driven[0].maximize
+        self._driven, self._swept, self._update, self._lr = driven, swept, update, 0.0
         self._owners = [_owner(group, driven) for group in swept.groups]
         self._factors = [1.0] * len(self._owners)
         # A parameter that is unfrozen later has no part in the step size.
@@ -53,6 +53,11 @@ class TorchProbing:
     def lr(self) -> float:
         """See `Probing.lr`."""
         return self._lr
+
+    def scale(self, updates: int) -> float:
+        """See `Probing.scale`. Where several optimizers take the LR, that of the one whose method it is."""
+        owner = next(owner for owner in self._driven if owner.kind.method == self.method)
+        return owner.scale(updates)
 
     def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Find the LR from the gradients, and write it for this step."""
