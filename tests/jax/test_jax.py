@@ -1,5 +1,6 @@
 """learnrate for JAX: a training as a Trainable, and its probe, which agrees with that of torch."""
 
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -38,7 +39,7 @@ def loss(params, batch):
     return ((hidden @ params["w1"] + params["b1"] - batch[1]) ** 2).mean()
 
 
-def torch_probe(build, **changes):
+def torch_probe(build):
     batches, weights = problem()
     model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
     with torch.no_grad():
@@ -47,12 +48,13 @@ def torch_probe(build, **changes):
             model[2 * layer].bias.copy_(torch.tensor(weights[f"b{layer}"]))
     batches = [(torch.tensor(x), torch.tensor(y)) for x, y in batches]
     optimizer = build(model.parameters())
-    return lr.torch.probe(model, optimizer, batches, torch.nn.MSELoss(), **{"updates": 800, **changes})
+    return lr.torch.probe(model, optimizer, batches, torch.nn.MSELoss(), updates=800)
 
 
-def jax_probe(optimizer, **changes):
+@functools.cache
+def jax_probe(optimizer):
     batches, weights = problem()
-    return lr.jax.probe(weights, optimizer, batches, changes.pop("loss", loss), **{"updates": 800, **changes})
+    return lr.jax.probe(weights, optimizer, batches, loss, updates=800)
 
 
 @pytest.mark.slow
@@ -82,6 +84,14 @@ def test_nesterovs_momentum_and_clipping_have_no_part_in_the_steps_of_sgd():
     assert nesterov.lr == pytest.approx(plain.lr / 10 / 1.9, rel=0.1)
     clipped = jax_probe(lambda rate: optax.chain(optax.clip_by_global_norm(0.1), optax.sgd(rate)))
     assert clipped.lr > 1.5 * plain.lr
+
+
+def test_steps_begin_at_a_size_that_weights_of_half_precision_take():
+    batches, weights = problem()
+    half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), weights)
+    probe = lr.jax.probe(half, optax.adam, batches, loss, updates=800)
+    assert probe.steps[0] > 1e-4
+    assert probe.lr == pytest.approx(jax_probe(optax.adam).lr, rel=0.5)
 
 
 CHAINS = {
@@ -148,12 +158,16 @@ def test_updates_are_those_of_optax(optimizer):
     training = lr.jax.Training(params, optimizer, batches, loss)
     start = training.save()
     plain = optax.adam(0.01)
-    state, expected = plain.init(params), jax.tree.map(jnp.asarray, params)
-    losses = []
+
+    @jax.jit
+    def update(state, params, batch):
+        value, gradients = jax.value_and_grad(loss)(params, batch)
+        steps, state = plain.update(gradients, state, params)
+        return state, optax.apply_updates(params, steps), value
+
+    state, expected, losses = plain.init(params), params, []
     for batch in batches[:5]:
-        value, gradients = jax.value_and_grad(loss)(expected, batch)
-        steps, state = plain.update(gradients, state, expected)
-        expected = optax.apply_updates(expected, steps)
+        state, expected, value = update(state, expected, batch)
         losses.append(float(value))
     for _ in range(2):
         assert [float(training.update(0.01)) for _ in batches[:5]] == pytest.approx(losses, rel=1e-5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from learnrate.jax.optimizers import INJECTED, Adjustable, Tree
@@ -55,28 +56,28 @@ def kind_of(optimizer: Adjustable, params: Tree) -> Kind:
     """
 
     def filled(value: float) -> Tree:
-        return jax.tree.map(lambda leaf: jnp.full_like(leaf, value), params)
+        return jax.tree.map(lambda leaf: np.full(leaf.shape, value, leaf.dtype), params)
 
     answer, weights = jax.jit(optimizer.update), filled(WEIGHTS)
     start = optimizer.init(weights)
     for _ in _states(start):  # refuses those that are not known, whose answers may be anything
         pass
     step, first = answer(1.0, filled(1.0), start, weights)
-    sizes = jax.tree.map(_size, step)
-    largest = max(jax.tree.leaves(sizes))
+    sizes = _sizes(step)
+    largest = max(sizes)
     if not largest > 0:
         raise NotProbedError("none of the parameters is trained")
-    ratios = jax.tree.map(lambda size: size / largest, sizes)
+    ratios = jax.tree.unflatten(jax.tree.structure(step), [size / largest for size in sizes])
     # A gradient of 0 leaves of a decaying sum or average its decay.
     _, second = answer(1.0, filled(0.0), first, weights)
-    traces, squares = ([_sizes(state, *field) for state in (first, second)] for field in (TRACES, SQUARES))
+    traces, squares = ([_sizes(_parts(state, *field)) for state in (first, second)] for field in (TRACES, SQUARES))
     momentum = _largest_share(traces[1], traces[0])
     if not squares[0]:
         return Kind(None, momentum, largest / max(traces[0], default=largest), ratios)
-    if len(squares[0]) != sum(size > 0 for size in jax.tree.leaves(sizes)):
+    if len(squares[0]) != sum(size > 0 for size in sizes):
         raise NotProbedError("there is no LR-free step size for a mixture of gradient descent and other optimizers")
     larger, _ = answer(1.0, filled(1e3), start, weights)
-    if not SMALLEST < largest < LARGEST or abs(max(map(_size, jax.tree.leaves(larger))) / largest - 1) > 0.1:
+    if not SMALLEST < largest < LARGEST or abs(max(_sizes(larger)) / largest - 1) > 0.1:
         raise NotProbedError("there is no LR-free step size for an optimizer whose steps are not of the size of the LR")
     return Kind(_largest_share(squares[1], squares[0]), momentum, 1.0, ratios)
 
@@ -109,15 +110,20 @@ def _states(state: Any) -> Iterator[Any]:
         raise NotProbedError(f"there is no LR-free step size for an optimizer with the state {type(state).__name__}")
 
 
-def _sizes(state: Tree, kinds: tuple[Any, ...], field: str) -> list[float]:
-    """The size of each array of one field of some states."""
-    parts = [getattr(part, field) for part in _states(state) if isinstance(part, kinds)]
-    return [_size(leaf) for leaf in jax.tree.leaves(parts)]
+def _parts(state: Tree, kinds: tuple[Any, ...], field: str) -> list[Tree]:
+    """One field of some states."""
+    return [getattr(part, field) for part in _states(state) if isinstance(part, kinds)]
 
 
-def _size(leaf: jax.Array) -> float:
-    """The mean size of an element."""
-    return float(jnp.abs(leaf.astype(jnp.float32)).mean()) if leaf.size else 0.0
+def _sizes(tree: Tree) -> list[float]:
+    """The mean size of an element of each array."""
+    leaves = jax.tree.leaves(tree)
+    return [float(size) for size in np.asarray(_means(leaves))] if leaves else []
+
+
+@jax.jit
+def _means(leaves: list[jax.Array]) -> jax.Array:
+    return jnp.stack([jnp.abs(leaf.astype(jnp.float32)).mean() if leaf.size else jnp.zeros(()) for leaf in leaves])
 
 
 def _largest_share(parts: list[float], wholes: list[float]) -> float:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from learnrate.jax.kinds import Kind, kind_of, without_momentum
 from learnrate.jax.optimizers import Adjustable, Tree
 from learnrate.trainable import NotProbedError, ProbeMethod
-from learnrate.tuner.step_sizes import DoWG, Prodigy
+from learnrate.tuner.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Prodigy
 
 
 class Probed(Protocol):
@@ -87,7 +87,8 @@ class ProdigyOfTrees:
 
     def __init__(self, params: Tree, kind: Kind) -> None:
         assert kind.beta2 is not None
-        self._formula, self._ratios, self._start = Prodigy(kind.beta2), kind.ratios, params
+        self._formula = Prodigy(kind.beta2, max(FIRST_DISTANCE, _resolution(params, kind.ratios)))
+        self._ratios, self._start = kind.ratios, params
         self._sums = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, dtype=_wide(leaf)), params)
 
     def lr(self, training: Probed, gradients: Tree) -> float:
@@ -110,7 +111,7 @@ class DoWGOfTrees:
 
     def __init__(self, params: Tree, kind: Kind) -> None:
         self._start, self._gain = params, kind.gain
-        self._formula = DoWG(float(_square(params)))
+        self._formula = DoWG(float(_square(params)), max(FIRST_MOVE, *map(_rounding, jax.tree.leaves(params))))
 
     def lr(self, training: Probed, gradients: Tree) -> float:
         """See `JaxStepSize.lr`."""
@@ -142,6 +143,22 @@ def _prodigy_sums(
 def _square(tree: Tree) -> jax.Array:
     """The sum of all squares."""
     return jnp.stack([jnp.square(leaf.astype(_wide(leaf))).sum() for leaf in jax.tree.leaves(tree)]).sum()
+
+
+def _rounding(leaf: jax.Array) -> float:
+    """The largest share of a number of this precision that rounds away when it is added to it."""
+    precision: Any = jnp.finfo(leaf.dtype)  # type: ignore[no-untyped-call]
+    return float(precision.eps) / 2
+
+
+def _resolution(params: Tree, ratios: Tree) -> float:
+    """The LR whose steps a mean weight takes, where there are weights of half precision: smaller steps round away."""
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(ratios), strict=True)
+    halves = [(leaf, ratio) for leaf, ratio in pairs if leaf.dtype.itemsize < 4 and ratio > 0]
+    totals: list[float] = [
+        _rounding(leaf) / ratio * float(jnp.abs(leaf.astype(_wide(leaf))).sum()) for leaf, ratio in halves
+    ]
+    return sum(totals) / max(1, sum(int(leaf.size) for leaf, _ in halves))
 
 
 def _wide(leaf: jax.Array) -> Any:

@@ -66,9 +66,7 @@ PRODIGY = "Prodigy, arXiv 2306.06101"
 METHODS: dict[ProbeMethod, Method] = {
     "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, PRODIGY),
     "prodigy-radam": Method("distance to the solution", np.max, 2.1, 6.0, None, PRODIGY, "for its rectification"),
-    "prodigy-adagrad": Method(
-        "distance to the solution", np.max, 1.2, 6.0, None, PRODIGY, "for the sum that it divides by"
-    ),
+    "prodigy-adagrad": Method("distance to the solution", np.max, 1.2, 6.0, None, PRODIGY, "for the sum that it divides by"),
     "prodigy-adafactor": Method("relative distance to the solution", np.max, 1.7, 6.0, None, PRODIGY),
     "prodigy-muon": Method("distance to the solution", np.max, 0.21, 6.0, None, PRODIGY),
     "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
@@ -81,7 +79,8 @@ class Probe:
 
     Attributes:
         lr: The LR for the training run, the peak of its schedule.
-        interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes.
+        interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes; for AdaGrad and
+            RAdam in eight of ten.
         reason: How the LR follows from the probe.
         method: A key of `METHODS`: "prodigy" or "dowg", for example.
         updates: Number of updates that the probe made.

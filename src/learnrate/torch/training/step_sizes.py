@@ -59,8 +59,8 @@ class Prodigy:
         measures: Sequence[Measure] | None = None,
     ) -> None:
         self.method, self._measures = method, measures or [Measure()] * len(parameters)
-        self._parameters = [as_real(parameter.detach()) for parameter in parameters]
-        self._start = [parameter.clone() for parameter in self._parameters]
+        self._parameters = parameters
+        self._start = [_now(parameter).clone() for parameter in parameters]
         # In double precision, because the weights of gradients grow by a factor of 1e6 and more.
         self._sums = [torch.zeros_like(start, dtype=torch.float64) for start in self._start]
         units = [measure.unit() for measure in self._measures]
@@ -73,7 +73,7 @@ class Prodigy:
         for parameter, start, total, gradient, measure in rows:
             if gradient is not None:
                 wide = as_real(gradient).double()
-                products.append((wide * (start - parameter).double()).sum())
+                products.append((wide * (start - _now(parameter)).double()).sum())
                 total.mul_(self._formula.decay).add_(wide, alpha=weight * measure.unit())
                 sizes.append(_nuclear_norm(total) if measure.nuclear else total.abs().sum())
         if not sizes:
@@ -88,8 +88,8 @@ class DoWG:
     method: ProbeMethod = "dowg"
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self._parameters = [as_real(parameter.detach()) for parameter in parameters]
-        self._start = [parameter.clone() for parameter in self._parameters]
+        self._parameters = parameters
+        self._start = [_now(parameter).clone() for parameter in parameters]
         [square] = _totals([start.double().square().sum() for start in self._start])
         self._formula = formulas.DoWG(square, max(FIRST_MOVE, *(_rounding(start) for start in self._start)))
 
@@ -99,8 +99,12 @@ class DoWG:
         squares = [as_real(gradient).double().square().sum() for gradient in gradients if gradient is not None]
         if not squares:
             return 0.0
-        square, moved = _totals(squares, [(now - start).double().square().sum() for now, start in moves])
+        square, moved = _totals(squares, [(_now(parameter) - start).double().square().sum() for parameter, start in moves])
         return self._formula.lr(moved, square)
+
+
+def _now(parameter: nn.Parameter) -> Tensor:
+    return as_real(parameter.detach())
 
 
 def as_real(tensor: Tensor) -> Tensor:
