@@ -77,6 +77,7 @@ def test_both_frameworks_find_the_same_steps_on_the_same_problem(theirs, ours):
     assert (of_jax.lr, of_jax.interval, of_jax.method) == (of_torch.lr, of_torch.interval, of_torch.method)
 
 
+@pytest.mark.slow
 def test_nesterovs_momentum_and_clipping_have_no_part_in_the_steps_of_sgd():
     plain = jax_probe(optax.sgd)
     nesterov = jax_probe(lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True))
@@ -86,6 +87,7 @@ def test_nesterovs_momentum_and_clipping_have_no_part_in_the_steps_of_sgd():
     assert clipped.lr > 1.5 * plain.lr
 
 
+@pytest.mark.slow
 def test_steps_begin_at_a_size_that_weights_of_half_precision_take():
     batches, weights = problem()
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), weights)
@@ -152,6 +154,7 @@ def test_an_optimizer_without_a_probe_says_so(optimizer, named):
         jax_probe(optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [optax.adam, optax.inject_hyperparams(optax.adam)(learning_rate=0.5)])
 def test_updates_are_those_of_optax(optimizer):
     batches, params = problem()
