@@ -125,7 +125,9 @@ class Ensemble(Protocol):
         """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
 
 
-ProbeMethod = Literal["prodigy", "prodigy-radam", "prodigy-adagrad", "prodigy-adafactor", "prodigy-muon", "dowg"]
+ProbeMethod = Literal[
+    "prodigy", "prodigy-radam", "prodigy-adagrad", "prodigy-adafactor", "prodigy-muon", "prodigy-mixed", "dowg"
+]
 """How a probe finds its step sizes, and for which optimizer where its factor is another one. `METHODS` in
 `learnrate/tuner/probe.py` says which LR follows from them."""
 

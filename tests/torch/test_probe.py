@@ -131,8 +131,10 @@ def test_updates_are_made_as_the_options_say(options):
     assert plain.lr / 4 < other.lr < 4 * plain.lr
 
 
-def test_updates_that_the_scaler_skips_are_made_again():
+@pytest.mark.parametrize("fused", [False, True])
+def test_updates_that_the_scaler_skips_are_made_again(fused):
     task = Task()
+    task.optimizer = torch.optim.Adam(task.model.parameters(), fused=fused)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60, growth_interval=10**6)
     probe = task.probe(scaler=scaler)
     assert probe.updates == 100
@@ -167,6 +169,10 @@ def test_gradients_may_be_sparse():
         (
             lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.SGD(model[2].parameters())],
             ("mixture",),
+        ),
+        (
+            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.Adagrad(model[2].parameters())],
+            ("shorten their steps",),
         ),
     ],
 )

@@ -45,7 +45,8 @@ class Method:
     Attributes:
         what: What the step sizes are, for the reason.
         read: From the step sizes to the one that counts.
-        factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice.
+        factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice; for
+            optimizers that none of these tasks uses, on the records of benchmarks/probe_optimizers.py.
         spread: The interval goes from the LR divided by this to the LR times this.
         slow_spread: The same for the upper end where the loss fell by less than `SLOW`; None if there is no answer then.
         source: Where the step sizes come from.
@@ -65,10 +66,11 @@ PRODIGY = "Prodigy, arXiv 2306.06101"
 
 METHODS: dict[ProbeMethod, Method] = {
     "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, PRODIGY),
-    "prodigy-radam": Method("distance to the solution", np.max, 2.1, 6.0, None, PRODIGY, "for its rectification"),
-    "prodigy-adagrad": Method("distance to the solution", np.max, 1.2, 6.0, None, PRODIGY, "for the sum that it divides by"),
-    "prodigy-adafactor": Method("relative distance to the solution", np.max, 1.7, 6.0, None, PRODIGY),
+    "prodigy-radam": Method("distance to the solution", np.max, 2.0, 6.0, None, PRODIGY, "for its rectification"),
+    "prodigy-adagrad": Method("distance to the solution", np.max, 0.9, 6.0, None, PRODIGY, "for the sum that it divides by"),
+    "prodigy-adafactor": Method("relative distance to the solution", np.max, 1.6, 6.0, None, PRODIGY),
     "prodigy-muon": Method("distance to the solution", np.max, 0.21, 6.0, None, PRODIGY),
+    "prodigy-mixed": Method("distance to the solution", np.max, 3.4, 6.0, None, PRODIGY),
     "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
 }
 

@@ -101,6 +101,9 @@ def _momentum(group: Group) -> float:
 
 ADAM = Kind()
 
+MIXED: ProbeMethod = "prodigy-mixed"
+"""The method for several kinds of optimizers at once."""
+
 KINDS: dict[type[Optimizer], Kind] = {
     SGD: Kind("dowg", momentum=_momentum),
     **dict.fromkeys((Adam, AdamW, Adamax, NAdam), ADAM),
@@ -154,12 +157,12 @@ class Driven:
         return self._relative_to(method) * longer
 
     def _relative_to(self, method: ProbeMethod) -> float:
-        """How many times as long as in a training run its steps are, compared with those of the method of the probe.
+        """How much longer its steps have to be beside those of Adam, where several optimizers take the LR.
 
         A probe of Adam makes shorter steps than a training run, one of Muon longer ones. Where both take part, each makes
         the steps that it makes in a probe of its own.
         """
-        return METHODS[method].factor / METHODS[self.kind.method].factor
+        return METHODS[ADAM.method].factor / METHODS[self.kind.method].factor if method == MIXED else 1.0
 
     def _next_step(self) -> int:
         """The number of its next step, counted from 1."""
@@ -200,10 +203,12 @@ def common_method(driven: Sequence[Driven]) -> ProbeMethod:
     for other in others:
         if (other.kind.method == "dowg") != (first.kind.method == "dowg"):
             raise NotProbedError("there is no LR-free step size for a mixture of gradient descent and other optimizers")
+        if other.kind.longer is not first.kind.longer:
+            raise NotProbedError("the optimizers that take the LR shorten their steps with their number in different ways")
         if (other.momentum, other.maximize) != (first.momentum, first.maximize):
             raise NotProbedError("the optimizers that take the LR differ in momentum or maximize")
-    methods = [optimizer.kind.method for optimizer in driven]
-    return ADAM.method if ADAM.method in methods else methods[0]
+    methods = {optimizer.kind.method for optimizer in driven}
+    return methods.pop() if len(methods) == 1 else MIXED
 
 
 def _kind_of(optimizer: Optimizer) -> Kind:

@@ -30,7 +30,7 @@ class TorchProbing:
         self.method, self.maximize = common_method(driven), driven[0].maximize
         self._driven, self._swept, self._update, self._lr = driven, swept, update, 0.0
         self._owners = [_owner(group, driven) for group in swept.groups]
-        self._factors = [1.0] * len(self._owners)
+        self._written: tuple[float, Sequence[float] | None] = PLACEHOLDER, None
         # A parameter that is unfrozen later has no part in the step size.
         rows = [
             (parameter, Measure(partial(owner.unit, self.method, group, parameter, ratio), owner.kind.nuclear))
@@ -41,10 +41,7 @@ class TorchProbing:
         if not rows:
             raise NotProbedError("none of the parameters that take the LR is trained")
         self._parameters = [parameter for parameter, _ in rows]
-        self._step_size: StepSize = DoWG(self._parameters)
-        if self.method != "dowg":
-            beta2 = max(owner.kind.beta2(group) for owner, group in zip(self._owners, swept.groups, strict=True))
-            self._step_size = Prodigy(self._parameters, beta2, self.method, [measure for _, measure in rows])
+        self._step_size = self._step_size_of([measure for _, measure in rows])
 
     def update(self) -> Any:
         """See `Probing.update`."""
@@ -55,27 +52,34 @@ class TorchProbing:
         return self._lr
 
     def scale(self, updates: int) -> float:
-        """See `Probing.scale`. Where several optimizers take the LR, that of the one whose method it is."""
-        owner = next(owner for owner in self._driven if owner.kind.method == self.method)
-        return owner.scale(updates)
+        """See `Probing.scale`."""
+        return self._driven[0].scale(updates)  # of several optimizers all have the same
 
     def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Find the LR from the gradients, and write it for this step."""
         # A gradient scaler tells a fused optimizer the scale of its gradients, and whether one of them is not finite.
         found_inf, scale = (getattr(optimizer, name, None) for name in ("found_inf", "grad_scale"))
+        self._written = PLACEHOLDER, None
         if found_inf is not None and found_inf.item():
             return
         factor = (-1.0 if self.maximize else 1.0) / (1.0 if scale is None else scale.item())
         self._swept.require_untouched(PLACEHOLDER)
         self._lr = self._step_size.lr([_gradient(parameter, factor) for parameter in self._parameters])
         owners = zip(self._owners, self._swept.groups, strict=True)
-        self._factors = [owner.factor(self.method, group) for owner, group in owners]
-        self._swept.write(self._lr, self._factors)
+        self._written = self._lr, [owner.factor(self.method, group) for owner, group in owners]
+        self._swept.write(*self._written)
 
     def after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Write the LR that the update was asked to take, which it looks for at its end."""
-        self._swept.require_untouched(self._lr, self._factors)
+        self._swept.require_untouched(*self._written)
         self._swept.write(PLACEHOLDER)
+
+    def _step_size_of(self, measures: Sequence[Measure]) -> StepSize:
+        if self.method == DoWG.method:
+            return DoWG(self._parameters)
+        owners = zip(self._owners, self._swept.groups, strict=True)
+        beta2 = max(owner.kind.beta2(group) for owner, group in owners)
+        return Prodigy(self._parameters, beta2, self.method, measures)
 
 
 def _owner(group: Group, driven: Sequence[Driven]) -> Driven:
