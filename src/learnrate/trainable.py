@@ -128,8 +128,7 @@ class Ensemble(Protocol):
 ProbeMethod = Literal[
     "prodigy", "prodigy-radam", "prodigy-adagrad", "prodigy-adafactor", "prodigy-muon", "prodigy-mixed", "dowg"
 ]
-"""How a probe finds its step sizes, and for which optimizer where its factor is another one. `METHODS` in
-`learnrate/tuner/probe.py` says which LR follows from them."""
+"""How a probe finds its step sizes; `METHODS` in `learnrate/tuner/probe.py` says which LR follows from them."""
 
 
 class Probing(Protocol):
@@ -152,8 +151,7 @@ class Probing(Protocol):
     def scale(self, updates: int) -> float:
         """The factor from a step size to the LR of a training run of this length.
 
-        1 - momentum, because momentum adds up steps; times the factor by which the optimizer shortens its steps, in the mean
-        over the run.
+        1 - momentum, as momentum adds up steps; higher for an optimizer that shortens its steps in the course of the run.
         """
 
 
