@@ -14,20 +14,28 @@ import learnrate as lr
 PACKAGE = Path(lr.__file__).parent
 
 FLOORS = [
-    *("errors", "checks", "interrupts", "user_code", "records", "trainable", "updates", "figures", "html"),
+    *("errors", "checks", "interrupts", "user_code", "records", "trainable", "batches", "updates", "figures", "html"),
     *("schedules", "finder", "tuner", "study"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
+    *("jax.optimizers", "jax.kinds", "jax.probing", "jax.trainable", "jax.probe"),
     *("recipes", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a
 function, or for the type checker alone."""
 
-STRANGERS = [("torch", "study"), ("study", "torch"), ("recipes", "torch"), ("recipes", "study"), ("cli", "torch")]
-"""Rooms that must not import from each other: a comparison knows no framework, a framework no comparison, and the command
-line and the loading of recipes know recipes of any framework."""
+FRAMEWORKS = ("torch", "jax")
 
-FRONT_DOORS = ("__init__.py", "__main__.py", "torch/__init__.py")
+STRANGERS = [
+    *((one, other) for one in FRAMEWORKS for other in FRAMEWORKS if one != other),
+    *((framework, "study") for framework in FRAMEWORKS),
+    *((room, framework) for room in ("study", "recipes", "cli") for framework in FRAMEWORKS),
+    ("recipes", "study"),
+]
+"""Rooms that must not import from each other: a comparison knows no framework, a framework no comparison and no other
+framework, and the command line and the loading of recipes know recipes of any framework."""
+
+FRONT_DOORS = ("__init__.py", "__main__.py", "torch/__init__.py", "jax/__init__.py")
 """They re-export from any room. So does nothing else; a recipe, such as the built-in one, uses the public names alone."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -97,9 +105,10 @@ def test_help_imports_nothing_heavy():
 def test_the_public_face_is_complete():
     for name in lr.__all__:
         assert getattr(lr, name) is not None
-    for name in lr.torch.__all__:
-        assert getattr(lr.torch, name) is not None
-    assert "torch" in dir(lr)
+    for framework in (lr.torch, lr.jax):
+        for name in framework.__all__:
+            assert getattr(framework, name) is not None
+    assert {"torch", "jax"} <= set(dir(lr))
     assert lr.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'triangle'"):
         _ = lr.triangle
@@ -114,6 +123,8 @@ def test_no_folder_bears_the_name_of_a_public_function():
     ("blocked", "statement", "words"),
     [
         ("torch", "lr.torch", "learnrate.torch needs PyTorch, which is not installed: pip install 'learnrate[torch]'"),
+        ("jax", "lr.jax", "learnrate.jax needs JAX, which is not installed: pip install 'learnrate[jax]'"),
+        ("optax", "lr.jax", "learnrate.jax needs optax, which is not installed: pip install 'learnrate[jax]'"),
         (
             "matplotlib",
             "lr.constant(1).plot()",

@@ -1,6 +1,7 @@
 """Find, schedule and compare learning rates for deep learning.
 
-Importing learnrate imports NumPy and nothing heavier; `learnrate.torch` is imported on first use.
+Importing learnrate imports NumPy and nothing heavier; `learnrate.torch` and `learnrate.jax` are imported on first
+use.
 
 Example:
     >>> import learnrate as lr
@@ -26,6 +27,7 @@ from learnrate.trainable import Trainable
 from learnrate.tuner import Plan, Probe, probe, tune
 
 if TYPE_CHECKING:
+    from learnrate import jax as jax
     from learnrate import torch as torch
 
 __all__ = [
@@ -50,7 +52,7 @@ __all__ = [
 ]
 __all__ += _vocabulary.NAMES
 
-_LAZY_MODULES = {"torch": ("torch", "PyTorch")}
+_LAZY_MODULES = {"torch": {"torch": "PyTorch"}, "jax": {"jax": "JAX", "optax": "optax"}}
 
 
 def __getattr__(name: str) -> Any:
@@ -60,14 +62,15 @@ def __getattr__(name: str) -> Any:
         return version("learnrate")
     if name not in _LAZY_MODULES:
         raise AttributeError(f"module 'learnrate' has no attribute {name!r}")
-    needed, title = _LAZY_MODULES[name]
     try:
         return importlib.import_module(f"learnrate.{name}")
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != needed:
+        missing = (error.name or "").split(".")[0]
+        if missing not in _LAZY_MODULES[name]:
             raise
+        title = _LAZY_MODULES[name][missing]
         raise errors.MissingExtraError(
-            f"learnrate.{name} needs {title}, which is not installed: pip install 'learnrate[{name}]'", name=needed
+            f"learnrate.{name} needs {title}, which is not installed: pip install 'learnrate[{name}]'", name=missing
         ) from error
 
 

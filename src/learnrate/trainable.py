@@ -125,7 +125,9 @@ class Ensemble(Protocol):
         """The evaluation of each member; None for members that have ended, and if there is no evaluation."""
 
 
-ProbeMethod = Literal["prodigy", "dowg"]
+ProbeMethod = Literal[
+    "prodigy", "prodigy-radam", "prodigy-adagrad", "prodigy-adafactor", "prodigy-muon", "prodigy-mixed", "dowg"
+]
 """How a probe finds its step sizes; `METHODS` in `learnrate/tuner/probe.py` says which LR follows from them."""
 
 
@@ -134,17 +136,23 @@ class Probing(Protocol):
 
     Attributes:
         method: How the LR is found.
-        scale: Factor from that LR to the LR of the user's optimizer: 1 - momentum, because momentum adds up steps.
+        maximize: Whether the loss is to rise.
     """
 
     method: ProbeMethod
-    scale: float
+    maximize: bool
 
     def update(self) -> Any:
         """Make one update. Returns what `Trainable.update` returns."""
 
     def lr(self) -> float:
-        """The LR of the last update."""
+        """The step size of the last update: its LR, unless the optimizer shortens its steps with their number."""
+
+    def scale(self, updates: int) -> float:
+        """The factor from a step size to the LR of a training run of this length.
+
+        1 - momentum, as momentum adds up steps; higher for an optimizer that shortens its steps in the course of the run.
+        """
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import learnrate as lr
 from facts import facts
 from learnrate.errors import AlreadyDrivenError, NoAnswerError
 from learnrate.torch.training import TorchTrainable
+from learnrate.tuner.probe import METHODS
 
 KINDS = {
     "Adam": torch.optim.Adam,
@@ -18,6 +19,10 @@ KINDS = {
     "NAdam": torch.optim.NAdam,
     "RMSprop": torch.optim.RMSprop,
     "RMSprop with momentum": lambda p: torch.optim.RMSprop(p, momentum=0.9),
+    "RAdam": torch.optim.RAdam,
+    "AdaGrad": torch.optim.Adagrad,
+    "Adafactor": torch.optim.Adafactor,
+    "Muon": lambda p: torch.optim.Muon([parameter for parameter in p if parameter.ndim == 2]),
     "SGD": lambda p: torch.optim.SGD(p, lr=0.01),
     "SGD with momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
 }
@@ -126,8 +131,10 @@ def test_updates_are_made_as_the_options_say(options):
     assert plain.lr / 4 < other.lr < 4 * plain.lr
 
 
-def test_updates_that_the_scaler_skips_are_made_again():
+@pytest.mark.parametrize("fused", [False, True])
+def test_updates_that_the_scaler_skips_are_made_again(fused):
     task = Task()
+    task.optimizer = torch.optim.Adam(task.model.parameters(), fused=fused)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60, growth_interval=10**6)
     probe = task.probe(scaler=scaler)
     assert probe.updates == 100
@@ -148,14 +155,24 @@ def test_gradients_may_be_sparse():
     ("build", "named"),
     [
         (lambda model: torch.optim.LBFGS(model.parameters()), ("LBFGS", "tune")),
-        (lambda model: torch.optim.Adagrad(model.parameters()), ("Adagrad", "tune")),
-        (lambda model: torch.optim.Adam(model.parameters(), maximize=True), ("Adam", "maximize")),
-        (lambda model: torch.optim.SGD(model.parameters(), momentum=0.9, dampening=0.9), ("SGD", "dampening")),
-        (lambda model: torch.optim.RAdam(model.parameters()), ("RAdam", "tune")),
+        (lambda model: torch.optim.Adagrad(model.parameters(), lr_decay=0.1), ("Adagrad", "lr_decay")),
+        (lambda model: torch.optim.SGD(model.parameters(), momentum=0.9, dampening=1.0), ("dampening", "1")),
+        (lambda model: torch.optim.Rprop(model.parameters()), ("Rprop", "each weight")),
+        (lambda model: torch.optim.ASGD(model.parameters()), ("ASGD", "tune")),
+        (
+            lambda model: torch.optim.Adam(
+                [{"params": model[0].parameters(), "maximize": True}, {"params": model[2].parameters()}]
+            ),
+            ("Adam", "maximize"),
+        ),
         (lambda model: torch.optim.Adadelta(model.parameters()), ("Adadelta", "tune")),
         (
-            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.Adam(model[2].parameters())],
-            ("several optimizers",),
+            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.SGD(model[2].parameters())],
+            ("mixture",),
+        ),
+        (
+            lambda model: [torch.optim.Adam(model[0].parameters()), torch.optim.Adagrad(model[2].parameters())],
+            ("shorten their steps",),
         ),
     ],
 )
@@ -164,6 +181,36 @@ def test_an_optimizer_without_a_probe_says_so(build, named):
     task.optimizer = build(task.model)
     with pytest.raises(NoAnswerError, match=facts(*named)):
         task.probe()
+
+
+def test_several_optimizers_of_one_loss_are_probed_like_groups_of_one():
+    expected = Task().probe()
+    task = Task()
+    task.optimizer = [torch.optim.Adam(task.model[0].parameters()), torch.optim.Adam(task.model[2].parameters())]
+    probe = task.probe()
+    assert (probe.lr, probe.steps.tolist()) == (expected.lr, expected.steps.tolist())
+    for options in ({"clip_norm": 1.0}, {"loss": [torch.nn.MSELoss()] * 2}):
+        with pytest.raises(NoAnswerError, match=facts("several optimizers")):
+            task.probe(**options)
+
+
+def test_muon_beside_adamw_makes_the_steps_of_its_own_probe():
+    task, rates = Task(), []
+    matrices, vectors = ([p for p in task.model.parameters() if p.ndim == d] for d in (2, 1))
+    task.optimizer = [
+        torch.optim.Muon(matrices, lr=1e-3, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(vectors, lr=1e-3),
+    ]
+    task.optimizer[1].register_step_post_hook(
+        lambda o, *_: rates.append([optimizer.param_groups[0]["lr"] for optimizer in task.optimizer])
+    )
+    before = [parameter.clone() for parameter in task.model.parameters()]
+    probe = task.probe()
+    assert all(torch.equal(x, y) for x, y in zip(before, task.model.parameters(), strict=True))
+    assert [rate for _, rate in rates] == probe.steps.tolist()
+    ratio = METHODS["prodigy"].factor / METHODS["prodigy-muon"].factor
+    assert all(muon == pytest.approx(ratio * adamw) for muon, adamw in rates)
+    assert 1e-3 < probe.lr < 0.3
 
 
 def test_one_of_several_optimizers_can_be_probed():
@@ -214,13 +261,73 @@ def test_frozen_parameters_alone_have_no_lr():
         task.probe(only=[0])
 
 
-def test_weights_of_low_precision_are_named():
-    task = Task()
+@pytest.mark.parametrize("kind", ["Adam", "SGD"])
+def test_steps_begin_at_a_size_that_weights_of_half_precision_take(kind):
+    expected, task = Task(kind).probe().lr, Task(kind)
     task.model.bfloat16()
-    task.optimizer = torch.optim.Adam(task.model.parameters())
+    task.optimizer = KINDS[kind](task.model.parameters())
     task.batches = [(x.bfloat16(), y.bfloat16()) for x, y in task.batches]
-    with pytest.raises(NoAnswerError, match=facts("did not grow", "precision")):
-        task.probe()
+    assert task.probe().lr == pytest.approx(expected, rel=0.5)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD with momentum"])
+def test_a_loss_that_is_to_rise_gives_the_same_lr(kind):
+    expected, task = Task(kind).probe(), Task(kind)
+    for group in task.optimizer.param_groups:
+        group["maximize"] = True
+    probe = task.probe(lambda model, batch: -torch.nn.functional.mse_loss(model(batch[0]), batch[1]))
+    assert (probe.lr, probe.steps.tolist()) == (expected.lr, expected.steps.tolist())
+
+
+def test_dampening_shortens_the_steps_that_momentum_adds_up():
+    plain, task = Task("SGD with momentum").probe().lr, Task()
+    task.optimizer = torch.optim.SGD(task.model.parameters(), momentum=0.9, dampening=0.5)
+    assert task.probe().lr == pytest.approx(2 * plain, rel=0.05)
+    task.optimizer = torch.optim.SGD(task.model.parameters(), dampening=0.5)  # without momentum it has no effect
+    assert task.probe().lr == pytest.approx(10 * plain, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD"])
+def test_complex_parameters_are_pairs_of_real_ones(kind):
+    torch.manual_seed(0)
+    x = torch.randn(256, 4, dtype=torch.complex64)
+    y = x @ torch.tensor([1 + 2j, -1j, 3, 0.5])
+    probes = []
+    for is_complex in (True, False):
+        model = torch.nn.Module()
+        start = torch.zeros(4, dtype=torch.complex64)
+        model.weight = torch.nn.Parameter(start if is_complex else torch.view_as_real(start))
+        batches = list(zip(x.split(32), y.split(32), strict=True))
+
+        def loss(model, batch):
+            weight = model.weight if model.weight.is_complex() else torch.view_as_complex(model.weight)
+            return (batch[0] @ weight - batch[1]).abs().square().mean()
+
+        probes.append(lr.torch.probe(model, KINDS[kind](model.parameters()), batches, loss, updates=800))
+    np.testing.assert_allclose(probes[0].steps, probes[1].steps, rtol=1e-3)
+
+
+def test_the_steps_of_adagrad_and_radam_keep_their_size():
+    """Their LR rises where they shorten their steps, so that the steps of all three are as large as Adam's."""
+    adam = Task().probe()
+    for kind in ("AdaGrad", "RAdam"):
+        task, rates = Task(kind), []
+        task.optimizer.register_step_post_hook(lambda o, *_, rates=rates: rates.append(o.param_groups[0]["lr"]))
+        probe = task.probe()
+        ratio = np.array(rates) / probe.steps
+        assert ratio[50] == pytest.approx(math.sqrt(51) if kind == "AdaGrad" else 6.6, rel=0.05)
+        assert adam.steps[-1] / 5 < probe.steps[-1] < 5 * adam.steps[-1]
+
+
+def test_the_lr_of_muon_follows_how_it_scales_its_steps():
+    lrs = []
+    for adjust in ("original", "match_rms_adamw"):
+        task = Task()
+        matrices = [parameter for parameter in task.model.parameters() if parameter.ndim == 2]
+        task.optimizer = torch.optim.Muon(matrices[:1], weight_decay=0.0, adjust_lr_fn=adjust)
+        lrs.append(task.probe().lr)
+    # The spectral norms of a step of a matrix of 16 rows and 8 columns: sqrt(16 / 8), and 0.2 sqrt(16).
+    assert lrs[0] * math.sqrt(2) == pytest.approx(lrs[1] * 0.8, rel=0.25)
 
 
 def test_batches_that_were_left_out_are_noted():

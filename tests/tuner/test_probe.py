@@ -16,7 +16,7 @@ from trainables import Regression
 class Probed(Regression):
     """Gradient descent by DoWG (arXiv 2305.16284, Algorithm 1) on a linear regression."""
 
-    method, scale, factor, offset = "dowg", 1.0, 1.0, 0.0
+    method, scale, maximize, factor, offset = "dowg", 1.0, False, 1.0, 0.0
     step, bad = 0.0, ()
 
     @contextlib.contextmanager
@@ -26,7 +26,8 @@ class Probed(Regression):
 
     class Probing:
         def __init__(self, trainable):
-            self.trainable, self.method, self.scale = trainable, trainable.method, trainable.scale
+            self.trainable, self.method = trainable, trainable.method
+            self.maximize = trainable.maximize
 
         def update(self):
             self.trainable.updates += 1
@@ -34,6 +35,9 @@ class Probed(Regression):
 
         def lr(self):
             return self.trainable.step
+
+        def scale(self, updates):
+            return self.trainable.scale
 
     def own_step(self):
         rows = self.random.integers(0, 400, 100)
@@ -108,10 +112,11 @@ def test_where_the_loss_hardly_fell_the_interval_is_wider_upwards():
     [
         (Regression(), ("no LR-free probe", "tune")),
         (Still(), ("did not fall", "50 updates", "longer")),
+        (type("Rising", (Still,), {"maximize": True})(), ("did not rise", "50 updates")),
         (type("Bad", (Probed,), {"bad": (7,)})(), ("nan", "update 7", "batch")),
         (type("Stuck", (Probed,), {"factor": 0.0})(), ("did not grow", "precision")),
     ],
-    ids=["no probe", "no fall", "NaN", "no growth"],
+    ids=["no probe", "no fall", "no rise", "NaN", "no growth"],
 )
 def test_no_answer_has_a_reason_and_a_remedy(trainable, named):
     weights = trainable.weights.copy()

@@ -33,11 +33,11 @@ def probe(
 ) -> Probe:
     """Find an LR by one short training that finds its own step sizes, in a twentieth of a training run.
 
-    The user's own optimizer makes the updates. Adam, AdamW, Adamax, NAdam and RMSprop take as their LR the distance to the
-    solution, as Prodigy estimates it; SGD takes the steps of DoWG, with its momentum set to 0. The size that these steps
-    arrive at, times a factor, is the LR. On the tasks of docs/choice.md the best LR lies within a factor of four of it in
-    nine of ten answers for optimizers of Adam's kind, and within a factor of six for SGD. `tune` is more exact and costs
-    more.
+    The user's own optimizer makes the updates. Adam, AdamW, Adamax, NAdam, RMSprop, RAdam, AdaGrad, Adafactor and Muon make
+    steps as large as the distance to the solution, as Prodigy estimates it; SGD makes the steps of DoWG, with its momentum
+    set to 0. The size that these steps arrive at, times a factor, is the LR. On the tasks of docs/choice.md the best LR lies
+    within a factor of four of it in nine of ten answers for optimizers of Adam's kind, and within a factor of six for SGD;
+    docs/design.md says how well the factors of the others hold. `tune` is more exact and costs more.
 
     Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With
     `torch.distributed`, call it in every process: all return the same LR; if one fails, the probe ends in all of them
@@ -45,8 +45,8 @@ def probe(
 
     Args:
         model: The model, on its device and with the weights that the training run starts from.
-        optimizer: Its optimizer, or several, of which `only` names the one that is probed. Groups keep the ratios of their
-            LRs; the probe gives the LR of the group with the largest LR.
+        optimizer: Its optimizer, or several that minimise one loss, Muon beside AdamW for example; `only` names those that
+            are probed. Groups keep the ratios of their LRs; the probe gives the LR of the group with the largest LR.
         batches: Anything that can be iterated, or a function that returns a new iterator.
         loss: A criterion (outputs, target) -> loss for batches of (inputs, target), or a function (model, batch) -> loss.
         updates: Length of the whole training run.
@@ -57,7 +57,7 @@ def probe(
         only: What takes the LR while the rest keeps its own; see `range_test`.
         also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`). Beside it the probe
-            needs a copy of the trained weights on their device, and for optimizers of Adam's kind sums in double precision.
+            needs a copy of the trained weights on their device, and for all optimizers but SGD sums in double precision.
         progress: Called after every update with (updates made, updates planned).
         **update: How an update is made; see `UpdateOptions`.
 

@@ -46,10 +46,12 @@ class Method:
     Attributes:
         what: What the step sizes are, for the reason.
         read: From the step sizes to the one that counts.
-        factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice.
+        factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice; for
+            optimizers that none of these tasks uses, on the records of benchmarks/probe_optimizers.py.
         spread: The interval goes from the LR divided by this to the LR times this.
         slow_spread: The same for the upper end where the loss fell by less than `SLOW`; None if there is no answer then.
         source: Where the step sizes come from.
+        scaled: What the scale of the probing is for, if it is not 1.
     """
 
     what: str
@@ -58,10 +60,18 @@ class Method:
     spread: float
     slow_spread: float | None
     source: str
+    scaled: str = "for its momentum"
 
+
+PRODIGY = "Prodigy, arXiv 2306.06101"
 
 METHODS: dict[ProbeMethod, Method] = {
-    "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, "Prodigy, arXiv 2306.06101"),
+    "prodigy": Method("distance to the solution", np.max, 2.7, 4.0, 16.0, PRODIGY),
+    "prodigy-radam": Method("distance to the solution", np.max, 2.0, 6.0, None, PRODIGY, "for its rectification"),
+    "prodigy-adagrad": Method("distance to the solution", np.max, 0.9, 6.0, None, PRODIGY, "for the sum that it divides by"),
+    "prodigy-adafactor": Method("relative distance to the solution", np.max, 1.6, 6.0, None, PRODIGY),
+    "prodigy-muon": Method("distance to the solution", np.max, 0.21, 6.0, None, PRODIGY),
+    "prodigy-mixed": Method("distance to the solution", np.max, 3.4, 6.0, None, PRODIGY),
     "dowg": Method("median step size", np.median, 1.4, 6.0, None, "DoWG, arXiv 2305.16284"),
 }
 
@@ -72,9 +82,10 @@ class Probe:
 
     Attributes:
         lr: The LR for the training run, the peak of its schedule.
-        interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes.
+        interval: (low, high). On the tasks of docs/choice.md it contains the best LR in nine of ten probes; for AdaGrad and
+            RAdam in eight of ten.
         reason: How the LR follows from the probe.
-        method: "prodigy" or "dowg".
+        method: A key of `METHODS`: "prodigy" or "dowg", for example.
         updates: Number of updates that the probe made.
         losses: The loss of each; float64, read-only.
         steps: The LR of each; the same shape.
@@ -175,7 +186,7 @@ def probe(
     updates = checks.whole("updates", updates, at_least=FEWEST, at_most=checks.LONGEST)
     allowed = _allowed(budget, updates)
     try:
-        return within(_probing(trainable), lambda probing: _probed(trainable, probing, allowed, progress))
+        return within(_probing(trainable), lambda probing: _probed(trainable, probing, updates, allowed, progress))
     except NotProbedError as error:
         raise NoAnswerError(f"{error}.", "Use tune, which tries LRs.") from error
 
@@ -204,7 +215,8 @@ class Measurement:
 
     Attributes:
         method: See `Probing`.
-        scale: See `Probing`.
+        scale: See `Probing`; for the length of the whole training run.
+        maximize: See `Probing`.
         losses: The loss of each update.
         steps: The LR of each update.
         ended: Why it ended before its last update; None if it did not.
@@ -213,31 +225,40 @@ class Measurement:
 
     method: ProbeMethod
     scale: float
+    maximize: bool
     losses: Floats
     steps: Floats
     ended: StopReason | None
     notes: tuple[str, ...]
 
 
-def _probed(trainable: Trainable, probing: Probing, allowed: Budget, progress: Progress | None) -> Probe:
+def _probed(trainable: Trainable, probing: Probing, updates: int, allowed: Budget, progress: Progress | None) -> Probe:
     spending = Spending(allowed, agree=trainable.agree)
-    return answer(measure(trainable, probing, allowed.updates, spending.out_of_time if allowed.is_timed else None, progress))
+    before = spending.out_of_time if allowed.is_timed else None
+    return answer(measure(trainable, probing, updates, allowed.updates, before, progress))
 
 
 def measure(
-    trainable: Trainable, probing: Probing, updates: int, before: Check | None = None, progress: Progress | None = None
+    trainable: Trainable,
+    probing: Probing,
+    horizon: int,
+    updates: int,
+    before: Check | None = None,
+    progress: Progress | None = None,
 ) -> Measurement:
     """Make the updates of a probe, from the present state of the trainable.
 
     Args:
         trainable: What is trained.
         probing: The same, inside of its context.
-        updates: Most updates.
+        horizon: Length of the whole training run in updates.
+        updates: Most updates of the probe.
         before: Checked before every update; a reason ends the probe.
         progress: Called after every update with (updates made, updates planned).
     """
     checks.choice("method of probing", probing.method, tuple(METHODS))
-    checks.finite("scale of probing", probing.scale)
+    checks.flag("maximize of probing", probing.maximize)
+    scale = checks.finite("scale() of probing", probing.scale(horizon))
     losses: list[float] = []
     steps: list[float] = []
 
@@ -255,8 +276,8 @@ def measure(
     ended = loop.run([0.0] * updates)
     if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
         raise KeyboardInterrupt
-    notes = tuple(trainable.notes(len(losses)))
-    return Measurement(probing.method, probing.scale, np.array(losses), np.array(steps[: len(losses)]), ended, notes)
+    taken, notes = np.array(steps[: len(losses)]), tuple(trainable.notes(len(losses)))
+    return Measurement(probing.method, scale, probing.maximize, np.array(losses), taken, ended, notes)
 
 
 class _Driven:
@@ -280,25 +301,26 @@ def answer(measurement: Measurement) -> Probe:
     lr = scaled_lr(measurement)
     rules, scale = METHODS[measurement.method], measurement.scale
     updates, step = len(measurement.losses), float(rules.read(measurement.steps))
-    fall = Fall.of(measurement.losses)
+    fall = Fall.of(measurement)
+    change, changed = ("rise", "rose") if measurement.maximize else ("fall", "fell")
     if not fall.is_clear:
         raise NoAnswerError(
-            f"the loss did not fall clearly in a probe of {updates} updates: by {fall.by:.2g}, with a standard error of "
+            f"the loss did not {change} clearly in a probe of {updates} updates: by {fall.by:.2g}, with a standard error of "
             f"{fall.error:.2g}.",
             LONGER,
         )
     if not fall.shows_learning and rules.slow_spread is None:
         raise NoAnswerError(
-            f"the loss fell by {100 * fall.share:.2g} % in a probe of {updates} updates; the steps of SGD show the scale of "
-            "the LR only when it falls by a tenth.",
+            f"the loss {changed} by {100 * fall.share:.2g} % in a probe of {updates} updates; the step size shows the scale "
+            "of the LR only when that is a tenth.",
             LONGER,
         )
     upwards = rules.spread if fall.shows_learning or rules.slow_spread is None else rules.slow_spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
-    factor = f"{rules.factor:g}" + (f" x {scale:.2g} (1 - momentum)" if scale != 1 else "")
+    factor = f"{rules.factor:g}" + (f" x {scale:.2g} ({rules.scaled})" if scale != 1 else "")
     text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
     if not fall.shows_learning:
-        text += f" The loss fell by {100 * fall.share:.2g} % only, so the best LR may be much higher."
+        text += f" The loss {changed} by {100 * fall.share:.2g} % only, so the best LR may be much higher."
     return Probe(lr, ends, text, measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
 
 
@@ -329,10 +351,10 @@ def scaled_lr(measurement: Measurement) -> float:
 
 @dataclass(frozen=True)
 class Fall:
-    """How far the loss fell in a probe.
+    """How far the loss fell in a probe, or rose if it is to rise.
 
     Attributes:
-        by: Its level at the start minus the mean of its last fifth.
+        by: The difference between its level at the start and the mean of its last fifth.
         error: Standard error of this difference.
         start: The level at the start.
     """
@@ -342,12 +364,13 @@ class Fall:
     start: float
 
     @classmethod
-    def of(cls, losses: Floats) -> "Fall":
-        """The fall of these losses."""
+    def of(cls, measurement: Measurement) -> "Fall":
+        """The fall in this probe."""
+        losses, sign = measurement.losses, -1 if measurement.maximize else 1
         start, last = level(losses), losses[-max(1, len(losses) // 5) :]
         # The standard error of a median of a tenth of the losses, and of a mean of a fifth of them.
         error = difference_noise(losses) * math.sqrt(math.pi / 2 / max(3, len(losses) // 10) + 1 / len(last))
-        return cls(start - float(np.mean(last)), error, start)
+        return cls(sign * (start - float(np.mean(last))), error, start)
 
     @property
     def share(self) -> float:

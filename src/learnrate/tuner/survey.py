@@ -97,7 +97,7 @@ def survey(
     bounds = None if curve is None else curve.bounds()
     if lr is not None and isinstance(measurement, Measurement):
         losses = _first_losses(trainable, request, spending)
-        late = probe is None or not Fall.of(measurement.losses).shows_learning
+        late = probe is None or not Fall.of(measurement).shows_learning
         start = start_of_losses(losses, measurement.losses, score, unbounded, late)
         if probe is not None and not late:
             others = (witness_of_user(own_lr), witness_of_curve(curve, bounds))
@@ -129,7 +129,10 @@ def _measured(trainable: Trainable, request: Request, spending: Spending, progre
 
     check = out_of_time if spending.budget.is_timed else None
     try:
-        return within(trainable.probing(), lambda probing: measure(trainable, probing, updates, check, on_update))
+        return within(
+            trainable.probing(),
+            lambda probing: measure(trainable, probing, request.updates, updates, check, on_update),
+        )
     except NotProbedError as error:
         return str(error)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learnrate.torch.training.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Prodigy
+from learnrate.torch.training.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Measure, Prodigy
 
 
 def problem(seed=0):
@@ -58,6 +58,46 @@ def test_prodigys_distance_is_that_of_its_implementation_along_the_same_weights(
             parameter.grad = gradient.clone()
         theirs.step()
         assert distance == pytest.approx(theirs.param_groups[0]["d"], rel=1e-6)
+    assert distance > 1e3 * FIRST_DISTANCE
+
+
+def test_steps_of_unequal_size_weight_the_gradients():
+    """Prodigy's distance of parameters x = u y is that of y, on which an optimizer makes steps of one size."""
+    parameters, gradients = problem()
+    units, ours = (0.25, 3.0), [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    scaled = [torch.nn.Parameter(parameter.detach() / unit) for parameter, unit in zip(parameters, units, strict=True)]
+    plain = Prodigy(scaled, 0.999)
+    weighted = Prodigy(ours, 0.999, measures=[Measure(lambda unit=unit: unit) for unit in units])
+    for _ in range(60):
+        batch = gradients()
+        of_scaled = [unit * gradient for unit, gradient in zip(units, batch, strict=True)]
+        distance = weighted.lr(batch)
+        assert distance == pytest.approx(plain.lr(of_scaled), rel=1e-9)
+        with torch.no_grad():
+            for parameter, mine, theirs, unit, gradient in zip(parameters, ours, scaled, units, batch, strict=True):
+                theirs -= distance * gradient.sign()
+                mine -= unit * distance * gradient.sign()
+                parameter.copy_(mine)
+    assert distance > 1e3 * FIRST_DISTANCE
+
+
+def test_steps_of_a_spectral_norm_are_measured_by_the_nuclear_norm():
+    parameters, gradients = problem()
+    matrix, numerator, total, beta = parameters[:1], 0.0, 0.0, math.sqrt(0.999)
+    step_size, start, distance = (
+        Prodigy(matrix, 0.999, measures=[Measure(nuclear=True)]),
+        matrix[0].detach().clone(),
+        FIRST_DISTANCE,
+    )
+    for _ in range(60):
+        gradient = gradients()[0]
+        numerator = beta * numerator + distance**2 * float((gradient * (start - matrix[0].detach())).sum())
+        total = beta * total + distance**2 * gradient
+        distance = max(distance, numerator / float(torch.linalg.matrix_norm(total, "nuc")))
+        assert step_size.lr([gradient]) == pytest.approx(distance, rel=1e-9)
+        left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+        with torch.no_grad():
+            matrix[0] -= distance * left @ right
     assert distance > 1e3 * FIRST_DISTANCE
 
 

@@ -1,6 +1,6 @@
 """Which parameter groups a sweep drives, and in which ratios."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -48,35 +48,47 @@ class SweptGroups:
         return any(group is swept for o in optimizers for group in o.param_groups for swept in self.groups)
 
     @property
-    def trained_groups(self) -> list[Group]:
-        """Those of the groups whose LR is not 0."""
-        return [group for group, ratio in zip(self.groups, self._ratios, strict=True) if ratio]
+    def ratios(self) -> list[tuple[Group, float]]:
+        """Each group with its LR as a share of that of the sweep."""
+        return list(zip(self.groups, self._ratios, strict=True))
 
-    def write(self, lr: float) -> None:
-        """Write this LR, times each group's ratio, into the groups."""
+    def write(self, lr: float, factors: Sequence[float] | None = None) -> None:
+        """Write this LR, times each group's ratio, into the groups.
+
+        Args:
+            lr: The LR.
+            factors: A further factor for each group.
+        """
         if self._shared:
             # Not before the first update: it may replace tensors, which only a snapshot taken by then gives back.
             unshare("lr", self._all)
             self._shared = False
-        for group, ratio in zip(self.groups, self._ratios, strict=True):
+        for group, ratio in zip(self.groups, self._times(factors), strict=True):
             write("lr", group, lr * ratio)
 
-    def require_untouched(self, lr: float) -> None:
+    def require_untouched(self, lr: float, factors: Sequence[float] | None = None) -> None:
         """Refuse an update during which something else changed the LR, because the curve would show a wrong LR.
 
         Args:
             lr: The LR that was given to `write` for this update.
+            factors: The factors that were given to it.
 
         Raises:
             AlreadyDrivenError: if the LR of a group has changed.
         """
-        for group, ratio in zip(self.groups, self._ratios, strict=True):
+        for group, ratio in zip(self.groups, self._times(factors), strict=True):
             value = group["lr"]
             if not isinstance(value, Tensor) and value != lr * ratio:  # reading a tensor may wait for the device
                 raise AlreadyDrivenError(
                     "the LR must not be changed by anything else during a sweep, during an update it changed from "
                     f"{lr * ratio:.3g} to {value:.3g}: remove schedulers and the like from the loss function"
                 )
+
+    def _times(self, factors: Sequence[float] | None) -> list[float]:
+        """The ratios, times a further factor for each group."""
+        if factors is None:
+            return self._ratios
+        return [ratio * factor for ratio, factor in zip(self._ratios, factors, strict=True)]
 
 
 def _scales_to_apply(groups: list[Group]) -> list[float]:

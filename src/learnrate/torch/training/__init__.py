@@ -1,6 +1,6 @@
 """A torch training, one update at a time: the `Trainable` of torch and what it is made of."""
 
-from learnrate.torch.training.batches import Batches, check_rewindable
+from learnrate.batches import Batches, check_rewindable
 from learnrate.torch.training.evaluation import Evaluate, HeldOut
 from learnrate.torch.training.losses import Loss, Losses
 from learnrate.torch.training.seeds import check_seed, seed_everything

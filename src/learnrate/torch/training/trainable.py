@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from learnrate import checks
+from learnrate.batches import Batches, restarts_note
 from learnrate.errors import LossError
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
-from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name
+from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name, stepping
 from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
-from learnrate.torch.training.batches import Batches, Stream, to_device
+from learnrate.torch.training.batches import LoaderStream, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
@@ -95,7 +96,7 @@ class TorchTrainable(Trainable):
         self.optimizers = optimizers_by_name(optimizer)
         check_pair(model, self.optimizers)
         self.objectives = objectives(self.optimizers, loss)
-        self.model, self.stream, self.only = model, Stream(batches), only
+        self.model, self.stream, self.only = model, LoaderStream(batches), only
         self.updater = updater or Updater()
         self._need_closure = {o.name: self.updater.needs_closure(o.optimizers) for o in self.objectives}
         if self.updater.scaler is not None and any(self._need_closure.values()):
@@ -258,11 +259,8 @@ class TorchTrainable(Trainable):
         left_out = [bad for bad in self._left_out if bad.update < min(updates, self.updates)]
         if left_out:
             notes.append(note(left_out))
-        restarts = [update for update in self.processes.first(self._restarts) or () if update < updates]
-        if not restarts:
-            return notes
-        shown = ", ".join(map(str, restarts[:10])) + (f", ... ({len(restarts)} times)" if len(restarts) > 10 else "")
-        return [*notes, f"the batches ran out and were started again at update {shown}"]
+        restarts = self.processes.first(self._restarts) or ()
+        return [*notes, *restarts_note(restart for restart in restarts if restart < updates)]
 
     def save(self) -> Snapshot:
         """See `Trainable.save`."""
@@ -291,9 +289,17 @@ class TorchTrainable(Trainable):
 
     def probing(self) -> AbstractContextManager[Probing]:
         """See `Trainable.probing`."""
+        driven = [optimizer for optimizer in self.optimizers.values() if self.swept.drives([optimizer])]
         if self.updater.closure:
             raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
-        return probing(self.optimizers, self.swept, self.update)
+        if len(driven) > 1:
+            if len(self.objectives) > 1:
+                raise NotProbedError("several optimizers with losses of their own take the LR, and a probe follows one loss")
+            if self.updater.clips or self.updater.scaler is not None:
+                raise NotProbedError(
+                    "several optimizers take the LR, and their gradients are clipped or scaled one after the other"
+                )
+        return probing([stepping(optimizer) for optimizer in driven], self.swept, self.update)
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
