@@ -79,6 +79,9 @@ def test_the_first_trial_is_at_the_first_lr_and_three_of_them_are_one_batch(batc
         ({-1: 0.3}, 0),  # nothing is known: upwards
         ({-1: 0.9, 0: 0.3}, 1),  # the highest LR is the best
         ({-1: 0.3, 0: 0.9}, -2),  # the lowest LR is the best
+        ({-1: 0.9, 0: 0.6, 1: 0.3}, 3),  # after two steps in one direction the first LR was far off
+        ({-1: 0.3, 0: 0.6, 1: 0.9}, -2),
+        ({-3: 0.3, -2: 0.6, -1: 0.9}, -5),
         ({-1: 0.9, 0: 0.3, 1: 0.9}, None),
         ({-1: 0.9, 0: 0.3, 1: math.inf}, None),
         ({-1: 0.3, 0: math.inf}, -2),

@@ -50,7 +50,7 @@ def tune(
     on_curve: OnCurve | None = None,
     **update: Unpack[UpdateOptions],
 ) -> Plan:
-    """Choose a schedule for a training run of this model: a range test, trials at a few LRs, a plan.
+    """Choose a schedule for a training run of this model: a probe, trials at a few LRs, a plan (see `learnrate.tune`).
 
     Model, optimizer and random numbers are given back as they were, byte for byte (see `preserve`). With
     `torch.distributed`, call it in every process: the processes decide together and return the same plan; if one process
@@ -72,11 +72,11 @@ def tune(
             of which the first decides; or held-out batches, whose mean loss is computed and negated. It counts beside the
             training loss, which decides alone without it.
         budget: The maximum cost of tuning: a share of one training run, or a text such as "500 updates", "25%" or "90
-            seconds". By default the whole of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000. Never
-            exceeded.
-        seed: Seeds the random numbers of range test and trials.
-        low: First LR of the range test.
-        high: Last LR of the range test.
+            seconds". By default 60 % of a run of 300 to 1,500 updates, 20 % of 5,000, 7 % of 20,000, 2 % of 100,000. Never
+            exceeded; a search that is certain earlier costs less.
+        seed: Seeds the random numbers of probe, range test and trials.
+        low: The lowest LR to try, and the first one of a range test.
+        high: The highest LR to try, and the last one of a range test.
         curve: A range test from the same start, if there is one already; its updates count as spent.
         only: What the schedule drives while the rest keeps its LR; see `range_test`.
         together: Whether trials of several LRs train as one batch (`torch.func.vmap`), which needs memory for a model for
@@ -85,8 +85,8 @@ def tune(
         also_keep: What else the training changes and should be given back (see `preserve`).
         copy_to: Where the copy of the state lives: "device", "cpu", "disk", or "auto" (see `preserve`).
         progress: Called after every update with (name of the stage, updates so far, updates planned).
-        on_curve: Called with the range test and its bounds as soon as it has ended, also if it was interrupted; not with a
-            `curve` that was given.
+        on_curve: Called with a range test and its bounds as soon as it has ended, also if it was interrupted; not if there
+            is none, or with a `curve` that was given.
         **update: How an update is made; see `UpdateOptions`. Without `clip_norm` and `clip_value` the steps of SGD have no
             limit, so that no LR above one at which a single batch made the loss spike is chosen.
 

@@ -174,13 +174,13 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
         """Regret of a neighbour, for each doubling between."""
         return THRESHOLDS.unknown_saving if neighbour is None else by_lr[neighbour] / abs(neighbour - best)
 
-    stride = limits.stride if below is None or above is None else 1.0
     offers = []
     highest = min(limits.highest, edge - THRESHOLDS.edge_gap)
     if above is None and best < highest:
-        lr = min(best + stride, (best + edge) / 2, limits.highest)
+        lr = min(best + _stride(best, limits), (best + edge) / 2, limits.highest)
         offers.append(_beyond(lr, best, slope(below), below is None, upwards, "a higher LR may be better"))
     if below is None and best > limits.lowest:
+        stride = _stride(best, limits)
         # As far again as the trials reach, where they began at an LR that may be a thousand times too high.
         reach = stride if limits.is_certain else max(stride, max(trial.log2_lr for trial in rung.sound) - best)
         lr = max(best - reach, limits.lowest)
@@ -196,6 +196,12 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
             saving = THRESHOLDS.share_between * min(by_lr[neighbour], THRESHOLDS.most_between)
             offers.append(Offer((best + neighbour) / 2, saving, "the best LR may lie between two that were tried"))
     return offers
+
+
+def _stride(best: float, limits: Limits) -> float:
+    """Doublings to the next LR: more if the best one is far from the first, because that was far off."""
+    is_far = abs(best - limits.first) > THRESHOLDS.near_first
+    return max(limits.stride, THRESHOLDS.wide_stride) if is_far else limits.stride
 
 
 def _beyond(lr: float, best: float, slope: float, is_unknown: bool, preferred: bool, purpose: str) -> Offer:

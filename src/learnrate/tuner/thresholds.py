@@ -61,6 +61,7 @@ class Thresholds:
         diverged_stride: Doublings from a trial that diverged to the next one, times the number of such trials: they end
             early.
         wide_stride: Doublings between trials where a range test alone shows where to begin.
+        near_first: Doublings between the first LR and the best one beyond which the search takes wide steps.
         below_lowest_loss: Doublings below the LR of the lowest loss of a range test at which the trials begin.
         above_slow_probe: Doublings above the LR of a probe at which the trials begin where its loss hardly fell: measured
             on the design half of benchmarks/choice, the best LR is 0 to 5 doublings higher.
@@ -146,6 +147,7 @@ class Thresholds:
     most_diverged: int = 8
     diverged_stride: int = 2
     wide_stride: float = 2.0
+    near_first: float = 1.5
     below_lowest_loss: float = 2.0
     above_slow_probe: float = 1.0
     slow_trials: int = 4
@@ -173,7 +175,7 @@ class Thresholds:
     left_plateau: float = 0.5
     plateau_stride: float = 2.1
     probe_curvature: float = 0.04
-    probe_most: float = 0.1
+    probe_most: float = 0.05
     equal_share: float = 1e-3
     tolerance: float = 0.05
 
