@@ -70,6 +70,7 @@ class Choice:
         version: Version of the method: that of its package, or a hash of our source.
         note: Explanation of the choice, if the method gives one.
         interval: The lowest and the highest LR that the method estimates to be nearly as good; None if it gives none.
+        seconds: Processor time of the call, shared by the choices of the same updates; None in older records.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Choice:
     version: str
     note: str = ""
     interval: tuple[float, float] | None = None
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""LoRA of rank 2: a transformer trained on Fashion-MNIST learns MNIST, AdamW, 500 updates."""
+"""LoRA of rank 2: a transformer trained on Fashion-MNIST learns MNIST, AdamW, 400 updates."""
 
 from torch import nn, optim
 
@@ -12,7 +12,7 @@ def task() -> Task:
     data = grey_images("mnist", train=20_000)
     return Task(
         about="LoRA of rank 2, ViT from Fashion-MNIST to MNIST, AdamW",
-        updates=500,
+        updates=400,
         model=lambda: adapted(2),
         optimizer=lambda model: optim.AdamW(trained(model), lr=1e-3),
         batches=lambda: Shuffled((data.x, data.y), 16),

@@ -1,4 +1,4 @@
-"""Segmentation: a small U-Net labels the pixels of two digits on a noisy canvas, MNIST, SGD, 500 updates."""
+"""Segmentation: a small U-Net labels the pixels of two digits on a noisy canvas, MNIST, SGD, 400 updates."""
 
 import torch
 from torch import Tensor, nn, optim
@@ -75,7 +75,7 @@ def task() -> Task:
     data = Split(*train, *validation, *test)
     return Task(
         about="segmentation, U-Net, digits on a canvas, SGD",
-        updates=500,
+        updates=400,
         model=UNet,
         optimizer=lambda model: optim.SGD(model.parameters(), lr=0.01, momentum=0.9),
         batches=lambda: Shuffled((data.x, data.y), 8),
