@@ -23,6 +23,7 @@ WIDTH = 120
 """Maximum length of a line of prose."""
 
 FIGURES = {
+    "report": "Mean curve regret against cost on the tasks for the report, a point for each method",
     "cost": "Mean regret against cost, a point for each method",
     "strips": "Regrets of all methods, a dot for each task and seed",
     "curves": "Metric against the LR on each task, and the choices",
@@ -134,14 +135,12 @@ def _ranking(results: Results) -> list[str]:
     report = results.half("report")
     lines = ["## The result", "", *_prose("In points; best mean first, ours in bold."), ""]
     if report.finished:
-        lines += ["### The report half", "", *_table(report)]
+        lines += ["### The report half", "", *_table(report), *_figures(results, "report")]
     if results.finished:
         lines += ["### All tasks", "", *_table(results), *_figures(results, "cost", "strips")]
     else:
         lines += ["No method has finished every task with every seed yet.", ""]
-    if results.unfinished:
-        partial = "; ".join(f"{method.method} ({len(method.outcomes)} of {results.all})" for method in results.unfinished)
-        lines += [f"Not finished, and therefore not ranked: {partial}.", ""]
+    lines += _partial(results)
     recorded = {summary.method for summary in results.summaries}
     missing = [name for name in ours.BUDGETS if name not in recorded]
     if missing:
@@ -160,6 +159,31 @@ def _table(results: Results) -> list[str]:
         *([_row(results.floor)] if results.floor else []),
         "",
     ]
+
+
+def _partial(results: Results) -> list[str]:
+    """The unfinished methods, each beside ours on the tasks that both have finished."""
+    if not results.unfinished:
+        return []
+    lines = [
+        *_prose(
+            "Not finished, and therefore not ranked. Their figures are those of the tasks that they have finished; the last",
+            f"two columns are those of {OWN} on the same tasks, if it has finished them.",
+        ),
+        "",
+        f"| method | outcomes | tasks | mean | worst | curve regret, mean | mean cost | {OWN}: mean | {OWN}: curve regret |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for summary in results.unfinished:
+        tasks = [task for task in results.tasks if results.summary(summary.method, [task])]
+        cells = [summary.method, f"{len(summary.outcomes)} of {results.all}", f"{len(tasks)}"]
+        whole = results.summary(summary.method, tasks) if tasks else None
+        own = results.summary(OWN, tasks) if tasks else None
+        cells += [f"{whole.mean:.2f}", f"{whole.worst:.1f}", f"{whole.curve:.2f}"] if whole else [NOTHING] * 3
+        cells += [_percent(whole.cost) if whole else NOTHING]
+        cells += [f"{own.mean:.2f}", f"{own.curve:.2f}"] if own else [NOTHING] * 2
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 def _row(summary: Summary) -> str:

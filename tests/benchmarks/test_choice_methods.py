@@ -251,7 +251,7 @@ def test_dowg_makes_the_steps_of_the_paper():
         weighted += far**2 * float(gradient.norm()) ** 2
         x = x - far**2 / math.sqrt(weighted) * gradient
         assert torch.cat([weight.detach() for weight in weights]).double().numpy() == pytest.approx(x.numpy(), abs=2e-4)
-    assert float(unused) == 1.0
+    assert unused.item() == 1.0
 
 
 def test_every_optimizer_without_an_lr_has_its_own_name_and_version():

@@ -262,7 +262,7 @@ def test_pictures_are_drawn_once_from_the_same_records(trained, tmp_path):
     work(tmp_path)
     measured = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
     paths = pictures.draw(measured, tmp_path / "pictures")
-    assert {path.stem for path in paths} == {"cost", "strips", "curves"}
+    assert {path.stem for path in paths} == {"report", "cost", "strips", "curves"}
     assert {pictures.drawn_from(path) for path in paths} == {pictures.origin(measured)}
     content = [path.read_bytes() for path in paths]
     assert pictures.draw(measured, tmp_path / "pictures") == []
