@@ -9,7 +9,7 @@ from benchmarks.choice.batches import Drawn, fixed
 from benchmarks.choice.data import Split
 from benchmarks.choice.task import Task, explained, measures
 
-WAVES = (3, 2)
+WAVES = (2, 2)
 """Half waves of the solution along each side."""
 
 BOUNDARY = 10.0
