@@ -19,8 +19,9 @@ from pathlib import Path
 
 from benchmarks.choice.about import names
 from benchmarks.choice.data import CACHE
+from benchmarks.choice.halves import half
 from benchmarks.choice.run import NAMES, Job, end_with_parent, is_selected, run_job
-from benchmarks.choice.score import SEEDS, finished
+from benchmarks.choice.score import SEEDS, finished, floor
 from benchmarks.choice.store import RESULTS, RecordError, Records, locked
 
 SMALL = ("digits_mlp", "digits_cnn")
@@ -31,6 +32,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=names(), default=names(), metavar="TASK")
+    parser.add_argument("--half", choices=("design", "report"), help="only the tasks of one half")
     parser.add_argument("--methods", nargs="+", default=[], help="names, or their first words; all by default")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="number of seeds, from 0")
     parser.add_argument("--small", action="store_true", help=f"{' and '.join(SMALL)}, two seeds, learnrate and the usual LR")
@@ -40,6 +42,7 @@ def main() -> None:
     check(parser, options)
     if options.small:
         options.tasks, options.seeds, options.methods = list(SMALL), 2, ["learnrate", "usual"]
+    options.tasks = [name for name in options.tasks if options.half in (None, half(name))]
     options.folder = options.folder or (CACHE / "small" if options.small else RESULTS)
     seeds = tuple(range(options.seeds))
     jobs = [Job(name, tuple(options.methods), seeds, options.folder) for name in options.tasks]
@@ -81,11 +84,12 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 def report(tasks: Sequence[str], seeds: Sequence[int], folder: Path) -> None:
     """Print one line for each method."""
     records_of = {name: records for name in tasks if (records := Records(name, folder)).runs}
-    print(f"\n{'points below the best of a grid':34} {'mean':>6} {'median':>6} {'worst':>6}  disasters   cost")
-    for summary in finished(records_of, seeds):
+    print(f"\n{'points below the best of a grid':34} {'mean':>6} {'median':>6} {'worst':>6} {'curve':>6}  disasters   cost")
+    lowest = floor(records_of)
+    for summary in [*finished(records_of, seeds), *([lowest] if lowest else [])]:
         share = f"{summary.disasters} of {len(summary.outcomes)}"
-        figures = f"{summary.mean:6.2f} {summary.median:6.2f} {summary.worst:6.1f}  {share:>9}  {summary.cost:5.2f}"
-        print(f"{summary.method:34} {figures}")
+        regrets = f"{summary.mean:6.2f} {summary.median:6.2f} {summary.worst:6.1f} {summary.curve:6.2f}"
+        print(f"{summary.method:34} {regrets}  {share:>9}  {summary.cost:5.2f}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+import numpy as np
+
 from benchmarks.choice.about import About
 from benchmarks.choice.store import Records
 from benchmarks.choice.task import Task
@@ -43,6 +45,14 @@ class Oracle:
     def best(self) -> float:
         """The best mean."""
         return max(self.means)
+
+    def at(self, lr: float) -> float:
+        """The mean metric at an LR: linear in log2 between LRs of the grid; outside of it, that of the nearest end.
+
+        A metric below 0 counts as 0, as in a regret.
+        """
+        means = [mean(max(0.0, score) for score in scores) for scores in self.scores]
+        return float(np.interp(math.log2(lr), np.log2(self.lrs), means))
 
     @property
     def best_lr(self) -> float:

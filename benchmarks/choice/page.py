@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import mean, median
 
 from benchmarks.choice import oracle, score
+from benchmarks.choice.halves import DESIGN, REPORT
 from benchmarks.choice.methods import ours, search
 from benchmarks.choice.pictures import ROWS, named
 from benchmarks.choice.results import FINDERS, FREE, NEAR, OURS, SEARCHES, USUAL, Results, TaskResult, kind
@@ -22,6 +23,7 @@ WIDTH = 120
 """Maximum length of a line of prose."""
 
 FIGURES = {
+    "report": "Mean curve regret against cost on the tasks for the report, a point for each method",
     "cost": "Mean regret against cost, a point for each method",
     "strips": "Regrets of all methods, a dot for each task and seed",
     "curves": "Metric against the LR on each task, and the choices",
@@ -35,8 +37,9 @@ WHAT = {
     "pytorch-lr-finder; `Tuner.lr_find` of Lightning",
     SEARCHES: f"Optuna with our usual budget: a random search of {search.TRIALS} trials, and successive halving, both "
     f"between {search.RANGE[0]:g} and {search.RANGE[1]:g}",
-    FREE: "Prodigy, D-Adaptation and Schedule-Free choose no LR for the optimizer of the task, so they replace it: their "
-    "cost is 0, and their regret is that of another optimizer",
+    FREE: "Prodigy, D-Adaptation, Schedule-Free, Prodigy with Schedule-Free (`prodigy-plus-schedule-free`), DoWG and GeN "
+    "choose no LR for the optimizer of the task, so they replace it: their cost is 0, and their regret is that of another "
+    "optimizer. GeN begins with the usual LR, and also evaluates the loss three times at every fourth update",
 }
 
 
@@ -95,6 +98,19 @@ def _measured(results: Results) -> list[str]:
             f"does no answer. Regrets are measured with {len(results.seeds)} seeds. A regret may be negative, because a",
             "single training run may be better than the best mean.",
         ),
+        (
+            "**The curve regret** is the regret of the chosen LR on the curve of the means, linear between LRs of",
+            "the grid, so that it does not depend on the luck of a training run. LR-free optimizers have no LR: their",
+            "mean over the seeds takes its place.",
+        ),
+        (
+            "**The floor** is what an oracle loses that trains every LR of the grid and chooses by validation data, each",
+            f"time with one of its {len(oracle.SEEDS)} seeds. No choice can be expected to lose less.",
+        ),
+        (
+            f"**Two halves**, fixed in [halves.py](../benchmarks/choice/halves.py): constants were fitted on {len(DESIGN)}",
+            f"tasks; the other {len(REPORT)} are for the report only.",
+        ),
         ("**Cost** is the number of updates made to choose, as a share of one training run. Evaluations are not counted.",),
         (f"**A disaster** is a regret above {score.DISASTER:g} points, a training run that diverged, or no answer.",),
         (
@@ -116,22 +132,15 @@ def _measured(results: Results) -> list[str]:
 
 
 def _ranking(results: Results) -> list[str]:
-    lines = ["## The result", ""]
+    report = results.half("report")
+    lines = ["## The result", "", *_prose("In points; best mean first, ours in bold."), ""]
+    if report.finished:
+        lines += ["### The report half", "", *_table(report), *_figures(results, "report")]
     if results.finished:
-        lines += [
-            f"Over {len(results.tasks)} tasks and {len(results.seeds)} seeds, in points; best mean first, ours in bold.",
-            "",
-            "| method | mean | median | worst | disasters | mean cost |",
-            "|---|---:|---:|---:|---:|---:|",
-            *(_row(summary) for summary in results.finished),
-            "",
-            *_figures(results, "cost", "strips"),
-        ]
+        lines += ["### All tasks", "", *_table(results), *_figures(results, "cost", "strips")]
     else:
         lines += ["No method has finished every task with every seed yet.", ""]
-    if results.unfinished:
-        partial = "; ".join(f"{method.method} ({len(method.outcomes)} of {results.all})" for method in results.unfinished)
-        lines += [f"Not finished, and therefore not ranked: {partial}.", ""]
+    lines += _partial(results)
     recorded = {summary.method for summary in results.summaries}
     missing = [name for name in ours.BUDGETS if name not in recorded]
     if missing:
@@ -139,11 +148,49 @@ def _ranking(results: Results) -> list[str]:
     return lines
 
 
+def _table(results: Results) -> list[str]:
+    """The finished methods, and the floor."""
+    return [
+        f"{len(results.tasks)} tasks, {len(results.seeds)} seeds.",
+        "",
+        "| method | mean | median | worst | disasters | curve regret, mean | mean cost |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *(_row(summary) for summary in results.finished),
+        *([_row(results.floor)] if results.floor else []),
+        "",
+    ]
+
+
+def _partial(results: Results) -> list[str]:
+    """The unfinished methods, each beside ours on the tasks that both have finished."""
+    if not results.unfinished:
+        return []
+    lines = [
+        *_prose(
+            "Not finished, and therefore not ranked. Their figures are those of the tasks that they have finished; the last",
+            f"two columns are those of {OWN} on the same tasks, if it has finished them.",
+        ),
+        "",
+        f"| method | outcomes | tasks | mean | worst | curve regret, mean | mean cost | {OWN}: mean | {OWN}: curve regret |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for summary in results.unfinished:
+        tasks = [task for task in results.tasks if results.summary(summary.method, [task])]
+        cells = [summary.method, f"{len(summary.outcomes)} of {results.all}", f"{len(tasks)}"]
+        whole = results.summary(summary.method, tasks) if tasks else None
+        own = results.summary(OWN, tasks) if tasks else None
+        cells += [f"{whole.mean:.2f}", f"{whole.worst:.1f}", f"{whole.curve:.2f}"] if whole else [NOTHING] * 3
+        cells += [_percent(whole.cost) if whole else NOTHING]
+        cells += [f"{own.mean:.2f}", f"{own.curve:.2f}"] if own else [NOTHING] * 2
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
 def _row(summary: Summary) -> str:
     name = f"**{summary.method}**" if kind(summary.method) == OURS else summary.method
     share = f"{summary.disasters} of {len(summary.outcomes)}"
     regrets = f"{summary.mean:.2f} | {summary.median:.2f} | {summary.worst:.1f}"
-    return f"| {name} | {regrets} | {share} | {_percent(summary.cost)} |"
+    return f"| {name} | {regrets} | {share} | {summary.curve:.2f} | {_percent(summary.cost)} |"
 
 
 def _figures(results: Results, *wanted: str) -> list[str]:
@@ -222,10 +269,8 @@ def _probe(results: Results) -> list[str]:
     summary = next((summary for summary in results.summaries if summary.method == ours.PROBE), None)
     if summary is None:
         return []
-    # Its factors were fitted on every second task by name, from the first one on.
-    others = {task.name for task in sorted(results.tasks, key=lambda task: task.name)[1::2]}
     answers = [outcome for outcome in summary.outcomes if outcome.lr is not None]
-    regrets = [outcome.regret for outcome in answers if outcome.task in others]
+    regrets = [outcome.regret for outcome in answers if outcome.task in REPORT]
     hits = [contains for contains, _ in results.intervals(ours.PROBE)]
     if not regrets:
         return []
@@ -310,11 +355,19 @@ def _own_run(results: Results) -> list[str]:
         *_prose(
             f"The records, a file for each task, are in {RECORDS} (hash `{results.digest}`).",
             f"They contain {results.trainings:,} training runs and {results.updates:,} updates, including those of choices.",
+            *_hours(results),
         ),
         "",
         *_origin(results),
     ]
     return [*lines, ""]
+
+
+def _hours(results: Results) -> list[str]:
+    hours = results.own_hours
+    if hours is None:
+        return []
+    return [f"All choices of ours and the training runs at them take {hours:.1f} hours of one processor core."]
 
 
 def _origin(results: Results) -> list[str]:
@@ -335,5 +388,8 @@ def _packages(results: Results) -> dict[str, set[str]]:
     packages: dict[str, set[str]] = {}
     for method, versions in results.method_versions.items():
         if kind(method) not in (OURS, USUAL):
-            packages.setdefault(method.split()[0], set()).update(version.split("+")[0] for version in versions)
+            # What has no package has a hash alone as its version.
+            released = {version.split("+")[0] for version in versions if "+" in version}
+            if released:
+                packages.setdefault(method.split()[0], set()).update(released)
     return packages

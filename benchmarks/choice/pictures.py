@@ -43,18 +43,31 @@ COLUMNS = 4
 
 def cost(results: Results) -> "Figure":
     """Regret against cost, a point for each finished method."""
+    means = {summary.method: summary.mean for summary in results.finished}
+    return _against_cost(results, means, "mean regret, points", "Regret and cost of a choice")
+
+
+def report(results: Results) -> "Figure":
+    """Curve regret against cost on the half for the report, a point for each method that has finished it."""
+    half = results.half("report")
+    means = {summary.method: summary.curve for summary in half.finished}
+    label = "mean regret on the mean curves, points"
+    return _against_cost(half, means, label, "Curve regret and cost of a choice, tasks for the report")
+
+
+def _against_cost(results: Results, values: dict[str, float], label: str, title: str) -> "Figure":
     figure, (ax,) = new_figure(8.2, 5.2)
     methods = results.finished
     left = _cost_axis(ax, [summary.cost for summary in methods])
-    points = {summary.method: (max(summary.cost, left), summary.mean) for summary in methods}
+    points = {summary.method: (max(summary.cost, left), values[summary.method]) for summary in methods}
     own = sorted(points[name] for name in ours.BUDGETS if name in points)
     ax.plot([x for x, _ in own], [y for _, y in own], color=BLUE, linewidth=2, zorder=2)
     for name, (x, y) in points.items():
         ax.plot(x, y, MARKERS[kind(name)], color=COLOURS[kind(name)], markersize=8.5, markeredgecolor="white", zorder=3)
-    _mean_axis(ax, [summary.mean for summary in methods])
+    _mean_axis(ax, list(values.values()))
     ax.set_xlabel("cost: updates made to choose, as a share of one training run")
-    ax.set_ylabel("mean regret, points")
-    ax.set_title("Regret and cost of a choice", loc="left", fontsize=12)
+    ax.set_ylabel(label)
+    ax.set_title(title, loc="left", fontsize=12)
     _styled(ax)
     figure.draw_without_rendering()
     _label(ax, points, own)
@@ -270,12 +283,13 @@ def _none() -> "NullLocator":
     return NullLocator()
 
 
-PICTURES: dict[str, Callable[[Results], "Figure"]] = {"cost": cost, "strips": strips, "curves": curves}
+PICTURES: dict[str, Callable[[Results], "Figure"]] = {"report": report, "cost": cost, "strips": strips, "curves": curves}
 
 
 def named(results: Results) -> list[str]:
     """Names of the figures for which there are records."""
-    shown = ["cost", "strips"] if results.finished else []
+    shown = ["report"] if results.half("report").finished else []
+    shown += ["cost", "strips"] if results.finished else []
     return [*shown, "curves"] if any(task.oracle.lrs for task in results.tasks) else shown
 
 

@@ -9,9 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.choice.about import About, about, names
-from benchmarks.choice.methods import ours, tuning_free
+from benchmarks.choice.halves import Half, half
+from benchmarks.choice.methods import ours
+from benchmarks.choice.methods.peers import FREE as OPTIMIZERS
 from benchmarks.choice.oracle import Oracle, recorded_oracle
-from benchmarks.choice.score import SEEDS, Outcome, Summary, finished, summaries
+from benchmarks.choice.score import SEEDS, Outcome, Summary, finished, floor, summaries
 from benchmarks.choice.store import RESULTS, Records
 
 NEAR = 1.0
@@ -28,7 +30,7 @@ def kind(method: str) -> str:
     """The kind of a method, by its name."""
     if method in ours.BUDGETS or method == ours.PROBE:
         return OURS
-    if method in tuning_free.KINDS:
+    if method in OPTIMIZERS:
         return FREE
     if method == "usual":
         return USUAL
@@ -85,6 +87,15 @@ class Results:
         complete = {summary.method for summary in self.finished}
         partial = [summary for summary in self.summaries if summary.method not in complete]
         return tuple(sorted(partial, key=lambda summary: -len(summary.outcomes)))
+
+    def half(self, name: Half) -> "Results":
+        """The tasks of one half."""
+        return Results({task: records for task, records in self.records_of.items() if half(task) == name}, self.seeds)
+
+    @cached_property
+    def floor(self) -> Summary | None:
+        """What choosing by validation data among all LRs of the grid loses."""
+        return floor(self.records_of)
 
     @property
     def all(self) -> int:
@@ -146,6 +157,25 @@ class Results:
             for run in records.free.values():
                 versions_of.setdefault(run.optimizer, set()).add(run.version)
         return {method: sorted(versions) for method, versions in sorted(versions_of.items())}
+
+    @property
+    def own_hours(self) -> float | None:
+        """Processor time of all our choices and of the training runs at them, in hours; None if it is not recorded.
+
+        A training run takes as long as the updates of a choice on the same task, on average.
+        """
+        seconds = 0.0
+        for name, records in self.records_of.items():
+            own = [
+                choice for choice in records.choices.values() if kind(choice.method) == OURS and choice.seed in self.seeds
+            ]
+            times = [choice.seconds for choice in own if choice.seconds is not None]
+            updates = sum(choice.spent for choice in own)
+            if not times or len(times) < len(own) or not updates:
+                return None
+            answers = {(choice.lr, choice.seed) for choice in own if choice.lr is not None}
+            seconds += sum(times) * (1 + len(answers) * about(name).updates / updates)
+        return seconds / 3600
 
     @property
     def trainings(self) -> int:

@@ -13,8 +13,9 @@ from threading import Thread
 import torch
 
 from benchmarks.choice.data import MissingDataError
-from benchmarks.choice.methods import finders, ours, search, tuning_free
+from benchmarks.choice.methods import finders, ours, search
 from benchmarks.choice.methods.method import Method
+from benchmarks.choice.methods.peers import FREE
 from benchmarks.choice.oracle import explore, training_run
 from benchmarks.choice.store import Records
 from benchmarks.choice.task import Task
@@ -71,7 +72,7 @@ NAMES = (
     *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
     ours.PROBE,
-    *tuning_free.KINDS,
+    *FREE,
 )
 """The names of all methods."""
 
@@ -95,10 +96,10 @@ def run_job(job: Job) -> str:
         for method in methods(task):
             if any(is_selected(name, job.methods) for name in method.names):
                 choose(records, task, method, seed)
-        for kind in tuning_free.KINDS:
+        for kind, (train, version) in FREE.items():
             run = records.free.get((kind, seed))
-            if is_selected(kind, job.methods) and (run is None or run.version != tuning_free.version(kind)):
-                records.add(tuning_free.train(job.task, task, seed, kind))
+            if is_selected(kind, job.methods) and (run is None or run.version != version(kind)):
+                records.add(train(job.task, task, seed, kind))
     return f"{job.task}: best {oracle.best:.1f} points at LR {oracle.best_lr:.2g}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 from benchmarks.choice.about import About, about
+from benchmarks.choice.oracle import SEEDS as ORACLE_SEEDS
 from benchmarks.choice.oracle import Oracle, recorded_oracle
 from benchmarks.choice.store import Records
 
@@ -12,6 +13,9 @@ SEEDS = (0, 1, 2, 3, 4)
 
 DISASTER = 10.0
 """Points of regret."""
+
+FLOOR = "the floor"
+"""The name of choices from training runs at every LR of the grid."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Outcome:
         lr: The chosen LR; None for no answer, and for optimizers that choose none.
         regret: Best mean metric of the oracle minus the metric of the training run, in points. A metric below 0 counts as 0,
             and so does no answer.
+        curve: The same for the mean metric of the oracle at the chosen LR (`Oracle.at`), without the luck of a single
+            training run. For an optimizer that chooses no LR it is the regret, whose mean over seeds is what is expected.
         cost: Updates made to choose, as a share of one training run.
         disaster: Whether the regret is above 10 points, the training run diverged, or there was no answer.
     """
@@ -32,6 +38,7 @@ class Outcome:
     seed: int
     lr: float | None
     regret: float
+    curve: float
     cost: float
     disaster: bool
 
@@ -52,6 +59,11 @@ class Summary:
     def mean(self) -> float:
         """Mean regret."""
         return mean(self.regrets)
+
+    @property
+    def curve(self) -> float:
+        """Mean regret on the mean curves."""
+        return mean(outcome.curve for outcome in self.outcomes)
 
     @property
     def median(self) -> float:
@@ -100,7 +112,25 @@ def outcomes(records: Records, task: About, seeds: Sequence[int] = SEEDS) -> dic
 
 def _outcome(task: str, seed: int, lr: float | None, oracle: Oracle, metric: float, cost: float, failed: bool) -> Outcome:
     regret = oracle.best - max(0.0, metric)
-    return Outcome(task, seed, lr, regret, cost, failed or regret > DISASTER)
+    curve = oracle.best - oracle.at(lr) if lr is not None else regret
+    return Outcome(task, seed, lr, regret, curve, cost, failed or regret > DISASTER)
+
+
+def floor(records_of: dict[str, Records]) -> Summary | None:
+    """What remains if validation data chooses from training runs at every LR of the grid, for each seed of the oracle.
+
+    No method that trains on the same data can be expected to lose less: what remains is the difference between validation
+    and test data and between training runs. None if there is no oracle.
+    """
+    chosen = []
+    for name, records in records_of.items():
+        task = about(name)
+        oracle = recorded_oracle(records, task)
+        for seed in ORACLE_SEEDS if oracle.lrs else ():
+            runs = [records.runs[lr, seed, task.updates] for lr in oracle.lrs]
+            best = max(runs, key=lambda run: run.validation)
+            chosen.append(_outcome(name, seed, best.lr, oracle, best.test, float(len(runs)), best.diverged))
+    return Summary(FLOOR, tuple(chosen)) if chosen else None
 
 
 def summaries(records_of: dict[str, Records], seeds: Sequence[int] = SEEDS) -> list[Summary]:

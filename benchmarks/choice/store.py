@@ -26,7 +26,10 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "choice"
 
 COMMON = ("data.py", "task.py", "training.py")
-"""Code that the training runs of every task depend on, beside the file of the task."""
+"""Code that the training runs of every task depend on, beside the file of the task and what it imports."""
+
+PACKAGE = "benchmarks.choice."
+"""Modules of a task whose names begin with this are ours, and may change."""
 
 
 class RecordError(Exception):
@@ -67,6 +70,7 @@ class Choice:
         version: Version of the method: that of its package, or a hash of our source.
         note: Explanation of the choice, if the method gives one.
         interval: The lowest and the highest LR that the method estimates to be nearly as good; None if it gives none.
+        seconds: Processor time of the call, shared by the choices of the same updates; None in older records.
     """
 
     method: str
@@ -76,6 +80,7 @@ class Choice:
     version: str
     note: str = ""
     interval: tuple[float, float] | None = None
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,24 @@ def header(task: str) -> dict[str, Any]:
 
 def source(task: str) -> str:
     """Hash of the code that the training runs of a task depend on."""
-    return digest([HERE / "tasks" / f"{task}.py", *(HERE / name for name in COMMON)])
+    common = [HERE / name for name in COMMON]
+    own = HERE / "tasks" / f"{task}.py"
+    return digest([own, *common, *sorted(imported(own) - {own, *common})])
+
+
+def imported(path: Path) -> set[Path]:
+    """The files of this benchmark that a file imports from, and those that they import from.
+
+    A task may share code with other tasks outside of `COMMON`, which cannot grow without making every record stale.
+    """
+    files: set[Path] = set()
+    names = {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    for name in sorted(names):
+        if name.startswith(PACKAGE):
+            file = HERE.joinpath(*name.removeprefix(PACKAGE).split(".")).with_suffix(".py")
+            if file not in files and file.name not in COMMON:
+                files |= {file} | imported(file)
+    return files
 
 
 def digest(files: Iterable[Path]) -> str:

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import torch
 from benchmarks.choice import training
-from benchmarks.choice.methods import finders, search, tuning_free
+from benchmarks.choice.methods import finders, peers, search, tuning_free
 from benchmarks.choice.methods.method import Answer, Method
 from benchmarks.choice.store import FreeRun, Records
 from benchmarks.choice.tasks import digits_cnn, digits_mlp
@@ -21,6 +21,7 @@ FINDERS = {
     "lightning": finders.lightning,
 }  # fmt: skip
 TUNING_FREE = {"prodigyopt": "Prodigy", "dadaptation": "D-Adaptation", "schedulefree": "Schedule-Free"}
+PEERS = {"Prodigy+Schedule-Free": "prodigyplus", "DoWG": "torch", "GeN": "GeN"}
 SEARCHES = (search.random_search, search.successive_halving)
 
 
@@ -219,6 +220,43 @@ def test_tuning_free_optimizers_keep_what_the_task_sets(package, own, capsys):
         assert group["warmup_steps"] == 10
     elif "betas" in expected:
         assert group["betas"] == (0.8, 0.9)
+
+
+@pytest.mark.parametrize("kind", PEERS)
+@pytest.mark.parametrize("task", [digits_mlp, digits_cnn])
+def test_trainings_of_peers_are_determined_by_the_seed_and_learn(kind, task, capfd):
+    need(PEERS[kind])
+    brief = short(task.task(), 60)
+    run = peers.train("digits", brief, 0, kind)
+    assert run == peers.train("digits", brief, 0, kind)
+    assert run != peers.train("digits", brief, 1, kind)
+    assert (run.optimizer, run.made, run.version) == (kind, 60, peers.version(kind))
+    model, _ = training.built(brief, 0)
+    assert run.test > brief.test(model)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_dowg_makes_the_steps_of_the_paper():
+    weights = [torch.nn.Parameter(torch.tensor([3.0, -1.0])), torch.nn.Parameter(torch.tensor([0.5]))]
+    unused = torch.nn.Parameter(torch.ones(1))
+    optimizer = peers.DoWG([*weights, unused], weight_decay=0.1)
+    x = start = torch.tensor([3.0, -1.0, 0.5], dtype=torch.float64)
+    far, weighted = math.sqrt(peers.FIRST_SQUARE), 0.0
+    for number in range(20):
+        gradient = torch.tensor([math.cos(number), 2.0, -0.5], dtype=torch.float64)
+        weights[0].grad, weights[1].grad = gradient[:2].float(), gradient[2:].float()
+        optimizer.step()
+        gradient = gradient + 0.1 * x
+        far = max(far, float((x - start).norm()))
+        weighted += far**2 * float(gradient.norm()) ** 2
+        x = x - far**2 / math.sqrt(weighted) * gradient
+        assert torch.cat([weight.detach() for weight in weights]).double().numpy() == pytest.approx(x.numpy(), abs=2e-4)
+    assert unused.item() == 1.0
+
+
+def test_every_optimizer_without_an_lr_has_its_own_name_and_version():
+    assert set(peers.FREE) == set(tuning_free.KINDS) | set(peers.KINDS)
+    assert len(peers.FREE) == len(tuning_free.KINDS) + len(peers.KINDS)
 
 
 def test_batch_norm_is_refreshed_on_training_batches_alone():

@@ -166,7 +166,7 @@ def test_a_selection_that_cannot_be_run_is_refused_at_once(arguments, words, mon
 
 def test_every_method_can_be_selected_by_its_name():
     names = [name for method in run.methods(digits_mlp.task()) for name in method.names]
-    assert sorted([*names, *run.tuning_free.KINDS]) == sorted(run.NAMES)
+    assert sorted([*names, *run.FREE]) == sorted(run.NAMES)
 
 
 def wait_until(condition, seconds=60):
@@ -215,8 +215,8 @@ def test_a_task_without_its_data_is_skipped_and_says_so(tmp_path, monkeypatch):
 
 
 def row(text, method):
-    """The cells of a method's row in the page."""
-    (line,) = [line for line in text if line.startswith(f"| {method} |")]
+    """The cells of a method's row in the last table of the page that has one: the table of all tasks."""
+    *_, line = [line for line in text if line.startswith(f"| {method} |")]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
@@ -234,6 +234,7 @@ def test_the_page_has_the_regret_which_is_the_best_mean_minus_the_metric(trained
     text = page.text(measured)
     assert row(text, "usual")[1:4] == [f"{usual.mean:.2f}", f"{usual.median:.2f}", f"{usual.worst:.1f}"]
     assert any(tells(line, "learnrate; learnrate, half; learnrate, quarter") for line in text)
+    assert row(text, "the floor")[5] == f"{measured.floor.curve:.2f}"
     third = results.Results(records, (0, 1, 2))
     assert not third.finished
     assert any(tells(line, "usual", 2, 3) for line in page.text(third))
@@ -261,7 +262,7 @@ def test_pictures_are_drawn_once_from_the_same_records(trained, tmp_path):
     work(tmp_path)
     measured = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)
     paths = pictures.draw(measured, tmp_path / "pictures")
-    assert {path.stem for path in paths} == {"cost", "strips", "curves"}
+    assert {path.stem for path in paths} == {"report", "cost", "strips", "curves"}
     assert {pictures.drawn_from(path) for path in paths} == {pictures.origin(measured)}
     content = [path.read_bytes() for path in paths]
     assert pictures.draw(measured, tmp_path / "pictures") == []
@@ -287,7 +288,7 @@ def test_every_task_has_a_description(name):
     read = about.about(name)
     assert read.about
     assert read.updates > 0
-    assert read.metric in ("accuracy", "R2")
+    assert read.metric
 
 
 def test_the_hash_of_a_source_is_the_same_in_every_python(tmp_path):

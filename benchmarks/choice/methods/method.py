@@ -5,6 +5,7 @@ import importlib.metadata
 import io
 import logging
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Method:
         Raises:
             ImportError: if the package is not installed, which is not a failure of the method.
         """
+        begin = time.process_time()
         with counted_updates() as updates, silence():
             try:
                 answers = self.answers(task, seed)
@@ -53,9 +55,10 @@ class Method:
                 raise
             except Exception as error:
                 answers = (failed(error),) * len(self.names)
+        seconds = round(time.process_time() - begin, 3)
         version = self.version()
         return tuple(
-            Choice(name, seed, usable_lr(answer.lr), updates[0], version, note_of(answer), answer.interval)
+            Choice(name, seed, usable_lr(answer.lr), updates[0], version, note_of(answer), answer.interval, seconds)
             for name, answer in zip(self.names, answers, strict=True)
         )
 
