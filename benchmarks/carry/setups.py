@@ -41,17 +41,17 @@ VARIATIONS: tuple[Mapping[str, float], ...] = (
     {"batch": 4},
     {"width": 4},
     {"depth": 4},
-    {"updates": 4},
     {"batch": 16},
     {"batch": 1 / 4},
     {"updates": 1 / 4},
-    {"batch": 1 / 4, "updates": 4},
+    {"batch": 1 / 4, "updates": 1 / 4},
     {"batch": 16, "updates": 1 / 4},
-    {"width": 2},
-    {"depth": 2},
+    {"updates": 4},
     {"batch": 4, "updates": 1 / 4},
     {"width": 2, "batch": 4},
     {"width": 2, "depth": 2},
+    {"width": 2},
+    {"depth": 2},
 )
 """Changes of the base set-up; those first that say most if the rest is not measured."""
 

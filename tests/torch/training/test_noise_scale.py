@@ -193,7 +193,7 @@ def test_several_losses_and_iterators_have_no_noise_scale(toy):
     assert trainable_of(toy, batches=iter(toy.batches)).noise_scale() is None
     parts = {"first": toy.model[0], "last": toy.model[4]}
     toy.optimizer = {name: torch.optim.SGD(part.parameters(), lr=0.1) for name, part in parts.items()}
-    assert trainable_of(toy, loss={name: toy.loss for name in parts}).noise_scale() is None
+    assert trainable_of(toy, loss=dict.fromkeys(parts, toy.loss)).noise_scale() is None
 
 
 @pytest.mark.parametrize(
