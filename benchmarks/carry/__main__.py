@@ -9,6 +9,7 @@ import argparse
 
 import torch
 
+from benchmarks.carry.noise import noise_scales
 from benchmarks.carry.oracle import FIRST, best_log2_lr, measure
 from benchmarks.carry.setups import SetUp, bases, variations
 from benchmarks.carry.store import Records
@@ -22,6 +23,11 @@ def main() -> None:
     torch.set_num_threads(1)
     records = Records()
     best = {base: measured(records, base, FIRST[base.optimizer], options.seeds) for base in bases()}
+    for base in bases():
+        for seed in range(options.seeds):
+            if (base, seed) not in records.noise:
+                records.add_noise(base, seed, noise_scales(base, 2.0 ** best[base], seed))
+        print(f"{base} noise scales {[records.noise[base, seed] for seed in range(options.seeds)]}", flush=True)
     for setup in variations():
         measured(records, setup, round(best[setup.base]), options.seeds)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -20,6 +20,19 @@ Half = Literal["fit", "report"]
 
 
 @dataclass(frozen=True)
+class Data:
+    """What a net is trained on and measured with.
+
+    Attributes:
+        batches: From a batch size to what batches come from, in an order drawn from the global random numbers.
+        measure: From a model to its metric on test data, in points: 100 is perfect.
+    """
+
+    batches: Callable[[int], Any]
+    measure: Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True)
 class Problem:
     """Data, and a net whose width and depth may be chosen.
 
@@ -31,9 +44,8 @@ class Problem:
         width: Likewise.
         depth: Likewise: hidden layers, convolutions, residual blocks or transformer layers.
         net: From width and depth to a new model.
-        batches: From a batch size to what batches come from, in an order drawn from the global random numbers.
+        data: Reads the data, which must be in the folder that LEARNRATE_DATA names.
         criterion: Of output and target.
-        measure: From a model to its metric on test data, in points: 100 is perfect.
     """
 
     about: str
@@ -43,24 +55,34 @@ class Problem:
     width: int
     depth: int
     net: Callable[[int, int], nn.Module]
-    batches: Callable[[int], Any]
-    criterion: Callable[..., Tensor]
-    measure: Callable[[nn.Module], float]
+    data: Callable[[], Data]
+    criterion: Callable[..., Tensor] = nn.functional.cross_entropy
 
 
-def _shuffled(data: Split, size: int) -> Shuffled:
-    return Shuffled((data.x, data.y), size)
+def _of_split(split: Split, points: Callable[[Tensor, Tensor], float]) -> Data:
+    return Data(
+        batches=lambda size: Shuffled((split.x, split.y), size),
+        measure=lambda model: points(outputs(model, split.x_test), split.y_test),
+    )
 
 
-def _on_split(data: Split, points: Callable[[Tensor, Tensor], float]) -> dict[str, Any]:
-    def measure(model: nn.Module) -> float:
-        return points(outputs(model, data.x_test), data.y_test)
-
-    return {"batches": partial(_shuffled, data), "measure": measure}
+def _grey(name: str, test: int) -> Data:
+    return _of_split(grey_images(name, train=30_000, test=test), accuracy)
 
 
-def _fashion_mlp() -> Problem:
-    return Problem(
+def _text() -> Data:
+    train, _, test = shakespeare()
+    places = torch.linspace(0, len(test) - TEXT_LENGTH - 1, 500).long().unsqueeze(1) + torch.arange(TEXT_LENGTH)
+    x, y = test[places], test[places + 1].flatten()
+    return Data(batches=lambda size: Windows(train, TEXT_LENGTH, size), measure=lambda model: accuracy(outputs(model, x), y))
+
+
+def _next_character(output: Tensor, target: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(output, target.flatten())
+
+
+PROBLEMS: Mapping[str, Problem] = {
+    "fashion_mlp": Problem(
         about="ReLU MLP, Fashion-MNIST",
         kind="MLP",
         half="fit",
@@ -68,27 +90,20 @@ def _fashion_mlp() -> Problem:
         width=32,
         depth=2,
         net=nets.plain_mlp,
-        criterion=nn.functional.cross_entropy,
-        **_on_split(grey_images("fashion_mnist", train=30_000, test=4000), accuracy),
-    )
-
-
-def _california_mlp() -> Problem:
-    return Problem(
-        about="SiLU MLP with layer norm, California housing",
+        data=partial(_grey, "fashion_mnist", 4000),
+    ),
+    "california_mlp": Problem(
+        about="SiLU MLP with layer norm, California housing (R2)",
         kind="MLP",
         half="report",
         batch=16,
         width=32,
         depth=2,
         net=nets.normalised_mlp,
+        data=lambda: _of_split(california(), explained),
         criterion=nn.functional.mse_loss,
-        **_on_split(california(), explained),
-    )
-
-
-def _cifar_cnn() -> Problem:
-    return Problem(
+    ),
+    "cifar_cnn": Problem(
         about="residual CNN with batch norm, CIFAR-10",
         kind="CNN",
         half="fit",
@@ -96,13 +111,9 @@ def _cifar_cnn() -> Problem:
         width=12,
         depth=1,
         net=nets.residual_cnn,
-        criterion=nn.functional.cross_entropy,
-        **_on_split(cifar(train=15_000, test=2000), accuracy),
-    )
-
-
-def _fashion_cnn() -> Problem:
-    return Problem(
+        data=lambda: _of_split(cifar(train=15_000, test=2000), accuracy),
+    ),
+    "fashion_cnn": Problem(
         about="CNN without normalisation, Fashion-MNIST",
         kind="CNN",
         half="report",
@@ -110,16 +121,9 @@ def _fashion_cnn() -> Problem:
         width=8,
         depth=1,
         net=nets.plain_cnn,
-        criterion=nn.functional.cross_entropy,
-        **_on_split(grey_images("fashion_mnist", train=30_000, test=4000), accuracy),
-    )
-
-
-def _shakespeare_gpt() -> Problem:
-    train, _, test = shakespeare()
-    places = torch.linspace(0, len(test) - TEXT_LENGTH - 1, 500).long().unsqueeze(1) + torch.arange(TEXT_LENGTH)
-    x, y = test[places], test[places + 1].flatten()
-    return Problem(
+        data=partial(_grey, "fashion_mnist", 4000),
+    ),
+    "shakespeare_gpt": Problem(
         about="GPT, Shakespeare's characters",
         kind="transformer",
         half="fit",
@@ -127,14 +131,10 @@ def _shakespeare_gpt() -> Problem:
         width=32,
         depth=1,
         net=partial(nets.GPT, length=TEXT_LENGTH),
-        batches=partial(Windows, train, TEXT_LENGTH),
-        criterion=lambda output, target: nn.functional.cross_entropy(output, target.flatten()),
-        measure=lambda model: accuracy(outputs(model, x), y),
-    )
-
-
-def _mnist_vit() -> Problem:
-    return Problem(
+        data=_text,
+        criterion=_next_character,
+    ),
+    "mnist_vit": Problem(
         about="ViT, MNIST",
         kind="transformer",
         half="report",
@@ -142,24 +142,6 @@ def _mnist_vit() -> Problem:
         width=32,
         depth=1,
         net=nets.VisionTransformer,
-        criterion=nn.functional.cross_entropy,
-        **_on_split(grey_images("mnist", train=30_000, test=2000), accuracy),
-    )
-
-
-_MADE: Mapping[str, Callable[[], Problem]] = {
-    "fashion_mlp": _fashion_mlp,
-    "california_mlp": _california_mlp,
-    "cifar_cnn": _cifar_cnn,
-    "fashion_cnn": _fashion_cnn,
-    "shakespeare_gpt": _shakespeare_gpt,
-    "mnist_vit": _mnist_vit,
+        data=partial(_grey, "mnist", 2000),
+    ),
 }
-
-NAMES = tuple(_MADE)
-
-
-@cache
-def problem(name: str) -> Problem:
-    """A problem; reads its data, which must be in the folder that LEARNRATE_DATA names."""
-    return _MADE[name]()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from benchmarks.carry.problems import NAMES
+from benchmarks.carry.problems import PROBLEMS
 
 Optimizer = Literal["adam", "sgd"]
 
@@ -58,7 +58,7 @@ VARIATIONS: tuple[Mapping[str, float], ...] = (
 
 def bases() -> list[SetUp]:
     """The base set-ups."""
-    return [SetUp(problem, optimizer) for problem in NAMES for optimizer in OPTIMIZERS]
+    return [SetUp(problem, optimizer) for problem in PROBLEMS for optimizer in OPTIMIZERS]
 
 
 def variations() -> Iterator[SetUp]:

@@ -16,6 +16,8 @@ from learnrate.records import Fields, nested
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
 from learnrate.schedules.figure import schedule_svg
+from learnrate.traits import OptimizerKind
+from learnrate.tuner.carry import Carried, carry
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
 from learnrate.tuner.reasons import Reasons, reasons_of
@@ -23,6 +25,10 @@ from learnrate.tuner.trials import Stage, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+_FOR_CARRYING = ("optimizer", "batch", "noise_scale")
+"""Fields that records of older plans do not have."""
 
 
 def _resolved(name: str, value: object) -> Schedule:
@@ -36,6 +42,18 @@ def _at_least_one_trial(name: str, value: object) -> tuple[Trial, ...]:
     if not trials:
         checks.refuse(name, "at least one trial", value)
     return trials
+
+
+def _optimizer(name: str, value: Any) -> OptimizerKind | None:
+    kind: OptimizerKind | None = checks.optional(checks.one_of(*get_args(OptimizerKind)))(name, value)  # type: ignore[assignment]
+    return kind
+
+
+def _noise_scale(name: str, value: object) -> float:
+    scale = checks.finite(name, value)
+    if scale < 0:
+        checks.refuse(name, "at least 0", value)
+    return scale
 
 
 @frozen
@@ -57,6 +75,10 @@ class Plan:
         reasons: Why, in sentences by section: `print(plan.reasons)`, `plan.reasons.choice`.
         trials: All trials, in their order.
         curve: The range test.
+        optimizer: The kind of the optimizer; None if there are no rules for it (see `OptimizerTraits.kind`).
+        batch: Examples in an update; None if it is not known.
+        noise_scale: The noise scale of the gradient at the end of a trial, in examples (see `Trainable.noise_scale`); None
+            if it is not known.
     """
 
     schedule: Schedule = checked(_resolved)
@@ -71,12 +93,25 @@ class Plan:
     reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
     trials: tuple[Trial, ...] = checked(_at_least_one_trial)
     curve: Curve = checked(checks.instance(Curve, "a Curve"))
+    optimizer: OptimizerKind | None = checked(_optimizer, default=None)
+    batch: int | None = checked(checks.optional(checks.length), default=None)
+    noise_scale: float | None = checked(checks.optional(_noise_scale), default=None)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     @classmethod
-    def of(cls, choice: Choice, curve: Curve, bounds: Bounds | NoAnswer, run: Run) -> "Plan":
+    def of(
+        cls,
+        choice: Choice,
+        curve: Curve,
+        bounds: Bounds | NoAnswer,
+        run: Run,
+        *,
+        optimizer: OptimizerKind | None = None,
+        batch: int | None = None,
+        noise_scale: float | None = None,
+    ) -> "Plan":
         """The plan of a choice."""
         estimate, cycling = choice.estimate, choice.cycling
         return cls(
@@ -92,6 +127,9 @@ class Plan:
             reasons=reasons_of(choice, bounds, run),
             trials=choice.trials,
             curve=curve,
+            optimizer=optimizer,
+            batch=batch,
+            noise_scale=noise_scale,
         )
 
     @property
@@ -103,6 +141,29 @@ class Plan:
     def cost(self) -> float:
         """Updates that tuning made, as a share of the training run."""
         return self.spent / self.updates
+
+    def carry(
+        self, *, batch: int | None = None, width: float = 1.0, depth: float = 1.0, updates: int | None = None
+    ) -> Carried:
+        """The LR for another batch size, another net, or another length of training, without training.
+
+        docs/carry.md says what the rules were measured on, and how much better they are than keeping the LR.
+
+        Args:
+            batch: Examples in an update of the new training; the same as in the plan by default.
+            width: Width of the new net as a multiple of the one that was tuned.
+            depth: Its number of layers or blocks, likewise.
+            updates: Length of the new training in updates; the same as in the plan by default.
+
+        Returns:
+            The LR, its interval, the schedule, and the reasons.
+
+        Raises:
+            ArgumentError: if nothing changes, or a change is larger than what was measured.
+            ArgumentTypeError: if an argument is of the wrong type.
+            NoAnswerError: if there is no rule for the optimizer, or the plan does not know its batch or noise scale.
+        """
+        return carry(self, batch=batch, width=width, depth=depth, updates=updates)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the planned schedule and return the axes.
@@ -131,6 +192,7 @@ class Plan:
             "bounds": self.bounds.as_record() if isinstance(self.bounds, Bounds) else None,
             "trials": [_trial_record(trial) for trial in self.trials],
             "curve": self.curve.as_record(),
+            **{name: getattr(self, name) for name in _FOR_CARRYING},
         }
 
     @classmethod
@@ -152,6 +214,7 @@ class Plan:
             reasons=content.read("reasons", nested(Reasons.from_record)),
             trials=content.read("trials", checks.several(nested(_trial))),
             curve=curve,
+            **{name: content[name] for name in _FOR_CARRYING if name in record},
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,256 @@
+"""The LR for another batch size, width, depth or length of training, by rules that were measured."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from learnrate import checks
+from learnrate.checks import check_fields, checked, frozen
+from learnrate.errors import ArgumentError, NoAnswerError
+from learnrate.finder.bounds import two_digits
+from learnrate.schedules import Schedule
+from learnrate.traits import OptimizerKind
+from learnrate.tuner.families import NAMED, Run
+
+if TYPE_CHECKING:
+    from learnrate.tuner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The best LR is proportional to a power of a number of the set-up.
+
+    Attributes:
+        power: The power.
+        spread: Standard deviation of log2 of the best LR around the rule, where the number changes by a factor of 4.
+        most: Largest factor, up or down, at which the rule was measured.
+    """
+
+    power: float
+    spread: float
+    most: float
+
+    def deviation(self, ratio: float) -> float:
+        """Standard deviation of log2 of the best LR at this ratio: that of a random walk of doublings."""
+        return self.spread * math.sqrt(abs(math.log2(ratio)) / 2)
+
+
+RULES: Mapping[OptimizerKind, Mapping[str, Rule]] = {
+    "adam": {
+        "batch": Rule(0.5, 0.7, 16),
+        "width": Rule(-0.5, 0.7, 4),
+        "depth": Rule(-1.0, 0.7, 4),
+        "updates": Rule(-0.1, 0.5, 4),
+    },
+    "sgd": {
+        "batch": Rule(1.0, 0.7, 16),
+        "width": Rule(0.0, 0.7, 4),
+        "depth": Rule(-0.5, 0.7, 4),
+        "updates": Rule(-0.1, 0.5, 4),
+    },
+}
+"""Fitted on benchmarks/carry; docs/carry.md reports how well they carry."""
+
+NEAR = 2.0
+"""Factor on the batch, up or down, for which the noise scale need not be known: the LR then errs by at most this factor."""
+
+NAMES = {"adam": "Adam", "sgd": "SGD"}
+
+
+@frozen
+class Carried:
+    """An LR that was tuned for one set-up, carried to another one by rules.
+
+    Attributes:
+        lr: The LR; for a schedule its peak.
+        interval: The lowest and the highest LR at which the new run is expected to learn nearly as much: that of the plan,
+            carried too, and wider by the scatter of the best LRs around the rules. Open where that of the plan is.
+        schedule: The schedule of the new run, of the family of the plan; None if the length changes and the family is a
+            function of the user, which a plan does not keep.
+        updates: Length of the new run.
+        reasons: The rules and their numbers, in sentences.
+    """
+
+    lr: float = checked(checks.positive)
+    interval: tuple[float, float] = checked(checks.interval)
+    schedule: Schedule | None = checked(checks.optional(checks.instance(Schedule, "a schedule")))
+    updates: int = checked(checks.length)
+    reasons: tuple[str, ...] = checked(checks.several(checks.text))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def __float__(self) -> float:
+        return self.lr
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        lines = [f"Carried(lr={self.lr:.2g}, interval {low:.2g} to {high:.2g}, {self.updates} updates)", *self.reasons]
+        return "\n  ".join(lines)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one number of the set-up does to the LR.
+
+    Attributes:
+        log2_factor: Change of log2 of the best LR.
+        deviation: Standard deviation of log2 of the best LR around that.
+        reason: The rule and its numbers, in one sentence.
+    """
+
+    log2_factor: float
+    deviation: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The set-up of an LR that was tuned.
+
+    Attributes:
+        optimizer: The kind of its optimizer.
+        updates: Length of the run.
+        batch: Examples in an update; None if it is not known.
+        noise_scale: See `learnrate.Plan`.
+    """
+
+    optimizer: OptimizerKind
+    updates: int
+    batch: int | None = None
+    noise_scale: float | None = None
+
+
+def carry(plan: "Plan", *, batch: int | None, width: float, depth: float, updates: int | None) -> Carried:
+    """Carry the LR of a plan to another set-up; see `Plan.carry`."""
+    if plan.optimizer is None:
+        raise NoAnswerError(
+            "there are rules for Adam, AdamW, and SGD without clipping, and this plan is for another optimizer or does not "
+            "know which one it is for.",
+            "Tune the new training.",
+        )
+    tuned = Tuned(plan.optimizer, plan.updates, plan.batch, plan.noise_scale)
+    updates = plan.updates if updates is None else checks.length("updates", updates)
+    changed = list(changes(tuned, batch=batch, width=width, depth=depth, updates=updates))
+    if not changed:
+        raise ArgumentError(
+            f"carry must be given what changes, received batch={batch}, width={width:g}, depth={depth:g}, "
+            f"updates={updates}, as it is in the plan: use plan.max_lr"
+        )
+    deviation = math.hypot(*(change.deviation for change in changed))
+    lr = checks.positive_single("the carried LR", two_digits(plan.max_lr * 2.0 ** sum(c.log2_factor for c in changed)))
+    factor = lr / plan.max_lr
+    low, high = plan.interval
+    schedule, missing = _schedule(plan, factor, lr, batch, updates)
+    return Carried(
+        lr=lr,
+        interval=(_two_digits(low * factor / 2**deviation), _two_digits(high * factor * 2**deviation)),
+        schedule=schedule,
+        updates=updates,
+        reasons=(*(change.reason for change in changed), _of_interval(deviation), *missing),
+    )
+
+
+def changes(
+    tuned: Tuned, *, batch: int | None = None, width: float = 1.0, depth: float = 1.0, updates: int | None = None
+) -> Iterator[Change]:
+    """What each number of a new set-up that differs does to the LR; arguments as those of `Plan.carry`."""
+    if batch is not None and checks.length("batch", batch) != tuned.batch:
+        yield _of_batch(tuned, batch)
+    for name, ratio in {"width": checks.positive("width", width), "depth": checks.positive("depth", depth)}.items():
+        if ratio != 1:
+            yield _of_ratio(tuned, name, ratio, ratio, f"{name.capitalize()} times {ratio:g}")
+    if updates is not None and updates != tuned.updates:
+        yield _of_ratio(tuned, "updates", updates / tuned.updates, updates, f"{tuned.updates} to {updates} updates")
+
+
+def _of_batch(tuned: Tuned, batch: int) -> Change:
+    """The LR grows with the batch as long as the noise of the gradient, and not the gradient, limits it."""
+    rule = RULES[tuned.optimizer]["batch"]
+    if tuned.batch is None:
+        raise NoAnswerError(
+            f"the plan does not know its own batch size, to compare with {batch}.",
+            "Tune with a training that has `batch_size`, as torch has if all tensors of a batch have the examples in their "
+            "first dimension.",
+        )
+    ratio = batch / tuned.batch
+    _require_measured("batch", rule, ratio, batch)
+    what, noise = f"Batch {tuned.batch} to {batch}", tuned.noise_scale
+    if noise is None:
+        if not 1 / NEAR <= ratio <= NEAR:
+            raise NoAnswerError(
+                f"batch may change by at most a factor of {NEAR:g} while the noise scale of the gradient is not known, "
+                f"received {batch} for a plan of {tuned.batch}: above the noise scale a larger batch needs no higher LR.",
+                "Tune with a training that has `noise_scale`.",
+            )
+        log2_factor = rule.power * math.log2(ratio) / 2
+        reason = f"{what}: half of what {_power(tuned, rule)} gives, because the noise scale is not known"
+        return Change(log2_factor, math.hypot(rule.deviation(ratio), log2_factor), f"{reason}: {_factor(log2_factor)}.")
+    below = [math.log2(min(size, max(noise, 1.0))) for size in (tuned.batch, batch)]
+    log2_factor = rule.power * (below[1] - below[0])
+    reason = f"{what}: {_power(tuned, rule)} up to the noise scale of the gradient ({noise:.2g} examples), and not above it"
+    return Change(log2_factor, rule.deviation(ratio), f"{reason}: {_factor(log2_factor)}.")
+
+
+def _of_ratio(tuned: Tuned, name: str, ratio: float, value: float, what: str) -> Change:
+    rule = RULES[tuned.optimizer][name]
+    _require_measured(name, rule, ratio, value)
+    log2_factor = rule.power * math.log2(ratio)
+    return Change(log2_factor, rule.deviation(ratio), f"{what}: {_power(tuned, rule)}: {_factor(log2_factor)}.")
+
+
+def _require_measured(name: str, rule: Rule, ratio: float, value: float) -> None:
+    """Refuse a change that is larger than those that were measured."""
+    if not 1 / rule.most <= ratio <= rule.most:
+        checks.refuse(
+            name,
+            f"within a factor of {rule.most:g} of the plan, as far as its rule was measured",
+            value,
+            f"it is {ratio:.3g} times that of the plan: tune a training that is nearer, or the new one",
+        )
+
+
+def _power(tuned: Tuned, rule: Rule) -> str:
+    name = NAMES[tuned.optimizer]
+    if rule.power == 0:
+        return f"the best LR of {name} does not change"
+    return f"the best LR of {name} changes with the power {rule.power:g} of it"
+
+
+def _factor(log2_factor: float) -> str:
+    return f"a factor of {2.0**log2_factor:.2g}"
+
+
+def _of_interval(deviation: float) -> str:
+    return f"The interval is wider by a factor of {2.0**deviation:.2g} on either side: the scatter of measured trainings."
+
+
+def _two_digits(value: float) -> float:
+    """An end of an interval, which may be open: 0 or infinite."""
+    return two_digits(value) if value and math.isfinite(value) else value
+
+
+def _schedule(
+    plan: "Plan", factor: float, lr: float, batch: int | None, updates: int
+) -> tuple[Schedule | None, tuple[str, ...]]:
+    """The schedule of the new run; if there is none, the reason in a sentence."""
+    base_lr = plan.bounds.base_lr * factor if plan.bounds else None
+    epoch = plan.curve.updates_per_epoch
+    if epoch is not None and plan.batch is not None and batch is not None:
+        epoch = max(1, round(epoch * plan.batch / batch))
+    if _is_named(plan):
+        return NAMED[plan.family](lr, Run(updates, epoch, base_lr)), ()
+    if updates == plan.updates:
+        return plan.schedule * factor, ()
+    return None, (
+        f"There is no schedule of {updates} updates, because the family {plan.family!r} is a function that the plan "
+        f"does not keep: call it with max_lr {lr:g}.",
+    )
+
+
+def _is_named(plan: "Plan") -> bool:
+    """Whether the schedule is of a named family; a function of the user may have the same name."""
+    if plan.family == "triangular2":
+        return plan.step_size is not None
+    return plan.family in NAMED and NAMED[plan.family](plan.max_lr, Run(plan.updates)) == plan.schedule
