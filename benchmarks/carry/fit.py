@@ -1,22 +1,38 @@
 """Exponents from the records: how the best LR changes with the set-up, and what carrying an LR gains over keeping it."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import mean
 
 import numpy as np
 
 from benchmarks.carry.oracle import curve_of
-from benchmarks.carry.setups import SetUp
+from benchmarks.carry.problems import PROBLEMS, Half
+from benchmarks.carry.setups import VARIATIONS, Optimizer, SetUp, bases
 from benchmarks.carry.store import Records
+from benchmarks.carry.training import UPDATES
+from learnrate.tuner.carry import Tuned, changes
+from learnrate.tuner.thresholds import THRESHOLDS
 
 MOST = 20.0
 """Points that a regret counts at most: how bad a diverged run is does not matter."""
 
-TOP = 4.0
-"""Points below the best within which the curve of a set-up is a parabola of log2 of the LR."""
+OUTSIDE = 4.0
+"""Points by which the metric is assumed to fall with each step of the grid beyond its ends, which are below the best."""
+
+NORMAL = (-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64)
+"""Ten equally likely values of a standard normal variable."""
+
+STEP = 1 / 16
+"""Distance of the LRs among which one is chosen, as log2."""
+
+POWERS = np.linspace(-2, 2, 81)
+"""Powers that are compared."""
+
+AS_TUNER = "a quarter, 10 batches"
+"""The measurement of the noise scale that the tuner makes."""
 
 Shift = Callable[["Case"], float]
 """A rule: from a case to the change of log2 of the LR."""
@@ -30,22 +46,19 @@ class Curve:
 
     @cached_property
     def best_log2_lr(self) -> float:
-        """The top of the parabola through the points near the best one; the best one itself if it has no top there."""
-        top = max(self.points.values())
-        near = {log2_lr: value for log2_lr, value in self.points.items() if value >= top - TOP}
-        best = max(self.points, key=self.points.__getitem__)
-        if len(near) < 3:
-            return float(best)
-        bend, slope, _ = np.polyfit(list(near), list(near.values()), 2)
-        if bend >= 0:
-            return float(best)
-        return float(np.clip(-slope / (2 * bend), min(near), max(near)))
+        """The LR with the lowest expected regret if log2 of the LR is uncertain by the tuner's `spread`: what it chooses.
+
+        On a flat curve this is the middle of the top, and near the stability edge it keeps a distance.
+        """
+        candidates = np.arange(min(self.points), max(self.points) + STEP, STEP)
+        expected = [mean(self.regret(log2_lr + THRESHOLDS.spread * normal) for normal in NORMAL) for log2_lr in candidates]
+        return float(candidates[int(np.argmin(expected))])
 
     def regret(self, log2_lr: float) -> float:
         """Points below the best of the curve, linear between the LRs of the grid; beyond them the last one falls on."""
         lrs, values = np.array(list(self.points)), np.array(list(self.points.values()))
         outside = max(lrs[0] - log2_lr, log2_lr - lrs[-1], 0.0)
-        below = max(values) - np.interp(log2_lr, lrs, values) + outside * TOP
+        below = max(values) - np.interp(log2_lr, lrs, values) + outside * OUTSIDE
         return float(np.clip(below, 0.0, MOST))
 
 
@@ -94,3 +107,87 @@ def keep(case: Case) -> float:
 def mean_regret(those: Sequence[Case], shift: Shift) -> float:
     """In points."""
     return mean(case.regret(shift) for case in those)
+
+
+def pairs() -> Iterator[tuple[SetUp, SetUp]]:
+    """What is carried to what: the base set-ups to their variations, and short trainings to longer ones at every batch."""
+    for base in bases():
+        yield from ((base, replace(base, **variation)) for variation in VARIATIONS)
+        for batch in (1 / 4, 16):
+            yield replace(base, batch=batch, updates=1 / 4), replace(base, batch=batch)
+
+
+def half_of(those: Sequence[Case], half: Half) -> list[Case]:
+    """The cases of the problems for the fit, or of those for the report."""
+    return [case for case in those if PROBLEMS[case.base.problem].half == half]
+
+
+def changed_alone(those: Sequence[Case], optimizer: Optimizer, name: str) -> list[Case]:
+    """The cases in which nothing else changes."""
+    return [case for case in those if case.base.optimizer == optimizer and case.changed == (name,)]
+
+
+def power_of_least_regret(those: Sequence[Case], size: Callable[[Case], float]) -> tuple[float, float]:
+    """The power of the rule with the lowest mean regret, and that regret; of nearly equal ones the middle.
+
+    Args:
+        those: The cases.
+        size: Doublings that the power applies to.
+    """
+    regrets = [mean_regret(those, lambda case, power=power: power * size(case)) for power in POWERS]
+    nearly = [power for power, regret in zip(POWERS, regrets, strict=True) if regret <= min(regrets) + 0.02]
+    return float(np.median(nearly)), min(regrets)
+
+
+def power_of_shifts(those: Sequence[Case], size: Callable[[Case], float]) -> float:
+    """The power of the rule with the smallest squared distance to how far the best LRs moved."""
+    sizes = [size(case) for case in those]
+    return sum(a * case.moved for a, case in zip(sizes, those, strict=True)) / sum(a * a for a in sizes)
+
+
+def noise_scale_of(records: Records, base: SetUp) -> float:
+    """The noise scale of a problem as the tuner measures it, the mean of the logarithms over the seeds."""
+    scales = [noise[AS_TUNER] for (setup, _), noise in records.noise.items() if setup == base.base]
+    return math.exp(mean(math.log(scale) for scale in scales if scale))
+
+
+def sizes(records: Records, name: str) -> Callable[[Case], float]:
+    """The doublings that the power of a rule applies to: for the batch those below the noise scale."""
+
+    def of_batch(case: Case) -> float:
+        noise, problem = noise_scale_of(records, case.base), PROBLEMS[case.base.problem]
+        small, large = (min(problem.batch * setup.batch, noise) for setup in (case.base, case.target))
+        return math.log2(large / small)
+
+    return of_batch if name == "batch" else lambda case: case.log2_ratio(name)
+
+
+def diverged_log2_lrs(records: Records, setup: SetUp) -> list[int]:
+    """The LRs at which a run diverged."""
+    return [log2_lr for (other, log2_lr, _), points in records.runs.items() if other == setup and points is None]
+
+
+def rule(records: Records) -> Shift:
+    """The rules of learnrate."""
+
+    def shift(case: Case) -> float:
+        base, target = case.base, case.target
+        size, updates = PROBLEMS[base.problem].batch, UPDATES
+        tuned = Tuned(
+            lr=2.0**case.base_curve.best_log2_lr,
+            optimizer=base.optimizer,
+            updates=round(updates * base.updates),
+            batch=round(size * base.batch),
+            noise_scale=noise_scale_of(records, base),
+            diverged_at=2.0 ** min(diverged_log2_lrs(records, base), default=math.inf),
+        )
+        changed = changes(
+            tuned,
+            batch=round(size * target.batch),
+            width=target.width / base.width,
+            depth=target.depth / base.depth,
+            updates=round(updates * target.updates),
+        )
+        return sum(change.log2_factor for change in changed)
+
+    return shift

@@ -23,13 +23,17 @@ def tuned():
     return replace(plan, interval=interval, optimizer="adam", batch=32, noise_scale=200.0)
 
 
+def power_of(name, optimizer="adam"):
+    return f"{RULES[optimizer][name].power:g}"
+
+
 def log2_factor(tuned, **changed):
     return sum(change.log2_factor for change in changes(tuned, **changed))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_larger_batch_needs_a_higher_lr_up_to_the_noise_scale_and_no_other_above(optimizer):
-    at = Tuned(optimizer, updates=1000, batch=32, noise_scale=100.0)
+    at = Tuned(0.01, optimizer, updates=1000, batch=32, noise_scale=100.0)
     up = [log2_factor(at, batch=batch) for batch in (64, 100, 128, 512)]
     assert 0 < up[0] < up[1] == up[2] == up[3]
     assert log2_factor(at, batch=16) < 0
@@ -38,16 +42,26 @@ def test_a_larger_batch_needs_a_higher_lr_up_to_the_noise_scale_and_no_other_abo
     assert log2_factor(above, batch=50) < 0
 
 
+def test_a_larger_batch_does_not_bring_the_lr_near_to_where_trials_diverged():
+    at = Tuned(0.1, "sgd", updates=1000, batch=32, noise_scale=1000.0, diverged_at=0.3)
+    [change] = changes(at, batch=256)
+    assert 0.1 < 0.1 * 2**change.log2_factor < 0.3 / 1.9
+    assert tells(change.reason, 0.3, "diverged")
+    near = replace(at, diverged_at=0.11)
+    assert log2_factor(near, batch=256) == 0.0
+    assert log2_factor(near, batch=16) == log2_factor(replace(at, diverged_at=math.inf), batch=16) < 0
+
+
 def test_adams_lr_follows_the_square_root_of_the_batch_below_the_noise_scale():
     """Malladi et al., arXiv 2205.10287, section 4."""
-    at = Tuned("adam", updates=1000, batch=16, noise_scale=1e6)
+    at = Tuned(0.01, "adam", updates=1000, batch=16, noise_scale=1e6)
     assert log2_factor(at, batch=256) == pytest.approx(math.log2(lr.sqrt_scaling(1.0, 256, 16).lr))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("changed", [{"width": 2.0}, {"depth": 2.0}, {"updates": 2000}, {"width": 2.0, "depth": 0.5}])
 def test_a_change_and_its_inverse_cancel(optimizer, changed):
-    at = Tuned(optimizer, updates=1000, batch=32, noise_scale=100.0)
+    at = Tuned(0.01, optimizer, updates=1000, batch=32, noise_scale=100.0)
     back = {name: 500 if name == "updates" else 1 / value for name, value in changed.items()}
     assert log2_factor(at, **changed) == pytest.approx(-log2_factor(at, **back))
 
@@ -103,9 +117,9 @@ def test_a_function_with_the_name_of_a_family_is_not_taken_for_it():
 def test_the_reasons_have_the_numbers_of_each_change(tuned):
     carried = tuned.carry(batch=128, width=2.0, depth=1.5, updates=820)
     batch, width, depth, updates, interval = carried.reasons
-    assert tells(batch, "batch", 32, 128, "noise scale", 200, RULES["adam"]["batch"].power)
-    assert tells(width, "width", 2, RULES["adam"]["width"].power)
-    assert tells(depth, "depth", 1.5, RULES["adam"]["depth"].power)
+    assert tells(batch, "batch", 32, 128, "noise scale", 200, power_of("batch"))
+    assert tells(width, "width", 2, power_of("width"))
+    assert tells(depth, "depth", 1.5, power_of("depth"))
     assert tells(updates, 410, 820)
     assert tells(interval, "interval")
     assert all(reason in repr(carried) for reason in carried.reasons)

@@ -55,6 +55,9 @@ RULES: Mapping[OptimizerKind, Mapping[str, Rule]] = {
 NEAR = 2.0
 """Factor on the batch, up or down, for which the noise scale need not be known: the LR then errs by at most this factor."""
 
+EDGE_DISTANCE = 2.0
+"""Factor that a growing batch keeps to the lowest LR at which a trial diverged."""
+
 NAMES = {"adam": "Adam", "sgd": "SGD"}
 
 
@@ -110,16 +113,28 @@ class Tuned:
     """The set-up of an LR that was tuned.
 
     Attributes:
+        lr: The LR.
         optimizer: The kind of its optimizer.
         updates: Length of the run.
         batch: Examples in an update; None if it is not known.
         noise_scale: See `learnrate.Plan`.
+        diverged_at: The lowest LR at which a trial diverged; infinite if none did.
     """
 
+    lr: float
     optimizer: OptimizerKind
     updates: int
     batch: int | None = None
     noise_scale: float | None = None
+    diverged_at: float = math.inf
+
+    @property
+    def log2_room(self) -> float:
+        """By how many doublings the LR may grow because of the batch, and stay at a distance from where trials diverged.
+
+        The stability edge follows from the curvature of the loss, which the batch does not change.
+        """
+        return max(0.0, math.log2(self.diverged_at / EDGE_DISTANCE / self.lr))
 
 
 def carry(plan: "Plan", *, batch: int | None, width: float, depth: float, updates: int | None) -> Carried:
@@ -130,7 +145,8 @@ def carry(plan: "Plan", *, batch: int | None, width: float, depth: float, update
             "know which one it is for.",
             "Tune the new training.",
         )
-    tuned = Tuned(plan.optimizer, plan.updates, plan.batch, plan.noise_scale)
+    diverged_at = min((trial.max_lr for trial in plan.trials if trial.diverged), default=math.inf)
+    tuned = Tuned(plan.max_lr, plan.optimizer, plan.updates, plan.batch, plan.noise_scale, diverged_at)
     updates = plan.updates if updates is None else checks.length("updates", updates)
     changed = list(changes(tuned, batch=batch, width=width, depth=depth, updates=updates))
     if not changed:
@@ -184,12 +200,17 @@ def _of_batch(tuned: Tuned, batch: int) -> Change:
                 f"received {batch} for a plan of {tuned.batch}: above the noise scale a larger batch needs no higher LR.",
                 "Tune with a training that has `noise_scale`.",
             )
-        log2_factor = rule.power * math.log2(ratio) / 2
+        log2_factor = min(rule.power * math.log2(ratio) / 2, tuned.log2_room)
         reason = f"{what}: half of what {_power(tuned, rule)} gives, because the noise scale is not known"
         return Change(log2_factor, math.hypot(rule.deviation(ratio), log2_factor), f"{reason}: {_factor(log2_factor)}.")
     below = [math.log2(min(size, max(noise, 1.0))) for size in (tuned.batch, batch)]
-    log2_factor = rule.power * (below[1] - below[0])
-    reason = f"{what}: {_power(tuned, rule)} up to the noise scale of the gradient ({noise:.2g} examples), and not above it"
+    by_rule = rule.power * (below[1] - below[0])
+    log2_factor = min(by_rule, tuned.log2_room)
+    reason = f"{what}: {_power(tuned, rule)} up to the noise scale ({_two_digits(noise):g} examples), and not above it"
+    if log2_factor < by_rule:
+        reason += (
+            f", nor nearer than a factor of {EDGE_DISTANCE:g} to the LR {tuned.diverged_at:.2g}, at which a trial diverged"
+        )
     return Change(log2_factor, rule.deviation(ratio), f"{reason}: {_factor(log2_factor)}.")
 
 
