@@ -28,6 +28,9 @@ NORMAL = (-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64)
 STEP = 1 / 16
 """Distance of the LRs among which one is chosen, as log2."""
 
+EQUAL = 0.02
+"""Points of regret that make no difference."""
+
 POWERS = np.linspace(-2, 2, 81)
 """Powers that are compared."""
 
@@ -52,7 +55,7 @@ class Curve:
         """
         candidates = np.arange(min(self.points), max(self.points) + STEP, STEP)
         expected = [mean(self.regret(log2_lr + THRESHOLDS.spread * normal) for normal in NORMAL) for log2_lr in candidates]
-        return float(candidates[int(np.argmin(expected))])
+        return float(np.median(candidates[np.array(expected) <= min(expected) + EQUAL]))
 
     def regret(self, log2_lr: float) -> float:
         """Points below the best of the curve, linear between the LRs of the grid; beyond them the last one falls on."""
@@ -135,7 +138,7 @@ def power_of_least_regret(those: Sequence[Case], size: Callable[[Case], float]) 
         size: Doublings that the power applies to.
     """
     regrets = [mean_regret(those, lambda case, power=power: power * size(case)) for power in POWERS]
-    nearly = [power for power, regret in zip(POWERS, regrets, strict=True) if regret <= min(regrets) + 0.02]
+    nearly = [power for power, regret in zip(POWERS, regrets, strict=True) if regret <= min(regrets) + EQUAL]
     return float(np.median(nearly)), min(regrets)
 
 
