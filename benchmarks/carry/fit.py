@@ -13,7 +13,7 @@ from benchmarks.carry.problems import PROBLEMS, Half
 from benchmarks.carry.setups import VARIATIONS, Optimizer, SetUp, bases
 from benchmarks.carry.store import Records
 from benchmarks.carry.training import UPDATES
-from learnrate.tuner.carry import Tuned, changes
+from learnrate.tuner.carry import DRIFT_SPAN, OPPOSITE_DRIFT, RULES, Tuned, changes
 from learnrate.tuner.thresholds import THRESHOLDS
 
 MOST = 20.0
@@ -155,19 +155,40 @@ def noise_scale_of(records: Records, base: SetUp) -> float:
 
 
 def sizes(records: Records, name: str) -> Callable[[Case], float]:
-    """The doublings that the power of a rule applies to: for the batch those below the noise scale."""
+    """The doublings that the power of a rule applies to.
+
+    For the batch those below the noise scale; for the length all, weighted by where the batch lies.
+    """
 
     def of_batch(case: Case) -> float:
         noise, problem = noise_scale_of(records, case.base), PROBLEMS[case.base.problem]
         small, large = (min(problem.batch * setup.batch, noise) for setup in (case.base, case.target))
         return math.log2(large / small)
 
-    return of_batch if name == "batch" else lambda case: case.log2_ratio(name)
+    def of_updates(case: Case) -> float:
+        batch = PROBLEMS[case.base.problem].batch * case.target.batch
+        below = math.log2(noise_scale_of(records, case.base) / batch) / DRIFT_SPAN
+        return min(max(below, -OPPOSITE_DRIFT), 1.0) * case.log2_ratio("updates")
+
+    return {"batch": of_batch, "updates": of_updates}.get(name, lambda case: case.log2_ratio(name))
 
 
 def diverged_log2_lrs(records: Records, setup: SetUp) -> list[int]:
     """The LRs at which a run diverged."""
     return [log2_lr for (other, log2_lr, _), points in records.runs.items() if other == setup and points is None]
+
+
+def has_rules(case: Case) -> bool:
+    """Whether learnrate carries it."""
+    return all(name in RULES[case.base.optimizer] for name in case.changed)
+
+
+def scatter(those: Sequence[Case], shift: Shift, name: str) -> float:
+    """Root mean square of what the best LRs moved beyond a rule, in doublings, where a number changes by a factor of 4.
+
+    With the ratio it is taken to grow as a random walk of doublings.
+    """
+    return math.sqrt(mean((case.moved - shift(case)) ** 2 / (abs(case.log2_ratio(name)) / 2) for case in those))
 
 
 def rule(records: Records) -> Shift:

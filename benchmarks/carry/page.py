@@ -12,6 +12,7 @@ from benchmarks.carry.fit import (
     cases,
     changed_alone,
     half_of,
+    has_rules,
     keep,
     mean_regret,
     noise_scale_of,
@@ -19,6 +20,7 @@ from benchmarks.carry.fit import (
     power_of_least_regret,
     power_of_shifts,
     rule,
+    scatter,
     sizes,
 )
 from benchmarks.carry.noise import MANY
@@ -95,7 +97,7 @@ def text(records: Records) -> list[str]:
 
 def by_kind(those: Sequence[Case], ours: Shift) -> list[str]:
     """A row for each kind of net and optimizer."""
-    report = half_of(those, "report")
+    report = [case for case in half_of(those, "report") if has_rules(case)]
     kinds = sorted({problem.kind for problem in PROBLEMS.values()})
     lines = [
         "| net | optimizer | cases | kept | carried | worst kept | worst carried |",
@@ -115,24 +117,27 @@ def by_kind(those: Sequence[Case], ours: Shift) -> list[str]:
 def by_change(those: Sequence[Case], ours: Shift, records: Records) -> list[str]:
     """A row for each optimizer and each number of the set-up that changes alone."""
     lines = [
-        "| changed | optimizer | power of the rule | best power, fit | best power, report | published | kept | carried |",
-        "|---|---|---:|---:|---:|---|---:|---:|",
+        "| changed | optimizer | power | best power, fit | best power, report | published | kept | carried | scatter |",
+        "|---|---|---:|---:|---:|---|---:|---:|---|",
     ]
     for name, optimizer in product(NUMBERS, OPTIMIZERS):
         halves = [half_of(changed_alone(those, optimizer, name), half) for half in ("fit", "report")]
         if all(halves):
             size = sizes(records, name)
             powers = [f"{power_of_least_regret(half, size)[0]:.2f} ({power_of_shifts(half, size):.2f})" for half in halves]
-            regrets = f"{_points(halves[1], keep)} | {_points(halves[1], ours)}"
             published = LITERATURE.get((optimizer, name), "")
-            own = f"{RULES[optimizer][name].power:g}"
+            own, carried, scatters = "none", "refused", ""
+            if name in RULES[optimizer]:
+                own, carried = f"{RULES[optimizer][name].power:g}", _points(halves[1], ours)
+                scatters = ", ".join(f"{scatter(half, ours, name):.2f}" for half in halves)
+            regrets = f"{_points(halves[1], keep)} | {carried} | {scatters}"
             lines.append(f"| {name} | {NAMES[optimizer]} | {own} | {' | '.join(powers)} | {published} | {regrets} |")
     return [*lines, ""]
 
 
 def together(those: Sequence[Case], ours: Shift) -> list[str]:
     """On set-ups in which several numbers change."""
-    chosen = [case for case in half_of(those, "report") if len(case.changed) > 1]
+    chosen = [case for case in half_of(those, "report") if len(case.changed) > 1 and has_rules(case)]
     if not chosen:
         return []
     means = f"{_points(chosen, keep)} kept and {_points(chosen, ours)} carried"

@@ -9,6 +9,7 @@ import pytest
 import learnrate as lr
 from facts import facts, tells
 from learnrate.errors import NoAnswerError
+from learnrate.traits import LR_DRIFT
 from learnrate.tuner.carry import RULES, Tuned, changes
 from trainables import Quadratic, Regression
 
@@ -61,6 +62,8 @@ def test_adams_lr_follows_the_square_root_of_the_batch_below_the_noise_scale():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("changed", [{"width": 2.0}, {"depth": 2.0}, {"updates": 2000}, {"width": 2.0, "depth": 0.5}])
 def test_a_change_and_its_inverse_cancel(optimizer, changed):
+    if "depth" in changed and "depth" not in RULES[optimizer]:
+        changed = {"width": 2.0, "updates": 2000}
     at = Tuned(0.01, optimizer, updates=1000, batch=32, noise_scale=100.0)
     back = {name: 500 if name == "updates" else 1 / value for name, value in changed.items()}
     assert log2_factor(at, **changed) == pytest.approx(-log2_factor(at, **back))
@@ -144,6 +147,23 @@ def test_what_was_not_measured_is_refused(tuned, changed, parts):
         tuned.carry(**changed)
     with pytest.raises(TypeError, match=facts("batch", "2.5")):
         tuned.carry(batch=2.5)
+
+
+def test_what_lost_against_keeping_the_lr_is_refused(tuned):
+    with pytest.raises(ValueError, match=facts("depth", 1, "SGD", 2.0, "docs/carry.md", "tune")):
+        replace(tuned, optimizer="sgd").carry(depth=2.0)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_lr_falls_with_the_length_far_below_the_noise_scale_and_rises_above_it(optimizer):
+    drifts = [
+        log2_factor(Tuned(0.01, optimizer, updates=1000, batch=batch, noise_scale=256.0), updates=2000)
+        for batch in (1, 16, 128, 256, 512, 4096)
+    ]
+    assert drifts == sorted(drifts)
+    assert drifts[0] == drifts[1] < drifts[2] < 0 == drifts[3] < drifts[4] == drifts[5] < -drifts[0]
+    unknown = Tuned(0.01, optimizer, updates=1000)
+    assert drifts[0] < log2_factor(unknown, updates=2000) == LR_DRIFT < 0
 
 
 @pytest.mark.parametrize(
