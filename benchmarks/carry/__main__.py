@@ -10,7 +10,7 @@ import argparse
 import torch
 
 from benchmarks.carry.noise import noise_scales
-from benchmarks.carry.oracle import FIRST, best_log2_lr, measure
+from benchmarks.carry.oracle import FIRST, SEEDS, best_log2_lr, measure
 from benchmarks.carry.setups import SetUp, bases, variations
 from benchmarks.carry.store import Records
 
@@ -18,7 +18,7 @@ from benchmarks.carry.store import Records
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2, help="training runs at each LR")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="training runs at each LR")
     options = parser.parse_args()
     torch.set_num_threads(1)
     records = Records()

@@ -8,7 +8,7 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.carry.oracle import curve_of
+from benchmarks.carry.oracle import curve_of, is_complete
 from benchmarks.carry.problems import PROBLEMS, Half
 from benchmarks.carry.setups import VARIATIONS, Optimizer, SetUp, bases
 from benchmarks.carry.store import Records
@@ -97,7 +97,7 @@ class Case:
 
 def cases(records: Records, pairs: Sequence[tuple[SetUp, SetUp]]) -> list[Case]:
     """The pairs that are measured."""
-    measured = {setup for setup, _, _ in records.runs}
+    measured = {setup for setup in {setup for setup, _, _ in records.runs} if is_complete(records, setup)}
     curves = {setup: Curve(curve_of(records, setup)) for setup in measured}
     return [Case(base, target, curves[base], curves[target]) for base, target in pairs if {base, target} <= measured]
 

@@ -7,6 +7,9 @@ from benchmarks.carry.setups import SetUp
 from benchmarks.carry.store import Records
 from benchmarks.carry.training import points
 
+SEEDS = 2
+"""Training runs at each LR."""
+
 FIRST = {"adam": -8, "sgd": -5}
 """log2 of the first LR of a base set-up."""
 
@@ -33,13 +36,21 @@ def measure(records: Records, setup: SetUp, first: int, seeds: int) -> dict[int,
             _runs(records, setup, log2_lr, seeds)
 
 
-def curve_of(records: Records, setup: SetUp, seeds: int = 10) -> dict[int, float]:
+def curve_of(records: Records, setup: SetUp) -> dict[int, float]:
     """The mean metric in points by log2 of the LR, as far as it is recorded."""
     by_lr: dict[int, list[float]] = {}
-    for (other, log2_lr, seed), value in records.runs.items():
-        if other == setup and seed < seeds:
+    for (other, log2_lr, _), value in records.runs.items():
+        if other == setup:
             by_lr.setdefault(log2_lr, []).append(WORST if value is None else value)
     return {log2_lr: mean(values) for log2_lr, values in sorted(by_lr.items())}
+
+
+def is_complete(records: Records, setup: SetUp, seeds: int = SEEDS) -> bool:
+    """Whether all runs of a set-up are recorded."""
+    curve = curve_of(records, setup)
+    best = max(curve, key=curve.__getitem__)
+    known = all((setup, log2_lr, seed) in records.runs for log2_lr in curve for seed in range(seeds))
+    return known and _next(curve, best, -1) is None and _next(curve, best, 1) is None
 
 
 def best_log2_lr(curve: dict[int, float]) -> float:

@@ -78,18 +78,24 @@ def test_the_power_of_least_regret_is_the_one_that_the_curves_were_made_with(tmp
     records = Records(tmp_path / "carry.jsonl")
     for setup, top in ((SETUP.base, -8.0), (SETUP, -6.8)):
         for log2_lr in range(-12, -2):
-            records.add_run(setup, log2_lr, 0, 80 - 2 * (log2_lr - top) ** 2)
+            for seed in (0, 1):
+                records.add_run(setup, log2_lr, seed, 80 - 2 * (log2_lr - top) ** 2 + seed)
     those = cases(records, [(SETUP.base, SETUP)])
     power, regret = power_of_least_regret(those, lambda case: case.log2_ratio("batch"))
     assert power == pytest.approx(0.6, abs=0.1)
     assert regret < mean_regret(those, keep)
 
 
-def test_every_set_up_has_runs_of_both_seeds_at_each_lr(records):
-    seeds = Counter((setup, log2_lr) for setup, log2_lr, _ in records.runs)
-    setups = {setup for setup, _ in seeds}
+def test_every_base_set_up_is_complete_and_a_set_up_that_is_not_counts_nowhere(records, measured, tmp_path):
+    setups = {setup for setup, _, _ in records.runs}
     assert set(bases()) <= setups <= {*bases(), *variations()}
-    assert set(seeds.values()) == {2}
+    assert all(oracle.is_complete(records, base) for base in bases())
+    fewer = Records(tmp_path / "carry.jsonl")
+    fewer.runs = dict(records.runs)
+    case = measured[0]
+    fewer.runs.pop(next(key for key in fewer.runs if key[0] == case.target))
+    assert not oracle.is_complete(fewer, case.target)
+    assert not cases(fewer, [(case.base, case.target)])
 
 
 @pytest.mark.parametrize(("optimizer", "name"), [(kind, name) for kind, rules in RULES.items() for name in rules])

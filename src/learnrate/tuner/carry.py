@@ -49,10 +49,11 @@ RULES: Mapping[OptimizerKind, Mapping[str, Rule]] = {
         "updates": Rule(-0.2, 0.7, 4),
     },
 }
-"""Chosen on one half of the problems of benchmarks/carry; docs/carry.md reports how well they carry on the other half. The
-power of the width for Adam is between that of the fit, -0.8, and that of eight public tables of MLPs, -0.5. The power of the
-batch for SGD is the lowest of those that are equally good, 0.7 to 1, because an LR that is too high diverges. Spreads are the
-larger ones of both halves. Where there is no rule, the one that was fitted lost against keeping the LR."""
+"""Chosen on one half of the problems of benchmarks/carry; docs/carry.md reports how well they carry on the other half.
+
+The power of the width for Adam lies between that of the fit, -0.8, and that of eight public tables of MLPs, -0.5. That of
+the batch for SGD is the lowest of those that are equally good, 0.7 to 1, because an LR that is too high diverges. Spreads
+are the larger ones of both halves. Where there is no rule, the one that was fitted lost against keeping the LR."""
 
 DRIFT_SPAN = 2.0
 """Doublings of the batch below the noise scale over which the power of the length comes to its full size."""
