@@ -10,32 +10,29 @@ import argparse
 import torch
 
 from benchmarks.carry.noise import noise_scales
-from benchmarks.carry.oracle import FIRST, SEEDS, best_log2_lr, measure
+from benchmarks.carry.oracle import FIRST, SEEDS, top_log2_lr, measure
 from benchmarks.carry.setups import SetUp, bases, variations
 from benchmarks.carry.store import Records
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="training runs at each LR")
-    options = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     records = Records()
-    best = {base: measured(records, base, FIRST[base.optimizer], options.seeds) for base in bases()}
-    for base in bases():
-        for seed in range(options.seeds):
+    best = {base: measured(records, base, FIRST[base.optimizer]) for base in bases()}
+    for base, log2_lr in best.items():
+        for seed in range(SEEDS):
             if (base, seed) not in records.noise:
-                records.add_noise(base, seed, noise_scales(base, 2.0 ** best[base], seed))
-        print(f"{base} noise scales {[records.noise[base, seed] for seed in range(options.seeds)]}", flush=True)
+                records.add_noise(base, seed, noise_scales(base, 2.0**log2_lr, seed))
     for setup in variations():
-        measured(records, setup, round(best[setup.base]), options.seeds)
+        measured(records, setup, round(best[setup.base]))
 
 
-def measured(records: Records, setup: SetUp, first: int, seeds: int) -> float:
+def measured(records: Records, setup: SetUp, first: int) -> float:
     """Measure a set-up, and print what its best LR is."""
-    curve = measure(records, setup, first, seeds)
-    best = best_log2_lr(curve)
+    curve = measure(records, setup, first)
+    best = top_log2_lr(curve)
     shown = ", ".join(f"{log2_lr}: {value:.1f}" for log2_lr, value in curve.items())
     print(f"{setup} best 2^{best:.2f} ({shown})", flush=True)
     return best

@@ -10,6 +10,9 @@ from benchmarks.carry.training import points
 SEEDS = 2
 """Training runs at each LR."""
 
+BASE_SEEDS = 4
+"""The same of a base set-up, whose LR is carried to all of its variations."""
+
 FIRST = {"adam": -8, "sgd": -5}
 """log2 of the first LR of a base set-up."""
 
@@ -22,8 +25,9 @@ WORST = -100.0
 GRID = range(-20, 9)
 
 
-def measure(records: Records, setup: SetUp, first: int, seeds: int) -> dict[int, float]:
+def measure(records: Records, setup: SetUp, first: int) -> dict[int, float]:
     """Make the runs that are missing; the mean metric in points by log2 of the LR."""
+    seeds = seeds_of(setup)
     for log2_lr in (first, first - 1, first + 1):
         _runs(records, setup, log2_lr, seeds)
     while True:
@@ -45,15 +49,20 @@ def curve_of(records: Records, setup: SetUp) -> dict[int, float]:
     return {log2_lr: mean(values) for log2_lr, values in sorted(by_lr.items())}
 
 
-def is_complete(records: Records, setup: SetUp, seeds: int = SEEDS) -> bool:
+def seeds_of(setup: SetUp) -> int:
+    """Training runs at each LR of a set-up."""
+    return BASE_SEEDS if setup == setup.base else SEEDS
+
+
+def is_complete(records: Records, setup: SetUp) -> bool:
     """Whether all runs of a set-up are recorded."""
     curve = curve_of(records, setup)
     best = max(curve, key=curve.__getitem__)
-    known = all((setup, log2_lr, seed) in records.runs for log2_lr in curve for seed in range(seeds))
+    known = all((setup, log2_lr, seed) in records.runs for log2_lr in curve for seed in range(seeds_of(setup)))
     return known and _next(curve, best, -1) is None and _next(curve, best, 1) is None
 
 
-def best_log2_lr(curve: dict[int, float]) -> float:
+def top_log2_lr(curve: dict[int, float]) -> float:
     """Where the metric is highest: the top of the parabola through the best LR of the grid and its neighbours."""
     best = max(curve, key=curve.__getitem__)
     low, top, high = (curve.get(best + step, -math.inf) for step in (-1, 0, 1))

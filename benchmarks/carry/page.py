@@ -24,6 +24,7 @@ from benchmarks.carry.fit import (
     sizes,
 )
 from benchmarks.carry.noise import MANY
+from benchmarks.carry.oracle import BASE_SEEDS, SEEDS
 from benchmarks.carry.problems import PROBLEMS
 from benchmarks.carry.setups import OPTIMIZERS, bases
 from benchmarks.carry.store import Records
@@ -59,10 +60,11 @@ def text(records: Records) -> list[str]:
         ),
         "",
         *_prose(
-            "A set-up is measured on a grid of LRs, factors of two apart, by the mean metric on test data of two",
-            f"seeds. Trainings have {UPDATES} updates with 10 % warm-up and cosine; a quarter of that, or four",
-            "times, where the length changes. SGD has a momentum of 0.9. There are two problems for each kind of",
-            f"net; the powers were chosen on those for the fit, which were fixed before: {problems}.",
+            "A set-up is measured on a grid of LRs, factors of two apart, by the mean metric on test data of",
+            f"{SEEDS} seeds ({BASE_SEEDS} at the base set-ups). Trainings have {UPDATES} updates with 10 % warm-up",
+            "and cosine; a quarter of that, or four times, where the length changes. SGD has a momentum of 0.9.",
+            "There are two problems for each kind of net; the powers were chosen on those for the fit, which were",
+            f"fixed before: {problems}.",
         ),
         "",
         *_prose(

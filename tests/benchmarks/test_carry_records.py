@@ -55,11 +55,11 @@ def test_the_grid_grows_until_both_sides_of_the_best_lr_are_known_and_no_run_is_
 
     monkeypatch.setattr(oracle, "points", points)
     records = Records(tmp_path / "carry.jsonl")
-    curve = oracle.measure(records, SETUP, first=-8, seeds=2)
+    curve = oracle.measure(records, SETUP, first=-8)
     assert list(curve) == [-9, -8, -7, -6, -5, -4, -3, -2]
     assert (curve[-4], curve[-2]) == (80.0, oracle.WORST)
     assert len(trained) == len(set(trained)) == 2 * len(curve)
-    oracle.measure(Records(records.path), SETUP, first=-8, seeds=2)
+    oracle.measure(Records(records.path), SETUP, first=-8)
     assert len(trained) == 2 * len(curve)
 
 
@@ -78,7 +78,7 @@ def test_the_power_of_least_regret_is_the_one_that_the_curves_were_made_with(tmp
     records = Records(tmp_path / "carry.jsonl")
     for setup, top in ((SETUP.base, -8.0), (SETUP, -6.8)):
         for log2_lr in range(-12, -2):
-            for seed in (0, 1):
+            for seed in range(oracle.seeds_of(setup)):
                 records.add_run(setup, log2_lr, seed, 80 - 2 * (log2_lr - top) ** 2 + seed)
     those = cases(records, [(SETUP.base, SETUP)])
     power, regret = power_of_least_regret(those, lambda case: case.log2_ratio("batch"))
