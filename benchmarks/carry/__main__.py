@@ -10,7 +10,7 @@ import argparse
 import torch
 
 from benchmarks.carry.noise import noise_scales
-from benchmarks.carry.oracle import FIRST, SEEDS, top_log2_lr, measure
+from benchmarks.carry.oracle import FIRST, SEEDS, measure, top_log2_lr
 from benchmarks.carry.setups import SetUp, bases, variations
 from benchmarks.carry.store import Records
 

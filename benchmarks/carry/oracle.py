@@ -28,7 +28,7 @@ GRID = range(-20, 9)
 def measure(records: Records, setup: SetUp, first: int) -> dict[int, float]:
     """Make the runs that are missing; the mean metric in points by log2 of the LR."""
     seeds = seeds_of(setup)
-    for log2_lr in (first, first - 1, first + 1):
+    for log2_lr in (first, first - 1, first + 1, *curve_of(records, setup)):
         _runs(records, setup, log2_lr, seeds)
     while True:
         curve = curve_of(records, setup)
