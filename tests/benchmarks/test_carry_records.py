@@ -102,7 +102,10 @@ def test_every_base_set_up_is_complete_and_a_set_up_that_is_not_counts_nowhere(r
 def test_each_rule_gains_on_the_problems_on_which_it_was_not_fitted(records, measured, optimizer, name):
     report = half_of(changed_alone(measured, optimizer, name), "report")
     carried, kept = mean_regret(report, rule(records)), mean_regret(report, keep)
-    assert carried < kept
+    if RULES[optimizer][name].power:
+        assert carried < kept
+    else:
+        assert carried == kept
 
 
 def test_the_file_is_small_enough_for_a_repository(records):
