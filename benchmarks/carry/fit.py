@@ -13,7 +13,7 @@ from benchmarks.carry.problems import PROBLEMS, Half
 from benchmarks.carry.setups import VARIATIONS, Optimizer, SetUp, bases
 from benchmarks.carry.store import Records
 from benchmarks.carry.training import UPDATES
-from learnrate.tuner.carry import DRIFT_SPAN, OPPOSITE_DRIFT, RULES, Tuned, changes
+from learnrate.tuner.carry import DRIFT_SPAN, OPPOSITE_DRIFT, RULES, Change, Tuned, changes
 from learnrate.tuner.thresholds import THRESHOLDS
 
 MOST = 20.0
@@ -193,25 +193,33 @@ def scatter(those: Sequence[Case], shift: Shift, name: str) -> float:
 
 def rule(records: Records) -> Shift:
     """The rules of learnrate."""
+    return lambda case: sum(change.log2_factor for change in changes_of(records, case))
 
-    def shift(case: Case) -> float:
-        base, target = case.base, case.target
-        size, updates = PROBLEMS[base.problem].batch, UPDATES
-        tuned = Tuned(
-            lr=2.0**case.base_curve.best_log2_lr,
-            optimizer=base.optimizer,
-            updates=round(updates * base.updates),
-            batch=round(size * base.batch),
-            noise_scale=noise_scale_of(records, base),
-            diverged_at=2.0 ** min(diverged_log2_lrs(records, base), default=math.inf),
-        )
-        changed = changes(
+
+def is_within(records: Records, case: Case) -> bool:
+    """Whether the best LR lies within the factor by which an interval is widened, of the one that is carried."""
+    changed = changes_of(records, case)
+    carried = sum(change.log2_factor for change in changed)
+    return abs(case.moved - carried) <= math.hypot(*(change.deviation for change in changed))
+
+
+def changes_of(records: Records, case: Case) -> list[Change]:
+    """What the rules of learnrate say of a case."""
+    base, target, problem = case.base, case.target, PROBLEMS[case.base.problem]
+    tuned = Tuned(
+        lr=2.0**case.base_curve.best_log2_lr,
+        optimizer=base.optimizer,
+        updates=round(UPDATES * base.updates),
+        batch=round(problem.batch * base.batch),
+        noise_scale=noise_scale_of(records, base),
+        diverged_at=2.0 ** min(diverged_log2_lrs(records, base), default=math.inf),
+    )
+    return list(
+        changes(
             tuned,
-            batch=round(size * target.batch),
+            batch=round(problem.batch * target.batch),
             width=target.width / base.width,
             depth=target.depth / base.depth,
-            updates=round(updates * target.updates),
+            updates=round(UPDATES * target.updates),
         )
-        return sum(change.log2_factor for change in changed)
-
-    return shift
+    )

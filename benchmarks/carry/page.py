@@ -13,6 +13,7 @@ from benchmarks.carry.fit import (
     changed_alone,
     half_of,
     has_rules,
+    is_within,
     keep,
     mean_regret,
     noise_scale_of,
@@ -77,6 +78,8 @@ def text(records: Records) -> list[str]:
         "## The result",
         "",
         *by_kind(those, ours),
+        *_prose(intervals(those, records)),
+        "",
         "## By what changed",
         "",
         *_prose(
@@ -114,6 +117,16 @@ def by_kind(those: Sequence[Case], ours: Shift) -> list[str]:
             worst = " | ".join(f"{max(case.regret(shift) for case in chosen):.1f}" for shift in (keep, ours))
             lines.append(f"| {kind} | {NAMES[optimizer]} | {len(chosen)} | {means} | {worst} |")
     return ["On the problems for the report:", "", *lines, ""]
+
+
+def intervals(those: Sequence[Case], records: Records) -> str:
+    """On what the intervals are widened by."""
+    report = [case for case in half_of(those, "report") if has_rules(case)]
+    within = sum(is_within(records, case) for case in report)
+    return (
+        f"In {within} of these {len(report)} cases the best LR lies within the factor by which `carry` widens the interval "
+        "on either side."
+    )
 
 
 def by_change(those: Sequence[Case], ours: Shift, records: Records) -> list[str]:
