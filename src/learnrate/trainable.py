@@ -247,6 +247,10 @@ MEMBERS = (
 )
 
 
+NAMED_MEMBERS = 6
+"""Missing members that an error names: an object that is something else has none of them."""
+
+
 class Step(Trainable):
     """A function from an LR to a loss as a `Trainable`. What the function changes cannot be restored."""
 
@@ -278,8 +282,10 @@ def require_trainable(name: str, value: object) -> None:
     missing += [member for member in REQUIRED if getattr(type(value), member, None) is getattr(Trainable, member)]
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
+        more = len(missing) - NAMED_MEMBERS
+        listed = ", ".join(missing[:NAMED_MEMBERS]) + (f" and {more} more members" if more > 0 else "")
         raise ArgumentTypeError(
-            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {', '.join(missing)}: "
+            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {listed}: "
             "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
         )
     for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():
