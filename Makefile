@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all docs clean
+.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-gpu         measure on a GPU, in under 8 minutes"
 	@echo "make bench-choice      measure how well tune chooses, on two tasks in minutes"
 	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
+	@echo "make bench-carry       measure how the best LR changes with batch, width, depth and length, in an hour; needs LEARNRATE_DATA"
 	@echo "make docs    write the generated pages of docs/"
 	@echo "make clean   remove .venv, .venv-bench and caches"
 
@@ -72,6 +73,9 @@ bench-choice: $(VENV)/test.stamp
 
 bench-choice-all: $(PEERS)/choice.stamp
 	$(PEERS)/bin/python -m benchmarks.choice
+
+bench-carry: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.carry
 
 # How long, and the seed of a run to repeat: make fuzz SECONDS=3600 SEED=1
 fuzz: $(VENV)/test.stamp

@@ -214,6 +214,14 @@ def choice() -> str:
     return GENERATED + "\n".join(page.text(results.read()))
 
 
+def carry() -> str:
+    """The page on how far an LR carries."""
+    from benchmarks.carry import page
+    from benchmarks.carry.store import Records
+
+    return GENERATED + "\n".join(page.text(Records()))
+
+
 def draw_choice() -> list[Path]:
     """Its pictures: those whose records have changed."""
     from benchmarks.choice import pictures, results
@@ -221,7 +229,13 @@ def draw_choice() -> list[Path]:
     return pictures.draw(results.read(), CHOICE_PICTURES)
 
 
-PAGES = {"gallery.md": gallery, "coming-from.md": coming_from, "benchmarks.md": benchmarks, "choice.md": choice}
+PAGES = {
+    "gallery.md": gallery,
+    "coming-from.md": coming_from,
+    "benchmarks.md": benchmarks,
+    "choice.md": choice,
+    "carry.md": carry,
+}
 
 
 def main() -> int:

@@ -14,7 +14,19 @@ import learnrate as lr
 PACKAGE = Path(lr.__file__).parent
 
 FLOORS = [
-    *("errors", "checks", "interrupts", "user_code", "records", "trainable", "batches", "updates", "figures", "html"),
+    *(
+        "errors",
+        "checks",
+        "interrupts",
+        "user_code",
+        "records",
+        "traits",
+        "trainable",
+        "batches",
+        "updates",
+        "figures",
+        "html",
+    ),
     *("schedules", "finder", "tuner", "study"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),

@@ -17,13 +17,14 @@ class Stream:
     Attributes:
         drawn: Number of batches drawn so far.
         restarts: Numbers of the batches at which the source was started again.
+        once: Whether the source is an iterator, which cannot be started again.
     """
 
     def __init__(self, batches: Batches) -> None:
         if not (checks.is_iterable(batches) or callable(batches) or _has_items(batches)):
             checks.refuse_type("batches", "iterable, or a function that returns an iterator", batches)
         self._batches = batches
-        self._once = isinstance(batches, Iterator)
+        self.once = isinstance(batches, Iterator)
         self._iterator: Iterator[Any] | None = None
         self.drawn = 0
         self.restarts: list[int] = []
@@ -39,7 +40,7 @@ class Stream:
         if self._iterator is None:
             self._iterator = self._new_iterator()
         batches = list(islice(self._iterator, number))
-        if not batches and self._once:
+        if not batches and self.once:
             raise ExhaustedError(f"batches ran out after {self.drawn}, and an iterator cannot be started again")
         if not batches and self.drawn:
             self._epoch = self._epoch or self.drawn

@@ -133,3 +133,7 @@ class LostRatiosWarning(LearnrateWarning):
 
 class NotRestoredWarning(LearnrateWarning):
     """Something that training changed cannot be given back: it is too large to be copied, or cannot be copied or set."""
+
+
+class NotMeasuredWarning(LearnrateWarning):
+    """Something beside the main result cannot be measured; the result goes without it."""

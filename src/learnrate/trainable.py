@@ -12,15 +12,16 @@ from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError, DataError, LossError
+from learnrate.traits import LR_DRIFT as LR_DRIFT
+from learnrate.traits import OptimizerTraits as OptimizerTraits
 
 T = TypeVar("T")
 
 Metrics = Mapping[str, float]
 """The metrics of one update as Python floats by name, "loss" among them."""
 
-LR_DRIFT = -0.1
-"""By how many doublings the best LR changes with each doubling of the length of a training, for most optimizers: see
-`OptimizerTraits.lr_drift`. Measured on the tasks of benchmarks/choice."""
+NOISE_BATCHES = 10
+"""Batches that show the noise scale of the gradient within a factor of about two."""
 
 
 class _Skipped:
@@ -80,32 +81,6 @@ class Reading:
         checks.length("every", self.every)
         if not checks.number("within", self.within) >= 0:
             checks.refuse("within", "at least 0", self.within)
-
-
-@dataclass(frozen=True)
-class OptimizerTraits:
-    """What the tuner has to know about the optimizer.
-
-    Attributes:
-        lr_drift: Change of log2 of the best LR with each doubling of the length of a training, from -1 to 1. The best LR
-            falls a little for most optimizers and rises for AdaGrad, which shrinks its steps itself.
-        unbounded_steps: Whether a step grows with its gradient without limit, as a step of SGD does without clipping. Then a
-            single batch can destroy the model at an LR that most batches tolerate.
-
-    Raises:
-        ArgumentError: if `lr_drift` is not from -1 to 1.
-        ArgumentTypeError: if a value is of the wrong type.
-    """
-
-    lr_drift: float = LR_DRIFT
-    unbounded_steps: bool = False
-
-    def __post_init__(self) -> None:
-        # At -1 or 1 the best LR is proportional to the length of the run, or to its inverse. No optimizer is known to go
-        # beyond that.
-        if abs(checks.finite("lr_drift", self.lr_drift)) > 1:
-            checks.refuse("lr_drift", "between -1 and 1", self.lr_drift)
-        checks.flag("unbounded_steps", self.unbounded_steps)
 
 
 class Ensemble(Protocol):
@@ -233,6 +208,18 @@ class Trainable(Protocol):
         """Number of updates in an epoch; None if it is not known (yet)."""
         return None
 
+    def batch_size(self) -> int | None:
+        """Number of examples in an update, over all processes; None if it is not known (yet)."""
+        return None
+
+    def noise_scale(self, batches: int = NOISE_BATCHES) -> float | None:
+        """The batch size in examples at which the noise of the gradient is as large as the gradient; None if not known.
+
+        tr(S) / |G|^2 at the present weights (McCandlish et al., arXiv 1812.06162, section 2.2), from the batches of the next
+        updates, each for about the cost of an update. Nothing else than the position in the data may change.
+        """
+        return None
+
     def current_lr(self) -> float | None:
         """The LR that the optimizer has now, the largest if groups differ; None if it is not known."""
         return None
@@ -264,8 +251,12 @@ REQUIRED = ("update", "save", "restore")
 MEMBERS = (
     *REQUIRED,
     *("release", "read", "agree"),
-    *("evaluate", "updates_per_epoch", "current_lr", "notes", "ensemble", "probing"),
+    *("evaluate", "updates_per_epoch", "batch_size", "noise_scale", "current_lr", "notes", "ensemble", "probing"),
 )
+
+
+NAMED_MEMBERS = 6
+"""Missing members that an error names: an object that is something else has none of them."""
 
 
 class Step(Trainable):
@@ -299,8 +290,10 @@ def require_trainable(name: str, value: object) -> None:
     missing += [member for member in REQUIRED if getattr(type(value), member, None) is getattr(Trainable, member)]
     missing += [member for member in ("reading", "traits") if not hasattr(value, member)]
     if missing:
+        more = len(missing) - NAMED_MEMBERS
+        listed = ", ".join(missing[:NAMED_MEMBERS]) + (f" and {more} more members" if more > 0 else "")
         raise ArgumentTypeError(
-            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {', '.join(missing)}: "
+            f"{name} must be a learnrate.Trainable, received {checks.shown(value)} without {listed}: "
             "make its class a subclass of learnrate.Trainable, which has defaults for all but update, save and restore"
         )
     for member, kind in {"reading": Reading, "traits": OptimizerTraits}.items():

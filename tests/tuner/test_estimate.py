@@ -169,8 +169,9 @@ def test_of_trials_that_left_a_plateau_the_lowest_counts_as_the_best():
 
 def test_a_probe_moves_the_choice_towards_its_lr():
     rungs = [rung([0.6, 0.3, 0.25, 0.3, 0.6])]
-    chosen = [estimate(rungs, START, 400, probed=probed).log2_lr for probed in (0.0, 1.5, 2.5)]
-    assert chosen[0] < chosen[1] <= chosen[2]
+    chosen = [estimate(rungs, START, 400, probed=probed).log2_lr for probed in (0.5, 1.0, 2.5)]
+    assert chosen == sorted(chosen)
+    assert chosen[0] < chosen[2]
     # The trials decide against a probe that is far off.
     far = estimate(rungs, START, 400, probed=40.0).log2_lr
     assert far == estimate(rungs, START, 400).log2_lr

@@ -129,7 +129,7 @@ def test_a_wrong_trainable_is_refused_before_the_first_update(trainable, words):
 
 
 def test_a_trainable_must_have_all_members():
-    missing = ("without update", "update, save, restore", "evaluate")
+    missing = ("without update", "update, save, restore", "more members")
     with pytest.raises(TypeError, match=facts("trainable", "learnrate.Trainable", *missing)):
         lr.tune(lambda rate: 1.0, updates=300)
 

@@ -1,5 +1,6 @@
 """A probe or a range test, and trials, that end in a plan. Knows no framework: it drives a `learnrate.Trainable`."""
 
+from learnrate.tuner.carry import Carried
 from learnrate.tuner.families import Families, Family
 from learnrate.tuner.plan import Plan
 from learnrate.tuner.probe import Probe, probe
@@ -12,6 +13,7 @@ from learnrate.tuner.tune import tune
 __all__ = [
     "HIGH",
     "LOW",
+    "Carried",
     "Families",
     "Family",
     "OnCurve",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from learnrate import checks, html, records
 from learnrate.checks import check_fields, checked, frozen
@@ -16,6 +16,8 @@ from learnrate.records import Fields, nested
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.base import known_length
 from learnrate.schedules.figure import schedule_svg
+from learnrate.traits import OptimizerKind
+from learnrate.tuner.carry import Carried, carry
 from learnrate.tuner.choice import Choice
 from learnrate.tuner.families import Run
 from learnrate.tuner.probe import Probe
@@ -25,6 +27,10 @@ from learnrate.tuner.trials import Rung, Trial, rungs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+_FOR_CARRYING = ("optimizer", "batch", "updates_per_epoch", "noise_scale")
+"""Fields that records of older plans do not have."""
 
 
 def _resolved(name: str, value: object) -> Schedule:
@@ -38,6 +44,18 @@ def _at_least_one_trial(name: str, value: object) -> tuple[Trial, ...]:
     if not trials:
         checks.refuse(name, "at least one trial", value)
     return trials
+
+
+def _optimizer(name: str, value: Any) -> OptimizerKind | None:
+    kind: OptimizerKind | None = checks.optional(checks.one_of(*get_args(OptimizerKind)))(name, value)  # type: ignore[assignment]
+    return kind
+
+
+def _noise_scale(name: str, value: object) -> float:
+    scale = checks.finite(name, value)
+    if scale < 0:
+        checks.refuse(name, "at least 0", value)
+    return scale
 
 
 @frozen
@@ -60,6 +78,11 @@ class Plan:
         spent: Updates that tuning made.
         reasons: Why, in sentences by section: `print(plan.reasons)`, `plan.reasons.choice`.
         trials: All trials, in their order.
+        optimizer: The kind of the optimizer; None if there are no rules for it (see `OptimizerTraits.kind`).
+        batch: Examples in an update; None if it is not known.
+        updates_per_epoch: None if it is not known.
+        noise_scale: The noise scale of the gradient at the end of a trial, in examples (see `Trainable.noise_scale`); None
+            if it is not known.
     """
 
     schedule: Schedule = checked(_resolved)
@@ -75,12 +98,25 @@ class Plan:
     spent: int = checked(partial(checks.whole, at_least=0, at_most=checks.LONGEST))
     reasons: Reasons = checked(checks.instance(Reasons, "Reasons"))
     trials: tuple[Trial, ...] = checked(_at_least_one_trial)
+    optimizer: OptimizerKind | None = checked(_optimizer, default=None)
+    batch: int | None = checked(checks.optional(checks.length), default=None)
+    updates_per_epoch: int | None = checked(checks.optional(checks.length), default=None)
+    noise_scale: float | None = checked(checks.optional(_noise_scale), default=None)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     @classmethod
-    def of(cls, choice: Choice, survey: Survey, run: Run) -> "Plan":
+    def of(
+        cls,
+        choice: Choice,
+        survey: Survey,
+        run: Run,
+        *,
+        optimizer: OptimizerKind | None = None,
+        batch: int | None = None,
+        noise_scale: float | None = None,
+    ) -> "Plan":
         """The plan of a choice."""
         estimate, cycling = choice.estimate, choice.cycling
         return cls(
@@ -97,6 +133,10 @@ class Plan:
             spent=choice.cost.spent,
             reasons=reasons_of(choice, survey, run),
             trials=choice.trials,
+            optimizer=optimizer,
+            batch=batch,
+            updates_per_epoch=run.updates_per_epoch,
+            noise_scale=noise_scale,
         )
 
     @property
@@ -127,6 +167,29 @@ class Plan:
 
         return draw_trials(self, ax)
 
+    def carry(
+        self, *, batch: int | None = None, width: float = 1.0, depth: float = 1.0, updates: int | None = None
+    ) -> Carried:
+        """The LR for another batch size, another net, or another length of training, without training.
+
+        docs/carry.md says what the rules were measured on, and how much better they are than keeping the LR.
+
+        Args:
+            batch: Examples in an update of the new training; the same as in the plan by default.
+            width: Width of the new net as a multiple of the one that was tuned.
+            depth: Its number of layers or blocks, likewise.
+            updates: Length of the new training in updates; the same as in the plan by default.
+
+        Returns:
+            The LR, its interval, the schedule, and the reasons.
+
+        Raises:
+            ArgumentError: if nothing changes, or a change is larger than what was measured.
+            ArgumentTypeError: if an argument is of the wrong type.
+            NoAnswerError: if there is no rule for the optimizer, or the plan does not know its batch or noise scale.
+        """
+        return carry(self, batch=batch, width=width, depth=depth, updates=updates)
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the planned schedule and return the axes.
 
@@ -155,6 +218,7 @@ class Plan:
             "trials": [_trial_record(trial) for trial in self.trials],
             "probe": self.probe and self.probe.as_record(),
             "curve": self.curve and self.curve.as_record(),
+            **{name: getattr(self, name) for name in _FOR_CARRYING},
         }
 
     @classmethod
@@ -168,7 +232,7 @@ class Plan:
             max_lr=content["max_lr"],
             interval=content.read("interval", records.decode_interval),
             family=content["family"],
-            probe=content.read("probe", checks.optional(nested(Probe.from_record))),
+            probe=content.read("probe", checks.optional(nested(Probe.from_record))) if "probe" in record else None,
             curve=curve,
             # The reason why a curve has no bounds follows from the curve.
             bounds=bounds if bounds is not None or curve is None else curve.bounds(),
@@ -178,6 +242,7 @@ class Plan:
             spent=content["spent"],
             reasons=content.read("reasons", nested(Reasons.from_record)),
             trials=content.read("trials", checks.several(nested(_trial))),
+            **{name: content[name] for name in _FOR_CARRYING if name in record},
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -266,4 +331,7 @@ _TRIAL: Mapping[str, checks.Check[Any]] = {
 
 def _trial(record: Any) -> Trial:
     content = Fields(record)
-    return Trial(**{name: content.read(name, check) for name, check in _TRIAL.items()})
+    # Trials of older plans have no purpose.
+    return Trial(
+        **{name: content.read(name, check) for name, check in _TRIAL.items() if name in record or name != "purpose"}
+    )

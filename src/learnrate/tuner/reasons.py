@@ -58,7 +58,10 @@ class Reasons:
     def from_record(cls, record: Mapping[str, Any]) -> "Reasons":
         """The inverse of `as_record`."""
         content = Fields(record)
-        return cls(**{field.name: content.read(field.name, checks.several(checks.text)) for field in fields(cls)})
+        names = [
+            field.name for field in fields(cls) if field.name in record or field.name != "probe"
+        ]  # older plans have none
+        return cls(**{name: content.read(name, checks.several(checks.text)) for name in names})
 
 
 def reasons_of(choice: Choice, survey: Survey, run: Run) -> Reasons:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learnrate.trainable import Ensemble, Metrics, NotBatchableError, Trainable, first_finite, scores
+from learnrate.trainable import NOISE_BATCHES, Ensemble, Metrics, NotBatchableError, Trainable, first_finite, scores
 from learnrate.tuner.budget import OUT_OF_TIME, Spending
 from learnrate.tuner.families import Family
 from learnrate.tuner.search import Proposal, Stop
@@ -37,6 +37,8 @@ class Runner:
         not_batchable: Why trials were trained one by one; empty if they were not.
         cut_trials: Number of trials that ended without a result because the time was over.
         unscored: Number of evaluations that gave no finite number.
+        noise_scale: See `learnrate.Trainable.noise_scale`; None if it is not known.
+        noise_measured: Whether that was asked for.
     """
 
     trainable: Trainable
@@ -50,6 +52,8 @@ class Runner:
     not_batchable: str = ""
     cut_trials: int = 0
     unscored: int = 0
+    noise_scale: float | None = None
+    noise_measured: bool = False
 
     def search(
         self,
@@ -128,7 +132,18 @@ class Runner:
                 break
             evaluation = None if reason else self.trainable.evaluate()
             results.append(self._result(proposal, max_lr, name, losses, reason, evaluation))
+            if not results[-1].diverged:
+                self._measure_noise()
         return results
+
+    def _measure_noise(self) -> None:
+        """Measure the noise scale of the gradient, once, at the end of a trial; see `Plan.carry`."""
+        if self.noise_measured or THRESHOLDS.noise_share * self.horizon < NOISE_BATCHES:
+            return
+        self.noise_measured = True
+        if self.spending.remaining() >= NOISE_BATCHES:
+            self.noise_scale = self.trainable.noise_scale()
+            self.spending.spent += NOISE_BATCHES if self.noise_scale is not None else 0
 
     def _train(self, lrs: Sequence[float], losses: "Losses") -> StopReason | None:
         spent, total = self.spending.spent, self.spending.budget.updates

@@ -42,6 +42,7 @@ class Thresholds:
         spike: Multiples of the noise by which the loss rises in a spike.
         large_spike: Multiples of the loss by which it rises in a spike that makes higher LRs unsafe, where steps are not
             bounded.
+        noise_share: The most that measuring the noise scale of the gradient may cost, as a share of the training run.
         trials_in_budget: Number of trials that the budget covers: the search needs three to five, and a probe or a range
             test costs about as much as one.
         trials_of_family: The same for each further family, whose search begins at the LR of the first one.
@@ -134,6 +135,7 @@ class Thresholds:
     spike: float = 12
     large_spike: float = 12
 
+    noise_share: float = 0.035
     trials_in_budget: float = 6.5
     trials_of_family: int = 4
     price: float = 0.1

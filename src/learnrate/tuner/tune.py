@@ -111,7 +111,8 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     candidates = _search(runner, families, limits)
     metric = next(iter(evaluation), "score")
     choice = choose(candidates, runner, run, trainable.traits.lr_drift, before.probed, metric)
-    return Plan.of(choice, before, run)
+    kind, batch = trainable.traits.kind, trainable.batch_size()
+    return Plan.of(choice, before, run, optimizer=kind, batch=batch, noise_scale=runner.noise_scale)
 
 
 def _limits(before: Survey, runner: Runner, families: int) -> Limits:

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -26,20 +26,45 @@ class LoaderStream(Stream):
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with every tensor in it on `device`, whatever its structure."""
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.device == device:
+            return value
+        return value.to(device, non_blocking=device.type != "cpu")
+
+    return mapped(batch, moved)
+
+
+def mapped(batch: Any, of_leaf: Callable[[Any], Any]) -> Any:
+    """The batch with a function applied to all that is no container, whatever its structure."""
     if isinstance(batch, Tensor):
-        return batch if batch.device == device else batch.to(device, non_blocking=device.type != "cpu")
+        return of_leaf(batch)
     if type(batch) is tuple or type(batch) is list:  # what most batches are, before the slower checks
-        return type(batch)([to_device(value, device) for value in batch])
+        return type(batch)([mapped(value, of_leaf) for value in batch])
     if isinstance(batch, Mapping):
         # A copy, because a defaultdict, for example, cannot be built from its items alone.
-        moved = copy.copy(batch) if isinstance(batch, MutableMapping) else dict(batch)
-        moved.update({key: to_device(value, device) for key, value in batch.items()})
-        return moved
+        changed = copy.copy(batch) if isinstance(batch, MutableMapping) else dict(batch)
+        changed.update({key: mapped(value, of_leaf) for key, value in batch.items()})
+        return changed
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(to_device(value, device) for value in batch))
+        return type(batch)(*(mapped(value, of_leaf) for value in batch))
     if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(value, device) for value in batch)
+        return type(batch)(mapped(value, of_leaf) for value in batch)
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        changed = {f.name: to_device(getattr(batch, f.name), device) for f in dataclasses.fields(batch) if f.init}
-        return dataclasses.replace(batch, **changed)
-    return batch
+        values = {f.name: mapped(getattr(batch, f.name), of_leaf) for f in dataclasses.fields(batch) if f.init}
+        return dataclasses.replace(batch, **values)
+    return of_leaf(batch)
+
+
+def examples(batch: Any) -> int | None:
+    """Examples in a batch: the length of the first dimension of all tensors in it.
+
+    None if they differ, or if there is something else in it, of which it is not known whether it belongs to an example.
+
+    Example:
+        >>> examples((torch.ones(4, 2), {"label": torch.ones(4)})), examples((torch.ones(4, 2), ["a", "b", "c", "d"]))
+        (4, None)
+    """
+    sizes: set[int | None] = set()
+    mapped(batch, lambda value: sizes.add(len(value) if isinstance(value, Tensor) and value.ndim else None))
+    return sizes.pop() if len(sizes) == 1 else None

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -12,19 +13,21 @@ from torch import Tensor, nn
 
 from learnrate import checks
 from learnrate.batches import Batches, restarts_note
-from learnrate.errors import LossError
+from learnrate.errors import LossError, NotMeasuredWarning
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name, stepping
-from learnrate.torch.snapshot import CopyTo, Snapshot, same_random_numbers
-from learnrate.torch.training.batches import LoaderStream, to_device
+from learnrate.torch.snapshot import CopyTo, Snapshot, modes, same_random_numbers
+from learnrate.torch.training.batches import LoaderStream, examples, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
+from learnrate.torch.training.noise_scale import noise_scale
 from learnrate.torch.training.probing import probing
 from learnrate.torch.training.traits import traits_of
 from learnrate.torch.training.update import Updater, refuse_scaler_with_closure
 from learnrate.trainable import (
+    NOISE_BATCHES,
     SKIPPED,
     Ensemble,
     LeftOut,
@@ -36,6 +39,7 @@ from learnrate.trainable import (
     Trainable,
     scalars,
 )
+from learnrate.user_code import own_line
 
 T = TypeVar("T")
 
@@ -122,6 +126,7 @@ class TorchTrainable(Trainable):
         self._passes_to_check = 0
         self._abandoned = threading.Event()
         self.updates = 0
+        self._batch_size: int | None = None
         self._restarts: list[int] = []
         self._left_out: list[BadBatch] = []
 
@@ -185,6 +190,9 @@ class TorchTrainable(Trainable):
             self.model.train()
         restarts = len(self.stream.restarts)
         batches = self.stream.take(self.updater.accumulate)
+        if self._batch_size is None:
+            sizes = [examples(batch) or 0 for batch in batches]
+            self._batch_size = sum(sizes) if all(sizes) else 0
         if len(self.stream.restarts) > restarts:
             self._restarts.append(self.updates)
         return batches
@@ -247,6 +255,37 @@ class TorchTrainable(Trainable):
         """See `Trainable.updates_per_epoch`."""
         batches = self.stream.epoch()
         return self.processes.first(None if batches is None else math.ceil(batches / self.updater.accumulate))
+
+    def batch_size(self) -> int | None:
+        """See `Trainable.batch_size`."""
+        of_each = self.processes.mean_scores({"examples": float(self._batch_size or 0)})["examples"]
+        return round(self.processes.size * of_each) or None
+
+    def noise_scale(self, batches: int = NOISE_BATCHES) -> float | None:
+        """See `Trainable.noise_scale`. None with many processes, several losses, or an iterator that is not given back."""
+        if self.processes.size > 1 or len(self.objectives) > 1 or self.stream.once:
+            return None
+        [objective] = self.objectives
+        driven = [group for group, ratio in self.swept.ratios if ratio > 0]
+        parameters = [parameter for group in driven for parameter in group["params"] if parameter.requires_grad]
+        scale = 1.0 if self.updater.scaler is None else self.updater.scaler.get_scale()
+
+        def loss(batch: Any) -> Tensor:
+            with self.updater.precision(self.model):
+                return scale * self.forward(objective.loss, batch)[0]
+
+        put_back_modes = modes(self.model)
+        self._buffers.keep()
+        try:
+            with same_random_numbers(self.model), torch.enable_grad():
+                drawn = [batch for _ in range(batches) for batch in self.draw()]
+                return noise_scale(parameters, drawn, loss)
+        except Exception as error:  # the loss of the user may do anything with a batch of another size
+            warnings.warn(f"the noise scale is not known: {own_line(error)}", NotMeasuredWarning, stacklevel=2)
+            return None
+        finally:
+            self._buffers.put_back()
+            put_back_modes()
 
     def current_lr(self) -> float:
         """See `Trainable.current_lr`."""

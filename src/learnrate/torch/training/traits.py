@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from torch.optim import SGD, Adagrad, Optimizer
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from learnrate.torch.driving import SweptGroups
 from learnrate.torch.inputs import stepping
 from learnrate.torch.training.update import Updater
-from learnrate.trainable import LR_DRIFT, OptimizerTraits
+from learnrate.traits import LR_DRIFT, OptimizerKind, OptimizerTraits
 
 ADAGRAD_DRIFT = 0.5
 """AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so
@@ -22,4 +22,18 @@ def traits_of(optimizers: Iterable[Optimizer], swept: SweptGroups, updater: Upda
     driven = [stepping(optimizer) for optimizer in optimizers if swept.drives([optimizer])]
     drift = LR_DRIFT + ADAGRAD_DRIFT if all(isinstance(optimizer, Adagrad) for optimizer in driven) else LR_DRIFT
     unbounded = not updater.clips and any(isinstance(optimizer, SGD) for optimizer in driven)
-    return OptimizerTraits(drift, unbounded)
+    kinds = {_kind(optimizer, updater) for optimizer in driven}
+    return OptimizerTraits(drift, unbounded, kinds.pop() if len(kinds) == 1 else None)
+
+
+def _kind(optimizer: Optimizer, updater: Updater) -> OptimizerKind | None:
+    """The kind of an optimizer for which `learnrate/tuner/carry.py` has rules.
+
+    Clipping makes the length of a step of SGD independent of its gradient, and its LR follow other rules.
+    """
+    groups = optimizer.param_groups
+    if any(group.get("maximize") or group.get("dampening") for group in groups):
+        return None
+    if isinstance(optimizer, (Adam, AdamW)):
+        return "adam"
+    return "sgd" if isinstance(optimizer, SGD) and not updater.clips else None

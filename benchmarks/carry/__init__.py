@@ -1,0 +1,1 @@
+"""How the best LR changes with batch, width, depth and length, on small real tasks."""
