@@ -1,6 +1,7 @@
 """The work of one process: the oracle of a task, the choices of each method, and a training run at each choice."""
 
 import importlib
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import torch
 
 from benchmarks.choice.data import MissingDataError
@@ -53,9 +55,17 @@ def load(name: str) -> Task:
     return task
 
 
+def whole_budget(updates: int) -> int:
+    """The budget of the searches: a whole run of up to 1,200 updates, a quarter of one of 5,000, a tenth of one of 20,000."""
+    lengths, budgets = (1200, 5000, 20_000, 100_000), (1200, 1250, 2000, 3500)
+    if updates <= lengths[0]:
+        return updates
+    return int(np.exp(np.interp(math.log(updates), np.log(lengths), np.log(budgets))) + 1e-9)
+
+
 def methods(task: Task) -> list[Method]:
     """All methods that choose an LR for a task."""
-    budget = ours.budget(task)
+    budget = whole_budget(task.updates)
     makers: list[Callable[[], Method]] = [finders.usual, finders.fastai, finders.pytorch_lr_finder, finders.lightning]
     return [
         *(make() for make in makers),
@@ -71,6 +81,7 @@ NAMES = (
     *(f"fastai {name}" for name in finders.FASTAI),
     *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
+    *ours.FORMER,
     ours.PROBE,
     *FREE,
 )

@@ -9,8 +9,15 @@ from benchmarks.choice.task import Task
 from benchmarks.choice.training import built, schedule
 from learnrate.tuner.budget import usual
 
-BUDGETS = {"learnrate": 1.0, "learnrate, half": 0.5, "learnrate, quarter": 0.25, "learnrate, double": 2.0}
+BUDGETS = {"learnrate": 1.0, "learnrate, half": 0.5, "learnrate, double": 2.0}
 """Multiples of the usual budget."""
+
+FORMER = ("former search", "former search, half", "former search, quarter", "former search, double")
+"""`tune` before it had a probe: a range test, then trials of two lengths, with the budget of `run.whole_budget` or a part or
+twice of it. There are records of it, and no code."""
+
+NOT_CHOOSING = ("__init__.py", "carry.py", "figure.py")
+"""Files of the tuner that have no part in a choice."""
 
 
 def learnrate(name: str) -> Method:
@@ -65,12 +72,12 @@ def budget(task: Task, name: str = "learnrate") -> int:
 def version() -> str:
     """Hash of the code that chooses."""
     source = Path(lr.__file__).parent
-    tuner = sorted(path for path in (source / "tuner").glob("*.py") if path.name not in ("__init__.py", "probe.py"))
-    return digest([*tuner, source / "torch" / "tune.py"])
+    tuner = sorted(path for path in (source / "tuner").glob("*.py") if path.name not in NOT_CHOOSING)
+    return digest([*tuner, source / "torch" / "tune.py", source / "torch" / "training" / "probing.py"])
 
 
 def probe_version() -> str:
     """Hash of the code that probes."""
     source = Path(lr.__file__).parent
-    training = source / "torch" / "training"
-    return digest([source / "tuner" / "probe.py", *(training / name for name in ("probing.py", "step_sizes.py"))])
+    probing = source / "torch" / "training" / "probing.py"
+    return digest([probing, *(source / "tuner" / name for name in ("probe.py", "step_sizes.py"))])
