@@ -318,10 +318,10 @@ def answer(measurement: Measurement) -> Probe:
     upwards = rules.spread if fall.shows_learning or rules.slow_spread is None else rules.slow_spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
     factor = f"{rules.factor:g}" + (f" x {scale:.2g} ({rules.scaled})" if scale != 1 else "")
-    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
+    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that"
     if not fall.shows_learning:
-        text += f" The loss {changed} by {100 * fall.share:.2g} % only, so the best LR may be much higher."
-    return Probe(lr, ends, text, measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
+        text += f", and the best LR may be much higher, because the loss {changed} by {100 * fall.share:.2g} % only"
+    return Probe(lr, ends, f"{text}.", measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
 
 
 def scaled_lr(measurement: Measurement) -> float:
