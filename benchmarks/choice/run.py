@@ -81,7 +81,6 @@ NAMES = (
     *(f"fastai {name}" for name in finders.FASTAI),
     *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
-    *ours.FORMER,
     ours.PROBE,
     *FREE,
 )
