@@ -102,10 +102,34 @@ def test_a_curve_that_is_given_is_a_witness_beside_the_probe():
     plan = lr.tune(Probed(step=1e-2), updates=1000, curve=curve)
     assert (plan.curve, plan.probe is not None) == (curve, True)
     assert plan.spent >= len(curve)
-    # A budget that covers no probe beside it.
+    # A budget that covers no probe beside it, and leaves the updates to the trials.
     small = lr.tune(Probed(), updates=100, budget="62 updates", curve=curve)
     assert small.probe is None
     assert any("budget" in reason for reason in small.reasons.probe)
+    assert small.trials
+
+
+def test_the_level_at_the_start_is_not_measured_at_a_large_low():
+    plans = [lr.tune(Probed(noise=0.0), updates=400, low=low, high=1.0) for low in (1e-6, 0.05)]
+    assert plans[0].max_lr == plans[1].max_lr
+
+
+@pytest.mark.parametrize("kind", [Probed, Unprobed])
+@pytest.mark.parametrize(("low", "high"), [(1e-3, 1.27e-2), (1.27, 2.6), (0.043, 0.26)])
+def test_no_lr_outside_of_low_and_high_is_tried_or_chosen(kind, low, high):
+    plan = lr.tune(kind(), updates=1000, low=low, high=high)
+    assert all(low <= trial.max_lr <= high * (1 + 1e-12) for trial in plan.trials)
+    assert low <= plan.max_lr <= high * (1 + 1e-12)
+
+
+def test_progress_is_told_of_every_update_of_the_probe():
+    calls = []
+    trainable = Probed()
+    lr.tune(trainable, updates=1000, progress=lambda *call: calls.append(call))
+    probe = [updates for what, updates, planned in calls if what == "probe"]
+    assert probe == list(range(1, probe[-1] + 1))
+    assert all(updates <= planned for _, updates, planned in calls)
+    assert len(calls) == trainable.all_updates
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
@@ -144,7 +168,7 @@ def test_the_first_lr_lies_between_low_and_high():
 
 def test_trials_begin_below_the_lowest_loss_of_a_curve_or_below_its_last_lr():
     curve = lr.range_test(Quadratic(noise=0.01), low=1e-6, high=100.0, updates=100)
-    beginning = from_curve(curve, curve.bounds(), 100.0)
+    beginning = from_curve(curve, curve.bounds(), 1e-6, 100.0)
     assert 2.0**beginning.lowest == pytest.approx(1e-6)
     assert 2.0**beginning.highest == pytest.approx(curve.lrs[-1])
     assert 0.02 < 2.0**beginning.first < 1
@@ -152,7 +176,7 @@ def test_trials_begin_below_the_lowest_loss_of_a_curve_or_below_its_last_lr():
     witness = witness_of_curve(curve, curve.bounds())
     assert witness.low < math.log2(0.5) < witness.high
     flat = lr.Curve(curve.lrs, [1.0] * len(curve))
-    assert from_curve(flat, flat.bounds(), 100.0).first == beginning.highest - 1
+    assert from_curve(flat, flat.bounds(), 1e-6, 100.0).first == beginning.highest - 1
     assert witness_of_curve(flat, flat.bounds()) is None
     assert witness_of_curve(None, None) is None
 
@@ -163,7 +187,7 @@ def test_trials_begin_below_the_lowest_loss_of_a_curve_or_below_its_last_lr():
 )
 def test_a_curve_that_ended_early_does_not_show_which_lrs_are_too_high(ended, expected):
     curve = lr.Curve([0.01, 0.03, 0.1], [1.0, 1.0, 1.0], ended=ended)
-    beginning = from_curve(curve, curve.bounds(), 100.0)
+    beginning = from_curve(curve, curve.bounds(), 1e-6, 100.0)
     assert (2.0**beginning.first, 2.0**beginning.highest) == pytest.approx((expected / 2, expected))
 
 
