@@ -49,9 +49,6 @@ VARIATIONS: tuple[Mapping[str, float], ...] = (
     {"updates": 4},
     {"batch": 4, "updates": 1 / 4},
     {"width": 2, "batch": 4},
-    {"width": 2, "depth": 2},
-    {"width": 2},
-    {"depth": 2},
 )
 """Changes of the base set-up; those first that say most if the rest is not measured."""
 

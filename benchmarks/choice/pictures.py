@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.choice.methods import ours
-from benchmarks.choice.results import FINDERS, FREE, NEAR, OURS, SEARCHES, USUAL, Results, TaskResult, kind
+from benchmarks.choice.results import FINDERS, FORMER, FREE, NEAR, OURS, SEARCHES, USUAL, Results, TaskResult, kind
 from benchmarks.choice.score import DISASTER, Summary
 from benchmarks.choice.store import digest
 from learnrate import records
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 INK, SKY, PINK = "#2B2F36", "#56B4E9", "#CC79A7"
 """Beside the colours of learnrate's figures; the last two are from Okabe and Ito as well."""
 
-COLOURS = {OURS: BLUE, USUAL: INK, FINDERS: ORANGE, SEARCHES: GREEN, FREE: PINK}
-MARKERS = {OURS: "o", USUAL: "D", FINDERS: "s", SEARCHES: "^", FREE: "v"}
+COLOURS = {OURS: BLUE, FORMER: SKY, USUAL: INK, FINDERS: ORANGE, SEARCHES: GREEN, FREE: PINK}
+MARKERS = {OURS: "o", FORMER: "o", USUAL: "D", FINDERS: "s", SEARCHES: "^", FREE: "v"}
 
 ROWS = {
     "learnrate": BLUE,

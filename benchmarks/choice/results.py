@@ -2,14 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.choice.about import About, about, names
-from benchmarks.choice.halves import Half, half
+from benchmarks.choice.halves import DESIGN, REPORT, Half
 from benchmarks.choice.methods import ours
 from benchmarks.choice.methods.peers import FREE as OPTIMIZERS
 from benchmarks.choice.oracle import Oracle, recorded_oracle
@@ -22,7 +22,8 @@ NEAR = 1.0
 LENGTHS = (2000, 10_000)
 """Limits between groups of tasks, in updates of a training run."""
 
-OURS, USUAL, FINDERS, SEARCHES, FREE = "learnrate", "the usual LR", "finders", "searches", "LR-free optimizers"
+OURS, FORMER, USUAL = "learnrate", "learnrate before", "the usual LR"
+FINDERS, SEARCHES, FREE = "finders", "searches", "LR-free optimizers"
 """The kinds of methods."""
 
 
@@ -30,6 +31,8 @@ def kind(method: str) -> str:
     """The kind of a method, by its name."""
     if method in ours.BUDGETS or method == ours.PROBE:
         return OURS
+    if method in ours.FORMER:
+        return FORMER
     if method in OPTIMIZERS:
         return FREE
     if method == "usual":
@@ -90,7 +93,11 @@ class Results:
 
     def half(self, name: Half) -> "Results":
         """The tasks of one half."""
-        return Results({task: records for task, records in self.records_of.items() if half(task) == name}, self.seeds)
+        return self.of(DESIGN if name == "design" else REPORT)
+
+    def of(self, tasks: Collection[str]) -> "Results":
+        """Some of the tasks."""
+        return Results({task: records for task, records in self.records_of.items() if task in tasks}, self.seeds)
 
     @cached_property
     def floor(self) -> Summary | None:

@@ -56,7 +56,7 @@ def load(name: str) -> Task:
 
 
 def whole_budget(updates: int) -> int:
-    """The budget of the searches: a whole run of up to 1,200 updates, a quarter of one of 5,000, a tenth of one of 20,000."""
+    """The budget of the searches: all of a run of up to 1,200 updates, a quarter of 5,000, a tenth of 20,000."""
     lengths, budgets = (1200, 5000, 20_000, 100_000), (1200, 1250, 2000, 3500)
     if updates <= lengths[0]:
         return updates
@@ -81,7 +81,6 @@ NAMES = (
     *(f"fastai {name}" for name in finders.FASTAI),
     *("pytorch-lr-finder", "Lightning", "Optuna random", "Optuna successive halving"),
     *ours.BUDGETS,
-    *ours.FORMER,
     ours.PROBE,
     *FREE,
 )

@@ -255,7 +255,7 @@ MEMBERS = (
 )
 
 
-NAMED_MEMBERS = 6
+NAMED_MEMBERS = 8
 """Missing members that an error names: an object that is something else has none of them."""
 
 

@@ -48,6 +48,8 @@ def test_an_interrupt_is_exit_code_130_and_leaves_readable_files(commands, recip
             "torch.nn.CrossEntropyLoss()",
             f"lambda model, batch: marked_loss({str(tmp_path / 'first update')!r}, model, batch)",
         ),
+        # There is no probe for it, so that a range test writes its curve first.
+        ("torch.optim.SGD(model.parameters(), lr=0.01)", "torch.optim.Rprop(model.parameters(), lr=0.01)"),
     )
     out = tmp_path / "results"
     arguments = ["tune", path, "--json", "--out", out]
@@ -118,6 +120,7 @@ def test_a_folder_of_a_run_that_was_killed_can_be_used_again(commands, tmp_path,
         "range-test.png",
         "result.json",
         "schedule.png",
+        "trials.png",
     }
 
 

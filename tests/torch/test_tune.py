@@ -79,7 +79,7 @@ def test_on_curve_is_called_before_the_trials(toy):
 
     plan = lr.torch.tune(
         toy.model,
-        toy.optimizer,
+        torch.optim.Rprop(toy.model.parameters(), lr=0.01),  # there is no probe for it
         toy.batches,
         toy.loss,
         updates=300,

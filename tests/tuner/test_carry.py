@@ -168,7 +168,7 @@ def test_the_lr_of_sgd_stays_with_the_length_and_its_interval_is_wider(tuned):
     assert carried.lr == plan.max_lr
     assert carried.interval[0] < plan.interval[0] < plan.interval[1] < carried.interval[1]
     assert carried.schedule.length == 1000
-    assert tells(carried.reasons[0], 410, 1000, "SGD", "stays")
+    assert tells(carried.reasons[0], 410, 1000, "SGD", "does not change")
 
 
 @pytest.mark.parametrize(

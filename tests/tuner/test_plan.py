@@ -142,7 +142,8 @@ def test_an_interval_is_open_above_the_highest_lr_that_was_tried(tmp_path):
     plan, inside = (lr.tune(Quadratic(curvature=1e-3, noise=0.0), updates=200, high=high) for high in (10.0, 1e5))
     highest = max(trial.max_lr for trial in plan.trials)
     assert plan.interval[1] == math.inf
-    assert has(plan.reasons.choice, f"No LR above {highest:.2g}", "higher", "`high`")
+    assert has(plan.reasons.choice, f"No LR above {highest:.2g}", "higher")
+    assert has(plan.reasons.trials, "stopped", "`high`")
     assert math.isfinite(inside.interval[1])
     assert not has(inside.reasons.choice, "No LR above")
     plan.save(tmp_path / "plan.json")

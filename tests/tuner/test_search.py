@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import learnrate as lr
 from learnrate.tuner.estimate import estimate
-from learnrate.tuner.search import Limits, Proposal, Stop, is_slow, next_trials
+from learnrate.tuner.search import Limits, Proposal, Stop, next_trials, why_longer
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import rungs
 from synthetic_rungs import START, rung, several_rungs, trial
@@ -64,7 +64,9 @@ def test_proposals_are_new_lrs_with_two_digits_and_follow_from_the_trials_alone(
         tried = {trial.max_lr for trial in trials if trial.updates == step.updates}
         assert len(set(step.max_lrs)) == len(step.max_lrs) > 0
         assert not tried & set(step.max_lrs)
-        assert all(lr == float(f"{lr:.1e}") for lr in step.max_lrs)
+        ends = 2.0**limits.lowest, 2.0**limits.highest
+        assert all(lr == float(f"{lr:.1e}") or lr in ends for lr in step.max_lrs)
+        assert all(ends[0] <= lr <= ends[1] for lr in step.max_lrs)
         assert step.purpose
 
 
@@ -131,6 +133,9 @@ def test_while_all_trials_diverge_the_search_goes_down_in_growing_steps_and_ends
         steps.append(round(lower))
         losses[lower] = math.inf
     assert steps == [-3, -7, -13, -14]
+    # A limit that is no LR of two digits is not tried again and again.
+    for lowest in (-3.3, -3.29):
+        assert isinstance(after({-1.0: math.inf, lowest: math.inf}, lowest=lowest), Stop)
     assert "diverged" in step.reason
 
 
@@ -152,10 +157,34 @@ def test_a_slow_start_and_a_plateau_need_longer_trials_at_the_same_lr():
     assert after({-1: 0.95}, remaining=400, longest=50).updates == 50
 
 
-def test_trials_that_all_learned_the_same_and_little_are_slow():
-    assert is_slow(rung([0.85, 0.851, 0.849]), START)
-    assert not is_slow(rung([0.85, 0.9, 0.849]), START)
-    assert not is_slow(rung([0.3, 0.301, 0.299]), START)
+@pytest.mark.parametrize(
+    ("losses", "noise", "words"),
+    [
+        ([0.95, 0.97], 0.01, "a tenth"),
+        ([0.85, 0.851, 0.849], 0.01, "the same"),
+        ([0.8, 0.7], 0.5, "noise"),
+        ([0.995, 0.995, 0.3], 0.01, "plateau"),
+    ],
+)
+def test_why_longer_trials_are_needed(losses, noise, words):
+    assert words in why_longer(rung(losses), replace(START, noise=noise))
+
+
+@pytest.mark.parametrize("losses", [[0.85, 0.9, 0.849], [0.3, 0.301, 0.299], [0.6, 0.5, 0.3]])
+def test_when_longer_trials_are_not_needed(losses):
+    assert why_longer(rung(losses), START) is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "limits", "words"),
+    [
+        ({0: 0.5, -1: 0.3, -2: 0.6}, {}, "either side"),
+        ({0: 0.3, -1: 0.5}, {"highest": 0.1}, "`high`"),
+        ({0: 0.5, -1: 0.3}, {"lowest": -1.1}, "`low`"),
+    ],
+)
+def test_a_stop_without_an_lr_left_says_what_is_in_the_way(losses, limits, words):
+    assert words in after(losses, **limits).reason
 
 
 def test_the_last_trial_shows_whether_the_others_learned():

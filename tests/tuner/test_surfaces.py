@@ -39,8 +39,8 @@ def test_a_plan_at_the_edge_of_what_was_tried_says_so(updates, budget):
         tried = [trial.max_lr for trial in plan.trials]
         best = min(longest(plan), key=lambda trial: (trial.loss, trial.max_lr)).max_lr
         sides = {
-            "below": (plan.interval[0] == 0, min(best, plan.max_lr) <= min(tried)),
-            "above": (plan.interval[1] == math.inf, max(best, plan.max_lr) >= max(tried)),
+            "below": (plan.interval[0] == 0, best <= min(tried)),
+            "above": (plan.interval[1] == math.inf, best >= max(tried)),
         }
         for side, (is_open, ends_there) in sides.items():
             assert is_open == ends_there == any(f"No LR {side}" in reason for reason in plan.reasons.choice)

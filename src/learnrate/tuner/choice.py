@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from learnrate.schedules import Schedule
 from learnrate.tuner.cycling import Cycling
@@ -68,8 +68,8 @@ class Choice:
         edge: The lowest unsafe LR, if a trial at or above it did not diverge; otherwise None.
         spike: The lowest LR with a large spike of the loss, where steps are not bounded: no higher LR is chosen; None if
             there was none.
-        open_below: Whether no LR below the best one was tried, or below the chosen one: a lower one may be better.
-        open_above: Whether no LR above the best one was tried, or above the chosen one: a higher one may be better.
+        open_below: Whether no LR below the best trial was tried: a lower one may be better.
+        open_above: Whether no LR above the best trial was tried: a higher one may be better.
         drift: Relative change of the best LR from the longest trials to the run; None if they are equally long.
         compared: The best trial of each family, by name; empty if there is only one family.
         metric: What the score is called.
@@ -109,7 +109,13 @@ class Choice:
 
 
 def choose(
-    candidates: Sequence[Candidate], runner: Runner, run: Run, lr_drift: float, probed: float | None, metric: str
+    candidates: Sequence[Candidate],
+    runner: Runner,
+    run: Run,
+    lr_drift: float,
+    probed: float | None,
+    allowed: tuple[float, float],
+    metric: str,
 ) -> Choice:
     """Choose the family whose best trial is the best, and its LR with the lowest expected regret.
 
@@ -119,13 +125,15 @@ def choose(
         run: The training run.
         lr_drift: See `learnrate.OptimizerTraits`.
         probed: See `estimate`.
+        allowed: The lowest and the highest LR that may be chosen.
         metric: What the score is called.
     """
     start = runner.start
     finals = [candidate.best(start) for candidate in candidates] if len(candidates) > 1 else []
     chosen = candidates[_best(finals, start)] if finals else candidates[0]
     evidence = rungs(chosen.trials)
-    chosen_lr = estimate(evidence, start, run.updates, lr_drift, probed)
+    lowest, highest = allowed
+    chosen_lr = replace(estimate(evidence, start, run.updates, lr_drift, probed), lowest=lowest, highest=highest)
     schedule = chosen.family(chosen_lr.lr)
     # A function of the user may have this name as well.
     is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
@@ -141,8 +149,8 @@ def choose(
         stopped=chosen.stopped,
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
         spike=rounded_lr(spike) if math.isfinite(spike) else None,
-        open_below=min(best_lr, chosen_lr.lr) <= min(tried),
-        open_above=max(best_lr, chosen_lr.lr) >= max(tried) and math.isinf(spike),
+        open_below=best_lr <= min(tried),
+        open_above=best_lr >= max(tried) and math.isinf(spike),
         drift=2.0 ** (lr_drift * math.log2(run.updates / longest)) - 1 if longest < run.updates else None,
         compared=tuple((candidate.name, trial) for candidate, trial in zip(candidates, finals, strict=bool(finals))),
         metric=metric,

@@ -33,27 +33,31 @@ class Estimate:
         log2_low: log2 of the lowest LR whose expected regret is at most larger by `tolerance`.
         log2_high: log2 of the highest such LR.
         tolerance: Share of what the best trial learned that makes no difference.
+        lowest: The lowest LR that may be chosen.
+        highest: The highest LR that may be chosen.
     """
 
     log2_lr: float
     log2_low: float
     log2_high: float
     tolerance: float
+    lowest: float = 0.0
+    highest: float = math.inf
 
     @property
     def lr(self) -> float:
         """The LR, with two digits: more are not known."""
-        return rounded_lr(self.log2_lr)
+        return float(min(max(rounded_lr(self.log2_lr), self.lowest), self.highest))
 
     @property
     def low(self) -> float:
         """The lowest LR of the interval, with two digits."""
-        return rounded_lr(self.log2_low)
+        return min(rounded_lr(self.log2_low), self.lr)
 
     @property
     def high(self) -> float:
         """The highest LR of the interval, with two digits."""
-        return rounded_lr(self.log2_high)
+        return max(rounded_lr(self.log2_high), self.lr)
 
 
 def rounded_lr(log2_lr: float) -> float:

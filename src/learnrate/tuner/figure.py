@@ -41,7 +41,7 @@ def draw_trials(plan: Plan, ax: Axes | None = None) -> Axes:
     for rung in rungs:
         _draw_rung(ax, rung, top, COLOURS[rung is rungs[-1]])
     _draw_choice(ax, plan)
-    lrs = [trial.max_lr for trial in plan.trials]
+    lrs = [trial.max_lr for rung in rungs for trial in rung.trials]
     ax.set_xlim(min(*lrs, plan.max_lr) / 1.6, max(*lrs, plan.max_lr) * 1.6)
     ax.set(
         xscale="log",
@@ -65,7 +65,7 @@ def _draw_rung(ax: Axes, rung: Rung, top: float, colour: str) -> None:
 
 def _draw_choice(ax: Axes, plan: Plan) -> None:
     low, high = plan.interval
-    lowest, highest = (edge(trial.max_lr for trial in plan.trials) for edge in (min, max))
+    lowest, highest = (edge(trial.max_lr for rung in plan.rungs for trial in rung.trials) for edge in (min, max))
     ax.axvspan(
         low or lowest / 4, min(high, 4 * highest), color=GREEN, alpha=0.12, linewidth=0, zorder=0, label="nearly as good"
     )

@@ -298,7 +298,7 @@ class Plan:
 def _range(low: float, high: float) -> str:
     """An interval that may be open on either side."""
     if math.isinf(high):
-        return f"{low:.2g} and above" if low else "any"
+        return f"{low:.2g} and above" if low else "no trial shows a limit"
     return f"{low:.2g} to {high:.2g}" if low else f"{high:.2g} and below"
 
 

@@ -20,6 +20,7 @@ from learnrate.records import Fields
 from learnrate.trainable import Metrics, NotProbedError, ProbeMethod, Probing, Trainable, require_trainable, restored
 from learnrate.tuner import budget as budgets
 from learnrate.tuner.budget import Budget, Spending
+from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
 
 SHARE, SHORTEST, LARGEST_SHARE = 1 / 20, 100, 1 / 8
@@ -28,9 +29,6 @@ updates the step size does not reach its size."""
 
 FEWEST = 20
 """Updates from which an estimate is taken at all."""
-
-SLOW = 0.1
-"""If the loss fell by less than this share of its level at the start, learning may not have begun: the interval is wider."""
 
 CERTAIN = 3.0
 """Standard errors by which the loss must have fallen."""
@@ -49,7 +47,7 @@ class Method:
         factor: From that one to the peak of the schedule. Fitted on one half of the tasks of benchmarks/choice; for
             optimizers that none of these tasks uses, on the records of benchmarks/probe_optimizers.py.
         spread: The interval goes from the LR divided by this to the LR times this.
-        slow_spread: The same for the upper end where the loss fell by less than `SLOW`; None if there is no answer then.
+        slow_spread: The same for the upper end where the loss fell by less than a tenth; None if there is no answer then.
         source: Where the step sizes come from.
         scaled: What the scale of the probing is for, if it is not 1.
     """
@@ -318,10 +316,10 @@ def answer(measurement: Measurement) -> Probe:
     upwards = rules.spread if fall.shows_learning or rules.slow_spread is None else rules.slow_spread
     ends = (two_digits(lr / rules.spread), two_digits(lr * upwards))
     factor = f"{rules.factor:g}" + (f" x {scale:.2g} ({rules.scaled})" if scale != 1 else "")
-    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that."
+    text = f"The {rules.what} is {step:.2g} after {updates} updates ({rules.source}); the LR is {factor} times that"
     if not fall.shows_learning:
-        text += f" The loss {changed} by {100 * fall.share:.2g} % only, so the best LR may be much higher."
-    return Probe(lr, ends, text, measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
+        text += f", and the best LR may be much higher, because the loss {changed} by {100 * fall.share:.2g} % only"
+    return Probe(lr, ends, f"{text}.", measurement.method, updates, measurement.losses, measurement.steps, measurement.notes)
 
 
 def scaled_lr(measurement: Measurement) -> float:
@@ -385,4 +383,4 @@ class Fall:
     @property
     def shows_learning(self) -> bool:
         """Whether the fall is also large enough to show that learning has begun."""
-        return self.is_clear and self.share >= SLOW
+        return self.is_clear and self.share >= THRESHOLDS.slow_fall

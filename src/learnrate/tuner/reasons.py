@@ -119,12 +119,9 @@ def _choice(choice: Choice, run: Run) -> Iterator[str]:
     )
     tried = [trial.max_lr for rung in choice.rungs for trial in rung.trials]
     if choice.open_below:
-        yield f"No LR below {min(tried):.2g} was tried, so a lower LR may be better: a larger budget would try it."
+        yield f"No LR below {min(tried):.2g}, the best one, was tried, so a lower LR may be better."
     if choice.open_above:
-        yield (
-            f"No LR above {max(tried):.2g} was tried, so a higher LR may be better: a larger budget, or a higher `high` for "
-            "the range test, would try it."
-        )
+        yield f"No LR above {max(tried):.2g}, the best one, was tried, so a higher LR may be better."
     if choice.drift is not None:
         lr = f"an LR {100 * abs(choice.drift):.0f} % {'lower' if choice.drift < 0 else 'higher'} than"
         yield (

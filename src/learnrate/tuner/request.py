@@ -33,8 +33,8 @@ class Request:
         updates: Length of the training run.
         families: Builders of schedules by name.
         budget: What tuning may cost.
-        low: First LR of the range test.
-        high: Last LR of the range test.
+        low: The lowest LR to try.
+        high: The highest LR to try.
         start_updates: Updates at a very small LR, which show the loss at the start.
         probe_updates: Most updates of the probe.
         range_test_updates: Length of the range test, if one is needed.
@@ -78,6 +78,8 @@ class Request:
         updates = checks.whole("updates", updates, at_least=2, at_most=checks.LONGEST)
         low, high = checks.positive_single("low", low), checks.positive_single("high", high)
         checks.ordered("low", low, "high", high)
+        if high < 2 * low:
+            checks.refuse("high", f"at least twice low = {low!r}", high, "a narrower range shows nothing")
         builders = families.read(family, updates)
         allowed = budgets.read(budget, updates)
         if curve is not None:
@@ -151,7 +153,8 @@ def _require_room_for(count: int, budget: int, given: int, horizon: int) -> None
         checks.refuse("updates", f"at least {least} if several families are compared", horizon)
 
     def needed(budget: int) -> int:
-        before = given or probe_length(budget, horizon) + range_test_length(budget)
+        probe = probe_length(budget, horizon)
+        before = probe + (given + start_length(probe) if given else range_test_length(budget))
         return before + count * THRESHOLDS.trials_of_family * shortest
 
     if needed(budget) > budget:

@@ -85,9 +85,10 @@ class Runner:
         return max(0, self.spending.remaining() - reserve)
 
     def _too_expensive(self, proposal: Proposal) -> Stop:
-        limit = "time limit was reached" if self.spending.out_of_time() else "budget covers no other trial"
+        is_late = self.trainable.agree(self.spending.out_of_time()) is not None
+        limit = "time limit was reached before another trial" if is_late else "budget does not cover another trial"
         lrs = ", ".join(f"{max_lr:.2g}" for max_lr in proposal.max_lrs)
-        return Stop(f"the {limit} of {proposal.updates} updates, which would have been at LR {lrs} ({proposal.purpose})")
+        return Stop(f"the {limit} of {proposal.updates} updates, at LR {lrs} ({proposal.purpose})")
 
     def run(self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0) -> list[Trial]:
         """Train with the schedules of a family, shortened to the length of the trials.
@@ -133,15 +134,15 @@ class Runner:
             evaluation = None if reason else self.trainable.evaluate()
             results.append(self._result(proposal, max_lr, name, losses, reason, evaluation))
             if not results[-1].diverged:
-                self._measure_noise()
+                self._measure_noise(reserve)
         return results
 
-    def _measure_noise(self) -> None:
+    def _measure_noise(self, reserve: int) -> None:
         """Measure the noise scale of the gradient, once, at the end of a trial; see `Plan.carry`."""
         if self.noise_measured or THRESHOLDS.noise_share * self.horizon < NOISE_BATCHES:
             return
         self.noise_measured = True
-        if self.spending.remaining() >= NOISE_BATCHES:
+        if self._remaining(reserve) >= NOISE_BATCHES:
             self.noise_scale = self.trainable.noise_scale()
             self.spending.spent += NOISE_BATCHES if self.noise_scale is not None else 0
 

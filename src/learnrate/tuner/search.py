@@ -103,34 +103,49 @@ def next_trials(trials: Sequence[Trial], remaining: int, *, start: Start, limits
     if longer is not None:
         return longer
     edge = min(stability_edge(rungs(trials), start), spike_limit(rungs(trials), start))
-    offers = _offers(rung, edge, start, limits, remaining)
     tried = {trial.max_lr for trial in rung.trials}
-    offers = [offer for offer in offers if rounded_lr(offer.log2_lr) not in tried]
+    offers = _offers(rung, edge, start, limits, remaining)
+    offers = [offer for offer in offers if _allowed(offer.log2_lr, limits) not in tried]
     if not offers:
-        return Stop("the best LR has a worse one on either side")
+        return Stop(_nothing_left(rung, edge, start, limits))
     best = max(offers, key=lambda offer: offer.saving)
-    price = THRESHOLDS.price * updates / limits.horizon
+    lr, share = _allowed(best.log2_lr, limits), updates / limits.horizon
+    price = THRESHOLDS.price * share
     if best.saving <= price:
         return Stop(
-            f"another trial, at LR {rounded_lr(best.log2_lr):.2g}, is expected to save {100 * best.saving:.1f} % of what "
-            f"the best trial learned and costs {100 * updates / limits.horizon:.2g} % of a training run"
+            f"another trial, at LR {lr:.2g}, is expected to save {100 * best.saving:.1f} % of what the best trial learned; "
+            f"it costs {100 * share:.2g} % of a training run, which is worth {100 * price:.1f} %"
         )
-    return Proposal((rounded_lr(best.log2_lr),), updates, best.purpose)
+    return Proposal((lr,), updates, best.purpose)
+
+
+def _allowed(log2_lr: float, limits: Limits) -> float:
+    """An LR with two digits, within the limits."""
+    return float(min(max(rounded_lr(log2_lr), 2.0**limits.lowest), 2.0**limits.highest))
 
 
 def _first(limits: Limits) -> Proposal:
     distances = (0.0, limits.stride, -limits.stride) if limits.batched else (0.0,)
-    lrs = tuple(rounded_lr(limits.first + distance) for distance in distances)
-    return Proposal(lrs, limits.updates, "the first LR")
+    lrs = dict.fromkeys(_allowed(limits.first + distance, limits) for distance in distances)
+    return Proposal(tuple(lrs), limits.updates, "the first LR")
 
 
 def _below_all(rung: Rung, limits: Limits) -> Proposal | Stop:
     """Further and further below, while every trial diverges: such trials end early and cost little."""
-    lowest = rung.log2_lrs[0]
-    if lowest <= limits.lowest or len(rung.trials) >= THRESHOLDS.most_diverged:
+    lr = _allowed(rung.log2_lrs[0] - THRESHOLDS.diverged_stride * len(rung.trials), limits)
+    if lr in {trial.max_lr for trial in rung.trials} or len(rung.trials) >= THRESHOLDS.most_diverged:
         return Stop("every trial diverged")
-    step = THRESHOLDS.diverged_stride * len(rung.trials)
-    return Proposal((rounded_lr(max(limits.lowest, lowest - step)),), rung.updates, "every higher LR diverged")
+    return Proposal((lr,), rung.updates, "every higher LR diverged")
+
+
+def _nothing_left(rung: Rung, edge: float, start: Start, limits: Limits) -> str:
+    """Why there is no LR around the best one that was not tried."""
+    best, tried = best_log2_lr(rung, start), rung.log2_lrs
+    if best == tried[0] < tried[-1]:
+        return f"no LR below {2.0**best:.2g}, the best one, may be tried (`low`)"
+    if best == tried[-1] and edge > limits.highest:
+        return f"no LR above {2.0**best:.2g}, the best one, may be tried (`high`)"
+    return "the best LR has a worse one on either side" if best < tried[-1] else "higher LRs are unsafe"
 
 
 def _longer(rung: Rung, start: Start, limits: Limits, remaining: int) -> Proposal | None:
@@ -140,25 +155,27 @@ def _longer(rung: Rung, start: Start, limits: Limits, remaining: int) -> Proposa
     enough = 1 if limits.is_certain else THRESHOLDS.uncertain_trials
     if updates < THRESHOLDS.longer_ratio * rung.updates or len(rung.sound) < enough:
         return None
-    if is_slow(rung, start):
-        purpose = "the loss fell by less than a tenth in shorter trials"
-    elif lowest_off_plateau(rung, start) is not None:
-        purpose = "lower LRs did not leave a plateau in shorter trials"
-    else:
+    purpose = why_longer(rung, start)
+    if purpose is None:
         return None
-    return Proposal((rounded_lr(best_log2_lr(rung, start)),), updates, purpose)
+    return Proposal((_allowed(best_log2_lr(rung, start), limits),), updates, purpose)
 
 
-def is_slow(rung: Rung, start: Start) -> bool:
-    """Whether the best trial has hardly begun to learn: what is fastest then says little about the rest of the training.
+def why_longer(rung: Rung, start: Start) -> str | None:
+    """Why these trials do not show which LR is good in a long run; None if they do.
 
-    Or all trials learned the same, and little: a loss may fall from its start to a plateau.
+    If the best trial has hardly begun to learn, what is fastest then says little about the rest of the training. If all
+    trials learned the same, and little, the loss may have fallen from its start to a plateau.
     """
     fall, scale = rung.best_fall(start), abs(start.loss)
+    if fall < THRESHOLDS.slow_fall * scale:
+        return "the loss fell by less than a tenth in shorter trials"
     same = len(rung.sound) > 1 and max(regrets(rung, start).values()) <= THRESHOLDS.tolerance
-    return (
-        fall < THRESHOLDS.slow_fall * scale or not informative(rung, start) or (same and fall < THRESHOLDS.same_fall * scale)
-    )
+    if same and fall < THRESHOLDS.same_fall * scale:
+        return "shorter trials all learned the same, and little"
+    if not informative(rung, start):
+        return "the noise hides whether shorter trials learned"
+    return "lower LRs did not leave a plateau in shorter trials" if lowest_off_plateau(rung, start) is not None else None
 
 
 def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: int) -> list[Offer]:
@@ -168,25 +185,28 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
     place = tried.index(best)
     below = tried[place - 1] if place > 0 else None
     above = tried[place + 1] if place + 1 < len(tried) else None
-    upwards = limits.upwards if not is_slow(rung, start) else True
+    upwards = limits.upwards or rung.best_fall(start) < THRESHOLDS.slow_fall * abs(start.loss)
 
-    def slope(neighbour: float | None) -> float:
-        """Regret of a neighbour, for each doubling between."""
-        return THRESHOLDS.unknown_saving if neighbour is None else by_lr[neighbour] / abs(neighbour - best)
+    # Trials that are as good as the best one, or show nothing, say where to go on only if the best LR must be near.
+    is_open = not limits.is_certain or not informative(rung, start)
+
+    def slope(neighbour: float | None) -> float | None:
+        """Regret of a neighbour, for each doubling between; None if it says nothing about the other side."""
+        if neighbour is None or (is_open and by_lr[neighbour] <= THRESHOLDS.tolerance):
+            return None
+        return by_lr[neighbour] / abs(neighbour - best)
 
     offers = []
     highest = min(limits.highest, edge - THRESHOLDS.edge_gap)
-    if above is None and best < highest:
+    if above is None and best + THRESHOLDS.edge_gap < highest:
         lr = min(best + _stride(best, limits), (best + edge) / 2, limits.highest)
-        offers.append(_beyond(lr, best, slope(below), below is None, upwards, "a higher LR may be better"))
-    if below is None and best > limits.lowest:
+        offers.append(_beyond(lr, best, slope(below), upwards, "a higher LR may be better"))
+    if below is None and best - THRESHOLDS.edge_gap > limits.lowest:
         stride = _stride(best, limits)
         # As far again as the trials reach, where they began at an LR that may be a thousand times too high.
         reach = stride if limits.is_certain else max(stride, max(trial.log2_lr for trial in rung.sound) - best)
         lr = max(best - reach, limits.lowest)
-        is_unknown = above is None or (not limits.is_certain and slope(above) <= THRESHOLDS.tolerance)
-        slope_above = THRESHOLDS.unknown_saving if is_unknown else slope(above)
-        offers.append(_beyond(lr, best, slope_above, is_unknown, not upwards, "a lower LR may be better"))
+        offers.append(_beyond(lr, best, slope(above), not upwards, "a lower LR may be better"))
     is_last = remaining < 2 * rung.updates
     if is_last and len(rung.sound) > 1 and not informative(rung, start) and best - tried[0] < THRESHOLDS.compared_stride:
         lr = max(best - THRESHOLDS.compared_stride, limits.lowest)
@@ -204,9 +224,9 @@ def _stride(best: float, limits: Limits) -> float:
     return max(limits.stride, THRESHOLDS.wide_stride) if is_far else limits.stride
 
 
-def _beyond(lr: float, best: float, slope: float, is_unknown: bool, preferred: bool, purpose: str) -> Offer:
+def _beyond(lr: float, best: float, slope: float | None, preferred: bool, purpose: str) -> Offer:
     """A trial beyond the best LR, which is the highest or the lowest so far."""
-    if is_unknown:
-        return Offer(lr, slope * (1.0 if preferred else 0.9), purpose)
+    if slope is None:
+        return Offer(lr, THRESHOLDS.unknown_saving * (1.0 if preferred else 0.9), purpose)
     gain = THRESHOLDS.share_of_last * slope * abs(lr - best)
     return Offer(lr, max(THRESHOLDS.least_saving, gain), purpose)

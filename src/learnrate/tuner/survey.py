@@ -13,8 +13,8 @@ from learnrate.finder.smoothing import Floats
 from learnrate.interrupts import within
 from learnrate.trainable import Metrics, NotProbedError, Trainable
 from learnrate.tuner.budget import OUT_OF_TIME, Spending
-from learnrate.tuner.probe import FEWEST, Fall, Measurement, Probe, answer, measure, scaled_lr
-from learnrate.tuner.request import Request
+from learnrate.tuner.probe import Fall, Measurement, Probe, answer, measure, scaled_lr
+from learnrate.tuner.request import LOW, Request, trial_length
 from learnrate.tuner.trials import Start
 from learnrate.tuner.witnesses import (
     Beginning,
@@ -87,8 +87,11 @@ def survey(
     Raises:
         NoAnswerError: if neither the probe nor the range test shows the loss of the model before any training.
     """
-    unbounded, own_lr = trainable.traits.unbounded_steps, trainable.current_lr()
+    unbounded = trainable.traits.unbounded_steps
+    # The first process decides for all: each measures the same, but its last digits may differ.
+    own_lr = trainable.agree(trainable.current_lr())
     measurement = _measured(trainable, request, spending, progress)
+    measurement = trainable.agree(measurement) or measurement
     lr, probe, probe_reason = _read(measurement)
     curve = request.curve
     trainable.restore(state)
@@ -96,8 +99,8 @@ def survey(
         curve = _range_test(trainable, request, spending, progress, on_curve)
     bounds = None if curve is None else curve.bounds()
     if lr is not None and isinstance(measurement, Measurement):
-        losses = _first_losses(trainable, request, spending)
         late = probe is None or not Fall.of(measurement).shows_learning
+        losses = _first_losses(trainable, request, spending, progress)
         start = start_of_losses(losses, measurement.losses, score, unbounded, late)
         if probe is not None and not late:
             others = (witness_of_user(own_lr), witness_of_curve(curve, bounds))
@@ -108,21 +111,20 @@ def survey(
         assert curve is not None
         assert bounds is not None
         start = start_of(curve, score, unbounded)
-        beginning = from_curve(curve, bounds, request.high)
+        beginning = from_curve(curve, bounds, request.low, request.high)
     return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds)
 
 
 def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:
     """The updates of a probe, or why there are none."""
-    updates = request.probe_updates
-    if spending.remaining() < updates + request.start_updates + FEWEST:
-        return "the budget covers no probe beside the curve"
-    before, began = spending.spent, spending.seconds
+    if not _has_room(request, spending):
+        return "the budget is too small for one" + (" beside the curve" if request.curve is not None else "")
+    before, began, first = spending.spent, spending.seconds, request.start_updates
 
-    def on_update(made: int, planned: int) -> None:
-        spending.spent = before + made
+    def on_update(updates: int, planned: int) -> None:
+        spending.spent = before + updates
         if progress is not None:
-            progress("probe", made, planned)
+            progress("probe", updates, planned + first)
 
     def out_of_time() -> StopReason | None:
         return OUT_OF_TIME if spending.seconds - began >= SHARE_OF_TIME * spending.budget.seconds else None
@@ -131,22 +133,35 @@ def _measured(trainable: Trainable, request: Request, spending: Spending, progre
     try:
         return within(
             trainable.probing(),
-            lambda probing: measure(trainable, probing, request.updates, updates, check, on_update),
+            lambda probing: measure(trainable, probing, request.updates, request.probe_updates, check, on_update),
         )
     except NotProbedError as error:
         return str(error)
 
 
-def _first_losses(trainable: Trainable, request: Request, spending: Spending) -> Floats:
+def _has_room(request: Request, spending: Spending) -> bool:
+    """Whether two trials fit into the budget beside a probe, and beside the range test that may follow it."""
+    curve = request.curve
+    range_test = request.range_test_updates if curve is None else 0
+    trials = 2 * trial_length(spending.total() - spending.given, request.updates, len(request.families))
+    return spending.remaining() >= request.probe_updates + max(request.start_updates, range_test) + trials
+
+
+def _first_losses(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Floats:
     """Losses at a very small LR. The steps of a probe are too large for that after a few updates."""
     losses: list[float] = []
+    before, probe = spending.spent, request.probe_updates
 
     def watch(_: float, metrics: Metrics) -> None:
         losses.append(metrics["loss"])
 
-    loop = UpdateLoop(trainable, watch)
-    ended = loop.run([request.low] * request.start_updates)
-    spending.spent += loop.updates
+    def on_update(updates: int) -> None:
+        spending.spent = before + updates
+        if progress is not None:
+            progress("probe", probe + updates, probe + request.start_updates)
+
+    check = spending.out_of_time if spending.budget.is_timed else None
+    ended = UpdateLoop(trainable, watch, check, on_update).run([min(request.low, LOW)] * request.start_updates)
     if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
         raise KeyboardInterrupt
     return np.array(losses)
@@ -170,10 +185,10 @@ def _range_test(
 ) -> Curve:
     before = spending.spent
 
-    def on_update(made: int, planned: int) -> None:
-        spending.spent = before + made
+    def on_update(updates: int, planned: int) -> None:
+        spending.spent = before + updates
         if progress is not None:
-            progress("range test", made, planned)
+            progress("range test", updates, planned)
 
     curve = range_test(
         trainable,

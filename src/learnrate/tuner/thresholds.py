@@ -14,7 +14,7 @@ class Thresholds:
     at the start; shares of the loss are shares of that level, and differences of LRs are differences of log2.
 
     Attributes:
-        start_losses: Losses of a range test that show the level at the start, however short the range test is.
+        start_losses: Losses at very small LRs that show the level at the start, however short a range test is.
         noise_losses: Losses of a probe that show the noise, at least.
         finite_losses: Finite losses below which neither the level nor the noise can be estimated.
         same_update_trials: Trials at different LRs that do not all diverge at the same update by chance: then a batch is
@@ -74,7 +74,6 @@ class Thresholds:
         longer_trials: Number of longer trials that the rest of the budget must cover.
         longer_ratio: Length over that of the trials so far below which longer trials show nothing new.
         edge_gap: Difference to the stability edge below which no LR is worth a trial.
-        largest_log2: Largest absolute log2 of an LR: a larger LR would overflow a float.
         spread: Standard deviation of log2 of the best LR of a run around its estimate ...
         spread_per_doubling: ... and how much it grows with each doubling of the length from trial to run.
         catch_up_after: Doublings of the length up to which an LR below the best costs as much in the run as in a trial.
@@ -159,7 +158,6 @@ class Thresholds:
     longer_trials: int = 2
     longer_ratio: float = 1.3
     edge_gap: float = 0.2
-    largest_log2: float = 1000
 
     spread: float = 0.4
     spread_per_doubling: float = 0.1

@@ -9,7 +9,15 @@ from typing import Any
 from learnrate import checks
 from learnrate.finder import Curve
 from learnrate.interrupts import within
-from learnrate.trainable import Trainable, first_finite, require_trainable, restored, scores, updates_per_epoch
+from learnrate.trainable import (
+    NOISE_BATCHES,
+    Trainable,
+    first_finite,
+    require_trainable,
+    restored,
+    scores,
+    updates_per_epoch,
+)
 from learnrate.tuner.budget import Spending
 from learnrate.tuner.choice import Candidate, choose
 from learnrate.tuner.estimate import estimate
@@ -110,17 +118,20 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     limits = _limits(before, runner, len(families))
     candidates = _search(runner, families, limits)
     metric = next(iter(evaluation), "score")
-    choice = choose(candidates, runner, run, trainable.traits.lr_drift, before.probed, metric)
+    allowed = request.low, request.high
+    choice = choose(candidates, runner, run, trainable.traits.lr_drift, before.probed, allowed, metric)
     kind, batch = trainable.traits.kind, trainable.batch_size()
     return Plan.of(choice, before, run, optimizer=kind, batch=batch, noise_scale=runner.noise_scale)
 
 
 def _limits(before: Survey, runner: Runner, families: int) -> Limits:
     beginning, horizon = before.beginning, runner.horizon
-    longest = math.floor(THRESHOLDS.longest_trial * horizon)
-    updates = trial_length(runner.spending.total(), horizon, families)
+    updates = trial_length(runner.spending.total() - runner.spending.given, horizon, families)
+    # The trials of several families have one length, which the budget covers for all of them.
+    longest = math.floor(THRESHOLDS.longest_trial * horizon) if families == 1 else updates
     if beginning.is_slow and families == 1:
-        updates = longest = max(updates, min(longest, runner.spending.remaining() // THRESHOLDS.slow_trials))
+        for_trials = runner.spending.remaining() - NOISE_BATCHES
+        updates = longest = max(updates, min(longest, for_trials // THRESHOLDS.slow_trials))
     return Limits(
         first=beginning.first,
         lowest=beginning.lowest,
@@ -153,7 +164,7 @@ def _search(runner: Runner, families: Mapping[str, Family], limits: Limits) -> l
         require_finite(trials)
         require_learned(trials, start, limits.highest)
         candidates.append(Candidate(name, family, tuple(trials), stop.reason))
-        if len(candidates) == 1:
+        if len(candidates) == 1 < len(families):
             updates = max(trial.updates for trial in trials)
             # Trials of one length compare best without drift, and only such families compare at all.
             best = estimate(rungs(trials), start, updates)

@@ -73,13 +73,13 @@ def from_probe(probe: Probe, low: float, high: float, others: Sequence[Witness])
     first = math.log2(min(max(probe.lr, low), high))
     interval = Witness("the probe", *map(math.log2, probe.interval))
     opposed = [other for other in others if other.high < interval.low or interval.high < other.low]
-    reasons = tuple(
-        f"{_capital(other.name)} {_range(other)} lies outside of the interval of the probe, {_range(interval)}: the second "
-        "trial goes into its direction."
-        for other in opposed[:1]
-    )
     # Trials are short, and the best LR falls with the length of a training: the best of them is more often higher.
     upwards = opposed[0].low > first if opposed else True
+    order = "a higher LR is tried before a lower one" if upwards else "a lower LR is tried before a higher one"
+    reasons = tuple(
+        f"{_capital(other.name)} {_range(other)} lies outside of the interval of the probe, {_range(interval)}: {order}."
+        for other in opposed[:1]
+    )
     return Beginning(first, math.log2(low), math.log2(high), 1.0, upwards, False, reasons)
 
 
@@ -93,12 +93,12 @@ def from_slow_probe(lr: float, low: float, high: float) -> Beginning:
         low: The lowest LR to try.
         high: The highest LR to try.
     """
-    first = math.log2(min(max(lr, low), high)) + THRESHOLDS.above_slow_probe
-    reason = f"The trials are longer, and begin at a higher LR than the {lr:.2g} that follows from the steps of the probe."
+    first = math.log2(min(max(lr * 2**THRESHOLDS.above_slow_probe, low), high))
+    reason = f"The trials begin at a higher LR than the {lr:.2g} that follows from the steps of the probe."
     return Beginning(first, math.log2(low), math.log2(high), THRESHOLDS.wide_stride, True, True, (reason,))
 
 
-def from_curve(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> Beginning:
+def from_curve(curve: Curve, bounds: Bounds | NoAnswer, low: float, high: float) -> Beginning:
     """Begin at the LR of the lowest smoothed loss of a range test, and go downwards in steps of a factor of four.
 
     Without bounds, begin at half of the last LR. A curve that ended early does not show which LRs are too high: it counts as
@@ -107,18 +107,20 @@ def from_curve(curve: Curve, bounds: Bounds | NoAnswer, high: float) -> Beginnin
     Args:
         curve: The range test.
         bounds: Its bounds.
-        high: The last LR that was planned.
+        low: The lowest LR to try.
+        high: The highest LR to try.
     """
     lowest, last = math.log2(float(curve.above_zero().lrs[0])), math.log2(float(curve.lrs[-1]))
     at_batch = curve.ended == "not finite" and unchanged(curve.losses)
     tried = curve.ended in ("swept", "diverged", "not finite") and not at_batch
-    highest = last if tried else max(last, math.log2(high))
+    lowest, highest = max(lowest, math.log2(low)), min(math.log2(high), last if tried else math.inf)
+    highest = max(lowest, highest)
     if bounds:
         first = math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])) - THRESHOLDS.below_lowest_loss
     else:
         # If the trials meet the same batch, those at low LRs show it soonest: none of them diverges before.
         first = (last if at_batch else highest) - 1
-    return Beginning(max(first, lowest), lowest, highest, THRESHOLDS.wide_stride, False)
+    return Beginning(min(max(first, lowest), highest), lowest, highest, THRESHOLDS.wide_stride, False)
 
 
 def witness_of_curve(curve: Curve | None, bounds: Bounds | NoAnswer | None) -> Witness | None:
@@ -130,8 +132,8 @@ def witness_of_curve(curve: Curve | None, bounds: Bounds | NoAnswer | None) -> W
 
 
 def witness_of_user(lr: float | None) -> Witness | None:
-    """The LR that the optimizer has now; None if it is not known, or 0."""
-    return Witness("the optimizer's own LR", math.log2(lr), math.log2(lr)) if lr else None
+    """The LR that the optimizer has now; None if it is not known, or not above 0."""
+    return Witness("the optimizer's own LR", math.log2(lr), math.log2(lr)) if lr is not None and lr > 0 else None
 
 
 def start_of(curve: Curve, score: float | None, unbounded_steps: bool = False) -> Start:

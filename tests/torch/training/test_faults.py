@@ -170,7 +170,7 @@ def test_masks_are_left_alone_and_lazy_or_replaced_buffers_are_put_back(toy):
 def test_a_tune_goes_on_without_the_batch(toy):
     without_dropout(toy)
     plan = lr.torch.tune(toy.model, toy.optimizer, batches_of(toy, 6), toy.loss, updates=300)
-    assert any(tells(note, "batch 6", "left out") for note in plan.curve.notes)
+    assert any(tells(note, "batch 6", "left out") for note in plan.probe.notes)
     assert 1e-4 < plan.max_lr < 100
 
 
