@@ -61,9 +61,9 @@ REPORT = frozenset(
 )
 """Tasks on which nothing is fitted."""
 
-UNSEEN = frozenset({"california_dollars", "fashion_diffusion", "fashion_lora2", "kin8nm_long", "mnist_vae"})
-"""Tasks of the report on which no choice of learnrate was made before the search was as it is. On the others, results of
-both halves were looked at while its rules were written; its numbers were fitted on `DESIGN`."""
+UNSEEN = frozenset({"fashion_diffusion", "fashion_lora2", "kin8nm_long", "mnist_vae"})
+"""Tasks of the report that changed no rule of the search. On the others, results of both halves were looked at while its
+rules were written; its numbers were fitted on `DESIGN`."""
 
 
 def half(task: str) -> Half:

@@ -189,8 +189,18 @@ def test_a_stop_without_an_lr_left_says_what_is_in_the_way(losses, limits, words
 
 def test_the_last_trial_shows_whether_the_others_learned():
     noisy = replace(START, noise=0.3)
-    assert log2_lrs(after({-1: 0.9, 0: 0.91}, remaining=60, start=noisy)) == [-5]
-    assert log2_lrs(after({-1: 0.9, 0: 0.91}, remaining=60)) != [-5]
+    assert log2_lrs(after({-1: 0.9, 0: 0.91}, remaining=60, start=noisy)) == [-4]
+    assert log2_lrs(after({-1: 0.9, 0: 0.91}, remaining=60)) != [-4]
+
+
+def test_while_no_trial_has_begun_to_learn_both_sides_are_tried_by_turns():
+    losses, tried = {-1.0: 0.99}, []
+    for _ in range(4):
+        step = after(losses, stride=2.0, is_certain=False, longest=50)
+        (lr,) = (math.log2(lr) for lr in step.max_lrs)
+        tried.append(round(lr))
+        losses[lr] = 0.99
+    assert tried == [1, -3, 3, -5]
 
 
 def test_the_reserve_is_not_touched():

@@ -102,7 +102,7 @@ def regrets(rung: Rung, start: Start) -> dict[float, float]:
 def _regrets_in_run(rung: Rung, start: Start) -> dict[float, float]:
     """The same; less for LRs below the best one where learning has just begun: they catch up."""
     by_lr = regrets(rung, start)
-    if start.late or rung.best_fall(start) < THRESHOLDS.slow_fall * abs(start.loss):
+    if rung.best_fall(start) < (THRESHOLDS.late_fall if start.late else THRESHOLDS.slow_fall) * abs(start.loss):
         best = _lowest_regret(by_lr)
         by_lr |= {lr: max(0.0, by_lr[lr] - THRESHOLDS.late_catch_up) for lr in by_lr if lr < best}
     return by_lr

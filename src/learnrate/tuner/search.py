@@ -185,8 +185,6 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
     place = tried.index(best)
     below = tried[place - 1] if place > 0 else None
     above = tried[place + 1] if place + 1 < len(tried) else None
-    upwards = limits.upwards or rung.best_fall(start) < THRESHOLDS.slow_fall * abs(start.loss)
-
     # Trials that are as good as the best one, or show nothing, say where to go on only if the best LR must be near.
     is_open = not limits.is_certain or not informative(rung, start)
 
@@ -196,25 +194,41 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
             return None
         return by_lr[neighbour] / abs(neighbour - best)
 
+    if is_open and rung.best_fall(start) < THRESHOLDS.slow_fall * abs(start.loss):
+        return _to_both_sides(rung, edge, start, limits, remaining)
     offers = []
     highest = min(limits.highest, edge - THRESHOLDS.edge_gap)
     if above is None and best + THRESHOLDS.edge_gap < highest:
         lr = min(best + _stride(best, limits), (best + edge) / 2, limits.highest)
-        offers.append(_beyond(lr, best, slope(below), upwards, "a higher LR may be better"))
+        offers.append(_beyond(lr, best, slope(below), limits.upwards, "a higher LR may be better"))
     if below is None and best - THRESHOLDS.edge_gap > limits.lowest:
         stride = _stride(best, limits)
         # As far again as the trials reach, where they began at an LR that may be a thousand times too high.
         reach = stride if limits.is_certain else max(stride, max(trial.log2_lr for trial in rung.sound) - best)
         lr = max(best - reach, limits.lowest)
-        offers.append(_beyond(lr, best, slope(above), not upwards, "a lower LR may be better"))
-    is_last = remaining < 2 * rung.updates
-    if is_last and len(rung.sound) > 1 and not informative(rung, start) and best - tried[0] < THRESHOLDS.compared_stride:
-        lr = max(best - THRESHOLDS.compared_stride, limits.lowest)
-        offers.append(Offer(lr, 1.0, "a trial that learns nothing, to show whether the others learned"))
+        offers.append(_beyond(lr, best, slope(above), not limits.upwards, "a lower LR may be better"))
     for neighbour in (below, above):
         if neighbour is not None and abs(neighbour - best) > THRESHOLDS.widest_gap:
             saving = THRESHOLDS.share_between * min(by_lr[neighbour], THRESHOLDS.most_between)
             offers.append(Offer((best + neighbour) / 2, saving, "the best LR may lie between two that were tried"))
+    return offers
+
+
+def _to_both_sides(rung: Rung, edge: float, start: Start, limits: Limits, remaining: int) -> list[Offer]:
+    """Where no trial has begun to learn, the best one shows nothing: by turns a higher and a lower LR than all so far."""
+    tried, best = rung.log2_lrs, best_log2_lr(rung, start)
+    if remaining < 2 * rung.updates and len(rung.sound) > 1 and best - tried[0] < THRESHOLDS.compared_stride:
+        lr = max(best - THRESHOLDS.compared_stride, limits.lowest)
+        if not informative(rung, start):
+            return [Offer(lr, 1.0, "a trial that learns nothing, to show whether the others learned")]
+    is_higher_next = sum(lr > limits.first for lr in tried) <= sum(lr < limits.first for lr in tried)
+    offers = []
+    if tried[-1] + THRESHOLDS.edge_gap < min(limits.highest, edge - THRESHOLDS.edge_gap):
+        lr = min(tried[-1] + limits.stride, (tried[-1] + edge) / 2, limits.highest)
+        offers.append(_beyond(lr, best, None, is_higher_next, "no trial has begun to learn: a higher LR"))
+    if tried[0] - THRESHOLDS.edge_gap > limits.lowest:
+        lr = max(tried[0] - limits.stride, limits.lowest)
+        offers.append(_beyond(lr, best, None, not is_higher_next, "no trial has begun to learn: a lower LR"))
     return offers
 
 

@@ -79,6 +79,7 @@ class Thresholds:
         catch_up_after: Doublings of the length up to which an LR below the best costs as much in the run as in a trial.
         catch_up_doublings: Further doublings that halve this cost: a longer run has time to catch up, and more time to
             diverge.
+        late_fall: Share of the loss from which a trial has learned enough, although the loss hardly fell in the probe.
         late_catch_up: Share of the best fall that LRs below the best one catch up where learning has just begun, or began
             late: what is fastest there is more often too high for a run.
         edge_drift: Doublings by which LRs that are too high come nearer to the best one, with each doubling of the length:
@@ -143,7 +144,7 @@ class Thresholds:
     unknown_saving: float = 0.3
     share_between: float = 0.25
     most_between: float = 0.2
-    compared_stride: float = 4.0
+    compared_stride: float = 3.0
     widest_gap: float = 1.3
     most_diverged: int = 8
     diverged_stride: int = 2
@@ -163,6 +164,7 @@ class Thresholds:
     spread_per_doubling: float = 0.1
     catch_up_after: float = 3
     catch_up_doublings: float = 2
+    late_fall: float = 0.5
     late_catch_up: float = 0.1
     edge_drift: float = 0.1
     loss_weight: float = 0.75
