@@ -61,6 +61,14 @@ REPORT = frozenset(
 )
 """Tasks on which nothing is fitted."""
 
+LATER = frozenset(
+    {
+        *("cifar_few", "fashion_contrastive", "fashion_lora16", "mnist_segmentation", "poisson_pinn"),
+        *("california_dollars", "fashion_diffusion", "fashion_lora2", "kin8nm_long", "mnist_vae"),
+    }
+)
+"""Tasks that the first version of the benchmark did not have: not every method has trained on them."""
+
 UNSEEN = frozenset({"fashion_diffusion", "fashion_lora2", "kin8nm_long", "mnist_vae"})
 """Tasks of the report that changed no rule of the search. On the others, results of both halves were looked at while its
 rules were written; its numbers were fitted on `DESIGN`."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import mean, median
 
 from benchmarks.choice import oracle, score
-from benchmarks.choice.halves import DESIGN, REPORT, UNSEEN
+from benchmarks.choice.halves import DESIGN, LATER, REPORT, UNSEEN
 from benchmarks.choice.methods import ours, search
 from benchmarks.choice.pictures import ROWS, named
 from benchmarks.choice.results import FINDERS, FORMER, FREE, NEAR, OURS, SEARCHES, USUAL, Results, TaskResult, kind
@@ -139,6 +139,9 @@ def _ranking(results: Results) -> list[str]:
     lines = ["## The result", "", *_prose("In points; best mean first, ours in bold."), ""]
     if report.finished:
         lines += ["### The report half", "", *_table(report), *_figures(results, "report")]
+    first = results.of([task.name for task in results.tasks if task.name not in LATER])
+    if first.finished:
+        lines += ["### The tasks of the first version, with all methods", "", *_table(first)]
     unseen = results.of(UNSEEN)
     if unseen.finished:
         lines += ["### Tasks that were not seen before", "", *_table(unseen)]

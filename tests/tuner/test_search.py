@@ -111,6 +111,12 @@ def test_between_wide_strides_the_better_side_is_tried():
     assert log2_lrs(after({-3: 0.6, -1: 0.3, 1: math.inf}, stride=2.0)) == [-2]
 
 
+def test_an_lr_at_which_nothing_is_learned_although_a_probe_learned_is_too_high():
+    noisy = replace(START, noise=0.3)
+    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy)) == [-3]
+    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy, is_certain=False)) == [1]
+
+
 @pytest.mark.parametrize(("price", "stops"), [(0.1, True), (0.001, False)])
 def test_a_trial_is_made_if_it_saves_more_than_it_costs(monkeypatch, price, stops):
     monkeypatch.setattr("learnrate.tuner.search.THRESHOLDS", replace(THRESHOLDS, price=price))

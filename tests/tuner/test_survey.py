@@ -209,3 +209,21 @@ def test_a_batch_that_is_never_finite_ends_the_tuning_after_the_probe():
 
     with pytest.raises(NoAnswerError, match=facts("not finite", "NaN")):
         lr.tune(Never(), updates=1000)
+
+
+class Faint(Probed):
+    """Its loss falls by 3 % at any LR, as that of a network that learns class frequencies alone."""
+
+    def update(self, lr):
+        super().update(lr)
+        return 1.0 - 0.03 * (self.updates > 10) + 0.01 * self.random.standard_normal()
+
+
+def test_where_the_trials_show_nothing_the_answer_of_a_probe_is_the_plan():
+    plan = lr.tune(Faint(), updates=1000)
+    assert plan.max_lr == plan.trials[0].max_lr == pytest.approx(2 * plan.probe.lr, rel=0.05)
+    assert plan.interval == plan.probe.interval
+    assert any("probe" in reason for reason in plan.reasons.choice)
+    check_reasons(plan)
+    with pytest.raises(NoAnswerError):
+        lr.tune(Faint(), updates=1000, budget=1.0, family=["wsd", "one_cycle"])

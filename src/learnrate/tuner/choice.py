@@ -9,7 +9,9 @@ from learnrate.tuner.cycling import Cycling
 from learnrate.tuner.estimate import Estimate, best_log2_lr, estimate, missed, regrets, rounded_lr
 from learnrate.tuner.evidence import safe, spike_limit, stability_edge
 from learnrate.tuner.families import NAMED, Family, Run
+from learnrate.tuner.no_answer import any_informative
 from learnrate.tuner.runner import Runner
+from learnrate.tuner.survey import Survey
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Rung, Start, Trial, rungs
 
@@ -70,6 +72,7 @@ class Choice:
             there was none.
         open_below: Whether no LR below the best trial was tried: a lower one may be better.
         open_above: Whether no LR above the best trial was tried: a higher one may be better.
+        by_probe: Whether the trials show nothing, and the LR is that of the probe.
         drift: Relative change of the best LR from the longest trials to the run; None if they are equally long.
         compared: The best trial of each family, by name; empty if there is only one family.
         metric: What the score is called.
@@ -91,6 +94,7 @@ class Choice:
     spike: float | None
     open_below: bool
     open_above: bool
+    by_probe: bool
     drift: float | None
     compared: tuple[tuple[str, Trial], ...]
     metric: str
@@ -113,7 +117,7 @@ def choose(
     runner: Runner,
     run: Run,
     lr_drift: float,
-    probed: float | None,
+    survey: Survey,
     allowed: tuple[float, float],
     metric: str,
 ) -> Choice:
@@ -124,7 +128,7 @@ def choose(
         runner: The runner of all trials.
         run: The training run.
         lr_drift: See `learnrate.OptimizerTraits`.
-        probed: See `estimate`.
+        survey: What was measured before the trials.
         allowed: The lowest and the highest LR that may be chosen.
         metric: What the score is called.
     """
@@ -133,7 +137,9 @@ def choose(
     chosen = candidates[_best(finals, start)] if finals else candidates[0]
     evidence = rungs(chosen.trials)
     lowest, highest = allowed
-    chosen_lr = replace(estimate(evidence, start, run.updates, lr_drift, probed), lowest=lowest, highest=highest)
+    by_probe = survey.late_probe is not None and not any_informative(chosen.trials, start)
+    chosen_lr = _of_probe(survey) if by_probe else estimate(evidence, start, run.updates, lr_drift, survey.probed)
+    chosen_lr = replace(chosen_lr, lowest=lowest, highest=highest)
     schedule = chosen.family(chosen_lr.lr)
     # A function of the user may have this name as well.
     is_cycling = chosen.name == "triangular2" and schedule == NAMED[chosen.name](chosen_lr.lr, run)
@@ -149,8 +155,9 @@ def choose(
         stopped=chosen.stopped,
         edge=rounded_lr(edge) if any(not trial.diverged and trial.log2_lr >= edge for trial in chosen.trials) else None,
         spike=rounded_lr(spike) if math.isfinite(spike) else None,
-        open_below=best_lr <= min(tried),
-        open_above=best_lr >= max(tried) and math.isinf(spike),
+        open_below=not by_probe and best_lr <= min(tried),
+        open_above=not by_probe and best_lr >= max(tried) and math.isinf(spike),
+        by_probe=by_probe,
         drift=2.0 ** (lr_drift * math.log2(run.updates / longest)) - 1 if longest < run.updates else None,
         compared=tuple((candidate.name, trial) for candidate, trial in zip(candidates, finals, strict=bool(finals))),
         metric=metric,
@@ -161,6 +168,13 @@ def choose(
         unscored=runner.unscored,
         trials=tuple(runner.trials),
     )
+
+
+def _of_probe(survey: Survey) -> Estimate:
+    """The LR of the first trial and the interval of the probe, where no trial shows more."""
+    assert survey.late_probe is not None
+    low, high = map(math.log2, survey.late_probe.interval)
+    return Estimate(survey.beginning.first, low, high, tolerance=1.0)
 
 
 def _rung(trials: Sequence[Trial], updates: int, start: Start) -> Rung:

@@ -106,6 +106,11 @@ def require_trials(name: str, trials: Sequence[Trial]) -> None:
         )
 
 
+def any_informative(trials: Sequence[Trial], start: Start) -> bool:
+    """Whether trials of any length learned enough to choose between them."""
+    return any(informative(rung, start) for rung in safe(rungs(trials), start))
+
+
 def require_learned(trials: Sequence[Trial], start: Start, highest: float) -> None:
     """Refuse to choose if no trial below the stability edge learned.
 
@@ -117,10 +122,9 @@ def require_learned(trials: Sequence[Trial], start: Start, highest: float) -> No
     Raises:
         NoAnswerError: if none learned.
     """
-    below_edge = safe(rungs(trials), start)
-    if any(informative(rung, start) for rung in below_edge):
+    if any_informative(trials, start):
         return
-    longest = below_edge[-1]
+    longest = safe(rungs(trials), start)[-1]
     raise NoAnswerError(
         f"no learning rate reduced the loss significantly, in trials of up to {longest.updates} updates.",
         _remedy(trials, longest, start, highest),

@@ -109,6 +109,10 @@ def _choice(choice: Choice, run: Run) -> Iterator[str]:
         results = "; ".join(f"{name} ({_result(trial, choice.metric)})" for name, trial in choice.compared)
         yield f"The family {choice.family} has the best trial; the best trials of the families are {results}."
     estimate = choice.estimate
+    if choice.by_probe:
+        yield "The trials do not show which LR is better: the LR is that of the first trial, which follows from the probe."
+        yield f"The best LR is expected from {estimate.low:.2g} to {estimate.high:.2g}: the interval of the probe."
+        return
     yield (
         f"max_lr {estimate.lr:.2g} has the lowest expected regret: an LR that is too high may diverge, an LR that is too "
         "low only trains more slowly."

@@ -215,19 +215,23 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
 
 
 def _to_both_sides(rung: Rung, edge: float, start: Start, limits: Limits, remaining: int) -> list[Offer]:
-    """Where no trial has begun to learn, the best one shows nothing: by turns a higher and a lower LR than all so far."""
+    """Where no trial has begun to learn, the best one shows nothing: by turns a higher and a lower LR than all so far.
+
+    The lower one first if a probe has learned near the first LR: then that is too high.
+    """
     tried, best = rung.log2_lrs, best_log2_lr(rung, start)
     if remaining < 2 * rung.updates and len(rung.sound) > 1 and best - tried[0] < THRESHOLDS.compared_stride:
         lr = max(best - THRESHOLDS.compared_stride, limits.lowest)
         if not informative(rung, start):
             return [Offer(lr, 1.0, "a trial that learns nothing, to show whether the others learned")]
-    is_higher_next = sum(lr > limits.first for lr in tried) <= sum(lr < limits.first for lr in tried)
+    higher, lower = sum(lr > limits.first for lr in tried), sum(lr < limits.first for lr in tried)
+    is_higher_next = higher < lower if limits.is_certain else higher <= lower
     offers = []
     if tried[-1] + THRESHOLDS.edge_gap < min(limits.highest, edge - THRESHOLDS.edge_gap):
-        lr = min(tried[-1] + limits.stride, (tried[-1] + edge) / 2, limits.highest)
+        lr = min(tried[-1] + THRESHOLDS.wide_stride, (tried[-1] + edge) / 2, limits.highest)
         offers.append(_beyond(lr, best, None, is_higher_next, "no trial has begun to learn: a higher LR"))
     if tried[0] - THRESHOLDS.edge_gap > limits.lowest:
-        lr = max(tried[0] - limits.stride, limits.lowest)
+        lr = max(tried[0] - THRESHOLDS.wide_stride, limits.lowest)
         offers.append(_beyond(lr, best, None, not is_higher_next, "no trial has begun to learn: a lower LR"))
     return offers
 

@@ -63,6 +63,11 @@ class Survey:
         """The LR of the probe, as log2, if it counts in the choice."""
         return math.log2(self.probe.lr) if self.probe is not None and not self.beginning.is_slow else None
 
+    @property
+    def late_probe(self) -> Probe | None:
+        """The probe, if its loss fell clearly and yet so little that the trials may show nothing."""
+        return self.probe if self.beginning.is_slow else None
+
 
 def survey(
     trainable: Trainable,

@@ -116,10 +116,10 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     runner.unscored += bool(evaluation) and before.start.score is None
     families = {name: bind(builder, run) for name, builder in request.families.items()}
     limits = _limits(before, runner, len(families))
-    candidates = _search(runner, families, limits)
+    candidates = _search(runner, families, limits, before.late_probe is not None)
     metric = next(iter(evaluation), "score")
     allowed = request.low, request.high
-    choice = choose(candidates, runner, run, trainable.traits.lr_drift, before.probed, allowed, metric)
+    choice = choose(candidates, runner, run, trainable.traits.lr_drift, before, allowed, metric)
     kind, batch = trainable.traits.kind, trainable.batch_size()
     return Plan.of(choice, before, run, optimizer=kind, batch=batch, noise_scale=runner.noise_scale)
 
@@ -146,8 +146,14 @@ def _limits(before: Survey, runner: Runner, families: int) -> Limits:
     )
 
 
-def _search(runner: Runner, families: Mapping[str, Family], limits: Limits) -> list[Candidate]:
+def _search(runner: Runner, families: Mapping[str, Family], limits: Limits, by_probe: bool) -> list[Candidate]:
     """The search for each family. Each one begins at the LR of the first one, with trials as long as its longest.
+
+    Args:
+        runner: Trains the trials.
+        families: The families by name.
+        limits: The bounds of the search.
+        by_probe: Whether a probe decides where the trials of the only family show nothing.
 
     Raises:
         NoAnswerError: if every LR diverges, none learns, or the budget leaves no trials for a family.
@@ -162,7 +168,8 @@ def _search(runner: Runner, families: Mapping[str, Family], limits: Limits) -> l
             require_trials(name, trials)
         require_sound(trials, start, limits.lowest, spending, limits.horizon)
         require_finite(trials)
-        require_learned(trials, start, limits.highest)
+        if not by_probe or len(families) > 1:
+            require_learned(trials, start, limits.highest)
         candidates.append(Candidate(name, family, tuple(trials), stop.reason))
         if len(candidates) == 1 < len(families):
             updates = max(trial.updates for trial in trials)
