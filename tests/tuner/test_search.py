@@ -113,8 +113,8 @@ def test_between_wide_strides_the_better_side_is_tried():
 
 def test_an_lr_at_which_nothing_is_learned_although_a_probe_learned_is_too_high():
     noisy = replace(START, noise=0.3)
-    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy)) == [-3]
-    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy, is_certain=False)) == [1]
+    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy, probe_fall=0.5)) == [-3]
+    assert log2_lrs(after({-1: 0.99}, remaining=120, start=noisy, probe_fall=0.015)) == [1]
 
 
 @pytest.mark.parametrize(("price", "stops"), [(0.1, True), (0.001, False)])

@@ -26,6 +26,7 @@ class Limits:
         horizon: Length of the whole run in updates.
         stride: Distance between two LRs, in doublings, until the best one has a worse one on either side.
         upwards: Whether the second trial has a higher LR than the first.
+        probe_fall: Share of the loss that fell in the probe; 0 if there was none.
         is_certain: Whether the best LR is near the first one: otherwise the search goes on below LRs that are as good as the
             best one.
         batched: Whether several trials are trained as one batch, so that three cost hardly more time than one.
@@ -40,6 +41,7 @@ class Limits:
     stride: float = 1.0
     upwards: bool = True
     is_certain: bool = True
+    probe_fall: float = 0.0
     batched: bool = False
 
 
@@ -217,7 +219,7 @@ def _offers(rung: Rung, edge: float, start: Start, limits: Limits, remaining: in
 def _to_both_sides(rung: Rung, edge: float, start: Start, limits: Limits, remaining: int) -> list[Offer]:
     """Where no trial has begun to learn, the best one shows nothing: by turns a higher and a lower LR than all so far.
 
-    The lower one first if a probe has learned near the first LR: then that is too high.
+    The lower one first if a probe has learned far more near the first LR: then that is too high.
     """
     tried, best = rung.log2_lrs, best_log2_lr(rung, start)
     if remaining < 2 * rung.updates and len(rung.sound) > 1 and best - tried[0] < THRESHOLDS.compared_stride:
@@ -225,7 +227,8 @@ def _to_both_sides(rung: Rung, edge: float, start: Start, limits: Limits, remain
         if not informative(rung, start):
             return [Offer(lr, 1.0, "a trial that learns nothing, to show whether the others learned")]
     higher, lower = sum(lr > limits.first for lr in tried), sum(lr < limits.first for lr in tried)
-    is_higher_next = higher < lower if limits.is_certain else higher <= lower
+    is_too_high = limits.probe_fall * abs(start.loss) > THRESHOLDS.contradiction * max(rung.best_fall(start), 0.0)
+    is_higher_next = higher < lower if is_too_high else higher <= lower
     offers = []
     if tried[-1] + THRESHOLDS.edge_gap < min(limits.highest, edge - THRESHOLDS.edge_gap):
         lr = min(tried[-1] + THRESHOLDS.wide_stride, (tried[-1] + edge) / 2, limits.highest)

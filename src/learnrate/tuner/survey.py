@@ -49,6 +49,7 @@ class Survey:
         probe_reasons: What the probe shows, or why there is none.
         curve: The range test; None if there was none.
         bounds: Its bounds; None likewise.
+        probe_fall: Share of the loss that fell in the probe; 0 if there was none.
     """
 
     start: Start
@@ -57,6 +58,7 @@ class Survey:
     probe_reasons: tuple[str, ...]
     curve: Curve | None
     bounds: Bounds | NoAnswer | None
+    probe_fall: float = 0.0
 
     @property
     def probed(self) -> float | None:
@@ -117,7 +119,8 @@ def survey(
         assert bounds is not None
         start = start_of(curve, score, unbounded)
         beginning = from_curve(curve, bounds, request.low, request.high)
-    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds)
+    fall = Fall.of(measurement).share if probe is not None and isinstance(measurement, Measurement) else 0.0
+    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall)
 
 
 def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:

@@ -70,6 +70,8 @@ class Thresholds:
         slow_fall: Share of the loss by which the best trial must fall; otherwise learning may not have begun, and longer
             trials are needed.
         same_fall: The same where all trials learned the same: a loss may fall from its start to a plateau.
+        contradiction: If the loss fell in the probe by more than this multiple of its fall in trials that learned nothing,
+            their LRs are too high.
         uncertain_trials: Number of trials before longer ones, if a range test alone showed where to begin.
         longer_trials: Number of longer trials that the rest of the budget must cover.
         longer_ratio: Length over that of the trials so far below which longer trials show nothing new.
@@ -155,6 +157,7 @@ class Thresholds:
     slow_trials: int = 4
     slow_fall: float = 0.1
     same_fall: float = 0.2
+    contradiction: float = 2.0
     uncertain_trials: int = 3
     longer_trials: int = 2
     longer_ratio: float = 1.3

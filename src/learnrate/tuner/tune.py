@@ -142,6 +142,7 @@ def _limits(before: Survey, runner: Runner, families: int) -> Limits:
         stride=beginning.stride,
         upwards=beginning.upwards,
         is_certain=before.probed is not None,
+        probe_fall=before.probe_fall,
         batched=runner.can_batch(),
     )
 
