@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import mean, median
 
 from benchmarks.choice import oracle, score
-from benchmarks.choice.halves import DESIGN, LATER, REPORT, UNSEEN
+from benchmarks.choice.halves import DESIGN, REPORT, UNSEEN
 from benchmarks.choice.methods import ours, search
 from benchmarks.choice.pictures import ROWS, named
 from benchmarks.choice.results import FINDERS, FORMER, FREE, NEAR, OURS, SEARCHES, USUAL, Results, TaskResult, kind
@@ -23,7 +23,7 @@ WIDTH = 120
 """Maximum length of a line of prose."""
 
 FIGURES = {
-    "report": "Mean curve regret against cost on the tasks for the report, a point for each method",
+    "report": "Mean curve regret against cost on those of these tasks that are for the report, a point for each method",
     "cost": "Mean regret against cost, a point for each method",
     "strips": "Regrets of all methods, a dot for each task and seed",
     "curves": "Metric against the LR on each task, and the choices",
@@ -138,15 +138,16 @@ def _ranking(results: Results) -> list[str]:
     report = results.half("report")
     lines = ["## The result", "", *_prose("In points; best mean first, ours in bold."), ""]
     if report.finished:
-        lines += ["### The report half", "", *_table(report), *_figures(results, "report")]
-    first = results.of([task.name for task in results.tasks if task.name not in LATER])
+        lines += ["### The report half", "", *_table(report)]
+    first = results.compared
     if first.finished:
-        lines += ["### The tasks of the first version, with all methods", "", *_table(first)]
+        figures = _figures(results, "report", "cost", "strips")
+        lines += ["### The tasks of the first version, with all methods", "", *_table(first), *figures]
     unseen = results.of(UNSEEN)
     if unseen.finished:
         lines += ["### Tasks that were not seen before", "", *_table(unseen)]
     if results.finished:
-        lines += ["### All tasks", "", *_table(results), *_figures(results, "cost", "strips")]
+        lines += ["### All tasks", "", *_table(results)]
     else:
         lines += ["No method has finished every task with every seed yet.", ""]
     lines += _partial(results)

@@ -42,14 +42,15 @@ COLUMNS = 4
 
 
 def cost(results: Results) -> "Figure":
-    """Regret against cost, a point for each finished method."""
+    """Regret against cost, a point for each method, on the tasks that all have trained on."""
+    results = results.compared
     means = {summary.method: summary.mean for summary in results.finished}
     return _against_cost(results, means, "mean regret, points", "Regret and cost of a choice")
 
 
 def report(results: Results) -> "Figure":
-    """Curve regret against cost on the half for the report, a point for each method that has finished it."""
-    half = results.half("report")
+    """Curve regret against cost on the tasks for the report, of those that all methods have trained on."""
+    half = results.compared.half("report")
     means = {summary.method: summary.curve for summary in half.finished}
     label = "mean regret on the mean curves, points"
     return _against_cost(half, means, label, "Curve regret and cost of a choice, tasks for the report")
@@ -141,6 +142,7 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def strips(results: Results) -> "Figure":
     """All regrets of each finished method, a dot for each task and seed."""
+    results = results.compared
     rows = results.finished
     figure, (ax,) = new_figure(8.2, 1.3 + 0.36 * len(rows))
     order = {task.name: place for place, task in enumerate(results.tasks)}
@@ -288,8 +290,9 @@ PICTURES: dict[str, Callable[[Results], "Figure"]] = {"report": report, "cost": 
 
 def named(results: Results) -> list[str]:
     """Names of the figures for which there are records."""
-    shown = ["report"] if results.half("report").finished else []
-    shown += ["cost", "strips"] if results.finished else []
+    compared = results.compared
+    shown = ["report"] if compared.half("report").finished else []
+    shown += ["cost", "strips"] if compared.finished else []
     return [*shown, "curves"] if any(task.oracle.lrs for task in results.tasks) else shown
 
 

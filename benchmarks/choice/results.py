@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.choice.about import About, about, names
-from benchmarks.choice.halves import DESIGN, REPORT, Half
+from benchmarks.choice.halves import DESIGN, LATER, REPORT, Half
 from benchmarks.choice.methods import ours
 from benchmarks.choice.methods.peers import FREE as OPTIMIZERS
 from benchmarks.choice.oracle import Oracle, recorded_oracle
@@ -98,6 +98,12 @@ class Results:
     def of(self, tasks: Collection[str]) -> "Results":
         """Some of the tasks."""
         return Results({task: records for task, records in self.records_of.items() if task in tasks}, self.seeds)
+
+    @property
+    def compared(self) -> "Results":
+        """The tasks of the first version, on which every method has trained; all tasks if there are no others."""
+        first = self.of([task for task in self.records_of if task not in LATER])
+        return first if first.finished else self
 
     @cached_property
     def floor(self) -> Summary | None:

@@ -155,3 +155,10 @@ def test_scores_confirm_a_fall_that_is_half_as_deep():
     assert not learned(rung([1 - 0.12, 0.9], scores=[0.6, 0.51]), noisy)
     # Class frequencies, however certain: even a network that is stuck may learn them.
     assert not learned(rung([0.95, 0.96], scores=[0.6, 0.6]), Start(1.0, 0.06, score=0.5))
+
+
+def test_a_loss_that_fell_to_nearly_nothing_was_learned_however_noisy_the_start_is():
+    noisy = Start(1.0, 2.0, error=0.5)
+    assert learned(rung([0.05, 0.9]), noisy)
+    assert not learned(rung([0.2, 0.9]), noisy)
+    assert not learned(rung([-0.1, 0.0]), Start(0.0, 2.0, error=0.5))

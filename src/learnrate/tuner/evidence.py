@@ -69,6 +69,7 @@ def learned(rung: Rung, start: Start) -> bool:
     half = fall > idle + chance / 2 and fall >= THRESHOLDS.plateau_fall * abs(start.loss)
     return (
         fall > idle + chance
+        or 0 < THRESHOLDS.whole_fall * start.loss <= fall
         or paired_improvement(rung, start)
         or (half and _scores_improved(rung, start))
         or (fall > idle and scores_show_learning(rung, start))

@@ -90,8 +90,8 @@ class Request:
                 f"{allowed.updates} updates: give a longer training (updates) or a larger share of it (budget)"
             )
         _require_room_for(len(builders), allowed.updates, 0 if curve is None else len(curve), updates)
-        probe = probe_length(allowed.updates, updates)
-        lengths = start_length(probe), probe, range_test_length(allowed.updates)
+        most = allowed.updates
+        lengths = start_length(most), probe_length(most, updates), range_test_length(most)
         return cls(updates, builders, allowed, low, high, *lengths, curve)
 
 
@@ -103,9 +103,9 @@ def probe_length(budget: int, updates: int) -> int:
     return max(FEWEST, min(usual_probe(updates), budget // 5, max(SHORTEST, budget // 10)))
 
 
-def start_length(probe: int) -> int:
-    """Updates at a very small LR, which show the loss at the start, for a probe of this length."""
-    return max(THRESHOLDS.start_losses, min(10, probe // 6))
+def start_length(budget: int) -> int:
+    """Updates at a very small LR, which show the loss at the start: ten, or fewer if the budget is small."""
+    return max(THRESHOLDS.start_losses, min(10, budget // 15))
 
 
 def range_test_length(budget: int) -> int:
@@ -154,7 +154,7 @@ def _require_room_for(count: int, budget: int, given: int, horizon: int) -> None
 
     def needed(budget: int) -> int:
         probe = probe_length(budget, horizon)
-        before = probe + (given + start_length(probe) if given else range_test_length(budget))
+        before = probe + (given + start_length(budget) if given else range_test_length(budget))
         return before + count * THRESHOLDS.trials_of_family * shortest
 
     if needed(budget) > budget:

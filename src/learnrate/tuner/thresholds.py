@@ -30,6 +30,7 @@ class Thresholds:
         standard_errors: Standard errors by which a difference exceeds chance: the best of several trials is selected.
         scored_standard_errors: The same where the score of every trial agrees.
         learned_standard_errors: Standard errors by which a fall exceeds chance.
+        whole_fall: Share of a loss above 0 whose fall is no chance, however much the loss differs from batch to batch.
         idle_mean: Mean, in multiples of the noise, by which the loss of a model that learns nothing lies below the start,
             because losses above the start count as the start: 1 / sqrt(2 pi), rounded.
         idle_deviation: The standard deviation of that, sqrt(1 / 2 - 1 / (2 pi)), rounded.
@@ -127,6 +128,7 @@ class Thresholds:
     standard_errors: int = 4
     scored_standard_errors: int = 3
     learned_standard_errors: float = 2.5
+    whole_fall: float = 0.9
     idle_mean: float = 0.4
     idle_deviation: float = 0.58
     paired_batches: int = 10
