@@ -5,6 +5,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ function, or for the type checker alone."""
 FRAMEWORKS = ("torch", "jax")
 
 STRANGERS = [
-    *((one, other) for one in FRAMEWORKS for other in FRAMEWORKS if one != other),
+    *permutations(FRAMEWORKS, 2),
     *((framework, "study") for framework in FRAMEWORKS),
     *((room, framework) for room in ("study", "recipes", "cli") for framework in FRAMEWORKS),
     ("recipes", "study"),

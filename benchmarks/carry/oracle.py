@@ -58,8 +58,8 @@ def is_complete(records: Records, setup: SetUp) -> bool:
     """Whether all runs of a set-up are recorded."""
     curve = curve_of(records, setup)
     best = max(curve, key=curve.__getitem__)
-    known = all((setup, log2_lr, seed) in records.runs for log2_lr in curve for seed in range(seeds_of(setup)))
-    return known and _next(curve, best, -1) is None and _next(curve, best, 1) is None
+    is_recorded = all((setup, log2_lr, seed) in records.runs for log2_lr in curve for seed in range(seeds_of(setup)))
+    return is_recorded and _next(curve, best, -1) is None and _next(curve, best, 1) is None
 
 
 def top_log2_lr(curve: dict[int, float]) -> float:

@@ -36,6 +36,13 @@ class StopReason:
 INTERRUPTED = StopReason("interrupted", "the sweep was interrupted")
 """Ctrl-C, here or in another process."""
 
+
+def raise_if_interrupted(reason: StopReason | None) -> None:
+    """Raise KeyboardInterrupt if a series ended by Ctrl-C in one of many processes."""
+    if reason is not None and reason.ended == INTERRUPTED.ended:
+        raise KeyboardInterrupt
+
+
 Watch = Callable[[float, Metrics], StopReason | None]
 """Called with the LR and the metrics of every update; returns why the series ends with this update."""
 

@@ -114,7 +114,7 @@ class Course:
         model: The model.
         optimizer: What trains it.
         losses: Makes an update when it is asked for the loss of the next one.
-        averages: Whether the weights for evaluation are an average, for which running statistics are computed anew.
+        averages: Whether the weights for evaluation are an average, for which running statistics are computed again.
     """
 
     model: nn.Module

@@ -9,7 +9,7 @@ import numpy as np
 from learnrate import checks, records
 from learnrate.schedules import Schedule
 from learnrate.trainable import Metrics, Trainable, scores
-from learnrate.updates import INTERRUPTED, Progress, StopReason, UpdateLoop
+from learnrate.updates import Progress, StopReason, UpdateLoop, raise_if_interrupted
 
 CHECKPOINTS = 20
 """Evaluations along a training, for the figures."""
@@ -109,8 +109,7 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
 
     loop = UpdateLoop(trainable, watch, on_update=report, after=evaluate_if_due)
     reason = loop.run(schedule(update) for update in range(updates))
-    if reason is not None and reason.ended == INTERRUPTED.ended:
-        raise KeyboardInterrupt
+    raise_if_interrupted(reason)
     # Metrics are read in blocks, so that the training may have been evaluated after the update that ended it.
     if reason is not None and loop.updates not in checkpoints:
         evaluate(loop.updates)

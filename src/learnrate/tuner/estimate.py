@@ -166,10 +166,8 @@ def lowest_off_plateau(rung: Rung, start: Start) -> float | None:
     fall = rung.best_fall(start)
     trials = sorted(rung.sound, key=lambda trial: trial.max_lr)
     for trial, higher in pairwise(trials):
-        is_on, has_left = (
-            start.loss - trial.loss < THRESHOLDS.plateau_share * fall,
-            start.loss - higher.loss >= THRESHOLDS.left_plateau * fall,
-        )
+        is_on = start.loss - trial.loss < THRESHOLDS.plateau_share * fall
+        has_left = start.loss - higher.loss >= THRESHOLDS.left_plateau * fall
         if is_on and has_left and higher.log2_lr - trial.log2_lr <= THRESHOLDS.plateau_stride:
             return higher.log2_lr
     return None

@@ -21,7 +21,7 @@ from learnrate.trainable import Metrics, NotProbedError, ProbeMethod, Probing, T
 from learnrate.tuner import budget as budgets
 from learnrate.tuner.budget import Budget, Spending
 from learnrate.tuner.thresholds import THRESHOLDS
-from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
+from learnrate.updates import Check, Progress, StopReason, UpdateLoop, raise_if_interrupted
 
 SHARE, SHORTEST, LARGEST_SHARE = 1 / 20, 100, 1 / 8
 """A probe takes a twentieth of the training run; at least 100 updates, as far as they are at most an eighth of it. In fewer
@@ -272,8 +272,7 @@ def measure(
 
     loop = UpdateLoop(_Driven(trainable, probing), watch, before, on_update)  # type: ignore[arg-type]
     ended = loop.run([0.0] * updates)
-    if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
-        raise KeyboardInterrupt
+    raise_if_interrupted(ended)
     taken, notes = np.array(steps[: len(losses)]), tuple(trainable.notes(len(losses)))
     return Measurement(probing.method, scale, probing.maximize, np.array(losses), taken, ended, notes)
 

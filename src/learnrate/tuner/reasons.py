@@ -58,9 +58,8 @@ class Reasons:
     def from_record(cls, record: Mapping[str, Any]) -> "Reasons":
         """The inverse of `as_record`."""
         content = Fields(record)
-        names = [
-            field.name for field in fields(cls) if field.name in record or field.name != "probe"
-        ]  # older plans have none
+        # Older plans have no reasons of a probe.
+        names = [field.name for field in fields(cls) if field.name in record or field.name != "probe"]
         return cls(**{name: content.read(name, checks.several(checks.text)) for name in names})
 
 

@@ -13,7 +13,7 @@ from learnrate.tuner.families import Family
 from learnrate.tuner.search import Proposal, Stop
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
-from learnrate.updates import INTERRUPTED, Check, Progress, StopReason, UpdateLoop
+from learnrate.updates import Check, Progress, StopReason, UpdateLoop, raise_if_interrupted
 
 DIVERGED = StopReason("diverged", "the loss diverged")
 
@@ -159,8 +159,7 @@ class Runner:
             reason = loop.run(lrs)
         finally:
             self.spending.spent += loop.updates
-        if reason and reason.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
-            raise KeyboardInterrupt
+        raise_if_interrupted(reason)
         return reason
 
     def _as_one_batch(self, proposal: Proposal, max_lrs: Sequence[float], family: Family, name: str) -> list[Trial] | None:

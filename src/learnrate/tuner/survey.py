@@ -26,7 +26,7 @@ from learnrate.tuner.witnesses import (
     witness_of_curve,
     witness_of_user,
 )
-from learnrate.updates import INTERRUPTED, StopReason, UpdateLoop
+from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
 
 Progress = Callable[[str, int, int], None]
 """Called with ("probe", "range test" or "trials", updates made, updates planned)."""
@@ -63,12 +63,12 @@ class Survey:
     @property
     def probed(self) -> float | None:
         """The LR of the probe, as log2, if it counts in the choice."""
-        return math.log2(self.probe.lr) if self.probe is not None and not self.beginning.is_slow else None
+        return math.log2(self.probe.lr) if self.probe is not None and not self.start.late else None
 
     @property
     def late_probe(self) -> Probe | None:
         """The probe, if its loss fell clearly and yet so little that the trials may show nothing."""
-        return self.probe if self.beginning.is_slow else None
+        return self.probe if self.start.late else None
 
 
 def survey(
@@ -169,9 +169,7 @@ def _first_losses(trainable: Trainable, request: Request, spending: Spending, pr
             progress("probe", probe + updates, probe + request.start_updates)
 
     check = spending.out_of_time if spending.budget.is_timed else None
-    ended = UpdateLoop(trainable, watch, check, on_update).run([min(request.low, LOW)] * request.start_updates)
-    if ended and ended.ended == INTERRUPTED.ended:  # by Ctrl-C in one of many processes
-        raise KeyboardInterrupt
+    raise_if_interrupted(UpdateLoop(trainable, watch, check, on_update).run([min(request.low, LOW)] * request.start_updates))
     return np.array(losses)
 
 

@@ -129,7 +129,7 @@ def _limits(before: Survey, runner: Runner, families: int) -> Limits:
     updates = trial_length(runner.spending.total() - runner.spending.given, horizon, families)
     # The trials of several families have one length, which the budget covers for all of them.
     longest = math.floor(THRESHOLDS.longest_trial * horizon) if families == 1 else updates
-    if beginning.is_slow and families == 1:
+    if before.start.late and families == 1:
         for_trials = runner.spending.remaining() - NOISE_BATCHES
         updates = longest = max(updates, min(longest, for_trials // THRESHOLDS.slow_trials))
     return Limits(

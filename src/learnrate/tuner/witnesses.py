@@ -33,10 +33,6 @@ class Witness:
     low: float
     high: float
 
-    def allows(self, log2_lr: float) -> bool:
-        """Whether it allows this LR."""
-        return self.low <= log2_lr <= self.high
-
 
 @dataclass(frozen=True)
 class Beginning:
@@ -48,7 +44,6 @@ class Beginning:
         highest: The highest LR to try, as log2.
         stride: Distance of the first trials from each other, in doublings.
         upwards: Whether the second trial has a higher LR than the first.
-        is_slow: Whether learning begins so late that only longer trials show which LR is good.
         reasons: What the witnesses say, and where they disagree.
     """
 
@@ -57,7 +52,6 @@ class Beginning:
     highest: float
     stride: float
     upwards: bool
-    is_slow: bool = False
     reasons: tuple[str, ...] = ()
 
 
@@ -80,7 +74,7 @@ def from_probe(probe: Probe, low: float, high: float, others: Sequence[Witness])
         f"{_capital(other.name)} {_range(other)} lies outside of the interval of the probe, {_range(interval)}: {order}."
         for other in opposed[:1]
     )
-    return Beginning(first, math.log2(low), math.log2(high), 1.0, upwards, False, reasons)
+    return Beginning(first, math.log2(low), math.log2(high), 1.0, upwards, reasons)
 
 
 def from_slow_probe(lr: float, low: float, high: float) -> Beginning:
@@ -95,7 +89,7 @@ def from_slow_probe(lr: float, low: float, high: float) -> Beginning:
     """
     first = math.log2(min(max(lr * 2**THRESHOLDS.above_slow_probe, low), high))
     reason = f"The trials begin at a higher LR than the {lr:.2g} that follows from the steps of the probe."
-    return Beginning(first, math.log2(low), math.log2(high), THRESHOLDS.wide_stride, True, True, (reason,))
+    return Beginning(first, math.log2(low), math.log2(high), THRESHOLDS.wide_stride, upwards=True, reasons=(reason,))
 
 
 def from_curve(curve: Curve, bounds: Bounds | NoAnswer, low: float, high: float) -> Beginning:
@@ -115,11 +109,9 @@ def from_curve(curve: Curve, bounds: Bounds | NoAnswer, low: float, high: float)
     tried = curve.ended in ("swept", "diverged", "not finite") and not at_batch
     lowest, highest = max(lowest, math.log2(low)), min(math.log2(high), last if tried else math.inf)
     highest = max(lowest, highest)
-    if bounds:
-        first = math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))])) - THRESHOLDS.below_lowest_loss
-    else:
-        # If the trials meet the same batch, those at low LRs show it soonest: none of them diverges before.
-        first = (last if at_batch else highest) - 1
+    # If the trials meet the same batch, those at low LRs show it soonest: none of them diverges before.
+    below_last = (last if at_batch else highest) - 1
+    first = _lowest_loss(curve) - THRESHOLDS.below_lowest_loss if bounds else below_last
     return Beginning(min(max(first, lowest), highest), lowest, highest, THRESHOLDS.wide_stride, False)
 
 
@@ -127,8 +119,13 @@ def witness_of_curve(curve: Curve | None, bounds: Bounds | NoAnswer | None) -> W
     """What a range test says about the best LR; None if there was none, or it has no bounds."""
     if curve is None or not bounds:
         return None
-    lowest_loss = math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))]))
+    lowest_loss = _lowest_loss(curve)
     return Witness("the range of LRs from the range test,", lowest_loss - math.log2(ABOVE_BEST), lowest_loss)
+
+
+def _lowest_loss(curve: Curve) -> float:
+    """The LR of the lowest smoothed loss, as log2."""
+    return math.log2(float(curve.lrs[int(np.nanargmin(curve.smoothed()))]))
 
 
 def witness_of_user(lr: float | None) -> Witness | None:
