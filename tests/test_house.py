@@ -28,19 +28,25 @@ FLOORS = [
         "figures",
         "html",
     ),
-    *("schedules", "finder", "tuner", "study"),
+    *("schedules", "finder", "tuner", "study", "logs"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.optimizers", "jax.kinds", "jax.probing", "jax.trainable", "jax.probe"),
+    *("keras", "lightning", "accelerate", "transformers"),
     *("recipes", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a
 function, or for the type checker alone."""
 
-FRAMEWORKS = ("torch", "jax")
+FRAMEWORKS = ("torch", "jax", "keras", "lightning", "accelerate", "transformers")
+
+ON_TORCH = ("lightning", "accelerate", "transformers")
+"""Adapters that stand on the rooms of torch."""
+
+ALLIES = [*((framework, "torch") for framework in ON_TORCH), ("transformers", "accelerate")]
 
 STRANGERS = [
-    *permutations(FRAMEWORKS, 2),
+    *(pair for pair in permutations(FRAMEWORKS, 2) if pair not in ALLIES),
     *((framework, "study") for framework in FRAMEWORKS),
     *((room, framework) for room in ("study", "recipes", "cli") for framework in FRAMEWORKS),
     ("recipes", "study"),
@@ -48,7 +54,7 @@ STRANGERS = [
 """Rooms that must not import from each other: a comparison knows no framework, a framework no comparison and no other
 framework, and the command line and the loading of recipes know recipes of any framework."""
 
-FRONT_DOORS = ("__init__.py", "__main__.py", "torch/__init__.py", "jax/__init__.py")
+FRONT_DOORS = ("__init__.py", "__main__.py", *(f"{framework}/__init__.py" for framework in FRAMEWORKS))
 """They re-export from any room. So does nothing else; a recipe, such as the built-in one, uses the public names alone."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -103,7 +109,18 @@ def test_importing_learnrate_imports_nothing_heavy():
     code = "import json, sys, learnrate; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert "numpy" in loaded
-    assert not set(loaded) & {"torch", "jax", "keras", "matplotlib", "plotly", "typer", "rich", "sklearn", "scipy", "pandas"}
+    assert not set(loaded) & {
+        *FRAMEWORKS,
+        "optax",
+        "flax",
+        "matplotlib",
+        "plotly",
+        "typer",
+        "rich",
+        "sklearn",
+        "scipy",
+        "pandas",
+    }
 
 
 def test_help_imports_nothing_heavy():
@@ -118,10 +135,10 @@ def test_help_imports_nothing_heavy():
 def test_the_public_face_is_complete():
     for name in lr.__all__:
         assert getattr(lr, name) is not None
-    for framework in (lr.torch, lr.jax):
+    for framework in (getattr(lr, name) for name in FRAMEWORKS if name != "keras"):
         for name in framework.__all__:
             assert getattr(framework, name) is not None
-    assert {"torch", "jax"} <= set(dir(lr))
+    assert set(FRAMEWORKS) <= set(dir(lr))
     assert lr.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'triangle'"):
         _ = lr.triangle

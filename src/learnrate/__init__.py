@@ -1,7 +1,7 @@
 """Find, schedule and compare learning rates for deep learning.
 
-Importing learnrate imports NumPy and nothing heavier; `learnrate.torch` and `learnrate.jax` are imported on first
-use.
+Importing learnrate imports NumPy and nothing heavier; `learnrate.torch`, `learnrate.jax` and the other adapters are
+imported on first use.
 
 Example:
     >>> import learnrate as lr
@@ -27,8 +27,13 @@ from learnrate.trainable import Trainable
 from learnrate.tuner import Plan, Probe, probe, tune
 
 if TYPE_CHECKING:
+    from learnrate import accelerate as accelerate
     from learnrate import jax as jax
+    from learnrate import keras as keras
+    from learnrate import lightning as lightning
+    from learnrate import logs as logs
     from learnrate import torch as torch
+    from learnrate import transformers as transformers
 
 __all__ = [
     "Bounds",
@@ -52,7 +57,18 @@ __all__ = [
 ]
 __all__ += _vocabulary.NAMES
 
-_LAZY_MODULES = {"torch": {"torch": "PyTorch"}, "jax": {"jax": "JAX", "optax": "optax"}}
+_TORCH = {"torch": "PyTorch"}
+
+_LAZY_MODULES = {
+    "torch": _TORCH,
+    "jax": {"jax": "JAX", "optax": "optax"},
+    "keras": {"keras": "Keras"},
+    "lightning": _TORCH | {"lightning": "Lightning"},
+    "transformers": _TORCH | {"transformers": "Transformers", "accelerate": "Accelerate"},
+    "accelerate": _TORCH | {"accelerate": "Accelerate"},
+    "logs": {},
+}
+"""The modules that are imported on first use; and what each of them needs, by module and by title."""
 
 
 def __getattr__(name: str) -> Any:
@@ -75,4 +91,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, *_LAZY_MODULES, "__version__"})

@@ -1,0 +1,3 @@
+"""learnrate for Accelerate."""
+
+__all__: list[str] = []

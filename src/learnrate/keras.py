@@ -1,0 +1,3 @@
+"""learnrate for Keras 3."""
+
+__all__: list[str] = []

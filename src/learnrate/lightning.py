@@ -1,0 +1,3 @@
+"""learnrate for Lightning."""
+
+__all__: list[str] = []

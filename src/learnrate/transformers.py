@@ -1,0 +1,3 @@
+"""learnrate for the Trainer of Transformers."""
+
+__all__: list[str] = []
