@@ -1,6 +1,7 @@
 """The page docs/benchmarks.md, from the records of the benchmarks: none of its numbers is written by hand."""
 
 import json
+import statistics
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,7 +38,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return lines + range_tests() + long_curves() + tuning() + trials() + on_a_gpu()
+    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + on_a_gpu()
 
 
 def range_tests() -> list[str]:
@@ -134,6 +135,56 @@ def trials_table(models: list[dict]) -> list[str]:
             figures = f"{_ratio(row['over_one_by_one'])} | {_ratio(row['over_one_trial'])}"
             lines.append(f"| {model['what']} | {row['trials']} | {figures} | {chosen} |")
     return [*lines, ""]
+
+
+ADAPTERS = {
+    "jax": "JAX, optax.adam",
+    "keras-torch": "Keras on torch",
+    "keras-jax": "Keras on JAX",
+    "lightning": "Lightning",
+    "transformers": "Transformers",
+}
+"""Titles of the rows."""
+
+
+def adapters() -> list[str]:
+    """The section on tuning in place, and on the time of an update inside each trainer."""
+    if not (RESULTS / "adapters.json").exists():
+        return []
+    records = {name: record for name, record in record_of("adapters").items() if name in ADAPTERS}
+    lines = [
+        "## Inside other trainers",
+        "",
+        "Measured by `python -m benchmarks.adapters`, each framework in a process of its own: a training run on real data at",
+        "the LR that the trainer has by default, and the same run tuned in place. The score is on held-out data, higher is",
+        "better: mean and range over the seeds. The cost of tuning is in neither run. An update is timed in the trainer with",
+        "a schedule of ours and with one of its own: median and range of the ratio over the rounds.",
+        "",
+        "| | default LR | score | tuned LR | score | cost of tuning | update, ours over its own |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, title in ADAPTERS.items():
+        if name not in records:
+            continue
+        default, tuned, overhead = (records[name][part] for part in ("default", "tuned", "overhead"))
+        spent = sum(run["spent"] / run["updates"] for run in tuned) / len(tuned)
+        milliseconds = 1000 * statistics.median(overhead["plain_seconds"])
+        ratio = {"median": overhead["ratio"], "min": overhead["lowest_ratio"], "max": overhead["highest_ratio"]}
+        cells = [title, _span_of(default, "lr", ".2g"), _mean_and_range(default)]
+        cells += [_span_of(tuned, "lr", ".2g"), _mean_and_range(tuned), f"{100 * spent:.0f} % of the run"]
+        lines.append("| " + " | ".join([*cells, f"{_ratio(ratio, 3)} of {milliseconds:.1f} ms"]) + " |")
+    lines += ["", "The records, with versions: [benchmarks/results/adapters.json](../benchmarks/results/adapters.json).", ""]
+    return lines
+
+
+def _mean_and_range(runs: list[dict]) -> str:
+    scores = [run["score"] for run in runs]
+    return f"{statistics.mean(scores):.4g} ({min(scores):.4g} to {max(scores):.4g})"
+
+
+def _span_of(runs: list[dict], key: str, digits: str) -> str:
+    lowest, highest = (format(choice(run[key] for run in runs), digits) for choice in (min, max))
+    return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
 def on_a_gpu() -> list[str]:

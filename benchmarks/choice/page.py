@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from statistics import mean, median
 
-from benchmarks.choice import oracle, score
+from benchmarks.choice import oracle, score, short_trials
 from benchmarks.choice.halves import DESIGN, REPORT, UNSEEN
 from benchmarks.choice.methods import ours, search
 from benchmarks.choice.pictures import ROWS, named
@@ -54,6 +54,7 @@ def text(results: Results) -> list[str]:
         *_measured(results),
         *_ranking(results),
         *_lengths(results),
+        *short_trials.section(),
         *_tasks(results),
         *_own_run(results),
     ]

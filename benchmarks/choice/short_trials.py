@@ -189,6 +189,29 @@ def _oracle(name: str) -> Oracle:
     return recorded_oracle(Records(name), about(name))
 
 
+def section() -> list[str]:
+    """The lines of docs/choice.md about it; none without records."""
+    trials = read()
+    if not trials:
+        return []
+    lines = [
+        "## What short trials can know",
+        "",
+        "How much does the best LR of trials lose if one is trained at every LR of the grid, whatever that costs? The grid is",
+        f"that of the oracle, {-STEPS[0]} doublings to either side of the best LR; the schedule is shortened to the trial. The",
+        "last two columns multiply all LRs by the factor that suits these very tasks best. Curve regrets, in points:",
+        "",
+        f"| half | length of a trial | one seed | mean of {len(SEEDS)} seeds | one seed, with a factor: mean | median |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name_of_half in ("design", "report"):
+        for limit in limits(name_of_half, trials).values():
+            fitted = f"{limit.fitted:.2f} (x {limit.factor:.2g})"
+            cells = [name_of_half, f"{100 * limit.share:.0f} % of the run", f"{limit.single:.2f}", f"{limit.averaged:.2f}"]
+            lines.append("| " + " | ".join([*cells, fitted, f"{limit.median:.2f}"]) + " |")
+    return [*lines, ""]
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
