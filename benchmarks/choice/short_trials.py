@@ -197,9 +197,9 @@ def section() -> list[str]:
     lines = [
         "## What short trials can know",
         "",
-        "How much does the best LR of trials lose if one is trained at every LR of the grid, whatever that costs? The grid is",
-        f"that of the oracle, {-STEPS[0]} doublings to either side of the best LR; the schedule is shortened to the trial. The",
-        "last two columns multiply all LRs by the factor that suits these very tasks best. Curve regrets, in points:",
+        "How much does the best LR of trials lose if one is trained at every LR of the grid, whatever that costs? The grid",
+        f"is that of the oracle, {-STEPS[0]} doublings to either side of the best LR; the schedule is shortened to the",
+        "trial. The last two columns multiply all LRs by the factor that suits these very tasks best. Curve regrets:",
         "",
         f"| half | length of a trial | one seed | mean of {len(SEEDS)} seeds | one seed, with a factor: mean | median |",
         "|---|---:|---:|---:|---:|---:|",
