@@ -34,6 +34,7 @@ class Digits:
         )
 
 
+@pytest.mark.shows("torch", "tune in place")
 def test_a_torch_model_has_the_same_plan_each_time_and_is_restored():
     digits, again = Digits(), Digits()
     before = {name: value.clone() for name, value in digits.model.state_dict().items()}

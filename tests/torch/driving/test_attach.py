@@ -58,6 +58,7 @@ def test_an_attachment_resumes_in_any_order_of_loading():
     assert trained(other, parameter, 6) == pytest.approx([SCHEDULE(n) for n in range(7, 13)])
 
 
+@pytest.mark.shows("torch", "accumulation")
 def test_accumulated_micro_batches_are_one_update():
     parameter, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
@@ -69,6 +70,7 @@ def test_accumulated_micro_batches_are_one_update():
     assert attachment.updates == 3
 
 
+@pytest.mark.shows("torch", "skipped updates")
 @pytest.mark.parametrize("fused", [False, True])
 def test_updates_that_a_grad_scaler_skips_do_not_count(fused):
     parameter = torch.nn.Parameter(torch.ones(4))

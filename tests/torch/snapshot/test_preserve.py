@@ -82,6 +82,7 @@ def test_preserve_gives_everything_back(toy, warm, end):
     assert fingerprint(toy) == before
 
 
+@pytest.mark.shows("torch", "range test")
 @pytest.mark.filterwarnings("ignore:.*iterator cannot be rewound")
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("what", ["range_test", "tune"])
