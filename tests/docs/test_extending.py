@@ -1,25 +1,23 @@
 """docs/extending.md: the adapter on the page is complete and works."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+from pages import ROOT, run
+
+pytestmark = [pytest.mark.xdist_group("extending"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def namespace():
-    names = {"__name__": "extending"}
-    for block in BLOCKS:
-        exec(compile(block, "docs/extending.md", "exec"), names)  # the page is code of this project
-    return names
+    return run("docs/extending.md")
 
 
 def test_the_adapter_is_short():
-    [adapter] = [block for block in BLOCKS if "(lr.Trainable)" in block]
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+    (adapter,) = [block for block in blocks if "(lr.Trainable)" in block]
     assert len(adapter.splitlines()) < 60
 
 
