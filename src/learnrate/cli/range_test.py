@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from learnrate import figures
+from learnrate import checks, figures
 from learnrate.cli.folder import Folder
 from learnrate.cli.output import with_output
 from learnrate.cli.report import print_range_test, print_section
@@ -15,8 +15,7 @@ from learnrate.cli.run import Loaded, check_sweep, in_folder, load_recipe
 from learnrate.cli.streams import Bars
 from learnrate.errors import NoAnswerError
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test
-from learnrate.finder.stops import diverged
-from learnrate.finder.sweep import sweep_of
+from learnrate.finder.sweep import MIN_UPDATES, MOST_UPDATES, sweep_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def run_command(options: Options) -> dict[str, Any]:
     figures.require()
     check_sweep(options.low, options.high, options.seed, options.seeds)
     # Refused before a folder is created; `range_test` makes its own.
-    sweep_of(options.low, options.high, options.updates, "exponential", diverged(), None, None, None)
+    updates = checks.whole("--updates", options.updates, MIN_UPDATES, MOST_UPDATES)
+    sweep_of(options.low, options.high, updates, "exponential", None, None, None, None)
     loaded = load_recipe(options.recipe, options.out)
     return in_folder(loaded, lambda *place: run_sweeps(loaded, options, *place), as_json=options.json)
 
@@ -75,7 +75,7 @@ def run_sweeps(loaded: Loaded, options: Options, folder: Folder, console: Consol
     print_bounds(console, bounds)
     folder.draw_curve(curve, bounds)
     if not folder.write_page(curve):
-        console.print("\nNo page of the curve: plotly is not installed (pip install 'learnrate[pages]')")
+        console.print("\nNo page of the curve: plotly is not installed (pip install 'learnrate\\[pages]')")
     console.print(f"\nCurve and figure are in [bold]{escape(str(folder.path))}[/bold]")
     return summary
 
