@@ -8,6 +8,7 @@ import time
 import pytest
 
 import learnrate as lr
+from command_line import learnrate
 from facts import tells
 from recipes import NEUTRAL, QUADRATIC
 
@@ -99,6 +100,18 @@ def test_without_plotly_the_report_says_that_there_is_no_page(recipe, tmp_path, 
     range_test_command(Options(tmp_path / "quadratic.py", 100, 0, 1, 1e-7, 10.0, out, False))
     assert tells(capsys.readouterr().out, "plotly", "learnrate[pages]")
     assert {path.name for path in out.iterdir()} == FILES - {"range-test.html"}
+
+
+def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(tmp_path):
+    # The first update leaves no room for the page, which holds plotly.
+    limited = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
+    (tmp_path / "mine.py").write_text(limited + NEUTRAL)
+    ended = learnrate("range-test", "mine.py", "--out", "results", folder=tmp_path)  # through pipes, which have no limit
+    assert ended.returncode == 1, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert tells(line, "error", "range-test.html", "File too large")
+    assert {path.name for path in (tmp_path / "results").iterdir()} == FILES - {"range-test.html"}
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

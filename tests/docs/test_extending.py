@@ -40,3 +40,11 @@ def test_the_trainable_was_restored_before_the_training_run(namespace):
 
 def test_the_name_of_the_metric_appears_in_the_reasons(namespace):
     assert "r2" in " ".join(namespace["plan"].reasons)
+
+
+def test_the_recipe_of_the_page_trains_and_differs_by_its_seed(namespace):
+    recipe = namespace["recipe"]()
+    first, second = (recipe.trainable(seed) for seed in (0, 1))
+    assert (recipe.updates, recipe.name) == (600, "abacus")
+    assert first.evaluate()["r2"] < 0.1
+    assert first.update(0.1) != second.update(0.1)

@@ -36,6 +36,7 @@ def group_of(page):
 )
 def test_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert run(page)
 
 

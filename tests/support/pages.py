@@ -27,8 +27,8 @@ def pages():
 
 
 def needs_a_process_of_its_own(page):
-    """Whether a page sets the environment, which frameworks read when they are imported."""
-    return "os.environ[" in (ROOT / page).read_text()
+    """Whether a page sets the environment, as the backend of Keras, which frameworks read when they are imported."""
+    return "os.environ" in (ROOT / page).read_text()
 
 
 def run(page):
