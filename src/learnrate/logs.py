@@ -202,20 +202,27 @@ class _Run:
 
     def scalars(self, update: int, values: Mapping[str, float], axis: str) -> None:
         if callable(getattr(self.writer, "define_metric", None)):
-            for name in {axis, *values} - self.names:
-                self.writer.define_metric(name, **({} if name == axis else {"step_metric": axis}))
+            for name in (axis, *values):
+                if name not in self.names:
+                    self.writer.define_metric(name, **({} if name == axis else {"step_metric": axis}))
         self.names.update(values, [axis])
         self.writer.log({**values, axis: update})
 
     def setting(self, name: str, value: str | float) -> None:
         config = self.writer.config
-        if isinstance(config, dict) and self.names:
+        if isinstance(config, dict) and self._is_sent():
             rule = "written before the first value, with which trackio sends the facts of a run"
             checks.refuse(name, rule, value, "call log.schedule and log.plan first, or give trackio.init a config")
         config.update({name: value})
 
     def document(self, name: str, text: str) -> None:
         self.setting(name, text)
+
+    def _is_sent(self) -> bool:
+        """Whether trackio has sent the facts of the run, as it does with the first value: later ones would be lost."""
+        modules = getattr(self.writer, "context_vars", None)
+        run = self.writer if modules is None else modules.current_run.get()
+        return bool(getattr(run, "_config_logged", self.names))
 
 
 def _has(writer: Any, *methods: str) -> bool:

@@ -30,6 +30,8 @@ BAD = {
         ("--updates", 6, 7),
     ),
     "no updates": (["constant(1)", "--updates", "0"], ("--updates", 1, 0)),
+    "more updates than floats hold": (["constant(1)", "--updates", str(2**53 + 1)], ("--updates", 2**53, 2**53 + 1)),
+    "a schedule that is as long": ([f"linear(1, 0, {2**60})"], ("--updates", 2**53, 2**60)),
     "epochs of NaN": (["constant(1)", "--epochs", "nan"], ("--epochs", "finite", "nan")),
     "a horizon that is too short": (["warmup(0.1, 90) >> cosine(0.1, 0)", "--updates", "50"], ("rest", 50, 40)),
     "another kind of picture": (["constant(1)", "--out", "a.gif"], ("--out", ".png", ".svg", "a.gif")),

@@ -10,6 +10,7 @@ import sys
 import jsonargparse
 import pydantic
 import pytest
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -116,6 +117,23 @@ def test_hydra_builds_what_json_holds_and_nested_schedules():
     assert instantiate(config).model["schedule"] == lr.warmup(0.1, 5)
     by_json = instantiate({"_target_": "learnrate.schedules.from_json", "text": SCHEDULE.to_json()})
     assert by_json == from_json(SCHEDULE.to_json()) == SCHEDULE
+
+
+@pytest.mark.shows("torch", "config text")
+def test_a_configuration_drives_a_torch_optimizer(resolver):
+    config = OmegaConf.create(
+        {"updates": 20, "schedule": CHAIN, "scheduler": {"_target_": "learnrate.torch.Scheduler", "_partial_": True}}
+    )
+    schedule = lr.parse(config.schedule).resolve(config.updates)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = instantiate(config.scheduler)(optimizer, schedule)
+    used = []
+    for _ in range(config.updates):
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert used == [schedule(n) for n in range(20)]
+    assert max(used) == 0.1
 
 
 HYDRA = """

@@ -74,6 +74,7 @@ def test_tensorboard(tmp_path, plan):
     assert "a note" in text("range_test/reasons")
 
 
+@pytest.mark.shows("torch", "LR in its logs")
 @pytest.mark.xdist_group("tensorboard")
 @pytest.mark.slow
 def test_the_lr_that_an_optimizer_uses_is_logged_before_its_step(tmp_path):
@@ -150,9 +151,11 @@ WANDB = """
 import wandb
 run = wandb.init(mode="offline", dir=".", config={"batch": 32}, settings=wandb.Settings(silent=True))
 run.log({"loss": 1.0})  # the user's own, over the user's own step
-write_everything(lr.logs.to(run), plan)
+write_everything(lr.logs.to(wandb), plan)  # the module
+lr.logs.to(run)(16, momentum=0.5)
 folder = run.settings.sync_dir
 run.finish()
+wandb.teardown()  # ends the process that writes the file
 from pathlib import Path
 from wandb.proto import wandb_internal_pb2
 
@@ -232,15 +235,14 @@ TRACKIO = """
 import trackio
 run = trackio.init(project="learnrate", name="first", config={"batch": 32}, embed=False, auto_log_cpu=False)
 write_everything(lr.logs.to(run), plan)
-lr.logs.to(trackio)  # the module
-log = lr.logs.to(run)
-log(16, lr=0.5)
-try:
-    log.schedule(SCHEDULE, "late")
-except lr.errors.ArgumentError as error:
-    assert "trackio" in str(error), error
-else:
-    raise AssertionError
+for writer in (run, trackio):  # new logs, which do not know that values were written
+    try:
+        lr.logs.to(writer).schedule(SCHEDULE, "late")
+    except lr.errors.ArgumentError as error:
+        assert "trackio" in str(error), error
+    else:
+        raise AssertionError
+lr.logs.to(trackio)(16, lr=0.5)
 trackio.finish()
 from trackio.sqlite_storage import SQLiteStorage
 rows = SQLiteStorage.get_logs("learnrate", "first")

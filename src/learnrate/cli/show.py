@@ -77,7 +77,9 @@ def run_command(options: Options) -> dict[str, Any]:
     horizon = horizon_of(options)
     _require_options(given, horizon)
     schedule = given if horizon is None else given.resolve(horizon)
-    updates = min(horizon.updates if horizon and horizon.updates else schedule._span(), MOST_UPDATES)
+    updates = horizon.updates if horizon and horizon.updates else schedule._span()
+    if updates > MOST_UPDATES:
+        checks.refuse("--updates", f"at most {MOST_UPDATES}, because floats hold no larger integers exactly", updates)
     boundaries, complete = _boundaries(schedule, updates)
     rows = list(_rows(schedule, updates, boundaries))
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
