@@ -1,5 +1,6 @@
 """`learnrate show`: values, boundaries and the picture of a schedule."""
 
+import io
 import json
 import re
 import subprocess
@@ -8,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
 import learnrate as lr
 from command_line import ENVIRONMENT, learnrate
 from facts import tells
+from learnrate.cli import show
 from learnrate.cli.terminal import Canvas, plotted
+from strategies import schedules
 
 EXPRESSION = "warmup(0.1, 500) >> cosine(0.1, 0, 9500)"
 
@@ -136,3 +142,20 @@ def test_a_full_disk_is_one_line_and_exit_code_1(tmp_path):
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
     assert ended.returncode == 1
     assert tells(ended.stderr.splitlines()[-1], "error", "standard output", "No space left")
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(schedules, st.none() | st.integers(1, 10**7))
+def test_every_schedule_is_shown_by_its_own_values(schedule, updates):
+    updates = updates or schedule._span()
+    boundaries, complete = show._boundaries(schedule, updates)
+    rows = list(show._rows(schedule, updates, boundaries))
+    assert [row.update for row in rows] == sorted({row.update for row in rows})
+    assert (rows[0].update, rows[-1].update) == (0, updates)
+    assert all(row.value == schedule(row.update) for row in rows)
+    (peak,) = [row.value for row in rows if "peak" in row.what]
+    assert peak == max(row.value for row in rows)
+    printed = io.StringIO()
+    show._report(Console(file=printed, width=70, soft_wrap=True), schedule, updates, rows, None, complete)
+    assert max(len(line) for line in printed.getvalue().splitlines() if " |" in line) <= 70
