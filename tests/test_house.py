@@ -125,7 +125,8 @@ def test_importing_learnrate_imports_nothing_heavy():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; sys.argv = ['learnrate', 'tune', '--help']; from learnrate.cli.app import run; run(); "
+        "import sys\nfrom learnrate.cli.app import run\nfor command in ('tune', 'range-test', 'show'):\n"
+        "    sys.argv = ['learnrate', command, '--help']; run()\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

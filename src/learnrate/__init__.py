@@ -20,6 +20,7 @@ interrupts.end_plainly_while_loading()
 
 from learnrate import errors
 from learnrate.finder import Bounds, Curve, NoAnswer, range_test, rules, stops
+from learnrate.recipes.recipe import Recipe
 from learnrate.schedules import Horizon, Schedule, inverse_sqrt_scaling, linear_scaling, parse, sqrt_scaling
 from learnrate.schedules import vocabulary as _vocabulary
 from learnrate.schedules.catalogue import *  # noqa: F403 - every schedule
@@ -42,6 +43,7 @@ __all__ = [
     "NoAnswer",
     "Plan",
     "Probe",
+    "Recipe",
     "Schedule",
     "Trainable",
     "errors",

@@ -1,25 +1,23 @@
 """docs/extending.md: the adapter on the page is complete and works."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+from pages import ROOT, run
+
+pytestmark = [pytest.mark.xdist_group("extending"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def namespace():
-    names = {"__name__": "extending"}
-    for block in BLOCKS:
-        exec(compile(block, "docs/extending.md", "exec"), names)  # the page is code of this project
-    return names
+    return run("docs/extending.md")
 
 
 def test_the_adapter_is_short():
-    [adapter] = [block for block in BLOCKS if "(lr.Trainable)" in block]
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+    (adapter,) = [block for block in blocks if "(lr.Trainable)" in block]
     assert len(adapter.splitlines()) < 60
 
 
@@ -42,3 +40,11 @@ def test_the_trainable_was_restored_before_the_training_run(namespace):
 
 def test_the_name_of_the_metric_appears_in_the_reasons(namespace):
     assert "r2" in " ".join(namespace["plan"].reasons)
+
+
+def test_the_recipe_of_the_page_trains_and_differs_by_its_seed(namespace):
+    recipe = namespace["recipe"]()
+    first, second = (recipe.trainable(seed) for seed in (0, 1))
+    assert (recipe.updates, recipe.name) == (600, "abacus")
+    assert first.evaluate()["r2"] < 0.1
+    assert first.update(0.1) != second.update(0.1)

@@ -6,16 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
 import learnrate as lr
 from learnrate.recipes.loading import BUILT_IN, load
+from pages import run
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
-SCRIPTS = [text for text in PYTHON if "def recipe():" not in text]
 
 
 def paragraph(*words):
@@ -30,28 +29,12 @@ def medians(name):
 
 
 @pytest.mark.slow
-def test_the_scripts_run(toy, tmp_path, monkeypatch):
+def test_the_blocks_run_and_the_recipe_builds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where they write
-
-    def train(model, optimizer, batches, updates):
-        toy.train(updates)
-
-    names = {"lr": lr, "model": toy.model, "batches": toy.batches, "loss": toy.loss, "train": train}
-    assert len(SCRIPTS) >= 2
-    for text in SCRIPTS:
-        # A new optimizer for each block: that of the block before has an attachment.
-        toy.optimizer = names["optimizer"] = torch.optim.SGD(toy.model.parameters(), lr=0.1, momentum=0.9)
-        exec(text, names)
-        if "train(" in text:
-            assert toy.accuracy(toy.model) > 0.9
+    names = run("README.md")
     assert isinstance(names["schedule"], lr.Schedule)
-    assert {path.name for path in tmp_path.iterdir()} >= set(re.findall(r"[\w-]+\.html", "".join(SCRIPTS)))
-
-
-def test_the_recipe_builds(toy):
-    names = {"my_data": lambda: [toy.inputs] * 3, "MyNetwork": lambda: toy.model, "accuracy": lambda *_: 0.5}
-    (text,) = [text for text in PYTHON if "def recipe():" in text]
-    exec(text, names)
+    assert names["accuracy"](names["tuned"], names["held_out"]) > 0.9
+    assert {path.name for path in tmp_path.iterdir()} >= set(re.findall(r"[\w-]+\.html", "".join(PYTHON)))
     recipe = names["recipe"]()
     assert isinstance(recipe, lr.torch.Recipe)
     assert len(recipe.build(0)) == 3

@@ -61,7 +61,7 @@ def of_schedules() -> tuple[Target, ...]:
 
 @cache
 def of_the_rest() -> tuple[Target, ...]:
-    return (*curves(), *finders(), *torch_functions())
+    return (*curves(), *finders(), *logs(), *torch_functions())
 
 
 def schedules() -> Iterator[Target]:
@@ -154,6 +154,26 @@ def finders() -> Iterator[Target]:
     users = ("trainable", "family", "progress", "on_curve")
     yield Target("tune", lambda: (lr.tune, {"trainable": Quadratic(), "updates": 100}), users)
     yield Target("probe", lambda: (lr.probe, {"trainable": Quadratic(), "updates": 100}), users)
+    yield Target("Recipe", lambda: (lr.Recipe, {"trainable": lambda seed: Quadratic()}))
+    yield Target("Recipe.trainable", lambda: (lr.Recipe(lambda seed: Quadratic()).trainable, {"seed": 0}))
+
+
+class Writer:
+    """A tracker that forgets everything."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        assert isinstance(value, float)
+
+    def add_text(self, name: str, text: str, step: int) -> None:
+        assert isinstance(text, str)
+
+
+def logs() -> Iterator[Target]:
+    yield Target("logs.to", lambda: (lr.logs.to, {"writer": Writer()}), ("writer",))
+    log = lr.logs.to(Writer())
+    yield Target("log()", lambda: (lambda update, lr: log(update, lr=lr), {"update": 3, "lr": 0.1}))
+    for name, value in {"schedule": lr.constant(0.1), "curve": curve(), "plan": plan()}.items():
+        yield Target(f"log.{name}", lambda name=name, value=value: (getattr(log, name), {name: value}))
 
 
 def training() -> dict[str, Any]:

@@ -12,12 +12,15 @@ from pathlib import Path
 
 # Imported for the forks: what typer and torch import when they are first used takes longer than most commands.
 import matplotlib.figure  # noqa: F401
+import plotly.io  # noqa: F401
 import pydantic.type_adapter  # noqa: F401
 import torch
 import torch._dynamo
 import typer._adapters  # noqa: F401
 
 import learnrate.cli.app
+import learnrate.cli.range_test
+import learnrate.cli.show
 import learnrate.cli.tune
 import learnrate.torch  # noqa: F401
 from learnrate.cli import main

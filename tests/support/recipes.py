@@ -23,3 +23,12 @@ def recipe():
     return Recipe()
 """
 """A recipe of no framework, whose trainable does not say its usual LR."""
+
+NEUTRAL = (
+    QUADRATIC[: QUADRATIC.index("class Recipe")]
+    + """
+def recipe():
+    return lr.Recipe(trainable=lambda seed: Quadratic(), updates=100, name="neutral")
+"""
+)
+"""The same as a `learnrate.Recipe`."""

@@ -1,4 +1,4 @@
-"""The command line: `learnrate tune`."""
+"""The command line: `learnrate tune`, `range-test`, `show`."""
 
 import os
 import signal

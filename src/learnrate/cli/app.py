@@ -1,7 +1,9 @@
 """Commands and their options. Everything heavy is imported by the command that needs it, so that --help is quick."""
 
+import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,10 @@ from learnrate.cli import INTERRUPTED
 from learnrate.errors import LearnrateError, NoAnswerError, OutputError
 from learnrate.user_code import own_line
 
+NAME = "learnrate"
+
 app = Typer(
-    name="learnrate",
-    add_completion=False,
+    name=NAME,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -45,16 +48,45 @@ class RunInterruptedError(Exception):
     """Ctrl-C; the text says what was done so far. Typer turns the interrupt itself into a silent exit code."""
 
 
+def _guarded(command: Callable[[], None]) -> None:
+    """Call what a command does, with its errors in the form that `run` reports."""
+    try:
+        command()
+    except KeyboardInterrupt as stop:
+        raise RunInterruptedError(*stop.args) from stop
+    except LearnrateError:
+        raise
+    except (Exception, SystemExit) as error:
+        # The recipe may raise anything. Wrapped, because Typer treats some errors specially.
+        raise RunFailedError from error
+
+
+def _complete_schedule(incomplete: str) -> list[str]:
+    """The text with its last word completed to each name of a schedule."""
+    from learnrate.schedules.vocabulary import NAMES
+
+    word = re.search(r"\w*$", incomplete)[0]  # type: ignore[index]
+    before = incomplete.removesuffix(word) if word else incomplete
+    return [before + name for name in NAMES if name.startswith(word)]
+
+
+RecipeFile = Annotated[
+    Path | None,
+    Argument(help="A Python file with a function recipe(); without it, the built-in recipe on handwritten digits."),
+]
+Seed = Annotated[int, Option(help="Seed of all random numbers.", min=0)]
+Out = Annotated[Path | None, Option(help="Folder for the results, new or empty.", show_default="runs/<time>-<recipe>")]
+Json = Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")]
+Debug = Annotated[bool, Option("--debug", help="Show tracebacks.")]
+
+
 @app.command()
 def tune(
-    recipe: Annotated[
-        Path | None,
-        Argument(help="A Python file with a function recipe(); without it, the built-in recipe on handwritten digits."),
-    ] = None,
+    recipe: RecipeFile = None,
     updates: Annotated[
         int | None, Option(help="Length of a training run in updates.", show_default="that of the recipe")
     ] = None,
-    seed: Annotated[int, Option(help="Seed of all random numbers.", min=0)] = 0,
+    seed: Seed = 0,
     seeds: Annotated[int, Option(help="Number of training runs of each arm in the comparison.", min=1)] = 3,
     family: Annotated[
         list[str] | None,
@@ -69,31 +101,74 @@ def tune(
     ] = None,
     low: Annotated[float, Option(help="First LR of the range test.")] = 1e-6,
     high: Annotated[float, Option(help="Last LR of the range test.")] = 100.0,
-    out: Annotated[
-        Path | None, Option(help="Folder for the results, new or empty.", show_default="runs/<time>-<recipe>")
-    ] = None,
+    out: Out = None,
     train: Annotated[bool, Option("--train/--no-train", help="Compare the plan with the usual constant LR.")] = True,
-    json: Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Find the learning rate of a training run, plan its schedule, and compare it with the usual constant LR."""
-    try:
+
+    def command() -> None:
         from learnrate.cli.tune import Options, tune_command
 
         tune_command(Options(recipe, updates, seed, seeds, family, budget, low, high, out, train, json))
-    except KeyboardInterrupt as stop:
-        raise RunInterruptedError(*stop.args) from stop
-    except LearnrateError:
-        raise
-    except (Exception, SystemExit) as error:
-        # The recipe may raise anything. Wrapped, because Typer treats some errors specially.
-        raise RunFailedError from error
+
+    _guarded(command)
+
+
+@app.command()
+def range_test(
+    recipe: RecipeFile = None,
+    updates: Annotated[int, Option(help="Length of the sweep in updates, at least 10.")] = 100,
+    seed: Seed = 0,
+    seeds: Annotated[int, Option(help="Number of sweeps, each from a new start, which make one mean curve.", min=1)] = 1,
+    low: Annotated[float, Option(help="First LR.")] = 1e-7,
+    high: Annotated[float, Option(help="Last LR.")] = 10.0,
+    out: Out = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train for a moment while the learning rate rises, and read off the curve which learning rates work."""
+
+    def command() -> None:
+        from learnrate.cli.range_test import Options, range_test_command
+
+        range_test_command(Options(recipe, updates, seed, seeds, low, high, out, json))
+
+    _guarded(command)
+
+
+@app.command()
+def show(
+    schedule: Annotated[
+        str,
+        Argument(
+            help='An expression, such as "warmup(0.1, 500) >> cosine(0.1, 0, 9500)", or the JSON of a schedule.',
+            autocompletion=_complete_schedule,
+        ),
+    ],
+    updates: Annotated[int | None, Option(help="Length of the run in updates.", show_default="that of the schedule")] = None,
+    epochs: Annotated[float | None, Option(help="Length of the run in epochs.")] = None,
+    updates_per_epoch: Annotated[float | None, Option(help="Number of updates in an epoch.")] = None,
+    tokens_per_update: Annotated[float | None, Option(help="Number of tokens in an update.")] = None,
+    out: Annotated[Path | None, Option(help="A file for the picture, .png or .svg; an existing one is replaced.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the values of a schedule, its boundaries, and its picture."""
+
+    def command() -> None:
+        from learnrate.cli.show import Options, show_command
+
+        show_command(Options(schedule, updates, epochs, updates_per_epoch, tokens_per_update, out, json))
+
+    _guarded(command)
 
 
 def run() -> int:
     """Run the command line; errors become one line on stderr and an exit code."""
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(prog_name=NAME, standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()  # otherwise Python does it at its end, and prints a traceback if the disk is full
         return _interrupted() if code == INTERRUPTED else code
@@ -111,8 +186,8 @@ def run() -> int:
         if isinstance(cause, BrokenPipeError):
             return 1  # the reader of the output has ended, as `head` does
         return _report(f"the run failed: {own_line(cause)} (--debug shows more)", 1, cause)
-    except SystemExit:  # Typer's, when the reader of the help has ended
-        return 1
+    except SystemExit as end:  # Typer's: completion is done, or the reader of the help has ended
+        return end.code if isinstance(end.code, int) else 1
     except OSError as error:  # of the help or the version
         sys.stdout = None  # what it still holds cannot be written at the end of Python either
         return 1 if isinstance(error, BrokenPipeError) else _report(f"cannot write to standard output: {error.strerror}", 1)

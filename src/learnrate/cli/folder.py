@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from learnrate import figures, records
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, MissingExtraError
 from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.finder.figure import draw_curve
 from learnrate.interrupts import delayed_interrupts
@@ -91,9 +91,17 @@ class Folder:
         figure.suptitle(figures.literal(title), x=0.01, ha="left", fontsize=12)
         figures.save(figure, self.path / "comparison.png")
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
+    def write_page(self, curve: Curve) -> bool:
+        """range-test.html, with hover and zoom. Returns False if plotly, which draws it, is not installed."""
+        try:
+            curve.to_html(self.path / "range-test.html")
+        except MissingExtraError:
+            return False
+        return True
+
+    def write_summary(self, command: str, summary: Mapping[str, Any]) -> None:
         """result.json: what --json prints."""
-        records.save(self.path / "result.json", "tune", summary)
+        records.save(self.path / "result.json", command, summary)
 
 
 def open_folder(out: Path | None, runs: Path, name: str) -> Folder:

@@ -8,17 +8,20 @@ from types import ModuleType
 
 from learnrate import checks
 from learnrate.errors import RecipeError
-from learnrate.recipes.recipe import Recipe
+from learnrate.recipes.recipe import AnyRecipe
+from learnrate.trainable import Trainable
 from learnrate.user_code import call_user
 
 MEMBERS = ("name", "updates", "trainable")
 """What a recipe of any framework has."""
 
+RECIPES = "a recipe, such as learnrate.torch.Recipe or learnrate.Recipe"
+
 BUILT_IN = Path(__file__).with_name("digits.py")
 """The built-in recipe: a file such as users write."""
 
 
-def load(path: Path) -> Recipe:
+def load(path: Path) -> AnyRecipe:
     """The recipe that the function `recipe()` of a Python file returns.
 
     The file runs as a script does: its own folder comes first in the search for imports.
@@ -34,15 +37,28 @@ def load(path: Path) -> Recipe:
     path = path.resolve()
     function = getattr(_run(path), "recipe", None)
     if not callable(function):
-        raise RecipeError(f"{path.name} must define a function recipe() that returns a learnrate.torch.Recipe, it has none")
+        raise RecipeError(f"{path.name} must define a function recipe() that returns {RECIPES}, it has none")
     recipe = call_user(function, "recipe() failed")
-    if isinstance(recipe, type) or not isinstance(recipe, Recipe):
-        missing = [member for member in MEMBERS if not hasattr(recipe, member)]
-        raise RecipeError(
-            f"recipe() in {path.name} must return a learnrate.torch.Recipe, received {checks.shown(recipe)} of type "
-            f"{type(recipe).__name__}" + (f", without {', '.join(missing)}" if len(missing) < len(MEMBERS) else "")
-        )
+    if isinstance(recipe, type) or not isinstance(recipe, AnyRecipe):
+        raise RecipeError(f"recipe() in {path.name} must return {RECIPES}, received {_received(recipe)}")
     return recipe
+
+
+def _received(recipe: object) -> str:
+    """What a function returned that is no recipe, with the remedy where it can be seen what was meant."""
+    received = f"{checks.shown(recipe)} of type {type(recipe).__name__}"
+    if isinstance(recipe, Trainable) and not isinstance(recipe, type):
+        return (
+            f"{received}: return learnrate.Recipe(trainable=lambda seed: ..., updates=...), which creates one for each seed"
+        )
+    missing = [member for member in MEMBERS if not hasattr(recipe, member)]
+    if len(missing) < len(MEMBERS):
+        return f"{received}, without {', '.join(missing)}"
+    if callable(recipe) and not isinstance(recipe, type):
+        return (
+            f"{received}: return learnrate.Recipe(trainable=the function, updates=...) if it creates a learnrate.Trainable"
+        )
+    return received
 
 
 def _run(path: Path) -> ModuleType:

@@ -364,6 +364,12 @@ class Schedule(Shown):
         """Number of updates that a picture shows by default."""
         return known_length(self) or 5 * tree.greatest_count(self) or 100
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from learnrate.schedules.pydantic_schema import core_schema_of
+
+        return core_schema_of(cls)
+
     def __post_init__(self) -> None:
         checks.check_fields(self)
 
