@@ -31,8 +31,8 @@ FLOORS = [
     *("schedules", "finder", "tuner", "study", "logs"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
-    *("jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble", "jax.trainable"),
-    *("jax.states", "jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),
+    *("jax.dependence", "jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble"),
+    *("jax.trainable", "jax.states", "jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),
     *("keras", "lightning", "accelerate", "transformers"),
     *("recipes", "cli"),
 ]

@@ -47,6 +47,7 @@ class JaxEnsemble:
     ) -> None:
         self._update, self._inputs, self._evaluate = update, inputs, evaluate
         self._running = [True] * count
+        self._accumulates = bool(of_kind(opt_state, optax.MultiStepsState))
         self._params, self._states = (_copies(tree, count) for tree in (params, opt_state))
 
     def update(self, lrs: Sequence[float | None]) -> list[dict[str, float]]:
@@ -56,7 +57,7 @@ class JaxEnsemble:
             return [{} for _ in lrs]
         numbers = np.array([lr if runs else 0.0 for lr, runs in zip(lrs, self._running, strict=True)])
         taken = [self._step(numbers)]
-        while any(int(part.mini_step[0]) for part in of_kind(self._states, optax.MultiStepsState)):
+        while self._accumulates and any(int(part.mini_step[0]) for part in of_kind(self._states, optax.MultiStepsState)):
             taken.append(self._step(numbers))
         return [
             _mean([scalars(_row(values, number)) for values in taken]) if runs else {}
@@ -100,5 +101,16 @@ def _first_line(error: Exception) -> str:
 
 
 def worthwhile(params: Tree, count: int) -> bool:
-    """Whether `count` members are likely to train faster as one batch."""
-    return count >= 2
+    """Whether `count` members are likely to train faster as one batch.
+
+    On an accelerator, most of which is idle under small work: if parameters, gradients and two moments of each member fit
+    into half of the free memory. Never on a CPU: an update of three members takes half to all of the time of three updates
+    there, and the batched update is compiled for each number of members, which takes as long as thousands of updates of a
+    small network, more than trials have (benchmarks/jax_trials.py).
+    """
+    device = next(iter(jax.tree.leaves(params)[0].devices()))
+    if count < 2 or device.platform == "cpu":
+        return False
+    stats = device.memory_stats() or {}
+    free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
+    return 4 * count * sum(int(leaf.nbytes) for leaf in jax.tree.leaves(params)) <= free / 2

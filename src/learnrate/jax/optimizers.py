@@ -9,6 +9,7 @@ import optax
 
 from learnrate import checks
 from learnrate.errors import AlreadyDrivenError, ArgumentTypeError
+from learnrate.jax.dependence import depends_on_first
 from learnrate.jax.places import NAME, Tree, holds_lr, is_driven, own_schedules, parts_of, with_lr
 
 Optimizer: TypeAlias = Callable[[Any], optax.GradientTransformation] | optax.GradientTransformation
@@ -69,7 +70,7 @@ class Adjustable:
                 "leave the schedule out, because it would multiply every LR that is tried"
             )
         gradients = jax.tree.map(jnp.zeros_like, params)
-        if not depends_on_first(lambda lr: self.update(lr, gradients, state, params)[0]):
+        if not depends_on_first(lambda lr: self.update(lr, gradients, state, params)[0], 1.0):
             raise AlreadyDrivenError(
                 "the steps of optimizer must depend on the LR that it is given, received one that uses an LR or schedule of "
                 "its own: write lambda lr: optax.adam(lr), for example"
@@ -100,13 +101,3 @@ def _transformation(value: object) -> optax.GradientTransformation | None:
     if isinstance(value, optax.MultiSteps):
         return value.gradient_transformation()
     return value if isinstance(value, optax.GradientTransformation) else None
-
-
-def depends_on_first(function: Callable[[Any], Tree]) -> bool:
-    """Whether the result of a function of a number depends on it, as far as the traced operations show."""
-    jaxpr = jax.make_jaxpr(function)(1.0).jaxpr
-    reached = {jaxpr.invars[0]}
-    for equation in jaxpr.eqns:
-        if any(not hasattr(variable, "val") and variable in reached for variable in equation.invars):
-            reached.update(equation.outvars)
-    return any(not hasattr(variable, "val") and variable in reached for variable in jaxpr.outvars)

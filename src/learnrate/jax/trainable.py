@@ -26,6 +26,10 @@ Loss = Callable[..., Any]
 key "loss" and further metrics."""
 
 
+Evaluate = Callable[[Tree], Any]
+"""A function (params) -> number or mapping of numbers, of which the first decides; higher is better."""
+
+
 class Training(Trainable):
     """Parameters, an optimizer of optax and batches, as `learnrate.tune`, `range_test` and `probe` train them.
 
@@ -77,7 +81,7 @@ class Training(Trainable):
         optimizer: Optimizer,
         batches: Batches,
         loss: Loss,
-        evaluate: Callable[[Tree], Any] | None = None,
+        evaluate: Evaluate | None = None,
         *,
         opt_state: Tree | None = None,
         key: jax.Array | None = None,
@@ -102,6 +106,9 @@ class Training(Trainable):
             checks.text("metric", metric),
             together,
         )
+        self._accumulates, self._may_skip = (
+            bool(of_kind(self.opt_state, kind)) for kind in (optax.MultiStepsState, optax.ApplyIfFiniteState)
+        )
         self._examples: int | None = None
         self._batches = 1
         self._loss, self._evaluate, self._key = loss, evaluate, key
@@ -112,9 +119,9 @@ class Training(Trainable):
     def update(self, lr: float) -> Any:
         """See `Trainable.update`."""
         taken = [self._take(lr)]
-        while any(int(part.mini_step) for part in of_kind(self.opt_state, optax.MultiStepsState)):
+        while self._accumulates and any(int(part.mini_step) for part in of_kind(self.opt_state, optax.MultiStepsState)):
             taken.append(self._take(lr))
-        if not all(bool(part.last_finite) for part in of_kind(self.opt_state, optax.ApplyIfFiniteState)):
+        if self._may_skip and not all(bool(part.last_finite) for part in of_kind(self.opt_state, optax.ApplyIfFiniteState)):
             return SKIPPED
         self.updates += 1
         self._batches = len(taken)
@@ -222,7 +229,7 @@ class Training(Trainable):
     def _differentiate(self, params: Tree, batch: Any, key: jax.Array | None) -> tuple[Any, Tree]:
         def loss(trained: Tree) -> tuple[jax.Array, Any]:
             returned = self._loss(trained, batch) if key is None else self._loss(trained, batch, key)
-            return _scalar(returned), returned
+            return scalar_loss(returned), returned
 
         (_, returned), gradients = jax.value_and_grad(loss, has_aux=True)(params)
         return returned, gradients
@@ -247,7 +254,7 @@ def _check_key(key: object) -> None:
         checks.refuse_type("key", "a key of jax.random or None", key, "write jax.random.key(0), for example")
 
 
-def _scalar(returned: Any) -> jax.Array:
+def scalar_loss(returned: Any) -> jax.Array:
     """The loss to minimise.
 
     Raises:
