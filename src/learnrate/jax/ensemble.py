@@ -113,4 +113,4 @@ def worthwhile(params: Tree, count: int) -> bool:
         return False
     stats = device.memory_stats() or {}
     free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
-    return 4 * count * sum(int(leaf.nbytes) for leaf in jax.tree.leaves(params)) <= free / 2
+    return bool(4 * count * sum(int(leaf.nbytes) for leaf in jax.tree.leaves(params)) <= free / 2)

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import optax
 
 from learnrate import checks
@@ -69,8 +67,8 @@ class Adjustable:
                 f"optimizer must have no schedule of its own beside the LR, received one with the state {places[0]}: "
                 "leave the schedule out, because it would multiply every LR that is tried"
             )
-        gradients = jax.tree.map(jnp.zeros_like, params)
-        if not depends_on_first(lambda lr: self.update(lr, gradients, state, params)[0], 1.0):
+        gradients = params  # of the same form; nothing is computed
+        if not depends_on_first(lambda lr, *inputs: self.update(lr, *inputs)[0], 1.0, gradients, state, params):
             raise AlreadyDrivenError(
                 "the steps of optimizer must depend on the LR that it is given, received one that uses an LR or schedule of "
                 "its own: write lambda lr: optax.adam(lr), for example"
@@ -91,7 +89,7 @@ class Adjustable:
         return steps, state
 
     def _at(self, lr: Any) -> optax.GradientTransformation:
-        transformation = self._transformation or _transformation(self._optimizer(lr))  # type: ignore[operator]
+        transformation = self._transformation or _transformation(self._optimizer(lr))
         assert transformation is not None
         return transformation
 

@@ -273,10 +273,11 @@ def _check_update(update: Update, state: Tree, batch: Tree, rate: Any) -> None:
         return returned[0]
 
     after = jax.eval_shape(checked, state, batch, rate)
-    if (given := jax.tree.structure(state)) != (returned := jax.tree.structure(after)):
+    given, returned = str(jax.tree.structure(state)), str(jax.tree.structure(after))
+    if given != returned:
         raise ArgumentError(
-            f"update must return a state of the form that it receives, {checks.shown(str(given))}, received "
-            f"{checks.shown(str(returned))}"
+            f"update must return a state of the form that it receives, {checks.shown(given)}, received "
+            f"{checks.shown(returned)}"
         )
     pairs = zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(after), strict=True)
     for (path, before), leaf in pairs:

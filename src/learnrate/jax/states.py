@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from learnrate import checks
@@ -138,7 +139,7 @@ def at(opt_state: State, n: int | jax.Array) -> State:
     counts = [(getattr(part, name), first) for _, part in parts_of(before) for name, first in fields_of(part).items()]
     if not counts:
         raise ArgumentError(_no_count(opt_state))
-    largest = min(int(jnp.iinfo(array(count).dtype).max) - first for count, first in counts)
+    largest = min(int(np.iinfo(array(count).dtype).max) - first for count, first in counts)
     n = _count(n, largest)
 
     def changed(part: Any) -> Any:
@@ -150,7 +151,7 @@ def at(opt_state: State, n: int | jax.Array) -> State:
             }
         )
 
-    return with_state(opt_state, mapped(before, changed))
+    return with_state(opt_state, mapped(before, changed))  # type: ignore[no-any-return]
 
 
 def replace(opt_state: State, lr: float | jax.Array | Schedule, *, relative: bool = False) -> State:
@@ -211,7 +212,7 @@ def replace(opt_state: State, lr: float | jax.Array | Schedule, *, relative: boo
             inside["hyperparams"] = {**inside["hyperparams"], NAME: like(before, value * ratio)}
         return part._replace(**inside)
 
-    return with_state(opt_state, mapped(state_of(opt_state), changed))
+    return with_state(opt_state, mapped(state_of(opt_state), changed))  # type: ignore[no-any-return]
 
 
 def resumed(opt_state: Tree, schedule: Schedule, saved: str, on_change: OnChange = "error") -> Schedule:

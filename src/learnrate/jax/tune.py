@@ -167,9 +167,9 @@ def tuned(
         >>> x = jnp.ones((4, 16))
         >>> lr.jax.tuned(
         ...     jnp.zeros(()), optax.sgd, list(x), lambda w, batch: w * 0.0 + batch.mean(), updates=100, before=0.1,
-        ...     report=lambda text: print(text[:58]),
+        ...     report=lambda text: print(text[:49]),
         ... )
-        learnrate: no answer. The run goes on with LR 0.1. No tria
+        learnrate: no answer. The run goes on with LR 0.1
         constant(value=0.1)
     """
     checks.flag("require", require)
