@@ -1,4 +1,4 @@
-"""JAX: trials of several LRs as one batch (`jax.vmap`) against one by one, and `lr.jax.range_test` against a bare `lax.scan`.
+"""JAX: trials of several LRs as one batch (`jax.vmap`) against one by one, and `lr.jax.range_test` against a bare scan.
 
     python benchmarks/jax_trials.py [--rounds 7]
 
@@ -7,6 +7,7 @@ Writes benchmarks/results/jax_trials.json. Compilation is measured apart: it is 
 
 import argparse
 import math
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +25,8 @@ from measure import Work, in_rounds, keep, ratios, seconds, spread
 import learnrate as lr
 from learnrate.jax.ensemble import worthwhile
 
-UPDATES = 50
-COUNTS = (2, 3, 4, 8)
+UPDATES = 30
+COUNTS = (3, 8)
 CLASSES = 10
 SWEEP = 100
 
@@ -148,8 +149,16 @@ def measured(workload: Workload, count: int, rounds: int) -> dict[str, Any]:
         "over_one_by_one": spread(ratios(figures, "as_one_batch", "one_by_one")),
         "over_one_trial": spread(ratios(figures, "as_one_batch", "one_trial")),
         "first_seconds": first,
+        "pays_from_updates": pays_from(first, figures),
         "seconds": {name: [round(value, 6) for value in values] for name, values in figures.items()},
     }
+
+
+def pays_from(first: dict[str, float], figures: dict[str, list[float]]) -> int | None:
+    """Length of a trial in updates from which one batch saves more than it takes to compile; None if it saves nothing."""
+    batch, separate = (statistics.median(figures[name]) for name in ("as_one_batch", "one_by_one"))
+    saved = (separate - batch) / UPDATES
+    return math.ceil((first["as_one_batch"] - batch) / saved) if saved > 0 else None
 
 
 def swept(workload: Workload, rounds: int) -> dict[str, Any]:
@@ -194,11 +203,11 @@ def swept(workload: Workload, rounds: int) -> dict[str, Any]:
 
 def table(what: str, rows: Sequence[dict[str, Any]]) -> str:
     """The rows of one workload, for the terminal."""
-    lines = [what, f"  {'trials':>6}  {'over one by one':>15}  {'over one trial':>14}  {'first call, s':>13}"]
+    lines = [what, f"  {'trials':>6}  {'over one by one':>15}  {'over one trial':>14}  {'pays from':>9}"]
     for row in rows:
         medians = row["over_one_by_one"]["median"], row["over_one_trial"]["median"]
-        first = row["first_seconds"]["as_one_batch"]
-        lines.append(f"  {row['trials']:>6}  {medians[0]:>15.2f}  {medians[1]:>14.2f}  {first:>13.2f}")
+        pays = "never" if row["pays_from_updates"] is None else f"{row['pays_from_updates']:,}"
+        lines.append(f"  {row['trials']:>6}  {medians[0]:>15.2f}  {medians[1]:>14.2f}  {pays:>9}")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,8 @@ DEFAULT = 1e-3
 TRAINED, VALIDATED = 20_000, 5_000
 """Images of the training set that train, and that choose; the test set measures."""
 
-MEASURED = 300
-"""Updates of one measurement of the overhead."""
+TURNS, IN_A_TURN = 80, 5
+"""Turns of a measurement of the overhead, and updates in each."""
 
 Params = dict[str, jax.Array]
 Array = np.ndarray[Any, Any]
@@ -35,7 +36,8 @@ Array = np.ndarray[Any, Any]
 def images() -> dict[str, tuple[Array, Array]]:
     """Images in [0, 1] and labels: train, validation, test."""
     with np.load(Path(os.environ["LEARNRATE_DATA"]) / "fashion_mnist.npz") as data:
-        train, test = ((data[f"x_{part}"].reshape(-1, 784) / np.float32(255), data[f"y_{part}"]) for part in ("train", "test"))
+        inputs = {part: data[f"x_{part}"].reshape(-1, 784) / np.float32(255) for part in ("train", "test")}
+        train, test = ((inputs[part], data[f"y_{part}"]) for part in ("train", "test"))
     last = TRAINED + VALIDATED
     return {
         "train": (train[0][:TRAINED], train[1][:TRAINED].astype(np.int32)),
@@ -143,33 +145,43 @@ def tuned(seed: int) -> Outcome:
 
 
 def overhead() -> Overhead:
-    """An update of about 5 ms with a schedule of optax, and with one of learnrate; in turns, because speeds drift."""
+    """An update of about 5 ms with a schedule of optax, and with one of learnrate.
+
+    In short turns, whose order alternates, and the median of them: speeds drift on a busy machine.
+    """
     schedules = {
         "plain": optax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 1000),
         "ours": lr.warmup(1e-3, 100) >> lr.cosine(1e-3, 0.0, 900),
     }
     runs = {name: _Run(optax.adam(schedule)) for name, schedule in schedules.items()}
-    for _ in range(MEASURED // 10):
-        for run in runs.values():
-            run.measure(10)
-    return Overhead(*(run.seconds / MEASURED for run in runs.values()))
+    turns = [*runs.values()]
+    for _ in range(TURNS):
+        turns.reverse()
+        for run in turns:
+            run.measure()
+    return Overhead(*(statistics.median(run.seconds) for run in runs.values()))
 
 
 class _Run:
-    """A training whose updates are timed."""
+    """A training whose updates are timed.
+
+    Attributes:
+        seconds: Mean time of an update in each turn.
+    """
 
     def __init__(self, optimizer: optax.GradientTransformation) -> None:
         self._params, self._update = network(0, width=512), update_with(optimizer)
-        self._state, self._batch, self.seconds = optimizer.init(self._params), next(batches(0)), 0.0
+        self._state, self._batch = optimizer.init(self._params), next(batches(0))
+        self.seconds: list[float] = []
         self._advance()  # compiles
 
     def _advance(self) -> None:
         self._params, self._state, value = self._update(self._params, self._state, self._batch)
         value.block_until_ready()
 
-    def measure(self, updates: int) -> None:
-        """Make some updates."""
+    def measure(self) -> None:
+        """Make the updates of a turn."""
         begun = time.perf_counter()
-        for _ in range(updates):
+        for _ in range(IN_A_TURN):
             self._advance()
-        self.seconds += time.perf_counter() - begun
+        self.seconds.append((time.perf_counter() - begun) / IN_A_TURN)

@@ -9,8 +9,8 @@ import pytest
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
+pytest.importorskip("optax.contrib")
 import jax.numpy as jnp  # noqa: E402
-import optax.contrib  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from facts import facts  # noqa: E402
