@@ -6,18 +6,22 @@ from typing import Any
 import jax
 
 
-def depends_on_first(function: Callable[..., Any], *arguments: Any) -> bool:
+def depends_on_first(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
     """Whether any array in the result of a function depends on its first argument, which is a scalar.
 
     Where an operation has inner ones, such as a loop, all of its results count as dependent on all of its arguments; only
     calls of compiled functions are looked into.
 
+    Returns:
+        The answer, and the result as a tree of shapes and types.
+
     Example:
-        >>> depends_on_first(lambda x, y: (2 * x, y), 1.0, 2.0), depends_on_first(lambda x, y: (x * 0, y)[1], 1.0, 2.0)
+        >>> depends_on_first(lambda x, y: (2 * x, y), 1.0, 2.0)[0], depends_on_first(lambda x, y: (x * 0, y)[1], 1.0, 2.0)[0]
         (True, False)
     """
-    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
-    return any(_reached(jaxpr, [number == 0 for number in range(len(jaxpr.invars))]))
+    traced, form = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    jaxpr = traced.jaxpr
+    return any(_reached(jaxpr, [number == 0 for number in range(len(jaxpr.invars))])), form
 
 
 def _reached(jaxpr: Any, inputs: Sequence[bool]) -> list[bool]:

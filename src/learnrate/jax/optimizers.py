@@ -68,7 +68,8 @@ class Adjustable:
                 "leave the schedule out, because it would multiply every LR that is tried"
             )
         gradients = params  # of the same form; nothing is computed
-        if not depends_on_first(lambda lr, *inputs: self.update(lr, *inputs)[0], 1.0, gradients, state, params):
+        depends, _ = depends_on_first(lambda lr, *inputs: self.update(lr, *inputs)[0], 1.0, gradients, state, params)
+        if not depends:
             raise AlreadyDrivenError(
                 "the steps of optimizer must depend on the LR that it is given, received one that uses an LR or schedule of "
                 "its own: write lambda lr: optax.adam(lr), for example"

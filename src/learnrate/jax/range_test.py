@@ -260,7 +260,7 @@ def _check_update(update: Update, state: Tree, batch: Tree, rate: Any) -> None:
         LossError: if the loss is no scalar.
     """
 
-    def checked(state: Tree, batch: Tree, rate: Any) -> Tree:
+    def checked(rate: Any, state: Tree, batch: Tree) -> Tree:
         returned = update(state, batch, rate)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             checks.refuse_type("what update returns", "a tuple (state, loss)", returned)
@@ -272,7 +272,7 @@ def _check_update(update: Update, state: Tree, batch: Tree, rate: Any) -> None:
                 raise LossError(f"the metric {name!r} must be a scalar, received shape {jnp.shape(value)}: reduce it")
         return returned[0]
 
-    after = jax.eval_shape(checked, state, batch, rate)
+    depends, after = depends_on_first(checked, rate, state, batch)
     given, returned = str(jax.tree.structure(state)), str(jax.tree.structure(after))
     if given != returned:
         raise ArgumentError(
@@ -286,7 +286,7 @@ def _check_update(update: Update, state: Tree, batch: Tree, rate: Any) -> None:
                 f"update must return a state of the form that it receives, received state{jax.tree_util.keystr(path)} as "
                 f"{leaf.dtype}{list(leaf.shape)} for {before.dtype}{list(before.shape)}"
             )
-    if not depends_on_first(lambda rate, state, batch: update(state, batch, rate)[0], rate, state, batch):
+    if not depends:
         raise AlreadyDrivenError(
             "the state that update returns must depend on the LR that it is given, received one that uses an LR or schedule "
             "of its own: make the step with optax.adam(lr), for example, or write the LR into the state with lr.jax.replace"
