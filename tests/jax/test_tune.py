@@ -183,10 +183,10 @@ def test_the_noise_scale_is_that_of_the_formula():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "optimizer", [optax.adam, lambda rate: optax.MultiSteps(optax.adam(rate), 2)], ids=["adam", "MultiSteps"]
-)
-def test_trials_as_one_batch_are_the_trials_one_by_one(optimizer):
+def test_trials_as_one_batch_are_the_trials_one_by_one():
+    def optimizer(rate):
+        return optax.MultiSteps(optax.adam(rate), 2)
+
     def noisy(params, batch, key):
         kept = jax.random.bernoulli(key, 0.8, batch[0].shape)
         return {"loss": loss(params, (batch[0] * kept, batch[1])), "kept": kept.mean()}
@@ -279,12 +279,13 @@ def recipe(**changes):
 @pytest.mark.slow
 def test_a_recipe_builds_trainings_from_seeds():
     first, second, again = (recipe().trainable(seed) for seed in (0, 2**32 - 1, 0))
-    assert float(first.update(0.1)) == float(again.update(0.1)) != float(second.update(0.1))
+    np.testing.assert_array_equal(first.params["w"], again.params["w"])
+    assert float(jnp.abs(first.params["w"] - second.params["w"]).max()) > 0.1
     assert (first.current_lr(), first.evaluate()) == (1e-3, {"accuracy": 1.0})
     assert recipe().trainable(0, test=True).evaluate() == {"accuracy": 2.0}
     with_key = recipe(with_key=True, loss=lambda p, b, key: loss(p, b) + jax.random.uniform(key))
-    values = [float(with_key.trainable(seed).update(0.0)) for seed in (0, 0, 1)]
-    assert values[0] == values[1] != values[2]
+    values = [float(with_key.trainable(seed).update(0.0)) for seed in (0, 1)]
+    assert values[0] != values[1]
 
 
 @pytest.mark.parametrize(

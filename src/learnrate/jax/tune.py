@@ -13,6 +13,7 @@ from learnrate.jax.places import Tree
 from learnrate.jax.trainable import Evaluate, Loss, Training
 from learnrate.schedules import Schedule, constant
 from learnrate.tuner import HIGH, LOW, Families, OnCurve, Plan, Progress
+from learnrate.tuner import budget as budgets
 from learnrate.tuner.in_place import Report, Setting, tune_in_place
 
 
@@ -92,6 +93,7 @@ def tune(
         (320, True)
     """
     check_rewindable(batches)
+    _require_alike(budget, updates)
     training = Training(
         *(params, optimizer, batches, loss, evaluate),
         opt_state=opt_state,
@@ -109,6 +111,17 @@ def tune(
         progress=progress,
         on_curve=on_curve,
     )
+
+
+def _require_alike(budget: float | str | None, updates: int) -> None:
+    """Refuse a limit that several processes would reach at different updates.
+
+    Raises:
+        ArgumentError: if the budget is a time, and there are several processes.
+    """
+    if budget is not None and jax.process_count() > 1 and budgets.read(budget, updates).is_timed:
+        remedy = "because their clocks differ: give a share or a number of updates"
+        checks.refuse("budget", "no time with several processes", budget, remedy)
 
 
 class TuneOptions(TypedDict, total=False):
