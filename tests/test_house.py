@@ -31,7 +31,8 @@ FLOORS = [
     *("schedules", "finder", "tuner", "study", "logs"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
-    *("jax.optimizers", "jax.kinds", "jax.probing", "jax.trainable", "jax.probe"),
+    *("jax.dependence", "jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble"),
+    *("jax.trainable", "jax.states", "jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),
     *("keras", "lightning", "accelerate", "transformers"),
     *("recipes", "cli"),
 ]

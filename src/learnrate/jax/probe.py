@@ -4,7 +4,8 @@ import jax
 
 from learnrate import tuner
 from learnrate.batches import Batches
-from learnrate.jax.optimizers import Optimizer, Tree
+from learnrate.jax.optimizers import Optimizer
+from learnrate.jax.places import Tree
 from learnrate.jax.trainable import Loss, Training
 from learnrate.tuner import Probe
 from learnrate.updates import Progress

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from learnrate.jax.kinds import Kind, kind_of, without_momentum
-from learnrate.jax.optimizers import Adjustable, Tree
+from learnrate.jax.optimizers import Adjustable
+from learnrate.jax.places import Tree
 from learnrate.trainable import NotProbedError, ProbeMethod
 from learnrate.tuner.step_sizes import FIRST_DISTANCE, FIRST_MOVE, DoWG, Prodigy
 

@@ -1,7 +1,8 @@
 """A training in JAX as a `learnrate.Trainable`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -11,13 +12,22 @@ import optax
 from learnrate import checks
 from learnrate.batches import Batches, Stream, restarts_note
 from learnrate.errors import ArgumentError, LossError
-from learnrate.jax.optimizers import Adjustable, Optimizer, Tree
+from learnrate.jax.ensemble import JaxEnsemble, worthwhile
+from learnrate.jax.kinds import traits_of
+from learnrate.jax.noise_scale import examples, noise_scale
+from learnrate.jax.optimizers import Adjustable, Optimizer
+from learnrate.jax.places import Tree, of_kind
 from learnrate.jax.probing import probing
-from learnrate.trainable import Probing, Trainable
+from learnrate.trainable import NOISE_BATCHES, SKIPPED, Ensemble, ExhaustedError, NotBatchableError, Probing, Trainable
+from learnrate.traits import OptimizerTraits
 
 Loss = Callable[..., Any]
 """A function (params, batch) -> loss, or (params, batch, key) -> loss where a key is given: a scalar, or a mapping with the
 key "loss" and further metrics."""
+
+
+Evaluate = Callable[[Tree], Any]
+"""A function (params) -> number or mapping of numbers, of which the first decides; higher is better."""
 
 
 class Training(Trainable):
@@ -38,12 +48,20 @@ class Training(Trainable):
         evaluate: A function (params) -> number or mapping of numbers, higher is better.
         opt_state: The state of the optimizer; by default that of its beginning.
         key: A key of `jax.random`, from which each update gets its own.
+        lr: The LR that the optimizer would have without learnrate, for reports; read off the state if it is injected.
+        metric: Name of what `evaluate` measures if it returns a plain number.
+        together: Whether trials of several LRs train as one batch (`jax.vmap`), which needs memory for the parameters and
+            the state of each of them. By default if that is likely to be faster.
+
+    An optimizer with `optax.MultiSteps` takes as many batches for an update as it accumulates. One with
+    `optax.apply_if_finite` repeats an update that it skipped with the next batch.
 
     Attributes:
         params: The present parameters.
         opt_state: The present state of the optimizer.
 
     Raises:
+        AlreadyDrivenError: if the optimizer has an LR or a schedule of its own.
         ArgumentError: if there are no parameters.
         ArgumentTypeError: if an argument is of the wrong kind.
 
@@ -63,28 +81,55 @@ class Training(Trainable):
         optimizer: Optimizer,
         batches: Batches,
         loss: Loss,
-        evaluate: Callable[[Tree], Any] | None = None,
+        evaluate: Evaluate | None = None,
         *,
         opt_state: Tree | None = None,
         key: jax.Array | None = None,
+        lr: float | None = None,
+        metric: str = "score",
+        together: bool | None = None,
     ) -> None:
         _check_params(params)
         checks.function_or_none("evaluate", evaluate, "(params) -> number")
         if not callable(loss):
             checks.refuse_type("loss", "a function (params, batch) -> loss", loss)
+        _check_key(key)
+        checks.flag("together", together, or_none=True)
         self.optimizer, self.stream = Adjustable(optimizer), Stream(batches)
         self.params = jax.tree.map(jnp.asarray, params)
         self.opt_state = self.optimizer.init(self.params) if opt_state is None else opt_state
         self.optimizer.require_lr(self.opt_state)
+        self.optimizer.require_free(self.opt_state, self.params)
         self.updates = 0
+        self._lr, self._metric, self._together = (
+            checks.optional(checks.rate)("lr", lr),
+            checks.text("metric", metric),
+            together,
+        )
+        self._accumulates, self._may_skip = (
+            bool(of_kind(self.opt_state, kind)) for kind in (optax.MultiStepsState, optax.ApplyIfFiniteState)
+        )
+        self._examples: int | None = None
+        self._batches = 1
         self._loss, self._evaluate, self._key = loss, evaluate, key
         self._updated, self._answered = jax.jit(self._update), jax.jit(self.optimizer.update)
         self._gradients, self._stepped = jax.jit(self._differentiate), jax.jit(self._step)
+        self._updated_together = jax.jit(jax.vmap(self._update, in_axes=(0, 0, 0, None, None)))
 
     def update(self, lr: float) -> Any:
         """See `Trainable.update`."""
-        self.params, self.opt_state, values = self._updated(lr, self.params, self.opt_state, *self._inputs())
+        taken = [self._take(lr)]
+        while self._accumulates and any(int(part.mini_step) for part in of_kind(self.opt_state, optax.MultiStepsState)):
+            taken.append(self._take(lr))
+        if self._may_skip and not all(bool(part.last_finite) for part in of_kind(self.opt_state, optax.ApplyIfFiniteState)):
+            return SKIPPED
         self.updates += 1
+        self._batches = len(taken)
+        return taken[0] if len(taken) == 1 else jax.tree.map(lambda *values: sum(values) / len(values), *taken)
+
+    def _take(self, lr: float) -> Any:
+        """Take the step of one batch. Returns what the loss returned."""
+        self.params, self.opt_state, values = self._updated(lr, self.params, self.opt_state, *self._inputs())
         return values
 
     def gradients(self) -> tuple[Any, Tree]:
@@ -112,15 +157,56 @@ class Training(Trainable):
 
     def evaluate(self) -> float | Mapping[str, float] | None:
         """See `Trainable.evaluate`."""
-        return None if self._evaluate is None else self._evaluate(self.params)
+        return None if self._evaluate is None else self._evaluation(self.params)
+
+    def _evaluation(self, params: Tree) -> Any:
+        assert self._evaluate is not None
+        value = self._evaluate(params)
+        return value if isinstance(value, Mapping) or value is None else {self._metric: value}
 
     def updates_per_epoch(self) -> int | None:
         """See `Trainable.updates_per_epoch`."""
-        return self.stream.epoch()
+        batches = self.stream.epoch()
+        return None if batches is None else max(1, batches // self._batches)
+
+    def batch_size(self) -> int | None:
+        """See `Trainable.batch_size`."""
+        return None if self._examples is None else self._examples * self._batches
+
+    def noise_scale(self, batches: int = NOISE_BATCHES) -> float | None:
+        """See `Trainable.noise_scale`."""
+
+        def drawn() -> Iterator[tuple[Any, jax.Array | None]]:
+            for _ in range(batches):
+                try:
+                    yield self._inputs()
+                except ExhaustedError:
+                    return
+
+        def gradients(batch: Any) -> Tree:
+            return self._gradients(self.params, batch, self._key)[1]
+
+        return noise_scale(gradients, (batch for batch, _ in drawn()))
+
+    @cached_property
+    def traits(self) -> OptimizerTraits:  # type: ignore[override]
+        """See `Trainable.traits`."""
+        return traits_of(self.optimizer, self.params)
 
     def current_lr(self) -> float | None:
         """See `Trainable.current_lr`."""
-        return self.optimizer.lr(self.opt_state)
+        return self.optimizer.lr(self.opt_state) if self._lr is None else self._lr
+
+    def ensemble(self, count: int) -> Ensemble:
+        """See `Trainable.ensemble`."""
+        if self._together is False:
+            raise NotBatchableError("together=False")
+        if of_kind(self.opt_state, optax.ApplyIfFiniteState):
+            raise NotBatchableError("optax.apply_if_finite decides which updates are made")
+        if self._together is None and not worthwhile(self.params, count):
+            raise NotBatchableError(f"as one batch, {count} such trainings would hardly be faster on this device")
+        evaluate = None if self._evaluate is None else self._evaluation
+        return JaxEnsemble(count, self.params, self.opt_state, self._updated_together, self._inputs, evaluate)
 
     def notes(self, updates: int) -> Sequence[str]:
         """See `Trainable.notes`."""
@@ -131,8 +217,10 @@ class Training(Trainable):
         return probing(self)
 
     def _inputs(self) -> tuple[Any, jax.Array | None]:
+        number = self.stream.drawn
         [batch] = self.stream.take(1)
-        return batch, None if self._key is None else jax.random.fold_in(self._key, self.updates)
+        self._examples = examples(batch)
+        return batch, None if self._key is None else jax.random.fold_in(self._key, number)
 
     def _update(self, lr: Any, params: Tree, state: Tree, batch: Any, key: jax.Array | None) -> tuple[Tree, Tree, Any]:
         values, gradients = self._differentiate(params, batch, key)
@@ -141,7 +229,7 @@ class Training(Trainable):
     def _differentiate(self, params: Tree, batch: Any, key: jax.Array | None) -> tuple[Any, Tree]:
         def loss(trained: Tree) -> tuple[jax.Array, Any]:
             returned = self._loss(trained, batch) if key is None else self._loss(trained, batch, key)
-            return _scalar(returned), returned
+            return scalar_loss(returned), returned
 
         (_, returned), gradients = jax.value_and_grad(loss, has_aux=True)(params)
         return returned, gradients
@@ -160,7 +248,13 @@ def _check_params(params: Tree) -> None:
             checks.refuse_type("a leaf of params", "an array of floats", leaf, "give what is trained alone")
 
 
-def _scalar(returned: Any) -> jax.Array:
+def _check_key(key: object) -> None:
+    """Refuse what `jax.random` does not take: a seed is the most usual mistake."""
+    if key is not None and not isinstance(key, jax.Array):
+        checks.refuse_type("key", "a key of jax.random or None", key, "write jax.random.key(0), for example")
+
+
+def scalar_loss(returned: Any) -> jax.Array:
     """The loss to minimise.
 
     Raises:

@@ -1,0 +1,101 @@
+"""flax NNX: the functions for states of optax take an `nnx.Optimizer`, and change it in place."""
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+optax = pytest.importorskip("optax")
+nnx = pytest.importorskip("flax.nnx")
+import jax.numpy as jnp  # noqa: E402
+
+import learnrate as lr  # noqa: E402
+from facts import facts  # noqa: E402
+from learnrate.errors import AlreadyDrivenError  # noqa: E402
+
+pytestmark = [pytest.mark.xdist_group("jax"), pytest.mark.slow]
+
+SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
+INPUTS = np.random.default_rng(0).standard_normal((8, 16, 2)).astype(np.float32)
+BATCHES = [(x, x.sum(1, keepdims=True)) for x in INPUTS]
+
+
+def new(transformation):
+    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    return model, nnx.Optimizer(model, transformation, wrt=nnx.Param)
+
+
+def loss(model, batch):
+    return ((model(batch[0]) - batch[1]) ** 2).mean()
+
+
+def stepping():
+    """An update whose gradient of the bias is 1, and the number of its compilations."""
+    traces = []
+
+    @nnx.jit
+    def step(model, optimizer):
+        traces.append(None)
+        before = model.bias[...]
+        optimizer.update(model, nnx.grad(lambda model: model(jnp.ones((1, 2))).sum())(model))
+        return (before - model.bias[...])[0]
+
+    return step, traces
+
+
+@pytest.mark.shows("jax", "resume")
+@pytest.mark.parametrize("is_injected", [False, True])
+def test_counts_and_lrs_of_an_optimizer_in_place(is_injected):
+    transformation = optax.inject_hyperparams(optax.sgd)(learning_rate=SCHEDULE) if is_injected else optax.sgd(SCHEDULE)
+    known = () if is_injected else (SCHEDULE,)
+    model, optimizer = new(transformation)
+    step, traces = stepping()
+    for n in range(3):
+        assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(n), rel=1e-4)
+        assert float(lr.jax.lr_of(optimizer, *known)) == pytest.approx(SCHEDULE(n), rel=1e-6)
+    assert lr.jax.at(optimizer, 9) is optimizer
+    assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(9), rel=1e-4)
+    assert int(lr.jax.updates_of(optimizer)) == 10
+    with pytest.raises(AlreadyDrivenError, match=facts("schedule", 0.5)):
+        lr.jax.replace(optimizer, 0.5)
+    # The state alone, with its variables.
+    optimizer.opt_state = lr.jax.at(optimizer.opt_state, 5)
+    assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(5), rel=1e-4)
+    # A run that is saved and loaded.
+    restored, rebuilt = new(transformation)
+    nnx.update((restored, rebuilt), jax.tree.map(np.array, nnx.state((model, optimizer))))
+    assert float(step(restored, rebuilt)) == float(step(model, optimizer)) == pytest.approx(SCHEDULE(6), rel=1e-4)
+    assert len(traces) == 1
+
+
+def test_a_number_is_replaced_in_place_also_inside_of_jit():
+    model, optimizer = new(optax.inject_hyperparams(optax.sgd)(learning_rate=0.1))
+    step, traces = stepping()
+    assert float(step(model, optimizer)) == pytest.approx(0.1, rel=1e-4)
+    assert lr.jax.replace(optimizer, 0.5) is optimizer
+    assert float(step(model, optimizer)) == pytest.approx(0.5, rel=1e-4)
+    nnx.jit(lr.jax.replace)(optimizer, jnp.float32(0.25))
+    assert float(lr.jax.lr_of(optimizer)) == 0.25
+    lr.jax.replace(optimizer, SCHEDULE)
+    assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(2), rel=1e-4)
+    assert len(traces) == 1
+
+
+def test_a_module_is_swept_by_its_state():
+    model, optimizer = new(optax.inject_hyperparams(optax.adam)(learning_rate=0.1))
+    graph, state = nnx.split((model, optimizer))
+
+    def update(state, batch, rate):
+        model, optimizer = nnx.merge(graph, state)
+        lr.jax.replace(optimizer, rate)
+        value, gradients = nnx.value_and_grad(loss)(model, batch)
+        optimizer.update(model, gradients)
+        return nnx.state((model, optimizer)), value
+
+    before = np.array(model.kernel[...])
+    curve = lr.jax.range_test(update, state, BATCHES, low=1e-4, high=1.0, updates=30, stop=None)
+    assert curve.losses[-8:].mean() < 0.5 * curve.losses[:8].mean()
+    np.testing.assert_array_equal(model.kernel[...], before)
+    graph, weights = nnx.split(model)
+    training = lr.jax.Training(weights, optax.adam, BATCHES, lambda weights, batch: loss(nnx.merge(graph, weights), batch))
+    expected = lr.range_test(training, low=1e-4, high=1.0, updates=30, stop=None)
+    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-3)

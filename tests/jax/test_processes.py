@@ -1,0 +1,46 @@
+"""Two processes of `jax.distributed` train on arrays that both share."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jax")
+
+import learnrate as lr
+
+SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("jax")
+@pytest.mark.shows("jax", "many processes")
+def test_two_processes_use_the_same_lrs_and_choose_the_same_plan():
+    command = [sys.executable, str(Path(__file__).with_name("process.py"))]
+    port, environment = str(free_port()), os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [
+        subprocess.Popen([*command, str(rank), port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        for rank in (0, 1)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in started] == [0, 0], outputs
+    first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
+    assert first == second
+    assert first["size"] == 2
+    assert first["batch"] == 16  # examples in an update, over both processes
+    assert first["lrs"] == pytest.approx([SCHEDULE(n) for n in (0, 1, 2, 9, 10, 11)], rel=1e-5)
