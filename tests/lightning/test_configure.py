@@ -44,14 +44,15 @@ def test_it_resumes_at_any_update(tmp_path):
 
 @pytest.mark.parametrize("on_change", ["error", "keep", "rebase"])
 def test_another_length_is_refused_or_said(tmp_path, on_change):
-    run = trainer(max_steps=6)
-    run.fit(configured(), loader())
-    run.save_checkpoint(tmp_path / "end.ckpt")
-    used, again = Used(), trainer()
+    run = trainer(max_steps=8)
+    module = configured()
+    module.on_train_batch_end = lambda *_: run.global_step == 6 and run.save_checkpoint(tmp_path / "6.ckpt")
+    run.fit(module, loader())
+    used = Used()
     again = trainer(used)
 
     def fit():
-        again.fit(configured(on_change=on_change), loader(), ckpt_path=tmp_path / "end.ckpt")
+        again.fit(configured(on_change=on_change), loader(), ckpt_path=tmp_path / "6.ckpt")
 
     if on_change == "error":
         with pytest.raises(ArgumentError, match="on_change='keep'"):
@@ -60,7 +61,7 @@ def test_another_length_is_refused_or_said(tmp_path, on_change):
     with pytest.warns() as caught:
         fit()
     assert OtherScheduleWarning in {entry.category for entry in caught}
-    before = SHAPE.resolve(6)
+    before = SHAPE.resolve(8)
     goes_on = before if on_change == "keep" else before.rebase(6, 16)
     assert used.first == [goes_on(n) for n in range(6, 16)]
 

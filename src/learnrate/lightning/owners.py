@@ -52,6 +52,11 @@ def remove_schedulers(trainer: Trainer, optimizers: Sequence[Optimizer]) -> None
     for scheduler in removed:
         if hasattr(scheduler, "detach"):
             scheduler.detach()
+    forget_schedulers(optimizers)
+
+
+def forget_schedulers(optimizers: Sequence[Optimizer]) -> None:
+    """Take back what schedulers of torch did to the `step` of these optimizers, and by which they count as driven."""
     for optimizer in (inner for outer in optimizers for inner in optimizers_within(outer)):
         # A scheduler of torch replaces `step` in the optimizer itself, by a function that counts for a warning of its own.
         if hasattr(vars(optimizer).get("step"), "_wrapped_by_lr_sched"):
@@ -82,6 +87,7 @@ def tell_of_callbacks(owner: Callback, trainer: Trainer, *, relative: bool) -> N
     name = type(owner).__name__
     for callback in callbacks_of(trainer):
         if isinstance(callback, LearningRateFinder) and callback.optimal_lr is not None:
+            forget_schedulers(trainer.optimizers)  # of the finder's own scheduler, which has ended
             lr = callback.optimal_lr.suggestion()
             if lr is not None and any(group["lr"] == lr for o in trainer.optimizers for group in o.param_groups):
                 warn(
