@@ -149,7 +149,7 @@ def _checked(key: str, value: Any) -> Any:
 
 
 def names_of(optimizers: list[Optimizer]) -> list[str]:
-    """The names of optimizers, as LearningRateMonitor has them: their classes, with a number from the second of a kind on."""
+    """The names of optimizers, as LearningRateMonitor has them: classes, and a number from the second of a kind on."""
     seen: Counter[str] = Counter()
     names = []
     for optimizer in optimizers:

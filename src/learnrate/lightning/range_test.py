@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from lightning.pytorch.utilities.exceptions import _TunerExitException
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Generator
 
 from learnrate import checks

@@ -2,11 +2,10 @@
 
 import copy
 import math
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
@@ -21,8 +20,6 @@ from torch.utils.data import DataLoader
 
 from learnrate.errors import ArgumentError, LossError
 from learnrate.torch.training import UpdateOptions
-
-T = TypeVar("T")
 
 REPLACED_HOOKS = ("backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping")
 """Methods by which a module makes its updates in another way."""
@@ -118,11 +115,8 @@ def _reason_against(trainer: Trainer, module: LightningModule) -> str | None:
 
 def _batches(trainer: Trainer, module: LightningModule, combined: CombinedLoader) -> Callable[[], Iterator[Any]]:
     """A function that makes a new iterator over the data, beside the one that the trainer has begun."""
-    # Weak references, because a trial watches what its functions refer to, and need not look through the whole trainer.
-    trainer_ref, module_ref = weakref.ref(trainer), weakref.ref(module)
 
     def batches() -> Iterator[Any]:
-        trainer, module = _alive(trainer_ref), _alive(module_ref)
         fresh = CombinedLoader(_with_own_workers(combined.iterables), combined._mode)
         fresh.limits = combined.limits
         for batch, _, _ in iter(fresh):
@@ -149,15 +143,14 @@ def _with_own_workers(loaders: Any) -> Any:
 def _training_step(trainer: Trainer, module: LightningModule) -> Callable[[nn.Module, Any], Tensor]:
     """The training step under the trainer's precision and strategy, as a function (model, batch) -> loss."""
     takes_number = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
-    trainer_ref, batches_in_epoch = weakref.ref(trainer), trainer.num_training_batches
-    calls = 0
+    batches_in_epoch, calls = trainer.num_training_batches, 0
 
     def training_step(model: nn.Module, batch: Any) -> Tensor:
         nonlocal calls
         number = calls % int(batches_in_epoch) if math.isfinite(batches_in_epoch) else calls
         calls += 1
         arguments = (batch, number) if takes_number else (batch,)
-        returned = _alive(trainer_ref).strategy.training_step(*arguments)
+        returned = trainer.strategy.training_step(*arguments)
         loss = returned.get("loss") if isinstance(returned, Mapping) else returned
         if loss is None:
             raise LossError("training_step must return a loss, received None: return it for every batch, or tune elsewhere")
@@ -167,28 +160,17 @@ def _training_step(trainer: Trainer, module: LightningModule) -> Callable[[nn.Mo
     return training_step
 
 
-def _alive(reference: "weakref.ref[T]") -> T:
-    value = reference()
-    if value is None:
-        raise RuntimeError("the trainer was deleted while it trains")
-    return value
-
-
 @contextmanager
 def quiet(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """While trials train: what the module logs goes nowhere, and the trainer is none of the attributes to be watched."""
+    """While trials train: what the module logs goes nowhere."""
     modules = [part for part in module.modules() if isinstance(part, LightningModule)]
-    names = ("_trainer", "log", "log_dict")
+    names = ("log", "log_dict")
     own: list[dict[str, Any]] = [{name: vars(part)[name] for name in names if name in vars(part)} for part in modules]
     loggers = trainer.loggers
     try:
         trainer.loggers = [DummyLogger() for _ in loggers]
-        for part, entries in zip(modules, own, strict=True):
-            vars(part).update(log=_log_nowhere, log_dict=_log_nowhere)
-            # A trial compares what the attributes of a module refer to, to name what is not given back. It does not follow a
-            # proxy, the form in which Lightning itself stored the trainer in its first versions.
-            if entries.get("_trainer") is trainer:
-                vars(part)["_trainer"] = weakref.proxy(trainer)
+        for part in modules:
+            vars(part).update(dict.fromkeys(names, _log_nowhere))
         yield
     finally:
         for part, entries in zip(modules, own, strict=True):
