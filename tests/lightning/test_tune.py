@@ -1,6 +1,7 @@
 """Tuning when the training begins: what it sets, what it says, and that nothing else changes."""
 
 import random
+import warnings
 
 import numpy as np
 import pytest
@@ -111,39 +112,49 @@ def saving(at, path):
     return Saves()
 
 
-def interrupted(folder, **options):
-    """A tuned run, and the same resumed from one of its updates."""
-    at, path = random.Random(7).randrange(20, 300), folder / "at.ckpt"
-    through, resumed = Used(), Used()
-    tune, again = lr.lightning.Tune(BUDGET, report=lambda text: None), []
-    trainer(tune, through, max_epochs=EPOCHS).fit(saving(at, path), shuffled())
-    second = lr.lightning.Tune(BUDGET, report=again.append, **options.pop("tune", {}))
-    run = trainer(second, resumed, **({"max_epochs": EPOCHS} | options))
-    return at, through, resumed, again, lambda: run.fit(saving(at, path), shuffled(), ckpt_path=path)
+@pytest.fixture(scope="module")
+def tuned_once(tmp_path_factory):
+    """A tuned run, with a checkpoint at one of its updates."""
+    at, path, used = random.Random(7).randrange(20, 300), tmp_path_factory.mktemp("tuned") / "at.ckpt", Used()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer(lr.lightning.Tune(BUDGET, report=lambda text: None), used, max_epochs=EPOCHS).fit(
+            saving(at, path), shuffled()
+        )
+    return at, path, used.first
+
+
+def resumed(tuned_once, epochs=EPOCHS, **options):
+    """The LRs of the rest of that run, and what was reported."""
+    at, path, _ = tuned_once
+    used, texts = Used(), []
+    run = trainer(lr.lightning.Tune(BUDGET, report=texts.append, **options), used, max_epochs=epochs)
+    run.fit(saving(at, path), shuffled(), ckpt_path=path)
+    return used.first, texts
 
 
 @pytest.mark.slow
-def test_a_tuned_run_that_is_resumed_is_not_tuned_again(tmp_path):
-    at, through, resumed, again, fit = interrupted(tmp_path)
-    fit()
-    assert resumed.first == through.first[at:]
-    assert again == []
+def test_a_tuned_run_that_is_resumed_is_not_tuned_again(tuned_once):
+    at, _, through = tuned_once
+    rest, texts = resumed(tuned_once)
+    assert rest == through[at:]
+    assert texts == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("on_change", ["error", "keep", "rebase"])
-def test_a_tuned_run_that_is_resumed_for_another_length(tmp_path, on_change):
-    at, through, resumed, _, fit = interrupted(tmp_path, tune={"on_change": on_change}, max_epochs=EPOCHS + 1)
-    if on_change == "error":
-        with pytest.raises(ArgumentError, match=r"336 updates.* 320.*on_change='keep'"):
-            fit()
-        return
+def test_a_tuned_run_that_is_resumed_for_another_length_is_refused(tuned_once):
+    with pytest.raises(ArgumentError, match=r"336 updates.* 320.*on_change='keep'"):
+        resumed(tuned_once, EPOCHS + 1)
+
+
+@pytest.mark.parametrize("on_change", ["keep", "rebase"])
+def test_a_tuned_run_goes_on_with_another_length_as_the_user_says(tuned_once, on_change):
+    at, _, through = tuned_once
     with pytest.warns() as caught:
-        fit()
+        rest, _ = resumed(tuned_once, EPOCHS + 1, on_change=on_change)
     assert OtherScheduleWarning in {entry.category for entry in caught}
-    assert len(resumed.first) == 336 - at
-    assert resumed.first[0] == pytest.approx(through.first[at])
-    assert (resumed.first[-1] == 0) == (on_change == "keep")  # past its end the kept one holds 0
+    assert len(rest) == 336 - at
+    assert rest[0] == pytest.approx(through[at])
+    assert (rest[-1] == 0) == (on_change == "keep")  # past its end the kept one holds 0
 
 
 def constant_loss(make=lambda module: torch.optim.SGD(module.parameters(), lr=0.03)):
@@ -173,7 +184,7 @@ def test_no_answer_is_an_error_if_one_is_required():
         trainer(lr.lightning.Tune(require=True), max_epochs=4).fit(constant_loss(), loader(512))
 
 
-def test_a_scheduler_of_the_module_is_replaced_and_named(tmp_path):
+def test_a_scheduler_of_the_module_is_replaced_and_named():
     def make(module):
         optimizer = torch.optim.SGD(module.parameters(), lr=0.03, momentum=0.9)
         warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / 10)
