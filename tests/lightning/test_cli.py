@@ -9,12 +9,12 @@ from lightning.pytorch.cli import LightningCLI
 import learnrate as lr
 from lightning_toy import QUIET, Toy, loader
 
-# LightningCLI calls methods of jsonargparse that are deprecated.
-DEPRECATED = [
-    pytest.mark.filterwarnings(rf"ignore:\s*{text}")
-    for text in ("By default only one JsonargparseDeprecationWarning", "``ArgumentParser", "``instantiate_classes")
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    # LightningCLI calls methods of jsonargparse that are deprecated.
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+    *QUIET,
 ]
-pytestmark = [pytest.mark.xdist_group("lightning"), *DEPRECATED, *QUIET]
 
 TEXT = "warmup(0.1, '25%') >> cosine(0.1, 0)"
 
