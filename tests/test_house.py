@@ -33,7 +33,11 @@ FLOORS = [
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.dependence", "jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble"),
     *("jax.trainable", "jax.states", "jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),
-    *("keras", "lightning", "accelerate", "transformers"),
+    "keras",
+    *("lightning.text", "lightning.horizon", "lightning.changes", "lightning.scheduler", "lightning.owners"),
+    *("lightning.driven", "lightning.drives", "lightning.follow"),
+    *("lightning.training", "lightning.range_test", "lightning.tune"),
+    *("accelerate", "transformers"),
     *("recipes", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a

@@ -27,7 +27,7 @@ MOST = 1000
 COMPARED = (bool, int, float, complex, str, bytes, frozenset, np.generic, torch.Size, torch.dtype, torch.device)
 """Values that are the same if they are equal; others only if they are the same object."""
 
-UNRELATED = ("logging", "threading", "concurrent", "multiprocessing", "asyncio", "torch")
+UNRELATED = ("logging", "threading", "concurrent", "multiprocessing", "asyncio", "torch", "lightning")
 """Libraries whose objects change at any time, or have state of their own that no training depends on."""
 
 Sign = tuple[str, Any]

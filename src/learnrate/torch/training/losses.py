@@ -35,7 +35,8 @@ class BatchLoss:
     def __init__(self, name: str, loss: Any) -> None:
         self.loss = _require_loss(name, loss)
         criterion = isinstance(loss, nn.Module) or getattr(loss, "__module__", None) == "torch.nn.functional"
-        self._is_criterion: bool | None = True if criterion else None
+        # An adapter that knows the kind of its function says so: the errors of a training step are then its own.
+        self._is_criterion: bool | None = True if criterion else (False if getattr(loss, "takes_model", False) else None)
 
     def __call__(self, model: nn.Module, batch: Any) -> Any:
         """The loss of a model on a batch.

@@ -1,3 +1,0 @@
-"""learnrate for Lightning."""
-
-__all__: list[str] = []

@@ -1,0 +1,62 @@
+"""Two real processes under DDP with gloo, launched once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import learnrate as lr
+
+WORKER = Path(__file__).with_name("worker_process.py")
+LIMIT = 240
+"""Seconds that the launch may take."""
+
+SHAPE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
+
+pytestmark = [pytest.mark.xdist_group("lightning"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lightning")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(WORKER), str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.shows("lightning", "many processes")
+def test_both_processes_use_the_schedule_and_count_updates_not_batches_or_processes(processes):
+    schedule = SHAPE.resolve(4)  # 4 batches in each process: 3 + 1, in each of two epochs
+    for results in processes:
+        assert results["followed"] == [schedule(n) for n in range(4)]
+
+
+def test_both_processes_resume_exactly(processes):
+    for results in processes:
+        through, resumed = results["at_five"]
+        assert len(through) == 8
+        assert resumed == through[5:]
+
+
+def test_a_tuned_run_is_bit_for_bit_the_run_under_its_schedule_in_both_processes(processes):
+    for results in processes:
+        tuned, followed, _ = results["tuned"]
+        assert tuned == followed
+    plans = [results["tuned"][2] for results in processes]
+    assert plans[0]["schedule"] == plans[1]["schedule"]
+    assert plans[0]["spent"] > 50
+    assert [plan["texts"] for plan in plans] == [1, 0]  # the first process alone reports
+
+
+def test_a_range_test_has_the_same_curve_in_both_processes(processes):
+    assert processes[0]["swept"] == processes[1]["swept"]
+    assert len(processes[0]["swept"]) >= 10
+
+
+def test_importing_the_adapter_does_not_import_jsonargparse(processes):
+    assert not processes[0]["jsonargparse"]

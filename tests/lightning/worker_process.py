@@ -1,0 +1,89 @@
+"""One of two processes under DDP with gloo: runs each scenario and writes what its optimizer used.
+
+Started by test_processes.py with torch's launcher; the working folder receives "{rank}.json".
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import lightning as pl
+import torch
+from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+
+import learnrate as lr
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from lightning_toy import Toy, Used, loader
+
+SHAPE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
+EPOCHS = 20
+
+
+def trainer(*callbacks, **options):
+    settings = {"accelerator": "cpu", "devices": 2, "logger": False, "max_epochs": 2, "enable_progress_bar": False}
+    settings |= {"enable_checkpointing": False, "enable_model_summary": False}
+    strategy = DDPStrategy(process_group_backend="gloo", cluster_environment=TorchElasticEnvironment())
+    return pl.Trainer(callbacks=list(callbacks), strategy=strategy, **(settings | options))
+
+
+def weights(module):
+    return [value.tolist() for value in module.state_dict().values()]
+
+
+def followed(folder):
+    used = Used()
+    trainer(lr.lightning.Follow(SHAPE), used, accumulate_grad_batches=3).fit(Toy(), loader())
+    return used.first
+
+
+class Saves(pl.Callback):
+    def __init__(self, at, path):
+        self.at, self.path = at, path
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.at:
+            trainer.save_checkpoint(self.path)
+
+
+def at_five(folder):
+    through, resumed = Used(), Used()
+    trainer(lr.lightning.Follow(SHAPE), through, Saves(5, folder / "five.ckpt")).fit(Toy(), loader())
+    trainer(lr.lightning.Follow(SHAPE), resumed).fit(Toy(), loader(), ckpt_path=folder / "five.ckpt")
+    return [through.first, resumed.first]
+
+
+def tuned(folder):
+    results = []
+    texts = []
+    tune = lr.lightning.Tune("150 updates", report=texts.append)
+    for callback in (lambda: tune, lambda: lr.lightning.Follow(tune.plan.schedule)):
+        torch.manual_seed(0)
+        used, module = Used(), Toy()
+        trainer(callback(), used, max_epochs=EPOCHS).fit(module, loader(128))
+        results.append({"used": used.first, "weights": weights(module)})
+    results.append({"texts": len(texts), "spent": tune.plan.spent, "schedule": repr(tune.plan.schedule)})
+    return results
+
+
+def swept(folder):
+    test = lr.lightning.RangeTest(updates=20)
+    trainer(test, max_steps=1).fit(Toy(), loader())
+    return list(test.curve.losses)
+
+
+def main():
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    _ = lr.lightning
+    results = {"jsonargparse": "jsonargparse" in sys.modules}
+    for scenario in (followed, at_five, tuned, swept):
+        torch.manual_seed(0)
+        results[scenario.__name__] = scenario(folder)
+    (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
