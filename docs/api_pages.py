@@ -29,7 +29,10 @@ ROOMS = {
 """Modules with a page of their own, and the guide to each."""
 
 CORE = {
-    "schedule": ("Schedule, text and lengths", ("Schedule", "Horizon", "parse", "linear_scaling", "sqrt_scaling", "inverse_sqrt_scaling")),
+    "schedule": (
+        "Schedule, text and lengths",
+        ("Schedule", "Horizon", "parse", "linear_scaling", "sqrt_scaling", "inverse_sqrt_scaling"),
+    ),
     "finder": ("Range test", ("range_test", "Curve", "Bounds", "NoAnswer")),
     "tuner": ("Tuning", ("tune", "Plan", "probe", "Probe", "Trainable")),
 }
@@ -132,15 +135,32 @@ def written(module: str, name: str) -> str:
 
 def schedules() -> Iterator[str]:
     """The page of all schedules, by group."""
-    yield from ["# Schedules", "", "Every schedule is a [`lr.Schedule`](schedule.md). The [gallery](../gallery.md) draws each.", ""]
+    yield from [
+        "# Schedules",
+        "",
+        "Every schedule is a [`lr.Schedule`](schedule.md). The [gallery](../gallery.md) draws each.",
+        "",
+    ]
     for module, title in GROUPS.items():
         yield from [f"## {title}", ""]
-        for name in getattr(importlib.import_module(f"learnrate.schedules.{module}"), "__all__"):
-            yield from [f"### lr.{name} {{ #{name} data-toc-label=\"{name}\" }}", "", "```{ .py .no-copy }", signature(name), "```", ""]
+        for name in importlib.import_module(f"learnrate.schedules.{module}").__all__:
             yield from [
-                f"::: learnrate.schedules.{module}.{name}", "    options:",
-                *(f"        {option}: false" for option in ("show_root_heading", "show_root_toc_entry", "show_signature", "members")),
-                "        heading_level: 4", "",
+                f'### lr.{name} {{ #{name} data-toc-label="{name}" }}',
+                "",
+                "```{ .py .no-copy }",
+                signature(name),
+                "```",
+                "",
+            ]
+            yield from [
+                f"::: learnrate.schedules.{module}.{name}",
+                "    options:",
+                *(
+                    f"        {option}: false"
+                    for option in ("show_root_heading", "show_root_toc_entry", "show_signature", "members")
+                ),
+                "        heading_level: 4",
+                "",
             ]
 
 
@@ -180,27 +200,32 @@ def error_page() -> Iterator[str]:
 def overview() -> Iterator[str]:
     """The page of all public names with a line about each."""
     yield from ["# All names", "", "What `import learnrate as lr` offers. Modules are imported on first use.", ""]
-    rows = [(written("learnrate", n), n, summary("learnrate", n), f"{page}.md") for page, (_, names) in CORE.items() for n in names]
+    rows = [_row("learnrate", name, f"{page}.md") for page, (_, names) in CORE.items() for name in names]
     yield from ["## Range test, tuning, schedules", "", *_table(rows)]
     for module, (text, names) in RULES.items():
         where = f"learnrate.finder.{module}"
-        rows = [(f"lr.{module}.{n}", n, summary(where, n), "finder.md") for n in names or public(where)]
+        rows = [_row(where, name, "finder.md", f"lr.{module}.{name}") for name in names or public(where)]
         yield from [f"## lr.{module}", "", text, "", *_table(rows)]
     for module, (title, _) in ROOMS.items():
         where = f"learnrate.{module}"
         if names := public(where):
-            rows = [(written(where, n), n, summary(where, n), f"{module}.md") for n in names]
-            yield from [f"## {'lr.' if module != 'study' else 'learnrate.'}{module}: {title}", "", *_table(rows)]
+            yield from [f"## {'learnrate' if module == 'study' else 'lr'}.{module}: {title}", ""]
+            yield from _table([_row(where, name, f"{module}.md") for name in names])
     yield from ["## Schedules", ""]
-    rows = [(f"lr.{n}", n, _first_paragraph(inspect.getdoc(getattr(lr, n)) or ""), "schedules.md") for n in NAMES]
-    yield from _table(rows)
+    about = {name: _first_paragraph(inspect.getdoc(getattr(lr, name)) or "") for name in NAMES}
+    yield from _table([(f"lr.{name}", f"schedules.md#{name}", text) for name, text in about.items()])
 
 
-def _table(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
+def _row(module: str, name: str, page: str, shown: str = "") -> tuple[str, str, str]:
+    """A name as it is shown, the place that describes it, and a line about it."""
+    return shown or written(module, name), f"{page}#{'.'.join(defined(module, name))}", summary(module, name)
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
     yield from ["| name | |", "|---|---|"]
-    for shown, name, text, page in rows:
+    for shown, place, text in rows:
         escaped = text.replace("|", "\\|").replace("*", "\\*")
-        yield f"| [`{shown}`]({page}) | {escaped} |"
+        yield f"| [`{shown}`]({place}) | {escaped} |"
     yield ""
 
 

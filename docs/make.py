@@ -6,6 +6,7 @@ python docs/make.py --check    # name the pages that are out of date; exit 1 if 
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -203,18 +204,23 @@ def _code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 
+def within_the_site(text: str) -> str:
+    """A page whose links to files outside docs/, which are no part of the site, are names of the files instead."""
+    return re.sub(r"\[[^]]+\]\(\.\./([^)]+)\)", r"`\1`", text)
+
+
 def benchmarks() -> str:
     """The page of measurements."""
     from benchmarks import page
 
-    return GENERATED + "\n".join(page.text())
+    return GENERATED + within_the_site("\n".join(page.text()))
 
 
 def choice() -> str:
     """The page on how well finders choose."""
     from benchmarks.choice import page, results
 
-    return GENERATED + "\n".join(page.text(results.read()))
+    return GENERATED + within_the_site("\n".join(page.text(results.read())))
 
 
 def carry() -> str:
@@ -222,7 +228,7 @@ def carry() -> str:
     from benchmarks.carry import page
     from benchmarks.carry.store import Records
 
-    return GENERATED + "\n".join(page.text(Records()))
+    return GENERATED + within_the_site("\n".join(page.text(Records())))
 
 
 def draw_choice() -> list[Path]:
