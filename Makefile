@@ -1,9 +1,10 @@
-# make tune   the main job, on real data        make test   the whole test suite        make check   lint, format, types
+# make tune   the main job, on real data        make test   the whole test suite        make check   lint, format, types, site
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Apart from .venv, so that the tests never see what is installed to be compared with.
 PEERS := .venv-bench
+OLDEST := .venv-oldest
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -11,13 +12,17 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast check format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry docs clean
+.PHONY: help tune test test-fast test-all test-pythons test-oldest dist-test check docs-site docs-serve format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
 	@echo "make test    run the whole test suite"
 	@echo "make test-fast  run the tests that take less than a second each: a minute, for the daily loop"
-	@echo "make check   lint, format, types"
+	@echo "make test-all  what takes long to install: trackers, wheel and sdist, other versions of Python, the oldest versions"
+	@echo "make dist-test    build wheel and sdist, install each into an empty environment, run the tests that need only NumPy"
+	@echo "make test-pythons the same tests with Python 3.11, 3.12, 3.13, as far as they are installed"
+	@echo "make test-oldest  the oldest versions that learnrate supports (constraints-oldest.txt): a download of 4 GB"
+	@echo "make check   lint, format, types, the site with its links"
 	@echo "make format  format the code"
 	@echo "make fuzz    try odd inputs, for a minute or SECONDS=3600; prints each finding and how to repeat it"
 	@echo "make bench   measure, and write benchmarks/results/"
@@ -30,7 +35,9 @@ help:
 	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
 	@echo "make bench-carry       measure how the best LR changes with batch, width, depth and length, in an hour; needs LEARNRATE_DATA"
 	@echo "make docs    write the generated pages of docs/"
-	@echo "make clean   remove .venv, .venv-bench and caches"
+	@echo "make docs-site   build the site into site/; a link to nothing is an error"
+	@echo "make docs-serve  show the site at http://localhost:8000, built again at each change"
+	@echo "make clean   remove .venv, .venv-bench, .venv-oldest, site/ and caches"
 
 tune: $(VENV)/demo.stamp
 	$(BIN)/learnrate tune
@@ -41,10 +48,34 @@ test: $(VENV)/test.stamp
 test-fast: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "not slow"
 
+# What `make test` leaves out: the tests marked heavy, what a user installs, and other versions.
+test-all: $(VENV)/test-all.stamp
+	$(BIN)/python -m pytest -m heavy
+	$(MAKE) dist-test test-pythons
+
+dist-test: $(VENV)/dev.stamp
+	$(BIN)/python tests/dist/smoke.py
+
+test-pythons: $(VENV)/dev.stamp
+	$(BIN)/python tests/dist/smoke.py 3.11 3.12 3.13
+
+test-oldest: $(OLDEST)/stamp
+	$(OLDEST)/bin/python tests/dist/oldest.py
+
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(SITE)
+
+# Without the cache of the last build: its messages would not be repeated.
+SITE := $(BIN)/zensical build --strict --clean
+
+docs-site: $(VENV)/dev.stamp
+	$(SITE)
+
+docs-serve: $(VENV)/dev.stamp
+	$(BIN)/zensical serve
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
@@ -102,9 +133,15 @@ $(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(B
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
+$(OLDEST)/stamp: pyproject.toml constraints-oldest.txt | $(BIN)/python
+	@echo "installing the oldest versions into $(OLDEST) ..."
+	$(BIN)/python -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[all,demo]' 'pytest<9.2' pytest-xdist hypothesis
+	@touch $@
+
 $(PEERS)/choice.stamp: $(PEERS)/stamp benchmarks/choice/requirements.txt
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/choice/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(OLDEST) site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

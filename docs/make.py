@@ -1,4 +1,4 @@
-"""Write the generated pages of the documentation: the gallery, "Coming from other libraries", and the benchmarks'.
+"""Write the generated pages of the documentation: API, frameworks, gallery, "Coming from other libraries", benchmarks.
 
 python docs/make.py            # all pages, and the pictures of the gallery and of the choices
 python docs/make.py --check    # name the pages that are out of date; exit 1 if there are any
@@ -6,14 +6,18 @@ python docs/make.py --check    # name the pages that are out of date; exit 1 if 
 
 import argparse
 import inspect
+import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "images" / "gallery"
 CHOICE_PICTURES = DOCS / "images" / "choice"
-sys.path[:0] = [str(ROOT / "tests" / "schedules"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests" / "schedules"), str(ROOT), str(DOCS)]
+
+import api_pages  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from learnrate.schedules.vocabulary import RUNS, SCHEDULES  # noqa: E402
@@ -200,18 +204,23 @@ def _code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 
+def within_the_site(text: str) -> str:
+    """A page whose links to files outside docs/, which are no part of the site, are names of the files instead."""
+    return re.sub(r"\[[^]]+\]\(\.\./([^)]+)\)", r"`\1`", text)
+
+
 def benchmarks() -> str:
     """The page of measurements."""
     from benchmarks import page
 
-    return GENERATED + "\n".join(page.text())
+    return GENERATED + within_the_site("\n".join(page.text()))
 
 
 def choice() -> str:
     """The page on how well finders choose."""
     from benchmarks.choice import page, results
 
-    return GENERATED + "\n".join(page.text(results.read()))
+    return GENERATED + within_the_site("\n".join(page.text(results.read())))
 
 
 def carry() -> str:
@@ -219,7 +228,7 @@ def carry() -> str:
     from benchmarks.carry import page
     from benchmarks.carry.store import Records
 
-    return GENERATED + "\n".join(page.text(Records()))
+    return GENERATED + within_the_site("\n".join(page.text(Records())))
 
 
 def draw_choice() -> list[Path]:
@@ -229,7 +238,21 @@ def draw_choice() -> list[Path]:
     return pictures.draw(results.read(), CHOICE_PICTURES)
 
 
+def frameworks() -> str:
+    """The table of frameworks and features."""
+    from tests.frameworks import page
+
+    return GENERATED + "\n".join(page.text())
+
+
+def written_by(page: Callable[[], Iterable[str]]) -> Callable[[], str]:
+    """A generator of lines as a page."""
+    return lambda: GENERATED + "\n".join(page()).rstrip("\n")
+
+
 PAGES = {
+    **{name: written_by(page) for name, page in api_pages.pages().items()},
+    "frameworks.md": frameworks,
     "gallery.md": gallery,
     "coming-from.md": coming_from,
     "benchmarks.md": benchmarks,
@@ -249,6 +272,7 @@ def main() -> int:
         print("\n".join(f"docs/{name} is out of date: run docs/make.py" for name in stale) or "all pages are up to date")
         return 1 if stale else 0
     for name in stale:
+        (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(pages[name])
     draw_gallery()
     drawn = sum(map(len, GALLERY.values())) + len(draw_choice())

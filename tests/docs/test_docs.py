@@ -90,3 +90,22 @@ def test_the_expressions_for_libraries_that_are_not_installed_are_schedules(peer
             settings["gamma"] = -0.5  # Caffe's sign
         schedules = eval(ours, {**make.NAMES, **settings})
         assert all(isinstance(s, lr.Schedule) for s in (schedules if isinstance(schedules, tuple) else (schedules,)))
+
+
+def test_the_figures_of_the_page_on_trust_are_those_of_the_measurements():
+    measured = " ".join((ROOT / "docs" / "choice.md").read_text().split())
+    page = " ".join((ROOT / "docs" / "choosing.md").read_text().split())
+    by_length = re.findall(r"\| ([\d,]+ to [\d,]+) \| (\d+) \| ([\d.]+, worst [\d.]+, at \d+ %) \|", page)
+    assert len(by_length) == 3
+    for updates, tasks, result in by_length:
+        assert re.search(rf"\| {updates} \| {tasks} \|[^|]*\| {re.escape(result)} \|", measured), result
+    assert re.search(r"contains the best LR of the grid in (\d+ of \d+) choices", measured)[1] in page
+    assert re.search(r"on (\d+) small real tasks", measured)[1] == re.search(r"On (\d+) tasks", page)[1]
+
+
+def test_the_losses_of_the_usual_lr_with_lora_are_those_of_the_measurements():
+    rows = re.findall(r"`fashion_lora\d+`.*", (ROOT / "docs" / "choice.md").read_text())
+    lost = [re.search(r"\| (-?[\d.]+) \| [^|]+ \| ([\d.]+) \(usual\)", row).groups() for row in rows]
+    page = (ROOT / "docs" / "how-to" / "lora.md").read_text()
+    assert "loses {} and {} points".format(*(round(float(usual)) for _, usual in lost)) in page
+    assert max(float(ours) for ours, _ in lost) <= 1

@@ -1,21 +1,18 @@
 """The page of a curve: the file, and how a real browser without a network shows it."""
 
 import math
-import os
 import re
-import shutil
 import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import learnrate as lr
+from chromium import started
 from curves import LRS, POINTS, valley
 from learnrate.errors import MissingExtraError, OutputError
 from learnrate.finder.page import write_curve
@@ -161,22 +158,8 @@ def test_without_plotly_the_error_names_the_extra(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser():
-    paths = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    absent = " and ".join(name for name, path in paths.items() if path is None)
-    if absent:
-        missing = f"the browser tests need {absent}: apt-get install chromium chromium-driver"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    options = webdriver.ChromeOptions()
-    options.binary_location = paths["chromium"]
-    for option in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1200,1000"):
-        options.add_argument(f"--{option}")
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(paths["chromedriver"]))
-    yield driver
-    driver.quit()
+    with started() as driver:
+        yield driver
 
 
 @pytest.fixture
