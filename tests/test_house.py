@@ -32,7 +32,9 @@ FLOORS = [
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.optimizers", "jax.kinds", "jax.probing", "jax.trainable", "jax.probe"),
-    *("keras", "lightning", "accelerate", "transformers"),
+    *("keras.optimizers", "keras.schedule", "keras.data", "keras.snapshot", "keras.stepping", "keras.writing"),
+    *("keras.trainable", "keras.follow", "keras.range_test", "keras.tune", "keras.recipe"),
+    *("lightning", "accelerate", "transformers"),
     *("recipes", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a
