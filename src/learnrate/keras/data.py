@@ -60,8 +60,8 @@ class DatasetBatches:
         return (self._dataset[index] for index in range(len(self)))
 
 
-def batches_of(data: Data, batch_size: int | None) -> Batches:
-    """Data as batches.
+def batches_of(data: Data, batch_size: int | None, name: str = "data") -> Batches:
+    """Data as batches; `name` is that of the argument, for errors.
 
     Raises:
         ArgumentError: if the arrays differ in length, or batch_size is below 1 or has no use.
@@ -73,14 +73,14 @@ def batches_of(data: Data, batch_size: int | None) -> Batches:
         return DatasetBatches(data)
     if _are_arrays(data):
         size = BATCH_SIZE if batch_size is None else checks.whole("batch_size", batch_size, at_least=1)
-        return ArrayBatches(_checked(data), size)
+        return ArrayBatches(_checked(data, name), size)
     _refuse_batch_size(batch_size)
     if isinstance(data, (str, bytes, Mapping)) or not (checks.is_iterable(data) or callable(data)):
-        checks.refuse_type("data", "arrays (x, y), a PyDataset, or batches", data)
+        checks.refuse_type(name, "arrays (x, y), a PyDataset, or batches", data)
     try:
         check_iterator(data)
     except ArgumentTypeError as error:
-        raise ArgumentTypeError(str(error).replace("batches", "data", 1)) from None
+        raise ArgumentTypeError(str(error).replace("batches", name, 1)) from None
     return data
 
 
@@ -129,7 +129,7 @@ def _is_list_of_arrays(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_are_arrays, value))
 
 
-def _checked(data: Any) -> Any:
+def _checked(data: Any, name: str) -> Any:
     """The arrays in main memory.
 
     Raises:
@@ -137,16 +137,16 @@ def _checked(data: Any) -> Any:
         DataError: if they are empty.
     """
     if isinstance(data, tuple) and len(data) > 3:
-        checks.refuse("data", "(x, y) or (x, y, sample_weight)", f"a tuple of {len(data)}")
+        checks.refuse(name, "(x, y) or (x, y, sample_weight)", f"a tuple of {len(data)}")
     data = keras.tree.map_structure(_in_main_memory, data)
     leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
     if any(leaf.ndim == 0 for leaf in leaves):
-        raise ArgumentTypeError("data must be arrays with a dimension for the examples, received a single number")
+        raise ArgumentTypeError(f"{name} must be arrays with a dimension for the examples, received a single number")
     lengths = [len(leaf) for leaf in leaves]
     if len(set(lengths)) > 1:
-        raise ArgumentError(f"the arrays of data must have one length, received lengths of {', '.join(map(str, lengths))}")
+        raise ArgumentError(f"the arrays of {name} must have one length, received lengths of {', '.join(map(str, lengths))}")
     if not lengths or not lengths[0]:
-        raise DataError("data must hold at least one example, received none")
+        raise DataError(f"{name} must hold at least one example, received none")
     # An entry None, as in (x, y, None), is none: trees of Keras keep it as a leaf.
     while isinstance(data, tuple) and data[-1] is None:
         data = data[:-1]

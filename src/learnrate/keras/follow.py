@@ -190,8 +190,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
     def _require_number(self, optimizer: Any, name: str) -> None:
         """Refuse a hyper-parameter that the optimizer does not have, or has switched off when it was built."""
         inner = innermost(optimizer)
-        numbers = {key: value for key, value in inner.get_config().items() if _is_number(value) and hasattr(inner, key)}
-        numbers.pop(LR, None)
+        numbers = {key: value for key, value in vars(inner).items() if _is_number(value) and not key.startswith("_")}
         if name not in numbers:
             names = ", ".join(sorted(numbers))
             checks.refuse(

@@ -52,6 +52,8 @@ def _attribute(owner: Any, name: str) -> Undo:
 def modes(model: Any) -> Iterator[Undo]:
     """How to put back the modes of the modules of a model; there are none on JAX."""
     if keras.backend.backend() == "torch":
+        training = model.training
+        yield lambda: model.train(training)  # Keras adds a module to a model in its first update
         yield from [_attribute(module, "training") for module in model.modules()]
 
 

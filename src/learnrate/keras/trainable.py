@@ -99,14 +99,19 @@ class Training(Trainable):
     def _build(self) -> None:
         """Build model, metrics and optimizer, so that there is something to copy."""
         model = self.model
-        if not (model.built and self.optimizer.built and all(metric.built for metric in model.metrics)):
+        if model.built:
+            self._require_weights()
+        if not (model.built and self.optimizer.built and all(getattr(metric, "built", True) for metric in model.metrics)):
             x, y, weights = unpacked(self.stream.take(1)[0])
             model.test_on_batch(x, y, sample_weight=weighted(y, weights, self._class_weight))
             if not self.optimizer.built:
                 self.optimizer.build(model.trainable_variables)
             model.reset_metrics()
             self.stream.rewind()
-        if not model.trainable_variables:
+        self._require_weights()
+
+    def _require_weights(self) -> None:
+        if not self.model.trainable_variables:
             raise ArgumentError("model must have trainable weights, received one without: set trainable of some layer")
 
     def update(self, lr: float) -> Any:
@@ -181,7 +186,7 @@ def _evaluation(evaluate: Any, batch_size: int | None) -> Evaluate | None:
     """A function that evaluates: the user's own, or one that computes the loss of held-out data."""
     if evaluate is None or (callable(evaluate) and not isinstance(evaluate, keras.utils.PyDataset)):
         return evaluate
-    batches = batches_of(evaluate, None)  # refuses what is no data
+    batches = batches_of(evaluate, None, "validation_data")  # refuses what is no data
     if isinstance(batches, ArrayBatches):
         x, y, weights = keras.utils.unpack_x_y_sample_weight(evaluate)
         return lambda model: _negated_loss(model, x=x, y=y, sample_weight=weights, batch_size=batch_size)

@@ -105,6 +105,7 @@ class JaxWriter:
     _last: Any = None
     _before: Any = None
     _function: Any = None
+    _installed: Any = None
     _indices: tuple[int, int] = field(default=(0, 0))
 
     def __post_init__(self) -> None:
@@ -113,17 +114,17 @@ class JaxWriter:
         variables = self.model.optimizer.variables
         positions = {id(variable): index for index, variable in enumerate(variables)}
         self._indices = positions[id(lr_source(self.driven.optimizer))], positions[id(batch_counter(self.driven.optimizer))]
-        self._function = self._compiled()
+        self._function, self._installed = self._compiled(), self._call
 
     def before_batch(self) -> None:
         """See `Writer.before_batch`."""
         self._due = True
-        if self.model.train_function is not self._call:
-            self._before, self.model.train_function = self.model.train_function, self._call
+        if self.model.train_function is not self._installed:
+            self._before, self.model.train_function = self.model.train_function, self._installed
 
     def close(self) -> None:
         """See `Writer.close`."""
-        if self.model.train_function is self._call:
+        if self.model.train_function is self._installed:
             self.model.train_function = self._before
         if self._last is not None:
             self._compare(lr_source(self.driven.optimizer).value)
