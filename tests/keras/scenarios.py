@@ -92,7 +92,9 @@ class Steps(keras.callbacks.Callback):
 
 def fit(model, *callbacks, x=ONES, epochs=1, steps=None, **options):
     steps = steps or Steps()
-    history = model.fit(x, x, batch_size=1, epochs=epochs, verbose=0, shuffle=False, callbacks=[*callbacks, steps], **options)
+    history = model.fit(
+        x, x, batch_size=1, epochs=epochs, verbose=0, shuffle=False, callbacks=[*callbacks, steps], **options
+    )
     return steps, history.history
 
 
@@ -333,7 +335,9 @@ def backup():
                 raise ZeroDivisionError
 
     def run(*callbacks, **arguments):
-        following = lr.keras.Follow(arguments.pop("schedule", SCHEDULE), state_file=FOLDER / BACKEND / "state.json", **arguments)
+        following = lr.keras.Follow(
+            arguments.pop("schedule", SCHEDULE), state_file=FOLDER / BACKEND / "state.json", **arguments
+        )
         restore = keras.callbacks.BackupAndRestore(str(FOLDER / f"backup-{BACKEND}"), delete_checkpoint=False)
         return fit(line(keras.optimizers.Adam(0.5)), following, restore, *callbacks, x=ONES[:8], epochs=3)[0]
 
@@ -439,7 +443,9 @@ def range_test():
         model = trained(keras.optimizers.Adam(rate))
         source = model.optimizer._learning_rate
         same, curve = given_back(model, lambda m=model: lr.keras.range_test(m, DATA, updates=60, high=100.0, seed=3))
-        curve = curve if isinstance(curve, str) else [len(curve), curve.lrs[0], float(curve.losses[0]), curve.bounds().max_lr]
+        curve = (
+            curve if isinstance(curve, str) else [len(curve), curve.lrs[0], float(curve.losses[0]), curve.bounds().max_lr]
+        )
         facts[name] = {"same": same, "curve": curve, "source": model.optimizer._learning_rate is source}
         after = model.fit(INPUTS, TARGETS, batch_size=32, verbose=0, shuffle=False).history["loss"]
         twin = trained(keras.optimizers.Adam(0.003))
@@ -557,10 +563,15 @@ def tune():
 
     hopeless = line(keras.optimizers.SGD(0.5))
     same, returned = given_back(
-        hopeless, lambda: lr.keras.tune(hopeless, (ONES, 0 * ONES), updates=400, budget="50%", low=1e-9, high=1e-7, report=texts.append)
+        hopeless,
+        lambda: lr.keras.tune(
+            hopeless, (ONES, 0 * ONES), updates=400, budget="50%", low=1e-9, high=1e-7, report=texts.append
+        ),
     )
     facts["no answer"] = [same, returned if isinstance(returned, str) else returned is None, texts[-1]]
-    facts["required"] = caught(lambda: lr.keras.tune(hopeless, (ONES, ONES), updates=400, budget="50%", low=1e-9, high=1e-7, require=True))
+    facts["required"] = caught(
+        lambda: lr.keras.tune(hopeless, (ONES, ONES), updates=400, budget="50%", low=1e-9, high=1e-7, require=True)
+    )
     model = trained()
     facts["interrupted"] = given_back(
         model, lambda: lr.keras.tune(model, DATA, updates=400, progress=interrupt_at(30), report=texts.append)

@@ -81,7 +81,7 @@ def batches_of(data: Data, batch_size: int | None, name: str = "data") -> Batche
         check_iterator(data)
     except ArgumentTypeError as error:
         raise ArgumentTypeError(str(error).replace("batches", name, 1)) from None
-    return data
+    return data  # type: ignore[no-any-return]
 
 
 def unpacked(batch: Any) -> tuple[Any, Any, Any]:
@@ -89,7 +89,7 @@ def unpacked(batch: Any) -> tuple[Any, Any, Any]:
     if isinstance(batch, list):
         batch = tuple(batch)
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-    return tuple(keras.tree.map_structure(_array, part) for part in (x, y, weights))  # type: ignore[return-value]
+    return tuple(keras.tree.map_structure(_array, part) for part in (x, y, weights))
 
 
 def weighted(y: Any, weights: Any, class_weight: Mapping[int, float] | None) -> Any:
