@@ -1,6 +1,10 @@
 """Fixtures of all tests, and the order in which they run."""
 
+import os
 import sys
+
+# Before the first import of keras, whose own default is TensorFlow.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import hypothesis
 import matplotlib

@@ -1,3 +1,0 @@
-"""learnrate for Keras 3."""
-
-__all__: list[str] = []

@@ -1,0 +1,239 @@
+"""The callback that lets an optimizer of Keras follow a schedule."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras  # type: ignore[import-untyped]
+
+from learnrate import checks, schedules
+from learnrate.errors import AlreadyDrivenError, ArgumentError, OutputError, OverruledWarning, PastEndWarning
+from learnrate.keras.optimizers import (
+    accumulation_of,
+    check_accumulation,
+    check_backend,
+    check_model,
+    has_own_lr,
+    innermost,
+    name_of_source,
+    require_same_accumulation,
+)
+from learnrate.keras.schedule import saved_text, schedule_of
+from learnrate.keras.writing import LR, Driven, JaxWriter, TorchWriter, Writer, driven
+from learnrate.schedules import Horizon
+from learnrate.schedules.base import known_length
+from learnrate.schedules.resume import OnChange, check_on_change, resumed
+from learnrate.user_code import warn
+
+
+class Follow(keras.callbacks.Callback):  # type: ignore[misc]
+    """Let the optimizer of `model.fit` follow a schedule, update by update: `model.fit(..., callbacks=[Follow(schedule)])`.
+
+    For optimizers that were compiled with a number as their LR. Put it first in the list of callbacks, so that the others
+    see what it writes into the logs: under "learning_rate" the LR that the last update of the epoch used, and the other
+    hyper-parameters under their names.
+
+    The count of updates is that of the optimizer, so that a run goes on where it was after `load_model`, `load_weights` or
+    `BackupAndRestore`, at any update, and an update that a `LossScaleOptimizer` skipped does not count. It is never set
+    back: a second `fit` of the same model goes on in the schedule.
+
+    Args:
+        schedule: The schedule of the LR, or its text. Lengths in percent and epochs are those of `fit`: its `epochs`, and
+            the steps of its epochs.
+        accumulation: Batches of an update; by default the `gradient_accumulation_steps` of the optimizer.
+        state_file: A path where the text of the schedule is kept, beside the checkpoints. A run that goes on (the optimizer
+            has made updates) under another schedule is then noticed. Keras keeps nothing of a callback in its checkpoints.
+        on_change: What to do then: "error", "keep", "rebase" or "new"; see `learnrate.schedules.resume.resumed`.
+        **hyper_parameters: Schedules, or their texts, of other hyper-parameters of the optimizer by their names in it, such
+            as `momentum`, `beta_1` or `weight_decay`. The optimizer must have been built with a number above 0 there.
+
+    Raises:
+        ArgumentError: if a text is no schedule; at the beginning of `fit` if the optimizer has no such hyper-parameter, if
+            accumulation is not that of the optimizer, if a length in percent or epochs needs a number of steps that `fit`
+            does not know, or if the schedule is not that of `state_file`.
+        ArgumentTypeError: if an argument is of the wrong type.
+        AlreadyDrivenError: at the beginning of `fit` if the optimizer was compiled with a schedule, or there are two of
+            these callbacks.
+
+    Warns:
+        OverruledWarning: if something else changed the LR; the schedule's value is written again.
+        PastEndWarning: if a schedule with an end is driven past it.
+    """
+
+    def __init__(
+        self,
+        schedule: "schedules.Schedule | str",
+        accumulation: int | None = None,
+        *,
+        state_file: str | Path | None = None,
+        on_change: OnChange = "error",
+        **hyper_parameters: "schedules.Schedule | str",
+    ) -> None:
+        super().__init__()
+        check_backend()
+        self.schedule = schedule_of(schedule)
+        self.accumulation = check_accumulation(accumulation)
+        self.hyper_parameters = {name: schedule_of(given) for name, given in hyper_parameters.items()}
+        self._state_file = None if state_file is None else checks.path("state_file", state_file)
+        self._on_change = check_on_change(on_change)
+        self._driven: Driven | None = None
+        self._writer: Writer | None = None
+        self._warned_of: set[str] = set()
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Check that the optimizer can be driven."""
+        optimizer = check_model(self.model)
+        if not has_own_lr(optimizer):
+            raise AlreadyDrivenError(
+                f"the LR must have one owner: the optimizer was compiled with {name_of_source(optimizer)}, which drives it, "
+                f"and Follow({self.schedule!r}) would too: compile with a number, or leave out Follow"
+            )
+        require_same_accumulation(self.accumulation, optimizer)
+        self._require_alone(optimizer)
+        for name in self.hyper_parameters:
+            self._require_number(optimizer, name)
+        self._resolved(self._horizon(optimizer))
+        self._writer = None
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Write the values of the next update."""
+        if self._writer is None:  # now, because other callbacks may load weights when training begins
+            self._writer = self._begun()
+        self._writer.before_batch()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the values of the last update into the logs."""
+        if self._driven is None or self._writer is None:
+            return
+        updates = self._driven.updates()
+        if logs is not None:
+            logs[LR] = self._driven.lr()
+            logs |= {name: schedule(max(0, updates - 1)) for name, schedule in self._driven.others.items()}
+        for name, schedule in self._driven.schedules.items():
+            self._warn_of_end(name, schedule, updates)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Leave the optimizer with the values of the last update."""
+        if self._writer is not None and self._driven is not None:
+            self._writer.close()
+            updates = self._driven.updates()
+            for name, schedule in self._driven.others.items():
+                setattr(self._driven.optimizer, name, schedule(max(0, updates - 1)))
+        self._writer = None
+        _ACTIVE.pop(id(self.params), None)
+
+    def _begun(self) -> Writer:
+        optimizer = check_model(self.model)
+        given = self._resolved(self._horizon(optimizer))
+        updates = driven(optimizer, given).updates()
+        given = self._kept(given, updates)
+        self._driven = driven(optimizer, given)
+        if keras.backend.backend() == "torch":
+            return TorchWriter(self._driven, self._overruled)
+        return JaxWriter(self.model, self._driven, self._overruled)
+
+    def _horizon(self, optimizer: Any) -> Horizon | None:
+        steps, epochs = self.params.get("steps"), self.params.get("epochs")
+        if not steps or not epochs:
+            return None
+        accumulation = accumulation_of(optimizer)
+        return Horizon(max(1, steps * epochs // accumulation), updates_per_epoch=steps / accumulation)
+
+    def _resolved(self, horizon: Horizon | None) -> dict[str, schedules.Schedule]:
+        given = {LR: self.schedule, **self.hyper_parameters}
+        if horizon is not None:
+            return {name: schedule.resolve(horizon) for name, schedule in given.items()}
+        for name, schedule in given.items():
+            if not schedule.is_resolved:
+                raise ArgumentError(
+                    f"the schedule of {name} must have its lengths in updates where fit does not know the steps of an "
+                    f"epoch, received {schedule!r}: give fit steps_per_epoch, or call schedule.resolve(updates)"
+                )
+        return given
+
+    def _kept(self, given: dict[str, schedules.Schedule], updates: int) -> dict[str, schedules.Schedule]:
+        """The schedules that are followed: those of the state file, if the run goes on and `on_change` says so."""
+        path = self._state_file
+        if path is None:
+            return given
+        if updates and path.exists():
+            try:
+                saved = json.loads(path.read_text())
+                if not isinstance(saved, dict) or not all(isinstance(text, str) for text in saved.values()):
+                    raise ValueError("it holds no texts by name")
+            except (OSError, ValueError) as error:
+                raise OutputError(f"state_file must be one that Follow wrote, received {str(path)!r}: {error}") from None
+            given = {
+                name: resumed(saved.get(name, saved_text(schedule)), schedule, updates, self._on_change)
+                for name, schedule in given.items()
+            }
+        text = json.dumps({name: saved_text(schedule) for name, schedule in given.items()}, indent=1)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        except OSError as error:
+            raise OutputError(f"state_file must be a file that can be written, received {str(path)!r}: {error}") from None
+        return given
+
+    def _require_alone(self, optimizer: Any) -> None:
+        """Refuse a second callback in the same `fit`, which hands the same parameters to all of its callbacks."""
+        other = _ACTIVE.get(id(self.params))
+        if other is not None and other is not self and other.params is self.params:
+            raise AlreadyDrivenError(
+                f"the LR must have one owner: both Follow({other.schedule!r}) and Follow({self.schedule!r}) are callbacks "
+                "of this fit: leave out one of them"
+            )
+        _ACTIVE.clear()
+        _ACTIVE[id(self.params)] = self
+
+    def _require_number(self, optimizer: Any, name: str) -> None:
+        """Refuse a hyper-parameter that the optimizer does not have, or has switched off when it was built."""
+        inner = innermost(optimizer)
+        numbers = {key: value for key, value in vars(inner).items() if _is_number(value) and not key.startswith("_")}
+        if name not in numbers:
+            names = ", ".join(sorted(numbers))
+            checks.refuse(
+                f"the hyper-parameter {name} of Follow",
+                f"one that {type(inner).__name__} has as a number",
+                getattr(inner, name, None),
+                f"it has {names}",
+            )
+        if not numbers[name]:
+            remedy = "build the optimizer with a number above 0, with which it makes room for it"
+            checks.refuse(f"the hyper-parameter {name} of the optimizer", "above 0", numbers[name], remedy)
+        if keras.backend.backend() == "torch" and self.model.jit_compile:
+            raise ArgumentError(
+                f"the hyper-parameter {name} must be scheduled without jit_compile=True on torch, which compiles a step for "
+                "each value: leave out jit_compile"
+            )
+
+    def _overruled(self, written: float, present: float) -> None:
+        if "owner" in self._warned_of:
+            return
+        self._warned_of.add("owner")
+        warn(
+            f"something other than Follow({self.schedule!r}) set the LR from {written:.6g} to {present:.6g}, as "
+            "ReduceLROnPlateau, LearningRateScheduler or an assignment do: the schedule's value is written again at each "
+            "update; leave out one of them",
+            OverruledWarning,
+        )
+
+    def _warn_of_end(self, name: str, schedule: schedules.Schedule, updates: int) -> None:
+        length = known_length(schedule)
+        if length is None or updates <= length + 1 or name in self._warned_of:
+            return
+        self._warned_of.add(name)
+        warn(
+            f"{name} is driven past the end of {schedule!r}, its last value is kept: train for fewer updates or give a "
+            "longer schedule",
+            PastEndWarning,
+        )
+
+
+_ACTIVE: dict[int, Follow] = {}
+"""The callback of the `fit` under way, by the `id` of the parameters of this `fit`."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

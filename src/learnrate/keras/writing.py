@@ -1,0 +1,239 @@
+"""How the values of a schedule get into an optimizer of Keras while `fit` trains, on each backend."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import keras  # type: ignore[import-untyped]
+
+from learnrate.errors import ArgumentError
+from learnrate.keras.optimizers import accumulation_of, batch_counter, innermost, lr_source
+from learnrate.schedules import Schedule
+
+LR = "learning_rate"
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What drives an optimizer: schedules in updates, by the name of the hyper-parameter, the LR among them.
+
+    Attributes:
+        optimizer: The optimizer that makes the steps.
+        schedules: The schedules by name.
+        accumulation: Batches of an update.
+    """
+
+    optimizer: Any
+    schedules: Mapping[str, Schedule]
+    accumulation: int
+
+    @property
+    def others(self) -> dict[str, Schedule]:
+        """The schedules of hyper-parameters other than the LR."""
+        return {name: schedule for name, schedule in self.schedules.items() if name != LR}
+
+    def updates(self) -> int:
+        """Number of updates made."""
+        return int(batch_counter(self.optimizer)) // self.accumulation
+
+    def lr(self) -> float:
+        """The LR in force."""
+        return float(lr_source(self.optimizer))
+
+
+def driven(optimizer: Any, schedules: Mapping[str, Schedule]) -> Driven:
+    """The schedules of an optimizer."""
+    return Driven(innermost(optimizer), schedules, accumulation_of(optimizer))
+
+
+class Writer(Protocol):
+    """Writes the values of each update."""
+
+    def before_batch(self) -> None:
+        """Called before each batch, or block of batches (`steps_per_execution`)."""
+
+    def close(self) -> None:
+        """Called after the last batch."""
+
+
+Overruled = Callable[[float, float], None]
+"""Called with the LR that was written, and the one that stands in its place."""
+
+
+@dataclass
+class TorchWriter:
+    """Writes before each batch. The hyper-parameters are plain numbers, which each step reads."""
+
+    driven: Driven
+    overruled: Overruled
+    _written: float | None = None
+
+    def before_batch(self) -> None:
+        """See `Writer.before_batch`."""
+        driven, present = self.driven, self.driven.lr()
+        if self._written not in (None, present):
+            self.overruled(self._written, present)
+        updates = driven.updates()
+        driven.optimizer.learning_rate = driven.schedules[LR](updates)
+        for name, schedule in driven.others.items():
+            setattr(driven.optimizer, name, schedule(updates))
+        self._written = driven.lr()
+
+    def close(self) -> None:
+        """See `Writer.close`."""
+        if self._written not in (None, present := self.driven.lr()):
+            self.overruled(self._written, present)
+
+
+@dataclass
+class JaxWriter:
+    """Writes inside of the compiled `train_step`, so that nothing is copied between the updates.
+
+    On JAX, `fit` keeps the variables of optimizer and model out of their objects. To assign one of them in a callback makes
+    it write all of them into the objects and read them again, for each batch. The count of the optimizer is at hand in
+    `train_step`, so its LR and other hyper-parameters can be computed there, also within `steps_per_execution`.
+
+    `fit` calls the `train_function` of the model, which is replaced as long as the callback takes part in it: an exception
+    in `fit` ends the callback without a word, and the next `fit` may be without it.
+    """
+
+    model: Any
+    driven: Driven
+    overruled: Overruled
+    _due: bool = False
+    _last: Any = None
+    _before: Any = None
+    _function: Any = None
+    _installed: Any = None
+    _indices: tuple[int, int] = field(default=(0, 0))
+
+    def __post_init__(self) -> None:
+        if keras.config.is_nnx_enabled():
+            raise ArgumentError("Follow must be used without the NNX mode of Keras: compile with learnrate.keras.Schedule")
+        variables = self.model.optimizer.variables
+        positions = {id(variable): index for index, variable in enumerate(variables)}
+        self._indices = positions[id(lr_source(self.driven.optimizer))], positions[id(batch_counter(self.driven.optimizer))]
+        self._function, self._installed = self._compiled(), self._call
+
+    def before_batch(self) -> None:
+        """See `Writer.before_batch`."""
+        self._due = True
+        if self.model.train_function is not self._installed:
+            self._before, self.model.train_function = self.model.train_function, self._installed
+
+    def close(self) -> None:
+        """See `Writer.close`."""
+        if self.model.train_function is self._installed:
+            self.model.train_function = self._before
+        if self._last is not None:
+            self._compare(lr_source(self.driven.optimizer).value)
+        self._last = None
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The train function that Keras makes of a `train_step` which writes first."""
+        model, original = self.model, self.model.train_step
+        before = model.train_function
+
+        def train_step(state: Any, data: Any) -> Any:
+            weights, others, of_optimizer, metrics = state
+            lr_at, count_at = self._indices
+            updates = of_optimizer[count_at] // self.driven.accumulation
+            lr = self.driven.schedules[LR](updates).astype(of_optimizer[lr_at].dtype)
+            of_optimizer = [lr if index == lr_at else value for index, value in enumerate(of_optimizer)]
+            with _traced(self.driven, updates):
+                return original((weights, others, of_optimizer, metrics), data)
+
+        own = vars(model).get("train_step")
+        model.train_step = train_step
+        try:
+            model.make_train_function(force=True)
+            function: Callable[..., Any] = model.train_function
+        finally:
+            model.train_function = before
+            if own is None:
+                del model.train_step
+            else:
+                model.train_step = own
+        return function
+
+    def _call(self, state: Any, iterator: Any) -> Any:
+        if not self._due:  # a `fit` without the callback
+            self.model.train_function = self._before
+            return self._before(state, iterator)
+        self._due = False
+        lr_at = self._indices[0]
+        present = state[2][lr_at]
+        if self._last is not None and present is not self._last:
+            self._compare(present)
+        logs, state = self._function(state, iterator)
+        self._last = state[2][lr_at]
+        return logs, state
+
+    def _compare(self, present: Any) -> None:
+        if float(present) != float(self._last):
+            self.overruled(float(self._last), float(present))
+
+
+class _traced:  # noqa: N801 - used like a function
+    """While JAX traces: the hyper-parameters other than the LR are the values of their schedules."""
+
+    def __init__(self, driven: Driven, updates: Any) -> None:
+        self._optimizer = driven.optimizer
+        self._before = {name: getattr(driven.optimizer, name) for name in driven.others}
+        self._during = {name: Traced(schedule(updates), self._before[name]) for name, schedule in driven.others.items()}
+
+    def __enter__(self) -> None:
+        for name, value in self._during.items():
+            setattr(self._optimizer, name, value)
+
+    def __exit__(self, *error: object) -> None:
+        for name, value in self._before.items():
+            setattr(self._optimizer, name, value)
+
+
+class Traced:
+    """A hyper-parameter that JAX traces, in the place of a number in an optimizer.
+
+    Optimizers compute with it, and decide by comparing it (`if self.momentum != 0`), which a traced array cannot answer. The
+    number with which the optimizer was built answers.
+
+    Args:
+        value: The traced array.
+        number: The number.
+    """
+
+    def __init__(self, value: Any, number: float) -> None:
+        self.value, self.number = value, number
+        self.dtype, self.shape, self.ndim = value.dtype, value.shape, value.ndim
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return bool(self.number)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __neg__(self) -> Any:
+        return -self.value
+
+
+def _forward(name: str) -> None:
+    setattr(Traced, name, lambda self, other: getattr(self.value, name)(_plain(other)))
+
+
+def _answer(name: str) -> None:
+    setattr(Traced, name, lambda self, other: getattr(operator, name)(self.number, other))
+
+
+def _plain(other: Any) -> Any:
+    return other.value if isinstance(other, (Traced, keras.Variable)) else other
+
+
+for _operation in ("add", "sub", "mul", "truediv", "pow"):
+    _forward(f"__{_operation}__")
+    _forward(f"__r{_operation}__")
+for _comparison in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
+    _answer(_comparison)

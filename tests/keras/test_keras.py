@@ -1,0 +1,368 @@
+"""learnrate for Keras on its torch and JAX backends: a process for each runs scenarios.py, and these tests judge its facts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facts import facts, tells
+
+pytest.importorskip("keras")
+
+# One worker starts both processes, once.
+pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.slow]
+
+SCENARIOS = Path(__file__).with_name("scenarios.py")
+BACKENDS = ("torch", "jax")
+LIMIT = 300
+"""Seconds that a process may take."""
+
+
+@pytest.fixture(scope="session")
+def both_backends(tmp_path_factory):
+    """The facts of each backend. One process after the other: a second worker of the tests has the other core."""
+    for backend in BACKENDS:
+        pytest.importorskip(backend)
+    folder = tmp_path_factory.mktemp("keras")
+    return {backend: run(backend, folder) for backend in BACKENDS}
+
+
+def run(backend, folder):
+    done = subprocess.run(
+        [sys.executable, str(SCENARIOS), backend, str(folder)],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((folder / f"{backend}.json").read_text())
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture
+def outcome(both_backends, backend):
+    """The facts of a scenario by its name."""
+
+    def of(scenario):
+        found = both_backends[backend][scenario]
+        assert "Traceback" not in str(found.get("failed")), found["failed"]
+        return found
+
+    return of
+
+
+def close(values, expected):
+    """Differences of weights in single precision, which fall to about -2, are exact to some 1e-7."""
+    return values == pytest.approx(expected, abs=5e-7)
+
+
+@pytest.mark.shows("keras", "schedule")
+def test_each_update_uses_the_value_of_the_schedule(outcome, backend):
+    found = outcome("schedule")
+    assert close(found["compiled"], found["expected"])
+    assert close(found["eager"], found["expected"])
+    assert found["own call"] == pytest.approx(found["expected"][3])
+    if backend == "jax":  # torch has no steps_per_execution
+        assert close(found["blocks"], np.reshape(found["expected"], (6, 4)).sum(1).tolist())
+
+
+def test_torch_compiler_takes_the_schedule_without_a_warning(both_backends):
+    found = both_backends["torch"]["torch_compiler"]
+    assert close(found["used"], [0, 0.02, 0, 0.04, 0, 0.06, 0, 0.08])
+    assert found["warnings"] == []
+    assert tells(found["disagreement"], "accumulation", 2, 3)
+
+
+@pytest.mark.shows("keras", "config text")
+def test_a_schedule_comes_from_text(outcome):
+    assert outcome("schedule")["text"] is True
+    assert close(outcome("follow")["text"], [0.02, 0.04, 0.06, 0.08])
+
+
+@pytest.mark.parametrize(
+    ("fact", "parts"),
+    [
+        ("unresolved", ("UnresolvedError", "5%", "resolve", "Follow")),
+        ("wrong type", ("ArgumentTypeError", "schedule", 0.1)),
+        ("wrong text", ("ParseError", "cosin", "cosine")),
+    ],
+)
+def test_what_is_no_schedule_in_updates_is_refused(outcome, fact, parts):
+    assert tells(outcome("schedule")[fact], *parts)
+
+
+@pytest.mark.shows("keras", "accumulation")
+@pytest.mark.parametrize("fact", ["schedule", "given", "follow"])
+def test_the_batches_of_an_update_count_once(outcome, fact):
+    used, expected = outcome("accumulation")[fact], outcome("schedule")["expected"]
+    assert close(used[::2], [0.0] * 12)
+    assert close(used[1::2], expected[:12])
+
+
+def test_percent_is_of_the_updates_and_not_of_the_batches(outcome):
+    assert close(outcome("accumulation")["percent"][1::2], [0.12 - 0.01 * n for n in range(12)])
+
+
+def test_keras_itself_counts_batches(outcome):
+    """When this fails, Keras counts updates, and `learnrate.keras.Schedule` must stop dividing."""
+    assert close(outcome("accumulation")["of Keras"][1::2][:3], [0.1 * (1 - n / 12) for n in (1, 3, 5)])
+
+
+@pytest.mark.parametrize(
+    ("fact", "parts"),
+    [
+        ("disagreement", ("ArgumentError", "accumulation", "gradient_accumulation_steps", 2, 3)),
+        ("disagreement of follow", ("ArgumentError", "accumulation", 2, 1)),
+        ("not whole", ("ArgumentTypeError", "accumulation", 1.5)),
+    ],
+)
+def test_another_accumulation_than_that_of_the_optimizer_is_refused(outcome, fact, parts):
+    assert tells(outcome("accumulation")[fact], *parts)
+
+
+def test_a_schedule_is_saved_and_loaded_with_the_model(outcome):
+    found, expected = outcome("saved"), outcome("schedule")["expected"]
+    # 11 batches are 5 updates and the first half of the next one.
+    assert close(found["goes on"][::2], expected[5:9])
+    assert found["here"] == found["goes on"]
+    assert found["fresh"] == found["goes on"]
+    assert tells(found["function"], "ArgumentError", "text", "sqrt", "save_weights")
+
+
+def test_follow_resolves_percent_and_epochs_by_the_counts_of_fit(outcome):
+    found = outcome("follow")
+    assert close(found["used"], found["expected"])
+    assert close(found["epochs"], [0.3 * (1 - n / 8) for n in range(8)] + [0.4] * 4)
+
+
+def test_follow_writes_before_each_block_on_jax(both_backends):
+    found, expected = both_backends["jax"]["follow"], both_backends["jax"]["schedule"]["expected"]
+    assert close(found["blocks"], np.reshape(expected, (6, 4)).sum(1).tolist())
+
+
+@pytest.mark.shows("keras", "LR in its logs")
+def test_the_logs_have_the_lr_that_was_used(outcome):
+    found = outcome("follow")
+    last = [found["used"][n] for n in (7, 15, 23)]
+    assert close(found["history"], last)
+    assert close(found["logged"], last)
+
+
+def test_follow_warns_past_the_end(outcome):
+    [text] = outcome("follow")["past the end"]
+    assert tells(text, "PastEndWarning", "learning_rate", "linear")
+
+
+def test_without_the_callback_the_lr_stays(outcome):
+    found = outcome("follow")
+    assert found["without"] == pytest.approx([found["expected"][-1]] * 2)
+
+
+def test_an_aborted_fit_drives_the_next_one_no_more(outcome):
+    found = outcome("aborted")
+    assert close(found["alone"], [0.25] * 4)
+    assert close(found["again"], [0.125] * 4)
+
+
+def test_other_hyper_parameters_follow_their_schedules(outcome):
+    found = outcome("hyper_parameters")
+    assert found["used"] == pytest.approx(found["expected"], abs=2e-6)
+    assert found["weights"] == pytest.approx(found["decayed"], abs=1e-4)  # epsilon of Adam
+    assert found["history"] == pytest.approx([0.85])
+    assert found["left"] == pytest.approx(0.85)
+
+
+def test_hyper_parameters_that_cannot_follow_are_refused(outcome):
+    found = outcome("hyper_parameters")
+    assert tells(found["misspelt"], "ArgumentError", "momentun", "momentum", "SGD")
+    assert tells(found["off"], "ArgumentError", "momentum", "above 0")
+
+
+@pytest.mark.shows("keras", "two owners")
+@pytest.mark.parametrize("owner", ["plateau", "scheduler", "assignment"])
+def test_a_second_owner_is_noticed_and_overwritten(outcome, owner):
+    found = outcome("two_owners")
+    assert close(found[owner]["used"], found["expected"])
+    [text] = found[owner]["warnings"]
+    assert tells(text, "OverruledWarning", "Follow", "warmup")
+    if owner != "plateau":
+        assert tells(text, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("fact", "parts"),
+    [
+        ("compiled with ours", ("AlreadyDrivenError", "constant(value=0.3)", "warmup")),
+        ("compiled with theirs", ("AlreadyDrivenError", "CosineDecay", "warmup")),
+        ("two callbacks", ("AlreadyDrivenError", "constant(value=0.3)", "warmup")),
+        ("scheduler on a schedule", ("TypeError", "LearningRateSchedule")),
+    ],
+)
+def test_a_second_owner_from_the_start_is_refused(outcome, fact, parts):
+    assert tells(outcome("two_owners")[fact], *parts)
+
+
+@pytest.mark.shows("keras", "resume")
+@pytest.mark.parametrize("form", ["schedule", "follow"])
+def test_a_resumed_run_uses_the_lrs_of_the_run_through(outcome, form):
+    found = outcome("resumed")[form]
+    assert len(found["through"]) == 24
+    assert found["resumed"] == found["through"]
+    assert found["same weights"] is True
+
+
+def test_backup_and_restore_goes_on_in_the_schedule(outcome):
+    found = outcome("backup")
+    assert found["rest"] == pytest.approx(found["expected"], abs=1e-7)
+
+
+def test_another_schedule_in_the_state_file_is_noticed(outcome):
+    found = outcome("backup")
+    assert tells(found["other"], "ArgumentError", "length=44", "on_change", 16)
+    [text] = found["kept"]
+    assert tells(text, "OtherScheduleWarning", "keep")
+    assert tells(found["broken"], "OutputError", "state_file")
+
+
+@pytest.mark.shows("keras", "skipped updates")
+@pytest.mark.parametrize("form", ["schedule", "follow"])
+def test_a_skipped_update_does_not_count(outcome, form):
+    found = outcome("skipped")
+    expected = found["expected"]
+    assert close(found[form], [*expected[:3], 0.0, *expected[3:7]])
+
+
+@pytest.mark.shows("keras", "range test")
+@pytest.mark.parametrize("lr", ["number", "schedule"])
+def test_a_range_test_gives_everything_back(outcome, lr):
+    found = outcome("range_test")[lr]
+    assert found["same"] is True
+    assert found["source"] is True
+    length, first_lr, _, max_lr = found["curve"]
+    assert length <= 60
+    assert first_lr == 1e-7
+    assert 0.001 < max_lr < 10
+    with_test, without = found["goes on"]
+    assert with_test == without
+
+
+def test_a_range_test_gives_back_after_an_interrupt_and_an_error(outcome):
+    found = outcome("range_test")
+    assert found["interrupted"] == [True, ["interrupted", 20]]
+    same, error = found["failed"]
+    assert same is True
+    assert tells(error, "ZeroDivisionError", "a bug in evaluate")
+    assert found["evaluated"] == [True, ["accuracy", "score"]]
+
+
+def test_a_range_test_steps_at_its_lrs_over_accumulated_batches(outcome):
+    found = outcome("range_test")["accumulated"]
+    assert close(found["used"], found["expected"][1:])
+
+
+@pytest.mark.parametrize("form", ["dataset", "loader", "list", "function"])
+def test_a_range_test_takes_other_forms_of_data(outcome, form):
+    assert outcome("sources")[form] == [True, 8]
+
+
+def test_a_range_test_leaves_the_data_as_it_was(outcome):
+    found = outcome("sources")
+    assert found["epochs"] == 0
+    assert found["generator"] is True
+
+
+def test_a_range_test_trains_as_the_model_does(outcome):
+    found = outcome("sources")
+    weighted, plain = found["class weights"]
+    assert weighted != plain
+    assert found["unbuilt"] == 12
+    assert found["own step"] == pytest.approx(2.0)
+
+
+@pytest.mark.shows("keras", "tune in place")
+def test_tune_sets_the_schedule_and_nothing_else(outcome):
+    found = outcome("tune")
+    assert found["updates"] == 400
+    assert 0 < found["spent"] <= 100
+    assert found["weights"] is True
+    assert found["start"] == 2  # two updates were made before
+    assert found["used"] == pytest.approx(found["expected"], rel=1e-5)
+    loaded, expected = found["loaded"]
+    assert loaded == pytest.approx(expected, rel=1e-5)
+    assert tells(found["text"][0], "LR 0.003", f"{found['max_lr']:.2g}", f"{found['spent']} updates")
+
+
+def test_tune_replaces_a_schedule_and_names_it(outcome):
+    found = outcome("tune")
+    assert found["second"] is True
+    assert found["named"] in found["text"][1]
+
+
+def test_without_an_answer_the_model_keeps_its_lr(outcome):
+    same, is_none, text = outcome("tune")["no answer"]
+    assert same is True
+    assert is_none is True
+    assert tells(text, "no answer", "LR 0.5")
+    assert tells(outcome("tune")["required"], "NoAnswerError")
+
+
+def test_an_interrupted_tune_gives_everything_back(outcome):
+    same, error = outcome("tune")["interrupted"]
+    assert same is True
+    assert tells(error, "KeyboardInterrupt")
+
+
+@pytest.mark.parametrize(
+    ("fact", "parts"),
+    [
+        ("not compiled", ("ArgumentError", "model", "compile")),
+        ("no model", ("ArgumentTypeError", "keras.Model", 3)),
+        ("class", ("ArgumentTypeError", "Sequential", "create it")),
+        ("empty", ("DataError", "data", "at least one example")),
+        ("lengths", ("ArgumentError", 256, 5)),
+        ("no data", ("ArgumentTypeError", "data", 5)),
+        ("iterator", ("ArgumentTypeError", "data", "list_iterator", "function")),
+        ("empty list", ("DataError", "at least one batch")),
+        ("batch size", ("ArgumentError", "batch_size", 0)),
+        ("batch size of batches", ("ArgumentError", "batch_size", 5)),
+        ("nan", ("loss", "nan", "first update")),
+        ("frozen", ("ArgumentError", "trainable weights")),
+        ("both lengths", ("ArgumentError", "updates", "epochs")),
+        ("no length", ("ArgumentError", "updates", "epochs")),
+        ("misspelt", ("TypeError", "update")),
+        ("misspelt family", ("ArgumentError", "one_cycle", "onecycle")),
+        ("unknown epoch", ("ArgumentError", "epochs", "updates=")),
+        ("two evaluations", ("ArgumentError", "validation_data", "evaluate")),
+        ("evaluate", ("ArgumentTypeError", "evaluate", 3)),
+        ("validation data", ("ArgumentTypeError", "validation_data", 5)),
+        ("report", ("ArgumentTypeError", "report", "yes")),
+        ("seed", ("ArgumentError", "seed", -1)),
+        ("class weight", ("ArgumentTypeError", "class_weight", 3)),
+    ],
+)
+def test_a_wrong_call_gets_one_clear_line(outcome, fact, parts):
+    text = outcome("refusals")[fact]
+    assert text is not None
+    assert "\n" not in text
+    assert tells(text, *parts), facts(*parts)
+
+
+def test_a_recipe_builds_the_same_training_again(outcome):
+    found = outcome("recipe")
+    assert found["protocol"] is True
+    assert found["same"] is True
+    assert found["other"] is False
+    assert found["metrics"] == ["fit"]
+    assert tells(found["model"], "ArgumentTypeError", "Recipe.model", "lambda")
+    assert tells(found["updates"], "ArgumentError", "updates", 0)
+    assert tells(found["broken"], "RecipeError", "Recipe.model", "ZeroDivisionError")
