@@ -122,13 +122,20 @@ class Follow(TrainerCallback, ExportableState):
         return {**self.attachment.state_dict(), "max_steps": self._max_steps}
 
     def _begin(
-        self, args: TrainingArguments, state: TrainerState, optimizer: Optimizer, scheduler: Any, loader: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        optimizer: Optimizer,
+        scheduler: Any,
+        loader: Any,
+        *,
+        announced: bool = True,
     ) -> None:
         saved = checkpoint.saved(state)
         before = self._setting(args, optimizer, scheduler)
         self._attach(state, optimizer, scheduler, horizon(args, state, loader), saved)
         checkpoint.hand_over(state, type(self).__name__, self.state())
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and announced:
             self._report(self._announcement(before, state, saved))
 
     def _attach(

@@ -1,5 +1,6 @@
 """A scheduler for `Trainer(..., optimizers=(optimizer, scheduler))`."""
 
+import warnings
 from typing import Any
 
 from torch.optim import Optimizer
@@ -9,12 +10,22 @@ from learnrate.accelerate.attachment import Given, resolve
 from learnrate.schedules import Horizon, Schedule
 from learnrate.schedules.resume import OnChange, check_on_change, resumed
 from learnrate.torch import driving
+from learnrate.user_code import warn
 
 
 class Scheduler(driving.Scheduler):
     """`learnrate.torch.Scheduler` whose checkpoint decides, together with `on_change`, which schedule a run goes on with."""
 
     on_change: OnChange = "error"
+    _unsaid: tuple[warnings.WarningMessage, ...] = ()
+
+    def step(self, epoch: int | None = None) -> None:
+        """Count an update and write the LRs of the next one; see `learnrate.torch.Scheduler`."""
+        if self._unsaid:
+            unsaid, self._unsaid = self._unsaid, ()
+            for entry in unsaid:
+                warn(str(entry.message), entry.category)
+        super().step(epoch)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the number of updates in `state_dict`, under the schedule that `on_change` allows.
@@ -23,8 +34,15 @@ class Scheduler(driving.Scheduler):
             ArgumentError: if it is no such state, or the schedules differ and `on_change` is "error".
 
         Warns:
-            OtherScheduleWarning: if the schedules differ.
+            OtherScheduleWarning: if the schedules differ; at the next `step`.
         """
+        # The Trainer drops all warnings of this call.
+        with warnings.catch_warnings(record=True) as unsaid:
+            warnings.simplefilter("always")
+            self._load(state_dict)
+        self._unsaid = tuple(unsaid)
+
+    def _load(self, state_dict: dict[str, Any]) -> None:
         text = state_dict.get("schedule") if isinstance(state_dict, dict) else None
         if isinstance(text, str) and isinstance(self.schedule, Schedule):
             updates = checks.whole("last_epoch", state_dict.get("last_epoch"), at_least=0, at_most=checks.LONGEST)

@@ -13,7 +13,7 @@ from learnrate.torch import driving
 from learnrate.torch.inputs import optimizers_within, stepping
 
 MARK = "_wrapped_by_lr_sched"
-"""Where torch's schedulers leave their mark: on the `step` of the optimizer, which they patch."""
+"""The mark of the `step` that torch's schedulers put into an optimizer. They would not patch one that lost only the mark."""
 
 REACTIVE = (ReduceLROnPlateau, *filter(None, [getattr(optimization, "GreedyLR", None)]))
 """Schedulers that the Trainer steps with a metric, after an evaluation. It reads the LR of these from the optimizer."""
@@ -55,23 +55,21 @@ class Takeover:
     """
 
     def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
-        # Weak, because the scheduler refers to the methods of this object.
+        # Weak, because the scheduler and the optimizer refer to the methods of this object.
         self._scheduler = weakref.ref(scheduler)
         self._state_dict = type(scheduler).state_dict
-        self._groups = stepping(optimizer)
+        self._optimizer = weakref.ref(stepping(optimizer))
         self._used: list[Any] | None = None
-        steps = [inner.step for inner in optimizers_within(optimizer)]
-        self._marked = [step for step in steps if hasattr(step, MARK) and MARK in vars(step)]
         self._handle: Any = None
         self._methods = {"step": self.step, "get_last_lr": self.get_last_lr, "state_dict": self.state_dict}
-        for step in self._marked:
-            vars(step).pop(MARK, None)
+        patched = [inner for inner in optimizers_within(optimizer) if hasattr(vars(inner).get("step"), MARK)]
+        self._patches = [(weakref.ref(inner), vars(inner).pop("step")) for inner in patched]
 
     def begin(self) -> None:
         """Replace the methods; after the schedules are attached, so that their hook runs before this one."""
-        self._handle = self._groups.register_step_pre_hook(self._record)
-        scheduler = self._scheduler()
-        if scheduler is not None:
+        optimizer, scheduler = self._optimizer(), self._scheduler()
+        if optimizer is not None and scheduler is not None:
+            self._handle = optimizer.register_step_pre_hook(self._record)
             vars(scheduler).update(self._methods)
 
     def end(self) -> None:
@@ -82,8 +80,9 @@ class Takeover:
         if scheduler is not None:
             for name in self._methods:
                 vars(scheduler).pop(name, None)
-        for step in self._marked:
-            setattr(step, MARK, True)
+        for reference, step in self._patches:
+            if (optimizer := reference()) is not None:
+                vars(optimizer).setdefault("step", step)
 
     def _record(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # After the step the groups have the LR of the next update, and the Trainer reads the one to log only then.
@@ -101,7 +100,10 @@ class Takeover:
 
     def get_last_lr(self) -> list[Any]:
         """The LRs of the update just made, until `step` was called; after it those of the next one."""
-        return [_copied(group["lr"]) for group in self._groups.param_groups] if self._used is None else self._used
+        optimizer = self._optimizer()
+        if self._used is not None or optimizer is None:
+            return self._used or []
+        return [_copied(group["lr"]) for group in optimizer.param_groups]
 
     def state_dict(self) -> Any:
         """What the scheduler itself saves."""

@@ -83,7 +83,8 @@ class Tune(Follow):
                 )
             checkpoint.hand_over(state, type(self).__name__, self.state())
             return
-        self._begin(args, state, optimizer, scheduler, kwargs.get("train_dataloader"))
+        # What was chosen has been reported already.
+        self._begin(args, state, optimizer, scheduler, kwargs.get("train_dataloader"), announced=self.plan is None)
 
     def _tuned(self, args: TrainingArguments, state: TrainerState, optimizer: Optimizer, scheduler: Any) -> bool:
         trainer = trainer_that_calls(self)
