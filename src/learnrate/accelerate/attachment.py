@@ -6,6 +6,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from learnrate import checks
+from learnrate.errors import ArgumentError
 from learnrate.schedules import Horizon, Schedule, parse
 from learnrate.schedules.resume import OnChange, resumed
 from learnrate.torch import driving
@@ -87,6 +88,11 @@ def resolve(given: Given, horizon: Horizon | None) -> Schedules:
 
 def _resolved(given: Any, horizon: Horizon | None) -> Any:
     schedule: Any = parse(given) if isinstance(given, str) else given
+    if isinstance(schedule, Schedule) and not schedule.is_resolved and horizon is None:
+        raise ArgumentError(
+            f"a schedule with lengths in percent, epochs or tokens needs the length of the run, received {schedule!r}: give "
+            "updates="
+        )
     if not isinstance(schedule, Schedule) or horizon is None:
         return schedule  # what is no schedule is refused with its name, where it is attached
     return schedule.resolve(horizon)

@@ -3,6 +3,6 @@
 from learnrate.transformers.follow import Follow
 from learnrate.transformers.in_place import range_test, tune
 from learnrate.transformers.scheduler import scheduler
-from learnrate.transformers.tune import Tune
+from learnrate.transformers.tuning import Tune
 
 __all__ = ["Follow", "Tune", "range_test", "scheduler", "tune"]

@@ -1,9 +1,11 @@
 """The range test and tuning of what a Trainer trains, by the Trainer's own loss and data; afterwards all is as it was."""
 
 import copy
+import difflib
+import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -12,15 +14,19 @@ from transformers import Trainer, TrainerCallback
 
 from learnrate import checks
 from learnrate.accelerate.in_place import loader_kept
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
 from learnrate.torch.inputs import stepping
 from learnrate.torch.range_test import range_test as torch_range_test
 from learnrate.torch.snapshot import same_random_numbers
+from learnrate.torch.training import UpdateOptions
 from learnrate.torch.tune import tune as torch_tune
 from learnrate.tuner import Plan
 
 T = TypeVar("T")
+
+OF_THE_TRAINER = {"model", "optimizer", "batches", "loss"}
+"""Arguments of `learnrate.torch.tune` and `range_test` that the Trainer gives."""
 
 
 def range_test(trainer: Trainer, **options: Any) -> Curve:
@@ -42,6 +48,7 @@ def range_test(trainer: Trainer, **options: Any) -> Curve:
         ArgumentTypeError: if an argument is of the wrong kind.
     """
     require_trainer(trainer)
+    check_options(torch_range_test, options)
     return at_the_start(trainer, lambda: range_test_inside(trainer, options))
 
 
@@ -65,6 +72,7 @@ def tune(trainer: Trainer, *, budget: float | str | None = None, family: Any = N
         NoAnswerError: if there is no answer.
     """
     require_trainer(trainer)
+    check_options(torch_tune, options)
     return at_the_start(trainer, lambda: tune_inside(trainer, {"budget": budget, "family": family, **options}))
 
 
@@ -76,6 +84,29 @@ def require_trainer(trainer: object) -> None:
     """
     if not isinstance(trainer, Trainer):
         checks.refuse_type("trainer", "a transformers.Trainer", trainer)
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any], others: Sequence[str] = ()) -> None:
+    """Refuse names of arguments that a function does not take, and those that the Trainer gives it.
+
+    Args:
+        function: `learnrate.torch.tune` or `learnrate.torch.range_test`.
+        options: The arguments by name.
+        others: Names that the caller takes beside them.
+
+    Raises:
+        ArgumentTypeError: if there is such a name.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+    names = (names | set(UpdateOptions.__annotations__) | set(others)) - OF_THE_TRAINER
+    for name in options:
+        if name in OF_THE_TRAINER:
+            raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: it is the trainer's own")
+        if name not in names:
+            similar = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+            remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(sorted(names))}"
+            raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: {remedy}")
 
 
 def trainer_that_calls(callback: TrainerCallback) -> Trainer:

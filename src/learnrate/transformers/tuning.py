@@ -7,11 +7,13 @@ from torch.optim import Optimizer
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from learnrate import checks
+from learnrate.errors import ArgumentTypeError
 from learnrate.schedules import constant, parse
 from learnrate.schedules.resume import OnChange
+from learnrate.torch.tune import tune as torch_tune
 from learnrate.transformers import checkpoint
 from learnrate.transformers.follow import Follow
-from learnrate.transformers.in_place import trainer_that_calls, tune_inside
+from learnrate.transformers.in_place import check_options, trainer_that_calls, tune_inside
 from learnrate.tuner import Families, Plan
 from learnrate.tuner.in_place import Report, tune_in_place
 
@@ -60,6 +62,9 @@ class Tune(Follow):
         **options: Any,
     ) -> None:
         checks.flag("require", require)
+        check_options(torch_tune, options, ("require", "report", "on_change"))
+        if "updates" in options:
+            raise ArgumentTypeError("there is no argument 'updates': it is the trainer's own max_steps")
         super().__init__(constant(0.0), relative=True, on_change=on_change, report=print if report is None else report)
         self._budget, self._family, self._require, self._options = budget, family, require, options
         self.plan: Plan | None = None
