@@ -1,3 +1,0 @@
-"""learnrate for Accelerate."""
-
-__all__: list[str] = []

@@ -1,3 +1,0 @@
-"""learnrate for the Trainer of Transformers."""
-
-__all__: list[str] = []

@@ -1,0 +1,115 @@
+"""A callback that tunes a Trainer's run before it begins, and lets it follow the plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from learnrate import checks
+from learnrate.errors import ArgumentTypeError
+from learnrate.schedules import constant, parse
+from learnrate.schedules.resume import OnChange
+from learnrate.torch.tune import tune as torch_tune
+from learnrate.transformers import checkpoint
+from learnrate.transformers.follow import Follow
+from learnrate.transformers.in_place import check_options, trainer_that_calls, tune_inside
+from learnrate.tuner import Families, Plan
+from learnrate.tuner.in_place import Report, tune_in_place
+
+
+class Tune(Follow):
+    """Chooses a schedule before a run begins: `Trainer(..., callbacks=[learnrate.transformers.Tune(budget="10%")])`.
+
+    It tries LRs on the Trainer's own model, optimizer (parameter groups keep their ratios), loader, collator and
+    `compute_loss`, with its accumulation, `max_grad_norm` and mixed precision; reports LR, interval, cost and reasons, and
+    what was set before; and then lets the run follow the plan, as `Follow(plan.schedule, relative=True)` does. Weights,
+    optimizer, order of the data, random numbers, logs, `global_step` and checkpoints are those of such a run. A run that
+    resumes from a checkpoint is not tuned again: it goes on with the schedule of the checkpoint. A `training_step` of a
+    subclass is not called while tuning.
+
+    Args:
+        budget: The maximum cost: a share of the run, or a text such as "500 updates", "10%" or "90 seconds"; see
+            `learnrate.torch.tune`.
+        family: The kind of schedule; see `learnrate.torch.tune`. The default is 10 % linear warm-up and cosine to 0.
+        require: Whether no answer is an error. Otherwise the run goes on as it was set, and the report says why.
+        report: Receives the text, `print` by default; in the main process only.
+        on_change: What a resumed run does if `max_steps` is another one than in the checkpoint; see `Follow`.
+        **options: What `learnrate.torch.tune` takes beside these: `evaluate`, `low`, `high`, `seed`, `progress`, ...
+
+    Attributes:
+        plan: The plan of the last run; None if it was resumed, or there was no answer.
+
+    Raises:
+        ArgumentError: at the beginning of a run, if the budget is too small; see `learnrate.torch.tune`.
+        ArgumentTypeError: if an argument is of the wrong kind.
+        NoAnswerError: at the beginning of a run, if there is no answer and `require` is true.
+
+    Example:
+        >>> import learnrate as lr
+        >>> lr.transformers.Tune(budget="10%")
+        Tune(budget='10%', family=None)
+    """
+
+    def __init__(
+        self,
+        budget: float | str | None = "10%",
+        family: Families | None = None,
+        *,
+        require: bool = False,
+        report: Report | None = None,
+        on_change: OnChange = "error",
+        **options: Any,
+    ) -> None:
+        checks.flag("require", require)
+        check_options(torch_tune, options, ("require", "report", "on_change"))
+        if "updates" in options:
+            raise ArgumentTypeError("there is no argument 'updates': it is the trainer's own max_steps")
+        super().__init__(constant(0.0), relative=True, on_change=on_change, report=print if report is None else report)
+        self._budget, self._family, self._require, self._options = budget, family, require, options
+        self.plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(budget={self._budget!r}, family={self._family!r})"
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Tune, unless the run resumes, and attach the schedule of the plan."""
+        self.detach()
+        self.plan = None
+        optimizer, scheduler = kwargs["optimizer"], kwargs["lr_scheduler"]
+        saved = checkpoint.saved(state)
+        if saved is not None:
+            self._schedules = {"lr": _of_checkpoint(saved, state.max_steps)}
+        elif state.global_step or not self._tuned(args, state, optimizer, scheduler):
+            if state.global_step and state.is_world_process_zero:
+                self._report(
+                    "learnrate: the run resumes from a checkpoint without a plan: it is not tuned, and goes on with "
+                    f"{self._setting(args, optimizer, scheduler)}"
+                )
+            checkpoint.hand_over(state, type(self).__name__, self.state())
+            return
+        # What was chosen has been reported already.
+        self._begin(args, state, optimizer, scheduler, kwargs.get("train_dataloader"), announced=self.plan is None)
+
+    def _tuned(self, args: TrainingArguments, state: TrainerState, optimizer: Optimizer, scheduler: Any) -> bool:
+        trainer = trainer_that_calls(self)
+        options = {"budget": self._budget, "family": self._family, **self._options}
+        self.plan = tune_in_place(
+            lambda: tune_inside(trainer, options),
+            self._setting(args, optimizer, scheduler),
+            require=self._require,
+            report=self._report if state.is_world_process_zero else lambda text: None,
+        )
+        if self.plan is not None:
+            self._schedules = {"lr": self.plan.schedule}
+        return self.plan is not None
+
+    def _arguments(self) -> dict[str, Any]:
+        family = self._family if isinstance(self._family, (str, type(None))) else None
+        return {"budget": self._budget, "family": family, "require": self._require, "on_change": self._on_change}
+
+
+def _of_checkpoint(saved: Mapping[str, Any], max_steps: int) -> Any:
+    """The schedule of a checkpoint; stretched for a run of another length, which `on_change` then decides about."""
+    schedule = parse(saved["schedules"]["lr"])
+    return schedule if saved["max_steps"] == max_steps else schedule.rebase(saved["updates"], max_steps)

@@ -1,0 +1,87 @@
+"""Accelerate and the Trainer in two processes, under torchrun with gloo: one launch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+
+WORKER = Path(__file__).with_name("processes.py")
+LIMIT = 240
+"""Seconds that the launch may take."""
+
+pytestmark = [
+    pytest.mark.xdist_group("transformers"),
+    pytest.mark.slow,
+    pytest.mark.skipif(not dist.is_available(), reason="this torch is built without torch.distributed"),
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Of each scenario, what both processes wrote."""
+    folder = tmp_path_factory.mktemp("processes")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", WORKER, folder]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    written = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    return {name: [ranks[name] for ranks in written] for name in written[0]}
+
+
+def of(outcomes, name):
+    for outcome in outcomes[name]:
+        assert "error" not in outcome, outcome["error"]
+    return outcomes[name]
+
+
+@pytest.mark.shows("accelerate", "many processes")
+@pytest.mark.parametrize("split", [False, True])
+def test_updates_are_counted_and_not_processes_and_a_run_resumes(outcomes, split):
+    for outcome in of(outcomes, f"attached, split_batches={split}"):
+        assert outcome["used"] == outcome["expected"]
+        assert outcome["start"] == outcome["half"] == outcome["updates"] // 2
+        assert outcome["resumed"] == outcome["expected"][outcome["half"] :]
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_scheduler_counts_updates_and_not_processes(outcomes, split, prepared):
+    for outcome in of(outcomes, f"scheduler, split_batches={split}, prepared={prepared}"):
+        assert outcome["used"] == outcome["expected"]
+
+
+def test_a_prepared_scheduler_of_torch_counts_processes(outcomes):
+    for outcome in of(outcomes, "plain scheduler"):
+        assert outcome["used"] == outcome["expected"]
+
+
+def test_range_test_and_tuning_in_a_loop_decide_together(outcomes):
+    first, second = of(outcomes, "in place")
+    assert first == second
+    assert first["given back"]
+    assert len(first["losses"]) > 10
+    assert "accelerator.prepare" in first["refused"]
+
+
+@pytest.mark.shows("transformers", "many processes")
+def test_a_trainer_in_two_processes_follows_and_resumes(outcomes):
+    first, second = of(outcomes, "trainer")
+    for outcome in (first, second):
+        assert outcome["used"] == outcome["expected"]
+        assert outcome["resumed"] == outcome["expected"][5:]
+    assert first["logged"] == first["expected"]
+    assert first["weights"][0] == first["weights"][1] == second["weights"][0]
+    assert (first["texts"], second["texts"]) == (1, 0)  # the main process reports
+
+
+def test_a_tuned_trainer_in_two_processes_is_the_run_that_follows_its_plan(outcomes):
+    first, second = of(outcomes, "tuned trainer")
+    assert first == second
+    assert first["used"] == first["expected"]
+    assert first["weights"][0] == first["weights"][1]
+    assert first["given back"]
+    assert len(first["losses"]) >= 10
