@@ -105,12 +105,14 @@ class Log:
             **values: Numbers, or scalars of any library, by the name that they get in the tracker.
 
         Raises:
-            ArgumentError: if `update` is negative, or no value is given.
+            ArgumentError: if `update` is negative, no value is given, or one is named "updates", as the axis is.
             ArgumentTypeError: if a value is not a number.
         """
         number = checks.whole("update", update, at_least=0, at_most=checks.LONGEST)
         if not values:
             raise ArgumentError("a log must be given at least one value, received none: log(update, lr=...)")
+        if UPDATES in values:
+            checks.refuse("the name of a value", f"another one than {UPDATES!r}, the name of the axis", UPDATES)
         self.target.scalars(number, {name: _number(name, value) for name, value in values.items()}, UPDATES)
 
     def schedule(self, schedule: Schedule, name: str = "schedule") -> None:

@@ -124,6 +124,7 @@ class Recorded:
         (lambda: lr.logs.to(Recorded(), run_id="x"), ArgumentError, ("run_id", "MlflowClient", "x")),
         (lambda: lr.logs.to(Recorded())(-1, lr=1), ArgumentError, ("update", 0, -1)),
         (lambda: lr.logs.to(Recorded())(0.5, lr=1), ArgumentTypeError, ("update", "integer", 0.5)),
+        (lambda: lr.logs.to(Recorded())(1, updates=3), ArgumentError, ("name", "'updates'", "axis")),
         (lambda: lr.logs.to(Recorded())(1), ArgumentError, ("value", "lr=")),
         (lambda: lr.logs.to(Recorded())(1, lr=torch.zeros(2)), ArgumentTypeError, ("lr", "scalar", "Tensor")),
         (lambda: lr.logs.to(Recorded())(1, lr=None), ArgumentTypeError, ("lr", "number", None)),
