@@ -43,10 +43,10 @@ tune: $(VENV)/demo.stamp
 	$(BIN)/learnrate tune
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not heavy"
 
 test-fast: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not heavy"
 
 # What `make test` leaves out: the tests marked heavy, what a user installs, and other versions.
 test-all: $(VENV)/test-all.stamp
