@@ -10,7 +10,7 @@ from transformers import default_data_collator
 
 import learnrate as lr
 from facts import tells
-from trainers import Used, language_model, logged, sentences, trainer
+from trainers import Quiet, Used, language_model, logged, sentences, trainer
 
 pytestmark = [
     pytest.mark.xdist_group("transformers"),
@@ -237,14 +237,13 @@ def test_a_range_test_gives_the_trainer_back_as_it_was(tmp_path, trained):
 
 
 def test_tune_as_a_function_sets_nothing_and_chooses_what_the_callback_chooses(runs, tmp_path):
-    tune, _, _, (_, followed, _, _) = runs
+    tune = runs[0]
     run = trainer(tmp_path, **RUN)
+    weights = [p.clone() for p in run.model.parameters()]
     plan = lr.transformers.tune(run, budget="120 updates")
     assert plan.schedule == tune.plan.schedule
     assert run.optimizer is None
-    run.add_callback(lr.transformers.Follow(plan.schedule, relative=True, report=lambda text: None))
-    run.train()
-    for weight, expected in zip(run.model.parameters(), followed.model.parameters(), strict=True):
+    for weight, expected in zip(run.model.parameters(), weights, strict=True):
         assert torch.equal(weight, expected)
 
 
@@ -309,6 +308,8 @@ def test_ratios_of_groups_are_kept_and_a_second_train_tunes_again(tmp_path):
     ("options", "words"),
     [
         ({"budjet": "10%"}, "budget"),
+        ({"accumulate": 2}, "trainer"),
+        ({"updates": 200}, "trainer"),
         ({"require": 1}, "require"),
         ({"on_change": "x"}, "on_change"),
         ({"report": 1}, "report"),
@@ -326,4 +327,40 @@ def test_what_is_no_trainer_is_refused(tmp_path):
     run = trainer(tmp_path, max_steps=20)
     with pytest.raises(lr.errors.ArgumentTypeError, match="updates"):
         lr.transformers.range_test(run, updaets=20)
+    with pytest.raises(lr.errors.ArgumentTypeError, match="also_keep"):
+        lr.transformers.range_test(run, updates=20, also_keep=3)
+    assert run.callback_handler.callbacks
     assert run.optimizer is None
+
+
+class Logs(Quiet):
+    """A trainer whose loss counts its calls and logs."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.calls, self.metrics = 0, {"calls": []}
+
+    def compute_loss(self, *args, **kwargs):
+        self.calls += 1
+        self.metrics["calls"].append(self.calls)
+        self.log({"call": self.calls})
+        return super().compute_loss(*args, **kwargs)
+
+
+def test_what_the_loss_of_a_trainer_counts_and_logs_is_given_back(tmp_path):
+    run = trainer(tmp_path, kind=Logs, max_steps=20)
+    metrics = run.metrics
+    lr.transformers.range_test(run, updates=20)
+    assert run.calls == 0
+    assert run.metrics is metrics
+    assert metrics == {"calls": []}
+    assert run.state.log_history == []
+
+
+def test_two_owners_are_refused_before_anything_is_tuned(tmp_path):
+    asked = []
+    tune = lr.transformers.Tune(budget="120 updates", progress=lambda *counts: asked.append(counts))
+    follow = lr.transformers.Follow("constant(0.1)", report=lambda text: None)
+    with pytest.raises(lr.errors.AlreadyDrivenError, match="Tune"):
+        trainer(tmp_path, follow, tune, max_steps=60).train()
+    assert not asked
