@@ -198,6 +198,23 @@ def test_updates_that_the_scaler_skips_do_not_count(tmp_path, optim):
         assert used.first == [lr.linear(0.1, 0.0, 8)(n) for n in range(6)]
 
 
+def test_a_run_with_skipped_updates_resumes_at_its_updates_and_not_at_the_trainers_steps(tmp_path):
+    x = torch.randn(32, 2, generator=torch.Generator().manual_seed(0))
+    data = [{"x": row, "labels": row.sum()} for row in x]
+
+    def run_from(checkpoint, skipped):
+        used = Used()
+        changes = {"max_steps": 8, "max_grad_norm": 0.0, "optim": "adamw_torch", "save_strategy": "steps", "save_steps": 6}
+        run = trainer(tmp_path, follow(lr.linear(0.1, 0.0, 8)), used, model=Overflows(skipped), data=data, **changes)
+        run.accelerator.scaler = torch.amp.GradScaler("cpu")
+        run.train(resume_from_checkpoint=checkpoint)
+        return used
+
+    straight = run_from(None, {2, 5})
+    resumed = run_from(tmp_path / "checkpoint-6", set())
+    assert resumed.first == straight.first[4:] == [lr.linear(0.1, 0.0, 8)(n) for n in (4, 5)]
+
+
 class Writes(TrainerCallback):
     """Something else that writes the LR."""
 

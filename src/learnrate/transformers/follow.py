@@ -59,7 +59,7 @@ class Follow(TrainerCallback, ExportableState):
         >>> import learnrate as lr
         >>> callback = lr.transformers.Follow(lr.warmup(3e-4, "5%") >> lr.cosine(3e-4, 0))
         >>> callback
-        Follow(lr=warmup(max_lr=0.0003, length='5%') >> cosine(start=0.0003, end=0.0, ))
+        Follow(lr=warmup(max_lr=0.0003, length='5%') >> cosine(start=0.0003, end=0.0))
     """
 
     def __init__(
