@@ -113,6 +113,19 @@ def test_a_resumed_run_of_another_length_is_an_error_by_default_and_leaves_nothi
     assert "step" not in vars(run.lr_scheduler)
 
 
+def test_a_callback_that_is_added_later_follows_too_and_a_shorter_run_keeps_its_schedule(straight, tmp_path):
+    _, _, folder, _ = straight
+    texts, used = [], Used()
+    run = trainer(tmp_path, max_steps=9)
+    run.add_callback(follow(report=texts.append, on_change="keep"))
+    run.add_callback(used)
+    with pytest.warns(lr.errors.LearnrateWarning) as warned:
+        run.train(resume_from_checkpoint=folder / "checkpoint-7")
+    assert [entry.category for entry in warned] == [lr.errors.OtherScheduleWarning]
+    assert used.first == VALUES[7:9]
+    assert "LambdaLR" in texts[0]
+
+
 def test_a_second_train_starts_again(tmp_path):
     used, run = used_by(tmp_path, follow())
     run.train()

@@ -149,7 +149,7 @@ class Follow(TrainerCallback, ExportableState):
         self._require_only_owner(state, optimizer, scheduler)
         inner = stepping(optimizer)
         takeover = Takeover(scheduler, optimizer)
-        start = state.global_step if saved is None else saved["updates"]
+        start = state.global_step if saved is None else 0  # which loading the state changes
         try:
             attachment = follow(inner, self._schedules, run, relative=self._relative, start=start, on_change=self._on_change)
             if saved is not None:
@@ -184,6 +184,8 @@ class Follow(TrainerCallback, ExportableState):
         kind = type(scheduler).__name__
         if self._given:
             return Setting(max(lrs), f"the {kind} in optimizers=(..., scheduler)")
+        if self._given is None:  # the callback was added later
+            return Setting(max(lrs), f"the trainer's {kind}")
         name = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
         return Setting(max(lrs), f"the trainer's own schedule, {name} ({kind})")
 
