@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from transformers import default_data_collator
+from transformers import TrainerCallback, default_data_collator
 
 import learnrate as lr
 from facts import tells
@@ -267,6 +267,29 @@ def test_trials_are_clipped_and_in_the_precision_of_the_run(tmp_path):
     assert modes == {(True, torch.bfloat16)}
 
 
+class Logs(Quiet):
+    """A trainer whose loss counts its calls and logs."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.calls, self.metrics = 0, {"calls": []}
+
+    def compute_loss(self, *args, **kwargs):
+        self.calls += 1
+        self.metrics["calls"].append(self.calls)
+        self.log({"call": self.calls})
+        return super().compute_loss(*args, **kwargs)
+
+
+class Heard(TrainerCallback):
+    """Counts what the loss of `Logs` logs."""
+
+    calls = 0
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.calls += "call" in logs
+
+
 def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
     calls = []
 
@@ -276,7 +299,8 @@ def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
             raise KeyboardInterrupt
 
     used, tune = Used(), lr.transformers.Tune(budget="120 updates", progress=interrupt, report=lambda text: None)
-    run = trainer(tmp_path, tune, used, max_steps=60)
+    heard = Heard()
+    run = trainer(tmp_path, tune, used, heard, kind=Logs, max_steps=60)
     weights = [p.clone() for p in run.model.parameters()]
     callbacks = list(run.callback_handler.callbacks)
     with pytest.raises(KeyboardInterrupt):
@@ -285,6 +309,8 @@ def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
     assert run.callback_handler.callbacks == callbacks
     run.train()  # the callback interrupts once
     assert used.first == [tune.plan.schedule(n) for n in range(60)]
+    # What the loss counts and logs while tuning is not heard of.
+    assert run.calls == heard.calls == len(logged(run, "call")) == 60
 
 
 def test_ratios_of_groups_are_kept_and_a_second_train_tunes_again(tmp_path):
@@ -331,20 +357,6 @@ def test_what_is_no_trainer_is_refused(tmp_path):
         lr.transformers.range_test(run, updates=20, also_keep=3)
     assert run.callback_handler.callbacks
     assert run.optimizer is None
-
-
-class Logs(Quiet):
-    """A trainer whose loss counts its calls and logs."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.calls, self.metrics = 0, {"calls": []}
-
-    def compute_loss(self, *args, **kwargs):
-        self.calls += 1
-        self.metrics["calls"].append(self.calls)
-        self.log({"call": self.calls})
-        return super().compute_loss(*args, **kwargs)
 
 
 def test_what_the_loss_of_a_trainer_counts_and_logs_is_given_back(tmp_path):
