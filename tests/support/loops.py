@@ -14,13 +14,13 @@ def reset():
         state._reset_state()
 
 
-def accelerator(accumulate=1, split_batches=False, **options):
+def accelerator(accumulate=1, split_batches=False, seedable=False, **options):
     AcceleratorState._reset_state(False)
     GradientState._reset_state()
     return Accelerator(
         cpu=True,
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=accumulate),
-        dataloader_config=DataLoaderConfiguration(split_batches=split_batches),
+        dataloader_config=DataLoaderConfiguration(split_batches=split_batches, use_seedable_sampler=seedable),
         **options,
     )
 

@@ -113,6 +113,19 @@ def test_a_resumed_run_of_another_length_is_an_error_by_default_and_leaves_nothi
     assert "step" not in vars(run.lr_scheduler)
 
 
+def test_a_callback_that_is_added_later_follows_too_and_a_shorter_run_keeps_its_schedule(straight, tmp_path):
+    _, _, folder, _ = straight
+    texts, used = [], Used()
+    run = trainer(tmp_path, max_steps=9)
+    run.add_callback(follow(report=texts.append, on_change="keep"))
+    run.add_callback(used)
+    with pytest.warns(lr.errors.LearnrateWarning) as warned:
+        run.train(resume_from_checkpoint=folder / "checkpoint-7")
+    assert [entry.category for entry in warned] == [lr.errors.OtherScheduleWarning]
+    assert used.first == VALUES[7:9]
+    assert "LambdaLR" in texts[0]
+
+
 def test_a_second_train_starts_again(tmp_path):
     used, run = used_by(tmp_path, follow())
     run.train()
@@ -196,6 +209,23 @@ def test_updates_that_the_scaler_skips_do_not_count(tmp_path, optim):
         assert used.first == of_each
     else:
         assert used.first == [lr.linear(0.1, 0.0, 8)(n) for n in range(6)]
+
+
+def test_a_run_with_skipped_updates_resumes_at_its_updates_and_not_at_the_trainers_steps(tmp_path):
+    x = torch.randn(32, 2, generator=torch.Generator().manual_seed(0))
+    data = [{"x": row, "labels": row.sum()} for row in x]
+
+    def run_from(checkpoint, skipped):
+        used = Used()
+        changes = {"max_steps": 8, "max_grad_norm": 0.0, "optim": "adamw_torch", "save_strategy": "steps", "save_steps": 6}
+        run = trainer(tmp_path, follow(lr.linear(0.1, 0.0, 8)), used, model=Overflows(skipped), data=data, **changes)
+        run.accelerator.scaler = torch.amp.GradScaler("cpu")
+        run.train(resume_from_checkpoint=checkpoint)
+        return used
+
+    straight = run_from(None, {2, 5})
+    resumed = run_from(tmp_path / "checkpoint-6", set())
+    assert resumed.first == straight.first[4:] == [lr.linear(0.1, 0.0, 8)(n) for n in (4, 5)]
 
 
 class Writes(TrainerCallback):

@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from transformers import default_data_collator
+from transformers import TrainerCallback, default_data_collator
 
 import learnrate as lr
 from facts import tells
-from trainers import Used, language_model, logged, sentences, trainer
+from trainers import Quiet, Used, language_model, logged, sentences, trainer
 
 pytestmark = [
     pytest.mark.xdist_group("transformers"),
@@ -237,14 +237,13 @@ def test_a_range_test_gives_the_trainer_back_as_it_was(tmp_path, trained):
 
 
 def test_tune_as_a_function_sets_nothing_and_chooses_what_the_callback_chooses(runs, tmp_path):
-    tune, _, _, (_, followed, _, _) = runs
+    tune = runs[0]
     run = trainer(tmp_path, **RUN)
+    weights = [p.clone() for p in run.model.parameters()]
     plan = lr.transformers.tune(run, budget="120 updates")
     assert plan.schedule == tune.plan.schedule
     assert run.optimizer is None
-    run.add_callback(lr.transformers.Follow(plan.schedule, relative=True, report=lambda text: None))
-    run.train()
-    for weight, expected in zip(run.model.parameters(), followed.model.parameters(), strict=True):
+    for weight, expected in zip(run.model.parameters(), weights, strict=True):
         assert torch.equal(weight, expected)
 
 
@@ -268,6 +267,29 @@ def test_trials_are_clipped_and_in_the_precision_of_the_run(tmp_path):
     assert modes == {(True, torch.bfloat16)}
 
 
+class Logs(Quiet):
+    """A trainer whose loss counts its calls and logs."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.calls, self.metrics = 0, {"calls": []}
+
+    def compute_loss(self, *args, **kwargs):
+        self.calls += 1
+        self.metrics["calls"].append(self.calls)
+        self.log({"call": self.calls})
+        return super().compute_loss(*args, **kwargs)
+
+
+class Heard(TrainerCallback):
+    """Counts what the loss of `Logs` logs."""
+
+    calls = 0
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.calls += "call" in logs
+
+
 def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
     calls = []
 
@@ -277,7 +299,8 @@ def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
             raise KeyboardInterrupt
 
     used, tune = Used(), lr.transformers.Tune(budget="120 updates", progress=interrupt, report=lambda text: None)
-    run = trainer(tmp_path, tune, used, max_steps=60)
+    heard = Heard()
+    run = trainer(tmp_path, tune, used, heard, kind=Logs, max_steps=60)
     weights = [p.clone() for p in run.model.parameters()]
     callbacks = list(run.callback_handler.callbacks)
     with pytest.raises(KeyboardInterrupt):
@@ -286,9 +309,11 @@ def test_ctrl_c_while_tuning_gives_everything_back(tmp_path):
     assert run.callback_handler.callbacks == callbacks
     run.train()  # the callback interrupts once
     assert used.first == [tune.plan.schedule(n) for n in range(60)]
+    # What the loss counts and logs while tuning is not heard of.
+    assert run.calls == heard.calls == len(logged(run, "call")) == 60
 
 
-def test_ratios_of_groups_are_kept_and_a_second_train_tunes_again(tmp_path):
+def test_ratios_of_groups_are_kept(tmp_path):
     model = language_model()
     first = list(model.transformer.h.parameters())
     others = [p for p in model.parameters() if not any(p is entry for entry in first)]
@@ -300,15 +325,15 @@ def test_ratios_of_groups_are_kept_and_a_second_train_tunes_again(tmp_path):
     run.train()
     assert [row[0] / row[1] for row in used.rows] == pytest.approx([0.1] * 60)
     assert used.rows[0][1] == tune.plan.schedule(0)
-    run.train()
-    assert len(texts) == 2
-    assert tells(texts[1], "0.001")  # what the groups had before the first run
+    assert tells(texts[0], "0.001")  # what the group with the largest LR had
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"budjet": "10%"}, "budget"),
+        ({"accumulate": 2}, "trainer"),
+        ({"updates": 200}, "trainer"),
         ({"require": 1}, "require"),
         ({"on_change": "x"}, "on_change"),
         ({"report": 1}, "report"),
@@ -326,4 +351,26 @@ def test_what_is_no_trainer_is_refused(tmp_path):
     run = trainer(tmp_path, max_steps=20)
     with pytest.raises(lr.errors.ArgumentTypeError, match="updates"):
         lr.transformers.range_test(run, updaets=20)
+    with pytest.raises(lr.errors.ArgumentTypeError, match="also_keep"):
+        lr.transformers.range_test(run, updates=20, also_keep=3)
+    assert run.callback_handler.callbacks
     assert run.optimizer is None
+
+
+def test_what_the_loss_of_a_trainer_counts_and_logs_is_given_back(tmp_path):
+    run = trainer(tmp_path, kind=Logs, max_steps=20)
+    metrics = run.metrics
+    lr.transformers.range_test(run, updates=20)
+    assert run.calls == 0
+    assert run.metrics is metrics
+    assert metrics == {"calls": []}
+    assert run.state.log_history == []
+
+
+def test_two_owners_are_refused_before_anything_is_tuned(tmp_path):
+    asked = []
+    tune = lr.transformers.Tune(budget="120 updates", progress=lambda *counts: asked.append(counts))
+    follow = lr.transformers.Follow("constant(0.1)", report=lambda text: None)
+    with pytest.raises(lr.errors.AlreadyDrivenError, match="Tune"):
+        trainer(tmp_path, follow, tune, max_steps=60).train()
+    assert not asked

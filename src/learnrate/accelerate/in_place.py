@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import GradientState  # type: ignore[import-untyped]
 from torch import nn
 from torch.optim import Optimizer
 
+from learnrate import checks
 from learnrate.accelerate.prepare import require_accelerator
 from learnrate.batches import check_rewindable
 from learnrate.errors import ArgumentError
 from learnrate.finder import Curve
+from learnrate.interrupts import within
 from learnrate.torch.inputs import check_optimizer, stepping
 from learnrate.torch.range_test import range_test as torch_range_test
 from learnrate.torch.training import Losses
@@ -45,9 +46,12 @@ def range_test(
             `learnrate.torch.range_test`.
         ArgumentTypeError: if an argument is of the wrong kind.
     """
-    with loader_kept(accelerator, loader):
-        arguments = _arguments(accelerator, model, optimizer, loader, options)
+
+    def sweep(_: None) -> Curve:
         return torch_range_test(model, stepping(optimizer), Epochs(loader), loss, **arguments)
+
+    arguments = _arguments(accelerator, model, optimizer, loader, options)
+    return within(loader_kept(loader), sweep)
 
 
 def tune(
@@ -82,23 +86,30 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong kind.
         NoAnswerError: if there is no answer.
     """
-    with loader_kept(accelerator, loader):
-        arguments = _arguments(accelerator, model, optimizer, loader, options)
+
+    def plan(_: None) -> Plan:
         return torch_tune(model, stepping(optimizer), Epochs(loader), loss, updates=updates, **arguments)
+
+    arguments = _arguments(accelerator, model, optimizer, loader, options)
+    return within(loader_kept(loader), plan)
 
 
 def _arguments(
     accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, loader: Iterable[Any], options: dict[str, Any]
 ) -> dict[str, Any]:
+    require_accelerator(accelerator)
     check_optimizer(optimizer)
     check_rewindable(loader)
+    also_keep = options.get("also_keep", ())
+    if not isinstance(also_keep, (list, tuple)):
+        checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
     if accelerator.num_processes > 1 and not hasattr(model, "no_sync") and not _is_sharded(model):
         raise ArgumentError(
             "model must be the one that accelerator.prepare returned, received one that does not average its gradients over "
             f"the processes, a {type(model).__name__}"
         )
     defaults = {"accumulate": accelerator.gradient_accumulation_steps, "scaler": accelerator.scaler}
-    return defaults | options | {"also_keep": [loader, *options.get("also_keep", ())]}
+    return defaults | options | {"also_keep": [loader, *also_keep]}
 
 
 def _is_sharded(model: nn.Module) -> bool:
@@ -130,12 +141,11 @@ class Epochs:
 
 
 @contextmanager
-def loader_kept(accelerator: Accelerator, loader: object) -> Iterator[None]:
+def loader_kept(loader: object) -> Iterator[None]:
     """Give back which loaders are being iterated, and how far a prepared loader is; without its random numbers.
 
     A pass that is not finished leaves its loader in Accelerate's list of active loaders.
     """
-    require_accelerator(accelerator)
     state = GradientState()
     active, synchronises = state.dataloader_references, state.sync_gradients
     names = ("iteration", "end_of_dataloader", "remainder")
@@ -149,8 +159,3 @@ def loader_kept(accelerator: Accelerator, loader: object) -> Iterator[None]:
             getattr(loader, "__dict__", {}).pop(name, None)
         for name, value in attributes.items():
             setattr(loader, name, value)
-
-
-def autocast_of(accelerator: Accelerator) -> torch.dtype | None:
-    """The dtype of the accelerator's mixed precision; None for full precision."""
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(str(accelerator.mixed_precision))

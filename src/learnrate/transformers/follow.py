@@ -42,7 +42,7 @@ class Follow(TrainerCallback, ExportableState):
         on_change: What a resumed run does if its schedule is not the one of the checkpoint, because another one was given or
             `max_steps` is another: "error" refuses, "keep" goes on with the one of the checkpoint, "rebase" stretches what
             remains of it, "new" takes the new one at the same count. All but "error" warn.
-        report: Receives the text of what was set and what is set; in the main process only.
+        report: Receives the text of what was set and what is set, `print` by default; in the main process only.
         **others: Schedules of other hyper-parameters, by their names in the groups: `momentum`, `weight_decay`, ...
 
     Attributes:
@@ -59,7 +59,7 @@ class Follow(TrainerCallback, ExportableState):
         >>> import learnrate as lr
         >>> callback = lr.transformers.Follow(lr.warmup(3e-4, "5%") >> lr.cosine(3e-4, 0))
         >>> callback
-        Follow(lr=warmup(max_lr=0.0003, length='5%') >> cosine(start=0.0003, end=0.0, ))
+        Follow(lr=warmup(max_lr=0.0003, length='5%') >> cosine(start=0.0003, end=0.0))
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Follow(TrainerCallback, ExportableState):
         *,
         relative: bool = False,
         on_change: OnChange = "error",
-        report: Report = print,
+        report: Report | None = None,
         **others: Given,
     ) -> None:
         checks.flag("relative", relative)
@@ -76,7 +76,7 @@ class Follow(TrainerCallback, ExportableState):
         self._relative = relative
         self._schedules = {key: _read(key, given) for key, given in {"lr": schedule, **others}.items()}
         checks.function_or_none("report", report, "(text)")
-        self._report = report
+        self._report = print if report is None else report
         self._given: bool | None = None
         self._takeover: Takeover | None = None
         self._state: weakref.ref[TrainerState] | None = None
@@ -146,11 +146,10 @@ class Follow(TrainerCallback, ExportableState):
         run: Horizon,
         saved: Mapping[str, Any] | None,
     ) -> None:
-        require_replaceable(scheduler, repr(self))
+        self._require_only_owner(state, optimizer, scheduler)
         inner = stepping(optimizer)
-        self._require_alone(inner, state)
         takeover = Takeover(scheduler, optimizer)
-        start = state.global_step if saved is None else saved["updates"]
+        start = state.global_step if saved is None else 0  # which loading the state changes
         try:
             attachment = follow(inner, self._schedules, run, relative=self._relative, start=start, on_change=self._on_change)
             if saved is not None:
@@ -167,9 +166,10 @@ class Follow(TrainerCallback, ExportableState):
         self._state = weakref.ref(state)
         _followed[inner] = weakref.ref(self)
 
-    def _require_alone(self, optimizer: Optimizer, state: TrainerState) -> None:
-        """End what another run has left behind, and refuse a second callback in this one."""
-        other = _followed.get(optimizer, lambda: None)()
+    def _require_only_owner(self, state: TrainerState, optimizer: Optimizer, scheduler: Any) -> None:
+        """End what another run has left behind, and refuse a second owner of the LR in this one."""
+        require_replaceable(scheduler, optimizer, repr(self))
+        other = _followed.get(stepping(optimizer), lambda: None)()
         if other is None or other is self or other.attachment is None:
             return
         if other._state is not None and other._state() is state:
@@ -184,6 +184,8 @@ class Follow(TrainerCallback, ExportableState):
         kind = type(scheduler).__name__
         if self._given:
             return Setting(max(lrs), f"the {kind} in optimizers=(..., scheduler)")
+        if self._given is None:  # the callback was added later
+            return Setting(max(lrs), f"the trainer's {kind}")
         name = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
         return Setting(max(lrs), f"the trainer's own schedule, {name} ({kind})")
 

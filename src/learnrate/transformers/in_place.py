@@ -16,6 +16,7 @@ from learnrate import checks
 from learnrate.accelerate.in_place import loader_kept
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.finder import Curve
+from learnrate.interrupts import within
 from learnrate.torch.inputs import stepping
 from learnrate.torch.range_test import range_test as torch_range_test
 from learnrate.torch.snapshot import same_random_numbers
@@ -25,7 +26,10 @@ from learnrate.tuner import Plan
 
 T = TypeVar("T")
 
-OF_THE_TRAINER = {"model", "optimizer", "batches", "loss"}
+LARGEST = 1000
+"""Entries of the largest container of a trainer that is given back: larger ones are data, which nothing changes."""
+
+OF_THE_TRAINER = frozenset({"model", "optimizer", "batches", "loss", "accumulate", "autocast", "scaler", "clip_norm"})
 """Arguments of `learnrate.torch.tune` and `range_test` that the Trainer gives."""
 
 
@@ -37,8 +41,8 @@ def range_test(trainer: Trainer, **options: Any) -> Curve:
 
     Args:
         trainer: The trainer, before or after a `train()`.
-        **options: What `learnrate.torch.range_test` takes beside model, optimizer, batches and loss: `low`, `high`,
-            `updates`, `stop`, `seed`, ...
+        **options: What `learnrate.torch.range_test` takes beside what the trainer decides: `low`, `high`, `updates`, `stop`,
+            `seed`, ...
 
     Returns:
         The curve.
@@ -61,7 +65,7 @@ def tune(trainer: Trainer, *, budget: float | str | None = None, family: Any = N
         trainer: The trainer, before or after a `train()`.
         budget: The maximum cost; see `learnrate.torch.tune`.
         family: The kind of schedule; see `learnrate.torch.tune`.
-        **options: What `learnrate.torch.tune` takes beside model, optimizer, batches, loss and updates.
+        **options: What `learnrate.torch.tune` takes beside what the trainer decides: `evaluate`, `low`, `high`, `seed`, ...
 
     Returns:
         The plan. `Follow(plan.schedule, relative=True)` follows it.
@@ -99,10 +103,11 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], othe
     """
     parameters = inspect.signature(function).parameters.values()
     names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-    names = (names | set(UpdateOptions.__annotations__) | set(others)) - OF_THE_TRAINER
+    own = OF_THE_TRAINER | ({"updates"} if function is torch_tune else set())
+    names = (names | set(UpdateOptions.__annotations__) | set(others)) - own
     for name in options:
-        if name in OF_THE_TRAINER:
-            raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: it is the trainer's own")
+        if name in own:
+            raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: the arguments of the trainer decide it")
         if name not in names:
             similar = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
             remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(sorted(names))}"
@@ -132,35 +137,31 @@ def trainer_that_calls(callback: TrainerCallback) -> Trainer:
 
 def range_test_inside(trainer: Trainer, options: Mapping[str, Any]) -> Curve:
     """The range test of a trainer whose model and optimizer are prepared."""
-    with _borrowed(trainer) as loader:
-        arguments = _arguments(trainer, loader, options)
-        return torch_range_test(**arguments)
+    return within(_borrowed(trainer), lambda loader: torch_range_test(**_arguments(trainer, loader, options)))
 
 
 def tune_inside(trainer: Trainer, options: Mapping[str, Any]) -> Plan:
     """The plan of a trainer whose model and optimizer are prepared."""
-    with _borrowed(trainer) as loader:
-        # Losses of a Trainer cannot run under torch.func.vmap: they unwrap the model.
-        arguments = {"together": False, **_arguments(trainer, loader, options), "updates": trainer.state.max_steps}
-        return torch_tune(**arguments)
+    # Losses of a Trainer cannot run under torch.func.vmap: they unwrap the model.
+    whole = {"together": False, **options, "updates": trainer.state.max_steps}
+    return within(_borrowed(trainer), lambda loader: torch_tune(**_arguments(trainer, loader, whole)))
 
 
 def _arguments(trainer: Any, loader: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    norm = trainer.args.max_grad_norm
-    defaults = {
+    also_keep, norm = options.get("also_keep", ()), trainer.args.max_grad_norm
+    if not isinstance(also_keep, (list, tuple)):
+        checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
+    # The precision of the forward pass is that of the model that Accelerate has prepared, or of the Trainer's own context.
+    return {
+        **options,
         "accumulate": trainer.args.gradient_accumulation_steps,
         "clip_norm": norm if norm else None,
         "scaler": trainer.accelerator.scaler,
-    }
-    # The precision of the forward pass is that of the model that Accelerate has prepared, or of the Trainer's own context.
-    return {
-        **defaults,
-        **options,
         "model": trainer.model_wrapped,
         "optimizer": stepping(trainer.optimizer),
         "batches": TrainerBatches(trainer, loader),
         "loss": TrainerLoss(trainer),
-        "also_keep": [loader, *options.get("also_keep", ())],
+        "also_keep": [loader, *also_keep],
     }
 
 
@@ -250,7 +251,7 @@ def _borrowed(trainer: Any) -> Iterator[Any]:
     try:
         with same_random_numbers(trainer.model):
             loader = trainer.get_train_dataloader()
-            with loader_kept(accelerator, loader):
+            with loader_kept(loader):
                 yield loader
     finally:
         handler.callbacks = callbacks
@@ -266,16 +267,17 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return isinstance(value, dict) and all(_is_plain(entry) for entry in value.values())
-    if isinstance(value, (list, tuple, set)):
-        return all(_is_plain(entry) for entry in value)
+    if isinstance(value, (dict, list, tuple, set)):
+        entries = list(value.values()) if isinstance(value, dict) else value
+        return len(entries) <= LARGEST and all(_is_plain(entry) for entry in entries)
     return value is None or isinstance(value, (bool, int, float, str)) or (isinstance(value, Tensor) and value.numel() == 1)
 
 
 def _put_back(attributes: dict[str, Any], before: Mapping[str, Any]) -> None:
     for name, value in before.items():
         present: Any = attributes.get(name)
+        if type(present) is type(value) and present == value:
+            continue
         if type(present) is type(value) and isinstance(value, (dict, set)):
             present.clear()
             present.update(value)
@@ -283,6 +285,10 @@ def _put_back(attributes: dict[str, Any], before: Mapping[str, Any]) -> None:
             present[:] = value
         else:
             attributes[name] = value
+
+
+PREPARED = ("_models", "_optimizers", "_schedulers", "_dataloaders")
+"""The lists of an accelerator of what it has prepared."""
 
 
 class _ReachedError(Exception):
@@ -310,18 +316,21 @@ def at_the_start(trainer: Trainer, work: Callable[[], T]) -> T:
         work: Called where the run would begin. No other callback of the trainer learns of it.
     """
     start = _AtStart(work)
-    with _unprepared(trainer):
+
+    def train(_: None) -> None:
         trainer.callback_handler.callbacks = [start]
         with suppress(_ReachedError):
             trainer.train()
-        result: T = start.result
+
+    within(_unprepared(trainer), train)
+    result: T = start.result
     return result
 
 
 @contextmanager
 def _unprepared(trainer: Any) -> Iterator[None]:
     accelerator, model = trainer.accelerator, trainer.model
-    lists = [getattr(accelerator, name) for name in ("_models", "_optimizers", "_schedulers", "_dataloaders")]
+    lists, step = [getattr(accelerator, name) for name in PREPARED], accelerator.step
     contents = [list(entries) for entries in lists]
     owners = [trainer, trainer.callback_handler, trainer.state, trainer.control]
     attributes = [dict(vars(owner)) for owner in owners]
@@ -339,9 +348,8 @@ def _unprepared(trainer: Any) -> Iterator[None]:
         for owner, before in zip(owners, attributes, strict=True):
             vars(owner).clear()
             vars(owner).update(before)
-        for name, entries, content in zip(
-            ("_models", "_optimizers", "_schedulers", "_dataloaders"), lists, contents, strict=True
-        ):
+        accelerator.step = step
+        for name, entries, content in zip(PREPARED, lists, contents, strict=True):
             entries[:] = content
             setattr(accelerator, name, entries)
         for name in ("forward", "_original_forward"):

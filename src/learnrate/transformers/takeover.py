@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import optimization
 
-from learnrate.errors import AlreadyDrivenError
+from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.torch import driving
 from learnrate.torch.inputs import optimizers_within, stepping
 
@@ -19,11 +19,16 @@ REACTIVE = (ReduceLROnPlateau, *filter(None, [getattr(optimization, "GreedyLR", 
 """Schedulers that the Trainer steps with a metric, after an evaluation. It reads the LR of these from the optimizer."""
 
 
-def require_replaceable(scheduler: object, name: str) -> None:
-    """Refuse a scheduler of the Trainer that must not be replaced in silence.
+IN_BACKWARD = ("Lomo", "AdaLomo")
+"""Optimizers that update weights during the backward pass. Accelerate does not call their steps."""
+
+
+def require_replaceable(scheduler: object, optimizer: Optimizer, name: str) -> None:
+    """Refuse a scheduler of the Trainer that must not be replaced in silence, and an optimizer that cannot be followed.
 
     Raises:
-        AlreadyDrivenError: if it reacts to a metric, or is one of learnrate.
+        AlreadyDrivenError: if the scheduler reacts to a metric, or is one of learnrate.
+        ArgumentError: if the optimizer does not update the weights in its step.
     """
     kind = type(scheduler).__name__
     if isinstance(scheduler, driving.Scheduler):
@@ -36,10 +41,11 @@ def require_replaceable(scheduler: object, name: str) -> None:
             f"the LR must have one owner, it has two: {name}, and the trainer's {kind}, which changes it after evaluations: "
             f"leave {name} out, or take another lr_scheduler_type"
         )
-    if kind == "LayerWiseDummyScheduler":
-        raise AlreadyDrivenError(
-            f"{name} needs an optimizer that updates all weights in its step, received a layerwise one, which updates each "
-            "weight during the backward pass: take an `optim` that is not layerwise"
+    inner = type(stepping(optimizer)).__name__
+    if kind == "LayerWiseDummyScheduler" or inner in IN_BACKWARD:
+        raise ArgumentError(
+            f"{name} needs an optimizer that updates all weights in its step, {inner} updates each weight during the "
+            "backward pass: take another `optim`"
         )
 
 

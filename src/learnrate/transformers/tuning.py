@@ -7,7 +7,6 @@ from torch.optim import Optimizer
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
 from learnrate.schedules import constant, parse
 from learnrate.schedules.resume import OnChange
 from learnrate.torch.tune import tune as torch_tune
@@ -63,9 +62,7 @@ class Tune(Follow):
     ) -> None:
         checks.flag("require", require)
         check_options(torch_tune, options, ("require", "report", "on_change"))
-        if "updates" in options:
-            raise ArgumentTypeError("there is no argument 'updates': it is the trainer's own max_steps")
-        super().__init__(constant(0.0), relative=True, on_change=on_change, report=print if report is None else report)
+        super().__init__(constant(0.0), relative=True, on_change=on_change, report=report)
         self._budget, self._family, self._require, self._options = budget, family, require, options
         self.plan: Plan | None = None
 
@@ -92,6 +89,7 @@ class Tune(Follow):
         self._begin(args, state, optimizer, scheduler, kwargs.get("train_dataloader"), announced=self.plan is None)
 
     def _tuned(self, args: TrainingArguments, state: TrainerState, optimizer: Optimizer, scheduler: Any) -> bool:
+        self._require_only_owner(state, optimizer, scheduler)  # before any time is spent
         trainer = trainer_that_calls(self)
         options = {"budget": self._budget, "family": self._family, **self._options}
         self.plan = tune_in_place(
