@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.state import GradientState  # type: ignore[import-untyped]
+from accelerate import Accelerator
+from accelerate.state import GradientState
 from torch import nn
 from torch.optim import Optimizer
 

@@ -2,7 +2,7 @@
 
 import math
 
-from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate import Accelerator
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 

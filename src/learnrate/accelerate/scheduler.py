@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.scheduler import AcceleratedScheduler  # type: ignore[import-untyped]
+from accelerate import Accelerator
+from accelerate.scheduler import AcceleratedScheduler
 from torch.optim import Optimizer
 
 from learnrate.accelerate.prepare import require_accelerator

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 
 from learnrate import checks

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks, schedules
 from learnrate.errors import AlreadyDrivenError, ArgumentError, OutputError, OverruledWarning, PastEndWarning

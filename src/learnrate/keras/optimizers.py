@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks
 from learnrate.errors import ArgumentError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks, finder
 from learnrate.finder import Curve

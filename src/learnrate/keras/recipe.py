@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks
 from learnrate.checks import checked, frozen

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks, schedules
 from learnrate.errors import ArgumentError, LearnrateError, UnresolvedError

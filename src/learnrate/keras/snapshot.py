@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-from keras.src.backend.common import global_state  # type: ignore[import-untyped]
+from keras.src.backend.common import global_state
 
 Undo = Callable[[], None]
 """Puts a part back; may be called many times."""

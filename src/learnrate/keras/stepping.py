@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 
 from learnrate.keras.optimizers import batch_counter, has_own_lr, innermost, lr_source

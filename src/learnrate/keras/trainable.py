@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks
 from learnrate.batches import Stream, restarts_note

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate import checks, tuner
 from learnrate.errors import ArgumentError

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from learnrate.errors import ArgumentError
 from learnrate.keras.optimizers import accumulation_of, batch_counter, innermost, lr_source

@@ -73,7 +73,7 @@ def announcement(plan: Plan, before: Setting) -> str:
         [
             f"learnrate: max_lr {plan.max_lr:.2g} (nearly as good: {lowest} to {highest}) in place of {before}",
             f"  schedule: {plan.schedule}",
-            f"  cost: {plan.spent:,} updates, {100 * plan.cost:.2g} % of the run",
+            f"  cost: {plan.spent:,} updates, {100 * plan.cost:.0f} % of the run",
             *(f"  {line}" for line in _lines(plan.reasons)),
         ]
     )
