@@ -2,6 +2,7 @@
 
 import csv
 import math
+import pickle
 import random
 from pathlib import Path
 
@@ -308,6 +309,16 @@ def test_nothing_drives_the_optimizer_after_the_run(ending):
     lr.torch.attach(optimizers[0], lr.constant(0.25)).detach()  # refused if something still drove it
     optimizers[0].step()
     assert follow.updates[0] == count
+
+
+def test_a_copy_of_the_callback_has_its_counts_and_drives_nothing():
+    follow = lr.lightning.Follow(SHAPE)
+    trainer(follow).fit(Toy(), loader())
+    copied = pickle.loads(pickle.dumps(follow))
+    assert copied.updates == {0: 16}
+    used = Used()
+    trainer(copied, used).fit(Toy(), loader())
+    assert used.first == values(SHAPE.resolve(16), 16)
 
 
 def test_groups_that_lose_their_ratios_are_named_and_keep_them_with_relative():

@@ -3,6 +3,7 @@
 import random
 import warnings
 
+import lightning as pl
 import numpy as np
 import pytest
 import torch
@@ -112,7 +113,7 @@ def saving(at, path):
     return Saves()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tuned_once(tmp_path_factory):
     """A tuned run, with a checkpoint at one of its updates."""
     at, path, used = random.Random(7).randrange(20, 300), tmp_path_factory.mktemp("tuned") / "at.ckpt", Used()
@@ -298,6 +299,43 @@ def test_a_batch_is_what_the_module_receives_from_the_trainer():
 
     trainer(lr.lightning.RangeTest(updates=10), max_steps=1).fit(Named(), loader())
     assert seen == [["inputs", "number"]] * 11
+
+
+def test_groups_keep_the_ratios_of_their_lrs():
+    def make(module):
+        weight, bias = module.layer.parameters()
+        return torch.optim.SGD([{"params": [weight]}, {"params": [bias], "lr": 0.001}], lr=0.01)
+
+    used, tune = Used(), lr.lightning.Tune("300 updates", report=lambda text: None)
+    trainer(tune, used, max_epochs=EPOCHS).fit(Toy(make), loader(128))
+    schedule = tune.plan.schedule
+    assert used.all[0] == [pytest.approx((schedule(n), schedule(n) / 10)) for n in range(320)]
+
+
+def test_a_family_in_epochs_knows_how_long_they_are():
+    tune = lr.lightning.Tune("300 updates", "triangular2", report=lambda text: None)
+    trainer(tune, max_epochs=EPOCHS).fit(Toy(), loader(128))
+    assert tune.plan.updates_per_epoch == 16
+    assert tune.plan.batch == 8
+    assert tune.plan.step_size in range(32, 161)
+
+
+def test_a_data_module_and_several_loaders_give_batches_as_the_trainer_does():
+    seen = []
+
+    class Pairs(Toy):
+        def training_step(self, batch, batch_idx):
+            seen.append({name: len(part[0]) for name, part in batch.items()})
+            return super().training_step(batch["first"], batch_idx)
+
+    class Data(pl.LightningDataModule):
+        def train_dataloader(self):
+            return {"first": loader(64, 8), "second": loader(64, 4)}
+
+    test = lr.lightning.RangeTest(updates=20)
+    trainer(test, max_steps=1).fit(Pairs(), datamodule=Data())
+    assert {tuple(sizes.values()) for sizes in seen[:8]} == {(8, 4)}
+    assert test.curve.updates_per_epoch == 16
 
 
 def test_hooks_that_trials_do_not_call_are_named():

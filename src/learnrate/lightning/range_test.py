@@ -105,6 +105,7 @@ def range_test(
     _check_options(options)
     callback = _RangeTestAlone(options)
     callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    own_trainer = module._trainer  # the public property raises without a trainer
     generators = [(generator, generator.get_state()) for generator in _generators(train_dataloaders)]
     try:
         trainer.callbacks = [callback]  # type: ignore[attr-defined]
@@ -113,6 +114,7 @@ def range_test(
             trainer.fit(module, train_dataloaders=train_dataloaders, datamodule=datamodule)
     finally:
         trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
+        module._trainer = own_trainer
         for generator, state in generators:
             generator.set_state(state)
     if callback.curve is None:

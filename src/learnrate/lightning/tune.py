@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
+from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
@@ -116,7 +117,8 @@ class Tune(Drives):
                 "Tune must know the length of the run, the trainer has none: give it max_steps= or max_epochs="
             )
         schedulers = schedulers_of(trainer, [training.optimizer])
-        before = Setting(_lr_of(training), named(schedulers))
+        lrs = _lrs_of(training.optimizer, scheduled=bool(schedulers))
+        before = Setting(max(lrs), named(schedulers))
         if training.uncalled:
             called = ", ".join(training.uncalled)
             self._say(trainer, f"learnrate: trials do not call {called} of {type(module).__name__}")
@@ -126,10 +128,7 @@ class Tune(Drives):
         self._run = {"updates": updates, "schedule": "" if self.plan is None else repr(self.plan.schedule)}
         if self.plan is not None:
             remove_schedulers(trainer, [training.optimizer])
-            relative = len(
-                {float(group["lr"]) * float(group.get("lr_scale", 1)) for group in training.optimizer.param_groups}
-            )
-            self._run["relative"] = relative > 1
+            self._run["relative"] = len(set(lrs)) > 1
             self._drive(trainer)
 
     def _plan(self, trainer: Trainer, module: LightningModule, training: InPlace, updates: int) -> Plan:
@@ -200,6 +199,7 @@ class Tune(Drives):
             self._report(text)
 
 
-def _lr_of(training: InPlace) -> float:
-    """The LR that the user has set: that of a scheduler's first update may be 0."""
-    return max(float(group.get("initial_lr", group["lr"])) for group in training.optimizer.param_groups)
+def _lrs_of(optimizer: Optimizer, *, scheduled: bool) -> list[float]:
+    """The LRs that the user has set, one for each group: in the first update of a scheduler they may be 0."""
+    lrs = [float(group.get("initial_lr", group["lr"]) if scheduled else group["lr"]) for group in optimizer.param_groups]
+    return [lr * float(group.get("lr_scale", 1.0)) for lr, group in zip(lrs, optimizer.param_groups, strict=True)]
