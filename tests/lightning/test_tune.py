@@ -228,6 +228,20 @@ def test_manual_optimisation_several_optimizers_and_own_updates_are_refused_with
             trainer(lr.lightning.Tune()).fit(module, loader())
 
 
+def test_an_accumulation_that_changes_is_refused_and_one_that_is_constant_is_used():
+    scheduling = pl.pytorch.callbacks.GradientAccumulationScheduler
+    with pytest.raises(ArgumentError, match="GradientAccumulationScheduler"):
+        trainer(scheduling({0: 1, 1: 2}), lr.lightning.Tune()).fit(Toy(), loader())
+    test = lr.lightning.RangeTest(updates=10)
+    trainer(scheduling({0: 4}), test, max_steps=1).fit(Toy(), loader())
+    assert test.curve.updates_per_epoch == 2
+
+
+def test_two_callbacks_of_one_kind_are_refused():
+    with pytest.raises(RuntimeError, match="more than one stateful callback"):
+        trainer(lr.lightning.Tune(), lr.lightning.Tune()).fit(Toy(), loader())
+
+
 def test_data_that_cannot_be_started_again_are_refused():
     data = DataLoader(Stream(once=True), batch_size=8)
 

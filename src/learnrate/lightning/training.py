@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from learnrate.errors import ArgumentError, LossError
+from learnrate.lightning.horizon import accumulated, accumulation_changes
 from learnrate.torch.training import UpdateOptions
 
 REPLACED_HOOKS = ("backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping")
@@ -71,7 +72,7 @@ def in_place(what: str, trainer: Trainer, module: LightningModule) -> InPlace:
     combined = trainer.fit_loop._combined_loader  # Lightning has no public name for the loaders that it has set up
     if combined is None:
         raise ArgumentError(f"{what} must have training data, the trainer has none")
-    options: UpdateOptions = {"accumulate": trainer.accumulate_grad_batches}
+    options: UpdateOptions = {"accumulate": accumulated(trainer)}
     precision = trainer.precision_plugin
     if isinstance(precision, MixedPrecision) and precision.scaler is not None:
         options["scaler"] = precision.scaler
@@ -101,6 +102,8 @@ def _reason_against(trainer: Trainer, module: LightningModule) -> str | None:
         return f"{type(trainer.strategy).__name__} makes its updates itself; use a single device or DDP, or {by_hand}"
     if replaced := [hook for hook in REPLACED_HOOKS if is_overridden(hook, module)]:
         return f"{type(module).__name__} overrides {', '.join(replaced)}; {by_hand}"
+    if accumulation_changes(trainer):
+        return f"GradientAccumulationScheduler makes other updates in later epochs; {by_hand}"
     if is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True):
         return f"the training step takes an iterator of its own; {by_hand}"
     combined = trainer.fit_loop._combined_loader
