@@ -301,18 +301,18 @@ def test_ctrl_c_in_the_middle_of_tuning_gives_everything_back():
 
 
 def test_a_batch_is_what_the_module_receives_from_the_trainer():
-    seen = []
+    batches = []
 
     class Named(Toy):
         def on_after_batch_transfer(self, batch, dataloader_idx):
             return {"inputs": batch[0] + 1, "number": torch.tensor(len(batch[0]))}
 
         def training_step(self, batch):
-            seen.append(sorted(batch))
+            batches.append(sorted(batch))
             return (self.layer(batch["inputs"]) ** 2).mean()
 
     trainer(lr.lightning.RangeTest(updates=10), max_steps=1).fit(Named(), loader())
-    assert seen == [["inputs", "number"]] * 11
+    assert batches == [["inputs", "number"]] * 11
 
 
 def test_groups_keep_the_ratios_of_their_lrs():
@@ -335,11 +335,11 @@ def test_a_family_in_epochs_knows_how_long_they_are():
 
 
 def test_a_data_module_and_several_loaders_give_batches_as_the_trainer_does():
-    seen = []
+    batches = []
 
     class Pairs(Toy):
         def training_step(self, batch, batch_idx):
-            seen.append({name: len(part[0]) for name, part in batch.items()})
+            batches.append({name: len(part[0]) for name, part in batch.items()})
             return super().training_step(batch["first"], batch_idx)
 
     class Data(pl.LightningDataModule):
@@ -348,7 +348,7 @@ def test_a_data_module_and_several_loaders_give_batches_as_the_trainer_does():
 
     test = lr.lightning.RangeTest(updates=20)
     trainer(test, max_steps=1).fit(Pairs(), datamodule=Data())
-    assert {tuple(sizes.values()) for sizes in seen[:8]} == {(8, 4)}
+    assert {tuple(sizes.values()) for sizes in batches[:8]} == {(8, 4)}
     assert test.curve.updates_per_epoch == 16
 
 

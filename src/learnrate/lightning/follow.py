@@ -150,12 +150,12 @@ def _checked(key: str, value: Any) -> Any:
 
 def names_of(optimizers: list[Optimizer]) -> list[str]:
     """The names of optimizers, as LearningRateMonitor has them: classes, and a number from the second of a kind on."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     names = []
     for optimizer in optimizers:
         kind = type(optimizer).__name__
-        names.append(f"{kind}-{seen[kind]}" if seen[kind] else kind)
-        seen[kind] += 1
+        names.append(f"{kind}-{counts[kind]}" if counts[kind] else kind)
+        counts[kind] += 1
     return names
 
 

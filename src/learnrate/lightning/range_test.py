@@ -143,5 +143,5 @@ def _generators(loaders: Any) -> list[Generator]:
         CombinedLoader(loaders, "min_size").flattened if not isinstance(loaders, CombinedLoader) else loaders.flattened
     )
     owners = [owner for loader in flattened for owner in (loader, getattr(loader, "sampler", None))]
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return [generator for generator in found if isinstance(generator, Generator)]
+    generators = [getattr(owner, "generator", None) for owner in owners]
+    return [generator for generator in generators if isinstance(generator, Generator)]

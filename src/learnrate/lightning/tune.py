@@ -174,7 +174,12 @@ class Tune(Drives):
     def _drive(self, trainer: Trainer) -> None:
         schedule = parse(self._run["schedule"]) if self.plan is None else self.plan.schedule
         self._driven = Driven(
-            self, trainer, {0: {"lr": schedule}}, relative=self._run["relative"], saved=self._loaded, on_change="keep"
+            self,
+            trainer,
+            {0: {"lr": schedule}},
+            relative=self._run.get("relative", False),
+            saved=self._loaded,
+            on_change="keep",
         )
 
     def state_dict(self) -> dict[str, Any]:
