@@ -270,6 +270,11 @@ def test_a_run_without_an_end_is_refused():
         ({"require": 1}, ArgumentTypeError, "require"),
         ({"report": "loud"}, ArgumentTypeError, "report"),
         ({"on_change": "new"}, ArgumentError, "keep"),
+        ({"budget": "lots"}, ArgumentError, "500 updates"),
+        ({"family": "wsdd"}, ArgumentError, "wsd"),
+        ({"family": ["wsd", "one_cicle"]}, ArgumentError, "one_cycle"),
+        ({"low": float("nan")}, ArgumentError, "low"),
+        ({"low": 1.0, "high": 0.1}, ArgumentError, "high"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_callback_is_built(options, error, words):

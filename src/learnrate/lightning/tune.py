@@ -17,9 +17,12 @@ from learnrate.lightning.training import InPlace, in_place, quiet
 from learnrate.schedules import parse
 from learnrate.torch.training import Evaluate, HeldOut
 from learnrate.torch.tune import tune
-from learnrate.tuner import HIGH, LOW, Families, Plan, Progress
+from learnrate.tuner import HIGH, LOW, Families, Plan, Progress, Request
 from learnrate.tuner.in_place import Report, Setting, tune_in_place
 from learnrate.user_code import warn
+
+LONG = 1_000_000
+"""Updates of a run for which arguments are checked when the callback is built. What depends on the run is checked in it."""
 
 
 class Tune(Drives):
@@ -86,6 +89,11 @@ class Tune(Drives):
         self._require, self._report = require, print if report is None else report
         self._options: dict[str, Any] = {"budget": budget, "family": family, "evaluate": evaluate, "seed": seed}
         self._options |= {"low": low, "high": high, "progress": progress}
+        names = family if isinstance(family, (list, tuple)) else [family]
+        Request.of(updates=LONG, budget=budget, low=low, high=high)
+        for name in names:
+            if isinstance(name, str):
+                Request.of(updates=LONG, family=name)
         self._run: dict[str, Any] = {}
         self.plan: Plan | None = None
 
