@@ -123,6 +123,36 @@ def test_a_late_group_keeps_its_share_of_the_lr_in_force():
     assert used.all[0][8:] == [pytest.approx((schedule(n), schedule(n) / 10), rel=1e-12) for n in range(8, 24)]
 
 
+class SaveAfter(pl.Callback):
+    """Saves a checkpoint after an update."""
+
+    def __init__(self, at, path):
+        self.at, self.path = at, path
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.at and not self.path.exists():
+            trainer.save_checkpoint(self.path)
+
+
+def test_late_groups_keep_their_shares_in_a_run_that_is_resumed(tmp_path):
+    schedule, through, resumed = lr.linear(0.1, 0.0, 24), Used(), Used()
+    for used, options in ((through, {}), (resumed, {"ckpt_path": tmp_path / "at.ckpt"})):
+        callbacks = Unfreezes(), lr.lightning.Follow(schedule, relative=True), used, SaveAfter(19, tmp_path / "at.ckpt")
+        trainer(*callbacks, max_epochs=3).fit(Halves(), loader(), **options)
+    assert resumed.all[0] == through.all[0][19:]
+
+
+@pytest.mark.filterwarnings("ignore:StochasticWeightAveraging sets")
+@pytest.mark.parametrize("at", [5, 19])
+def test_a_run_with_averaging_is_resumed_before_and_after_it_begins(tmp_path, at):
+    through, resumed = Used(), Used()
+    for used, options in ((through, {}), (resumed, {"ckpt_path": tmp_path / "at.ckpt"})):
+        swa = StochasticWeightAveraging(0.05, swa_epoch_start=2, annealing_epochs=1)
+        callbacks = swa, lr.lightning.Follow(SHAPE), used, SaveAfter(at, tmp_path / "at.ckpt")
+        trainer(*callbacks, max_epochs=3).fit(Toy(), loader(), **options)
+    assert resumed.first == through.first[at:]
+
+
 def test_a_late_group_that_loses_its_share_is_named():
     used, schedule = Used(), lr.linear(0.1, 0.0, 24)
     with pytest.warns(LostRatiosWarning, match="relative=True"):

@@ -1,5 +1,6 @@
 """What configure_optimizers returns."""
 
+import copy
 import random
 import warnings
 
@@ -123,6 +124,22 @@ def test_lengths_that_depend_on_an_unknown_run_are_refused():
         lr.lightning.configure(sgd(module), SHAPE, trainer=module)
     with pytest.raises(ArgumentError, match="stay"):
         lr.lightning.configure(sgd(module), SHAPE, updates=10, on_change="stay")
+
+
+def test_a_copy_of_the_scheduler_drives_the_copied_optimizer():
+    module = Toy()
+    optimizer = sgd(module)
+    scheduler = lr.lightning.configure(optimizer, SHAPE, updates=16)["lr_scheduler"]["scheduler"]
+    optimizer.step()
+    scheduler.step()
+    copied = copy.deepcopy(scheduler)
+    assert copied.last_epoch == 1
+    copied.optimizer.step()
+    copied.step()
+    copied.step()  # no update was made
+    assert (copied.last_epoch, scheduler.last_epoch) == (2, 1)
+    scheduler.detach()
+    lr.torch.attach(optimizer, SHAPE.resolve(16))
 
 
 def test_groups_may_have_schedules_of_their_own():

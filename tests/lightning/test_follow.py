@@ -2,6 +2,7 @@
 
 import csv
 import math
+import pickle
 import random
 from pathlib import Path
 
@@ -66,10 +67,11 @@ def test_accumulated_micro_batches_are_one_update_also_the_short_one_at_the_end_
     assert used.first == values(SHAPE.resolve(6), 6)  # 8 batches: 3 + 3 + 2, in each of two epochs
 
 
-def test_an_accumulation_that_changes_by_epoch_counts_in_the_length_of_the_run():
-    used, schedule = Used(), pl.pytorch.callbacks.GradientAccumulationScheduler({0: 1, 1: 4})
-    trainer(schedule, lr.lightning.Follow(SHAPE), used).fit(Toy(), loader())
-    assert used.first == values(SHAPE.resolve(8 + 2), 10)
+@pytest.mark.parametrize(("scheduling", "updates"), [({0: 1, 1: 4}, 8 + 2), ({0: 4}, 2 + 2)])
+def test_an_accumulation_that_a_callback_sets_counts_in_the_length_of_the_run(scheduling, updates):
+    used, callback = Used(), pl.pytorch.callbacks.GradientAccumulationScheduler(scheduling)
+    trainer(callback, lr.lightning.Follow(SHAPE), used).fit(Toy(), loader())
+    assert used.first == values(SHAPE.resolve(updates), updates)
 
 
 class Overflowing(Toy):
@@ -308,6 +310,16 @@ def test_nothing_drives_the_optimizer_after_the_run(ending):
     lr.torch.attach(optimizers[0], lr.constant(0.25)).detach()  # refused if something still drove it
     optimizers[0].step()
     assert follow.updates[0] == count
+
+
+def test_a_copy_of_the_callback_has_its_counts_and_drives_nothing():
+    follow = lr.lightning.Follow(SHAPE)
+    trainer(follow).fit(Toy(), loader())
+    copied = pickle.loads(pickle.dumps(follow))
+    assert copied.updates == {0: 16}
+    used = Used()
+    trainer(copied, used).fit(Toy(), loader())
+    assert used.first == values(SHAPE.resolve(16), 16)
 
 
 def test_groups_that_lose_their_ratios_are_named_and_keep_them_with_relative():

@@ -3,6 +3,7 @@
 import random
 import warnings
 
+import lightning as pl
 import numpy as np
 import pytest
 import torch
@@ -112,7 +113,7 @@ def saving(at, path):
     return Saves()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tuned_once(tmp_path_factory):
     """A tuned run, with a checkpoint at one of its updates."""
     at, path, used = random.Random(7).randrange(20, 300), tmp_path_factory.mktemp("tuned") / "at.ckpt", Used()
@@ -227,6 +228,20 @@ def test_manual_optimisation_several_optimizers_and_own_updates_are_refused_with
             trainer(lr.lightning.Tune()).fit(module, loader())
 
 
+def test_an_accumulation_that_changes_is_refused_and_one_that_is_constant_is_used():
+    scheduling = pl.pytorch.callbacks.GradientAccumulationScheduler
+    with pytest.raises(ArgumentError, match="GradientAccumulationScheduler"):
+        trainer(scheduling({0: 1, 1: 2}), lr.lightning.Tune()).fit(Toy(), loader())
+    test = lr.lightning.RangeTest(updates=10)
+    trainer(scheduling({0: 4}), test, max_steps=1).fit(Toy(), loader())
+    assert test.curve.updates_per_epoch == 2
+
+
+def test_two_callbacks_of_one_kind_are_refused():
+    with pytest.raises(RuntimeError, match="more than one stateful callback"):
+        trainer(lr.lightning.Tune(), lr.lightning.Tune()).fit(Toy(), loader())
+
+
 def test_data_that_cannot_be_started_again_are_refused():
     data = DataLoader(Stream(once=True), batch_size=8)
 
@@ -255,6 +270,11 @@ def test_a_run_without_an_end_is_refused():
         ({"require": 1}, ArgumentTypeError, "require"),
         ({"report": "loud"}, ArgumentTypeError, "report"),
         ({"on_change": "new"}, ArgumentError, "keep"),
+        ({"budget": "lots"}, ArgumentError, "500 updates"),
+        ({"family": "wsdd"}, ArgumentError, "wsd"),
+        ({"family": ["wsd", "one_cicle"]}, ArgumentError, "one_cycle"),
+        ({"low": float("nan")}, ArgumentError, "low"),
+        ({"low": 1.0, "high": 0.1}, ArgumentError, "high"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_callback_is_built(options, error, words):
@@ -286,18 +306,55 @@ def test_ctrl_c_in_the_middle_of_tuning_gives_everything_back():
 
 
 def test_a_batch_is_what_the_module_receives_from_the_trainer():
-    seen = []
+    batches = []
 
     class Named(Toy):
         def on_after_batch_transfer(self, batch, dataloader_idx):
             return {"inputs": batch[0] + 1, "number": torch.tensor(len(batch[0]))}
 
         def training_step(self, batch):
-            seen.append(sorted(batch))
+            batches.append(sorted(batch))
             return (self.layer(batch["inputs"]) ** 2).mean()
 
     trainer(lr.lightning.RangeTest(updates=10), max_steps=1).fit(Named(), loader())
-    assert seen == [["inputs", "number"]] * 11
+    assert batches == [["inputs", "number"]] * 11
+
+
+def test_groups_keep_the_ratios_of_their_lrs():
+    def make(module):
+        weight, bias = module.layer.parameters()
+        return torch.optim.SGD([{"params": [weight]}, {"params": [bias], "lr": 0.001}], lr=0.01)
+
+    used, tune = Used(), lr.lightning.Tune("300 updates", report=lambda text: None)
+    trainer(tune, used, max_epochs=EPOCHS).fit(Toy(make), loader(128))
+    schedule = tune.plan.schedule
+    assert used.all[0] == [pytest.approx((schedule(n), schedule(n) / 10)) for n in range(320)]
+
+
+def test_a_family_in_epochs_knows_how_long_they_are():
+    tune = lr.lightning.Tune("300 updates", "triangular2", report=lambda text: None)
+    trainer(tune, max_epochs=EPOCHS).fit(Toy(), loader(128))
+    assert tune.plan.updates_per_epoch == 16
+    assert tune.plan.batch == 8
+    assert tune.plan.step_size in range(32, 161)
+
+
+def test_a_data_module_and_several_loaders_give_batches_as_the_trainer_does():
+    batches = []
+
+    class Pairs(Toy):
+        def training_step(self, batch, batch_idx):
+            batches.append({name: len(part[0]) for name, part in batch.items()})
+            return super().training_step(batch["first"], batch_idx)
+
+    class Data(pl.LightningDataModule):
+        def train_dataloader(self):
+            return {"first": loader(64, 8), "second": loader(64, 4)}
+
+    test = lr.lightning.RangeTest(updates=20)
+    trainer(test, max_steps=1).fit(Pairs(), datamodule=Data())
+    assert {tuple(sizes.values()) for sizes in batches[:8]} == {(8, 4)}
+    assert test.curve.updates_per_epoch == 16
 
 
 def test_hooks_that_trials_do_not_call_are_named():

@@ -40,6 +40,11 @@ def saved_of(state: object) -> dict[str, State]:
     return {str(number): dict(entry) for number, entry in optimizers.items()}
 
 
+def texts_of(schedules: Resolved) -> str | list[str]:
+    """What rebuilds the schedules: a text, or one for each parameter group."""
+    return [repr(schedule) for schedule in schedules] if isinstance(schedules, list) else repr(schedules)
+
+
 @dataclass
 class DrivenOptimizer:
     """The attachments of one optimizer: the LR has its own, because another callback may take it over in mid-run.
@@ -49,13 +54,15 @@ class DrivenOptimizer:
         schedules: The schedules, by hyper-parameter.
         lr: What drives the LR; None if nothing does.
         others: What drives the rest; None if nothing does.
+        start: The state at the beginning, for what is not attached.
         handed_over: Whether another callback sets the LR now.
     """
 
     optimizer: Optimizer
     schedules: Mapping[str, Resolved]
-    lr: Attachment | None
-    others: Attachment | None
+    start: State
+    lr: Attachment | None = None
+    others: Attachment | None = None
     handed_over: bool = False
 
     @property
@@ -65,7 +72,7 @@ class DrivenOptimizer:
 
     def state(self) -> State:
         """See `State`."""
-        states = [attachment.state_dict() for attachment in self.attachments]
+        states = [self.start, *(attachment.state_dict() for attachment in self.attachments)]
         texts = {key: text for state in states for key, text in state["schedules"].items()}
         merged = {key: value for state in states for key, value in state.items()}
         return {**merged, "updates": max(state["updates"] for state in states), "schedules": texts}
@@ -147,13 +154,13 @@ class Driven:
             raise ArgumentError(
                 f"the optimizers must be those of the checkpoint, {', '.join(saved)}, received {', '.join(map(str, wanted))}"
             )
+        self._swa = averaging(trainer) if any("lr" in schedules for schedules in wanted.values()) else None
         try:
             for number, schedules in wanted.items():
                 self._drive(number, schedules, saved.get(str(number)), on_change)
         except BaseException:
             self.detach()
             raise
-        self._swa = averaging(trainer) if any(driven.lr for driven in self._optimizers.values()) else None
         self._finetuned = relative and any(isinstance(entry, BackboneFinetuning) for entry in callbacks_of(trainer))
         if self._swa is not None:
             tell_of_averaging(owner, self._swa)
@@ -163,18 +170,21 @@ class Driven:
         start = 0
         if saved is not None:
             start = saved["updates"]
-            texts = saved["schedules"]
-            require_same_names(texts, schedules, on_change)
+            before = saved["schedules"]
+            require_same_names(before, schedules, on_change)
             schedules = {
-                key: goes_on(texts[key], schedule, start, on_change) if key in texts else schedule
+                key: goes_on(before[key], schedule, start, on_change) if key in before else schedule
                 for key, schedule in schedules.items()
             }
         # Before the hooks of the attachments, which it pauses.
         self._hooks.append(stepping(optimizer).register_step_pre_hook(self._pause_beside_others))
         lr, others = schedules.get("lr"), {key: schedule for key, schedule in schedules.items() if key != "lr"}
-        driven = DrivenOptimizer(optimizer, schedules, None, None)
+        texts = {key: texts_of(schedule) for key, schedule in schedules.items()}
+        driven = DrivenOptimizer(optimizer, schedules, {**(saved or {}), "updates": start, "schedules": texts})
         self._optimizers[str(number)] = driven
-        if lr is not None:
+        if lr is not None and self._averages():
+            driven.handed_over = True
+        elif lr is not None:
             driven.lr = attach(optimizer, lr, relative=self._relative, start=start)
         if others:
             driven.others = attach(optimizer, start=start, **others)  # type: ignore[arg-type]
@@ -203,9 +213,12 @@ class Driven:
             if number in self._optimizers:
                 self._optimizers[number].load(state)
 
+    def _averages(self) -> bool:
+        return self._swa is not None and self._trainer.current_epoch >= self._swa.swa_start
+
     def begin_epoch(self) -> None:
         """Hand the LR over to stochastic weight averaging where that begins."""
-        if self._swa is not None and self._trainer.current_epoch >= self._swa.swa_start:
+        if self._averages():
             for driven in self._optimizers.values():
                 driven.hand_over()
 

@@ -19,6 +19,12 @@ class Drives(Callback):
         self._loaded: dict[str, State] = {}
         self._last_trainer: weakref.ref[Trainer] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, for another process or another trainer, has the counts, and drives nothing."""
+        # Lightning puts the methods log and log_dict of the module into every callback, at each fit again.
+        own = {name: value for name, value in vars(self).items() if name not in ("log", "log_dict")}
+        return {**own, "_loaded": self._states(), "_driven": None, "_last_trainer": None}
+
     @property
     def updates(self) -> dict[int, int]:
         """Updates so far, by the number of the optimizer; empty before the training begins."""

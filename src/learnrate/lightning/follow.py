@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
-from learnrate.lightning.driven import Driven
+from learnrate.lightning.driven import Driven, texts_of
 from learnrate.lightning.drives import Drives
 from learnrate.lightning.horizon import Resolved, Schedules, all_resolved, as_schedules
 from learnrate.lightning.owners import require_undriven, tell_of_callbacks
@@ -122,7 +122,7 @@ class Follow(Drives):
             OtherScheduleWarning,
         )
         texts = {
-            key: _texts(all_resolved(f"the schedule of {key}", schedules, trainer, self._length))
+            key: texts_of(all_resolved(f"the schedule of {key}", schedules, trainer, self._length))
             for key, schedules in self._of_optimizers(trainer.optimizers)[0].items()
         }
         return {"0": {"updates": trainer.global_step, "schedules": texts}}
@@ -150,12 +150,12 @@ def _checked(key: str, value: Any) -> Any:
 
 def names_of(optimizers: list[Optimizer]) -> list[str]:
     """The names of optimizers, as LearningRateMonitor has them: classes, and a number from the second of a kind on."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     names = []
     for optimizer in optimizers:
         kind = type(optimizer).__name__
-        names.append(f"{kind}-{seen[kind]}" if seen[kind] else kind)
-        seen[kind] += 1
+        names.append(f"{kind}-{counts[kind]}" if counts[kind] else kind)
+        counts[kind] += 1
     return names
 
 
@@ -173,7 +173,3 @@ def _by_number(key: str, value: Any, optimizers: list[Optimizer]) -> dict[int, R
             raise ArgumentError(f"every optimizer must be given once, {optimizer!r} is optimizer {number}, given twice")
         chosen[number] = schedules
     return chosen
-
-
-def _texts(schedules: Resolved) -> str | list[str]:
-    return [repr(schedule) for schedule in schedules] if isinstance(schedules, list) else repr(schedules)

@@ -46,13 +46,27 @@ def as_schedules(name: str, value: Any) -> Resolved:
     return as_schedule(name, value)
 
 
+def accumulated(trainer: Trainer, epoch: int = 0) -> int:
+    """Micro-batches in an update, in one of the epochs: a callback may set their number when an epoch begins."""
+    scheduling = _accumulation(trainer)
+    return int(scheduling.get_accumulate_grad_batches(epoch) if scheduling else trainer.accumulate_grad_batches)
+
+
+def accumulation_changes(trainer: Trainer) -> bool:
+    """Whether the number of micro-batches in an update changes from epoch to epoch."""
+    scheduling = _accumulation(trainer)
+    return scheduling is not None and len(set(scheduling.scheduling.values())) > 1
+
+
 def updates_per_epoch(trainer: Trainer) -> int | None:
-    """Updates in one pass over the data; None if the data have no length.
+    """Updates in one pass over the data; None if the data have no length, or if it changes.
 
     Lightning steps on the last batch of an epoch in any case, so that the micro-batches left there are an update too.
     """
     batches = trainer.num_training_batches
-    return math.ceil(batches / trainer.accumulate_grad_batches) if math.isfinite(batches) else None
+    if accumulation_changes(trainer) or not math.isfinite(batches):
+        return None
+    return math.ceil(batches / accumulated(trainer))
 
 
 def run_length(trainer: Trainer) -> int | None:
@@ -65,17 +79,16 @@ def run_length(trainer: Trainer) -> int | None:
     estimated = trainer.estimated_stepping_batches  # loads the data
     if not math.isfinite(estimated) or estimated < 0:
         return None
-    per_epoch, epochs = updates_per_epoch(trainer), trainer.max_epochs
-    if per_epoch is None or epochs is None or epochs < 0:
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if not math.isfinite(batches) or epochs is None or epochs < 0:
         return int(estimated)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, StochasticWeightAveraging) and math.isfinite(getattr(callback, "_max_epochs", math.inf)):
             epochs = min(epochs, callback.swa_end + 1)
-    by_epochs = per_epoch * epochs
-    accumulation = _accumulation(trainer)
-    if accumulation is not None:
-        batches = trainer.num_training_batches
-        by_epochs = sum(math.ceil(batches / accumulation.get_accumulate_grad_batches(epoch)) for epoch in range(epochs))
+    if accumulation_changes(trainer):
+        by_epochs = sum(math.ceil(batches / accumulated(trainer, epoch)) for epoch in range(epochs))
+    else:
+        by_epochs = epochs * math.ceil(batches / accumulated(trainer))
     return min(by_epochs, trainer.max_steps) if trainer.max_steps != -1 else by_epochs
 
 
@@ -107,7 +120,7 @@ def resolved(name: str, schedule: Schedule, trainer: Trainer | None, updates: in
             f"an optimizer steps, received {schedule!r}: give updates=, the number of updates of the optimizer"
         )
     total = run_length(trainer) if updates is None else updates
-    per_epoch = None if _accumulation(trainer) is not None else updates_per_epoch(trainer)
+    per_epoch = updates_per_epoch(trainer)
     if total is None:
         raise ArgumentError(
             f"{name} must have its lengths in updates where the run has no end (max_epochs=-1, or data without a length), "
@@ -124,7 +137,6 @@ def all_resolved(name: str, schedules: Resolved, trainer: Trainer | None, update
 
 
 def _accumulation(trainer: Trainer) -> GradientAccumulationScheduler | None:
-    """The callback that changes the number of micro-batches from epoch to epoch, if it does."""
+    """The callback that sets the number of micro-batches, if there is one."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    scheduling = [entry for entry in callbacks if isinstance(entry, GradientAccumulationScheduler)]
-    return next((entry for entry in scheduling if len(set(entry.scheduling.values())) > 1), None)
+    return next((entry for entry in callbacks if isinstance(entry, GradientAccumulationScheduler)), None)

@@ -79,25 +79,6 @@ def range_test(
         ArgumentError: if an option follows from the trainer, the trainer makes its updates in a way that cannot be repeated,
             or it would make none.
         ArgumentTypeError: if an argument is of the wrong kind.
-
-    Example:
-        >>> import lightning, torch, learnrate as lr
-        >>> class Model(lightning.LightningModule):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.layer = torch.nn.Linear(4, 1)
-        ...     def training_step(self, batch, batch_idx):
-        ...         return torch.nn.functional.mse_loss(self.layer(batch), batch.sum(1, keepdim=True))
-        ...     def configure_optimizers(self):
-        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
-        >>> _ = torch.manual_seed(0)
-        >>> data = torch.utils.data.DataLoader(torch.randn(256, 4), batch_size=16)
-        >>> trainer = lightning.Trainer(
-        ...     max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        ...     enable_progress_bar=False, enable_model_summary=False,
-        ... )  # doctest: +SKIP
-        >>> lr.lightning.range_test(trainer, Model(), data).bounds().max_lr  # doctest: +SKIP
-        0.34
     """
     for name, value, kind in (("trainer", trainer, Trainer), ("module", module, LightningModule)):
         if not isinstance(value, kind):
@@ -105,6 +86,7 @@ def range_test(
     _check_options(options)
     callback = _RangeTestAlone(options)
     callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    own_trainer = module._trainer  # the public property raises without a trainer
     generators = [(generator, generator.get_state()) for generator in _generators(train_dataloaders)]
     try:
         trainer.callbacks = [callback]  # type: ignore[attr-defined]
@@ -113,6 +95,7 @@ def range_test(
             trainer.fit(module, train_dataloaders=train_dataloaders, datamodule=datamodule)
     finally:
         trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
+        module._trainer = own_trainer
         for generator, state in generators:
             generator.set_state(state)
     if callback.curve is None:
@@ -160,5 +143,5 @@ def _generators(loaders: Any) -> list[Generator]:
         CombinedLoader(loaders, "min_size").flattened if not isinstance(loaders, CombinedLoader) else loaders.flattened
     )
     owners = [owner for loader in flattened for owner in (loader, getattr(loader, "sampler", None))]
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return [generator for generator in found if isinstance(generator, Generator)]
+    generators = [getattr(owner, "generator", None) for owner in owners]
+    return [generator for generator in generators if isinstance(generator, Generator)]

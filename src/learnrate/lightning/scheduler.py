@@ -54,8 +54,8 @@ def configure(
         >>> import torch, learnrate as lr
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
         >>> configured = lr.lightning.configure(optimizer, lr.warmup(0.1, "10%") >> lr.cosine(0.1, 0), updates=100)
-        >>> configured["lr_scheduler"]["scheduler"], configured["lr_scheduler"]["interval"]
-        (<Scheduler at update 0: lr 0.01 of warmup(max_lr=0.1, length=10) >> cosine(start=0.1, end=0, length=90)>, 'step')
+        >>> configured["lr_scheduler"]["interval"], configured["lr_scheduler"]["scheduler"].schedule
+        ('step', warmup(max_lr=0.1, length=10) >> cosine(start=0.1, end=0.0, length=90))
     """
     if module is not None and not isinstance(module, LightningModule):
         checks.refuse_type("module", "a LightningModule", module, "give self")

@@ -22,7 +22,7 @@ def register_schedule_type() -> None:
         >>> parser = jsonargparse.ArgumentParser()
         >>> _ = parser.add_argument("--schedule", type=lr.Schedule)
         >>> parser.parse_args(["--schedule", "cosine(0.1, 0, 100)"]).schedule
-        cosine(start=0.1, end=0, length=100)
+        cosine(start=0.1, end=0.0, length=100)
     """
     from jsonargparse.typing import register_type
 

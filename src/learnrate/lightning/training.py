@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from learnrate.errors import ArgumentError, LossError
+from learnrate.lightning.horizon import accumulated, accumulation_changes
 from learnrate.torch.training import UpdateOptions
 
 REPLACED_HOOKS = ("backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping")
@@ -38,7 +39,7 @@ class InPlace:
     Attributes:
         model: The module, wrapped for many processes where the trainer does so.
         optimizer: Its optimizer.
-        batches: Makes a new iterator over the training data, as the module receives them.
+        batches: The training data, as the module receives them; can be iterated again and again.
         loss: The training step as a function (model, batch) -> loss.
         loaders: What decides the order of the data, to be given back.
         options: How the trainer makes an update.
@@ -47,7 +48,7 @@ class InPlace:
 
     model: nn.Module
     optimizer: Optimizer
-    batches: Callable[[], Iterator[Any]]
+    batches: Iterable[Any]
     loss: Callable[[nn.Module, Any], Tensor]
     loaders: list[Any]
     options: UpdateOptions
@@ -71,7 +72,7 @@ def in_place(what: str, trainer: Trainer, module: LightningModule) -> InPlace:
     combined = trainer.fit_loop._combined_loader  # Lightning has no public name for the loaders that it has set up
     if combined is None:
         raise ArgumentError(f"{what} must have training data, the trainer has none")
-    options: UpdateOptions = {"accumulate": trainer.accumulate_grad_batches}
+    options: UpdateOptions = {"accumulate": accumulated(trainer)}
     precision = trainer.precision_plugin
     if isinstance(precision, MixedPrecision) and precision.scaler is not None:
         options["scaler"] = precision.scaler
@@ -82,7 +83,7 @@ def in_place(what: str, trainer: Trainer, module: LightningModule) -> InPlace:
     return InPlace(
         model=model,
         optimizer=trainer.optimizers[0],
-        batches=_batches(trainer, module, combined),
+        batches=_Batches(trainer, module, combined),
         loss=_training_step(trainer, module),
         loaders=list(combined.flattened),
         options=options,
@@ -101,6 +102,8 @@ def _reason_against(trainer: Trainer, module: LightningModule) -> str | None:
         return f"{type(trainer.strategy).__name__} makes its updates itself; use a single device or DDP, or {by_hand}"
     if replaced := [hook for hook in REPLACED_HOOKS if is_overridden(hook, module)]:
         return f"{type(module).__name__} overrides {', '.join(replaced)}; {by_hand}"
+    if accumulation_changes(trainer):
+        return f"GradientAccumulationScheduler makes other updates in later epochs; {by_hand}"
     if is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True):
         return f"the training step takes an iterator of its own; {by_hand}"
     combined = trainer.fit_loop._combined_loader
@@ -113,18 +116,26 @@ def _reason_against(trainer: Trainer, module: LightningModule) -> str | None:
     return None
 
 
-def _batches(trainer: Trainer, module: LightningModule, combined: CombinedLoader) -> Callable[[], Iterator[Any]]:
-    """A function that makes a new iterator over the data, beside the one that the trainer has begun."""
+class _Batches:
+    """The training data as the module receives them; each iteration is beside the one that the trainer has begun."""
 
-    def batches() -> Iterator[Any]:
+    def __init__(self, trainer: Trainer, module: LightningModule, combined: CombinedLoader) -> None:
+        self._trainer, self._module, self._combined = trainer, module, combined
+
+    def __len__(self) -> int:
+        batches = self._trainer.num_training_batches
+        if not math.isfinite(batches):
+            raise TypeError("the data have no length")
+        return int(batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        trainer, combined = self._trainer, self._combined
         fresh = CombinedLoader(_with_own_workers(combined.iterables), combined._mode)
         fresh.limits = combined.limits
         for batch, _, _ in iter(fresh):
             batch = trainer.precision_plugin.convert_input(batch)
-            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+            batch = self._module._on_before_batch_transfer(batch, dataloader_idx=0)
             yield trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-
-    return batches
 
 
 def _with_own_workers(loaders: Any) -> Any:

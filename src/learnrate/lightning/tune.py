@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
+from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
@@ -16,9 +17,12 @@ from learnrate.lightning.training import InPlace, in_place, quiet
 from learnrate.schedules import parse
 from learnrate.torch.training import Evaluate, HeldOut
 from learnrate.torch.tune import tune
-from learnrate.tuner import HIGH, LOW, Families, Plan, Progress
+from learnrate.tuner import HIGH, LOW, Families, Plan, Progress, Request
 from learnrate.tuner.in_place import Report, Setting, tune_in_place
 from learnrate.user_code import warn
+
+LONG = 1_000_000
+"""Updates of a run for which arguments are checked when the callback is built. What depends on the run is checked in it."""
 
 
 class Tune(Drives):
@@ -85,6 +89,11 @@ class Tune(Drives):
         self._require, self._report = require, print if report is None else report
         self._options: dict[str, Any] = {"budget": budget, "family": family, "evaluate": evaluate, "seed": seed}
         self._options |= {"low": low, "high": high, "progress": progress}
+        names = family if isinstance(family, (list, tuple)) else [family]
+        Request.of(updates=LONG, budget=budget, low=low, high=high)
+        for name in names:
+            if isinstance(name, str):
+                Request.of(updates=LONG, family=name)
         self._run: dict[str, Any] = {}
         self.plan: Plan | None = None
 
@@ -116,7 +125,8 @@ class Tune(Drives):
                 "Tune must know the length of the run, the trainer has none: give it max_steps= or max_epochs="
             )
         schedulers = schedulers_of(trainer, [training.optimizer])
-        before = Setting(_lr_of(training), named(schedulers))
+        lrs = _lrs_of(training.optimizer, scheduled=bool(schedulers))
+        before = Setting(max(lrs), named(schedulers))
         if training.uncalled:
             called = ", ".join(training.uncalled)
             self._say(trainer, f"learnrate: trials do not call {called} of {type(module).__name__}")
@@ -126,10 +136,7 @@ class Tune(Drives):
         self._run = {"updates": updates, "schedule": "" if self.plan is None else repr(self.plan.schedule)}
         if self.plan is not None:
             remove_schedulers(trainer, [training.optimizer])
-            relative = len(
-                {float(group["lr"]) * float(group.get("lr_scale", 1)) for group in training.optimizer.param_groups}
-            )
-            self._run["relative"] = relative > 1
+            self._run["relative"] = len(set(lrs)) > 1
             self._drive(trainer)
 
     def _plan(self, trainer: Trainer, module: LightningModule, training: InPlace, updates: int) -> Plan:
@@ -175,7 +182,12 @@ class Tune(Drives):
     def _drive(self, trainer: Trainer) -> None:
         schedule = parse(self._run["schedule"]) if self.plan is None else self.plan.schedule
         self._driven = Driven(
-            self, trainer, {0: {"lr": schedule}}, relative=self._run["relative"], saved=self._loaded, on_change="keep"
+            self,
+            trainer,
+            {0: {"lr": schedule}},
+            relative=self._run.get("relative", False),
+            saved=self._loaded,
+            on_change="keep",
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -200,6 +212,7 @@ class Tune(Drives):
             self._report(text)
 
 
-def _lr_of(training: InPlace) -> float:
-    """The LR that the user has set: that of a scheduler's first update may be 0."""
-    return max(float(group.get("initial_lr", group["lr"])) for group in training.optimizer.param_groups)
+def _lrs_of(optimizer: Optimizer, *, scheduled: bool) -> list[float]:
+    """The LRs that the user has set, one for each group: in the first update of a scheduler they may be 0."""
+    lrs = [float(group.get("initial_lr", group["lr"]) if scheduled else group["lr"]) for group in optimizer.param_groups]
+    return [lr * float(group.get("lr_scale", 1.0)) for lr, group in zip(lrs, optimizer.param_groups, strict=True)]
