@@ -3,10 +3,10 @@
 import re
 
 import pytest
-
-import learnrate as lr
 from tests.frameworks import page
 from tests.frameworks.table import FEATURES, FRAMEWORKS, NO, TESTS, shown
+
+import learnrate as lr
 
 CELLS = {(framework, feature) for framework in FRAMEWORKS for feature in FEATURES}
 SHOWN = {test.cell for test in shown()}
