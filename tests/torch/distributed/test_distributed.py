@@ -122,6 +122,7 @@ def test_one_worker_makes_all_launches(launched, request):
 both_sizes = pytest.mark.parametrize("processes", SCENARIOS)
 
 
+@pytest.mark.shows("torch", "many processes")
 @for_scenarios(*TUNED)
 def test_every_process_gets_the_same_plan_and_everything_back(launched, processes, name):
     first, *others = launched(processes)[name]

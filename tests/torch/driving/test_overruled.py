@@ -80,6 +80,7 @@ def test_a_scheduler_warns_once_of_another_writer(writer, tensors, own):
     assert lrs(optimizer) == list(own)
 
 
+@pytest.mark.shows("torch", "two owners")
 @pytest.mark.parametrize("own", GROUPS)
 @pytest.mark.parametrize("tensors", [False, True])
 @pytest.mark.parametrize("writer", WRITERS)

@@ -39,6 +39,7 @@ def test_a_scheduler_is_an_lr_scheduler_that_does_not_change_the_optimizer():
     assert optimizer.param_groups[0].keys() == optimizer_of().param_groups[0].keys()
 
 
+@pytest.mark.shows("torch", "schedule")
 @settings(max_examples=40)
 @given(schedules, st.integers(1, 3), st.integers(0, 9000))
 def test_every_update_has_the_value_of_the_schedule(schedule, groups, start):
@@ -81,6 +82,7 @@ def test_values_continue_from_one_block_to_the_next(kind, ratios):
     assert (driver.last_epoch if kind == "Scheduler" else driver.updates) == 10_000
 
 
+@pytest.mark.shows("torch", "resume")
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "optimizer before construction"])
 @pytest.mark.parametrize("stop", [0, 1, 29, 30, 57, 8191, 8192, 9000])
 def test_a_scheduler_resumes_exactly_in_any_order_of_loading(order, stop):
