@@ -45,10 +45,10 @@ tune: $(VENV)/demo.stamp
 	$(BIN)/learnrate tune
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not heavy"
 
 test-fast: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not heavy"
 
 # What `make test` leaves out: the tests marked heavy, what a user installs, and other versions.
 test-all: $(VENV)/test-all.stamp
@@ -132,6 +132,7 @@ $(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(B
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
+# With the oldest Python too, 3.11: not all of these versions have wheels for newer ones.
 $(OLDEST)/stamp: pyproject.toml constraints-oldest.txt | $(BIN)/python
 	@echo "installing the oldest versions into $(OLDEST) ..."
 	$(BIN)/python -m venv $(OLDEST)
