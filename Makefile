@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Apart from .venv, so that the tests never see what is installed to be compared with.
 PEERS := .venv-bench
 OLDEST := .venv-oldest
+# Without the cache of the last build, because what it found would not be said again.
+SITE = $(BIN)/zensical build --strict --clean
 # -c pins what is installed; PIP_CONSTRAINT would pin build dependencies too, which pyproject.toml does itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -51,7 +53,7 @@ test-fast: $(VENV)/test.stamp
 # What `make test` leaves out: the tests marked heavy, what a user installs, and other versions.
 test-all: $(VENV)/test-all.stamp
 	$(BIN)/python -m pytest -m heavy
-	$(MAKE) dist-test test-pythons
+	$(MAKE) dist-test test-pythons test-oldest
 
 dist-test: $(VENV)/dev.stamp
 	$(BIN)/python tests/dist/smoke.py
@@ -67,9 +69,6 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(SITE)
-
-# Without the cache of the last build: its messages would not be repeated.
-SITE := $(BIN)/zensical build --strict --clean
 
 docs-site: $(VENV)/dev.stamp
 	$(SITE)
@@ -133,6 +132,7 @@ $(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(B
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
+# With the oldest Python too, 3.11: not all of these versions have wheels for newer ones.
 $(OLDEST)/stamp: pyproject.toml constraints-oldest.txt | $(BIN)/python
 	@echo "installing the oldest versions into $(OLDEST) ..."
 	$(BIN)/python -m venv $(OLDEST)

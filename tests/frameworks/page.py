@@ -9,10 +9,10 @@ EXPLAINED = {
     "resume": "a run that was interrupted goes on with the LRs of a run that was not",
     "two owners": "another writer of the LR is noticed: an error or a warning that names both",
     "range test": "a range test of the training, with exact give-back",
-    "tune in place": "tuning at the start of the trainer's own run",
+    "tune in place": "tuning at the start of the run that follows it, which is otherwise the run that it would have been",
     "accumulation": "updates are counted, not micro-batches",
     "skipped updates": "an update that the gradient scaler skips does not advance the schedule",
-    "many processes": "the schedule is not faster with more processes",
+    "many processes": "updates are counted, not processes, and all processes use the same LRs",
     "LR in its logs": "the trainer's own logs show the LR that was used",
     "config text": "a schedule from the text of a configuration",
 }

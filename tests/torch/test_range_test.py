@@ -277,6 +277,7 @@ def test_a_source_that_returns_the_same_iterator_twice_is_refused(toy):
         toy.range_test(batches=lambda: once)
 
 
+@pytest.mark.shows("torch", "range test")
 @pytest.mark.parametrize(
     "drive",
     [

@@ -34,6 +34,7 @@ def test_an_evaluation_that_returns_no_number_is_refused(toy):
         lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, evaluate=0.5)
 
 
+@pytest.mark.shows("torch", "tune in place")
 def test_tune_ends_in_a_plan_that_trains(toy):
     plan = lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=400, evaluate=toy.accuracy)
     scheduler = lr.torch.Scheduler(toy.optimizer, plan.schedule)

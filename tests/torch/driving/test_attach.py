@@ -29,6 +29,7 @@ def one_parameter(**more):
     return parameter, torch.optim.SGD([parameter], lr=9.0, **more)
 
 
+@pytest.mark.shows("torch", "schedule")
 def test_every_update_uses_its_own_lr():
     parameter, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
@@ -38,6 +39,7 @@ def test_every_update_uses_its_own_lr():
     assert "step" not in vars(optimizer)
 
 
+@pytest.mark.shows("torch", "resume")
 def test_an_attachment_resumes_in_any_order_of_loading():
     parameter, optimizer = one_parameter()
     attachment = lr.torch.attach(optimizer, SCHEDULE)
@@ -181,6 +183,7 @@ def test_wrong_arguments_are_refused(build, error, words):
         build(optimizer)
 
 
+@pytest.mark.shows("torch", "two owners")
 def test_two_drivers_are_refused():
     _, optimizer = one_parameter(momentum=0.9)
     attachment = lr.torch.attach(optimizer, SCHEDULE)
