@@ -19,8 +19,8 @@ if keras.backend.backend() == "torch":
 
     torch.set_num_threads(1)
 
-TRAINED, HELD_OUT, BATCH, EPOCHS = 16_000, 2_000, 64, 4
-"""Examples to train on and to choose by, examples of a batch, epochs of a run: 1,000 updates."""
+TRAINED, HELD_OUT, BATCH, EPOCHS = 16_000, 2_000, 64, 2
+"""Examples to train on and to choose by, examples of a batch, epochs of a run: 500 updates."""
 
 UPDATES = 40
 """Updates of one measurement of time."""

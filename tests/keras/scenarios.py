@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -141,13 +142,11 @@ def torch_compiler():
     compile_with, torch.compile = torch.compile, lambda function: compile_with(function, backend="eager")
     try:
         model = line(keras.optimizers.SGD(lr.keras.Schedule(SCHEDULE), gradient_accumulation_steps=2), jit_compile=True)
-        (steps, _), warnings_issued = warned(lambda: fit(model, x=ONES[:8]))
-        wrong = line(keras.optimizers.SGD(lr.keras.Schedule(SCHEDULE, 3), gradient_accumulation_steps=2), jit_compile=True)
-        error = caught(lambda: fit(wrong, x=ONES[:4]))
+        (steps, _), issued = warned(lambda: fit(model, x=ONES[:2]))
     finally:
         torch.compile = compile_with
-    ours = [text for text in warnings_issued if "learnrate" in text or "lru_cache" in text or "array_api" in text]
-    return {"used": steps.used, "warnings": ours, "disagreement": error}
+    ours = [text for text in issued if "learnrate" in text or "lru_cache" in text or "array_api" in text]
+    return {"used": steps.used, "warnings": ours}
 
 
 @scenario
@@ -392,8 +391,18 @@ def network(optimizer=None, **options):
     return model
 
 
-def trained(optimizer=None):
-    model = network(optimizer)
+def small(optimizer=None):
+    """Without batch norm and dropout, which take JAX long to compile."""
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(0.003),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def trained(optimizer=None, build=network):
+    model = build(optimizer)
     model.fit(INPUTS[:64], TARGETS[:64], batch_size=32, epochs=1, verbose=0)
     return model
 
@@ -437,7 +446,8 @@ DATA = INPUTS, TARGETS
 
 @scenario
 def range_test():
-    facts = {}
+    twin, facts = trained(), {}
+    without = twin.fit(INPUTS, TARGETS, batch_size=32, verbose=0, shuffle=False).history["loss"]
     # A LR that is a number, and one that is a schedule, which nobody can assign.
     for name, rate in {"number": 0.003, "schedule": lr.keras.Schedule(lr.constant(0.003))}.items():
         model = trained(keras.optimizers.Adam(rate))
@@ -448,9 +458,7 @@ def range_test():
         )
         facts[name] = {"same": same, "curve": curve, "source": model.optimizer._learning_rate is source}
         after = model.fit(INPUTS, TARGETS, batch_size=32, verbose=0, shuffle=False).history["loss"]
-        twin = trained(keras.optimizers.Adam(0.003))
-        facts[name]["goes on"] = [after, twin.fit(INPUTS, TARGETS, batch_size=32, verbose=0, shuffle=False).history["loss"]]
-    model = trained()
+        facts[name]["goes on"] = [after, without]
     same, curve = given_back(model, lambda: lr.keras.range_test(model, DATA, updates=40, progress=interrupt_at(20)))
     facts["interrupted"] = [same, curve if isinstance(curve, str) else [curve.ended, len(curve)]]
 
@@ -504,7 +512,7 @@ def sources():
     )
     batches = [(INPUTS[i : i + 32], TARGETS[i : i + 32]) for i in range(0, 256, 32)]
     dataset = Dataset()
-    model, facts = trained(), {}
+    model, facts = trained(build=small), {}
     for name, data in {"dataset": dataset, "loader": loader, "list": batches, "function": lambda: iter(batches)}.items():
         same, curve = given_back(model, lambda d=data: lr.keras.range_test(model, d, updates=12))
         facts[name] = [same, curve if isinstance(curve, str) else curve.updates_per_epoch]
@@ -533,7 +541,7 @@ def sources():
 
 @scenario
 def tune():
-    model, texts = trained(), []
+    model, texts = trained(build=small), []
     before = [w.tobytes() for w in model.get_weights()]
     plan = lr.keras.tune(model, DATA, epochs=50, batch_size=32, budget="25%", report=texts.append)
     start = int(model.optimizer.iterations)
@@ -561,18 +569,13 @@ def tune():
     facts["second"] = second is not None
     facts["named"] = repr(plan.schedule.shift(start))
 
-    hopeless = line(keras.optimizers.SGD(0.5))
-    same, returned = given_back(
-        hopeless,
-        lambda: lr.keras.tune(
-            hopeless, (ONES, 0 * ONES), updates=400, budget="50%", low=1e-9, high=1e-7, report=texts.append
-        ),
-    )
+    # At such LRs nothing is learned.
+    hopeless = trained(build=small)
+    arguments = {"updates": 200, "budget": "25%", "low": 1e-9, "high": 1e-8, "report": texts.append}
+    same, returned = given_back(hopeless, lambda: lr.keras.tune(hopeless, DATA, **arguments))
     facts["no answer"] = [same, returned if isinstance(returned, str) else returned is None, texts[-1]]
-    facts["required"] = caught(
-        lambda: lr.keras.tune(hopeless, (ONES, ONES), updates=400, budget="50%", low=1e-9, high=1e-7, require=True)
-    )
-    model = trained()
+    facts["required"] = caught(lambda: lr.keras.tune(hopeless, DATA, require=True, **arguments))
+    model = trained(build=small)
     facts["interrupted"] = given_back(
         model, lambda: lr.keras.tune(model, DATA, updates=400, progress=interrupt_at(30), report=texts.append)
     )
@@ -581,14 +584,14 @@ def tune():
 
 @scenario
 def refusals():
-    model, empty = network(), np.zeros((0, 6), "float32")
+    model, empty = small(), np.zeros((0, 6), "float32")
     fresh = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
     nan = INPUTS * np.nan
 
     def of(data=DATA, function=lr.keras.range_test, using=model, **arguments):
         return caught(lambda: function(using, data, **arguments))
 
-    frozen = network()
+    frozen = small()
     for layer in frozen.layers:
         layer.trainable = False
     frozen.compile(optimizer="sgd", loss=model.loss)
@@ -621,11 +624,6 @@ def refusals():
 
 @scenario
 def recipe():
-    def small():
-        small = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
-        small.compile(optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        return small
-
     made = lr.keras.Recipe(
         model=small, data=lambda: DATA, evaluate=(INPUTS[:64], TARGETS[:64]), updates=300, batch_size=32, metric="fit"
     )
@@ -638,8 +636,8 @@ def recipe():
         "same": first.losses.tolist() == second.losses.tolist(),
         "other": first.losses.tolist() == other.losses.tolist(),
         "metrics": sorted(first.metrics),
-        "model": caught(lambda: lr.keras.Recipe(model=network(), data=lambda: DATA)),
-        "updates": caught(lambda: lr.keras.Recipe(model=network, data=lambda: DATA, updates=0)),
+        "model": caught(lambda: lr.keras.Recipe(model=small(), data=lambda: DATA)),
+        "updates": caught(lambda: lr.keras.Recipe(model=small, data=lambda: DATA, updates=0)),
         "broken": caught(lambda: lr.keras.Recipe(model=lambda: 1 / 0, data=lambda: DATA).trainable(seed=0)),
     }
 
@@ -648,10 +646,12 @@ def main():
     chosen = sys.argv[3:] or SCENARIOS
     facts = {}
     for name in chosen:
+        began = time.process_time()
         try:
             facts[name] = (SCENARIOS | {"loaded": loaded})[name]()
         except BaseException:
             facts[name] = {"failed": traceback.format_exc()}
+        facts[name]["seconds"] = round(time.process_time() - began, 1)
     (FOLDER / f"{BACKEND}.json").write_text(json.dumps(facts))
 
 
