@@ -173,6 +173,13 @@ def test_an_aborted_fit_drives_the_next_one_no_more(outcome):
     assert close(found["again"], [0.125] * 4)
 
 
+def test_a_further_fit_is_compiled_only_after_compile(outcome, backend):
+    found = outcome("aborted")
+    assert close(found["third"], [0.125] * 4)
+    assert found["compilations"] == (4 if backend == "torch" else 0)
+    assert close(found["other loss"], [0.25] * 4)
+
+
 def test_other_hyper_parameters_follow_their_schedules(outcome):
     found = outcome("hyper_parameters")
     assert found["used"] == pytest.approx(found["expected"], abs=2e-6)
@@ -332,6 +339,7 @@ def test_an_interrupted_tune_gives_everything_back(outcome):
         ("no data", ("ArgumentTypeError", "data", 5)),
         ("iterator", ("ArgumentTypeError", "data", "list_iterator", "function")),
         ("empty list", ("DataError", "at least one batch")),
+        ("list of arrays", ("ArgumentTypeError", "data", "(x, y)")),
         ("batch size", ("ArgumentError", "batch_size", 0)),
         ("batch size of batches", ("ArgumentError", "batch_size", 5)),
         ("nan", ("loss", "nan", "first update")),

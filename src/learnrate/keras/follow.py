@@ -79,6 +79,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         self._on_change = check_on_change(on_change)
         self._driven: Driven | None = None
         self._writer: Writer | None = None
+        self._former: Writer | None = None
         self._warned_of: set[str] = set()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -94,6 +95,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         for name in self.hyper_parameters:
             self._require_number(optimizer, name)
         self._resolved(self._horizon(optimizer))
+        self._former = self._writer or self._former
         self._writer = None
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -120,7 +122,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             updates = self._driven.updates()
             for name, schedule in self._driven.others.items():
                 setattr(self._driven.optimizer, name, schedule(max(0, updates - 1)))
-        self._writer = None
+        self._writer, self._former = None, self._writer
         _ACTIVE.pop(id(self.params), None)
 
     def _begun(self) -> Writer:
@@ -129,6 +131,8 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         updates = driven(optimizer, given).updates()
         given = self._kept(given, updates)
         self._driven = driven(optimizer, given)
+        if self._former is not None and self._former.again(self._driven):
+            return self._former
         if keras.backend.backend() == "torch":
             return TorchWriter(self._driven, self._overruled)
         return JaxWriter(self.model, self._driven, self._overruled)
