@@ -92,8 +92,9 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             )
         require_same_accumulation(self.accumulation, optimizer)
         self._require_alone(optimizer)
-        for name in self.hyper_parameters:
-            self._require_number(optimizer, name)
+        if self._driven is None or self._driven.optimizer is not innermost(optimizer):
+            for name in self.hyper_parameters:  # a former `fit` may have left it at 0
+                self._require_number(optimizer, name)
         self._resolved(self._horizon(optimizer))
         self._former = self._writer or self._former
         self._writer = None

@@ -125,6 +125,7 @@ class JaxWriter:
 
     def again(self, driven: Driven) -> bool:
         """Whether it can be used for a further `fit`, without compiling again. Keras compiles again after `compile`."""
+        self._last = None
         return self.driven == driven and self.model.train_function in (self._before, self._installed)
 
     def before_batch(self) -> None:
@@ -192,7 +193,10 @@ class _traced:  # noqa: N801 - used like a function
     def __init__(self, driven: Driven, updates: Any) -> None:
         self._optimizer = driven.optimizer
         self._before = {name: getattr(driven.optimizer, name) for name in driven.others}
-        self._during = {name: Traced(schedule(updates), self._before[name]) for name, schedule in driven.others.items()}
+        # A schedule may have ended at 0 in a former `fit`. The optimizer was built with a number above 0.
+        self._during = {
+            name: Traced(schedule(updates), self._before[name] or 1.0) for name, schedule in driven.others.items()
+        }
 
     def __enter__(self) -> None:
         for name, value in self._during.items():
