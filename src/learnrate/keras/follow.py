@@ -74,7 +74,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         check_backend()
         self.schedule = schedule_of(schedule)
         self.accumulation = check_accumulation(accumulation)
-        self.hyper_parameters = {name: schedule_of(given) for name, given in hyper_parameters.items()}
+        self.hyper_parameters = {name: schedule_of(given, name) for name, given in hyper_parameters.items()}
         self._state_file = None if state_file is None else checks.path("state_file", state_file)
         self._on_change = check_on_change(on_change)
         self._driven: Driven | None = None
