@@ -5,6 +5,7 @@ The backend is that of KERAS_BACKEND. Needs the data sets in the folder that LEA
 
 import functools
 import os
+import statistics
 import time
 from pathlib import Path
 
@@ -19,11 +20,11 @@ if keras.backend.backend() == "torch":
 
     torch.set_num_threads(1)
 
-TRAINED, HELD_OUT, BATCH, EPOCHS = 16_000, 2_000, 64, 4
-"""Examples to train on and to choose by, examples of a batch, epochs of a run: 1,000 updates."""
+TRAINED, HELD_OUT, BATCH, EPOCHS = 16_000, 2_000, 64, 2
+"""Examples to train on and to choose by, examples of a batch, epochs of a run: 500 updates."""
 
-UPDATES = 40
-"""Updates of one measurement of time."""
+UPDATES, TURNS = 20, 10
+"""Updates in a row, and how often each contender makes them."""
 
 
 @functools.cache
@@ -88,17 +89,31 @@ def models():
         keras.optimizers.schedules.CosineDecay(1e-3, 1_000_000),
         lr.keras.Schedule(lr.cosine(1e-3, 0.0, 1_000_000)),
     )
-    return [network(keras.optimizers.Adam(schedule), width=1024) for schedule in schedules]
+    return [network(keras.optimizers.Adam(schedule), width=512) for schedule in schedules]
+
+
+class Timer(keras.callbacks.Callback):
+    """The processor time of each batch, which does not depend on what else runs on the machine."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds, self.start = [], 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Start the watch."""
+        self.start = time.process_time()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stop it; `logs` are numbers, so the batch is done."""
+        self.seconds.append(time.process_time() - self.start)
 
 
 def overhead():
-    """The time of an update under `fit`, in turns of both."""
+    """The median time of an update under `fit`, in turns of both."""
     (x, y), _, _ = data()
     x, y = x[: UPDATES * BATCH], y[: UPDATES * BATCH]
-    times = ([], [])
-    for _ in range(3):
-        for model, measured in zip(models(), times, strict=True):
-            start = time.perf_counter()
-            model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0, shuffle=False)
-            measured.append((time.perf_counter() - start) / UPDATES)
-    return Overhead(*(min(measured) for measured in times))
+    timers = Timer(), Timer()
+    for _ in range(TURNS):
+        for model, timer in zip(models(), timers, strict=True):
+            model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0, shuffle=False, callbacks=[timer])
+    return Overhead(*(statistics.median(timer.seconds) for timer in timers))

@@ -75,6 +75,8 @@ def batches_of(data: Data, batch_size: int | None, name: str = "data") -> Batche
         size = BATCH_SIZE if batch_size is None else checks.whole("batch_size", batch_size, at_least=1)
         return ArrayBatches(_checked(data, name), size)
     _refuse_batch_size(batch_size)
+    if isinstance(data, list) and len(data) in (2, 3) and all(hasattr(entry, "shape") for entry in data):
+        checks.refuse_type(name, "a tuple (x, y) of arrays, or batches", data, "write (x, y) in place of [x, y]")
     if isinstance(data, (str, bytes, Mapping)) or not (checks.is_iterable(data) or callable(data)):
         checks.refuse_type(name, "arrays (x, y), a PyDataset, or batches", data)
     try:

@@ -74,11 +74,12 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         check_backend()
         self.schedule = schedule_of(schedule)
         self.accumulation = check_accumulation(accumulation)
-        self.hyper_parameters = {name: schedule_of(given) for name, given in hyper_parameters.items()}
+        self.hyper_parameters = {name: schedule_of(given, name) for name, given in hyper_parameters.items()}
         self._state_file = None if state_file is None else checks.path("state_file", state_file)
         self._on_change = check_on_change(on_change)
         self._driven: Driven | None = None
         self._writer: Writer | None = None
+        self._former: Writer | None = None
         self._warned_of: set[str] = set()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -91,9 +92,11 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             )
         require_same_accumulation(self.accumulation, optimizer)
         self._require_alone(optimizer)
-        for name in self.hyper_parameters:
-            self._require_number(optimizer, name)
+        if self._driven is None or self._driven.optimizer is not innermost(optimizer):
+            for name in self.hyper_parameters:  # a former `fit` may have left it at 0
+                self._require_number(optimizer, name)
         self._resolved(self._horizon(optimizer))
+        self._former = self._writer or self._former
         self._writer = None
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -120,7 +123,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             updates = self._driven.updates()
             for name, schedule in self._driven.others.items():
                 setattr(self._driven.optimizer, name, schedule(max(0, updates - 1)))
-        self._writer = None
+        self._writer, self._former = None, self._writer
         _ACTIVE.pop(id(self.params), None)
 
     def _begun(self) -> Writer:
@@ -129,6 +132,8 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         updates = driven(optimizer, given).updates()
         given = self._kept(given, updates)
         self._driven = driven(optimizer, given)
+        if self._former is not None and self._former.again(self._driven):
+            return self._former
         if keras.backend.backend() == "torch":
             return TorchWriter(self._driven, self._overruled)
         return JaxWriter(self.model, self._driven, self._overruled)

@@ -61,11 +61,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return {"schedule": saved_text(self.schedule), "accumulation": self.accumulation}
 
 
-def schedule_of(schedule: object) -> schedules.Schedule:
+def schedule_of(schedule: object, name: str = "schedule") -> schedules.Schedule:
     """A schedule, or the schedule of a text."""
     if isinstance(schedule, str):
         return parse(schedule)
-    return require_schedule("schedule", schedule)
+    return require_schedule(name, schedule)
 
 
 def resolved(schedule: schedules.Schedule) -> schedules.Schedule:

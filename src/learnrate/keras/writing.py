@@ -56,6 +56,9 @@ class Writer(Protocol):
     def close(self) -> None:
         """Called after the last batch."""
 
+    def again(self, driven: Driven) -> bool:
+        """Whether it can be used for a further `fit` that is driven in this way."""
+
 
 Overruled = Callable[[float, float], None]
 """Called with the LR that was written, and the one that stands in its place."""
@@ -79,6 +82,10 @@ class TorchWriter:
         for name, schedule in driven.others.items():
             setattr(driven.optimizer, name, schedule(updates))
         self._written = driven.lr()
+
+    def again(self, driven: Driven) -> bool:
+        """See `Writer.again`."""
+        return False
 
     def close(self) -> None:
         """See `Writer.close`."""
@@ -115,6 +122,11 @@ class JaxWriter:
         positions = {id(variable): index for index, variable in enumerate(variables)}
         self._indices = positions[id(lr_source(self.driven.optimizer))], positions[id(batch_counter(self.driven.optimizer))]
         self._function, self._installed = self._compiled(), self._call
+
+    def again(self, driven: Driven) -> bool:
+        """Whether it can be used for a further `fit`, without compiling again. Keras compiles again after `compile`."""
+        self._last = None
+        return self.driven == driven and self.model.train_function in (self._before, self._installed)
 
     def before_batch(self) -> None:
         """See `Writer.before_batch`."""
@@ -181,7 +193,10 @@ class _traced:  # noqa: N801 - used like a function
     def __init__(self, driven: Driven, updates: Any) -> None:
         self._optimizer = driven.optimizer
         self._before = {name: getattr(driven.optimizer, name) for name in driven.others}
-        self._during = {name: Traced(schedule(updates), self._before[name]) for name, schedule in driven.others.items()}
+        # A schedule may have ended at 0 in a former `fit`. The optimizer was built with a number above 0.
+        self._during = {
+            name: Traced(schedule(updates), self._before[name] or 1.0) for name, schedule in driven.others.items()
+        }
 
     def __enter__(self) -> None:
         for name, value in self._during.items():
