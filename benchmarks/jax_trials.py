@@ -25,7 +25,7 @@ from measure import Work, in_rounds, keep, ratios, seconds, spread
 import learnrate as lr
 from learnrate.jax.ensemble import worthwhile
 
-UPDATES = 30
+UPDATES = 20
 COUNTS = (3, 8)
 CLASSES = 10
 SWEEP = 100
@@ -223,7 +223,10 @@ def main() -> int:
         rows = [measured(workload, count, rounds) for count in COUNTS]
         sweep = swept(workload, rounds)
         networks.append({"what": workload.what, "rows": rows, "range_test": sweep})
-        print(f"\n{table(workload.what, rows)}\n  range test over a scan by hand: {sweep['over_by_hand']['median']:.2f}")
+        print(
+            f"\n{table(workload.what, rows)}\n  range test over a scan by hand: {sweep['over_by_hand']['median']:.2f}",
+            flush=True,
+        )
     content: dict[str, Any] = {"rounds": rounds, "updates": UPDATES, "sweep": SWEEP, "networks": networks}
     print(f"\nwritten: {keep('jax_trials', ('learnrate', 'jax', 'optax'), **content)}")
     return 0

@@ -18,7 +18,6 @@ from learnrate.errors import (  # noqa: E402
     AlreadyDrivenError,
     ArgumentError,
     ArgumentTypeError,
-    NoAnswerError,
     RecipeError,
 )
 from learnrate.traits import LR_DRIFT  # noqa: E402
@@ -54,8 +53,7 @@ def test_tuning_chooses_a_schedule_and_changes_nothing():
     assert 1e-3 < max(schedule(np.arange(300))) < 1
     assert tells(texts[0], "0.001", "in place of", f"{max(schedule(np.arange(300))):.2g}", "updates")
     jax.tree.map(np.testing.assert_array_equal, PARAMS, before)
-    plan = lr.jax.tune(PARAMS, optax.adam, BATCHES, loss, updates=300, evaluate=lambda p: -float(loss(p, BATCHES[0])))
-    assert plan.schedule == schedule
+    plan = lr.jax.tune(PARAMS, optax.adam, BATCHES, loss, updates=300)
     assert plan.cost <= 1
     carried = plan.carry(batch=64)
     assert carried.lr > plan.max_lr
@@ -73,9 +71,6 @@ def test_without_an_answer_the_run_goes_on_with_what_it_had():
     before = lr.cosine(0.1, 0.0, 100)
     assert lr.jax.tuned(*arguments, updates=100, before=before, report=texts.append) == before
     assert tells(texts[0], "no answer", repr(before), "0.1")
-    with pytest.raises(NoAnswerError):
-        lr.jax.tuned(*arguments, updates=100, before=before, report=texts.append, require=True)
-    assert len(texts) == 1
 
 
 @pytest.mark.parametrize(
@@ -218,7 +213,7 @@ def test_trials_as_one_batch_are_the_trials_one_by_one():
 @pytest.mark.slow
 def test_a_plan_says_whether_its_trials_were_one_batch():
     arguments = (PARAMS, optax.adam, BATCHES, loss)
-    plan = lr.jax.tune(*arguments, updates=100, together=True)
+    plan = lr.jax.tune(*arguments, updates=60, together=True)
     assert "one by one" not in str(plan.reasons)
     assert "one batch" in str(plan.reasons)
 
@@ -246,6 +241,7 @@ def test_what_cannot_be_one_batch_says_why():
         ({"before": "0.1"}, ArgumentTypeError, ("before",)),
         ({"before": -1.0}, ArgumentError, ("before", -1.0)),
         ({"batches": iter(BATCHES)}, ArgumentTypeError, ("batches", "iterated again")),
+        ({"batches": [("text", 1.0)]}, ArgumentTypeError, ("batches", "text", "numbers")),
         ({"key": 3}, ArgumentTypeError, ("key", "jax.random.key")),
         ({"together": "yes"}, ArgumentTypeError, ("together",)),
         ({"require": 1}, ArgumentTypeError, ("require",)),

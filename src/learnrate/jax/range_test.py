@@ -10,14 +10,14 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.batches import Batches, Stream, restarts_note
-from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError, DataError, LossError
+from learnrate.errors import AlreadyDrivenError, ArgumentError, DataError, LossError
 from learnrate.finder import Curve
 from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
 from learnrate.jax.dependence import depends_on_first
 from learnrate.jax.places import Tree
-from learnrate.jax.trainable import scalar_loss
+from learnrate.jax.trainable import check_batch, scalar_loss
 from learnrate.schedules import Schedule
 from learnrate.trainable import ExhaustedError, Trainable
 
@@ -230,20 +230,21 @@ def _stacked(batches: list[Any]) -> Tree:
                 f"{number}, {_shown(form)}: leave out the short last batch (drop_last=True), or use learnrate.range_test "
                 "with a Training, which takes batches of several shapes"
             )
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *batches)
+    return jax.tree.map(_stack, *batches)
+
+
+def _stack(*leaves: Any) -> Any:
+    if jnp.issubdtype(getattr(leaves[0], "dtype", float), jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return np.stack([np.asarray(leaf) for leaf in leaves])  # without a compilation for each number of batches
 
 
 def _form(batch: Any) -> tuple[Any, tuple[tuple[tuple[int, ...], Any], ...]]:
     leaves, structure = jax.tree.flatten(batch)
     if not leaves:
         raise DataError(f"batches must hold arrays, received {checks.shown(batch)}")
-    try:
-        arrays = [np.asarray(leaf) for leaf in leaves]
-    except Exception as error:
-        raise ArgumentTypeError(f"batches must hold arrays, received one that is none: {error}") from error
-    if any(array.dtype == object or array.dtype.kind in "US" for array in arrays):
-        checks.refuse_type("a leaf of batches", "an array of numbers", next(a for a in arrays if a.dtype.kind in "OUS"))
-    return structure, tuple((array.shape, array.dtype) for array in arrays)
+    check_batch(batch)
+    return structure, tuple((jnp.shape(leaf), getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves)
 
 
 def _shown(form: Any) -> str:
