@@ -108,6 +108,20 @@ def test_metrics_stop_rules_and_the_form_of_the_sweep():
 
 
 @pytest.mark.slow
+def test_a_loader_that_writes_every_batch_into_the_same_arrays():
+    def loader():
+        reused = tuple(np.empty_like(leaf) for leaf in batches()[0])
+        for batch in batches():
+            for array, leaf in zip(reused, batch, strict=True):
+                array[...] = leaf
+            yield reused
+
+    curve = lr.jax.range_test(update, STATE, loader, low=1e-9, high=1e-8, updates=12, stop=None)
+    expected = [float(loss(STATE[0], batch)) for batch in (batches() + batches())[:12]]
+    np.testing.assert_allclose(curve.losses, expected, rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_an_iterator_that_runs_out_ends_the_curve():
     curve = lr.jax.range_test(update, STATE, iter(batches(15)), stop=None, **SHORT)
     assert len(curve) == 15

@@ -95,18 +95,18 @@ def range_test(
     sweep = sweep_of(low, high, updates, schedule, stop, None, None, None)
     is_function = callable(state) and jax.tree_util.all_leaves([state])
     seeds = _seeds(seed, is_function)
-    drawn = _Drawn.of(Stream(batches), len(sweep.lrs))
+    drawn = _Drawn.of(batches, len(sweep.lrs))
     lrs = jnp.asarray(sweep.lrs[: len(drawn.order)])
     start: Any = (lambda key: _arrays(state(key))) if is_function else (lambda _: _arrays(state))
     _check_update(update, jax.eval_shape(start, jax.random.key(0)), drawn.first(), lrs[0])
 
     @jax.jit
     def losses(keys: jax.Array, stacked: Tree, order: jax.Array, lrs: jax.Array) -> Tree:
-        def one(state: Tree, x: tuple[jax.Array, jax.Array]) -> tuple[Tree, Any]:
+        def next_update(state: Tree, x: tuple[jax.Array, jax.Array]) -> tuple[Tree, Any]:
             rate, number = x
             return update(state, jax.tree.map(lambda leaf: leaf[number], stacked), rate)
 
-        return jax.vmap(lambda key: jax.lax.scan(one, start(key), (lrs, order))[1])(keys)
+        return jax.vmap(lambda key: jax.lax.scan(next_update, start(key), (lrs, order))[1])(keys)
 
     keys = jnp.stack([jax.random.key(seed) for seed in seeds or (0,)])
     returned = jax.device_get(losses(keys, drawn.stacked, jnp.asarray(drawn.order), lrs))
@@ -132,9 +132,11 @@ class _Drawn:
     epoch: int | None
 
     @classmethod
-    def of(cls, stream: Stream, updates: int) -> "_Drawn":
-        batches: dict[int, Any] = {}  # by identity; they are kept, so that no other object takes over an identity
-        order: list[int] = []
+    def of(cls, source: Batches, updates: int) -> "_Drawn":
+        """The batches of this number of updates."""
+        stream, order = Stream(source), []
+        is_sequence = isinstance(source, Sequence)  # what else yields batches may write the next one into the same array
+        batches: dict[int, Any] = {}
         places: dict[int, int] = {}
         while len(order) < updates:
             try:
@@ -143,8 +145,9 @@ class _Drawn:
                 if not order:
                     raise
                 break
-            batches.setdefault(id(batch), batch)
-            order.append(places.setdefault(id(batch), len(places)))
+            identity = id(batch) if is_sequence else len(order)
+            batches.setdefault(identity, batch if is_sequence else jax.tree.map(_copy, batch))
+            order.append(places.setdefault(identity, len(places)))
         return cls(_stacked(list(batches.values())), np.array(order), tuple(stream.restarts), stream.epoch())
 
     def first(self) -> Tree:
@@ -219,6 +222,10 @@ def _arrays(state: Tree) -> Tree:
         return jnp.asarray(leaf)
 
     return jax.tree_util.tree_map_with_path(array, state)
+
+
+def _copy(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
 def _stacked(batches: list[Any]) -> Tree:

@@ -63,7 +63,7 @@ class Training(Trainable):
 
     Raises:
         AlreadyDrivenError: if the optimizer has an LR or a schedule of its own.
-        ArgumentError: if there are no parameters.
+        ArgumentError: if there are no parameters, or `optax.MultiSteps` may skip updates.
         ArgumentTypeError: if an argument is of the wrong kind.
 
     Example:
@@ -110,6 +110,11 @@ class Training(Trainable):
         self._accumulates, self._may_skip = (
             bool(of_kind(self.opt_state, kind)) for kind in (optax.MultiStepsState, optax.ApplyIfFiniteState)
         )
+        if jax.tree.leaves([part.skip_state for part in of_kind(self.opt_state, optax.MultiStepsState)]):
+            raise ArgumentError(
+                "optimizer must make an update of every few batches, received optax.MultiSteps with should_skip_update_fn, "
+                "which may make none: leave it out, or put optax.apply_if_finite into the optimizer"
+            )
         self._examples: int | None = None
         self._batches = 1
         self._loss, self._evaluate, self._key = loss, evaluate, key
