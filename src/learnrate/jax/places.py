@@ -24,7 +24,7 @@ DECAY = type(optax.add_decayed_weights(lambda n: 0.0).init({}))
 COUNTS: dict[type[Any], dict[str, int]] = {
     optax.ScaleByScheduleState: {"count": 0},
     WRAPPED: {"count": 0},
-    **({DECAY: {"count": 0}} if hasattr(DECAY, "count") else {}),  # older versions of optax take no schedule there
+    DECAY: {"count": 0},
     **{kind: {"count": 0} for kind in INJECTED},
     optax.MultiStepsState: {"gradient_step": 0},
     optax.contrib.ScheduleFreeState: {"step_count": 1},

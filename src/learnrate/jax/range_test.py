@@ -134,7 +134,8 @@ class _Drawn:
     @classmethod
     def of(cls, source: Batches, updates: int) -> "_Drawn":
         """The batches of this number of updates."""
-        stream, order = Stream(source), []
+        stream = Stream(source)
+        order: list[int] = []
         is_sequence = isinstance(source, Sequence)  # what else yields batches may write the next one into the same array
         batches: dict[int, Any] = {}
         places: dict[int, int] = {}
