@@ -25,7 +25,7 @@ from measure import Work, in_rounds, keep, ratios, seconds, spread
 import learnrate as lr
 from learnrate.jax.ensemble import worthwhile
 
-UPDATES = 30
+UPDATES = 20
 COUNTS = (3, 8)
 CLASSES = 10
 SWEEP = 100
@@ -79,19 +79,6 @@ def mlp(*sizes: int, batch: int) -> Workload:
     return Workload(f"MLP {'-'.join(map(str, sizes))}, batches of {batch}", params, outputs, (batch, sizes[0]))
 
 
-def cnn() -> Workload:
-    """Three convolutions."""
-    params = [weights(3, 3, inputs, outputs) for inputs, outputs in pairwise((3, 16, 32, 64))] + [weights(1024, CLASSES)]
-
-    def outputs(params: Params, images: jax.Array) -> jax.Array:
-        for kernel in params[:-1]:
-            form = ("NHWC", "HWIO", "NHWC")
-            images = jax.nn.relu(jax.lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=form))
-        return images.reshape(len(images), -1) @ params[-1]
-
-    return Workload("CNN of 3 convolutions, batches of 64 images of 32 x 32", params, outputs, (64, 32, 32, 3))
-
-
 def workloads() -> tuple[Workload, ...]:
     """From small to large."""
     return (
@@ -99,7 +86,6 @@ def workloads() -> tuple[Workload, ...]:
         mlp(784, 32, 10, batch=64),
         mlp(784, 128, 10, batch=128),
         mlp(784, 512, 512, 10, batch=128),
-        cnn(),
     )
 
 
@@ -224,8 +210,8 @@ def main() -> int:
         sweep = swept(workload, rounds)
         networks.append({"what": workload.what, "rows": rows, "range_test": sweep})
         print(f"\n{table(workload.what, rows)}\n  range test over a scan by hand: {sweep['over_by_hand']['median']:.2f}")
-    content: dict[str, Any] = {"rounds": rounds, "updates": UPDATES, "sweep": SWEEP, "networks": networks}
-    print(f"\nwritten: {keep('jax_trials', ('learnrate', 'jax', 'optax'), **content)}")
+        content: dict[str, Any] = {"rounds": rounds, "updates": UPDATES, "sweep": SWEEP, "networks": networks}
+        print(f"written: {keep('jax_trials', ('learnrate', 'jax', 'optax'), **content)}", flush=True)
     return 0
 
 

@@ -46,12 +46,12 @@ def stepping():
 @pytest.mark.parametrize("is_injected", [False, True])
 def test_counts_and_lrs_of_an_optimizer_in_place(is_injected):
     transformation = optax.inject_hyperparams(optax.sgd)(learning_rate=SCHEDULE) if is_injected else optax.sgd(SCHEDULE)
-    known = () if is_injected else (SCHEDULE,)
+    schedule = () if is_injected else (SCHEDULE,)
     model, optimizer = new(transformation)
     step, traces = stepping()
     for n in range(3):
         assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(n), rel=1e-4)
-        assert float(lr.jax.lr_of(optimizer, *known)) == pytest.approx(SCHEDULE(n), rel=1e-6)
+        assert float(lr.jax.lr_of(optimizer, *schedule)) == pytest.approx(SCHEDULE(n), rel=1e-6)
     assert lr.jax.at(optimizer, 9) is optimizer
     assert float(step(model, optimizer)) == pytest.approx(SCHEDULE(9), rel=1e-4)
     assert int(lr.jax.updates_of(optimizer)) == 10

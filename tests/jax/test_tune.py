@@ -18,7 +18,6 @@ from learnrate.errors import (  # noqa: E402
     AlreadyDrivenError,
     ArgumentError,
     ArgumentTypeError,
-    NoAnswerError,
     RecipeError,
 )
 from learnrate.traits import LR_DRIFT  # noqa: E402
@@ -54,8 +53,7 @@ def test_tuning_chooses_a_schedule_and_changes_nothing():
     assert 1e-3 < max(schedule(np.arange(300))) < 1
     assert tells(texts[0], "0.001", "in place of", f"{max(schedule(np.arange(300))):.2g}", "updates")
     jax.tree.map(np.testing.assert_array_equal, PARAMS, before)
-    plan = lr.jax.tune(PARAMS, optax.adam, BATCHES, loss, updates=300, evaluate=lambda p: -float(loss(p, BATCHES[0])))
-    assert plan.schedule == schedule
+    plan = lr.jax.tune(PARAMS, optax.adam, BATCHES, loss, updates=300)
     assert plan.cost <= 1
     carried = plan.carry(batch=64)
     assert carried.lr > plan.max_lr
@@ -73,9 +71,6 @@ def test_without_an_answer_the_run_goes_on_with_what_it_had():
     before = lr.cosine(0.1, 0.0, 100)
     assert lr.jax.tuned(*arguments, updates=100, before=before, report=texts.append) == before
     assert tells(texts[0], "no answer", repr(before), "0.1")
-    with pytest.raises(NoAnswerError):
-        lr.jax.tuned(*arguments, updates=100, before=before, report=texts.append, require=True)
-    assert len(texts) == 1
 
 
 @pytest.mark.parametrize(
@@ -166,8 +161,8 @@ def test_a_skipped_update_is_made_again_with_the_next_batch():
 
 @pytest.mark.slow
 def test_the_noise_scale_is_that_of_the_formula():
-    seen = training(lambda r: optax.sgd(r), batches=BATCHES[:4])
-    start = seen.save()
+    measured = training(lambda r: optax.sgd(r), batches=BATCHES[:4])
+    start = measured.save()
     gradients = [
         jax.grad(loss)(PARAMS, jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch))["v"].ravel()
         for batch in BATCHES[:4]
@@ -177,8 +172,8 @@ def test_the_noise_scale_is_that_of_the_formula():
     noise = 8 * float(jnp.stack(gradients).var(0, ddof=1).sum())
     total = sum(gradients)
     signal = float(total @ total - sum(g @ g for g in gradients)) / (8 * 7)
-    assert seen.noise_scale(4) == pytest.approx(noise / signal, rel=1e-4)
-    jax.tree.map(np.testing.assert_array_equal, seen.params, start[0])
+    assert measured.noise_scale(4) == pytest.approx(noise / signal, rel=1e-4)
+    jax.tree.map(np.testing.assert_array_equal, measured.params, start[0])
     assert training(batches=[(np.ones((1, 4)), np.ones((1, 1)))]).noise_scale() is None
 
 
@@ -218,7 +213,7 @@ def test_trials_as_one_batch_are_the_trials_one_by_one():
 @pytest.mark.slow
 def test_a_plan_says_whether_its_trials_were_one_batch():
     arguments = (PARAMS, optax.adam, BATCHES, loss)
-    plan = lr.jax.tune(*arguments, updates=100, together=True)
+    plan = lr.jax.tune(*arguments, updates=60, together=True)
     assert "one by one" not in str(plan.reasons)
     assert "one batch" in str(plan.reasons)
 
@@ -234,10 +229,10 @@ def test_what_cannot_be_one_batch_says_why():
         ({"optimizer": lambda r: optax.apply_if_finite(optax.sgd(r), 3), "together": True}, "apply_if_finite"),
         ({"loss": lambda p, b: alone(loss(p, b)) + loss(p, b), "together": True}, "vmap"),
     ):
-        one = training(**{"optimizer": optax.sgd, **changes})
+        batched = training(**{"optimizer": optax.sgd, **changes})
         with pytest.raises(lr.trainable.NotBatchableError, match=facts(reason)):
-            one.ensemble(2).update([0.1, 0.1])
-    one.update(0.1)
+            batched.ensemble(2).update([0.1, 0.1])
+    batched.update(0.1)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +241,12 @@ def test_what_cannot_be_one_batch_says_why():
         ({"before": "0.1"}, ArgumentTypeError, ("before",)),
         ({"before": -1.0}, ArgumentError, ("before", -1.0)),
         ({"batches": iter(BATCHES)}, ArgumentTypeError, ("batches", "iterated again")),
+        (
+            {"optimizer": lambda r: optax.MultiSteps(optax.sgd(r), 2, should_skip_update_fn=optax.skip_not_finite)},
+            ArgumentError,
+            ("MultiSteps", "should_skip_update_fn", "apply_if_finite"),
+        ),
+        ({"batches": [("text", 1.0)]}, ArgumentTypeError, ("batches", "text", "numbers")),
         ({"key": 3}, ArgumentTypeError, ("key", "jax.random.key")),
         ({"together": "yes"}, ArgumentTypeError, ("together",)),
         ({"require": 1}, ArgumentTypeError, ("require",)),

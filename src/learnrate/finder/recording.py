@@ -158,7 +158,7 @@ class _Recorder:
         if len(faults) > MOST_FAULTS:
             notes.append(f"{len(faults) - MOST_FAULTS} more batches are at fault in the same way, up to update {faults[-1]}")
         if skipped:
-            notes.append(f"the gradient scaler skipped {skipped} updates, which were made again")
+            notes.append(f"{skipped} updates were skipped, because their gradients were not finite, and made again")
         return notes
 
 

@@ -104,9 +104,9 @@ def worthwhile(params: Tree, count: int) -> bool:
     """Whether `count` members are likely to train faster as one batch.
 
     On an accelerator, most of which is idle under small work: if parameters, gradients and two moments of each member fit
-    into half of the free memory. Never on a CPU: an update of three members takes half to all of the time of three updates
-    there, and the batched update is compiled for each number of members, which takes as long as thousands of updates of a
-    small network, more than trials have (benchmarks/jax_trials.py).
+    into half of the free memory. Never on a CPU: an update of three members takes 0.7 of the time of three updates of a
+    small network there, and more than these for a larger one; and the batched update is compiled for each number of members,
+    which takes as long as thousands of updates, more than trials have (benchmarks/jax_trials.py).
     """
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     if count < 2 or device.platform == "cpu":

@@ -48,6 +48,7 @@ def probe(
         The LR, its interval and the reason.
 
     Raises:
+        AlreadyDrivenError: if the optimizer has an LR or a schedule of its own.
         ArgumentError: if a number breaks its rule, the budget is below 20 updates, or there are no parameters.
         ArgumentTypeError: if an argument is of the wrong kind.
         DataError: if there are no batches, or an iterator runs out (`ExhaustedError`).

@@ -10,14 +10,14 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.batches import Batches, Stream, restarts_note
-from learnrate.errors import AlreadyDrivenError, ArgumentError, ArgumentTypeError, DataError, LossError
+from learnrate.errors import AlreadyDrivenError, ArgumentError, DataError, LossError
 from learnrate.finder import Curve
 from learnrate.finder.recording import record
 from learnrate.finder.stops import diverged
 from learnrate.finder.sweep import Stop, Sweep, sweep_of
 from learnrate.jax.dependence import depends_on_first
 from learnrate.jax.places import Tree
-from learnrate.jax.trainable import scalar_loss
+from learnrate.jax.trainable import check_batch, scalar_loss
 from learnrate.schedules import Schedule
 from learnrate.trainable import ExhaustedError, Trainable
 
@@ -95,18 +95,18 @@ def range_test(
     sweep = sweep_of(low, high, updates, schedule, stop, None, None, None)
     is_function = callable(state) and jax.tree_util.all_leaves([state])
     seeds = _seeds(seed, is_function)
-    drawn = _Drawn.of(Stream(batches), len(sweep.lrs))
+    drawn = _Drawn.of(batches, len(sweep.lrs))
     lrs = jnp.asarray(sweep.lrs[: len(drawn.order)])
     start: Any = (lambda key: _arrays(state(key))) if is_function else (lambda _: _arrays(state))
     _check_update(update, jax.eval_shape(start, jax.random.key(0)), drawn.first(), lrs[0])
 
     @jax.jit
     def losses(keys: jax.Array, stacked: Tree, order: jax.Array, lrs: jax.Array) -> Tree:
-        def one(state: Tree, x: tuple[jax.Array, jax.Array]) -> tuple[Tree, Any]:
+        def next_update(state: Tree, x: tuple[jax.Array, jax.Array]) -> tuple[Tree, Any]:
             rate, number = x
             return update(state, jax.tree.map(lambda leaf: leaf[number], stacked), rate)
 
-        return jax.vmap(lambda key: jax.lax.scan(one, start(key), (lrs, order))[1])(keys)
+        return jax.vmap(lambda key: jax.lax.scan(next_update, start(key), (lrs, order))[1])(keys)
 
     keys = jnp.stack([jax.random.key(seed) for seed in seeds or (0,)])
     returned = jax.device_get(losses(keys, drawn.stacked, jnp.asarray(drawn.order), lrs))
@@ -132,9 +132,12 @@ class _Drawn:
     epoch: int | None
 
     @classmethod
-    def of(cls, stream: Stream, updates: int) -> "_Drawn":
-        batches: dict[int, Any] = {}  # by identity; they are kept, so that no other object takes over an identity
+    def of(cls, source: Batches, updates: int) -> "_Drawn":
+        """The batches of this number of updates."""
+        stream = Stream(source)
         order: list[int] = []
+        is_sequence = isinstance(source, Sequence)  # what else yields batches may write the next one into the same array
+        batches: dict[int, Any] = {}
         places: dict[int, int] = {}
         while len(order) < updates:
             try:
@@ -143,8 +146,9 @@ class _Drawn:
                 if not order:
                     raise
                 break
-            batches.setdefault(id(batch), batch)
-            order.append(places.setdefault(id(batch), len(places)))
+            identity = id(batch) if is_sequence else len(order)
+            batches.setdefault(identity, batch if is_sequence else jax.tree.map(_copy, batch))
+            order.append(places.setdefault(identity, len(places)))
         return cls(_stacked(list(batches.values())), np.array(order), tuple(stream.restarts), stream.epoch())
 
     def first(self) -> Tree:
@@ -221,6 +225,10 @@ def _arrays(state: Tree) -> Tree:
     return jax.tree_util.tree_map_with_path(array, state)
 
 
+def _copy(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
 def _stacked(batches: list[Any]) -> Tree:
     forms = [_form(batch) for batch in batches]
     for number, form in enumerate(forms):
@@ -230,20 +238,21 @@ def _stacked(batches: list[Any]) -> Tree:
                 f"{number}, {_shown(form)}: leave out the short last batch (drop_last=True), or use learnrate.range_test "
                 "with a Training, which takes batches of several shapes"
             )
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *batches)
+    return jax.tree.map(_stack, *batches)
+
+
+def _stack(*leaves: Any) -> Any:
+    if jnp.issubdtype(getattr(leaves[0], "dtype", float), jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return np.stack([np.asarray(leaf) for leaf in leaves])  # without a compilation for each number of batches
 
 
 def _form(batch: Any) -> tuple[Any, tuple[tuple[tuple[int, ...], Any], ...]]:
     leaves, structure = jax.tree.flatten(batch)
     if not leaves:
         raise DataError(f"batches must hold arrays, received {checks.shown(batch)}")
-    try:
-        arrays = [np.asarray(leaf) for leaf in leaves]
-    except Exception as error:
-        raise ArgumentTypeError(f"batches must hold arrays, received one that is none: {error}") from error
-    if any(array.dtype == object or array.dtype.kind in "US" for array in arrays):
-        checks.refuse_type("a leaf of batches", "an array of numbers", next(a for a in arrays if a.dtype.kind in "OUS"))
-    return structure, tuple((array.shape, array.dtype) for array in arrays)
+    check_batch(batch)
+    return structure, tuple((jnp.shape(leaf), getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves)
 
 
 def _shown(form: Any) -> str:

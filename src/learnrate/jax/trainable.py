@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from learnrate import checks
@@ -62,7 +63,7 @@ class Training(Trainable):
 
     Raises:
         AlreadyDrivenError: if the optimizer has an LR or a schedule of its own.
-        ArgumentError: if there are no parameters.
+        ArgumentError: if there are no parameters, or `optax.MultiSteps` may skip updates.
         ArgumentTypeError: if an argument is of the wrong kind.
 
     Example:
@@ -109,6 +110,11 @@ class Training(Trainable):
         self._accumulates, self._may_skip = (
             bool(of_kind(self.opt_state, kind)) for kind in (optax.MultiStepsState, optax.ApplyIfFiniteState)
         )
+        if jax.tree.leaves([part.skip_state for part in of_kind(self.opt_state, optax.MultiStepsState)]):
+            raise ArgumentError(
+                "optimizer must make an update of every few batches, received optax.MultiSteps with should_skip_update_fn, "
+                "which may make none: leave it out, or put optax.apply_if_finite into the optimizer"
+            )
         self._examples: int | None = None
         self._batches = 1
         self._loss, self._evaluate, self._key = loss, evaluate, key
@@ -219,6 +225,8 @@ class Training(Trainable):
     def _inputs(self) -> tuple[Any, jax.Array | None]:
         number = self.stream.drawn
         [batch] = self.stream.take(1)
+        if self._examples is None:
+            check_batch(batch)
         self._examples = examples(batch)
         return batch, None if self._key is None else jax.random.fold_in(self._key, number)
 
@@ -246,6 +254,19 @@ def _check_params(params: Tree) -> None:
     for leaf in leaves:
         if not (hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)):
             checks.refuse_type("a leaf of params", "an array of floats", leaf, "give what is trained alone")
+
+
+def check_batch(batch: Any) -> None:
+    """Refuse a batch that JAX cannot compute with, such as texts, or tensors of another framework.
+
+    Raises:
+        ArgumentTypeError: if a leaf is no array of numbers.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+        is_array = isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
+        if not is_array or (isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "OUSmM"):
+            name = f"batches: batch{jax.tree_util.keystr(path)}"
+            checks.refuse_type(name, "an array of numbers", leaf, "convert it, for example with np.asarray")
 
 
 def _check_key(key: object) -> None:
