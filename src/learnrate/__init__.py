@@ -12,6 +12,7 @@ Example:
 # ruff: noqa: E402 - Ctrl-C is taken care of before the first import that takes time
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from learnrate import interrupts
@@ -93,4 +94,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_LAZY_MODULES, "__version__"})
+    # Without the modules that lack what they need: `help(learnrate)` reads every name.
+    usable = {name for name, needed in _LAZY_MODULES.items() if all(importlib.util.find_spec(module) for module in needed)}
+    return sorted({*globals(), *__all__, *usable, "__version__"})

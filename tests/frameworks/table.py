@@ -32,7 +32,9 @@ FEATURES = (
     "config text",
 )
 
-NO: dict[tuple[str, str], str] = {}
+NO: dict[tuple[str, str], str] = {
+    ("keras", "many processes"): "It was not tested with `keras.distribution`, nor with DistributedDataParallel.",
+}
 """The reason of each cell that no test shows."""
 
 

@@ -7,49 +7,54 @@ import json
 import sys
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
-rank, port = int(sys.argv[1]), sys.argv[2]
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=rank)
-
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-import optax  # noqa: E402
-from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
-
-import learnrate as lr  # noqa: E402
+import learnrate as lr
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
-
-mesh = jax.make_mesh((2,), ("data",))
-sharded, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
-random = np.random.default_rng(rank)  # each process has data of its own
-rows = [random.standard_normal((8, 4)).astype(np.float32) for _ in range(8)]
-batches = [jax.make_array_from_process_local_data(sharded, row) for row in rows]
-params = jax.device_put(jnp.full(4, 0.5), replicated)
 
 
 def loss(params, batch):
     return ((batch @ params - batch.sum(1)) ** 2).mean()
 
 
-optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=SCHEDULE)
+def shared_arrays(rank):
+    """Batches whose rows lie in both processes, each with data of its own; and parameters that are the same in both."""
+    mesh = jax.make_mesh((2,), ("data",))
+    sharded, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    random = np.random.default_rng(rank)
+    rows = [random.standard_normal((8, 4)).astype(np.float32) for _ in range(8)]
+    batches = [jax.make_array_from_process_local_data(sharded, row) for row in rows]
+    return batches, jax.device_put(jnp.full(4, 0.5), replicated)
 
 
-@jax.jit
-def update(params, state, batch):
-    value, gradients = jax.value_and_grad(loss)(params, batch)
-    steps, state = optimizer.update(gradients, state, params)
-    return optax.apply_updates(params, steps), state, value, lr.jax.lr_of(state)
+def main(rank, port):
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=rank)
+    batches, params = shared_arrays(rank)
+    optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=SCHEDULE)
+
+    @jax.jit
+    def update(params, state, batch):
+        value, gradients = jax.value_and_grad(loss)(params, batch)
+        steps, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, steps), state, value, lr.jax.lr_of(state)
+
+    state, trained, lrs, losses = optimizer.init(params), params, [], []
+    for number in range(6):
+        if number == 3:
+            state = lr.jax.at(state, 9)
+        trained, state, value, rate = update(trained, state, batches[number])
+        lrs.append(float(rate))
+        losses.append(float(value))
+    plan = lr.jax.tune(params, optax.adam, batches, loss, updates=100)
+    outcome = {"lrs": lrs, "losses": losses, "max_lr": plan.max_lr, "batch": plan.batch}
+    print(json.dumps({"size": jax.process_count(), **outcome}))
+    jax.distributed.shutdown()
 
 
-state, trained, lrs, losses = optimizer.init(params), params, [], []
-for number in range(6):
-    if number == 3:
-        state = lr.jax.at(state, 9)
-    trained, state, value, rate = update(trained, state, batches[number])
-    lrs.append(float(rate))
-    losses.append(float(value))
-plan = lr.jax.tune(params, optax.adam, batches, loss, updates=100)
-print(json.dumps({"size": jax.process_count(), "lrs": lrs, "losses": losses, "max_lr": plan.max_lr, "batch": plan.batch}))
-jax.distributed.shutdown()
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
