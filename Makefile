@@ -136,7 +136,7 @@ $(PEERS)/stamp: pyproject.toml constraints.txt benchmarks/requirements.txt | $(B
 $(OLDEST)/stamp: pyproject.toml constraints-oldest.txt | $(BIN)/python
 	@echo "installing the oldest versions into $(OLDEST) ..."
 	$(BIN)/python -m venv $(OLDEST)
-	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[all,demo]' 'pytest<9.2' pytest-xdist hypothesis
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[all,demo]' 'pytest<9.2' pytest-xdist hypothesis flax tensorboard 'jsonargparse[signatures]'
 	@touch $@
 
 $(PEERS)/choice.stamp: $(PEERS)/stamp benchmarks/choice/requirements.txt

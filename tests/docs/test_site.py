@@ -165,6 +165,11 @@ def opened(browser, address):
         # The site remembers the scheme that a reader has seen.
         browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "local_storage"})
         browser.get(f"{address}/{page}")
+        # A script sets the scheme.
+        colours = {"light": "default", "dark": "slate"}[scheme]
+        WebDriverWait(browser, 20).until(
+            lambda driver: driver.find_element(By.TAG_NAME, "body").get_attribute("data-md-color-scheme") == colours
+        )
         return browser
 
     browser.get_log("performance")

@@ -83,7 +83,8 @@ def saved():
     fit(model, x=ONES[:11])
     model.save(FOLDER / f"{BACKEND}.keras")
     facts = {"goes on": fit(model, x=ONES[:8])[0].used, "here": loaded()["used"]}
-    subprocess.run([sys.executable, sys.argv[0], BACKEND, str(FOLDER), "loaded"], check=True)
+    strict = [f"-W{option}" for option in sys.warnoptions]
+    subprocess.run([sys.executable, *strict, sys.argv[0], BACKEND, str(FOLDER), "loaded"], check=True)
     facts["fresh"] = json.loads((FOLDER / f"{BACKEND}.json").read_text())["loaded"]["used"]
     custom = lr.keras.Schedule(lr.function(np.sqrt))
     facts["function"] = caught(custom.get_config)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 BACKEND, FOLDER = sys.argv[1], Path(sys.argv[2])
 os.environ["KERAS_BACKEND"] = BACKEND
-warnings.simplefilter("error")
 # Keras and torch themselves, with NumPy 2 and torch 2.13.
 warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
 warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)

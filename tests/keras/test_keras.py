@@ -23,17 +23,19 @@ LIMIT = 300
 
 
 @pytest.fixture(scope="session")
-def both_backends(tmp_path_factory):
+def both_backends(tmp_path_factory, pytestconfig):
     """The facts of each backend. One process after the other: a second worker of the tests has the other core."""
     for backend in BACKENDS:
         pytest.importorskip(backend)
     folder = tmp_path_factory.mktemp("keras")
-    return {backend: run(backend, folder) for backend in BACKENDS}
+    # As in pytest itself: warnings are errors, but not with the oldest versions.
+    strict = ["-W", "error"] if "error" in pytestconfig.getini("filterwarnings") else []
+    return {backend: run(backend, folder, strict) for backend in BACKENDS}
 
 
-def run(backend, folder):
+def run(backend, folder, strict):
     done = subprocess.run(
-        [sys.executable, str(SCENARIOS), backend, str(folder)],
+        [sys.executable, *strict, str(SCENARIOS), backend, str(folder)],
         env=os.environ | {"KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
