@@ -38,7 +38,7 @@ SEEDS = (0, 1)
 STEPS = range(-3, 4)
 """LRs of the grid in doublings from the best LR of the oracle."""
 
-MULTIPLES = (1, 2, 4)
+MULTIPLES = (1, 2)
 """Lengths of trials, in those of a trial of the usual budget."""
 
 FACTORS = tuple(2 ** (quarter / 4) for quarter in range(-6, 7))
