@@ -22,6 +22,7 @@ FLOORS = [
         "user_code",
         "records",
         "traits",
+        "noise_scale",
         "trainable",
         "batches",
         "updates",

@@ -1,6 +1,5 @@
 """The noise scale of the gradient: the batch size at which its noise is as large as the gradient itself."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from learnrate.jax.places import Tree
+from learnrate.noise_scale import noise_scale_of
 
 
 def noise_scale(gradients: Callable[[Any], Tree], batches: Iterable[Any]) -> float | None:
@@ -47,7 +47,7 @@ def noise_scale(gradients: Callable[[Any], Tree], batches: Iterable[Any]) -> flo
             number += 1
     if number < 2 or size is None:
         return None
-    return _ratio(squares, float(_square(total)), number, size)
+    return noise_scale_of(squares, float(_square(total)), number, size)
 
 
 def examples(batch: Any) -> int | None:
@@ -63,17 +63,6 @@ def examples(batch: Any) -> int | None:
 
 def _part(batch: Any, start: int, length: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[start : start + length], batch)
-
-
-def _ratio(squares: float, square_of_sum: float, number: int, size: int) -> float | None:
-    """The noise scale from the sum of squared norms of `number` gradients, and the squared norm of their sum."""
-    noise = size * (squares - square_of_sum / number) / (number - 1)
-    signal = (square_of_sum - squares) / (number * (number - 1))
-    if not math.isfinite(noise) or not math.isfinite(signal) or squares == 0:
-        return None
-    most = float(number * size)
-    # The variance may be below 0 by rounding, where all gradients are the same.
-    return most if signal <= 0 else min(max(noise, 0.0) / signal, most)
 
 
 @jax.jit

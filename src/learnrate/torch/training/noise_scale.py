@@ -1,12 +1,12 @@
 """The noise scale of the gradient: the batch size at which its noise is as large as the gradient itself."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from learnrate.noise_scale import noise_scale_of
 from learnrate.torch.training.batches import examples, mapped
 
 
@@ -49,18 +49,7 @@ def noise_scale(parameters: Sequence[nn.Parameter], batches: Iterable[Any], loss
             number += 1
     if number < 2 or size is None:
         return None
-    return _ratio(squares, sum(_square(total) for total in sums if total is not None), number, size)
-
-
-def _ratio(squares: float, square_of_sum: float, number: int, size: int) -> float | None:
-    """The noise scale from the sum of squared norms of `number` gradients, and the squared norm of their sum."""
-    noise = size * (squares - square_of_sum / number) / (number - 1)
-    signal = (square_of_sum - squares) / (number * (number - 1))
-    if not math.isfinite(noise) or not math.isfinite(signal) or squares == 0:
-        return None
-    most = float(number * size)
-    # The variance may be below 0 by rounding, where all gradients are the same.
-    return most if signal <= 0 else min(max(noise, 0.0) / signal, most)
+    return noise_scale_of(squares, sum(_square(total) for total in sums if total is not None), number, size)
 
 
 def _add(sums: list[Tensor | None], gradients: Sequence[Tensor | None]) -> float:
