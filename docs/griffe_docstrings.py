@@ -1,4 +1,4 @@
-"""How mkdocstrings reads the docstrings of this project; see `mkdocs.yml`."""
+"""How mkdocstrings reads this project; see `mkdocs.yml`."""
 
 import re
 from typing import Any
@@ -13,3 +13,17 @@ class OneExample(griffe.Extension):
         """Rename the section."""
         if obj.docstring is not None:
             obj.docstring.value = re.sub(r"^(\s*)Example:$", r"\1Examples:", obj.docstring.value, flags=re.MULTILINE)
+
+
+class Frozen(griffe.Extension):
+    """Reads `@frozen` as the dataclass that it makes, and `checked(check, default=...)` as its field: they have signatures."""
+
+    def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Put what griffe knows in the place of our own names."""
+        for decorator in cls.decorators:
+            if str(decorator.value) == "frozen":
+                decorator.value = griffe.ExprName("dataclasses.dataclass")
+        for member in cls.members.values():
+            if member.is_attribute and isinstance(member.value, griffe.ExprCall) and str(member.value.function) == "checked":
+                named = [each for each in member.value.arguments if isinstance(each, griffe.ExprKeyword)]
+                member.value = next((each.value for each in named if each.name == "default"), None)
