@@ -16,7 +16,7 @@ class OneExample(griffe.Extension):
 
 
 class Frozen(griffe.Extension):
-    """Reads `@frozen` as the dataclass that it makes, and `checked(check, default=...)` as a field, so that it has a signature."""
+    """Reads `@frozen` as the dataclass that it makes and `checked(...)` as its field, so that the class has a signature."""
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """Put what griffe knows in the place of our own names."""
