@@ -26,4 +26,5 @@ class Frozen(griffe.Extension):
         for member in cls.members.values():
             if member.is_attribute and isinstance(member.value, griffe.ExprCall) and str(member.value.function) == "checked":
                 named = [each for each in member.value.arguments if isinstance(each, griffe.ExprKeyword)]
-                member.value = next((each.value for each in named if each.name == "default"), None)
+                default = next((each.value for each in named if each.name == "default"), None)
+                member.value = "'rest'" if str(default) == "REST" else default
