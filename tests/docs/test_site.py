@@ -133,6 +133,7 @@ def test_a_frozen_class_has_its_signature_and_the_hooks_of_a_trainer_are_left_ou
     assert re.search(r"\bupdates: int = 1000,", signature), signature
     assert "checked" not in signature
     assert "on_train_begin" not in text
+    assert re.search(r"\blow: float = 1e-0?6,", text), "the default's value, not the name of its constant"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
