@@ -133,18 +133,26 @@ def summary(title: str) -> str:
     return (inspect.getdoc(documented) or "").split("\n\n")[0].replace("\n", " ").replace("*", r"\*")
 
 
+def place_of(title: str) -> str:
+    """Where the API describes an entry."""
+    name = title.split(",")[0]
+    if name in SCHEDULES or name in RUNS:
+        return f"api/schedules.md#{name}"
+    return "api/schedule.md#learnrate.schedules.base.Schedule" + (f".{name}" if name.isidentifier() else "")
+
+
 def gallery() -> str:
     """The page with a picture of every schedule."""
     lines = [GENERATED + "# Gallery of schedules", ""]
     lines += [
-        "Every schedule, drawn over 1,000 updates. Its docstring explains the arguments: `help(learnrate.rex)`.",
+        "Every schedule, drawn over 1,000 updates; its name links to its arguments.",
         "",
     ]
     for section, entries in GALLERY.items():
         lines += [f"## {section}", "", "| | |", "|---|---|"]
         for title, expression in entries.items():
             picture = f"![{title}](images/gallery/{picture_name(title)})"
-            lines.append(f"| **`{title}`**<br>{summary(title)}<br>`{expression}` | {picture} |".replace("``", "`"))
+            lines.append(f"| **[`{title}`]({place_of(title)})**<br>{summary(title)}<br>`{expression}` | {picture} |")
         lines.append("")
     return "\n".join(lines)
 

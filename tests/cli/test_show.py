@@ -67,6 +67,17 @@ def test_the_values_the_boundaries_and_the_plot_are_printed(commands, tmp_path):
     assert max(map(len, plot)) <= int(ENVIRONMENT["COLUMNS"]) < max(map(len, plot)) + 3, "as wide as the terminal"
 
 
+def test_the_axis_ends_at_a_peak_of_one_update(commands, tmp_path):
+    printed = shown(commands, tmp_path, "triangular2(0.001, 0.01, 2000)")
+    assert next(line for line in printed.splitlines() if "|" in line).split("|")[0].strip() == "0.01"
+
+
+def test_a_narrow_terminal_cuts_no_number(tmp_path):
+    ended = learnrate("show", EXPRESSION, folder=tmp_path, environment={**ENVIRONMENT, "COLUMNS": "20"})
+    assert ended.returncode == 0, ended.stderr
+    assert tells(ended.stdout, " 10,000 updates", "9,999", f"{lr.parse(EXPRESSION)(9_999):.6g}", "last update")
+
+
 def test_the_plot_shows_the_values():
     lines = plotted(np.repeat([1.0, 0.75, 0.5, 0.25, 0.0], 10), "9", Canvas(5, 5, braille=False))
     assert [line.partition("|")[2] for line in lines[:5]] == ["*", " *", "  *", "   *", "    *"]

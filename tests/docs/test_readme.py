@@ -1,7 +1,9 @@
 """The scripts of the README run, and its numbers are those of the records."""
 
+import ast
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from learnrate.recipes.loading import BUILT_IN, load
 from pages import run
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "docs"))
+import api_pages  # noqa: E402
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
@@ -47,6 +52,26 @@ def test_the_printed_schedule_is_as_long_as_a_training_of_the_built_in_recipe():
     assert printed
     for expression in printed:
         assert lr.parse(expression).length == load(BUILT_IN).updates
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_lines_of_each_framework_name_what_exists(page):
+    """The arguments by name too, read from the sources: no framework is imported."""
+    (table,) = re.findall(r"^\| \| a schedule \|.*?\n\n", (ROOT / page).read_text(), flags=re.S | re.M)
+    lines = re.findall(r"`([^`]*\blr\.[^`]*)`", table)
+    assert len(lines) >= 10
+    for call in (node for line in lines for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call)):
+        module, _, name = ast.unparse(call.func).replace("lr", "learnrate", 1).rpartition(".")
+        if module.startswith("learnrate"):
+            assert name in api_pages.public(module), name
+            where, defined_name = api_pages.defined(module, name)
+            (node,) = [node for node in api_pages.tree(where).body if getattr(node, "name", "") == defined_name]
+            inits = [each for each in ast.walk(node) if getattr(each, "name", "") == "__init__"]
+            function = inits[0] if inits else node
+            taken = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+            assert {keyword.arg for keyword in call.keywords} <= taken, ast.unparse(call)
+            positional = len(function.args.args) - len(inits)
+            assert len(call.args) <= positional, ast.unparse(call)
 
 
 def test_the_files_that_it_links_to_exist():

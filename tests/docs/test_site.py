@@ -127,6 +127,15 @@ def test_pages_of_the_api_show_docstrings_with_their_examples_as_code(site):
     assert "<blockquote>" not in page  # what Markdown makes of >>> outside of code
 
 
+def test_a_frozen_class_has_its_signature_and_the_hooks_of_a_trainer_are_left_out(site):
+    text = re.sub(r"<[^>]+>", "", (site / "api" / "keras.html").read_text())
+    signature = text[text.index("\nRecipe(") :].split(")\n")[0]
+    assert re.search(r"\bupdates: int = 1000,", signature), signature
+    assert "checked" not in signature
+    assert "on_train_begin" not in text
+    assert re.search(r"\blow: float = 1e-0?6,", text), "the default's value, not the name of its constant"
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files, without a line for each."""
 
@@ -220,6 +229,31 @@ def test_text_code_and_pictures_can_be_read_in_both_schemes(opened, scheme):
     assert contrast(style("article pre code", "color"), code) > 7
     # Pictures have black axes.
     assert scheme == "light" or luminance(style("article img", "background-color")) == 1
+
+
+def test_the_colours_follow_the_system_until_the_reader_chooses(opened):
+    shown = opened("index.html", DESKTOP, "light")
+
+    def dark(media=None):
+        if media:
+            features = [{"name": "prefers-color-scheme", "value": media}]
+            shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            shown.refresh()
+        return luminance(shown.execute_script("return getComputedStyle(document.body).backgroundColor")) < 0.05
+
+    assert [dark(), dark("dark"), dark("light")] == [False, True, False]
+    shown.find_element(By.CSS_SELECTOR, "[data-md-component=palette] label:not([hidden])").click()
+    assert not dark("dark")
+
+
+def test_a_table_without_headings_shows_no_empty_line(opened):
+    shown = opened("frameworks.html", DESKTOP, "light")
+    heights = "return [...document.querySelectorAll('article thead')].map(each => each.getBoundingClientRect().height)"
+    with_headings, without = shown.execute_script(heights)[:2]
+    assert with_headings > 0
+    assert without == 0
+    wide = "const t = document.querySelector('article .md-typeset__scrollwrap'); return t.scrollWidth - t.clientWidth"
+    assert shown.execute_script(wide) <= 0, "the table of frameworks fits a desktop"
 
 
 def test_the_search_needs_no_network(opened):

@@ -298,6 +298,7 @@ def test_a_recipe_builds_trainings_from_seeds():
         ({"lr": -1}, ArgumentError, ("lr", -1)),
         ({"with_key": "no"}, ArgumentTypeError, ("with_key",)),
         ({"params": lambda key: 1 / 0}, RecipeError, ("Recipe.params", "ZeroDivisionError")),
+        ({"batches": lambda: []}, RecipeError, ("Recipe.batches(seed)", "1 was given")),
         ({"batches": lambda seed: iter(BATCHES)}, ArgumentTypeError, ("batches",)),
     ],
 )

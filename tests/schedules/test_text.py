@@ -54,7 +54,7 @@ def test_repr_omits_default_values():
         ("lr.constant(0.1)", 1, "expected a schedule"),
         ("linear(-1, 0, 4)", 1, "start must be at least 0"),
         ("constant(1) >> constant(2)", 1, "must be finite"),
-        ("constant(0.1", 9, "not an expression"),
+        ("constant(0.1", 9, "not an expression: '(' was never closed"),
         ("", None, "not an expression"),
         ("  constant(0.1) >> ", None, "not an expression"),
         ("constant(0.1); constant(0.2)", 14, "not an expression"),

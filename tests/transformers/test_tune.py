@@ -10,6 +10,7 @@ from transformers import TrainerCallback, default_data_collator
 
 import learnrate as lr
 from facts import tells
+from learnrate.tuner.budget import usual
 from trainers import Quiet, Used, language_model, logged, sentences, trainer
 
 pytestmark = [
@@ -65,6 +66,12 @@ def test_a_tuned_run_is_bit_for_bit_the_run_that_follows_its_plan(runs):
     for weight, expected in zip(tuned.model.parameters(), followed.model.parameters(), strict=True):
         assert torch.equal(weight, expected)
     assert tuned_numbers == followed_numbers
+
+
+def test_a_short_run_is_tuned_with_the_budget_of_its_length(tmp_path):
+    tune = lr.transformers.Tune(report=lambda text: None)
+    run_of(tmp_path, tune, max_steps=120, gradient_accumulation_steps=1, save_strategy="no")
+    assert 0 < tune.plan.spent <= usual(120)
 
 
 def test_the_updates_of_tuning_are_no_updates_of_the_run(runs):

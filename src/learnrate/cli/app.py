@@ -128,7 +128,7 @@ def range_test(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train for a moment while the learning rate rises, and read off the curve which learning rates work."""
+    """Make a short training with a rising learning rate, and read off its losses which learning rates work."""
 
     def command() -> None:
         from learnrate.cli.range_test import Options, range_test_command

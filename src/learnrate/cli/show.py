@@ -26,6 +26,9 @@ HEIGHT = 14
 MOST_ROWS = 20
 """Rows of the table; more boundaries are counted, and are in the JSON."""
 
+TABLE = 60
+"""Least width of the table, in characters."""
+
 MOST_BOUNDARIES = 1000
 """Boundaries that are looked for: a schedule may have one at every update."""
 
@@ -179,7 +182,10 @@ def _report(
     braille = _can_show(console.encoding, "⣿")
     canvas = Canvas(max(10, console.width - LABEL - 3), HEIGHT, braille)
     n = np.linspace(0, updates, canvas.columns * POINTS_A_COLUMN).round().astype(np.int64)
-    for line in plotted(np.asarray(schedule(n)), _counted(updates), canvas):
+    values = np.asarray(schedule(n))
+    # A peak at one update lies between the values of the plot, and its label must not be below it.
+    each = [*values[[values.argmin(), values.argmax()]].tolist(), *(row.value for row in rows)]
+    for line in plotted(values, _counted(updates), canvas, (min(each), max(each))):
         console.print(escape(line), style="blue" if "|" in line else "")
     console.print()
     _print_table(console, rows, horizon)
@@ -215,6 +221,7 @@ def _print_table(console: Console, rows: list[Row], horizon: Horizon | None) -> 
             continue
         epoch = [f"{row.update / each:.4g}"] if each else []
         table.add_row(f"  {row.update:,}", *epoch, f"{row.value:.6g}", ", ".join(row.what))
+    console.width = max(console.width, TABLE)  # rich would cut the numbers
     console.print(table)
 
 

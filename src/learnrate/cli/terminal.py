@@ -54,25 +54,25 @@ class Canvas:
         return ["".join(chr(BRAILLE + int(code)) if code else " " for code in row) for row in codes]
 
 
-def plotted(values: Values, end: str, canvas: Canvas) -> list[str]:
+def plotted(values: Values, end: str, canvas: Canvas, limits: tuple[float, float] | None = None) -> list[str]:
     """The lines of a plot of a series, with its axes.
 
     Args:
         values: The series, of at least as many values as the canvas has columns; equally spaced, finite.
         end: Label of the right end of the horizontal axis; the left end is 0.
         canvas: The size.
+        limits: The lowest and the highest value of the curve, if the series does not contain them.
     """
-    low, high = _limits(values)
+    low, high = _axis(*(limits or (float(values.min()), float(values.max()))))
     dots = _dots(values, low, high, canvas)
     labels = {0: f"{high:.4g}", canvas.height - 1: f"{low:.4g}"}
     rows = [f"{labels.get(row, ''):>{LABEL}} |{line}".rstrip() for row, line in enumerate(canvas.lines(dots))]
     axis = f"{'':>{LABEL}} +{'-' * canvas.width}"
-    return [*rows, axis, f"{'':>{LABEL}}  0{end:>{canvas.width - 1}}"]
+    return [*rows, axis, f"{'':>{LABEL}}  0 {end:>{canvas.width - 2}}"]
 
 
-def _limits(values: Values) -> tuple[float, float]:
+def _axis(low: float, high: float) -> tuple[float, float]:
     """The lowest and the highest value of the axis. From 0, unless that would flatten the changes."""
-    low, high = float(values.min()), float(values.max())
     if low < high / 2 or low == high:
         low = min(low, 0.0)
     return low, high if high > low else low + 1.0

@@ -12,7 +12,9 @@ from learnrate.schedules import Schedule, exponential, linear
 from learnrate.schedules.base import known_length
 from learnrate.updates import Progress
 
-LOW, HIGH, UPDATES = 1e-7, 10.0, 100
+LOW = 1e-7
+HIGH = 10.0
+UPDATES = 100
 """The usual range and length: twelve updates a decade over eight decades."""
 
 MIN_UPDATES = 10

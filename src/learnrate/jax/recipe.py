@@ -94,8 +94,8 @@ class Recipe:
         """
         checks.flag("test", test)
         for_params, for_updates = jax.random.split(jax.random.key(checks.whole("seed", seed, 0, HIGHEST_SEED)))
-        params = call_user(lambda: self.params(for_params), "Recipe.params failed")
-        batches = call_user(lambda: self.batches(seed), "Recipe.batches failed")
+        params = call_user(lambda: self.params(for_params), "Recipe.params(key) failed")
+        batches = call_user(lambda: self.batches(seed), "Recipe.batches(seed) failed")
         check_rewindable(batches)
         return Training(
             *(params, self.optimizer, batches, self.loss, self.evaluate if self.test is None or not test else self.test),

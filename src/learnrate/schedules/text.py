@@ -56,7 +56,8 @@ def parse(text: str, functions: Iterable[Function] = ()) -> Schedule:
             tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
         at = 1 if error.offset is None else error.offset or len(stripped) + 1  # 0 is the end of the text
-        raise reader.error("not an expression", reader.indent + at) from None
+        reason = "" if error.msg in ("", "invalid syntax") else f": {error.msg}"  # such as "'(' was never closed"
+        raise reader.error(f"not an expression{reason}", reader.indent + at) from None
     except RecursionError:
         raise reader.error(f"nested more than {MOST_NESTED} levels deep", 1) from None
     except (ValueError, MemoryError) as error:

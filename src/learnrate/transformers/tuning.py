@@ -28,8 +28,8 @@ class Tune(Follow):
     subclass is not called while tuning.
 
     Args:
-        budget: The maximum cost: a share of the run, or a text such as "500 updates", "10%" or "90 seconds"; see
-            `learnrate.torch.tune`.
+        budget: The maximum cost: a share of the run, or a text such as "500 updates", "10%" or "90 seconds". By default it
+            depends on the length of the run, as in `learnrate.torch.tune`: a short run needs a larger share.
         family: The kind of schedule; see `learnrate.torch.tune`. The default is 10 % linear warm-up and cosine to 0.
         require: Whether no answer is an error. Otherwise the run goes on as it was set, and the report says why.
         report: Receives the text, `print` by default; in the main process only.
@@ -52,7 +52,7 @@ class Tune(Follow):
 
     def __init__(
         self,
-        budget: float | str | None = "10%",
+        budget: float | str | None = None,
         family: Families | None = None,
         *,
         require: bool = False,

@@ -18,7 +18,8 @@ from learnrate.tuner.probe import usual as usual_probe
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import start_losses
 
-LOW, HIGH = 1e-6, 100.0
+LOW = 1e-6
+HIGH = 100.0
 """LRs among which the search looks: plain SGD on sparse inputs needs LRs above 10."""
 
 SMALLEST_BUDGET = 40
