@@ -275,6 +275,7 @@ def test_a_run_without_an_end_is_refused():
         ({"family": ["wsd", "one_cicle"]}, ArgumentError, "one_cycle"),
         ({"low": float("nan")}, ArgumentError, "low"),
         ({"low": 1.0, "high": 0.1}, ArgumentError, "high"),
+        ({"progress": 1}, ArgumentTypeError, "progress"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_callback_is_built(options, error, words):

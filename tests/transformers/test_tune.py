@@ -131,8 +131,16 @@ def test_a_tuned_run_that_resumes_is_not_tuned_again(runs, tmp_path):
 def test_a_tuned_run_that_resumes_for_another_length_asks_what_to_do(runs, tmp_path):
     tune, _, (_, _, _, folder), _ = runs
     checkpoint = folder / "checkpoint-40"
-    with pytest.raises(lr.errors.ArgumentError, match="on_change"):
+    with pytest.raises(lr.errors.ArgumentError, match="on_change") as refused:
         trainer(tmp_path, lr.transformers.Tune(), **{**RUN, "max_steps": 70}).train(resume_from_checkpoint=checkpoint)
+    assert tells(str(refused.value), "70", "60", "keep", "rebase")
+    assert "'new'" not in str(refused.value)
+    keeping = lr.transformers.Tune(on_change="keep", report=lambda text: None)
+    with pytest.warns(lr.errors.OtherScheduleWarning, match="keep"):
+        trainer(tmp_path, keeping, **{**RUN, "max_steps": 50}).train(resume_from_checkpoint=checkpoint)
+    shorter = lr.transformers.Tune(on_change="rebase")
+    with pytest.raises(lr.errors.ArgumentError, match="update 40"):
+        trainer(tmp_path, shorter, **{**RUN, "max_steps": 30}).train(resume_from_checkpoint=checkpoint)
     used = Used()
     callback = lr.transformers.Tune(on_change="rebase", report=lambda text: None)
     with pytest.warns(lr.errors.OtherScheduleWarning):
@@ -337,6 +345,11 @@ def test_ratios_of_groups_are_kept(tmp_path):
         ({"require": 1}, "require"),
         ({"on_change": "x"}, "on_change"),
         ({"report": 1}, "report"),
+        ({"on_change": "new"}, "on_change"),  # there is no other schedule
+        ({"budget": "ten"}, "budget"),
+        ({"family": "cosin"}, "family"),
+        ({"low": 1.0, "high": 0.1}, "low"),
+        ({"progress": 1}, "progress"),
     ],
 )
 def test_wrong_arguments_of_tune_are_refused_before_anything_is_trained(options, words):
