@@ -12,10 +12,11 @@ from learnrate.interrupts import within
 from learnrate.lightning.driven import Driven
 from learnrate.lightning.drives import Drives
 from learnrate.lightning.horizon import run_length
-from learnrate.lightning.owners import named, remove_schedulers, schedulers_of
+from learnrate.lightning.owners import remove_schedulers, schedulers_of
 from learnrate.lightning.training import InPlace, in_place, quiet
 from learnrate.schedules import parse
 from learnrate.schedules.resume import rebased
+from learnrate.torch.driving import replaced
 from learnrate.torch.training import Evaluate, HeldOut
 from learnrate.torch.tune import tune
 from learnrate.tuner import HIGH, LOW, Families, Plan, Progress
@@ -209,7 +210,8 @@ class Tune(Drives):
         """What the user has set."""
         optimizers = trainer.optimizers
         lrs = [lr for optimizer in optimizers for lr in _lrs_of(trainer, optimizer)]
-        return Setting(max(lrs, default=None), named(schedulers_of(trainer, optimizers)))
+        schedulers = [replaced(entry, entry.optimizer) for entry in schedulers_of(trainer, optimizers)]
+        return Setting(max(lrs, default=None), ", ".join(schedulers))
 
     def _say(self, trainer: Trainer, text: str) -> None:
         if trainer.is_global_zero:
