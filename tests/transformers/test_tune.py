@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerCallback, default_data_collator
+from transformers import Trainer, TrainerCallback, default_data_collator
 
 import learnrate as lr
 from facts import tells
@@ -378,6 +378,38 @@ def test_what_the_loss_of_a_trainer_counts_and_logs_is_given_back(tmp_path):
     assert run.metrics is metrics
     assert metrics == {"calls": []}
     assert run.state.log_history == []
+
+
+class Draws(Trainer):
+    """A trainer whose loss draws its own random numbers, and keeps a mean and a module beside the model."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.generators = torch.Generator().manual_seed(0), np.random.default_rng(0)
+        self.generator, self.replaced, self.mean = self.generators[0], torch.zeros(3), torch.zeros(3)
+        self.recent, self.beside = [torch.zeros(2)], torch.nn.Linear(1, 1)
+
+    def compute_loss(self, model, inputs, return_outputs=False, **options):
+        draw = torch.rand(1, generator=self.generator).item() + self.generators[1].random()
+        self.mean += 1
+        self.replaced = self.replaced + 1
+        self.recent[0] += 1
+        with torch.no_grad():
+            self.beside.weight += 1
+        return super().compute_loss(model, inputs, **options) * (1 + draw)
+
+
+def test_random_numbers_and_tensors_of_a_trainers_own_are_given_back_and_a_module_is_named(tmp_path):
+    run = trainer(tmp_path, kind=Draws, max_steps=20)
+    before = run.generator.get_state(), run.generators[1].bit_generator.state
+    mean, replaced = run.mean, run.replaced
+    with pytest.warns(lr.errors.NotRestoredWarning, match="beside"):
+        lr.transformers.range_test(run, updates=20)
+    assert torch.equal(run.generator.get_state(), before[0])
+    assert run.generators[1].bit_generator.state == before[1]
+    assert run.mean is mean
+    assert run.replaced is replaced
+    assert not any(tensor.any() for tensor in (run.mean, run.replaced, run.recent[0]))
 
 
 def test_two_owners_are_refused_before_anything_is_tuned(tmp_path):
