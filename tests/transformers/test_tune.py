@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -146,6 +147,24 @@ def test_a_tuned_run_that_resumes_for_another_length_asks_what_to_do(runs, tmp_p
     with pytest.warns(lr.errors.OtherScheduleWarning):
         trainer(tmp_path, callback, used, **{**RUN, "max_steps": 70}).train(resume_from_checkpoint=checkpoint)
     assert used.first == [tune.plan.schedule.rebase(40, 70)(n) for n in range(40, 70)]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        ({"updates": 40, "max_steps": 60}, "schedules"),
+        ([40], "schedules"),
+        ({"updates": 40, "max_steps": 60, "schedules": {"lr": ["constant(0.1)", "constant(0.2)"]}}, "one for all groups"),
+    ],
+)
+def test_a_checkpoint_that_has_no_plan_for_all_groups_is_refused_in_one_line(runs, tmp_path, damaged, words):
+    _, _, (_, _, _, folder), _ = runs
+    checkpoint = shutil.copytree(folder / "checkpoint-40", tmp_path / "checkpoint-40")
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    state["stateful_callbacks"]["Tune"]["attributes"]["learnrate"] = damaged
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    with pytest.raises(lr.errors.ArgumentError, match=words):
+        trainer(tmp_path, lr.transformers.Tune(), **RUN).train(resume_from_checkpoint=checkpoint)
 
 
 def noise(outputs, labels, num_items_in_batch=None):

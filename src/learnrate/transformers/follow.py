@@ -133,6 +133,8 @@ class Follow(TrainerCallback, ExportableState):
         announced: bool = True,
     ) -> None:
         saved = checkpoint.saved(state)
+        if saved is not None:
+            checkpoint.entry(saved, "updates")  # before anything is attached
         before = self._setting(args, optimizer, scheduler)
         self._attach(state, optimizer, scheduler, horizon(args, state, loader), saved)
         checkpoint.hand_over(state, type(self).__name__, self.state())

@@ -110,8 +110,13 @@ class Tune(Follow):
 
     def _of_checkpoint(self, saved: Mapping[str, Any], max_steps: int) -> Schedule:
         """The schedule of a checkpoint; in a run of another length the one that `on_change` decides about."""
-        schedule = parse(saved["schedules"]["lr"])
-        if saved["max_steps"] == max_steps:
+        text = checkpoint.entry(saved, "schedules", "lr")
+        if not isinstance(text, str):  # those of Follow, one for each group
+            checks.refuse(
+                "the schedule in the checkpoint", "one for all groups", text, "resume with the callback of its run"
+            )
+        schedule = parse(text)
+        if checkpoint.entry(saved, "max_steps") == max_steps:
             return schedule
         change = f"the run has {max_steps} updates, its schedule was made for {saved['max_steps']}"
         if self._on_change == "error":
