@@ -431,6 +431,21 @@ def test_random_numbers_and_tensors_of_a_trainers_own_are_given_back_and_a_modul
     assert not any(tensor.any() for tensor in (run.mean, run.replaced, run.recent[0]))
 
 
+class Counts(Trainer):
+    """A trainer whose loss makes its count when it is first called."""
+
+    def compute_loss(self, *arguments, **options):
+        self.count = getattr(self, "count", 0) + 1
+        return super().compute_loss(*arguments, **options)
+
+
+def test_an_attribute_that_the_loss_adds_counts_from_the_first_update_of_the_run(tmp_path):
+    tune = lr.transformers.Tune(budget="45 updates", report=lambda text: None)
+    run = trainer(tmp_path, tune, kind=Counts, max_steps=60)
+    run.train()
+    assert run.count == 60
+
+
 def test_two_owners_are_refused_before_anything_is_tuned(tmp_path):
     asked = []
     tune = lr.transformers.Tune(budget="120 updates", progress=lambda *counts: asked.append(counts))

@@ -31,6 +31,7 @@ class Attributes:
         # Weak: a snapshot visits what its objects refer to, and a trainer refers to everything.
         self._trainer = weakref.ref(trainer)
         entries = vars(trainer)
+        self._names = frozenset(entries)
         self._plain = {name: copy.deepcopy(value) for name, value in entries.items() if _is_plain(value)}
         self.content = {name: value for name, value in entries.items() if _is_content(trainer, value)}
 
@@ -39,11 +40,14 @@ class Attributes:
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Put back the plain attributes, and which objects the others are."""
+        """Put back the plain attributes, and which objects the others are; take away those that were added."""
         trainer = self._trainer()
-        if trainer is not None:
-            vars(trainer).update(self.content)
-            _put_back(vars(trainer), self._plain)
+        if trainer is None:
+            return
+        for name in vars(trainer).keys() - self._names:
+            delattr(trainer, name)
+        vars(trainer).update(self.content)
+        _put_back(vars(trainer), self._plain)
 
 
 def _is_plain(value: Any) -> bool:
