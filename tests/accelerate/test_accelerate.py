@@ -276,6 +276,18 @@ def test_a_text_is_a_schedule():
     assert loop.used == VALUES
 
 
+def test_what_was_detached_and_replaced_is_no_part_of_the_checkpoints(tmp_path):
+    loop = Loop()
+    lr.accelerate.prepare(loop.accelerator, loop.optimizer, SCHEDULE, updates=UPDATES).detach()
+    attachment = lr.accelerate.prepare(loop.accelerator, loop.optimizer, SCHEDULE, updates=UPDATES)
+    loop.train(1)
+    updates = attachment.updates
+    loop.accelerator.save_state(tmp_path)
+    loop.train(1)
+    loop.accelerator.load_state(tmp_path)
+    assert attachment.updates == updates > 0
+
+
 def test_wrong_arguments_are_refused_and_nothing_is_registered():
     loop = Loop()
     cases = [
@@ -291,6 +303,7 @@ def test_wrong_arguments_are_refused_and_nothing_is_registered():
         ((loop.accelerator, loop.optimizer, SCHEDULE), {"updates": 20, "relativ": True}, "relativ"),
         ((loop.accelerator, loop.optimizer, SCHEDULE), {"updates": 20, "start": -1}, "start"),
         ((loop.accelerator, loop.optimizer, lr.constant(1)), {"epochs": 1, "loader": iter(loop.loader)}, "length"),
+        ((loop.accelerator, loop.optimizer, SCHEDULE), {"epochs": 2, "loader": loop.loader.dataset}, "examples"),
     ]
     for arguments, options, words in cases:
         with pytest.raises((lr.errors.ArgumentError, lr.errors.ArgumentTypeError), match=words):

@@ -105,6 +105,10 @@ def test_wrong_arguments_are_refused():
         lr.lightning.range_test(trainer(), torch.nn.Linear(4, 1), loader())
     with pytest.raises(ArgumentTypeError, match="hihg"):
         lr.lightning.range_test(trainer(), Toy(), loader(), hihg=1.0)
+    with pytest.raises(ArgumentTypeError, match="updates"):
+        lr.lightning.RangeTest(update=50)  # before the run, where the mistake is near
+    with pytest.raises(ArgumentTypeError, match="also_keep"):
+        lr.lightning.RangeTest(also_keep=3)
     with pytest.raises(ArgumentError, match="makes no update"):
         lr.lightning.range_test(trainer(max_steps=0), Toy(), loader())
 

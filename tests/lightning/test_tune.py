@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torchmetrics import MeanMetric
 
 import learnrate as lr
+from facts import tells
 from learnrate.errors import ArgumentError, ArgumentTypeError, NoAnswerError, OtherScheduleWarning
 from lightning_toy import QUIET, Toy, Used, loader, trainer
 
@@ -188,8 +189,8 @@ def test_no_answer_is_an_error_if_one_is_required():
 def test_a_scheduler_of_the_module_is_replaced_and_named():
     def make(module):
         optimizer = torch.optim.SGD(module.parameters(), lr=0.03, momentum=0.9)
-        warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / 10)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warmup, "interval": "step"}}
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=320, div_factor=10)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     class Plain(Net):
         def training_step(self, batch, batch_idx):
@@ -198,7 +199,8 @@ def test_a_scheduler_of_the_module_is_replaced_and_named():
     texts, used = [], Used()
     tune = lr.lightning.Tune(BUDGET, report=texts.append)
     trainer(tune, used, max_epochs=EPOCHS).fit(Plain(make), shuffled())
-    assert "in place of LR 0.03 and LambdaLR" in texts[0]
+    assert "in place of LR 0.03 and OneCycleLR" in texts[0]
+    assert tells(texts[0], "momentum", 0.95)  # which the user has not set, and which stays
     assert used.first == [tune.plan.schedule(n) for n in range(320)]
 
 
@@ -275,6 +277,7 @@ def test_a_run_without_an_end_is_refused():
         ({"family": ["wsd", "one_cicle"]}, ArgumentError, "one_cycle"),
         ({"low": float("nan")}, ArgumentError, "low"),
         ({"low": 1.0, "high": 0.1}, ArgumentError, "high"),
+        ({"progress": 1}, ArgumentTypeError, "progress"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_callback_is_built(options, error, words):

@@ -32,6 +32,11 @@ def test_another_schedule_is_named_and_what_goes_on_is_said(on_change, chosen):
     assert repr(chosen) in str(warnings[0].message)
 
 
+def test_a_run_that_ends_before_its_checkpoint_cannot_be_rebased():
+    with pytest.raises(lr.errors.ArgumentError, match=r"update 6.*5 updates"):
+        resumed(repr(SAVED), lr.cosine(0.1, 0.0, 5), 6, "rebase")
+
+
 def test_a_rebased_schedule_goes_on_from_the_same_value():
     with pytest.warns(lr.errors.OtherScheduleWarning):
         schedule = resumed(repr(SAVED), LONGER, 6, "rebase")

@@ -4,10 +4,11 @@ import random
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 from transformers import TrainerCallback
 
 import learnrate as lr
+from facts import tells
 from trainers import Used, language_model, logged, sentences, trainer
 
 pytestmark = [
@@ -266,6 +267,9 @@ def test_a_scheduler_of_the_user_is_named_and_one_of_learnrate_is_refused(tmp_pa
     used, _ = used_by(tmp_path, follow(report=texts.append), model=model, optimizers=(optimizer, theirs))
     assert used.first == VALUES
     assert "LambdaLR in optimizers" in texts[0]
+    cycle = OneCycleLR(torch.optim.AdamW(model.parameters()), 0.3, total_steps=UPDATES)
+    used_by(tmp_path, follow(report=texts.append), model=model, optimizers=(cycle.optimizer, cycle))
+    assert tells(texts[1], "momentum", 0.95)  # which the user has not set, and which stays
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.3)
     ours = lr.transformers.scheduler(optimizer, lr.constant(0.1))
     with pytest.raises(lr.errors.AlreadyDrivenError, match="two"):

@@ -2,11 +2,12 @@
 
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerCallback, default_data_collator
+from transformers import Trainer, TrainerCallback, default_data_collator
 
 import learnrate as lr
 from facts import tells
@@ -138,13 +139,39 @@ def test_a_tuned_run_that_resumes_is_not_tuned_again(runs, tmp_path):
 def test_a_tuned_run_that_resumes_for_another_length_asks_what_to_do(runs, tmp_path):
     tune, _, (_, _, _, folder), _ = runs
     checkpoint = folder / "checkpoint-40"
-    with pytest.raises(lr.errors.ArgumentError, match="on_change"):
+    with pytest.raises(lr.errors.ArgumentError, match="on_change") as refused:
         trainer(tmp_path, lr.transformers.Tune(), **{**RUN, "max_steps": 70}).train(resume_from_checkpoint=checkpoint)
+    assert tells(str(refused.value), "70", "60", "keep", "rebase")
+    assert "'new'" not in str(refused.value)
+    keeping = lr.transformers.Tune(on_change="keep", report=lambda text: None)
+    with pytest.warns(lr.errors.OtherScheduleWarning, match="keep"):
+        trainer(tmp_path, keeping, **{**RUN, "max_steps": 50}).train(resume_from_checkpoint=checkpoint)
+    shorter = lr.transformers.Tune(on_change="rebase")
+    with pytest.raises(lr.errors.ArgumentError, match="update 40"):
+        trainer(tmp_path, shorter, **{**RUN, "max_steps": 30}).train(resume_from_checkpoint=checkpoint)
     used = Used()
     callback = lr.transformers.Tune(on_change="rebase", report=lambda text: None)
     with pytest.warns(lr.errors.OtherScheduleWarning):
         trainer(tmp_path, callback, used, **{**RUN, "max_steps": 70}).train(resume_from_checkpoint=checkpoint)
     assert used.first == [tune.plan.schedule.rebase(40, 70)(n) for n in range(40, 70)]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        ({"updates": 40, "max_steps": 60}, "schedules"),
+        ([40], "schedules"),
+        ({"updates": 40, "max_steps": 60, "schedules": {"lr": ["constant(0.1)", "constant(0.2)"]}}, "one for all groups"),
+    ],
+)
+def test_a_checkpoint_that_has_no_plan_for_all_groups_is_refused_in_one_line(runs, tmp_path, damaged, words):
+    _, _, (_, _, _, folder), _ = runs
+    checkpoint = shutil.copytree(folder / "checkpoint-40", tmp_path / "checkpoint-40")
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    state["stateful_callbacks"]["Tune"]["attributes"]["learnrate"] = damaged
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    with pytest.raises(lr.errors.ArgumentError, match=words):
+        trainer(tmp_path, lr.transformers.Tune(), **RUN).train(resume_from_checkpoint=checkpoint)
 
 
 def noise(outputs, labels, num_items_in_batch=None):
@@ -344,6 +371,11 @@ def test_ratios_of_groups_are_kept(tmp_path):
         ({"require": 1}, "require"),
         ({"on_change": "x"}, "on_change"),
         ({"report": 1}, "report"),
+        ({"on_change": "new"}, "on_change"),  # there is no other schedule
+        ({"budget": "ten"}, "budget"),
+        ({"family": "cosin"}, "family"),
+        ({"low": 1.0, "high": 0.1}, "low"),
+        ({"progress": 1}, "progress"),
     ],
 )
 def test_wrong_arguments_of_tune_are_refused_before_anything_is_trained(options, words):
@@ -372,6 +404,53 @@ def test_what_the_loss_of_a_trainer_counts_and_logs_is_given_back(tmp_path):
     assert run.metrics is metrics
     assert metrics == {"calls": []}
     assert run.state.log_history == []
+
+
+class Draws(Trainer):
+    """A trainer whose loss draws its own random numbers, and keeps a mean and a module beside the model."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.generators = torch.Generator().manual_seed(0), np.random.default_rng(0)
+        self.generator, self.replaced, self.mean = self.generators[0], torch.zeros(3), torch.zeros(3)
+        self.recent, self.beside = [torch.zeros(2)], torch.nn.Linear(1, 1)
+
+    def compute_loss(self, model, inputs, return_outputs=False, **options):
+        draw = torch.rand(1, generator=self.generator).item() + self.generators[1].random()
+        self.mean += 1
+        self.replaced = self.replaced + 1
+        self.recent[0] += 1
+        with torch.no_grad():
+            self.beside.weight += 1
+        return super().compute_loss(model, inputs, **options) * (1 + draw)
+
+
+def test_random_numbers_and_tensors_of_a_trainers_own_are_given_back_and_a_module_is_named(tmp_path):
+    run = trainer(tmp_path, kind=Draws, max_steps=20)
+    before = run.generator.get_state(), run.generators[1].bit_generator.state
+    mean, replaced = run.mean, run.replaced
+    with pytest.warns(lr.errors.NotRestoredWarning, match="beside"):
+        lr.transformers.range_test(run, updates=20)
+    assert torch.equal(run.generator.get_state(), before[0])
+    assert run.generators[1].bit_generator.state == before[1]
+    assert run.mean is mean
+    assert run.replaced is replaced
+    assert not any(tensor.any() for tensor in (run.mean, run.replaced, run.recent[0]))
+
+
+class Counts(Trainer):
+    """A trainer whose loss makes its count when it is first called."""
+
+    def compute_loss(self, *arguments, **options):
+        self.count = getattr(self, "count", 0) + 1
+        return super().compute_loss(*arguments, **options)
+
+
+def test_an_attribute_that_the_loss_adds_counts_from_the_first_update_of_the_run(tmp_path):
+    tune = lr.transformers.Tune(budget="45 updates", report=lambda text: None)
+    run = trainer(tmp_path, tune, kind=Counts, max_steps=60)
+    run.train()
+    assert run.count == 60
 
 
 def test_two_owners_are_refused_before_anything_is_tuned(tmp_path):

@@ -1,9 +1,12 @@
 """What is said where a run is tuned before it starts."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 import learnrate as lr
-from learnrate.tuner.in_place import Setting, tune_in_place
+from learnrate.tuner.in_place import Setting, announcement, check_arguments, tune_in_place
 from trainables import Quadratic
 
 
@@ -26,6 +29,21 @@ def test_the_report_says_what_was_set_what_is_chosen_and_what_it_cost():
     assert any(f"{chosen.spent} updates" in line for line in others)
     for sentence in chosen.reasons:
         assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("interval", "open_end"),
+    [((0.0, 0.4), "0.4 and below"), ((0.01, math.inf), "0.01 and above")],
+)
+def test_an_interval_that_no_trial_limits_is_open(interval, open_end):
+    first, *_ = announcement(replace(plan(), max_lr=0.1, interval=interval), Setting(0.02)).splitlines()
+    assert open_end in first
+
+
+def test_the_smallest_budget_that_is_named_works():
+    with pytest.raises(lr.errors.ArgumentError, match="'40 updates'"):
+        check_arguments("30 updates", None, 1e-6, 1.0, None)
+    assert lr.tune(Quadratic(), updates=60, budget="40 updates").spent <= 40
 
 
 def test_without_an_answer_the_run_keeps_what_it_had():

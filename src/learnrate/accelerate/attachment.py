@@ -25,6 +25,11 @@ class Attachment(driving.Attachment):
 
     on_change: OnChange = "error"
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether it drives the optimizer still."""
+        return self._attached
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the number of updates in `state_dict`, under the schedules that `on_change` allows.
 

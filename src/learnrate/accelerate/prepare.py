@@ -4,7 +4,7 @@ import math
 
 from accelerate import Accelerator
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from learnrate import checks
 from learnrate.accelerate.attachment import Attachment, Given, follow
@@ -80,8 +80,18 @@ def prepare(
         start=checks.whole("start", start, at_least=0, at_most=checks.LONGEST),
         on_change=check_on_change(on_change),
     )
+    _forget_detached(accelerator)
     accelerator.register_for_checkpointing(attachment)
     return attachment
+
+
+def _forget_detached(accelerator: Accelerator) -> None:
+    """Take what was detached out of the accelerator's checkpoints: it is replaced, and cannot be loaded.
+
+    Accelerate has no public way to do so.
+    """
+    objects = accelerator._custom_objects
+    objects[:] = [entry for entry in objects if not isinstance(entry, Attachment) or entry.is_attached]
 
 
 def require_accelerator(accelerator: object) -> None:
@@ -121,6 +131,8 @@ def updates_per_epoch(accelerator: Accelerator, loader: "DataLoader[object]") ->
             "loader must be the one that accelerator.prepare returned, received one with the batches of all processes, a "
             f"{type(loader).__name__}"
         )
+    if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+        checks.refuse_type("loader", "the prepared loader", loader, "its length would be a number of examples")
     try:
         batches = len(loader)
     except TypeError:

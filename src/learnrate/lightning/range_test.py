@@ -1,5 +1,6 @@
 """The LR range test of a module, on the trainer's own data, optimizer and precision."""
 
+import inspect
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -15,6 +16,7 @@ from learnrate.finder import Curve
 from learnrate.interrupts import within
 from learnrate.lightning.training import in_place, quiet
 from learnrate.torch.range_test import range_test as torch_range_test
+from learnrate.torch.training import Updater
 
 FIXED = ("model", "optimizer", "batches", "loss", "restore", "accumulate", "autocast", "scaler", "clip_norm", "clip_value")
 """Arguments of torch's range test that follow from the trainer."""
@@ -133,6 +135,12 @@ def _check_options(options: dict[str, Any]) -> None:
     fixed = [name for name in FIXED if name in options]
     if fixed:
         raise ArgumentError(f"{', '.join(fixed)} must not be given: the range test takes it from the trainer")
+    also_keep = options.get("also_keep", ())
+    if not isinstance(also_keep, (list, tuple)):
+        checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
+    parameters = inspect.signature(torch_range_test).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    Updater.of({name: value for name, value in options.items() if name not in names}, torch_range_test)
 
 
 def _generators(loaders: Any) -> list[Generator]:

@@ -12,17 +12,16 @@ from learnrate.interrupts import within
 from learnrate.lightning.driven import Driven
 from learnrate.lightning.drives import Drives
 from learnrate.lightning.horizon import run_length
-from learnrate.lightning.owners import named, remove_schedulers, schedulers_of
+from learnrate.lightning.owners import remove_schedulers, schedulers_of
 from learnrate.lightning.training import InPlace, in_place, quiet
 from learnrate.schedules import parse
+from learnrate.schedules.resume import rebased
+from learnrate.torch.driving import replaced
 from learnrate.torch.training import Evaluate, HeldOut
 from learnrate.torch.tune import tune
-from learnrate.tuner import HIGH, LOW, Families, Plan, Progress, Request
-from learnrate.tuner.in_place import Report, Setting, tune_in_place
+from learnrate.tuner import HIGH, LOW, Families, Plan, Progress
+from learnrate.tuner.in_place import Report, Setting, check_arguments, tune_in_place
 from learnrate.user_code import warn
-
-LONG = 1_000_000
-"""Updates of a run for which arguments are checked when the callback is built. What depends on the run is checked in it."""
 
 
 class Tune(Drives):
@@ -89,11 +88,7 @@ class Tune(Drives):
         self._require, self._report = require, print if report is None else report
         self._options: dict[str, Any] = {"budget": budget, "family": family, "evaluate": evaluate, "seed": seed}
         self._options |= {"low": low, "high": high, "progress": progress}
-        names = family if isinstance(family, (list, tuple)) else [family]
-        Request.of(updates=LONG, budget=budget, low=low, high=high)
-        for name in names:
-            if isinstance(name, str):
-                Request.of(updates=LONG, family=name)
+        check_arguments(budget, family, low, high, progress)
         self._run: dict[str, Any] = {}
         self.plan: Plan | None = None
 
@@ -110,10 +105,15 @@ class Tune(Drives):
             self._go_on(trainer)
         elif trainer.global_step > 0:
             self._say(
-                trainer, f"learnrate: the run is at step {trainer.global_step} and goes on with what is set: not tuned"
+                trainer,
+                f"learnrate: the run is at step {trainer.global_step}, and its checkpoint has no plan: it is not tuned, and "
+                f"goes on with {self._setting(trainer)}",
             )
         elif trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._say(trainer, "learnrate: fast_dev_run makes a few updates only and goes on with what is set: not tuned")
+            self._say(
+                trainer,
+                f"learnrate: fast_dev_run makes a few updates only and goes on with {self._setting(trainer)}: not tuned",
+            )
         else:
             self._tune(trainer, module)
 
@@ -124,9 +124,8 @@ class Tune(Drives):
             raise ArgumentError(
                 "Tune must know the length of the run, the trainer has none: give it max_steps= or max_epochs="
             )
-        schedulers = schedulers_of(trainer, [training.optimizer])
-        lrs = _lrs_of(training.optimizer, scheduled=bool(schedulers))
-        before = Setting(max(lrs), named(schedulers))
+        lrs = _lrs_of(trainer, training.optimizer)
+        before = self._setting(trainer)
         if training.uncalled:
             called = ", ".join(training.uncalled)
             self._say(trainer, f"learnrate: trials do not call {called} of {type(module).__name__}")
@@ -175,7 +174,7 @@ class Tune(Drives):
         if updates is None:
             raise ArgumentError("on_change='rebase' must have a run with an end: give the Trainer max_steps=, or 'keep'")
         count = self._loaded["0"]["updates"]
-        schedule = parse(self._run["schedule"]).rebase(count, updates)
+        schedule = rebased(parse(self._run["schedule"]), count, updates)
         self._run |= {"updates": updates, "schedule": repr(schedule)}
         self._loaded["0"]["schedules"] = {"lr": repr(schedule)}
 
@@ -207,12 +206,20 @@ class Tune(Drives):
         if run["schedule"]:
             super().load_state_dict(state_dict)
 
+    def _setting(self, trainer: Trainer) -> Setting:
+        """What the user has set."""
+        optimizers = trainer.optimizers
+        lrs = [lr for optimizer in optimizers for lr in _lrs_of(trainer, optimizer)]
+        schedulers = [replaced(entry, entry.optimizer) for entry in schedulers_of(trainer, optimizers)]
+        return Setting(max(lrs, default=None), ", ".join(schedulers))
+
     def _say(self, trainer: Trainer, text: str) -> None:
         if trainer.is_global_zero:
             self._report(text)
 
 
-def _lrs_of(optimizer: Optimizer, *, scheduled: bool) -> list[float]:
+def _lrs_of(trainer: Trainer, optimizer: Optimizer) -> list[float]:
     """The LRs that the user has set, one for each group: in the first update of a scheduler they may be 0."""
+    scheduled = bool(schedulers_of(trainer, [optimizer]))
     lrs = [float(group.get("initial_lr", group["lr"]) if scheduled else group["lr"]) for group in optimizer.param_groups]
     return [lr * float(group.get("lr_scale", 1.0)) for lr, group in zip(lrs, optimizer.param_groups, strict=True)]

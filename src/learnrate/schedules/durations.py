@@ -141,7 +141,7 @@ class Horizon:
         if value is None:
             raise ArgumentError(
                 f"the horizon must have {name} to resolve {checks.shown(length)}, received {checks.shown(self)}: "
-                f"give Horizon({name}=...)"
+                f"give {name}=, or lengths that do not depend on it"
             )
         return value
 

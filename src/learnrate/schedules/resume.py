@@ -71,6 +71,25 @@ def resumed(saved: str, schedule: Schedule, updates: int, on_change: OnChange = 
     return chosen
 
 
+def rebased(before: Schedule, updates: int, length: int) -> Schedule:
+    """The schedule of a checkpoint for a run of another length, where `on_change` is "rebase".
+
+    Args:
+        before: The schedule.
+        updates: Number of updates in the checkpoint.
+        length: Length of the run now, in updates.
+
+    Raises:
+        ArgumentError: if the run ends before the checkpoint.
+    """
+    if length <= updates:
+        raise ArgumentError(
+            "on_change='rebase' must have a run that goes on after its checkpoint: the checkpoint is at update "
+            f"{updates}, the run has {length} updates: train for longer"
+        )
+    return before.rebase(updates, length)
+
+
 def _parsed(saved: str, schedule: Schedule, on_change: OnChange) -> Schedule | None:
     """The schedule of a text; None if the text is that of the present schedule, which may hold functions of the user."""
     if saved == repr(schedule):
@@ -90,4 +109,4 @@ def _rebased(before: Schedule, schedule: Schedule, updates: int) -> Schedule:
         raise ArgumentError(
             f"on_change='rebase' must be given a schedule with an end, received {schedule!r}: give on_change='keep' or 'new'"
         )
-    return before.rebase(updates, length)
+    return rebased(before, updates, length)

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import TrainerState
 
+from learnrate import checks
+
 KEY = "learnrate"
 """The attribute, in the state of a callback, that marks it as one of learnrate."""
 
@@ -13,6 +15,20 @@ def saved(state: TrainerState) -> Mapping[str, Any] | None:
     """The state of the schedules in the checkpoint that a run resumes from; None if there is none."""
     entries = [attributes[KEY] for _, attributes in _entries(state) if attributes[KEY] is not None]
     return entries[-1] if state.global_step and entries else None
+
+
+def entry(saved: Mapping[str, Any], *keys: str) -> Any:
+    """An entry of such a state.
+
+    Raises:
+        ArgumentError: if it has none of this name.
+    """
+    value: Any = saved
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            checks.refuse("the state of learnrate in trainer_state.json", f"a mapping with the key {key!r}", value)
+        value = value[key]
+    return value
 
 
 def hand_over(state: TrainerState, name: str, own: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from learnrate.accelerate.attachment import Attachment, Given, follow
 from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.schedules import Horizon, Schedule, parse
 from learnrate.schedules.resume import OnChange, check_on_change
+from learnrate.torch.driving import replaced
 from learnrate.torch.inputs import stepping
 from learnrate.transformers import checkpoint
 from learnrate.transformers.takeover import Takeover, require_replaceable
@@ -132,6 +133,8 @@ class Follow(TrainerCallback, ExportableState):
         announced: bool = True,
     ) -> None:
         saved = checkpoint.saved(state)
+        if saved is not None:
+            checkpoint.entry(saved, "updates")  # before anything is attached
         before = self._setting(args, optimizer, scheduler)
         self._attach(state, optimizer, scheduler, horizon(args, state, loader), saved)
         checkpoint.hand_over(state, type(self).__name__, self.state())
@@ -181,7 +184,7 @@ class Follow(TrainerCallback, ExportableState):
     def _setting(self, args: TrainingArguments, optimizer: Optimizer, scheduler: Any) -> Setting:
         """What the Trainer would have done."""
         lrs = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
-        kind = type(scheduler).__name__
+        kind = type(scheduler).__name__ if "momentum" in self._schedules else replaced(scheduler, stepping(optimizer))
         if self._given:
             return Setting(max(lrs), f"the {kind} in optimizers=(..., scheduler)")
         if self._given is None:  # the callback was added later

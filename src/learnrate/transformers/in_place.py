@@ -22,12 +22,10 @@ from learnrate.torch.range_test import range_test as torch_range_test
 from learnrate.torch.snapshot import same_random_numbers
 from learnrate.torch.training import UpdateOptions
 from learnrate.torch.tune import tune as torch_tune
+from learnrate.transformers.attributes import Attributes
 from learnrate.tuner import Plan
 
 T = TypeVar("T")
-
-LARGEST = 1000
-"""Entries of the largest container of a trainer that is given back: larger ones are data, which nothing changes."""
 
 OF_THE_TRAINER = frozenset({"model", "optimizer", "batches", "loss", "accumulate", "autocast", "scaler", "clip_norm"})
 """Arguments of `learnrate.torch.tune` and `range_test` that the Trainer gives."""
@@ -148,6 +146,7 @@ def tune_inside(trainer: Trainer, options: Mapping[str, Any]) -> Plan:
 
 
 def _arguments(trainer: Any, loader: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = Attributes(trainer)
     also_keep, norm = options.get("also_keep", ()), trainer.args.max_grad_norm
     if not isinstance(also_keep, (list, tuple)):
         checks.refuse_type("also_keep", "a list of objects to keep", also_keep)
@@ -160,8 +159,8 @@ def _arguments(trainer: Any, loader: Any, options: Mapping[str, Any]) -> dict[st
         "model": trainer.model_wrapped,
         "optimizer": stepping(trainer.optimizer),
         "batches": TrainerBatches(trainer, loader),
-        "loss": TrainerLoss(trainer),
-        "also_keep": [loader, *also_keep],
+        "loss": TrainerLoss(trainer, attributes.content),
+        "also_keep": [loader, attributes, *also_keep],
     }
 
 
@@ -210,11 +209,16 @@ class TrainerBatches:
 
 
 class TrainerLoss:
-    """The loss of a Trainer, as a function of model and batch, of which an update takes the mean over its batches."""
+    """The loss of a Trainer, as a function of model and batch, of which an update takes the mean over its batches.
 
-    def __init__(self, trainer: Trainer) -> None:
+    Attributes:
+        content: What it may change in place in the trainer. A snapshot visits what a loss refers to.
+    """
+
+    def __init__(self, trainer: Trainer, content: Mapping[str, Any]) -> None:
         # Weak: what a loss refers to is watched for changes, and a trainer refers to everything.
         self._trainer = weakref.ref(trainer)
+        self.content = dict(content)
 
     def __call__(self, model: nn.Module, batch: MicroBatch) -> Tensor:
         """The loss, whose mean over the batches of an update is the loss of the update."""
@@ -246,7 +250,7 @@ def _borrowed(trainer: Any) -> Iterator[Any]:
     """A loader of its own, like the one of the run; afterwards the Trainer, Accelerate and random numbers are as before."""
     accelerator, handler = trainer.accelerator, trainer.callback_handler
     callbacks, loaders = handler.callbacks, list(accelerator._dataloaders)
-    data, state = _plain(vars(trainer)), copy.deepcopy(vars(trainer.state))
+    attributes, state = Attributes(trainer), copy.deepcopy(vars(trainer.state))
     handler.callbacks = []  # what a loss logs is no log of the run
     try:
         with same_random_numbers(trainer.model):
@@ -256,35 +260,9 @@ def _borrowed(trainer: Any) -> Iterator[Any]:
     finally:
         handler.callbacks = callbacks
         accelerator._dataloaders[:] = loaders
-        _put_back(vars(trainer), data)
+        attributes.load_state_dict({})
         vars(trainer.state).clear()
         vars(trainer.state).update(state)
-
-
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Copies of the attributes that hold nothing but numbers, texts, tensors and containers of them: counts and metrics."""
-    return {name: copy.deepcopy(value) for name, value in attributes.items() if _is_plain(value)}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (dict, list, tuple, set)):
-        entries = list(value.values()) if isinstance(value, dict) else value
-        return len(entries) <= LARGEST and all(_is_plain(entry) for entry in entries)
-    return value is None or isinstance(value, (bool, int, float, str)) or (isinstance(value, Tensor) and value.numel() == 1)
-
-
-def _put_back(attributes: dict[str, Any], before: Mapping[str, Any]) -> None:
-    for name, value in before.items():
-        present: Any = attributes.get(name)
-        if type(present) is type(value) and present == value:
-            continue
-        if type(present) is type(value) and isinstance(value, (dict, set)):
-            present.clear()
-            present.update(value)
-        elif type(present) is type(value) and isinstance(value, list):
-            present[:] = value
-        else:
-            attributes[name] = value
 
 
 PREPARED = ("_models", "_optimizers", "_schedulers", "_dataloaders")

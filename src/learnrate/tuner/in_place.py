@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 from learnrate import checks
 from learnrate.errors import NoAnswerError
-from learnrate.tuner.plan import Plan
+from learnrate.tuner.plan import Plan, interval_text
 from learnrate.tuner.reasons import Reasons
+from learnrate.tuner.request import Request
+
+LONG = 1_000_000
+"""Updates of a run for which arguments are checked before the run is known. What depends on the run is checked in it."""
 
 Report = Callable[[str], None]
 """Called with a text of one or several lines, such as `print` or the method of a logger."""
@@ -27,6 +31,27 @@ class Setting:
     def __str__(self) -> str:
         lr = "an unknown LR" if self.lr is None else f"LR {self.lr:.3g}"
         return f"{lr} and {self.schedule}" if self.schedule else lr
+
+
+def check_arguments(budget: object, family: object, low: object, high: object, progress: object) -> None:
+    """Refuse, where a callback is built, what no run can be tuned with.
+
+    Args:
+        budget: See `learnrate.tune`, like the others.
+        family: Names are checked; a function may depend on the run.
+        low: The lowest LR.
+        high: The highest LR.
+        progress: None or a function.
+
+    Raises:
+        ArgumentError: if a number breaks its rule, or a name is unknown.
+        ArgumentTypeError: if an argument is of the wrong kind.
+    """
+    Request.of(updates=LONG, budget=budget, low=low, high=high)  # type: ignore[arg-type]
+    for name in family if isinstance(family, (list, tuple)) else [family]:
+        if isinstance(name, str):
+            Request.of(updates=LONG, family=name)
+    checks.function_or_none("progress", progress, "(name of the stage, updates so far, updates planned)")
 
 
 def tune_in_place(
@@ -68,10 +93,9 @@ def tune_in_place(
 
 def announcement(plan: Plan, before: Setting) -> str:
     """The plan in a few lines: the LR in place of the one before, the interval, the cost, and the reasons."""
-    lowest, highest = (f"{bound:.2g}" for bound in plan.interval)
     return "\n".join(
         [
-            f"learnrate: max_lr {plan.max_lr:.2g} (nearly as good: {lowest} to {highest}) in place of {before}",
+            f"learnrate: max_lr {plan.max_lr:.2g} (nearly as good: {interval_text(*plan.interval)}) in place of {before}",
             f"  schedule: {plan.schedule}",
             f"  cost: {plan.spent:,} updates, {100 * plan.cost:.0f} % of the run",
             *(f"  {line}" for line in _lines(plan.reasons)),

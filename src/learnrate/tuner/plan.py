@@ -268,12 +268,12 @@ class Plan:
         lrs = [trial.max_lr for trial in self.trials]
         before = {}
         if self.probe is not None:
-            before["probe"] = f"LR {self.probe.lr:.2g}, {_range(*self.probe.interval)} ({self.probe.updates} updates)"
+            before["probe"] = f"LR {self.probe.lr:.2g}, {interval_text(*self.probe.interval)} ({self.probe.updates} updates)"
         if self.curve is not None:
             bounds = f"base_lr {self.bounds.base_lr:.2g}, max_lr {self.bounds.max_lr:.2g}" if self.bounds else "no answer"
             before["range test"] = f"{bounds} ({len(self.curve)} updates)"
         return {
-            "max_lr": f"{self.max_lr:.2g} (nearly as good: {_range(*self.interval)})",
+            "max_lr": f"{self.max_lr:.2g} (nearly as good: {interval_text(*self.interval)})",
             "schedule": f"{self.schedule!r}",
             "family": self.family,
             "train for": f"{self.length} updates",
@@ -295,7 +295,7 @@ class Plan:
         return html.notebook("Plan", self._summary().items(), self.reasons.sections(), picture)
 
 
-def _range(low: float, high: float) -> str:
+def interval_text(low: float, high: float) -> str:
     """An interval that may be open on either side."""
     if math.isinf(high):
         return f"{low:.2g} and above" if low else "no trial shows a limit"

@@ -88,7 +88,8 @@ class Request:
         elif allowed.updates < SMALLEST_BUDGET:
             raise ArgumentError(
                 f"budget must cover at least {SMALLEST_BUDGET} updates (a probe or a range test, and trials), received "
-                f"{allowed.updates} updates: give a longer training (updates) or a larger share of it (budget)"
+                f"{allowed.updates} updates, of a training of {updates}: give budget='{SMALLEST_BUDGET} updates' or more, "
+                "or train for longer"
             )
         _require_room_for(len(builders), allowed.updates, 0 if curve is None else len(curve), updates)
         most = allowed.updates

@@ -2,11 +2,12 @@
 
 `Scheduler` and `attach` are the public front. For an adapter: `claim`, `release`, `require_undriven` and `drivers_paused`
 keep the register of who drives which hyper-parameter, also inside wrapped optimizers; `SweptGroups` writes one LR into the
-groups of a sweep; `write` and `unshare` write into a single group.
+groups of a sweep; `replaced` names a scheduler that is replaced; `write` and `unshare` write into a single group.
 """
 
 from learnrate.torch.driving.attachment import Attachment, attach
 from learnrate.torch.driving.registry import claim, drivers_paused, release, require_undriven
+from learnrate.torch.driving.replaced import replaced
 from learnrate.torch.driving.scheduler import Scheduler
 from learnrate.torch.driving.selection import Only, SweptGroups
 from learnrate.torch.driving.writing import Group, unshare, write
@@ -21,6 +22,7 @@ __all__ = [
     "claim",
     "drivers_paused",
     "release",
+    "replaced",
     "require_undriven",
     "unshare",
     "write",
