@@ -26,10 +26,10 @@ REPLACED_HOOKS = ("backward", "optimizer_step", "optimizer_zero_grad", "configur
 """Methods by which a module makes its updates in another way."""
 
 UNCALLED_HOOKS = (
-    *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad"),
+    *("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad"),
     *("on_before_backward", "on_after_backward", "on_before_optimizer_step"),
 )
-"""Methods of a module that the trainer calls at every update, and trials do not."""
+"""Methods of a module that the trainer calls before or at an update, and trials do not."""
 
 
 @dataclass(frozen=True)
