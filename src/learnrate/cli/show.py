@@ -159,8 +159,9 @@ def _boundaries(schedule: Schedule, updates: int) -> tuple[tuple[float, ...], bo
 def _rows(schedule: Schedule, updates: int, boundaries: tuple[float, ...]) -> Iterator[Row]:
     """The updates that tell most about a schedule, in order."""
     at_boundaries = [math.ceil(boundary) for boundary in boundaries if boundary < updates]
-    candidates = np.unique([*_spread(updates, figures.POINTS).tolist(), *at_boundaries])
-    peak = int(candidates[np.argmax(schedule(candidates))])
+    candidates = sorted({*_spread(updates, figures.POINTS).tolist(), *at_boundaries, updates - 1})
+    # One by one, as the rows are: an array may be evaluated with other roundings, and then another row is larger.
+    peak = max(candidates, key=schedule)
     reasons: dict[int, list[str]] = {}
     marks = [(0, "start"), *((n, "boundary") for n in at_boundaries), (peak, "peak")]
     for update, what in [*marks, (updates - 1, "last update"), (updates, "end")]:
