@@ -11,7 +11,7 @@ benchmarks/results/short_trials.jsonl and are not made again.
 import argparse
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -76,6 +76,7 @@ class Limit:
     """What trials of one length lose on the tasks of one half, in points of curve regret.
 
     Attributes:
+        tasks: Number of tasks.
         share: Mean length of a trial as a share of a training run.
         single: Mean over tasks and seeds for the best LR of the trials of one seed.
         averaged: Mean over tasks for the best LR of the mean losses of all seeds.
@@ -84,6 +85,7 @@ class Limit:
         factor: The factor.
     """
 
+    tasks: int
     share: float
     single: float
     averaged: float
@@ -133,10 +135,11 @@ def read() -> list[ShortTrial]:
 
 
 def limits(name_of_half: str, trials: Sequence[ShortTrial]) -> dict[int, Limit]:
-    """What trials lose on the tasks of a half, by the multiple of their length."""
+    """What trials lose on the tasks of a half whose trials are all recorded, by the multiple of their length."""
     by_multiple: dict[int, list[ShortTrial]] = defaultdict(list)
+    recorded = Counter(trial.task for trial in trials)
     for trial in trials:
-        if half(trial.task) == name_of_half:
+        if half(trial.task) == name_of_half and recorded[trial.task] == len(SEEDS) * len(MULTIPLES) * len(STEPS):
             by_multiple[trial.multiple].append(trial)
     return {multiple: _limit(of_length) for multiple, of_length in sorted(by_multiple.items())}
 
@@ -156,6 +159,7 @@ def _limit(trials: Sequence[ShortTrial]) -> Limit:
 
     factor = min(FACTORS, key=lambda factor: mean(single(factor)))
     return Limit(
+        tasks=len(by_task),
         share=mean(trial.updates / about(trial.task).updates for trial in trials),
         single=mean(single(1.0)),
         averaged=mean(averaged),
@@ -201,13 +205,18 @@ def section() -> list[str]:
         f"is that of the oracle, {-STEPS[0]} doublings to either side of the best LR; the schedule is shortened to the",
         "trial. The last two columns multiply all LRs by the factor that suits these very tasks best. Curve regrets:",
         "",
-        f"| half | length of a trial | one seed | mean of {len(SEEDS)} seeds | one seed, with a factor: mean | median |",
+        f"| half, tasks | length of a trial | one seed | {len(SEEDS)} seeds | one seed, with a factor: mean | median |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name_of_half in ("design", "report"):
         for limit in limits(name_of_half, trials).values():
             fitted = f"{limit.fitted:.2f} (x {limit.factor:.2g})"
-            cells = [name_of_half, f"{100 * limit.share:.0f} % of the run", f"{limit.single:.2f}", f"{limit.averaged:.2f}"]
+            cells = [
+                f"{name_of_half}, {limit.tasks}",
+                f"{100 * limit.share:.0f} % of the run",
+                f"{limit.single:.2f}",
+                f"{limit.averaged:.2f}",
+            ]
             lines.append("| " + " | ".join([*cells, fitted, f"{limit.median:.2f}"]) + " |")
     return [*lines, ""]
 
