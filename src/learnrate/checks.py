@@ -294,6 +294,11 @@ def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     return str(value)
 
 
+def numpy_seed(name: str, value: object) -> int:
+    """An integer from 0 to 2 ** 32 - 1, the largest seed that NumPy takes."""
+    return whole(name, value, at_least=0, at_most=2**32 - 1)
+
+
 def one_of(*options: str) -> Check[str]:
     """The check `choice` with these options."""
     return lambda name, value: choice(name, value, options)

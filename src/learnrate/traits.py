@@ -9,6 +9,10 @@ LR_DRIFT = -0.1
 """By how many doublings the best LR changes with each doubling of the length of a training, for most optimizers: see
 `OptimizerTraits.lr_drift`. Measured on the tasks of benchmarks/choice."""
 
+ADAGRAD_DRIFT = 0.5
+"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so
+shrinks its steps with the root of their number: with each doubling of the training its best LR rises by half a doubling."""
+
 OptimizerKind = Literal["adam", "sgd"]
 """Kinds of optimizers for which it was measured how the best LR changes with the training: see `learnrate.Plan.carry`."""
 

@@ -34,7 +34,7 @@ def test_every_class_of_schedules_is_registered():
 
 def test_every_function_that_builds_a_schedule_is_registered():
     functions = {name: value for name, value in defined(type(defined)) if value.__annotations__.get("return") is Schedule}
-    reading, joining = ("from_json", "parse", "require_schedule"), ("chained", "resolved_parts", "in_updates")
+    reading, joining = ("from_json", "parse", "require_schedule", "as_schedule"), ("chained", "resolved_parts", "in_updates")
     for name in (*reading, *joining, "resumed", "rebased"):
         del functions[name]
     assert functions == RUNS

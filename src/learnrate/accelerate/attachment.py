@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Horizon, Schedule, parse
-from learnrate.schedules.resume import OnChange, resumed
+from learnrate.schedules.resume import OnChange, all_resumed
 from learnrate.torch import driving
 from learnrate.torch.driving.attachment import Schedules
 
@@ -46,7 +46,7 @@ class Attachment(driving.Attachment):
         if isinstance(texts, Mapping):
             updates = checks.whole("updates", state_dict.get("updates"), at_least=0, at_most=checks.LONGEST)
             present = {key: self._schedules[key] for key in texts if key in self._schedules}
-            chosen = {key: _goes_on(key, texts[key], given, updates, self.on_change) for key, given in present.items()}
+            chosen = {key: all_resumed(key, texts[key], given, updates, self.on_change) for key, given in present.items()}
             if chosen:
                 self.replace(**chosen)
             # The base class compares texts too. What was just decided is no difference any more.
@@ -101,15 +101,3 @@ def _resolved(given: Any, horizon: Horizon | None) -> Any:
     if not isinstance(schedule, Schedule) or horizon is None:
         return schedule  # what is no schedule is refused with its name, where it is attached
     return schedule.resolve(horizon)
-
-
-def _goes_on(key: str, saved: object, given: Schedules, updates: int, on_change: OnChange) -> Schedules:
-    present = list(given) if isinstance(given, (list, tuple)) else [given]
-    texts = list(saved) if isinstance(saved, list) else [saved] * len(present)
-    if len(texts) != len(present) and len(present) == 1:
-        present = present * len(texts)
-    if len(texts) != len(present) or not all(isinstance(text, str) for text in texts):
-        rule = f"a text, or one for each of the {len(present)} schedules that are given"
-        checks.refuse(f"the schedule of {key} in the checkpoint", rule, saved)
-    chosen = [resumed(text, schedule, updates, on_change) for text, schedule in zip(texts, present, strict=True)]  # type: ignore[arg-type]
-    return chosen[0] if len(chosen) == 1 else chosen

@@ -76,7 +76,7 @@ def check_sweep(low: float, high: float, seed: int, seeds: int) -> None:
     checks.positive_single("--low", low)
     checks.positive_single("--high", high)
     checks.ordered("--low", low, "--high", high)
-    checks.whole("--seed", seed, at_least=0, at_most=2**32 - 1)
+    checks.numpy_seed("--seed", seed)
     left = 2**32 - seed
     if seeds > left:
         remedy = f"the seeds are those from --seed {seed} on, below 2 ** 32"

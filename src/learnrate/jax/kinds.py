@@ -15,7 +15,7 @@ import optax
 from learnrate.jax.optimizers import Adjustable
 from learnrate.jax.places import INJECTED, Tree, of_kind
 from learnrate.trainable import NotProbedError
-from learnrate.traits import LR_DRIFT, OptimizerTraits
+from learnrate.traits import ADAGRAD_DRIFT, LR_DRIFT, OptimizerTraits
 
 SQUARES = (optax.ScaleByAdamState, optax.ScaleByAmsgradState, optax.ScaleByRmsState, optax.ScaleByRStdDevState), "nu"
 """States of transformations that divide a gradient by an average of its own size, and their average of its square."""
@@ -79,10 +79,6 @@ def kind_of(optimizer: Adjustable, params: Tree) -> Kind:
         raise NotProbedError("there is no LR-free step size for an optimizer whose steps are not of the size of the LR")
     return Kind(_largest_share(squares[1], squares[0]), momentum, 1.0, ratios)
 
-
-ADAGRAD_DRIFT = 0.5
-"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so
-shrinks its steps with the root of their number: with each doubling of the training its best LR rises by half a doubling."""
 
 FACTOR = 1e3
 """How much larger the second of two gradients is, whose steps show whether steps have a limit."""

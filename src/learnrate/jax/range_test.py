@@ -25,8 +25,6 @@ Update: TypeAlias = Callable[[Any, Any, Any], tuple[Any, Any]]
 """A function (state, batch, lr) -> (next state, loss) that JAX can trace, such as the step of a training loop. The loss is a
 scalar, or a mapping with the key "loss" and further metrics."""
 
-HIGHEST_SEED = 2**32 - 1
-
 
 def range_test(
     update: Update,
@@ -203,7 +201,7 @@ def _seeds(seed: object, is_function: bool) -> tuple[int, ...]:
             checks.refuse("seed", "None where state is no function", seed, remedy)
         return ()
     seeds = (0 if seed is None else seed,) if not checks.is_iterable(seed) else seed
-    seeds = tuple(checks.several(lambda name, value: checks.whole(name, value, 0, HIGHEST_SEED))("seed", seeds))
+    seeds = tuple(checks.several(checks.numpy_seed)("seed", seeds))
     if not seeds or len(set(seeds)) < len(seeds):
         checks.refuse("seed", "one number, or several different ones", seed)
     return seeds

@@ -13,8 +13,6 @@ from learnrate.jax.places import Tree
 from learnrate.jax.trainable import Evaluate, Loss, Training
 from learnrate.user_code import call_user
 
-HIGHEST_SEED = 2**32 - 1
-
 
 def _function(name: str, value: object) -> Any:
     if not callable(value):
@@ -93,7 +91,7 @@ class Recipe:
             RecipeError: if one of the recipe's functions fails.
         """
         checks.flag("test", test)
-        for_params, for_updates = jax.random.split(jax.random.key(checks.whole("seed", seed, 0, HIGHEST_SEED)))
+        for_params, for_updates = jax.random.split(jax.random.key(checks.numpy_seed("seed", seed)))
         params = call_user(lambda: self.params(for_params), "Recipe.params(key) failed")
         batches = call_user(lambda: self.batches(seed), "Recipe.batches(seed) failed")
         check_rewindable(batches)

@@ -7,13 +7,9 @@ import keras
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.traits import LR_DRIFT, OptimizerKind, OptimizerTraits
+from learnrate.traits import ADAGRAD_DRIFT, LR_DRIFT, OptimizerKind, OptimizerTraits
 
 BACKENDS = ("torch", "jax")
-
-ADAGRAD_DRIFT = 0.5
-"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), so its best
-LR rises by half a doubling with each doubling of the training."""
 
 
 def check_backend() -> str:

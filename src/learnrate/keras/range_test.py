@@ -15,9 +15,6 @@ from learnrate.keras.trainable import Evaluate, Training
 from learnrate.schedules import Schedule
 from learnrate.updates import Progress
 
-LARGEST_SEED = 2**32 - 1
-"""NumPy takes no larger seed."""
-
 
 def range_test(
     model: Any,
@@ -76,7 +73,7 @@ def range_test(
         *(model, data, one_evaluation(evaluate, validation_data)), batch_size=batch_size, class_weight=class_weight
     )
     every = checks.whole("evaluate_every", evaluate_every, at_least=1)
-    seed = None if seed is None else check_seed(seed)
+    seed = None if seed is None else checks.numpy_seed("seed", seed)
 
     def swept(_: None) -> Curve:
         if seed is not None:
@@ -109,8 +106,3 @@ def one_evaluation(evaluate: Evaluate | None, validation_data: Data | None) -> E
     if callable(validation_data) and not isinstance(validation_data, keras.utils.PyDataset):
         checks.refuse_type("validation_data", "data", validation_data, "give a function of the model as evaluate")
     return validation_data if evaluate is None else evaluate
-
-
-def check_seed(seed: object) -> int:
-    """A seed that Python, NumPy and the backend take."""
-    return checks.whole("seed", seed, 0, LARGEST_SEED)

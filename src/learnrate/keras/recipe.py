@@ -8,7 +8,6 @@ import keras
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.keras.data import Data
-from learnrate.keras.range_test import check_seed
 from learnrate.keras.trainable import Evaluate, Training
 from learnrate.user_code import call_user
 
@@ -69,7 +68,7 @@ class Recipe:
             RecipeError: if one of the recipe's functions fails.
         """
         checks.flag("test", test)
-        keras.utils.set_random_seed(check_seed(seed))
+        keras.utils.set_random_seed(checks.numpy_seed("seed", seed))
         model = call_user(self.model, "Recipe.model failed")
         data = call_user(self.data, "Recipe.data failed")
         evaluate = self.test if test and self.test is not None else self.evaluate

@@ -11,7 +11,7 @@ from learnrate.finder import Curve
 from learnrate.interrupts import within
 from learnrate.keras.data import Data
 from learnrate.keras.optimizers import innermost, lr_of, name_of_source, updates_of
-from learnrate.keras.range_test import check_seed, one_evaluation
+from learnrate.keras.range_test import one_evaluation
 from learnrate.keras.schedule import Schedule
 from learnrate.keras.trainable import Evaluate, Training
 from learnrate.tuner import HIGH, LOW, Families, OnCurve, Plan, Progress
@@ -85,7 +85,7 @@ def tune(
     checks.flag("require", require)
     if not callable(report):
         checks.refuse_type("report", "a function of a text, such as print", report)
-    length, seed = _updates(training, updates, epochs), check_seed(seed)
+    length, seed = _updates(training, updates, epochs), checks.numpy_seed("seed", seed)
 
     def planned(_: None) -> Plan:
         keras.utils.set_random_seed(seed)

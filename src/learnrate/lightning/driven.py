@@ -1,4 +1,4 @@
-"""Schedules that drive the optimizers of one fit, through the optimizers' own updates."""
+"""Given that drive the optimizers of one fit, through the optimizers' own updates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from torch.utils.hooks import RemovableHandle
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.lightning.changes import goes_on, require_same_names
-from learnrate.lightning.horizon import Resolved
+from learnrate.lightning.changes import require_same_names
 from learnrate.lightning.owners import averaging, callbacks_of, tell_of_averaging
-from learnrate.schedules.resume import OnChange
+from learnrate.schedules.given import Read, texts_of
+from learnrate.schedules.resume import OnChange, all_resumed
 from learnrate.torch.driving import Attachment, attach
 from learnrate.torch.inputs import stepping
 
 State = dict[str, Any]
 """Of one optimizer: {"updates": 8, "schedules": {"lr": text}, "reference_lr": 0.1}; of all, by their numbers as text."""
 
-Wanted = Mapping[int, Mapping[str, Resolved]]
+Wanted = Mapping[int, Mapping[str, Read]]
 """The schedules of each driven optimizer, by its number: hyper-parameter -> schedule."""
 
 
@@ -40,11 +40,6 @@ def saved_of(state: object) -> dict[str, State]:
     return {str(number): dict(entry) for number, entry in optimizers.items()}
 
 
-def texts_of(schedules: Resolved) -> str | list[str]:
-    """What rebuilds the schedules: a text, or one for each parameter group."""
-    return [repr(schedule) for schedule in schedules] if isinstance(schedules, list) else repr(schedules)
-
-
 @dataclass
 class DrivenOptimizer:
     """The attachments of one optimizer: the LR has its own, because another callback may take it over in mid-run.
@@ -59,7 +54,7 @@ class DrivenOptimizer:
     """
 
     optimizer: Optimizer
-    schedules: Mapping[str, Resolved]
+    schedules: Mapping[str, Read]
     start: State
     lr: Attachment | None = None
     others: Attachment | None = None
@@ -118,7 +113,7 @@ class DrivenOptimizer:
 
 
 class Driven:
-    """Schedules that drive the optimizers of one fit.
+    """Given that drive the optimizers of one fit.
 
     Args:
         owner: The callback, for messages; updates that are made while it is not among the trainer's callbacks, as those of
@@ -165,7 +160,7 @@ class Driven:
         if self._swa is not None:
             tell_of_averaging(owner, self._swa)
 
-    def _drive(self, number: int, schedules: Mapping[str, Resolved], saved: State | None, on_change: OnChange) -> None:
+    def _drive(self, number: int, schedules: Mapping[str, Read], saved: State | None, on_change: OnChange) -> None:
         optimizer = self._trainer.optimizers[number]
         start = 0
         if saved is not None:
@@ -173,7 +168,7 @@ class Driven:
             before = saved["schedules"]
             require_same_names(before, schedules, on_change)
             schedules = {
-                key: goes_on(before[key], schedule, start, on_change) if key in before else schedule
+                key: all_resumed(key, before[key], schedule, start, on_change) if key in before else schedule
                 for key, schedule in schedules.items()
             }
         # Before the hooks of the attachments, which it pauses.

@@ -9,15 +9,16 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
-from learnrate.lightning.driven import Driven, texts_of
+from learnrate.lightning.driven import Driven
 from learnrate.lightning.drives import Drives
-from learnrate.lightning.horizon import Resolved, Schedules, all_resolved, as_schedules
+from learnrate.lightning.horizon import all_resolved
 from learnrate.lightning.owners import require_undriven, tell_of_callbacks
+from learnrate.schedules.given import Given, Read, as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
 from learnrate.user_code import warn
 
-ForOptimizers = Schedules | Mapping[int | str, Schedules]
-"""Schedules of all optimizers, or of each by its number or name (the class, as "Adam"; "Adam-1" for a second one)."""
+ForOptimizers = Given | Mapping[int | str, Given]
+"""Given of all optimizers, or of each by its number or name (the class, as "Adam"; "Adam-1" for a second one)."""
 
 
 class Follow(Drives):
@@ -40,7 +41,7 @@ class Follow(Drives):
         updates: Length of the run in updates, from which lengths in percent are resolved, in place of the trainer's.
         momentum: Schedule of the momentum, in the same forms: of the first of `betas` in groups without "momentum".
         weight_decay: Schedule of the weight decay.
-        **others: Schedules of other hyper-parameters, by their names in the groups.
+        **others: Given of other hyper-parameters, by their names in the groups.
 
     Attributes:
         updates: Number of updates so far, by the number of the optimizer.
@@ -127,9 +128,9 @@ class Follow(Drives):
         }
         return {"0": {"updates": trainer.global_step, "schedules": texts}}
 
-    def _of_optimizers(self, optimizers: list[Optimizer]) -> dict[int, dict[str, Resolved]]:
+    def _of_optimizers(self, optimizers: list[Optimizer]) -> dict[int, dict[str, Read]]:
         """The schedules of each optimizer, by its number."""
-        wanted: dict[int, dict[str, Resolved]] = {}
+        wanted: dict[int, dict[str, Read]] = {}
         for key, value in self._given.items():
             for number, schedules in _by_number(key, value, optimizers).items():
                 wanted.setdefault(number, {})[key] = schedules
@@ -159,11 +160,11 @@ def names_of(optimizers: list[Optimizer]) -> list[str]:
     return names
 
 
-def _by_number(key: str, value: Any, optimizers: list[Optimizer]) -> dict[int, Resolved]:
+def _by_number(key: str, value: Any, optimizers: list[Optimizer]) -> dict[int, Read]:
     if not isinstance(value, Mapping):
         return dict.fromkeys(range(len(optimizers)), value)
     names = names_of(optimizers)
-    chosen: dict[int, Resolved] = {}
+    chosen: dict[int, Read] = {}
     for optimizer, schedules in value.items():
         number = names.index(optimizer) if optimizer in names else optimizer
         if not isinstance(number, int) or not 0 <= number < len(optimizers):

@@ -1,49 +1,13 @@
-"""Lengths in percent and epochs, by the counts of a trainer; and schedules as a user gives them."""
+"""Lengths in percent and epochs, by the counts of a trainer."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
 
-from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.schedules import Horizon, Schedule, parse
-
-Schedules = Schedule | str | Sequence[Schedule | str]
-"""One schedule for all parameter groups of an optimizer, or one for each. A text is read with `learnrate.parse`."""
-
-Resolved = Schedule | list[Schedule]
-"""The same, with every length in updates."""
-
-
-def as_schedule(name: str, value: Any) -> Schedule:
-    """A schedule, or the text of one.
-
-    Raises:
-        ArgumentTypeError: if it is something else.
-        ParseError: if the text is no schedule.
-    """
-    if isinstance(value, str):
-        return parse(value)
-    if not isinstance(value, Schedule):
-        remedy = "make a constant of a number with learnrate.constant"
-        checks.refuse_type(name, "a learnrate schedule or its text", value, remedy)
-    schedule: Schedule = value
-    return schedule
-
-
-def as_schedules(name: str, value: Any) -> Resolved:
-    """One schedule, or one for each parameter group, not resolved yet.
-
-    Raises:
-        ArgumentTypeError: if it is something else.
-        ParseError: if a text is no schedule.
-    """
-    if isinstance(value, (list, tuple)):
-        return [as_schedule(f"an entry of {name}", entry) for entry in value]
-    return as_schedule(name, value)
+from learnrate.schedules import Horizon, Schedule
+from learnrate.schedules.given import Read
 
 
 def accumulated(trainer: Trainer, epoch: int = 0) -> int:
@@ -129,7 +93,7 @@ def resolved(name: str, schedule: Schedule, trainer: Trainer | None, updates: in
     return schedule.resolve(Horizon(updates=total, updates_per_epoch=per_epoch))
 
 
-def all_resolved(name: str, schedules: Resolved, trainer: Trainer | None, updates: int | None) -> Resolved:
+def all_resolved(name: str, schedules: Read, trainer: Trainer | None, updates: int | None) -> Read:
     """The same for one schedule, or one for each parameter group."""
     if isinstance(schedules, Schedule):
         return resolved(name, schedules, trainer, updates)

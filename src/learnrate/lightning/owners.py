@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import BackboneFinetuning, Callback, LearningRa
 from torch.optim import Optimizer
 
 from learnrate.errors import AlreadyDrivenError, OverruledWarning
+from learnrate.torch.driving import STEP_MARK
 from learnrate.torch.inputs import optimizers_within
 from learnrate.user_code import warn
 
@@ -59,7 +60,7 @@ def forget_schedulers(optimizers: Sequence[Optimizer]) -> None:
     """Take back what schedulers of torch did to the `step` of these optimizers, and by which they count as driven."""
     for optimizer in (inner for outer in optimizers for inner in optimizers_within(outer)):
         # A scheduler of torch replaces `step` in the optimizer itself, by a function that counts for a warning of its own.
-        if hasattr(vars(optimizer).get("step"), "_wrapped_by_lr_sched"):
+        if hasattr(vars(optimizer).get("step"), STEP_MARK):
             del optimizer.step
 
 

@@ -10,17 +10,18 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import AlreadyDrivenError
-from learnrate.lightning.changes import goes_on
-from learnrate.lightning.horizon import Resolved, Schedules, all_resolved, as_schedules
+from learnrate.lightning.horizon import all_resolved
 from learnrate.schedules import Schedule
-from learnrate.schedules.resume import OnChange, check_on_change
+from learnrate.schedules.given import Given, Read, as_schedules
+from learnrate.schedules.resume import OnChange, all_resumed, check_on_change
+from learnrate.torch.driving import STEP_MARK
 from learnrate.torch.driving import Scheduler as TorchScheduler
 from learnrate.torch.inputs import stepping
 
 
 def configure(
     optimizer: Optimizer,
-    schedule: Schedules,
+    schedule: Given,
     *,
     module: LightningModule | None = None,
     trainer: Trainer | None = None,
@@ -109,7 +110,7 @@ class Scheduler(TorchScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        schedule: Resolved | Sequence[Schedule],
+        schedule: Read | Sequence[Schedule],
         *,
         relative: bool = False,
         start: int = 0,
@@ -133,7 +134,7 @@ class Scheduler(TorchScheduler):
         saved, updates = state_dict.get("schedule"), state_dict.get("last_epoch")
         if saved is not None and updates is not None:
             present = list(self.schedule) if isinstance(self.schedule, Sequence) else self.schedule
-            chosen = goes_on(saved, present, updates, self._on_change)
+            chosen = all_resumed("lr", saved, present, updates, self._on_change)
             if chosen != present:
                 self.replace(chosen)
             state_dict = {key: value for key, value in state_dict.items() if key != "schedule"}
@@ -165,7 +166,7 @@ class Scheduler(TorchScheduler):
         self._pending += 1
         # With a scheduler of torch on the same optimizer, whose sign is this mark, LearningRateFinder or
         # StochasticWeightAveraging has taken over: then it is right that this one is not stepped.
-        if self._pending == 2 and not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        if self._pending == 2 and not hasattr(optimizer.step, STEP_MARK):
             raise AlreadyDrivenError(
                 "the scheduler must be stepped once an update, the optimizer has made two without it: Lightning's default "
                 "is interval='epoch', frequency=1. Return lr.lightning.configure(optimizer, schedule, module=self) from "

@@ -97,7 +97,7 @@ class Recipe:
             RecipeError: if the function fails.
             ArgumentTypeError: if it returns something else than a `Trainable`.
         """
-        seed = checks.whole("seed", seed, at_least=0, at_most=2**32 - 1)
+        seed = checks.numpy_seed("seed", seed)
         checks.flag("test", test)
         options = {"test": test} if _takes_test(self.create) else {}
         trainable = call_user(lambda: self.create(seed, **options), "Recipe.trainable failed")

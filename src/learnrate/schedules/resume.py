@@ -1,10 +1,12 @@
 """A run that is resumed under another schedule, or for another length: which schedule goes on."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
 from learnrate.schedules.base import Schedule, known_length
+from learnrate.schedules.given import Read
 from learnrate.schedules.text import parse
 from learnrate.user_code import warn
 
@@ -69,6 +71,35 @@ def resumed(saved: str, schedule: Schedule, updates: int, on_change: OnChange = 
         OtherScheduleWarning,
     )
     return chosen
+
+
+def all_resumed(
+    key: str, saved: object, schedules: Schedule | Sequence[Schedule], updates: int, on_change: OnChange
+) -> Read:
+    """The schedules with which one hyper-parameter goes on: `resumed` for each parameter group.
+
+    Args:
+        key: The hyper-parameter, for messages.
+        saved: The text in the checkpoint, or one for each group.
+        schedules: The schedules that are given now, in the same form or the other.
+        updates: Number of updates in the checkpoint.
+        on_change: What to do if they differ.
+
+    Raises:
+        ArgumentError: if they differ and `on_change` is "error", or their numbers do.
+
+    Warns:
+        OtherScheduleWarning: if they differ otherwise.
+    """
+    given = [schedules] if isinstance(schedules, Schedule) else list(schedules)
+    texts = list(saved) if isinstance(saved, (list, tuple)) else [saved] * len(given)
+    if isinstance(schedules, Schedule):
+        given *= len(texts)
+    if len(texts) != len(given) or not all(isinstance(text, str) for text in texts):
+        rule = f"a text, or one for each of the {len(given)} schedules that are given"
+        checks.refuse(f"the schedule of {key} in the checkpoint", rule, saved)
+    chosen = [resumed(str(text), schedule, updates, on_change) for text, schedule in zip(texts, given, strict=True)]
+    return chosen[0] if isinstance(schedules, Schedule) and len(set(chosen)) == 1 else chosen
 
 
 def rebased(before: Schedule, updates: int, length: int) -> Schedule:

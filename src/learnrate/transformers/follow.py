@@ -12,7 +12,8 @@ from transformers.trainer_callback import ExportableState
 from learnrate import checks
 from learnrate.accelerate.attachment import Attachment, Given, follow
 from learnrate.errors import AlreadyDrivenError, ArgumentError
-from learnrate.schedules import Horizon, Schedule, parse
+from learnrate.schedules import Horizon
+from learnrate.schedules.given import as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
 from learnrate.torch.driving import replaced
 from learnrate.torch.inputs import stepping
@@ -114,7 +115,7 @@ class Follow(TrainerCallback, ExportableState):
 
     def _arguments(self) -> dict[str, Any]:
         """The arguments that rebuild this callback, for `restore_callback_states_from_checkpoint`."""
-        schedules = {("schedule" if key == "lr" else key): _text(given) for key, given in self._schedules.items()}
+        schedules = {("schedule" if key == "lr" else key): texts_of(given) for key, given in self._schedules.items()}
         return {**schedules, "relative": self._relative, "on_change": self._on_change}
 
     def _progress(self) -> dict[str, Any] | None:
@@ -214,17 +215,6 @@ def horizon(args: TrainingArguments, state: TrainerState, loader: Any) -> Horizo
 
 def _read(key: str, given: Given) -> Any:
     """Schedules, of which texts are parsed now, where the mistake is near."""
-    if isinstance(given, (list, tuple)):
-        if not given:
-            raise ArgumentError(f"the schedules of {key} must be one for each parameter group, received none")
-        return [_read(key, entry) for entry in given]
-    if isinstance(given, str):
-        return parse(given)
-    if not isinstance(given, Schedule):
-        remedy = "make a constant of a number with learnrate.constant"
-        checks.refuse_type(f"the schedule of {key}", "a learnrate schedule or its text", given, remedy)
-    return given
-
-
-def _text(given: Any) -> Any:
-    return [repr(entry) for entry in given] if isinstance(given, list) else repr(given)
+    if isinstance(given, (list, tuple)) and not given:
+        raise ArgumentError(f"the schedules of {key} must be one for each parameter group, received none")
+    return as_schedules(f"the schedule of {key}", given)

@@ -12,9 +12,6 @@ from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.torch import driving
 from learnrate.torch.inputs import optimizers_within, stepping
 
-MARK = "_wrapped_by_lr_sched"
-"""The mark of the `step` that torch's schedulers put into an optimizer. They would not patch one that lost only the mark."""
-
 REACTIVE = (ReduceLROnPlateau, *filter(None, [getattr(optimization, "GreedyLR", None)]))
 """Schedulers that the Trainer steps with a metric, after an evaluation. It reads the LR of these from the optimizer."""
 
@@ -68,7 +65,7 @@ class Takeover:
         self._used: list[Any] | None = None
         self._handle: Any = None
         self._methods = {"step": self.step, "get_last_lr": self.get_last_lr, "state_dict": self.state_dict}
-        patched = [inner for inner in optimizers_within(optimizer) if hasattr(vars(inner).get("step"), MARK)]
+        patched = [inner for inner in optimizers_within(optimizer) if hasattr(vars(inner).get("step"), driving.STEP_MARK)]
         self._patches = [(weakref.ref(inner), vars(inner).pop("step")) for inner in patched]
 
     def begin(self) -> None:

@@ -6,13 +6,14 @@ groups of a sweep; `replaced` names a scheduler that is replaced; `write` and `u
 """
 
 from learnrate.torch.driving.attachment import Attachment, attach
-from learnrate.torch.driving.registry import claim, drivers_paused, release, require_undriven
+from learnrate.torch.driving.registry import STEP_MARK, claim, drivers_paused, release, require_undriven
 from learnrate.torch.driving.replaced import replaced
 from learnrate.torch.driving.scheduler import Scheduler
 from learnrate.torch.driving.selection import Only, SweptGroups
 from learnrate.torch.driving.writing import Group, unshare, write
 
 __all__ = [
+    "STEP_MARK",
     "Attachment",
     "Group",
     "Only",

@@ -15,6 +15,10 @@ _drivers: "weakref.WeakKeyDictionary[Optimizer, dict[str, weakref.ref[Any]]]" = 
 """The driver of each hyper-parameter of an optimizer, and of the optimizers inside it. Weak on both sides: a deleted driver
 drives nothing."""
 
+STEP_MARK = "_wrapped_by_lr_sched"
+"""The mark of the `step` that torch's schedulers put into an optimizer, and rely on: they would not patch one that lost only
+the mark. torch has no public way to ask whether an optimizer has a scheduler."""
+
 
 def claim(optimizer: Optimizer, keys: Iterable[str], driver: object) -> None:
     """Register `driver` as what drives these hyper-parameters.
@@ -91,9 +95,7 @@ def require_undriven(optimizer: Optimizer, *keys: str) -> None:
                 f"it already is by a learnrate.torch.{type(driver).__name__}: "
                 "build a new optimizer, or detach() the other first"
             )
-    # torch has no public way to ask whether an optimizer has a scheduler. Its own schedulers rely on this mark on the
-    # patched `step` too.
-    if "lr" in keys and any(hasattr(inner.step, "_wrapped_by_lr_sched") for inner in within):
+    if "lr" in keys and any(hasattr(inner.step, STEP_MARK) for inner in within):
         raise AlreadyDrivenError(
             "the optimizer's lr must not be driven by anything else, it already has a torch LRScheduler: "
             "build the optimizer without one"

@@ -17,7 +17,7 @@ def check_seed(seed: object) -> int:
     Raises:
         ArgumentError: if it is below 0, or above 2 ** 32 - 1, the largest that NumPy takes.
     """
-    return checks.whole("seed", seed, at_least=0, at_most=2**32 - 1)
+    return checks.numpy_seed("seed", seed)
 
 
 def seed_everything(seed: int, rank: int = 0) -> None:

@@ -7,11 +7,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 from learnrate.torch.driving import SweptGroups
 from learnrate.torch.inputs import stepping
 from learnrate.torch.training.update import Updater
-from learnrate.traits import LR_DRIFT, OptimizerKind, OptimizerTraits
-
-ADAGRAD_DRIFT = 0.5
-"""AdaGrad divides by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, section 1.1), and so
-shrinks its steps with the root of their number: with each doubling of the training its best LR rises by half a doubling."""
+from learnrate.traits import ADAGRAD_DRIFT, LR_DRIFT, OptimizerKind, OptimizerTraits
 
 
 def traits_of(optimizers: Iterable[Optimizer], swept: SweptGroups, updater: Updater) -> OptimizerTraits:
