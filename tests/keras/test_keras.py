@@ -56,9 +56,9 @@ def outcome(both_backends, backend):
     """The facts of a scenario by its name."""
 
     def of(scenario):
-        found = both_backends[backend][scenario]
-        assert "Traceback" not in str(found.get("failed")), found["failed"]
-        return found
+        shown = both_backends[backend][scenario]
+        assert "Traceback" not in str(shown.get("failed")), shown["failed"]
+        return shown
 
     return of
 
@@ -70,18 +70,18 @@ def close(values, expected):
 
 @pytest.mark.shows("keras", "schedule")
 def test_each_update_uses_the_value_of_the_schedule(outcome, backend):
-    found = outcome("schedule")
-    assert close(found["compiled"], found["expected"])
-    assert close(found["eager"], found["expected"])
-    assert found["own call"] == pytest.approx(found["expected"][3])
+    shown = outcome("schedule")
+    assert close(shown["compiled"], shown["expected"])
+    assert close(shown["eager"], shown["expected"])
+    assert shown["own call"] == pytest.approx(shown["expected"][3])
     if backend == "jax":  # torch has no steps_per_execution
-        assert close(found["blocks"], np.reshape(found["expected"], (6, 4)).sum(1).tolist())
+        assert close(shown["blocks"], np.reshape(shown["expected"], (6, 4)).sum(1).tolist())
 
 
 def test_torch_compiler_takes_the_schedule_without_a_warning(both_backends):
-    found = both_backends["torch"]["torch_compiler"]
-    assert close(found["used"], [0, 0.02])  # the value of batch 1 would be 0.04
-    assert found["warnings"] == []
+    shown = both_backends["torch"]["torch_compiler"]
+    assert close(shown["used"], [0, 0.02])  # the value of batch 1 would be 0.04
+    assert shown["warnings"] == []
 
 
 @pytest.mark.shows("keras", "config text")
@@ -132,31 +132,31 @@ def test_another_accumulation_than_that_of_the_optimizer_is_refused(outcome, fac
 
 
 def test_a_schedule_is_saved_and_loaded_with_the_model(outcome):
-    found, expected = outcome("saved"), outcome("schedule")["expected"]
+    shown, expected = outcome("saved"), outcome("schedule")["expected"]
     # 11 batches are 5 updates and the first half of the next one.
-    assert close(found["goes on"][::2], expected[5:9])
-    assert found["here"] == found["goes on"]
-    assert found["fresh"] == found["goes on"]
-    assert tells(found["function"], "ArgumentError", "text", "sqrt", "save_weights")
+    assert close(shown["goes on"][::2], expected[5:9])
+    assert shown["here"] == shown["goes on"]
+    assert shown["fresh"] == shown["goes on"]
+    assert tells(shown["function"], "ArgumentError", "text", "sqrt", "save_weights")
 
 
 def test_follow_resolves_percent_and_epochs_by_the_counts_of_fit(outcome):
-    found = outcome("follow")
-    assert close(found["used"], found["expected"])
-    assert close(found["epochs"], [0.3 * (1 - n / 8) for n in range(8)] + [0.4] * 4)
+    shown = outcome("follow")
+    assert close(shown["used"], shown["expected"])
+    assert close(shown["epochs"], [0.3 * (1 - n / 8) for n in range(8)] + [0.4] * 4)
 
 
 def test_follow_writes_before_each_block_on_jax(both_backends):
-    found, expected = both_backends["jax"]["follow"], both_backends["jax"]["schedule"]["expected"]
-    assert close(found["blocks"], np.reshape(expected, (6, 4)).sum(1).tolist())
+    shown, expected = both_backends["jax"]["follow"], both_backends["jax"]["schedule"]["expected"]
+    assert close(shown["blocks"], np.reshape(expected, (6, 4)).sum(1).tolist())
 
 
 @pytest.mark.shows("keras", "LR in its logs")
 def test_the_logs_have_the_lr_that_was_used(outcome):
-    found = outcome("follow")
-    last = [found["used"][n] for n in (7, 15, 23)]
-    assert close(found["history"], last)
-    assert close(found["logged"], last)
+    shown = outcome("follow")
+    last = [shown["used"][n] for n in (7, 15, 23)]
+    assert close(shown["history"], last)
+    assert close(shown["logged"], last)
 
 
 def test_follow_warns_past_the_end(outcome):
@@ -165,43 +165,43 @@ def test_follow_warns_past_the_end(outcome):
 
 
 def test_without_the_callback_the_lr_stays(outcome):
-    found = outcome("follow")
-    assert found["without"] == pytest.approx([found["expected"][-1]] * 2)
+    shown = outcome("follow")
+    assert shown["without"] == pytest.approx([shown["expected"][-1]] * 2)
 
 
 def test_an_aborted_fit_drives_the_next_one_no_more(outcome):
-    found = outcome("aborted")
-    assert close(found["alone"], [0.25] * 4)
-    assert close(found["again"], [0.125] * 4)
+    shown = outcome("aborted")
+    assert close(shown["alone"], [0.25] * 4)
+    assert close(shown["again"], [0.125] * 4)
 
 
 def test_a_further_fit_is_compiled_only_after_compile(outcome, backend):
-    found = outcome("aborted")
-    assert close(found["third"], [0.125] * 4)
-    assert found["compilations"] == (4 if backend == "torch" else 0)
-    assert close(found["other loss"], [0.25] * 4)
+    shown = outcome("aborted")
+    assert close(shown["third"], [0.125] * 4)
+    assert shown["compilations"] == (4 if backend == "torch" else 0)
+    assert close(shown["other loss"], [0.25] * 4)
 
 
 def test_other_hyper_parameters_follow_their_schedules(outcome):
-    found = outcome("hyper_parameters")
-    assert found["used"] == pytest.approx(found["expected"], abs=2e-6)
-    assert found["weights"] == pytest.approx(found["decayed"], abs=1e-4)  # epsilon of Adam
-    assert found["history"] == pytest.approx([0.85])
-    assert found["left"] == pytest.approx(0.85)
+    shown = outcome("hyper_parameters")
+    assert shown["used"] == pytest.approx(shown["expected"], abs=2e-6)
+    assert shown["weights"] == pytest.approx(shown["decayed"], abs=1e-4)  # epsilon of Adam
+    assert shown["history"] == pytest.approx([0.85])
+    assert shown["left"] == pytest.approx(0.85)
 
 
 def test_hyper_parameters_that_cannot_follow_are_refused(outcome):
-    found = outcome("hyper_parameters")
-    assert tells(found["misspelt"], "ArgumentError", "momentun", "momentum", "SGD")
-    assert tells(found["off"], "ArgumentError", "momentum", "above 0")
+    shown = outcome("hyper_parameters")
+    assert tells(shown["misspelt"], "ArgumentError", "momentun", "momentum", "SGD")
+    assert tells(shown["off"], "ArgumentError", "momentum", "above 0")
 
 
 @pytest.mark.shows("keras", "two owners")
 @pytest.mark.parametrize("owner", ["plateau", "scheduler", "assignment"])
 def test_a_second_owner_is_noticed_and_overwritten(outcome, owner):
-    found = outcome("two_owners")
-    assert close(found[owner]["used"], found["expected"])
-    [text] = found[owner]["warnings"]
+    shown = outcome("two_owners")
+    assert close(shown[owner]["used"], shown["expected"])
+    [text] = shown[owner]["warnings"]
     assert tells(text, "OverruledWarning", "Follow", "warmup")
     if owner != "plateau":
         assert tells(text, 0.7)
@@ -223,59 +223,59 @@ def test_a_second_owner_from_the_start_is_refused(outcome, fact, parts):
 @pytest.mark.shows("keras", "resume")
 @pytest.mark.parametrize("form", ["schedule", "follow"])
 def test_a_resumed_run_uses_the_lrs_of_the_run_through(outcome, form):
-    found = outcome("resumed")[form]
-    assert len(found["through"]) == 24
-    assert found["resumed"] == found["through"]
-    assert found["same weights"] is True
+    shown = outcome("resumed")[form]
+    assert len(shown["through"]) == 24
+    assert shown["resumed"] == shown["through"]
+    assert shown["same weights"] is True
 
 
 def test_backup_and_restore_goes_on_in_the_schedule(outcome):
-    found = outcome("backup")
-    assert found["rest"] == pytest.approx(found["expected"], abs=1e-7)
+    shown = outcome("backup")
+    assert shown["rest"] == pytest.approx(shown["expected"], abs=1e-7)
 
 
 def test_another_schedule_in_the_state_file_is_noticed(outcome):
-    found = outcome("backup")
-    assert tells(found["other"], "ArgumentError", "length=44", "on_change", 16)
-    [text] = found["kept"]
+    shown = outcome("backup")
+    assert tells(shown["other"], "ArgumentError", "length=44", "on_change", 16)
+    [text] = shown["kept"]
     assert tells(text, "OtherScheduleWarning", "keep")
-    assert tells(found["broken"], "OutputError", "state_file")
+    assert tells(shown["broken"], "OutputError", "state_file")
 
 
 @pytest.mark.shows("keras", "skipped updates")
 @pytest.mark.parametrize("form", ["schedule", "follow"])
 def test_a_skipped_update_does_not_count(outcome, form):
-    found = outcome("skipped")
-    expected = found["expected"]
-    assert close(found[form], [*expected[:3], 0.0, *expected[3:7]])
+    shown = outcome("skipped")
+    expected = shown["expected"]
+    assert close(shown[form], [*expected[:3], 0.0, *expected[3:7]])
 
 
 @pytest.mark.shows("keras", "range test")
 @pytest.mark.parametrize("lr", ["number", "schedule"])
 def test_a_range_test_gives_everything_back(outcome, lr):
-    found = outcome("range_test")[lr]
-    assert found["same"] is True
-    assert found["source"] is True
-    length, first_lr, _, max_lr = found["curve"]
+    shown = outcome("range_test")[lr]
+    assert shown["same"] is True
+    assert shown["source"] is True
+    length, first_lr, _, max_lr = shown["curve"]
     assert length <= 60
     assert first_lr == 1e-7
     assert 0.001 < max_lr < 10
-    with_test, without = found["goes on"]
+    with_test, without = shown["goes on"]
     assert with_test == without
 
 
 def test_a_range_test_gives_back_after_an_interrupt_and_an_error(outcome):
-    found = outcome("range_test")
-    assert found["interrupted"] == [True, ["interrupted", 20]]
-    same, error = found["failed"]
+    shown = outcome("range_test")
+    assert shown["interrupted"] == [True, ["interrupted", 20]]
+    same, error = shown["failed"]
     assert same is True
     assert tells(error, "ZeroDivisionError", "a bug in evaluate")
-    assert found["evaluated"] == [True, ["accuracy", "score"]]
+    assert shown["evaluated"] == [True, ["accuracy", "score"]]
 
 
 def test_a_range_test_steps_at_its_lrs_over_accumulated_batches(outcome):
-    found = outcome("range_test")["accumulated"]
-    assert close(found["used"], found["expected"][1:])
+    shown = outcome("range_test")["accumulated"]
+    assert close(shown["used"], shown["expected"][1:])
 
 
 @pytest.mark.parametrize("form", ["dataset", "loader", "list", "function"])
@@ -284,36 +284,36 @@ def test_a_range_test_takes_other_forms_of_data(outcome, form):
 
 
 def test_a_range_test_leaves_the_data_as_it_was(outcome):
-    found = outcome("sources")
-    assert found["epochs"] == 0
-    assert found["generator"] is True
+    shown = outcome("sources")
+    assert shown["epochs"] == 0
+    assert shown["generator"] is True
 
 
 def test_a_range_test_trains_as_the_model_does(outcome):
-    found = outcome("sources")
-    weighted, plain = found["class weights"]
+    shown = outcome("sources")
+    weighted, plain = shown["class weights"]
     assert weighted != plain
-    assert found["unbuilt"] == 12
-    assert found["own step"] == pytest.approx(2.0)
+    assert shown["unbuilt"] == 12
+    assert shown["own step"] == pytest.approx(2.0)
 
 
 @pytest.mark.shows("keras", "tune in place")
 def test_tune_sets_the_schedule_and_nothing_else(outcome):
-    found = outcome("tune")
-    assert found["updates"] == 400
-    assert 0 < found["spent"] <= 100
-    assert found["weights"] is True
-    assert found["start"] == 2  # two updates were made before
-    assert found["used"] == pytest.approx(found["expected"], rel=1e-5)
-    loaded, expected = found["loaded"]
+    shown = outcome("tune")
+    assert shown["updates"] == 400
+    assert 0 < shown["spent"] <= 100
+    assert shown["weights"] is True
+    assert shown["start"] == 2  # two updates were made before
+    assert shown["used"] == pytest.approx(shown["expected"], rel=1e-5)
+    loaded, expected = shown["loaded"]
     assert loaded == pytest.approx(expected, rel=1e-5)
-    assert tells(found["text"][0], "LR 0.003", f"{found['max_lr']:.2g}", f"{found['spent']} updates")
+    assert tells(shown["text"][0], "LR 0.003", f"{shown['max_lr']:.2g}", f"{shown['spent']} updates")
 
 
 def test_tune_replaces_a_schedule_and_names_it(outcome):
-    found = outcome("tune")
-    assert found["second"] is True
-    assert found["named"] in found["text"][1]
+    shown = outcome("tune")
+    assert shown["second"] is True
+    assert shown["named"] in shown["text"][1]
 
 
 def test_without_an_answer_the_model_keeps_its_lr(outcome):
@@ -367,11 +367,11 @@ def test_a_wrong_call_gets_one_clear_line(outcome, fact, parts):
 
 
 def test_a_recipe_builds_the_same_training_again(outcome):
-    found = outcome("recipe")
-    assert found["protocol"] is True
-    assert found["same"] is True
-    assert found["other"] is False
-    assert found["metrics"] == ["fit"]
-    assert tells(found["model"], "ArgumentTypeError", "Recipe.model", "lambda")
-    assert tells(found["updates"], "ArgumentError", "updates", 0)
-    assert tells(found["broken"], "RecipeError", "Recipe.model", "ZeroDivisionError")
+    shown = outcome("recipe")
+    assert shown["protocol"] is True
+    assert shown["same"] is True
+    assert shown["other"] is False
+    assert shown["metrics"] == ["fit"]
+    assert tells(shown["model"], "ArgumentTypeError", "Recipe.model", "lambda")
+    assert tells(shown["updates"], "ArgumentError", "updates", 0)
+    assert tells(shown["broken"], "RecipeError", "Recipe.model", "ZeroDivisionError")

@@ -171,7 +171,7 @@ def _rows(schedule: Schedule, updates: int, boundaries: tuple[float, ...]) -> It
 
 
 def _spread(updates: int, points: int) -> Any:
-    """Counts from 0 to `updates`: all of them, or so many, equally spaced."""
+    """Counts from 0 to `updates`: all of them, or this number of them, equally spaced."""
     return np.arange(updates + 1) if updates < points else np.linspace(0, updates, points).round().astype(np.int64)
 
 

@@ -10,8 +10,8 @@ def register_schedule_type() -> None:
     """Let jsonargparse, and so LightningCLI, read a `learnrate.Schedule` from its text.
 
     Call it before LightningCLI is built. It is called when `learnrate.lightning` is imported after jsonargparse; a second
-    call does nothing. A default in a
-    signature must be the text, because jsonargparse takes a default that is an object apart.
+    call does nothing. A default in a signature must be the text, because jsonargparse takes a default that is an object
+    apart.
 
     Raises:
         ModuleNotFoundError: if jsonargparse is not installed.

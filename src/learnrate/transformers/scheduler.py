@@ -94,6 +94,6 @@ def scheduler(
     run = None
     if updates is not None or updates_per_epoch is not None:
         run = Horizon(updates=updates, updates_per_epoch=updates_per_epoch)
-    made = Scheduler(optimizer, resolve(schedule, run), relative=relative)  # type: ignore[arg-type]
-    made.on_change = on_change
-    return made
+    scheduler = Scheduler(optimizer, resolve(schedule, run), relative=relative)  # type: ignore[arg-type]
+    scheduler.on_change = on_change
+    return scheduler
