@@ -178,6 +178,7 @@ def wrapped(draw, inner):
         s.shift(draw(st.integers(0, 3000))),
         s * draw(leaves),
         s + draw(leaves),
+        lr.switch((s, draw(leaves), draw(leaves)), draw(st.tuples(st.integers(1, 99), st.integers(100, 3000)))),
     ]
     if s.length is not None:
         results.append(s.repeat(draw(numbers_of_cycles), length_growth=draw(growths), value_decay=draw(decays_to)))

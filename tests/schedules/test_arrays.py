@@ -42,6 +42,7 @@ SCHEDULES = [
     lr.step_decay(0.5, 0.5, 10, offset=1),
     lr.multistep(0.5, 0.1, (30, 60)),
     lr.piecewise_constant((0.1, 0.5, 0.2), (30, 60)),
+    lr.switch((lr.triangular2(0.1, 0.5, 10), lr.cosine(0.4, 0.1, 50), lr.constant(0.3) * 0.5), (30, 60)),
     lr.inverse_sqrt(0.5, 30),
     lr.noam(512, 30),
     lr.sigmoid_decay(0.5, 0.2, 50),

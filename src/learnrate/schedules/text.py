@@ -192,7 +192,10 @@ class _Reader:
 
     def value(self, node: ast.expr) -> Any:
         if isinstance(node, (ast.Tuple, ast.List)):
-            return tuple(self.value(element) for element in node.elts)
+            return tuple(
+                self.schedule(element) if isinstance(element, (ast.Call, ast.BinOp)) else self.value(element)
+                for element in node.elts
+            )
         if isinstance(node, (ast.Name, ast.Attribute)):
             return self.function(node)
         sign, unsigned = 1, node
