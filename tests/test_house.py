@@ -29,7 +29,7 @@ FLOORS = [
         "figures",
         "html",
     ),
-    *("schedules", "finder", "tuner", "study", "logs"),
+    *("schedules", "finder", "tuner", "control", "study", "logs"),
     *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.dependence", "jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble"),

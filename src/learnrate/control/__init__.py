@@ -1,0 +1,23 @@
+"""React while training: controllers, changes by hand, and the record of what happened."""
+
+from learnrate.control.control import Channel, Control, Decision, Listener
+from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.events import Event, composed
+from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
+
+__all__ = [
+    "Action",
+    "Channel",
+    "Control",
+    "Controller",
+    "Cooldown",
+    "Decision",
+    "Event",
+    "Listener",
+    "Observation",
+    "Replace",
+    "Scale",
+    "Stop",
+    "Undo",
+    "composed",
+]

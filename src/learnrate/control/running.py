@@ -1,0 +1,42 @@
+"""A run begins: its control, with the record and the live page that listen to it. What every adapter calls."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from learnrate import checks
+from learnrate.control.control import Control
+from learnrate.schedules import Schedule
+
+Path: TypeAlias = str | os.PathLike[str]
+
+
+def begin(
+    schedules: Sequence[Schedule],
+    *,
+    control: object = None,
+    record: Path | None = None,
+    page: object = False,
+    start: int = 0,
+    rank: int = 0,
+    share: Callable[[Any], Any] | None = None,
+) -> Control:
+    """The control of a run, with what listens to it.
+
+    Args:
+        schedules: One for all parameter groups, or one for each. Resolved.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names; None for none.
+        record: File of the record; see `learnrate.Record`. Written by process 0 alone.
+        page: Whether a live page is served, by process 0 alone; or its settings, a `learnrate.control.Page`.
+        start: Number of updates so far.
+        rank: Number of this process.
+        share: See `Control`.
+
+    Raises:
+        ArgumentError: if an argument breaks its rule.
+        MissingExtraError: if the live page needs something that is not installed.
+        OutputError: if the record cannot be written.
+    """
+    running = Control(schedules, control, rank=rank, share=share)
+    checks.optional(checks.path)("record", record)
+    return running
