@@ -316,8 +316,10 @@ class Control:
 
     def close(self) -> None:
         """The run has ended: close the listeners and channels. Requests that wait are refused."""
-        for part in (*self.channels, *self.listeners):
-            part.close()
+        for channel in self.channels:
+            channel.close()
+        for listener in self.listeners:
+            listener.close()
         self.channels, self.listeners = [], []
         while self._requests:
             self._requests.popleft()[2].set_exception(ArgumentError("the run must go on for a change, it has ended"))
