@@ -30,7 +30,7 @@ FLOORS = [
         "html",
     ),
     *("schedules", "finder", "tuner", "control", "study", "logs"),
-    *("torch.inputs", "torch.distributed", "torch.driving", "torch.snapshot", "torch.training", "torch.ensemble"),
+    *("torch.inputs", "torch.distributed", "torch.snapshot", "torch.control", "torch.driving", "torch.training", "torch.ensemble"),
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.dependence", "jax.places", "jax.optimizers", "jax.kinds", "jax.probing", "jax.noise_scale", "jax.ensemble"),
     *("jax.trainable", "jax.states", "jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),

@@ -1,15 +1,18 @@
 """Schedules that follow an optimizer's own updates through its step hooks."""
 
+import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
+from learnrate.torch.control import ControlOptions, Steered, Steering, asks_for_control, copied
 from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
@@ -29,6 +32,10 @@ def attach(
     *,
     relative: bool = False,
     start: int = 0,
+    control: Any = None,
+    model: nn.Module | None = None,
+    record: str | os.PathLike[str] | None = None,
+    page: Any = False,
     **others: Schedules,
 ) -> "Attachment":
     """Let an optimizer's hyper-parameters follow schedules, through the optimizer's official step hooks.
@@ -46,10 +53,16 @@ def attach(
             ratios are those of "initial_lr" in the groups, which is recorded now if it is missing; a factor "lr_scale" in a
             group, as timm writes it, is applied too. A group that is added later changes no other group.
         start: Number of updates so far.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses:
+            `attachment.observe(loss)` before each `optimizer.step()`.
+        model: The model, of which a guard keeps snapshots.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **others: Schedules of other hyper-parameters, by their names in the groups: `weight_decay`, `eps`, and so on.
 
     Returns:
-        The attachment: `updates`, `replace()`, `state_dict()`, `load_state_dict()`, `detach()`.
+        The attachment: `updates`, `replace()`, `observe()`, `scale()`, `stopped`, `state_dict()`, `load_state_dict()`,
+        `detach()`.
 
     Raises:
         ArgumentError: if no schedule is given, there is not one for each group, the optimizer does not have the
@@ -73,7 +86,9 @@ def attach(
     """
     checks.flag("relative", relative)
     schedules = {"lr": lr, "momentum": momentum, **others}
-    return Attachment(optimizer, schedules, relative, checks.whole("start", start, at_least=0, at_most=checks.LONGEST))
+    start = checks.whole("start", start, at_least=0, at_most=checks.LONGEST)
+    options: ControlOptions = {"control": control, "model": model, "record": record, "page": page}
+    return Attachment(optimizer, schedules, relative, start, options)
 
 
 class _Groups:
@@ -92,10 +107,17 @@ class _Pause:
     """Exists while a pause lasts."""
 
 
-class Attachment:
+class Attachment(Steered):
     """Lets the hyper-parameters of an optimizer follow schedules; see `attach`, which makes it."""
 
-    def __init__(self, optimizer: Optimizer, schedules: Mapping[str, Schedules], relative: bool, start: int) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedules: Mapping[str, Schedules],
+        relative: bool,
+        start: int,
+        options: ControlOptions | None = None,
+    ) -> None:
         given = {key: schedule for key, schedule in schedules.items() if schedule is not None}
         if not given:
             raise ArgumentError("attach must be given a schedule for lr, momentum or another hyper-parameter, received none")
@@ -108,6 +130,8 @@ class Attachment:
             ScheduledValues(self._groups, key, schedule, relative=relative and key == "lr")
             for key, schedule in given.items()
         ]
+        self._options: ControlOptions = options or {}
+        self._steering = self._new_steering(given, start) if asks_for_control(self._options) else None
         self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
         self._in_turn = tuple(self._clocks.values())
         claim(optimizer, given, self)  # last, when nothing can fail any more
@@ -122,9 +146,21 @@ class Attachment:
             inner.register_step_post_hook(self._after_step),
         )
 
+    def _new_steering(self, given: Mapping[str, Schedules], start: int) -> Steering:
+        lr = given.get("lr")
+        if lr is None:
+            raise ArgumentError("control must be given together with a schedule of lr, which it changes, received none")
+        return Steering(lr, start, self._options)
+
+    def _make_steering(self) -> Steering:
+        if self._steering is None:
+            self._steering = self._new_steering(self._schedules, self.updates)
+        return self._steering
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A copied optimizer has no hooks; the copy of an attachment registers new ones.
-        return _rebuilt, (type(self), self._optimizer(), self._schedules, self._relative, self.state_dict())
+        arguments = (self._schedules, self._relative, self.state_dict(), copied(self._options))
+        return _rebuilt, (type(self), self._optimizer(), *arguments)
 
     def __repr__(self) -> str:
         driven = "; ".join(clock.summary() for clock in self._in_turn)
@@ -142,6 +178,9 @@ class Attachment:
             for clock in self._in_turn:
                 if not (clock.is_current() or clock.keep_up()):
                     self._counts = False
+            if self._steering is not None and self._counts and not self._steering.before_step(optimizer, self.updates):
+                self._counts = False
+                self._settle(self._steering)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # A GradScaler skips an update by not calling step, except with fused optimizers: it gives those the flag for the
@@ -152,6 +191,14 @@ class Attachment:
             self._counts = False
             for clock in self._in_turn:
                 clock.advance()
+            if self._steering is not None:
+                self._settle(self._steering)
+
+    def _settle(self, steering: Steering) -> None:
+        schedules = steering.settle(self.updates)
+        if schedules is not None:
+            clock = self._clocks["lr"]
+            clock.take(clock.prepared(schedules))
 
     def replace(self, lr: Schedules = None, momentum: Schedules = None, **others: Schedules) -> None:
         """Follow other schedules from now on; the count of updates goes on, and the values of the next update are written.
@@ -182,15 +229,22 @@ class Attachment:
             checks.refuse("replace", f"given schedules for some of {driven}", list(given), "attach() drives others")
         self._look_up_groups()
         prepared = {key: self._clocks[key].prepared(schedule) for key, schedule in given.items()}
+        if self._steering is not None and "lr" in given:
+            self._steering.replaced(given["lr"], self.updates)
+            prepared["lr"] = self._clocks["lr"].prepared(self._steering.schedules)
         for key, values in prepared.items():
             self._clocks[key].take(values)
         self._schedules = {**self._schedules, **given}
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of updates so far; and the schedules' texts, by which loading notices another schedule."""
+        """The number of updates so far; the schedules' texts, by which loading notices another schedule; and the control."""
         texts = {key: clock.text for key, clock in self._clocks.items()}
-        references = [clock.reference() for clock in self._in_turn]
-        return {"updates": self.updates, "schedules": texts} | {k: v for entry in references for k, v in entry.items()}
+        state = {"updates": self.updates, "schedules": texts}
+        for clock in self._in_turn:
+            state |= clock.reference()
+        if self._steering is not None:
+            state |= self._steering.state_dict()
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the number of updates in `state_dict`, and write the values of this attachment's own schedules.
@@ -211,6 +265,11 @@ class Attachment:
         if not isinstance(texts, Mapping):
             checks.refuse("the schedules in state_dict", "a mapping from hyper-parameters to texts", texts)
         self._look_up_groups()
+        if self._steering is not None or "control" in state_dict:
+            steering = self._make_steering()
+            steering.load_state_dict(state_dict)
+            clock = self._clocks["lr"]
+            clock.take(clock.prepared(steering.schedules))
         for key, clock in self._clocks.items():
             clock.load(updates, texts.get(key), state_dict.get("reference_lr"))
         warn_of_other_names(updates, texts, self._clocks)
@@ -246,6 +305,8 @@ class Attachment:
         if optimizer is not None:
             release(optimizer, self)
         self._attached = False
+        if self._steering is not None:
+            self._steering.close()
 
 
 def _rebuilt(
@@ -254,7 +315,8 @@ def _rebuilt(
     schedules: Mapping[str, Schedules],
     relative: bool,
     state: dict[str, Any],
+    options: ControlOptions,
 ) -> Attachment:
-    attachment = cls(optimizer, schedules, relative, state["updates"])
+    attachment = cls(optimizer, schedules, relative, state["updates"], options)
     attachment.load_state_dict(state)
     return attachment

@@ -1,13 +1,17 @@
 """A torch scheduler over a learnrate schedule."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from learnrate import checks
 from learnrate.schedules import Schedule
+from learnrate.torch.control import ControlOptions, Steered, Steering, asks_for_control, copied
 from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
@@ -18,7 +22,7 @@ from learnrate.torch.driving.writing import Group
 OVERWRITTEN = "from the next update on the LR is the scheduled one again"
 
 
-class Scheduler(Clock, LRScheduler):
+class Scheduler(Steered, Clock, LRScheduler):
     """Drives an optimizer's LR along a schedule; call `step()` after every update.
 
     It is a `torch.optim.lr_scheduler.LRScheduler` by type, so that trainers accept it. Unlike torch's own schedulers it
@@ -35,6 +39,11 @@ class Scheduler(Clock, LRScheduler):
             ratios are those of "initial_lr" in the groups, which is recorded now if it is missing; a factor "lr_scale" in a
             group, as timm writes it, is applied too. A group that is added later changes no other group.
         start: Number of updates so far.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses:
+            `scheduler.observe(loss)` before each `optimizer.step()`.
+        model: The model, of which a guard keeps snapshots.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
 
     Attributes:
         optimizer: The optimizer.
@@ -77,6 +86,10 @@ class Scheduler(Clock, LRScheduler):
         *,
         relative: bool = False,
         start: int = 0,
+        control: Any = None,
+        model: nn.Module | None = None,
+        record: str | os.PathLike[str] | None = None,
+        page: Any = False,
     ) -> None:
         start = checks.whole("start", start, at_least=0, at_most=checks.LONGEST)
         checks.flag("relative", relative)
@@ -84,12 +97,16 @@ class Scheduler(Clock, LRScheduler):
         check_names(["lr"], optimizer)
         scheduled = ScheduledValues(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule
+        self._options: ControlOptions = {"control": control, "model": model, "record": record, "page": page}
         Clock.__init__(self, optimizer, scheduled, start)
+        if asks_for_control(self._options):
+            self._make_steering()
         claim(optimizer, ["lr"], self)  # last, when nothing can fail any more
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The iterator cannot be copied, and the copy must be registered as the driver of the copied optimizer.
-        return _rebuilt, (type(self), self.optimizer, self.schedule, self._scheduled.relative, self.state_dict())
+        arguments = (self.optimizer, self.schedule, self._scheduled.relative, self.state_dict(), copied(self._options))
+        return _rebuilt, (type(self), *arguments)
 
     def __repr__(self) -> str:
         detached = "" if self._attached else ", detached"
@@ -132,6 +149,28 @@ class Scheduler(Clock, LRScheduler):
         self.last_epoch = epoch
         return None
 
+    def _make_steering(self) -> Steering:
+        if self._steering is None:
+            self._steering = Steering(self.schedule, self.last_epoch, self._options)
+            self._steering.watch(self.optimizer, lambda: self.last_epoch)
+            self.step = self._steered_step  # type: ignore[method-assign] # without control, step() stays as fast as it is
+        return self._steering
+
+    def _steered_step(self, epoch: int | None = None) -> None:
+        """`step`, for an update that the control may have left out."""
+        steering = self._make_steering()
+        if not steering.was_left_out() or epoch is not None:
+            type(self).step(self, epoch)
+        schedules = steering.settle(self.last_epoch)
+        if schedules is not None:
+            self.take(self.prepared(schedules))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Observe nothing inside the block, because updates of a range test do not belong to the training run."""
+        with nullcontext() if self._steering is None else self._steering.paused():
+            yield
+
     def _assign(self, row: Row) -> None:
         """The rest of `step`, after it has counted, for groups that have values of their own."""
         groups = self.optimizer.param_groups
@@ -161,6 +200,8 @@ class Scheduler(Clock, LRScheduler):
         release(self.optimizer, self)
         self._attached = False
         self.halt()
+        if self._steering is not None:
+            self._steering.close()
 
     def get_last_lr(self) -> list[Any]:
         """The present LRs, one per parameter group, as floats."""
@@ -190,12 +231,17 @@ class Scheduler(Clock, LRScheduler):
             >>> scheduler.last_epoch, scheduler.get_last_lr()
             (3, [0.25])
         """
-        self.take(self.prepared(schedule))
+        scheduled = self.prepared(schedule)
+        if self._steering is not None:
+            self._steering.replaced(schedule, self.last_epoch)
+            scheduled = self.prepared(self._steering.schedules)
+        self.take(scheduled)
         self.schedule = schedule
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of updates so far; and the schedule's text, by which loading notices another schedule."""
-        return {"last_epoch": self.last_epoch, "schedule": self.text, **self.reference()}
+        """The number of updates so far; the schedule's text, by which loading notices another schedule; and the control."""
+        control = {} if self._steering is None else self._steering.state_dict()
+        return {"last_epoch": self.last_epoch, "schedule": self.text, **self.reference(), **control}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the number of updates in `state_dict` and write the LRs of this scheduler's own schedule.
@@ -210,6 +256,10 @@ class Scheduler(Clock, LRScheduler):
             OtherScheduleWarning: if it was saved under another schedule; names the LRs that both give.
         """
         n = require_key("last_epoch", state_dict)
+        if self._steering is not None or "control" in state_dict:
+            steering = self._make_steering()
+            steering.load_state_dict(state_dict)
+            self.take(self.prepared(steering.schedules))
         self.load(n, state_dict.get("schedule"), state_dict.get("reference_lr"))
 
     @property
@@ -224,7 +274,8 @@ def _rebuilt(
     schedule: Schedule | Sequence[Schedule],
     relative: bool,
     state: dict[str, Any],
+    options: ControlOptions,
 ) -> Scheduler:
-    scheduler = cls(optimizer, schedule, relative=relative, start=state["last_epoch"])
+    scheduler = cls(optimizer, schedule, relative=relative, start=state["last_epoch"], **options)
     scheduler.load_state_dict(state)
     return scheduler

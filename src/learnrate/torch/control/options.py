@@ -1,0 +1,27 @@
+"""The arguments of `attach`, `Scheduler` and the adapters that concern control, documented once."""
+
+import os
+from typing import Any, TypedDict
+
+from torch import nn
+
+
+class ControlOptions(TypedDict, total=False):
+    """Reacting while training; see `learnrate.control`.
+
+    Attributes:
+        control: A controller of `learnrate.control`, several in a list, or a mapping from the names that the record has.
+        model: The model, of which a guard keeps snapshots. Needed for nothing else.
+        record: File of the record, in which every update and every action is kept; see `learnrate.Record`.
+        page: Whether a live page is served from this process; or a `learnrate.control.Page` with its settings.
+    """
+
+    control: Any
+    model: nn.Module | None
+    record: str | os.PathLike[str] | None
+    page: Any
+
+
+def copied(options: ControlOptions) -> ControlOptions:
+    """The options of a copy of what they were given to: one record has one writer, and one page one run."""
+    return {"control": options.get("control"), "model": options.get("model")}
