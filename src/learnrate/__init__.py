@@ -30,6 +30,7 @@ from learnrate.tuner import Plan, Probe, probe, tune
 
 if TYPE_CHECKING:
     from learnrate import accelerate as accelerate
+    from learnrate import control as control
     from learnrate import jax as jax
     from learnrate import keras as keras
     from learnrate import lightning as lightning
@@ -69,6 +70,7 @@ _LAZY_MODULES = {
     "lightning": _TORCH | {"lightning": "Lightning"},
     "transformers": _TORCH | {"transformers": "Transformers", "accelerate": "Accelerate"},
     "accelerate": _TORCH | {"accelerate": "Accelerate"},
+    "control": {},
     "logs": {},
 }
 """The modules that are imported on first use; and what each of them needs, by module and by title."""

@@ -3,6 +3,7 @@
 from learnrate.control.control import Control, Decision
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event, composed
+from learnrate.control.follow import Follow
 from learnrate.control.listeners import Channel, Listener
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
@@ -14,6 +15,7 @@ __all__ = [
     "Cooldown",
     "Decision",
     "Event",
+    "Follow",
     "Listener",
     "Observation",
     "Replace",
