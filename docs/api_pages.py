@@ -23,6 +23,7 @@ ROOMS = {
     "lightning": ("Lightning", "with-lightning.md"),
     "transformers": ("Transformers", "with-transformers.md"),
     "accelerate": ("Accelerate", "with-accelerate.md"),
+    "control": ("Control", ""),
     "logs": ("Logs", ""),
     "study": ("Study", ""),
 }
@@ -46,6 +47,7 @@ GROUPS = {
     "restarts": "Warm restarts",
     "onecycle": "One cycle",
     "runs": "Whole runs",
+    "switch": "A schedule that was replaced",
     "custom": "Functions of your own",
 }
 """Schedules by the module that defines them."""

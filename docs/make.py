@@ -56,6 +56,7 @@ GALLERY: dict[str, dict[str, str]] = {
         "step_decay": "step_decay(0.1, factor=0.5, every=200)",
         "multistep": "multistep(0.1, factor=0.1, milestones=(500, 750))",
         "piecewise_constant": "piecewise_constant((0.02, 0.1, 0.05), milestones=(200, 700))",
+        "switch": "switch((cosine(0.1, 0, 1000), linear(0.1, 0, 1000)), milestones=(400,))",
         "inverse_sqrt": "inverse_sqrt(0.1, timescale=50)",
         "inverse_sqrt, k / sqrt(epoch)": "inverse_sqrt(0.1, timescale=100).staircase(100)",
         "noam": "noam(d_model=512, warmup=200)",
