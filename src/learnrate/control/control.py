@@ -36,6 +36,9 @@ class Listener(Protocol):
     def on_event(self, event: Event) -> None:
         """Something was done."""
 
+    def on_resume(self, events: Sequence[Event]) -> None:
+        """The run goes on from a checkpoint, which has these events and no others. The next update may be an earlier one."""
+
     def close(self) -> None:
         """The run has ended, or is not driven any more."""
 
@@ -366,6 +369,8 @@ class Control:
         self._restart = Restarts(self._present.schedules[0])
         self.stopped = next((event for event in events if event.kind == "stop"), None)
         self._load_controllers(records.Fields(fields["controllers"]))
+        for listener in self.listeners:
+            listener.on_resume(events)
 
     def _load_controllers(self, saved: records.Fields) -> None:
         missing = [name for name in saved.content if name not in self.controllers]

@@ -1,0 +1,43 @@
+"""One process writes a record. What says so must go when that process is killed, and must not go when it forks."""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from learnrate.errors import OutputError
+
+
+class WriterLock:
+    """The right to write a file, taken from every other process and every other run of this one.
+
+    It is the lock of an empty database beside the file: the system takes it back from a process that ends in any way, a
+    child does not inherit it, and sqlite has it on every system. The file of the record itself cannot be locked, because
+    others read it.
+
+    Args:
+        path: The file of the record.
+
+    Raises:
+        OutputError: if somebody else writes it, or the file of the lock cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}.lock")
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise OutputError(
+                    f"cannot write {path}: another run is recorded in it at present, in this process or in another one. "
+                    "Give each run a file of its own, or end the other run first (close or detach what drives it)"
+                ) from None
+            raise OutputError(f"cannot write {path}: its lock {self._path.name} cannot be made: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise OutputError(f"cannot write {path}: {self._path.name} is no lock, it has other content: {error}") from error
+
+    def release(self) -> None:
+        """Let others write. The file is removed first: whoever has opened it meanwhile still meets the lock."""
+        with suppress(OSError):  # an open file cannot be removed on Windows; it may stay
+            self._path.unlink()
+        self._connection.close()

@@ -1,0 +1,115 @@
+"""Writes rows into the file of a record from a thread of its own, so that the training waits for no disk."""
+
+import os
+import sqlite3
+import threading
+from collections import deque
+
+from learnrate.control.record.lock import WriterLock
+from learnrate.control.record.schema import Batch, Row
+from learnrate.control.record.stores import Store, reason
+from learnrate.interrupts import delayed_interrupts
+
+INTERVAL = 0.25
+"""Seconds between two commits."""
+
+MOST_WAITING = 200_000
+"""Rows that wait in memory while the file cannot be written, at about 250 bytes each. Beyond it the oldest updates go."""
+
+LONGEST_END = 30.0
+"""Seconds that the end of a run waits for the last commit."""
+
+
+class Writer:
+    """A file, the rows that wait to be written into it, and the thread that writes them.
+
+    Args:
+        store: The file.
+        lock: The right to write it.
+
+    Attributes:
+        path: The file.
+        trouble: Why the file could not be written for the first time, or that the rows which waited became too many; for
+            the training thread, which alone can warn. It takes the text away.
+        process: The process whose thread writes. A child that was forked has no such thread.
+    """
+
+    def __init__(self, store: Store, lock: WriterLock) -> None:
+        self.path = store.path
+        self.trouble: str | None = None
+        self.process = os.getpid()
+        self._store, self._lock = store, lock
+        self._queue: deque[tuple[str, Row]] = deque()
+        self._waiting: Batch = {}
+        self._dropped = 0
+        self._failure: str | None = None
+        self._warned = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"record {self.path.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, table: str, row: Row) -> None:
+        """Add a row. It takes less than a microsecond."""
+        self._queue.append((table, row))
+
+    def close(self) -> str | None:
+        """Write what is left, and close the file.
+
+        Returns:
+            What is lost and why; None if nothing is. A child that was forked closes nothing: the file is its parent's.
+        """
+        if os.getpid() != self.process or self._ended.is_set():
+            return None
+        self._ended.set()
+        if threading.current_thread() is self._thread:  # the garbage collector ran here; it ends by itself
+            return None
+        with delayed_interrupts():
+            self._thread.join(LONGEST_END)
+        if self._thread.is_alive():
+            return f"the record {self.path} is not complete: its last rows are not written after {LONGEST_END:g} seconds"
+        lost = sum(map(len, self._waiting.values())) + len(self._queue) + self._dropped
+        if lost:
+            return f"the record {self.path} is not complete: {lost} rows could not be written ({self._failure})"
+        return None
+
+    def _run(self) -> None:
+        last = False
+        try:
+            while not last:
+                last = self._ended.wait(INTERVAL)
+                self._commit()
+            self._store.close()
+        finally:
+            self._lock.release()
+
+    def _commit(self) -> None:
+        for _ in range(len(self._queue)):
+            table, row = self._queue.popleft()
+            self._waiting.setdefault(table, []).append(row)
+        if not self._waiting:
+            return
+        try:
+            self._store.write(self._waiting)
+        except (OSError, sqlite3.Error) as error:
+            self._failure = reason(error)
+            self._keep_some()
+        else:
+            self._waiting = {}
+
+    def _keep_some(self) -> None:
+        """Rows stay in memory until the file can be written again, up to a bound."""
+        if not self._warned:
+            self._warned = True
+            self.trouble = (
+                f"the record {self.path} cannot be written: {self._failure}. The training goes on, up to {MOST_WAITING:,} "
+                "rows wait in memory, and every commit tries again: make room, or make the file accessible again"
+            )
+        updates = self._waiting.get("updates", [])
+        surplus = len(updates) - MOST_WAITING
+        if surplus > 0:
+            if not self._dropped:
+                self.trouble = (
+                    f"the record {self.path} still cannot be written ({self._failure}): the oldest updates are lost"
+                )
+            self._dropped += surplus
+            del updates[:surplus]
