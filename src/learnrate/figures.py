@@ -112,6 +112,13 @@ def stacked(width: float, heights: Sequence[float]) -> list[Axes]:
     return list(figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": list(heights)}))
 
 
+def close(figure: Figure) -> None:
+    """Let pyplot forget a figure, which then is not displayed."""
+    from matplotlib import pyplot
+
+    pyplot.close(figure)
+
+
 def style(ax: Axes) -> Axes:
     """Give the axes the common style, and return them."""
     ax.spines[["top", "right"]].set_visible(False)

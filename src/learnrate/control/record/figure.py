@@ -24,8 +24,11 @@ WIDTH, PANELS, LINE = 9.0, 5.4, 0.19
 LABELLED = 9
 """Events that have a number and their reason."""
 
-CHARACTERS = 118
+CHARACTERS = 126
 """Of a line below the panels."""
+
+ROW = 15
+"""Height of a row of numbers, in points."""
 
 CLOSE = 0.022
 """Share of the width within which two numbers would overlap."""
@@ -49,11 +52,11 @@ def draw_record(record: Record) -> tuple[Axes, ...]:
     end = max(1, int(record.updates[-1])) if len(record) else 1
     for ax in (top, bottom):
         ax.set_xlim(min(int(record.updates[0]), end - 1) if len(record) else 0, end)
-    _draw_marks(top, bottom, record.marks, labelled)
+    rows = _draw_marks(top, bottom, record.marks, labelled)
     top.tick_params(labelbottom=False)
     bottom.set_xlabel("update")
     title = f"{Path(record.path).name}: {len(record):,} update{'' if len(record) == 1 else 's'}"
-    top.set_title(figures.wrap(title), loc="left", fontsize=12, pad=22 if labelled else 8)
+    top.set_title(figures.wrap(title), loc="left", fontsize=12, pad=8 + ROW * rows)
     text.axis("off")
     text.text(0, 1, figures.literal("\n".join(lines)), transform=text.transAxes, va="top", fontsize=9, linespacing=1.35)
     return figures.style(top), figures.style(bottom)
@@ -80,7 +83,7 @@ def _draw_losses(ax: Axes, record: Record) -> None:
     some = figures.thinned(losses)
     middle = view.medians(record.updates, losses)
     many = len(middle[0]) > 0
-    look = {"color": GREY, "alpha": 0.55, "linewidth": 0.7} if many else {"color": BLUE, "linewidth": 1.8}
+    look: dict[str, Any] = {"color": GREY, "alpha": 0.55, "linewidth": 0.7} if many else {"color": BLUE, "linewidth": 1.8}
     point: dict[str, Any] = {"marker": "o"} if len(record) == 1 else {}
     ax.plot(record.updates[some], losses[some], label="loss of an update", rasterized=many, **look, **point)
     if many:
@@ -98,7 +101,8 @@ def _draw_losses(ax: Axes, record: Record) -> None:
     ax.legend(loc="upper right", frameon=False, fontsize=9)
 
 
-def _draw_marks(top: Axes, bottom: Axes, events: tuple[Event, ...], labelled: list[Event]) -> None:
+def _draw_marks(top: Axes, bottom: Axes, events: tuple[Event, ...], labelled: list[Event]) -> int:
+    """Draw lines through both panels, and the numbers of those that have one above them; return the rows of numbers."""
     low, high = top.get_xlim()
     ends: list[float] = []
     for event in events if len(events) <= figures.POINTS // 10 else labelled:
@@ -113,7 +117,7 @@ def _draw_marks(top: Axes, bottom: Axes, events: tuple[Event, ...], labelled: li
             str(number),
             (event.update, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 9 + 15 * row),
+            xytext=(0, 9 + ROW * row),
             textcoords="offset points",
             ha="center",
             va="center",
@@ -123,6 +127,7 @@ def _draw_marks(top: Axes, bottom: Axes, events: tuple[Event, ...], labelled: li
             bbox={"boxstyle": "circle,pad=0.25", "facecolor": view.colour(event), "edgecolor": "none"},
             annotation_clip=False,
         )
+    return len(ends)
 
 
 def _reasons(events: tuple[Event, ...], labelled: list[Event]) -> list[str]:

@@ -17,7 +17,7 @@ from learnrate.schedules import parse
 if TYPE_CHECKING:
     from learnrate.control.record.record import Record
 
-BLOCKS = 200
+BLOCKS = 120
 """Points of the line of medians through the losses."""
 
 WIDE = 30.0
@@ -76,6 +76,15 @@ def limits(values: NDArray[np.float64]) -> tuple[float, float] | None:
     low, high = (float(edge) for edge in np.quantile(finite, (0.001, 0.995)))
     room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     return low - room, high + room
+
+
+def top(values: NDArray[np.float64]) -> float:
+    """The upper end of the axis of `limits`, or the largest value of a logarithmic one."""
+    finite = values[np.isfinite(values)]
+    ends = limits(values)
+    if ends is None:
+        return 1.0
+    return float(finite.max()) if is_wide(values) else ends[1] - 0.05 * (ends[1] - ends[0])
 
 
 def important(events: tuple[Event, ...], most: int) -> list[Event]:
