@@ -19,8 +19,8 @@ from learnrate.control.record.schema import TABLES, Row
 from learnrate.control.record.stores import check_first_line, other_version, reason
 from learnrate.errors import OutputError
 
-CHUNK = 50_000
-"""Rows that are turned into arrays together."""
+CHUNK = 1_000
+"""Rows that are turned into arrays together: as many as stay in the cache of a processor."""
 
 HEADER = b"SQLite format 3\x00"
 
