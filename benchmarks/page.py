@@ -38,7 +38,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + on_a_gpu()
+    return lines + range_tests() + long_curves() + tuning() + trials() + recording() + adapters() + on_a_gpu()
 
 
 def range_tests() -> list[str]:
@@ -134,6 +134,34 @@ def trials_table(models: list[dict]) -> list[str]:
             chosen = "as one batch" if row["chosen"] else "one after the other"
             figures = f"{_ratio(row['over_one_by_one'])} | {_ratio(row['over_one_trial'])}"
             lines.append(f"| {model['what']} | {row['trials']} | {figures} | {chosen} |")
+    return [*lines, ""]
+
+
+def recording() -> list[str]:
+    """The section on the record of a run."""
+    if not (RESULTS / "record.json").exists():
+        return []
+    record = record_of("record")
+    long = record["long"]
+    lines = ["## The record of a run", "", *measured(record, "python benchmarks/record.py")]
+    lines += [
+        "What `record=PATH` adds to an update in the thread that trains, where the rest of the update is Python that computes:",
+        "the time of the call in microseconds (median, and what nine of ten calls lie within), and the time of the loop as a",
+        "multiple of that without a record, the thread that writes included.",
+        "",
+        "| | | microseconds | ratio (range) | target | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        cells = [row["form"], row["update"], _ratio(row["microseconds"], 1), _ratio(row["ratio"], 3)]
+        lines.append(f"| {' | '.join(cells)} | at most {record['targets']['microseconds']:.0f} | {_reached(row)} |")
+    parts = long["seconds"]
+    lines += [
+        "",
+        f"A record of {long['updates']:,} updates has {long['megabytes']:.0f} MB, its page {long['page_megabytes']:.1f} MB.",
+        f"Seconds of processor time: {_ratio(parts['load'])} to read it, {_ratio(parts['schedule'])} for the schedule that was",
+        f"used and the check of every LR against it, {_ratio(parts['to_html'])} to read it and write its page.",
+    ]
     return [*lines, ""]
 
 

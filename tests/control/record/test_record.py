@@ -31,7 +31,7 @@ class Seen(NamedTuple):
     updates: int = 0
 
 
-class every(Controller):
+class Every(Controller):
     """Multiplies the LR each few updates, as long as no evaluation comes."""
 
     def __init__(self, updates, factor):
@@ -85,7 +85,7 @@ def test_the_schedule_of_a_database_is_what_the_run_used(**drawn):
 def is_what_the_run_used(form, requests, resumes, controlled, groups):
     """Random changes by hand and by a controller; stopped a few updates after a checkpoint, and resumed from it."""
     schedules = [SCHEDULE, lr.linear(0.03, 0.2, 50)][:groups]
-    controllers = every(13, 0.7) if controlled else None
+    controllers = Every(13, 0.7) if controlled else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / form
 

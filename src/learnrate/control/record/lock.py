@@ -25,6 +25,7 @@ class WriterLock:
         self._path = path.with_name(f"{path.name}.lock")
         try:
             self._connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = MEMORY")  # no further file
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):

@@ -14,7 +14,7 @@ from learnrate.control.controller import Observation
 from learnrate.control.events import Event
 from learnrate.control.record import schema, stores
 from learnrate.control.record.lock import WriterLock
-from learnrate.control.record.schema import Row, number, printable
+from learnrate.control.record.schema import Row, plain, printable
 from learnrate.control.record.writer import Writer
 from learnrate.errors import OutputError, RecordWarning
 from learnrate.schedules import Schedule
@@ -71,12 +71,16 @@ class Recorder:
 
     def on_update(self, observation: Observation) -> None:
         """See `Listener.on_update`."""
-        n = int(observation.update)
+        n, rate, loss, norm = observation.update, observation.lr, observation.loss, observation.gradient_norm
+        if not type(rate) is type(loss) is type(norm) is float:
+            n, rate, loss, norm = int(n), plain(rate), plain(loss), plain(norm)
         if n <= self._last:
             self._begin(n)
         self._last = n
-        loss, norm = number(observation.loss), number(observation.gradient_norm)
-        self._put("updates", (self._attempt, n, number(observation.lr), loss, norm, time.time()))
+        writer = self._writer
+        writer.put(("updates", (self._attempt, n, rate, loss, norm, time.time())))
+        if writer.trouble is not None:
+            self._tell()
 
     def on_evaluation(self, observation: Observation) -> None:
         """See `Listener.on_evaluation`."""
@@ -84,7 +88,7 @@ class Recorder:
         if not self._begun:
             self._begin(n + 1)
         for name, value in observation.metrics.items():
-            self._put("metrics", (self._attempt, n, printable(name), number(value), time.time()))
+            self._put("metrics", (self._attempt, n, printable(name), plain(value), time.time()))
 
     def on_event(self, event: Event) -> None:
         """See `Listener.on_event`."""
@@ -133,15 +137,12 @@ class Recorder:
         schedules = None if content["schedules"] is None else json.dumps(content["schedules"])
         evidence = json.dumps(content["evidence"])
         who, why = printable(event.who), printable(event.reason)
-        row = (self._attempt, event.update, event.kind, who, number(event.factor), schedules, why)
-        self._put("events", (*row, evidence, number(event.time)))
+        row = (self._attempt, event.update, event.kind, who, event.factor, schedules, why)
+        self._put("events", (*row, evidence, event.time))
 
     def _put(self, table: str, row: Row) -> None:
         writer = self._writer
-        if os.getpid() != writer.process:
-            self._tell_of_fork()
-            return
-        writer.put(table, row)
+        writer.put((table, row))
         if writer.trouble is not None:
             self._tell()
 
@@ -149,11 +150,6 @@ class Recorder:
         trouble, self._writer.trouble = self._writer.trouble, None
         if trouble is not None:
             warn(trouble, RecordWarning)
-
-    def _tell_of_fork(self) -> None:
-        if self._writer.trouble != "forked":
-            self._writer.trouble = "forked"
-            warn(f"the training in a forked process is not recorded in {self.path}: its parent records", RecordWarning)
 
 
 def _close(writer: Writer) -> None:

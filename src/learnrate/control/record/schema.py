@@ -71,12 +71,14 @@ def statements() -> list[str]:
     return [f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}", *tables, VIEW]
 
 
-def number(value: Any) -> float | str | None:
-    """A number as it is stored: NaN as the text "nan", because sqlite makes NULL of NaN, which here means not measured."""
-    if value is None:
-        return None
-    value = float(value)
-    return value if value == value else "nan"
+def plain(value: Any) -> float | None:
+    """A number of any library as a float; None stays."""
+    return None if value is None else float(value)
+
+
+def stored(row: Row) -> Row:
+    """A row as it is stored: NaN as the text "nan", because sqlite makes NULL of NaN, which here means not measured."""
+    return row if all(value == value for value in row) else tuple(value if value == value else "nan" for value in row)
 
 
 def printable(value: object) -> str:

@@ -3,10 +3,11 @@
 import os
 import sqlite3
 import threading
+import weakref
 from collections import deque
 
 from learnrate.control.record.lock import WriterLock
-from learnrate.control.record.schema import Batch, Row
+from learnrate.control.record.schema import Batch, Row, stored
 from learnrate.control.record.stores import Store, reason
 from learnrate.interrupts import delayed_interrupts
 
@@ -31,15 +32,18 @@ class Writer:
         path: The file.
         trouble: Why the file could not be written for the first time, or that the rows which waited became too many; for
             the training thread, which alone can warn. It takes the text away.
-        process: The process whose thread writes. A child that was forked has no such thread.
+        is_inherited: Whether this is a child that was forked.
+        put: Adds a row, a table with its values. A bound method of the queue: it costs the training thread the least.
     """
 
     def __init__(self, store: Store, lock: WriterLock) -> None:
         self.path = store.path
         self.trouble: str | None = None
-        self.process = os.getpid()
+        self.is_inherited = False
+        _WRITERS.add(self)
         self._store, self._lock = store, lock
         self._queue: deque[tuple[str, Row]] = deque()
+        self.put = self._queue.append
         self._waiting: Batch = {}
         self._dropped = 0
         self._failure: str | None = None
@@ -48,17 +52,13 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=f"record {self.path.name}", daemon=True)
         self._thread.start()
 
-    def put(self, table: str, row: Row) -> None:
-        """Add a row. It takes less than a microsecond."""
-        self._queue.append((table, row))
-
     def close(self) -> str | None:
         """Write what is left, and close the file.
 
         Returns:
-            What is lost and why; None if nothing is. A child that was forked closes nothing: the file is its parent's.
+            What is lost and why; None if nothing is. A child that was forked closes nothing.
         """
-        if os.getpid() != self.process or self._ended.is_set():
+        if self.is_inherited or self._ended.is_set():
             return None
         self._ended.set()
         if threading.current_thread() is self._thread:  # the garbage collector ran here; it ends by itself
@@ -85,7 +85,7 @@ class Writer:
     def _commit(self) -> None:
         for _ in range(len(self._queue)):
             table, row = self._queue.popleft()
-            self._waiting.setdefault(table, []).append(row)
+            self._waiting.setdefault(table, []).append(stored(row))
         if not self._waiting:
             return
         try:
@@ -113,3 +113,22 @@ class Writer:
                 )
             self._dropped += surplus
             del updates[:surplus]
+
+    def inherit(self) -> None:
+        """This is a child that was forked: it has no thread that writes, and the file is its parent's."""
+        self.is_inherited = True
+        self.put = deque[tuple[str, Row]](maxlen=0).append
+        self.trouble = f"what happens in a forked process is not recorded in {self.path}, which its parent writes"
+
+
+_WRITERS: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _inherit_all() -> None:
+    for writer in list(_WRITERS):
+        writer.inherit()
+
+
+if hasattr(os, "register_at_fork"):
+    # Once in the child, because to ask for the number of the process at each update is a call of the system.
+    os.register_at_fork(after_in_child=_inherit_all)
