@@ -145,9 +145,9 @@ def recording() -> list[str]:
     long = record["long"]
     lines = ["## The record of a run", "", *measured(record, "python benchmarks/record.py")]
     lines += [
-        "What `record=PATH` adds to an update in the thread that trains, where the rest of the update is Python that computes:",
-        "the time of the call in microseconds (median, and what nine of ten calls lie within), and the time of the loop as a",
-        "multiple of that without a record, the thread that writes included.",
+        "What `record=PATH` adds to an update in the thread that trains, where the rest of the update is Python that",
+        "computes: the time of the call in microseconds (median, and what nine of ten calls lie within), and the time of",
+        "the loop as a multiple of that without a record, the thread that writes included.",
         "",
         "| | | microseconds | ratio (range) | target | |",
         "|---|---|---|---|---|---|",
@@ -159,8 +159,8 @@ def recording() -> list[str]:
     lines += [
         "",
         f"A record of {long['updates']:,} updates has {long['megabytes']:.0f} MB, its page {long['page_megabytes']:.1f} MB.",
-        f"Seconds of processor time: {_ratio(parts['load'])} to read it, {_ratio(parts['schedule'])} for the schedule that was",
-        f"used and the check of every LR against it, {_ratio(parts['to_html'])} to read it and write its page.",
+        f"Seconds of processor time: {_ratio(parts['load'])} to read it, {_ratio(parts['schedule'])} for the schedule",
+        f"that was used and the check of every LR against it, {_ratio(parts['to_html'])} to read it and write its page.",
     ]
     return [*lines, ""]
 
