@@ -48,7 +48,7 @@ def planned(record: "Record") -> Points:
     Of several parameter groups it is the largest, as in the record.
     """
     nothing = record.updates[:0], record.lrs[:0]
-    if not len(record):
+    if not len(record) or not record.original:
         return nothing
     try:
         schedules = [parse(own_names(text, record._functions), record._functions) for text in record.original]
