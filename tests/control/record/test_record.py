@@ -204,6 +204,21 @@ def test_a_run_that_goes_back_by_itself_is_another_attempt(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_an_update_that_was_skipped_and_made_again_counts_once(form, tmp_path):
+    control = begin([SCHEDULE], record=tmp_path / form)
+    for n, loss in ((0, 1.0), (1, math.inf), (1, math.nan), (1, 0.5), (2, 0.4)):
+        step(control, n, loss)
+    control.close()
+    record = lr.Record.load(tmp_path / form)
+    assert (record.updates.tolist(), record.losses.tolist()) == ([0, 1, 2], [1.0, 0.5, 0.4])
+    assert len(record.attempts) == 1
+    if form == "run.sqlite":
+        connection = sqlite3.connect(tmp_path / form)
+        assert connection.execute("SELECT n, loss FROM run").fetchall() == [(0, 1.0), (1, 0.5), (2, 0.4)]
+        connection.close()
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_another_run_in_the_same_file_is_said_and_both_stay(form, tmp_path):
     recorded(tmp_path / form, SCHEDULE, 20)
     control = begin([lr.constant(0.3)], record=tmp_path / form)

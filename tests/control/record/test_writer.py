@@ -1,6 +1,5 @@
 """Nothing is lost: killed processes, full disks, folders that vanish, forks, several writers."""
 
-import gc
 import os
 import shutil
 import signal
@@ -266,9 +265,8 @@ def test_one_run_writes_a_file_until_it_ends_or_is_forgotten(tmp_path):
     with pytest.raises(OutputError, match=facts("run.sqlite", "another run", "file of its own")):
         begin([SCHEDULE], record=path)
     run(control, range(5))
+    control.cycle = control  # is forgotten when the garbage collector runs, as much of a notebook
     del control
-    gc.collect()
-    assert len(lr.Record.load(path)) == 5
     control = begin([SCHEDULE], record=path, start=5)
     run(control, range(5, 8))
     control.close()

@@ -1,5 +1,6 @@
 """One process writes a record. What says so must go when that process is killed, and must not go when it forks."""
 
+import gc
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -24,18 +25,35 @@ class WriterLock:
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}.lock")
         try:
-            self._connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = MEMORY")  # no further file
-            self._connection.execute("BEGIN EXCLUSIVE")
+            self._connection = self._locked() or self._locked_after_collection()
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise OutputError(
-                    f"cannot write {path}: another run is recorded in it at present, in this process or in another one. "
-                    "Give each run a file of its own, or end the other run first (close or detach what drives it)"
-                ) from None
             raise OutputError(f"cannot write {path}: its lock {self._path.name} cannot be made: {error}") from error
         except sqlite3.DatabaseError as error:
             raise OutputError(f"cannot write {path}: {self._path.name} is no lock, it has other content: {error}") from error
+
+    def _locked(self) -> sqlite3.Connection | None:
+        """A connection that has the lock; None if somebody else has it."""
+        connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = MEMORY")  # no further file
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            connection.close()
+            if "locked" in str(error):
+                return None
+            raise
+        return connection
+
+    def _locked_after_collection(self) -> sqlite3.Connection:
+        """Once more: a run that a notebook has forgotten ends when it is collected."""
+        gc.collect()
+        connection = self._locked()
+        if connection is None:
+            raise OutputError(
+                f"cannot write {self._path.with_suffix('')}: another run is recorded in it at present, in this process "
+                "or in another one. Give each run a file of its own, or end the other run first (close or detach what drives it)"
+            )
+        return connection
 
     def release(self) -> None:
         """Let others write. The file is removed first: whoever has opened it meanwhile still meets the lock."""

@@ -114,7 +114,7 @@ class Record:
                 checks.refuse("attempt", f"at most {len(parts)}, the number of attempts in {checked}", attempt)
             parts = parts[:number]
         end = attempts.ends(parts)
-        some = _counting(content.updates, end)
+        some = _last_of_each(content.updates["n"], _counting(content.updates, end))
         columns = {name: values[some] for name, values in content.updates.items()}
         for values in columns.values():
             values.flags.writeable = False
@@ -293,6 +293,13 @@ def _counting(columns: reader.Columns, end: dict[int, float]) -> NDArray[np.bool
     for attempt, limit in end.items():
         counts |= (columns["attempt"] == attempt) & (columns["n"] < limit)
     return counts
+
+
+def _last_of_each(numbers: NDArray[np.int64], counts: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Which of the rows that count do so in the end: of an update that was made again, the last one."""
+    some = np.flatnonzero(counts)
+    own = numbers[some]
+    return some[np.append(own[1:] != own[:-1], True)] if len(some) else some
 
 
 def _metrics(content: reader.Content, end: dict[int, float]) -> dict[str, Metric]:

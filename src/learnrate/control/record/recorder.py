@@ -62,7 +62,7 @@ class Recorder:
         self._events: list[Event] = []
         self._resumed = self._begun = False
         self._last = math.inf
-        """Number of the last update; the next one has a higher number, or begins an attempt."""
+        """Number of the last update; the next one has a higher number, or is the same, or begins an attempt."""
         self._close = weakref.finalize(self, _close, self._writer)
         _warn_of_names(schedules)
 
@@ -75,7 +75,7 @@ class Recorder:
         if not type(rate) is type(loss) is type(norm) is float:
             n, rate, loss, norm = int(n), plain(rate), plain(loss), plain(norm)
         if n <= self._last:
-            self._begin(n)
+            self._back(n)
         self._last = n
         writer = self._writer
         writer.put(("updates", (self._attempt, n, rate, loss, norm, time.time())))
@@ -113,6 +113,11 @@ class Recorder:
             self._attempt, self._begun = self._attempt + 1, False
             self._put("attempts", self._new_attempt())
         self._last = math.inf
+
+    def _back(self, n: int) -> None:
+        """An update does not follow the last one. If it is the same, which a gradient scaler had skipped, it replaces it."""
+        if n != self._last:
+            self._begin(n)
 
     def _begin(self, n: int) -> None:
         """An attempt begins with an update; or goes back to it, and then becomes another attempt."""

@@ -57,9 +57,12 @@ Rows are added, and never changed or removed. A run that goes on from a checkpoi
 with which update it began: rows of earlier attempts count up to that update. An attempt without such a row made no update.
 """
 
-VIEW = """CREATE VIEW IF NOT EXISTS run AS SELECT n, lr, loss, gradient_norm, time FROM updates
-WHERE n < (SELECT coalesce(min(starts.n), 9e18) FROM starts WHERE starts.attempt > updates.attempt)"""
-"""The updates of the run that counts, for those who read the file with sqlite alone."""
+VIEW = """CREATE VIEW IF NOT EXISTS run AS SELECT n, lr, loss, gradient_norm, time FROM (
+SELECT *, max(rowid) FROM updates
+WHERE n < (SELECT coalesce(min(starts.n), 9e18) FROM starts WHERE starts.attempt > updates.attempt)
+GROUP BY attempt, n)"""
+"""The updates of the run that counts, for those who read the file with sqlite alone. Of two rows of one attempt with the
+same number the later one counts: a gradient scaler skipped the update, and it was made again."""
 
 
 def statements() -> list[str]:
