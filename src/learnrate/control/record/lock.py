@@ -51,7 +51,7 @@ class WriterLock:
         if connection is None:
             raise OutputError(
                 f"cannot write {self._path.with_suffix('')}: another run is recorded in it at present, in this process "
-                "or in another one. Give each run a file of its own, or end the other run first (close or detach what drives it)"
+                "or in another one. Give each run a file of its own, or close or detach first what drives the other run"
             )
         return connection
 
