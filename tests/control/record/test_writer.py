@@ -23,7 +23,7 @@ FORMS = ("run.sqlite", "run.jsonl")
 SCHEDULE = lr.linear(0.1, 0.0, 1_000_000)
 
 PREPARE = """
-import gc, os, resource, sys, time
+import gc, os, resource, signal, sys, time
 import learnrate as lr
 from learnrate.control import Observation, Scale
 from learnrate.control.running import begin
@@ -94,7 +94,7 @@ def test_a_run_is_read_while_it_is_written_and_a_killed_one_loses_a_second_at_mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "os.kill(os.getpid(), 2)", "1 / 0"])
+@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)", "1 / 0"])
 def test_an_end_without_close_loses_nothing(end, tmp_path):
     path = tmp_path / "run.sqlite"
     process = started(f"run(range(3000))\n{end}", path)
@@ -301,7 +301,8 @@ def test_the_program_may_change_its_folder(tmp_path, monkeypatch):
         (".", OutputError, ("name of a file",)),
         ("folder", OutputError, ("folder", "run.sqlite")),
         ("no/run.sqlite", OutputError, ("no folder no", "create")),
-        ("notes.txt", OutputError, ("notes.txt", "another name")),
+        ("notes", OutputError, ("notes", "another name")),
+        ("run.json", OutputError, ("run.json", "run.jsonl", "run.sqlite")),
         ("notes.jsonl", OutputError, ("notes.jsonl", "another name")),
         ("other.db", OutputError, ("other.db", "something else", "another name")),
         ("later.jsonl", OutputError, ("later.jsonl", "version", 99)),
@@ -310,7 +311,7 @@ def test_the_program_may_change_its_folder(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_a_record_is_refused_at_the_start_and_stays(record, error, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "notes.txt").write_text("these are notes, and long enough that sqlite looks at them. " * 50)
+    (tmp_path / "notes").write_text("these are notes, and long enough that sqlite looks at them. " * 50)
     (tmp_path / "notes.jsonl").write_text('{"loss": 1}\n')
     (tmp_path / "later.jsonl").write_text('{"learnrate": "record", "version": 99}\n')
     other = sqlite3.connect(tmp_path / "other.db")

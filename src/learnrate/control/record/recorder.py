@@ -72,7 +72,7 @@ class Recorder:
     def on_update(self, observation: Observation) -> None:
         """See `Listener.on_update`."""
         n, rate, loss, norm = observation.update, observation.lr, observation.loss, observation.gradient_norm
-        if not type(rate) is type(loss) is type(norm) is float:
+        if not (type(n) is int and type(rate) is type(loss) is float and (norm is None or type(norm) is float)):
             n, rate, loss, norm = int(n), plain(rate), plain(loss), plain(norm)
         if n <= self._last:
             self._back(n)
@@ -172,6 +172,8 @@ def _usable(path: str | os.PathLike[str]) -> Path:
         raise OutputError(f"cannot write {checks.shown(str(checked))}: the name of a record must be UTF-8")
     if checked.is_dir():
         raise OutputError(f"cannot write {checked}: this is a folder; give the name of a file in it, such as run.sqlite")
+    if checked.suffix.lower() in (".json", ".csv", ".txt"):
+        raise OutputError(f"cannot write {checked}: a record is a database, run.sqlite, or JSON Lines, run.jsonl")
     if not checked.absolute().parent.is_dir():
         raise OutputError(f"cannot write {checked}: there is no folder {checked.parent}; create it first")
     return checked.absolute()

@@ -44,7 +44,7 @@ def opened(path: Path) -> Store:
         OutputError: if it cannot be written, or is something else than a record of this version.
     """
     try:
-        return JsonLines(path) if path.suffix == ".jsonl" else Database(path)
+        return JsonLines(path) if path.suffix.lower() == ".jsonl" else Database(path)
     except OutputError:
         raise
     except (OSError, sqlite3.Error) as error:

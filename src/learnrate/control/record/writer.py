@@ -1,7 +1,6 @@
 """Writes rows into the file of a record from a thread of its own, so that the training waits for no disk."""
 
 import os
-import sqlite3
 import threading
 import weakref
 from collections import deque
@@ -90,7 +89,7 @@ class Writer:
             return
         try:
             self._store.write(self._waiting)
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # of any kind: an end of this thread would be noticed at the end of the run alone
             self._failure = reason(error)
             self._keep_some()
         else:
