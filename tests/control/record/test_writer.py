@@ -94,7 +94,9 @@ def test_a_run_is_read_while_it_is_written_and_a_killed_one_loses_a_second_at_mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)", "1 / 0"])
+@pytest.mark.parametrize(
+    "end", ["", "raise SystemExit(3)", "signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)", "1 / 0"]
+)
 def test_an_end_without_close_loses_nothing(end, tmp_path):
     path = tmp_path / "run.sqlite"
     process = started(f"run(range(3000))\n{end}", path)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from learnrate.control.events import Event
     from learnrate.control.record.record import Record
 
-WIDTH, PANELS, LINE = 9.0, 5.4, 0.19
+WIDTH, PANELS, LINE = 9.0, 5.4, 0.2
 """The figure, in inches: its width, the height of its panels, and of a line of text below them."""
 
 LABELLED = 9
 """Events that have a number and their reason."""
 
-CHARACTERS = 126
+CHARACTERS = 108
 """Of a line below the panels."""
 
 ROW = 15
@@ -45,7 +45,7 @@ def draw_record(record: Record) -> tuple[Axes, ...]:
     """
     labelled = view.important(record.marks, LABELLED)
     lines = _reasons(record.marks, labelled)
-    top, bottom, text = figures.stacked(WIDTH, (PANELS * 0.52, PANELS * 0.48, LINE * len(lines) + 0.05))
+    top, bottom, text = figures.stacked(WIDTH, (PANELS * 0.52, PANELS * 0.48, LINE * (len(lines) + 1)))
     _draw_lrs(top, record)
     _draw_losses(bottom, record)
     # Within the axis, whose limits are set before the marks: these stand at their updates, and do not widen it.
@@ -58,7 +58,9 @@ def draw_record(record: Record) -> tuple[Axes, ...]:
     title = f"{Path(record.path).name}: {len(record):,} update{'' if len(record) == 1 else 's'}"
     top.set_title(figures.wrap(title), loc="left", fontsize=12, pad=8 + ROW * rows)
     text.axis("off")
-    text.text(0, 1, figures.literal("\n".join(lines)), transform=text.transAxes, va="top", fontsize=9, linespacing=1.35)
+    label = figures.literal("\n".join(lines))
+    # Outside of the layout, which would make the panels narrower for a long line.
+    text.text(0, 1, label, transform=text.transAxes, va="top", fontsize=9, linespacing=1.35).set_in_layout(False)
     return figures.style(top), figures.style(bottom)
 
 
@@ -70,12 +72,12 @@ def _draw_lrs(ax: Axes, record: Record) -> None:
     point: dict[str, Any] = {"marker": "o"} if len(record) == 1 else {}
     ax.plot(record.updates[some], record.lrs[some], color=BLUE, linewidth=2, label="used", **point)
     ax.set_ylabel("learning rate")
-    if view.is_wide(record.lrs) and not len(record.lrs[record.lrs == 0]) and record.lrs.max() > 1e3 * record.lrs.min():
+    if view.spans_decades(record.lrs):
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0)
     if len(planned[0]):
-        ax.legend(loc="upper right", frameon=False, fontsize=9)
+        ax.legend(loc="upper right", framealpha=0.85, edgecolor="none", fontsize=9)
 
 
 def _draw_losses(ax: Axes, record: Record) -> None:
@@ -98,7 +100,7 @@ def _draw_losses(ax: Axes, record: Record) -> None:
         across = ax.get_xaxis_transform()
         ax.plot(lost, heights, "v", color=ORANGE, markersize=6, transform=across, label="not finite", clip_on=False)
     ax.set_ylabel("loss")
-    ax.legend(loc="upper right", frameon=False, fontsize=9)
+    ax.legend(loc="upper right", framealpha=0.85, edgecolor="none", fontsize=9)
 
 
 def _draw_marks(top: Axes, bottom: Axes, events: tuple[Event, ...], labelled: list[Event]) -> int:

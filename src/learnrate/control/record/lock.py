@@ -7,6 +7,9 @@ from pathlib import Path
 
 from learnrate.errors import OutputError
 
+SOON = 0.2
+"""Seconds that an attempt waits for somebody who only looks whether the file is written, as a page that shows it does."""
+
 
 class WriterLock:
     """The right to write a file, taken from every other process and every other run of this one.
@@ -33,7 +36,7 @@ class WriterLock:
 
     def _locked(self) -> sqlite3.Connection | None:
         """A connection that has the lock; None if somebody else has it."""
-        connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=SOON, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = MEMORY")  # no further file
             connection.execute("BEGIN EXCLUSIVE")

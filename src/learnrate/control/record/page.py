@@ -81,7 +81,8 @@ def notebook(record: "Record") -> str:
 def _figure(record: "Record") -> dict[str, Any]:
     end = float(record.updates[-1]) if len(record) else 1.0
     start = float(min(record.updates[0], end - 1)) if len(record) else 0.0
-    losses = {"type": "log"} if view.is_wide(record.losses) else {"range": view.limits(record.losses) or [0, 1]}
+    lrs = {"type": "log"} if view.spans_decades(record.lrs) else {"rangemode": "tozero", "tickformat": "~g"}
+    losses = {"type": "log", "dtick": 1} if view.is_wide(record.losses) else {"range": view.limits(record.losses) or [0, 1]}
     layout = {
         **html.LAYOUT,
         "hoverdistance": 20,  # the label of an event only near it
@@ -96,10 +97,11 @@ def _figure(record: "Record") -> dict[str, Any]:
         "yaxis": {
             **html.AXIS,
             "domain": [0.54, 1],
-            "rangemode": "tozero",
+            **lrs,
+            "automargin": True,
             "title": {"text": "learning rate", "standoff": 8},
         },
-        "yaxis2": {**html.AXIS, "domain": [0, 0.47], **losses, "title": {"text": "loss", "standoff": 8}},
+        "yaxis2": {**html.AXIS, "domain": [0, 0.47], **losses, "automargin": True, "title": {"text": "loss", "standoff": 8}},
         "shapes": [_line(event) for event in view.important(record.marks, MOST_LINES)],
     }
     if record.metrics:
@@ -173,7 +175,7 @@ def _hover(event: Event) -> str:
 
 
 def _line(event: Event) -> dict[str, Any]:
-    ends = {"x0": event.update, "x1": event.update, "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    ends = {"x0": event.update, "x1": event.update, "yref": "paper", "y0": 0, "y1": 1, "layer": "above", "opacity": 0.6}
     return {"type": "line", **ends, "line": {"color": view.colour(event), "width": 1.2}}
 
 

@@ -69,7 +69,7 @@ def _event_lines(events: tuple[Event, ...]) -> Iterator[str]:
 
 def sentence(event: Event) -> str:
     """An event in a line: when, what, who, why."""
-    return f"update {event.update}: {what(event)} by {actor(event)}" + (
+    return f"update {event.update:,}: {what(event)} by {actor(event)}" + (
         f": {checks.short(event.reason)}" if event.reason else ""
     )
 

@@ -23,6 +23,9 @@ BLOCKS = 120
 WIDE = 30.0
 """Ratio of losses from which on their axis is logarithmic."""
 
+DECADES = 1e3
+"""Ratio of LRs from which on theirs is."""
+
 RANK = {"stop": 0, "rollback": 1, "replace": 2, "cooldown": 2, "skip": 4, "undo": 3, "scale": 3}
 """The order in which events get one of the places for a label: those first that change most."""
 
@@ -66,6 +69,11 @@ def is_wide(values: NDArray[np.float64]) -> bool:
     """Whether values need a logarithmic axis: all above 0, and far apart."""
     finite = values[np.isfinite(values)]
     return bool(len(finite) and finite.min() > 0 and finite.max() > WIDE * finite.min())
+
+
+def spans_decades(lrs: NDArray[np.float64]) -> bool:
+    """Whether LRs need a logarithmic axis: the first ones of a warm-up and the last ones of a cooldown do not count."""
+    return bool(len(lrs) and lrs.min() > 0 and lrs.max() > DECADES * np.quantile(lrs, 0.1))
 
 
 def limits(values: NDArray[np.float64]) -> tuple[float, float] | None:
