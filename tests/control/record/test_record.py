@@ -190,6 +190,26 @@ def test_a_resumed_run_goes_on_in_its_record_and_loses_nothing(form, tmp_path):
     assert [first.schedule()(n) for n in range(20)] == first.lrs.tolist()
 
 
+def test_a_checkpoint_that_is_loaded_in_the_midst_of_a_run_begins_an_attempt(tmp_path):
+    control = begin([SCHEDULE], record=tmp_path / "run.sqlite")
+    control.request(Scale(0.5))
+    run(control, range(5))
+    state = control.state_dict()
+    run(control, range(5, 10))
+    control.request(Scale(0.1))
+    run(control, range(10, 12))
+    control.load_state_dict(state)
+    control.load_state_dict(state)
+    used = run(control, range(5, 8))
+    control.close()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    assert record.updates.tolist() == list(range(8))
+    assert record.lrs[5:].tolist() == used
+    assert [record.schedule()(n) for n in range(8)] == record.lrs.tolist()
+    assert list(record.events) == control.events
+    assert [(part.number, part.start) for part in record.attempts] == [(1, 0), (2, 5)]
+
+
 def test_a_run_that_goes_back_by_itself_is_another_attempt(tmp_path):
     control = begin([SCHEDULE], record=tmp_path / "run.sqlite")
     control.request(Scale(0.5))
