@@ -216,6 +216,18 @@ def test_a_locked_database_delays_a_record_and_loses_nothing(tmp_path, monkeypat
     assert len(lr.Record.load(path)) == 120
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_are_written_together_or_not_at_all(form, tmp_path):
+    store = stores.opened(tmp_path / form)
+    store.write({"attempts": [(1, 0.0, "[]", "{}")], "starts": [(1, 0, 0)]})
+    rows = [(1, n, 0.1, 1.0, None, 0.0) for n in range(3)]
+    with pytest.raises((sqlite3.Error, TypeError)):
+        store.write({"updates": [*rows, (1, object(), 0.1, 1.0, None, 0.0)]})
+    store.write({"updates": rows})
+    store.close()
+    assert lr.Record.load(tmp_path / form, attempt=1).updates.tolist() == [0, 1, 2]
+
+
 def test_what_is_lost_in_the_end_is_said_with_its_number(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "MOST_WAITING", 40)
     (tmp_path / "folder").mkdir()
