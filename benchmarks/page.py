@@ -38,7 +38,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + on_a_gpu()
+    return lines + range_tests() + long_curves() + tuning() + trials() + recording() + adapters() + on_a_gpu()
 
 
 def range_tests() -> list[str]:
@@ -134,6 +134,42 @@ def trials_table(models: list[dict]) -> list[str]:
             chosen = "as one batch" if row["chosen"] else "one after the other"
             figures = f"{_ratio(row['over_one_by_one'])} | {_ratio(row['over_one_trial'])}"
             lines.append(f"| {model['what']} | {row['trials']} | {figures} | {chosen} |")
+    return [*lines, ""]
+
+
+def recording() -> list[str]:
+    """The section on the record of a run."""
+    if not (RESULTS / "record.json").exists():
+        return []
+    record = record_of("record")
+    long = record["long"]
+    machine = record["hardware"]
+    lines = [
+        "## The record of a run",
+        "",
+        f"Measured by `python benchmarks/record.py` on {machine['processor']} ({machine['cores']} cores, shared with other",
+        "work at the time); " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + ".",
+        "The record: [benchmarks/results/record.json](../benchmarks/results/record.json).",
+        "",
+        "What `record=PATH` costs at each update: microseconds in the thread that trains (median, and what nine of ten",
+        "calls lie within), and microseconds of processor time in the thread that writes (median and range of",
+        f"{record['rounds']} runs).",
+        "Between the calls the training thread computes, so that caches do not hold what the call needs.",
+        "",
+        "| | | training thread | target | | writing thread |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        target = f"at most {record['targets']['microseconds']:.0f} | {_reached(row)}"
+        cells = [row["form"], row["update"], _ratio(row["microseconds"], 1), target, _ratio(row["writer_microseconds"], 1)]
+        lines.append(f"| {' | '.join(cells)} |")
+    parts = long["seconds"]
+    lines += [
+        "",
+        f"A record of {long['updates']:,} updates has {long['megabytes']:.0f} MB, its page {long['page_megabytes']:.1f} MB.",
+        f"Seconds of processor time: {_ratio(parts['load'])} to read it, {_ratio(parts['schedule'])} for the schedule",
+        f"that was used and the check of every LR against it, {_ratio(parts['to_html'])} to read it and write its page.",
+    ]
     return [*lines, ""]
 
 

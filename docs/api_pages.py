@@ -36,6 +36,7 @@ CORE = {
     ),
     "finder": ("Range test", ("range_test", "Curve", "Bounds", "NoAnswer")),
     "tuner": ("Tuning", ("tune", "Plan", "probe", "Probe", "Trainable")),
+    "record": ("The record of a run", ("Record",)),
 }
 """Pages of names of `learnrate` itself."""
 
@@ -84,7 +85,8 @@ def public(module: str) -> tuple[str, ...]:
 
 def defined(module: str, name: str) -> tuple[str, str]:
     """The module that defines a name, and the name there: imports are followed."""
-    for node in tree(module).body:
+    body = tree(module).body
+    for node in [*body, *(inner for outer in body if isinstance(outer, ast.If) for inner in outer.body)]:
         if isinstance(node, ast.ImportFrom) and node.module:
             for imported in node.names:
                 if (imported.asname or imported.name) == name and node.module.startswith("learnrate"):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from learnrate import logs as logs
     from learnrate import torch as torch
     from learnrate import transformers as transformers
+    from learnrate.control.record import Record as Record
 
 __all__ = [
     "Bounds",
@@ -46,6 +47,7 @@ __all__ = [
     "Plan",
     "Probe",
     "Recipe",
+    "Record",
     "Schedule",
     "Trainable",
     "errors",
@@ -76,7 +78,13 @@ _LAZY_MODULES = {
 """The modules that are imported on first use; and what each of them needs, by module and by title."""
 
 
+_LAZY_NAMES = {"Record": "learnrate.control.record"}
+"""Names that are imported on first use, because what they need takes time to load; and their modules."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(_LAZY_NAMES[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -137,3 +137,7 @@ class NotRestoredWarning(LearnrateWarning):
 
 class NotMeasuredWarning(LearnrateWarning):
     """Something beside the main result cannot be measured; the result goes without it."""
+
+
+class RecordWarning(LearnrateWarning):
+    """The record of a run cannot be written for now, is not complete, or has more than one run."""

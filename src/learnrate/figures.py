@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,31 @@ def axes_or_new(ax: Axes | None) -> Axes:
     except ModuleNotFoundError as error:
         raise _missing() from error
     return pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+
+
+def stacked(width: float, heights: Sequence[float]) -> list[Axes]:
+    """Axes below each other in a new pyplot figure, which a notebook or `plt.show()` displays.
+
+    Args:
+        width: Of the figure, in inches.
+        heights: Of each of the axes, in inches.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib import pyplot
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    figure = pyplot.figure(figsize=(width, sum(heights)), layout="constrained")
+    return list(figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": list(heights)}))
+
+
+def close(figure: Figure) -> None:
+    """Let pyplot forget a figure, which then is not displayed."""
+    from matplotlib import pyplot
+
+    pyplot.close(figure)
 
 
 def style(ax: Axes) -> Axes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from learnrate import checks, records
+from learnrate.control.record import Record, export
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 from learnrate.finder import Bounds, Curve
 from learnrate.schedules import Schedule
@@ -155,6 +156,33 @@ class Log:
         for position, update in enumerate(curve.updates.tolist()):
             values = {f"{name}/{key}": float(values[position]) for key, values in series.items()}
             self.target.scalars(update, values, f"{name}/{UPDATES}")
+
+    def record(self, record: Record, name: str = "run", *, most: int = 10_000) -> None:
+        """Write the record of a run: LR, loss, gradient norm and metrics over its updates, its events, and its schedules.
+
+        Args:
+            record: From `learnrate.Record.load`.
+            name: Comes before the name of each value: "run/lr".
+            most: Updates that are written at most, because trackers take up to milliseconds for each. Of a longer run these
+                are the updates with the lowest and the highest loss of equal parts, its ends, and those next to an event.
+                Metrics are written in full.
+
+        Raises:
+            ArgumentError: if `most` is below 2.
+            ArgumentTypeError: if it is not a record.
+        """
+        checks.instance(Record, "a learnrate.Record")("record", record)
+        name = checks.text("name", name)
+        most = checks.whole("most", most, at_least=2)
+        for key, text in export.texts(record).items():
+            self.target.setting(f"{name}/{key}", text)
+        self.target.document(f"{name}/events", export.described(record))
+        axis = f"{name}/{UPDATES}"
+        for update, values in export.numbers(record, most):
+            self.target.scalars(update, {f"{name}/{key}": value for key, value in values.items()}, axis)
+        for key, metric in record.metrics.items():
+            for update, value in zip(metric.updates.tolist(), metric.values.tolist(), strict=True):
+                self.target.scalars(update, {f"{name}/{key}": value}, axis)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import torch
 
 import learnrate as lr
 from facts import facts
+from learnrate.control import Observation, Scale
+from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, ArgumentTypeError
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
@@ -38,6 +40,20 @@ def plan():
     return lr.tune(Quadratic(), updates=100)
 
 
+def recorded(folder):
+    """The record of a run of 20 updates, whose LR was halved by hand from update 8 on, with a NaN among its losses."""
+    control = begin([lr.linear(0.2, 0.1, 20)], record=f"{folder}/run.sqlite")
+    for n in range(20):
+        loss = float("nan") if n == 5 else 1 / (n + 1)
+        control.observe(Observation(n, lr=control.schedule(n), loss=loss, gradient_norm=2.0))
+        if n == 7:
+            control.request(Scale(0.5), why="it stalls")
+        control.settle(n + 1)
+    control.observe(Observation(19, lr=control.schedule(19), metrics={"accuracy": 0.75}))
+    control.close()
+    return lr.Record.load(f"{folder}/run.sqlite")
+
+
 def write_everything(log, plan):
     """What every tracker is given; the facts of the run first, because trackio sends them with the first value."""
     log.schedule(SCHEDULE)
@@ -54,6 +70,7 @@ def test_tensorboard(tmp_path, plan):
 
     with SummaryWriter(tmp_path) as writer:
         write_everything(lr.logs.to(writer), plan)
+        lr.logs.to(writer).record(recorded(tmp_path))
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0, "scalars": 0})
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("lr")] == [
@@ -72,6 +89,15 @@ def test_tensorboard(tmp_path, plan):
     assert all(sentence in text("plan/reasons") for sentence in plan.reasons)
     assert float(text("range_test/max_lr")) == CURVE.bounds().max_lr
     assert "a note" in text("range_test/reasons")
+    assert lr.parse(text("run/planned").strip()) == lr.linear(0.2, 0.1, 20)
+    used = lr.parse(text("run/schedule").strip())
+    written = [(event.step, event.value) for event in events.Scalars("run/lr")]
+    assert written == [(n, pytest.approx(used(n), rel=1e-6)) for n in range(20)]
+    assert used(8) == 0.5 * lr.linear(0.2, 0.1, 20)(8)
+    assert [event.step for event in events.Scalars("run/loss") if event.value != event.value] == [5]
+    assert [event.value for event in events.Scalars("run/gradient_norm")] == [2.0] * 20
+    assert [(event.step, event.value) for event in events.Scalars("run/accuracy")] == [(19, 0.75)]
+    assert "it stalls" in text("run/events")
 
 
 @pytest.mark.shows("torch", "LR in its logs")
@@ -131,6 +157,7 @@ class Recorded:
         (lambda: lr.logs.to(Recorded()).schedule(0.1), ArgumentTypeError, ("schedule", 0.1, "constant")),
         (lambda: lr.logs.to(Recorded()).plan(SCHEDULE), ArgumentTypeError, ("plan", "Plan", "warmup")),
         (lambda: lr.logs.to(Recorded()).curve([1.0]), ArgumentTypeError, ("curve", "Curve")),
+        (lambda: lr.logs.to(Recorded()).record(CURVE), ArgumentTypeError, ("record", "Record")),
     ],
 )
 def test_a_fault_is_named(call, error, words):
@@ -143,7 +170,7 @@ def test_a_fault_is_named(call, error, words):
 PREPARE = """
 import json, sys, types
 sys.path[:0] = {paths!r}
-from test_logs import SCHEDULE, CURVE, Quadratic, write_everything
+from test_logs import SCHEDULE, CURVE, Quadratic, recorded, write_everything
 import learnrate as lr
 plan = lr.tune(Quadratic(), updates=100)
 """
@@ -154,6 +181,7 @@ run = wandb.init(mode="offline", dir=".", config={"batch": 32}, settings=wandb.S
 run.log({"loss": 1.0})  # the user's own, over the user's own step
 write_everything(lr.logs.to(wandb), plan)  # the module
 lr.logs.to(run)(16, momentum=0.5)
+lr.logs.to(run).record(recorded("."))
 folder = run.settings.sync_dir
 run.finish()
 wandb.teardown()  # ends the process that writes the file
@@ -190,7 +218,10 @@ print(json.dumps({
     "lr": [[row["updates"], row["lr"]] for row in rows],
     "loss": [row["range_test/loss"] for row in history if "range_test/loss" in row],
     "schedule": config["schedule"], "peak": config["plan/max_lr"], "axis": metrics["lr"], "batch": config["batch"],
-    "curve_axis": metrics["range_test/loss"],
+    "curve_axis": metrics["range_test/loss"], "record_axis": metrics["run/lr"], "used": config["run/schedule"],
+    "record": [[row["run/updates"], row["run/lr"]] for row in history if "run/lr" in row],
+    "accuracy": [[row["run/updates"], row["run/accuracy"]] for row in history if "run/accuracy" in row],
+    "events": config["run/events"],
 }))
 """
 
@@ -206,11 +237,16 @@ def read(run_id, client):
         "lr": [[entry.step, entry.value] for entry in history], "loss": [entry.value for entry in losses],
         "schedule": run.data.params["schedule"], "peak": float(run.data.params["plan/max_lr"]), "axis": "updates",
         "curve_axis": "range_test/updates", "batch": 32, "reasons": reasons == str(plan.reasons),
+        "record": [[entry.step, entry.value] for entry in client.get_metric_history(run_id, "run/lr")],
+        "accuracy": [[entry.step, entry.value] for entry in client.get_metric_history(run_id, "run/accuracy")],
+        "record_axis": "run/updates", "used": run.data.params["run/schedule"],
+        "events": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/run/events.txt"),
     }
 client = mlflow.MlflowClient()
 experiment = client.create_experiment("learnrate", artifact_location="artifacts")
 with mlflow.start_run(experiment_id=experiment) as run:
     write_everything(lr.logs.to(mlflow), plan)
+    lr.logs.to(mlflow).record(recorded("."))
     long = lr.multistep(1.0, 0.9, tuple(range(1, 3000)))
     lr.logs.to(mlflow).schedule(long, "long")
 by_module = read(run.info.run_id, client)
@@ -245,14 +281,22 @@ for writer in (run, trackio):  # new logs, which do not know that values were wr
         raise AssertionError
 lr.logs.to(trackio)(16, lr=0.5)
 trackio.finish()
+trackio.init(project="learnrate", name="second", embed=False, auto_log_cpu=False)
+lr.logs.to(trackio).record(recorded("."))
+trackio.finish()
 from trackio.sqlite_storage import SQLiteStorage
 rows = SQLiteStorage.get_logs("learnrate", "first")
 config = SQLiteStorage.get_run_config("learnrate", "first")
+record = SQLiteStorage.get_logs("learnrate", "second")
+facts = SQLiteStorage.get_run_config("learnrate", "second")
 print(json.dumps({
     "lr": [[row["updates"], row["lr"]] for row in rows if "lr" in row][:16],
     "loss": [row["range_test/loss"] for row in rows if "range_test/loss" in row],
     "schedule": config["schedule"], "peak": config["plan/max_lr"], "axis": "updates", "batch": config["batch"],
-    "curve_axis": "range_test/updates",
+    "curve_axis": "range_test/updates", "record_axis": "run/updates", "used": facts["run/schedule"],
+    "record": [[row["run/updates"], row["run/lr"]] for row in record if "run/lr" in row],
+    "accuracy": [[row["run/updates"], row["run/accuracy"]] for row in record if "run/accuracy" in row],
+    "events": facts["run/events"],
 }))
 """
 
@@ -288,3 +332,8 @@ def test_a_tracker_reads_back_what_was_written(tracker, tmp_path, plan):
     assert lr.parse(written["schedule"]) == SCHEDULE
     assert written["peak"] == plan.max_lr
     assert (written["axis"], written["curve_axis"], written["batch"]) == ("updates", "range_test/updates", 32)
+    used = lr.parse(written["used"])
+    assert written["record"] == [[n, pytest.approx(used(n))] for n in range(20)]
+    assert (written["record_axis"], written["accuracy"]) == ("run/updates", [[19, 0.75]])
+    assert used(8) == 0.5 * lr.linear(0.2, 0.1, 20)(8)
+    assert "it stalls" in written["events"]

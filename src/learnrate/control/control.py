@@ -348,6 +348,8 @@ class Control:
         self._restart = Restarts(self._present.schedules[0])
         self.stopped = next((event for event in events if event.kind == "stop"), None)
         self._load_controllers(records.Fields(fields["controllers"]))
+        for listener in self.listeners:
+            listener.on_resume(events)
 
     def _load_controllers(self, saved: records.Fields) -> None:
         missing = [name for name in saved.content if name not in self.controllers]

@@ -26,7 +26,8 @@ def begin(
     Args:
         schedules: One for all parameter groups, or one for each. Resolved.
         control: A controller of `learnrate.control`, several in a list, or a mapping from names; None for none.
-        record: File of the record; see `learnrate.Record`. Written by process 0 alone.
+        record: File of the record, which `learnrate.Record.load` reads: JSON Lines if its name ends in .jsonl, otherwise a
+            database of sqlite. Written by process 0 alone. A run that goes on is added to its file.
         page: Whether a live page is served, by process 0 alone; or its settings, a `learnrate.control.Page`.
         start: Number of updates so far.
         rank: Number of this process.
@@ -35,8 +36,12 @@ def begin(
     Raises:
         ArgumentError: if an argument breaks its rule.
         MissingExtraError: if the live page needs something that is not installed.
-        OutputError: if the record cannot be written.
+        OutputError: if the record cannot be written, is another file, or is written by another run.
     """
     running = Control(schedules, control, rank=rank, share=share)
     checks.optional(checks.path)("record", record)
+    if record is not None and rank == 0:
+        from learnrate.control.record import Recorder  # sqlite takes a hundredth of a second, which most runs need not wait
+
+        running.listeners.append(Recorder(record, running.original))
     return running
