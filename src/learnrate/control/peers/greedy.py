@@ -51,13 +51,13 @@ def _window(name: str, value: object) -> int:
 class greedy(Controller[GreedyState]):
     """GreedyLR: raise the LR while the loss reaches new best values, lower it when it does not.
 
-    It is equal to `GreedyLR` of Transformers 5.23 call by call, with its faults, on any schedule. The paper compares a loss with
-    the one before it; the published code, and this controller, with the best one so far. A call is an update if it monitors
-    the loss, else an evaluation.
+    It is equal to `GreedyLR` of Transformers 5.23 call by call, with its faults, on any schedule. The paper compares a loss
+    with the one before it; the published code, and this controller, with the best one so far. A call is an update if it
+    monitors the loss, otherwise an evaluation.
 
-    The floor and the ceiling are rules about the moment of a change: no cut leads below `min_lr`, no rise above `max_lr`, where
-    the LR is the one of the update, the largest of several groups, with all factors. A schedule or another factor may lead
-    beyond both. Below the floor nothing is cut, and above the ceiling nothing raised. The LR is set back by setting the
+    The floor and the ceiling are rules about the moment of a change: no cut leads below `min_lr`, no rise above `max_lr`,
+    where the LR is the one of the update, the largest of several groups, with all factors. A schedule or another factor may
+    lead beyond both. Below the floor nothing is cut, and above the ceiling nothing raised. The LR is set back by setting the
     factor to 1: to what the schedule says then.
 
     Args:

@@ -14,8 +14,14 @@ from learnrate.errors import ArgumentError
 
 
 class KerasState(NamedTuple):
-    """What the rule remembers: the best value, the calls so far, those without a better value, and those of the cooldown;
-    see `Driven` for the others."""
+    """What the rule remembers; see `Driven` for the last four.
+
+    Attributes:
+        best: The best value.
+        calls: Calls so far.
+        wait: Calls without a better value.
+        cooldown: Calls for which it still waits.
+    """
 
     best: Any = math.nan
     calls: Any = 0
@@ -31,15 +37,15 @@ class KerasState(NamedTuple):
 class keras_plateau(Controller[KerasState]):
     """Keras' ReduceLROnPlateau: lower the LR when the best value has not become better for `patience` calls.
 
-    It is equal to the callback of Keras 3.15 call by call, with its faults, on any schedule. It computes in double precision,
-    as Keras does after `keras.config.set_floatx("float64")`; Keras' default, single precision, does not see a difference of
-    less than a ten-millionth of the value. A call is an evaluation, or an update if it monitors "loss", which in Keras is the
-    mean over an epoch.
+    It is equal to the callback of Keras 3.15 call by call, with its faults, on any schedule. It computes in double
+    precision, as Keras does after `keras.config.set_floatx("float64")`; Keras' default, single precision, does not see a
+    difference of less than a ten-millionth of the value. A call is an evaluation, or an update if it monitors "loss", which
+    in Keras is the mean over an epoch.
 
     The floor is a rule about the moment of a cut: no cut leads below `min_lr`, where the LR is the one of the update, the
     largest of several groups, with all factors. A schedule that falls later, or another factor, may lead below it; nothing
-    lifts the LR to the floor. An LR that is equal to the floor in single precision counts as at the floor, as in Keras; there
-    the rule waits, without a cooldown, and cuts at once if a schedule lifts the LR.
+    lifts the LR to the floor. An LR that is equal to the floor in single precision counts as at the floor, as in Keras;
+    there the rule waits, without a cooldown, and cuts at once if a schedule lifts the LR.
 
     Args:
         monitor: Name of a metric of each evaluation; "loss": the loss of each update; None: the first metric.

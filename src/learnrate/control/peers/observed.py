@@ -57,8 +57,8 @@ def monitored(name: str | None, observation: Observation) -> Any:
     """The number that a rule looks at, or None if the observation has none for it.
 
     Args:
-        name: "loss": the loss of each update. Another name: the metric of that name of each evaluation. None: the first metric
-            of each evaluation.
+        name: "loss": the loss of each update. Another name: the metric of that name of each evaluation. None: the first
+            metric of each evaluation.
         observation: What the rule was called with.
 
     Warns:

@@ -42,8 +42,8 @@ def _share(name: str, value: object) -> float:
 class optax_plateau(Controller[OptaxState]):
     """optax' reduce_on_plateau: lower the LR when the best mean of the loss has not become better for `patience` means.
 
-    It is equal to optax 0.2.8's rule call by call, with its faults, on any schedule, for parameters of double precision. optax
-    keeps its factor in the lowest precision of the parameters; this controller keeps it in that of the loss.
+    It is equal to optax 0.2.8's rule call by call, with its faults, on any schedule, for parameters of double precision.
+    optax keeps its factor in the lowest precision of the parameters; this controller keeps it in that of the loss.
 
     The floor is a rule about the factor, not about the LR: `min_scale` bounds the factor of this controller, whatever the
     schedule and other factors do. A `min_scale` above 1 raises the LR, as in optax.
@@ -85,7 +85,9 @@ class optax_plateau(Controller[OptaxState]):
     def __post_init__(self) -> None:
         checks.check_fields(self)
         if self.rtol == 0 and self.atol == 0:
-            raise ArgumentError("rtol or atol must be above 0, received 0 for both: a better mean must differ from the best one")
+            raise ArgumentError(
+                "rtol or atol must be above 0, received 0 for both: a better mean must differ from the best one"
+            )
 
     def init(self) -> OptaxState:
         """See `Controller.init`."""

@@ -8,14 +8,28 @@ from learnrate.checks import checked, frozen
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.peers.observed import factor_of, in_force, monitor, monitored
 from learnrate.control.peers.timm_noise import noise
-from learnrate.control.peers.torch_plateau import Count, Mode, at_least_0, counted, cut, floor, no_better, torch_plateau, worst
+from learnrate.control.peers.torch_plateau import (
+    Count,
+    Mode,
+    at_least_0,
+    counted,
+    cut,
+    floor,
+    no_better,
+    torch_plateau,
+    worst,
+)
 from learnrate.errors import ArgumentError
 from learnrate.schedules.numerics import NUMBERS
 
 
 class TimmState(NamedTuple):
-    """What the rule remembers: the calls so far, what torch's rule does (see `Count`), `Driven` without the noise, and the
-    noise in force, as a factor."""
+    """What the rule remembers; see `Count` for the first three, and `Driven`, whose LR is the one without the noise.
+
+    Attributes:
+        calls: Calls so far.
+        noise: The noise in force, as a factor.
+    """
 
     best: Any
     bad: Any = 0
@@ -46,7 +60,8 @@ class timm_plateau(Controller[TimmState]):
     `warmup_lr_init`, `lr_min` and torch's smallest cut of 1e-8 are rules about the LR of the update, the largest of several
     groups, with all factors, at the moment of a change. A schedule that falls later may lead below the floor. The warm-up
     leads to the LR that the schedule has then. A controller acts after an update, so the updates before the first call have
-    the LR of the schedule, where timm has `warmup_lr_init`: a warm-up in the schedule, `warmup(0.1, 500) >> ...`, does better.
+    the LR of the schedule, where timm has `warmup_lr_init`: a warm-up in the schedule, `warmup(0.1, 500) >> ...`, does
+    better.
 
     Args:
         decay_rate: What the LR is multiplied with, above 0 and below 1.
@@ -57,8 +72,8 @@ class timm_plateau(Controller[TimmState]):
         warmup_lr_init: The LR from which it rises.
         lr_min: The lowest LR to which a cut leads.
         mode: "max" or "min": whether higher or lower values are better.
-        noise_range_t: The number of the call from which on the LR has noise, or a pair: that, and the call from which on it has
-            none. None for no noise. Not inside of `jax.jit`.
+        noise_range_t: The number of the call from which on the LR has noise, or a pair: that, and the call from which on it
+            has none. None for no noise. Not inside of `jax.jit`.
         noise_type: "normal"; anything else is uniform in timm, here "uniform".
         noise_pct: The noise is below this share of the LR, above 0 and below 1.
         noise_std: Standard deviation of normal noise, before what is above `noise_pct` is drawn again.
@@ -113,7 +128,9 @@ class timm_plateau(Controller[TimmState]):
         if value is None:
             return state, Action(state.factor)
         xp, where, rule = observation.xp, observation.xp.where, self._rule
-        present, base = in_force(state._replace(factor=state.factor / state.noise), observation, observation.lr / state.noise)
+        present, base = in_force(
+            state._replace(factor=state.factor / state.noise), observation, observation.lr / state.noise
+        )
         calls = state.calls + 1
         warms = calls <= self.warmup_t
         before = Count(state.best, state.bad, state.cooldown)
@@ -124,8 +141,11 @@ class timm_plateau(Controller[TimmState]):
         factor_of_noise = self._noise(calls, observation)
         changes = warms | cuts | (factor_of_noise != state.noise)
         factor = where(changes, factor_of(lr * factor_of_noise, base, state.factor, observation), state.factor)
+        best, bad, cooldown = (where(warms, old, new) for old, new in zip(before, count, strict=True))
         return TimmState(
-            *(where(warms, old, new) for old, new in zip(before, count, strict=True)),
+            best,
+            bad,
+            cooldown,
             calls=calls,
             lr=lr,
             base=base,
@@ -151,5 +171,9 @@ class timm_plateau(Controller[TimmState]):
         if after.calls <= self.warmup_t:
             return f"call {after.calls} of the {self.warmup_t} of the warm-up"
         if after.lr == before.lr:
-            return f"noise of {100 * (after.noise - 1):.3g} % on the LR" if after.noise != 1 else "the noise on the LR has ended"
+            return (
+                f"noise of {100 * (after.noise - 1):.3g} % on the LR"
+                if after.noise != 1
+                else "the noise on the LR has ended"
+            )
         return no_better(self.monitor, after.best, self.patience_t + 1, observation)

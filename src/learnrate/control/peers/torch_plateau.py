@@ -21,7 +21,9 @@ def at_least_0(name: str, value: object) -> int:
 def floor(name: str, value: object) -> float:
     """The check of a lowest LR."""
     if isinstance(value, (list, tuple)):
-        checks.refuse_type(name, "one number", value, "it is a rule for the largest LR, the other groups keep their ratios to it")
+        checks.refuse_type(
+            name, "one number", value, "it is a rule for the largest LR, the other groups keep their ratios to it"
+        )
     return checks.rate(name, value)
 
 
@@ -90,8 +92,8 @@ class torch_plateau(Controller[TorchState]):
 
     The floor is a rule about the moment of a cut: no cut leads below `min_lr`, where the LR is the one of the update, the
     largest of several groups, with all factors. A schedule that falls later, or another factor, may lead below it; nothing
-    lifts the LR to the floor. Groups keep their ratios, so a list of floors is refused. A cut by at most `eps` does not happen,
-    yet its cooldown begins.
+    lifts the LR to the floor. Groups keep their ratios, so a list of floors is refused. A cut by at most `eps` does not
+    happen, yet its cooldown begins.
 
     Args:
         mode: "min" or "max": whether lower or higher values are better.
