@@ -1,8 +1,9 @@
 """React while training: controllers, changes by hand, and the record of what happened."""
 
-from learnrate.control.control import Channel, Control, Decision, Listener
+from learnrate.control.control import Control, Decision
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event, composed
+from learnrate.control.listeners import Channel, Listener
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
 __all__ = [

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from learnrate import checks, records
 from learnrate.control.controller import Action, Controller, Observation, as_json, named, restored
 from learnrate.control.events import Event, Kind, composed
+from learnrate.control.listeners import Channel, Listener
 from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo
 from learnrate.control.restarts import Restarts
 from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
@@ -22,32 +23,6 @@ HAND = "by hand"
 """Who a person is in the record."""
 
 _NOTHING = Action()
-
-
-class Listener(Protocol):
-    """Is told what happens in a run: the record, the live page."""
-
-    def on_update(self, observation: Observation) -> None:
-        """An update was made. Called at each one, so it must be quick."""
-
-    def on_evaluation(self, observation: Observation) -> None:
-        """An evaluation was made."""
-
-    def on_event(self, event: Event) -> None:
-        """Something was done."""
-
-    def close(self) -> None:
-        """The run has ended, or is not driven any more."""
-
-
-class Channel(Protocol):
-    """Where requests come from, beside the calls of `Control.request`: a signal, a file."""
-
-    def poll(self) -> Iterable[AnyRequest]:
-        """The requests since the last call. Called between updates, so it must be quick."""
-
-    def close(self) -> None:
-        """The run has ended."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +52,7 @@ class Control:
         schedules: What the run follows: one schedule for all parameter groups, or one for each. Resolved.
         controllers: A controller, several, or a mapping from names; see `controller.named`.
         rank: Number of this process. Requests are taken in process 0 alone.
-        share: In many processes: returns what process 0 has, in every process; called between updates in all of them.
+        share: In many processes: returns what process 0 has, in every process. Called by `settle` in all of them.
 
     Attributes:
         controllers: The controllers by name.
@@ -233,11 +208,20 @@ class Control:
         event = self._event_of(change, update, "")
         return composed(self.original, [*self.events, event])[0]
 
-    def settle(self, update: int) -> bool:
+    def waiting(self) -> bool:
+        """Whether requests wait. Looks at the channels; False in every process but the first."""
+        if self.rank == 0:
+            for channel in self.channels:
+                self._requests.extend((change, "", Future()) for change in channel.poll())
+        return bool(self._requests)
+
+    def settle(self, update: int, *, requests: bool = True) -> bool:
         """Apply what was decided and asked for since the last call.
 
         Args:
             update: Number of the next update.
+            requests: Whether to take requests. In many processes the same in all of them, by what `waiting` says in the
+                first one; if True, `share` is called.
 
         Returns:
             Whether `schedules` are others now.
@@ -245,7 +229,7 @@ class Control:
         events, self._pending = self._pending, []
         for event in events:
             self._apply_action(event, update)
-        for change, why, future in self._asked():
+        for change, why, future in self._asked() if requests else ():
             try:
                 future.set_result(self._apply_request(change, why, update))
             except LearnrateError as error:
@@ -254,11 +238,9 @@ class Control:
 
     def _asked(self) -> "list[tuple[AnyRequest, str, Future[Event]]]":
         asked: list[tuple[AnyRequest, str, Future[Event]]] = []
-        if self.rank == 0:
+        if self.waiting():
             while self._requests:
                 asked.append(self._requests.popleft())
-            for channel in self.channels:
-                asked += [(change, "", Future()) for change in channel.poll()]
         if self._share is None:
             return asked
         shared = self._share([(change, why) for change, why, _ in asked] or None)
