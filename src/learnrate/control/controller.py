@@ -1,9 +1,11 @@
 """What a controller is: pure functions from a state and an observation of an update to a new state and an action."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from learnrate import checks
+from learnrate import checks, records
+from learnrate.control.events import Kind
 from learnrate.errors import ArgumentError
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
@@ -52,6 +54,30 @@ class Action(NamedTuple):
     rollback: Any = False
     cooldown: Any = 0
     stop: Any = False
+
+    def kinds(self, factor: float) -> list[Kind]:
+        """The kinds of events that it leads to, if the factor was this one before. For plain numbers."""
+        wants: list[tuple[Kind, bool]] = [
+            ("scale", float(self.factor) != factor),
+            ("skip", bool(self.skip) and not self.rollback),
+            ("rollback", bool(self.rollback)),
+            ("cooldown", int(self.cooldown) > 0),
+            ("stop", bool(self.stop)),
+        ]
+        return [kind for kind, wanted in wants if wanted]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done with the update that was observed.
+
+    Attributes:
+        skip: Leave it out.
+        rollback: Put the last good snapshot back, and leave it out.
+    """
+
+    skip: bool = False
+    rollback: bool = False
 
 
 class Controller(Protocol[State]):
@@ -150,7 +176,24 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     return by_name
 
 
-RESERVED = ("by hand",)
+def parted(controllers: object) -> tuple[object, list[Any]]:
+    """The controllers, and apart from them the objects that open a channel, which have `open` and no `update`."""
+
+    def opens(entry: object) -> bool:
+        return not isinstance(entry, type) and hasattr(entry, "open") and not hasattr(entry, "update")
+
+    if isinstance(controllers, (list, tuple)):
+        return [entry for entry in controllers if not opens(entry)], [entry for entry in controllers if opens(entry)]
+    if isinstance(controllers, Mapping):
+        reacting = {name: entry for name, entry in controllers.items() if not opens(entry)}
+        return reacting, [entry for entry in controllers.values() if opens(entry)]
+    return (None, [controllers]) if opens(controllers) else (controllers, [])
+
+
+HAND = "by hand"
+"""Who a person is in the record."""
+
+RESERVED = (HAND,)
 """Who acts in the record, beside controllers."""
 
 
@@ -172,7 +215,7 @@ def restored(controller: Controller[State], saved: object) -> State:
             f"the saved state of {type(controller).__name__} must have {', '.join(initial._fields)}, received "
             f"{checks.shown(saved)}"
         )
-    state: State = type(initial)(**{name: _number(value) for name, value in saved.items()})
+    state: State = type(initial)(**{name: _number(f"{name} of the saved state", value) for name, value in saved.items()})
     return state
 
 
@@ -181,11 +224,19 @@ def as_json(state: Any) -> dict[str, Any]:
     return {name: _text(value) for name, value in state._asdict().items()}
 
 
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_number(name, entry) for entry in value)
+    return value if isinstance(value, (bool, int)) else records.decode_float(name, value)
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return repr(value)
-    return value
+    if isinstance(value, (list, tuple)):
+        return [_text(entry) for entry in value]
+    return records.encode_float(value) if isinstance(value, float) else value
+
+
+def numbers_of(observation: Observation) -> dict[str, Any]:
+    """The numbers of an observation, for the record."""
+    numbers = {"loss": observation.loss, "gradient_norm": observation.gradient_norm, **observation.metrics}
+    return {name: value for name, value in {"lr": observation.lr, **numbers}.items() if value is not None}

@@ -62,9 +62,9 @@ class Event:
             kind=fields.read("kind", checks.one_of(*get_args(Kind))),  # type: ignore[arg-type]
             who=fields.read("who", checks.text),
             factor=fields.read("factor", checks.positive),
-            schedules=None if texts is None else tuple(parse(text, functions) for text in texts),
+            schedules=None if texts is None else tuple(parse(text, functions) for text in several_texts("schedules", texts)),
             reason=fields.read("reason", checks.text),
-            evidence=dict(fields["evidence"]),
+            evidence=fields.read("evidence", _object),
             time=fields.read("time", checks.finite),
         )
 
@@ -87,6 +87,8 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
     """
     stretches = [_Stretch(0, tuple(original), {0: 1.0})]
     for event in events:
+        if event.kind in ("skip", "rollback", "stop"):
+            continue  # they name the update at fault, or the last one, which had the factor that was in force then
         if event.schedules is not None:
             if event.update <= stretches[-1].start:
                 stretches.pop()
@@ -95,6 +97,20 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
             stretches[-1].factors[event.update] = event.factor
     count = max(len(stretch.schedules) for stretch in stretches)
     return tuple(_joined([(stretch.start, stretch.schedule(index)) for stretch in stretches]) for index in range(count))
+
+
+def _object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        checks.refuse_type(name, "a JSON object", value)
+    return dict(value)
+
+
+def several_texts(name: str, value: object) -> tuple[str, ...]:
+    """The check of the texts of schedules, at least one."""
+    texts = checks.several(checks.text, of="texts")(name, value)
+    if not texts:
+        checks.refuse(name, "at least one schedule", value)
+    return texts
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What is beside the controllers of a run: what is told about it, and where requests come from."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from concurrent.futures import Future
+from typing import Protocol, TypeAlias
 
 from learnrate.control.controller import Observation
 from learnrate.control.events import Event
@@ -24,10 +25,14 @@ class Listener(Protocol):
         """The run has ended, or is not driven any more."""
 
 
+Asked: TypeAlias = tuple[AnyRequest, str, "Future[Event]"]
+"""A request, the reason for the record (empty: the request in words), and where the answer goes: the event, or the error."""
+
+
 class Channel(Protocol):
     """Where requests come from, beside the calls of `Control.request`: a signal, a file."""
 
-    def poll(self) -> Iterable[AnyRequest]:
+    def poll(self) -> Iterable[Asked]:
         """The requests since the last call. Called between updates, so it must be quick."""
 
     def close(self) -> None:
