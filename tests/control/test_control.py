@@ -448,7 +448,13 @@ class returns(Controller):
 
 @pytest.mark.parametrize(
     ("what", "error"),
-    [(0.5, ArgumentTypeError), (None, ArgumentTypeError), (Action(0.0), ArgumentError), (Action(float("nan")), ArgumentError), (Action(float("inf")), ArgumentError)],
+    [
+        (0.5, ArgumentTypeError),
+        (None, ArgumentTypeError),
+        (Action(0.0), ArgumentError),
+        (Action(float("nan")), ArgumentError),
+        (Action(float("inf")), ArgumentError),
+    ],
 )
 def test_a_controller_that_returns_something_else_is_named(what, error):
     control = Control([lr.constant(0.1)], returns(what))

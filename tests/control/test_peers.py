@@ -293,7 +293,11 @@ def test_a_control_with_one_has_the_lrs_of_the_rule_and_reasons(rule):
     assert [control.schedules[0](n) for n in range(len(used))] == used
 
 
-@pytest.mark.parametrize("rule", [torch_plateau(patience=0, factor=0.5, min_lr=0.01), keras_plateau(patience=1, factor=0.5, min_lr=0.01)], ids=by_name)
+@pytest.mark.parametrize(
+    "rule",
+    [torch_plateau(patience=0, factor=0.5, min_lr=0.01), keras_plateau(patience=1, factor=0.5, min_lr=0.01)],
+    ids=by_name,
+)
 def test_the_floor_is_about_the_lr_at_the_cut(rule):
     schedule = lr.linear(0.1, 0.0, 100)
     control = Control([schedule], rule)

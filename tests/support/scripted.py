@@ -83,7 +83,13 @@ actions = st.builds(
     stop=st.sampled_from([False, False, False, True]),
 )
 scripts = st.lists(actions, max_size=25).map(lambda script: scripted(tuple(script)))
-TEXTS = ["cosine(0.05, 0, 20)", "constant(0.02)", "linear(0.3, 0.1)", "warmup(0.1, 5) >> cosine(0.1, 0, '50%')", "triangular(0.01, 0.1, 3)"]
+TEXTS = [
+    "cosine(0.05, 0, 20)",
+    "constant(0.02)",
+    "linear(0.3, 0.1)",
+    "warmup(0.1, 5) >> cosine(0.1, 0, '50%')",
+    "triangular(0.01, 0.1, 3)",
+]
 requests = st.one_of(
     st.builds(Scale, factors),
     st.builds(Replace, st.sampled_from(TEXTS), begins=st.sampled_from(["now", "start"])),
