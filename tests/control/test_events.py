@@ -1,6 +1,7 @@
 """Events as values, and the schedule that follows from them."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,19 @@ def test_composed_is_what_was_in_force(original, steps):
         events.append(Event(update, kind, "x", factor, None if schedule is None else (schedule,)))
     (schedule,) = composed([original], events)
     assert [schedule(n) for n in range(60)] == [by_hand(original, events, n) for n in range(60)]
+    assert lr.parse(repr(schedule)) == schedule
+
+
+@given(count=st.integers(0, 40), most=st.integers(1, 9))
+def test_very_many_factors_are_parts_of_a_switch(count, most):
+    events = [Event(2 * n + 1, "scale", "x", 0.5 + n % 7 / 10) for n in range(count)]
+    original, usual = lr.cosine(0.1, 0.0, 100), sys.modules["learnrate.control.events"].MOST
+    sys.modules["learnrate.control.events"].MOST = most
+    try:
+        (schedule,) = composed([original], events)
+    finally:
+        sys.modules["learnrate.control.events"].MOST = usual
+    assert [schedule(n) for n in range(100)] == [by_hand(original, events, n) for n in range(100)]
     assert lr.parse(repr(schedule)) == schedule
 
 

@@ -59,12 +59,6 @@ class Run:
         return Run(control, self.used, self.number)
 
 
-def asked(control, change):
-    """The answer to a request that is settled."""
-    future = control.request(change)
-    return future
-
-
 def answer(future):
     """The event, or the error."""
     try:

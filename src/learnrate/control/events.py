@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from learnrate import checks, records
@@ -96,7 +97,7 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
         else:
             stretches[-1].factors[event.update] = event.factor
     count = max(len(stretch.schedules) for stretch in stretches)
-    return tuple(_joined([(stretch.start, stretch.schedule(index)) for stretch in stretches]) for index in range(count))
+    return tuple(_joined([part for stretch in stretches for part in stretch.parts(index)]) for index in range(count))
 
 
 def _object(name: str, value: object) -> dict[str, Any]:
@@ -121,7 +122,8 @@ class _Stretch:
     schedules: tuple[Schedule, ...]
     factors: dict[int, float]
 
-    def schedule(self, index: int) -> Schedule:
+    def parts(self, index: int) -> list[tuple[int, Schedule]]:
+        """What a group follows, with the first update of each part. One part, unless there are very many factors."""
         schedule = self.schedules[index if len(self.schedules) > 1 else 0]
         values: list[float] = []
         milestones: list[int] = []
@@ -129,9 +131,25 @@ class _Stretch:
             if not values or factor != values[-1]:
                 values.append(factor)
                 milestones.append(update)
-        if len(values) > 1:
-            return schedule * piecewise_constant(tuple(values), tuple(milestones[1:]))
-        return schedule if values[0] == 1 else schedule * values[0]
+        return [
+            (milestones[k], _scaled(schedule, tuple(values[k : k + MOST]), tuple(milestones[k + 1 : k + MOST])))
+            for k in range(0, len(values), MOST)
+        ]
+
+
+MOST = 256
+"""Factors in one part of a composed schedule. Parts that are complete are not built again with each further factor."""
+
+
+def _scaled(schedule: Schedule, values: tuple[float, ...], milestones: tuple[int, ...]) -> Schedule:
+    if milestones:
+        return schedule * _steps(values, milestones)
+    return schedule if values[0] == 1 else schedule * values[0]
+
+
+@lru_cache(maxsize=256)
+def _steps(values: tuple[float, ...], milestones: tuple[int, ...]) -> piecewise_constant:
+    return piecewise_constant(values, milestones)
 
 
 def _joined(parts: list[tuple[int, Schedule]]) -> Schedule:
