@@ -96,7 +96,7 @@ def test_torch_never_sees_a_plateau_below_0():
 
 
 def test_best_ever_cuts_during_a_noisy_steady_fall(in_keras):
-    assert cuts(in_torch(noisy_fall(), factor=0.5, eps=0)) >= 10
+    assert cuts(in_torch(noisy_fall(), factor=0.5, eps=0)) == 84
     assert cuts(in_keras(noisy_fall(300), factor=0.5, patience=10)) >= 5
     assert cuts(in_optax(noisy_fall(300), factor=0.5)) >= 5
 
