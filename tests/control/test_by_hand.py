@@ -131,6 +131,8 @@ def test_a_file_that_is_written_anew(clock, commands):
     os.utime(commands, ns=(1, 1))
     run.update()
     assert "append" in answers(commands)[-1]
+    commands.write_text("scale 0.9\nscale 0.9\nscale 0.9\n")  # longer, and other lines at its beginning
+    run.update()
     commands.unlink()
     run.update()
     assert len(run.control.events) == 2

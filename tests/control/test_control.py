@@ -5,6 +5,7 @@ import threading
 import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -426,7 +427,17 @@ def test_names_of_controllers():
     for wrong in ({"by hand": scripted()}, {"": scripted()}):
         with pytest.raises(ArgumentError, match="name"):
             Control([lr.constant(0.1)], wrong)
-    for wrong in ("plateau", 0.5, scripted, [scripted], [scripted(), None], {3: scripted()}, {"a": 1}, lambda s, o: s):
+    for wrong in (
+        "plateau",
+        0.5,
+        scripted,
+        [scripted],
+        [scripted(), None],
+        {3: scripted()},
+        {"a": 1},
+        lambda s, o: s,
+        Path("a"),
+    ):
         with pytest.raises(ArgumentTypeError):
             Control([lr.constant(0.1)], wrong)
     with pytest.raises(ArgumentError, match="resolved"):
@@ -460,6 +471,17 @@ def test_a_controller_that_returns_something_else_is_named(what, error):
     control = Control([lr.constant(0.1)], returns(what))
     with pytest.raises(error, match="returns"):
         control.observe(Observation(0, 0.1, loss=1.0))
+
+
+def test_a_checkpoint_between_the_decision_and_the_next_update():
+    control = Control([lr.constant(0.1)], scripted((Action(0.5, cooldown=4),)))
+    control.observe(Observation(3, 0.1, loss=1.0))
+    resumed = Run(control, number=4).resumed(scripted((Action(0.5, cooldown=4),))).control
+    for each in (control, resumed):
+        assert each.settle(4)
+    assert resumed.schedules == control.schedules
+    assert control.schedules[0](4) == 0.05
+    assert control.schedules[0](6) == 0.025
 
 
 def test_evidence_and_reason_of_an_action():

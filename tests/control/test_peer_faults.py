@@ -10,6 +10,8 @@ import torch
 
 from parity_peers import timm_scheduler
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("parity")]
+
 Plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
 
 
@@ -143,7 +145,11 @@ def test_torch_loads_the_old_settings_over_the_new_ones():
 
 def test_the_same_settings_count_differently(in_keras):
     settings = {"patience": 2, "cooldown": 2, "factor": 0.5}
-    series = {"torch": in_torch([1.0] * 20, **settings), "Keras": in_keras([1.0] * 20, **settings), "optax": in_optax([1.0] * 20, **settings)}
+    series = {
+        "torch": in_torch([1.0] * 20, **settings),
+        "Keras": in_keras([1.0] * 20, **settings),
+        "optax": in_optax([1.0] * 20, **settings),
+    }
     at = {name: [n for n in range(1, 20) if values[n] < values[n - 1]][:3] for name, values in series.items()}
     assert at == {"torch": [3, 8, 13], "Keras": [2, 5, 8], "optax": [2, 6, 10]}
 

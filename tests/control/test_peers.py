@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from hypothesis import example, given
+from hypothesis import settings as limited
 from hypothesis import strategies as st
 
 import learnrate as lr
@@ -15,6 +16,8 @@ from learnrate.control.controller import as_json, restored
 from learnrate.control.peers import greedy, keras_plateau, optax_plateau, timm_plateau, torch_plateau
 from learnrate.errors import ArgumentError, ArgumentTypeError, NotMeasuredWarning
 from parity_peers import timm_scheduler
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("parity")]
 
 factors = st.sampled_from([0.1, 0.5, 0.9, 0.95, 0.3])
 floors = st.sampled_from([0.0, 0.01, 1e-4, 1.0, 0.0625, 0.05])
@@ -49,6 +52,7 @@ TORCH = st.fixed_dictionaries(
 )
 
 
+@limited(max_examples=60)
 @given(settings=TORCH, start=lrs, sequence=calls)
 @example(settings={"threshold": 1.0, "patience": 0}, start=0.1, sequence=[1.0, 2.0, 3.0])
 @example(settings={"eps": 0.0, "min_lr": 0.01, "patience": 0, "factor": 0.3}, start=0.1, sequence=[1.0] * 9)
@@ -78,6 +82,7 @@ GREEDY = st.fixed_dictionaries(
 )
 
 
+@limited(max_examples=60)
 @given(settings=GREEDY, start=lrs, sequence=calls)
 @example(settings={"patience": 0, "reset_start": 2, "min_lr": 0.05, "cooldown": 1}, start=0.06, sequence=[1.0] * 20)
 def test_greedy(settings, start, sequence):
@@ -108,6 +113,7 @@ TIMM = st.fixed_dictionaries(
 )
 
 
+@limited(max_examples=60)
 @given(settings=TIMM, start=lrs, sequence=calls)
 def test_timm(settings, start, sequence):
     optimizer = sgd(start)
@@ -158,6 +164,7 @@ def in_keras(model, settings, start, sequence, monitor="val_loss"):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # from Keras
+@limited(max_examples=60)
 @given(settings=KERAS, start=lrs, sequence=calls)
 @example(settings={"patience": 0, "min_lr": 0.1 * (1 - 1e-9)}, start=0.1, sequence=[1.0] * 5)
 @example(settings={"patience": 0}, start=0.1, sequence=[math.nan, 1.0, 0.5])
@@ -220,6 +227,7 @@ def in_optax(factor, rtol, atol, settings, sequence, dtypes=("float64",)):
         return _runs[key](jax.numpy.asarray(padded, "float64"), arrays)[: len(sequence)].tolist()
 
 
+@limited(max_examples=60)
 @given(tolerances=TOLERANCES, settings=OPTAX, start=lrs, sequence=calls)
 def test_optax(tolerances, settings, start, sequence):
     factor, rtol, atol = tolerances

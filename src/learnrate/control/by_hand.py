@@ -16,6 +16,7 @@ from typing import Any
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.control.commands import USAGE, from_line
+from learnrate.control.controller import Opener
 from learnrate.control.events import Event
 from learnrate.control.lines import Lines
 from learnrate.control.listeners import Asked, Channel
@@ -40,7 +41,7 @@ def _signal(name: str, value: object) -> str | None:
 
 
 @frozen
-class by_hand:
+class by_hand(Opener):
     """Changes by hand: put it among the controllers, `control=[..., by_hand(file="run.commands")]`.
 
     A line that is appended to the file is applied between two updates, and can be undone:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from learnrate import checks
-from learnrate.control.controller import HAND, Action, Controller, Decision, Observation, as_json, named, numbers_of, parted
+from learnrate.control.controller import Action, Controller, Decision, Observation, as_json, named, numbers_of, openers
 from learnrate.control.events import Event, composed
 from learnrate.control.listeners import Asked, Channel, Listener
 from learnrate.control.past import Past, controllers_to_json, read, require_resolved, usual_factor
@@ -20,6 +20,11 @@ from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
 from learnrate.schedules import Schedule
 from learnrate.schedules.functions import Function
 from learnrate.user_code import warn
+
+__all__ = ["HAND", "Control", "Decision"]
+
+HAND = "by hand"
+"""Who a person is in the record."""
 
 _NOTHING = Action()
 _GO_ON = Decision()
@@ -35,7 +40,7 @@ class Control:
     Args:
         schedules: What the run follows: one schedule for all parameter groups, or one for each. Resolved.
         controllers: A controller, several, or a mapping from names; see `controller.named`. Among them may be what people
-            use, such as `by_hand`: an object whose `open()` returns a `Channel`, which is called in process 0 alone.
+            use, such as `by_hand`: an `Opener`, whose channel is opened in process 0 alone.
         rank: Number of this process. Requests are taken in process 0 alone.
         share: In many processes: returns what process 0 has, in every process. Called by `settle` in all of them.
 
@@ -59,8 +64,7 @@ class Control:
         rank: int = 0,
         share: Callable[[Any], Any] | None = None,
     ) -> None:
-        reacting, openers = parted(controllers)
-        self.controllers: Mapping[str, Controller[Any]] = named(reacting)
+        self.controllers: Mapping[str, Controller[Any]] = named(controllers)
         self.listeners: list[Listener] = []
         self.channels: list[Channel] = []
         self.rank = rank
@@ -68,12 +72,13 @@ class Control:
         self._requests: deque[Asked] = deque()
         self._refusal = "" if rank == 0 else f"a change must be asked for in process 0, this is process {rank}"
         self._begin(tuple(schedules))
+        self._changed = False
         if rank == 0:
-            self._open(openers)
+            self._open(controllers)
 
-    def _open(self, openers: Iterable[Any]) -> None:
+    def _open(self, controllers: object) -> None:
         with ExitStack() as opened:  # one that cannot be opened must not leave the signals of the others behind
-            for opener in openers:
+            for opener in openers(controllers):
                 self.channels.append(opener.open())
                 opened.callback(self.channels[-1].close)
             opened.pop_all()
@@ -88,7 +93,7 @@ class Control:
         self._restart = Restarts(original[0])
         self._start_controllers()
         self._composed: tuple[Schedule, ...] | None = None
-        self._changed = False
+        self._changed = True
 
     def _start_controllers(self) -> None:
         self.states = {name: controller.init() for name, controller in self.controllers.items()}
@@ -373,7 +378,6 @@ class Control:
         self._present, self._restart = saved.present, Restarts(saved.present.schedules[0])
         self.states |= saved.states
         self._factors |= saved.factors
-        self._changed = bool(saved.events)
         if saved.lost:
             self._without(saved.lost, saved.names)
 

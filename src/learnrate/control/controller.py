@@ -152,7 +152,7 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     """Controllers by the names that the record has for them: their own, with a number from the second of a kind on.
 
     Args:
-        controllers: A controller, several, a mapping from names, or None.
+        controllers: A controller, several, a mapping from names, or None. An `Opener` among them is left out.
 
     Raises:
         ArgumentError: if a name is empty or kept for something else.
@@ -161,6 +161,7 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     if controllers is None:
         return {}
     if isinstance(controllers, Mapping):
+        controllers = {name: entry for name, entry in controllers.items() if not isinstance(entry, Opener)}
         for name, controller in controllers.items():
             _require_controller(f"control[{name!r}]", controller)
             if checks.text("the name of a controller", name) in RESERVED or not name:
@@ -169,6 +170,8 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     entries: list[Any] = list(controllers) if isinstance(controllers, (list, tuple)) else [controllers]
     by_name: dict[str, Controller[Any]] = {}
     for index, controller in enumerate(entries):
+        if isinstance(controller, Opener):
+            continue
         _require_controller(f"control[{index}]" if len(entries) > 1 else "control", controller)
         kind = type(controller).__name__
         same = sum(name.rpartition("-")[0] == kind or name == kind for name in by_name)
@@ -176,24 +179,22 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     return by_name
 
 
-def parted(controllers: object) -> tuple[object, list[Any]]:
-    """The controllers, and apart from them the objects that open a channel, which have `open` and no `update`."""
+class Opener:
+    """What people use among controllers to ask for changes: it opens a channel. See `learnrate.control.by_hand`."""
 
-    def opens(entry: object) -> bool:
-        return not isinstance(entry, type) and hasattr(entry, "open") and not hasattr(entry, "update")
-
-    if isinstance(controllers, (list, tuple)):
-        return [entry for entry in controllers if not opens(entry)], [entry for entry in controllers if opens(entry)]
-    if isinstance(controllers, Mapping):
-        reacting = {name: entry for name, entry in controllers.items() if not opens(entry)}
-        return reacting, [entry for entry in controllers.values() if opens(entry)]
-    return (None, [controllers]) if opens(controllers) else (controllers, [])
+    def open(self) -> Any:
+        """The `Channel` of a run that begins."""
+        raise NotImplementedError
 
 
-HAND = "by hand"
-"""Who a person is in the record."""
+def openers(controllers: object) -> list[Opener]:
+    """Those of the argument `control` that open a channel, which `named` leaves out."""
+    values = list(controllers.values()) if isinstance(controllers, Mapping) else controllers
+    entries = values if isinstance(values, (list, tuple)) else [values]
+    return [entry for entry in entries if isinstance(entry, Opener)]
 
-RESERVED = (HAND,)
+
+RESERVED = ("by hand",)
 """Who acts in the record, beside controllers."""
 
 
