@@ -3,6 +3,7 @@
 import inspect
 import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def noisy_fall(updates=1000):
 
 
 def cuts(series):
-    return sum(after < before for before, after in zip(series, series[1:], strict=False))
+    return sum(after < before for before, after in pairwise(series))
 
 
 def test_torch_never_sees_a_plateau_below_0():

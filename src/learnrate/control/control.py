@@ -12,14 +12,13 @@ from typing import Any
 from learnrate import checks
 from learnrate.control.controller import Action, Controller, Decision, Observation, as_json, named, numbers_of, openers
 from learnrate.control.events import Event, composed
-from learnrate.control.listeners import Asked, Channel, Listener
-from learnrate.control.past import Past, controllers_to_json, read, require_resolved, usual_factor
+from learnrate.control.listeners import Asked, Channel, Listener, opened
+from learnrate.control.past import Past, controllers_to_json, ended, read, require_resolved, usual_factor
 from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo, require_request
 from learnrate.control.restarts import Restarts
-from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
+from learnrate.errors import ArgumentError, LearnrateError
 from learnrate.schedules import Schedule
 from learnrate.schedules.functions import Function
-from learnrate.user_code import warn
 
 __all__ = ["HAND", "Control", "Decision"]
 
@@ -74,14 +73,7 @@ class Control:
         self._begin(tuple(schedules))
         self._changed = False
         if rank == 0:
-            self._open(controllers)
-
-    def _open(self, controllers: object) -> None:
-        with ExitStack() as opened:  # one that cannot be opened must not leave the signals of the others behind
-            for opener in openers(controllers):
-                self.channels.append(opener.open())
-                opened.callback(self.channels[-1].close)
-            opened.pop_all()
+            self.channels += opened(openers(controllers))
 
     def _begin(self, original: tuple[Schedule, ...]) -> None:
         self.original = require_resolved(original)
@@ -378,18 +370,4 @@ class Control:
         self._present, self._restart = saved.present, Restarts(saved.present.schedules[0])
         self.states |= saved.states
         self._factors |= saved.factors
-        if saved.lost:
-            self._without(saved.lost, saved.names)
-
-    def _without(self, lost: Mapping[str, float], names: Sequence[str]) -> None:
-        """Go on without controllers that the run had, or had of another kind: their factors end with the next update."""
-        for name, factor in lost.items():
-            if factor != 1:
-                reason = "not at work any more after the run was resumed"
-                self._pending.append(Event(0, "scale", name, reason=reason, time=time.time()))
-        warn(
-            f"other controllers are at work than in the run that the state was saved in, which had "
-            f"{', '.join(names) or 'none'}, now {', '.join(self.controllers) or 'none'}: those of another name or kind "
-            "begin again, and the factors of those that are missing end",
-            OtherScheduleWarning,
-        )
+        self._pending += ended(saved, self.controllers)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import Protocol, TypeAlias
 
-from learnrate.control.controller import Observation
+from learnrate.control.controller import Observation, Opener
 from learnrate.control.events import Event
 from learnrate.control.requests import AnyRequest
 
@@ -37,3 +38,14 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """The run has ended."""
+
+
+def opened(openers: Iterable[Opener]) -> list[Channel]:
+    """The channels of what opens one. If one cannot be opened, those before it are closed: they may handle signals."""
+    channels: list[Channel] = []
+    with ExitStack() as closing:
+        for opener in openers:
+            channels.append(opener.open())
+            closing.callback(channels[-1].close)
+        closing.pop_all()
+    return channels

@@ -1,5 +1,6 @@
 """What an undo gives back, and the parts of a run's control in JSON."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,10 @@ from learnrate import checks, records
 from learnrate.control.controller import Controller, as_json, restored
 from learnrate.control.events import Event, several_texts
 from learnrate.control.requests import InForce
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, OtherScheduleWarning
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.functions import Function
+from learnrate.user_code import warn
 
 Controllers = Mapping[str, Controller[Any]]
 
@@ -126,6 +128,23 @@ def read(state: object, original: tuple[Schedule, ...], controllers: Controllers
     present = InForce(schedules, hand.read("factor", checks.positive))
     states, factors, lost = controllers_from_json(controllers, fields["controllers"])
     return Saved(events, pending, before, present, states, factors, lost, tuple(fields["controllers"]))
+
+
+def ended(saved: Saved, controllers: Controllers) -> list[Event]:
+    """The ends of the factors of controllers that a run had and has no more, or has of another kind.
+
+    Warns:
+        OtherScheduleWarning: if there are such controllers, or new ones.
+    """
+    if saved.lost:
+        warn(
+            f"other controllers are at work than in the run that the state was saved in, which had "
+            f"{', '.join(saved.names) or 'none'}, now {', '.join(controllers) or 'none'}: those of another name or kind "
+            "begin again, and the factors of those that are missing end",
+            OtherScheduleWarning,
+        )
+    reason = "not at work any more after the run was resumed"
+    return [Event(0, "scale", name, reason=reason, time=time.time()) for name, factor in saved.lost.items() if factor != 1]
 
 
 _entries: checks.Check[tuple[Any, ...]] = checks.several(lambda name, value: value, of="JSON objects")
