@@ -265,6 +265,7 @@ def test_it_is_a_value_beside_controllers():
         (by_hand, ArgumentError, "file or signal"),
         (lambda: by_hand(signal="SIGKILL"), ArgumentError, "SIGUSR1"),
         (lambda: by_hand(signal="SIGINT"), ArgumentError, "SIGUSR1"),
+        (lambda: by_hand(signal="SIGHUP"), ArgumentError, "SIGUSR1"),
         (lambda: by_hand(signal="USR1"), ArgumentError, "SIGUSR1"),
         (lambda: by_hand(signal=signal.SIGUSR1), ArgumentTypeError, "signal"),
         (lambda: by_hand(file=3), ArgumentTypeError, "file"),
@@ -278,6 +279,12 @@ def test_it_is_a_value_beside_controllers():
 def test_settings(build, error, words):
     with pytest.raises(error, match=words):
         build()
+
+
+def test_a_system_without_such_signals(monkeypatch):
+    monkeypatch.setattr(sys.modules["learnrate.control.by_hand"], "USABLE", ("SIGNONE",))
+    with pytest.raises(ArgumentError, match="file="):
+        by_hand(signal="SIGUSR1")
 
 
 def test_looking_costs_less_than_a_microsecond(commands):

@@ -26,7 +26,7 @@ from learnrate.control import (
     Undo,
     composed,
 )
-from learnrate.errors import ArgumentError, ArgumentTypeError, LearnrateError, OtherScheduleWarning
+from learnrate.errors import ArgumentError, ArgumentTypeError, LearnrateError, OtherScheduleWarning, OutputError
 from scripted import Run, answer, boundaries, originals, scripted, scripts
 
 
@@ -286,6 +286,20 @@ def test_close_closes_everything_also_after_a_failure():
         control.close()
     assert closed == ["signal", "file", "record", "page"]
     assert waiting.done()
+
+
+def test_an_error_of_a_listener_is_no_refusal():
+    class Full:
+        def on_event(self, event):
+            raise OutputError("the disk is full")
+
+    control = Control([lr.constant(0.1)])
+    control.listeners.append(Full())
+    future = control.request(Scale(0.5))
+    with pytest.raises(OutputError, match="full"):
+        control.settle(1)
+    assert not future.done()
+    assert control.factor == 0.5
 
 
 def test_other_processes_take_no_requests():

@@ -27,7 +27,7 @@ from learnrate.user_code import warn
 EVERY = 0.5
 """Seconds between two looks at the file. A person does not notice them; a look costs less than 0.1 ms."""
 
-USABLE = ("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGBREAK")
+USABLE = ("SIGUSR1", "SIGUSR2")
 """Signals that a program may use as it likes. Others end or interrupt it, or come from its children and timers."""
 
 
@@ -36,6 +36,8 @@ def _signal(name: str, value: object) -> str | None:
         return None
     here = [each for each in USABLE if hasattr(signals, each)]
     if checks.text(name, value) not in here:
+        if not here:
+            checks.refuse(name, "None on this system, which has no signals for programs", value, "use file=")
         checks.refuse(name, f"one of {', '.join(here)} or None", value, "other signals have a meaning already")
     return str(value)
 
@@ -60,7 +62,7 @@ class by_hand(Opener):
 
     Args:
         file: The file of the commands; None for none. It need not exist yet.
-        signal: "SIGUSR1", "SIGUSR2" or "SIGHUP" ("SIGBREAK" on Windows); None for none. A handler that a trainer or a batch
+        signal: "SIGUSR1" or "SIGUSR2", which Windows does not have; None for none. A handler that a trainer or a batch
             system has installed for it before is called too, so choose another one than theirs.
         scale: What the signal multiplies the LR with.
 
@@ -68,7 +70,7 @@ class by_hand(Opener):
         ArgumentError: if there is neither a file nor a signal, or an argument breaks its rule; where the run begins, if a
             signal cannot be handled there.
         ArgumentTypeError: if an argument has the wrong type.
-        OutputError: where the run begins, if the log cannot be written.
+        OutputError: where the run begins, if the log cannot be written, or the file not be read.
 
     Example:
         >>> by_hand(file="run.commands", signal=None)

@@ -223,9 +223,13 @@ class Control:
             self._apply_action(event, update)
         for change, why, future in self._asked() if requests else ():
             try:
-                future.set_result(self._apply_request(change, why, update))
+                event = self._event_of(change, update, why)
             except LearnrateError as error:
                 future.set_exception(error)
+            else:
+                # Not in the block above: an error of a listener is no refusal, the change is made by then.
+                self._apply_request(change, event, update)
+                future.set_result(event)
         # Not whether the schedules have to be composed: a listener or another thread may have read them in between.
         changed, self._changed = self._changed, False
         return changed
@@ -256,8 +260,7 @@ class Control:
                 event = replace(event, schedules=after.schedules)
         self._add(replace(event, factor=self.factor))
 
-    def _apply_request(self, change: AnyRequest, why: str, update: int) -> Event:
-        event = self._event_of(change, update, why)
+    def _apply_request(self, change: AnyRequest, event: Event, update: int) -> None:
         if isinstance(change, Undo):
             self._give_back(self._before_hand.pop())
         elif not isinstance(change, Stop):
@@ -267,7 +270,6 @@ class Control:
             if restarts:
                 self._start_controllers()
         self._add(event)
-        return event
 
     def _past(self) -> Past:
         """What is in force, with the controllers, which a new schedule makes begin again."""
