@@ -1,6 +1,7 @@
 """keras.callbacks.ReduceLROnPlateau as a controller."""
 
 import math
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -86,6 +87,11 @@ class keras_plateau(Controller[KerasState]):
                 f"{self.monitor!r}: the name does not say whether lower is better"
             )
 
+    @cached_property
+    def _floor(self) -> float:
+        """What an LR must be above, to be above the floor in single precision."""
+        return above_in_single(self.min_lr)
+
     def init(self) -> KerasState:
         """See `Controller.init`."""
         return KerasState()
@@ -104,7 +110,7 @@ class keras_plateau(Controller[KerasState]):
         counts = cooldown <= 0
         wait = where(state.cooldown > 0, 0, state.wait)
         wait = where(better, 0, where(counts, wait + 1, wait))
-        cuts = where(better, False, counts & (wait >= self.patience) & (lr > above_in_single(self.min_lr)))
+        cuts = where(better, False, counts & (wait >= self.patience) & (lr > self._floor))
         lr = where(cuts, xp.clip(lr * self.factor, self.min_lr, None), lr)
         factor = where(cuts, factor_of(lr, base, state.factor, observation), state.factor)
         state = KerasState(

@@ -1,6 +1,7 @@
 """timm.scheduler.PlateauLRScheduler as a controller."""
 
 import math
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from learnrate import checks
@@ -111,7 +112,7 @@ class timm_plateau(Controller[TimmState]):
     def __post_init__(self) -> None:
         checks.check_fields(self)
 
-    @property
+    @cached_property
     def _rule(self) -> torch_plateau:
         """The rule that follows the warm-up."""
         return torch_plateau(
