@@ -1,10 +1,12 @@
 """React while training: controllers, changes by hand, and the record of what happened."""
 
-from learnrate.control.control import Control, Decision
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.by_hand import by_hand
+from learnrate.control.control import Control
+from learnrate.control.controller import Action, Controller, Decision, Observation
 from learnrate.control.events import Event, composed
 from learnrate.control.follow import Follow
 from learnrate.control.listeners import Channel, Listener
+from learnrate.control.peers import greedy
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "Scale",
     "Stop",
     "Undo",
+    "by_hand",
     "composed",
+    "greedy",
 ]

@@ -5,39 +5,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
-from learnrate import checks, records
-from learnrate.control.controller import Action, Controller, Observation, as_json, named, restored
-from learnrate.control.events import Event, Kind, composed
-from learnrate.control.listeners import Channel, Listener
-from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo
+from learnrate import checks
+from learnrate.control.controller import Action, Controller, Decision, Observation, as_json, named, numbers_of, openers
+from learnrate.control.events import Event, composed
+from learnrate.control.listeners import Asked, Channel, Listener, opened
+from learnrate.control.past import Past, controllers_to_json, ended, read, require_resolved, usual_factor
+from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo, require_request
 from learnrate.control.restarts import Restarts
-from learnrate.errors import ArgumentError, LearnrateError, OtherScheduleWarning
-from learnrate.schedules import Schedule, parse
+from learnrate.errors import ArgumentError, LearnrateError
+from learnrate.schedules import Schedule
 from learnrate.schedules.functions import Function
-from learnrate.user_code import warn
+
+__all__ = ["HAND", "Control", "Decision"]
 
 HAND = "by hand"
 """Who a person is in the record."""
 
 _NOTHING = Action()
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is to be done with the update that was observed.
-
-    Attributes:
-        skip: Leave it out.
-        rollback: Put the last good snapshot back, and leave it out.
-    """
-
-    skip: bool = False
-    rollback: bool = False
-
-
 _GO_ON = Decision()
 
 
@@ -50,7 +38,8 @@ class Control:
 
     Args:
         schedules: What the run follows: one schedule for all parameter groups, or one for each. Resolved.
-        controllers: A controller, several, or a mapping from names; see `controller.named`.
+        controllers: A controller, several, or a mapping from names; see `controller.named`. Among them may be what people
+            use, such as `by_hand`: an `Opener`, whose channel is opened in process 0 alone.
         rank: Number of this process. Requests are taken in process 0 alone.
         share: In many processes: returns what process 0 has, in every process. Called by `settle` in all of them.
 
@@ -79,22 +68,24 @@ class Control:
         self.channels: list[Channel] = []
         self.rank = rank
         self._share = share
-        self._requests: deque[tuple[AnyRequest, str, Future[Event]]] = deque()
+        self._requests: deque[Asked] = deque()
+        self._refusal = "" if rank == 0 else f"a change must be asked for in process 0, this is process {rank}"
         self._begin(tuple(schedules))
+        self._changed = False
+        if rank == 0:
+            self.channels += opened(openers(controllers))
 
     def _begin(self, original: tuple[Schedule, ...]) -> None:
-        for schedule in original:
-            if not schedule.is_resolved:
-                raise ArgumentError(f"a schedule must be resolved before it is followed, received {schedule!r}")
-        self.original = original
+        self.original = require_resolved(original)
         self.events: list[Event] = []
         self.stopped: Event | None = None
         self._present = InForce(original)
-        self._before_hand: list[InForce] = []
+        self._before_hand: list[Past] = []
         self._pending: list[Event] = []
         self._restart = Restarts(original[0])
         self._start_controllers()
         self._composed: tuple[Schedule, ...] | None = None
+        self._changed = True
 
     def _start_controllers(self) -> None:
         self.states = {name: controller.init() for name, controller in self.controllers.items()}
@@ -146,6 +137,8 @@ class Control:
         for name, controller in self.controllers.items():
             before = self.states[name]
             after, action = controller.update(before, observation)
+            if not isinstance(action, Action):
+                checks.refuse_type(f"the second result of update of the controller {name}", "an Action", action)
             self.states[name] = after
             if action == _NOTHING and self._factors[name] == 1.0:
                 continue
@@ -164,21 +157,15 @@ class Control:
     ) -> None:
         """Note what a controller wants. LRs change in `settle`."""
         factor = float(action.factor)
-        wants: list[tuple[Kind, bool]] = [
-            ("scale", factor != self._factors[name]),
-            ("skip", bool(action.skip) and not action.rollback),
-            ("rollback", bool(action.rollback)),
-            ("cooldown", int(action.cooldown) > 0),
-            ("stop", bool(action.stop)),
-        ]
-        kinds = [kind for kind, wanted in wants if wanted]
+        kinds = action.kinds(self._factors[name])
         if not kinds:
             return
         if not (factor > 0 and math.isfinite(factor)):
             checks.refuse(f"the factor of the controller {name}", "finite and above 0", factor)
         self._factors[name] = factor
         reason = controller.reason(before, after, observation)
-        evidence = {**as_json(after), **_seen(observation)}
+        numbers = {key: value for key, value in as_json(after).items() if not isinstance(value, list)}
+        evidence = {**numbers, **numbers_of(observation)}
         for kind in kinds:
             event = Event(observation.update, kind, name, reason=reason, evidence=evidence, time=time.time())
             if kind == "cooldown":
@@ -193,10 +180,15 @@ class Control:
             why: The reason, for the record.
 
         Returns:
-            A future: the event once it is applied, or the error.
+            A future: the event once it is applied, or the error. A request whose future is cancelled before is not applied.
+
+        Raises:
+            ArgumentTypeError: if it is no request, or the reason is no text.
         """
         future: Future[Event] = Future()
-        self._requests.append((change, why, future))
+        self._requests.append((require_request(change), checks.text("why", why), future))
+        if self._refusal:
+            self._refuse_requests()
         return future
 
     def preview(self, change: AnyRequest, update: int) -> Schedule:
@@ -212,7 +204,7 @@ class Control:
         """Whether requests wait. Looks at the channels; False in every process but the first."""
         if self.rank == 0:
             for channel in self.channels:
-                self._requests.extend((change, "", Future()) for change in channel.poll())
+                self._requests.extend(channel.poll())
         return bool(self._requests)
 
     def settle(self, update: int, *, requests: bool = True) -> bool:
@@ -231,16 +223,24 @@ class Control:
             self._apply_action(event, update)
         for change, why, future in self._asked() if requests else ():
             try:
-                future.set_result(self._apply_request(change, why, update))
+                event = self._event_of(change, update, why)
             except LearnrateError as error:
                 future.set_exception(error)
-        return self._composed is None
+            else:
+                # Not in the block above: an error of a listener is no refusal, the change is made by then.
+                self._apply_request(change, event, update)
+                future.set_result(event)
+        # Not whether the schedules have to be composed: a listener or another thread may have read them in between.
+        changed, self._changed = self._changed, False
+        return changed
 
-    def _asked(self) -> "list[tuple[AnyRequest, str, Future[Event]]]":
-        asked: list[tuple[AnyRequest, str, Future[Event]]] = []
+    def _asked(self) -> list[Asked]:
+        asked: list[Asked] = []
         if self.waiting():
             while self._requests:
-                asked.append(self._requests.popleft())
+                request = self._requests.popleft()
+                if request[2].set_running_or_notify_cancel():
+                    asked.append(request)
         if self._share is None:
             return asked
         shared = self._share([(change, why) for change, why, _ in asked] or None)
@@ -250,81 +250,110 @@ class Control:
         if event.kind in ("scale", "cooldown"):
             event = replace(event, update=update)
         if event.kind == "cooldown":
-            self._present = Cooldown(int(event.evidence["length"])).applied(self._present, update)
-            event = replace(event, schedules=self._present.schedules)
+            try:
+                after = Cooldown(int(event.evidence["length"])).applied(self._present, update)
+            except LearnrateError as error:  # the LR is 0 already: no reason to end a run
+                event = replace(event, reason=f"{event.reason}; no cooldown, because {error}")
+            else:
+                self._before_hand.append(Past(self._present))
+                self._present = after
+                event = replace(event, schedules=after.schedules)
         self._add(replace(event, factor=self.factor))
 
-    def _apply_request(self, change: AnyRequest, why: str, update: int) -> Event:
-        event = self._event_of(change, update, why)
+    def _apply_request(self, change: AnyRequest, event: Event, update: int) -> None:
         if isinstance(change, Undo):
-            self._present = self._before_hand.pop()
+            self._give_back(self._before_hand.pop())
         elif not isinstance(change, Stop):
-            self._before_hand.append(self._present)
+            restarts = change.kind == "replace"
+            self._before_hand.append(self._past() if restarts else Past(self._present))
             self._present = change.applied(self._present, update)
-        if change.kind == "replace":
-            self._start_controllers()
+            if restarts:
+                self._start_controllers()
         self._add(event)
-        return event
+
+    def _past(self) -> Past:
+        """What is in force, with the controllers, which a new schedule makes begin again."""
+        return Past(self._present, dict(self.states), dict(self._factors))
+
+    def _give_back(self, past: Past) -> None:
+        self._present = past.present
+        if past.states is not None and past.factors is not None:
+            self.states, self._factors = dict(past.states), dict(past.factors)
 
     def _event_of(self, change: AnyRequest, update: int, why: str) -> Event:
         """What a request would do; nothing is changed yet, and whatever may fail fails here."""
         event = Event(update, change.kind, HAND, self.factor, None, why or str(change), {}, time.time())
         if isinstance(change, Stop):
             return event
-        if isinstance(change, Undo) and not self._before_hand:
-            raise ArgumentError("undo must have a change by hand to take back, there is none left")
-        after = self._before_hand[-1] if isinstance(change, Undo) else change.applied(self._present, update)
-        factors = 1.0 if change.kind == "replace" else math.prod(self._factors.values())
+        factors: Mapping[str, float] = {} if change.kind == "replace" else self._factors
+        if isinstance(change, Undo):
+            if not self._before_hand:
+                raise ArgumentError("undo must have a change to take back, there is none left")
+            after = self._before_hand[-1].present
+            factors = self._before_hand[-1].factors or factors
+        else:
+            after = change.applied(self._present, update)
+        factor = usual_factor("the product of all factors", after.factor * math.prod(factors.values()))
         schedules = None if after.schedules == self._present.schedules else after.schedules
-        return replace(event, factor=after.factor * factors, schedules=schedules)
+        return replace(event, factor=factor, schedules=schedules)
 
     def _add(self, event: Event) -> None:
         self.events.append(event)
         if event.kind == "stop":
             self.stopped = event
         elif event.kind not in ("skip", "rollback"):
-            self._composed = None
+            self._composed, self._changed = None, True
         if event.schedules is not None:
             self._restart = Restarts(event.schedules[0])
         for listener in self.listeners:
             listener.on_event(event)
 
     def replaced(self, schedules: Sequence[Schedule], update: int) -> None:
-        """Note that the program itself follows other schedules from an update on; they count from the start of the run."""
-        self._before_hand.append(self._present)
+        """Note that the program itself follows other schedules from an update on; they count from the start of the run.
+
+        Raises:
+            ArgumentError: if a schedule is not resolved, or there are others than one for all groups or one for each.
+        """
+        if len(require_resolved(tuple(schedules))) not in {1, len(self.schedules)} and len(self.schedules) > 1:
+            raise ArgumentError(f"there must be 1 or {len(self.schedules)} schedules, received {len(schedules)}")
+        self._before_hand.append(self._past())
         self._present = InForce(tuple(schedules))
         self._start_controllers()
         self._add(Event(update, "replace", HAND, 1.0, tuple(schedules), "replaced by the program", {}, time.time()))
 
     def close(self) -> None:
-        """The run has ended: close the listeners and channels. Requests that wait are refused."""
-        for channel in self.channels:
-            channel.close()
-        for listener in self.listeners:
-            listener.close()
-        self.channels, self.listeners = [], []
+        """The run has ended: close the listeners and channels. Requests that wait, and later ones, are refused."""
+        self._refusal = self._refusal or "the run must go on for a change, it has ended"
+        with ExitStack() as closing:  # also those after one that fails
+            closing.callback(self._refuse_requests)
+            for listener in reversed(self.listeners):
+                closing.callback(listener.close)
+            for channel in self.channels:
+                closing.callback(channel.close)
+            self.channels, self.listeners = [], []
+
+    def _refuse_requests(self) -> None:
         while self._requests:
-            self._requests.popleft()[2].set_exception(ArgumentError("the run must go on for a change, it has ended"))
+            future = self._requests.popleft()[2]
+            if future.set_running_or_notify_cancel():
+                future.set_exception(ArgumentError(self._refusal))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to keep, as JSON: the events and the states of the controllers."""
         return {
             "events": [event.to_json() for event in self.events],
-            "controllers": {
-                name: {"kind": type(controller).__name__, "state": as_json(self.states[name]), "factor": self._factors[name]}
-                for name, controller in self.controllers.items()
-            },
+            "pending": [event.to_json() for event in self._pending],
+            "controllers": controllers_to_json(self.controllers, self.states, self._factors),
             "hand": {
                 "factor": self._present.factor,
-                "before": [
-                    {"factor": entry.factor, "schedules": [repr(schedule) for schedule in entry.schedules]}
-                    for entry in self._before_hand
-                ],
+                "before": [past.to_json(self.controllers) for past in self._before_hand],
             },
         }
 
     def load_state_dict(self, state: object, functions: Iterable[Function] = ()) -> None:
         """Go on where a checkpoint was; the schedules that were given to this control stay its original ones.
+
+        A run that had been stopped goes on. If it is refused, nothing is changed.
 
         Args:
             state: From `state_dict()`.
@@ -332,47 +361,17 @@ class Control:
 
         Raises:
             ArgumentError: if it is something else.
+            ArgumentTypeError: if a part of it has the wrong type.
 
         Warns:
             OtherScheduleWarning: if other controllers were at work.
         """
-        fields = records.Fields(state)  # type: ignore[arg-type]
-        hand = records.Fields(fields["hand"])
-        events = [Event.from_json(event, functions) for event in fields["events"]]
-        before = [_in_force(entry, functions) for entry in hand["before"]]
+        saved = read(state, self.original, self.controllers, functions)
         self._begin(self.original)
-        self.events = events
-        replaced = [event.schedules for event in events if event.schedules is not None]
-        self._present = InForce(replaced[-1] if replaced else self.original, hand.read("factor", checks.positive))
-        self._before_hand = before
-        self._restart = Restarts(self._present.schedules[0])
-        self.stopped = next((event for event in events if event.kind == "stop"), None)
-        self._load_controllers(records.Fields(fields["controllers"]))
+        self.events, self._pending, self._before_hand = list(saved.events), list(saved.pending), list(saved.before)
+        self._present, self._restart = saved.present, Restarts(saved.present.schedules[0])
+        self.states |= saved.states
+        self._factors |= saved.factors
+        self._pending += ended(saved, self.controllers)
         for listener in self.listeners:
-            listener.on_resume(events)
-
-    def _load_controllers(self, saved: records.Fields) -> None:
-        missing = [name for name in saved.content if name not in self.controllers]
-        for name, controller in self.controllers.items():
-            if name not in saved.content or saved[name]["kind"] != type(controller).__name__:
-                missing.append(name)
-                continue
-            self.states[name] = restored(controller, saved[name]["state"])
-            self._factors[name] = checks.positive(f"the factor of {name}", saved[name]["factor"])
-        if missing:
-            warn(
-                f"other controllers are at work than in the run that the state was saved in, which had "
-                f"{', '.join(saved.content) or 'none'}, now {', '.join(self.controllers) or 'none'}: those of another name "
-                "or kind begin again",
-                OtherScheduleWarning,
-            )
-
-
-def _in_force(entry: Any, functions: Iterable[Function]) -> InForce:
-    return InForce(tuple(parse(text, functions) for text in entry["schedules"]), checks.positive("factor", entry["factor"]))
-
-
-def _seen(observation: Observation) -> dict[str, Any]:
-    """The numbers of an observation, for the record."""
-    numbers = {"loss": observation.loss, "gradient_norm": observation.gradient_norm, **observation.metrics}
-    return {name: value for name, value in {"lr": observation.lr, **numbers}.items() if value is not None}
+            listener.on_resume(self.events)

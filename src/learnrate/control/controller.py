@@ -1,9 +1,11 @@
 """What a controller is: pure functions from a state and an observation of an update to a new state and an action."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from learnrate import checks
+from learnrate import checks, records
+from learnrate.control.events import Kind
 from learnrate.errors import ArgumentError
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
@@ -52,6 +54,30 @@ class Action(NamedTuple):
     rollback: Any = False
     cooldown: Any = 0
     stop: Any = False
+
+    def kinds(self, factor: float) -> list[Kind]:
+        """The kinds of events that it leads to, if the factor was this one before. For plain numbers."""
+        wants: list[tuple[Kind, bool]] = [
+            ("scale", float(self.factor) != factor),
+            ("skip", bool(self.skip) and not self.rollback),
+            ("rollback", bool(self.rollback)),
+            ("cooldown", int(self.cooldown) > 0),
+            ("stop", bool(self.stop)),
+        ]
+        return [kind for kind, wanted in wants if wanted]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done with the update that was observed.
+
+    Attributes:
+        skip: Leave it out.
+        rollback: Put the last good snapshot back, and leave it out.
+    """
+
+    skip: bool = False
+    rollback: bool = False
 
 
 class Controller(Protocol[State]):
@@ -126,7 +152,7 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     """Controllers by the names that the record has for them: their own, with a number from the second of a kind on.
 
     Args:
-        controllers: A controller, several, a mapping from names, or None.
+        controllers: A controller, several, a mapping from names, or None. An `Opener` among them is left out.
 
     Raises:
         ArgumentError: if a name is empty or kept for something else.
@@ -135,6 +161,7 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     if controllers is None:
         return {}
     if isinstance(controllers, Mapping):
+        controllers = {name: entry for name, entry in controllers.items() if not isinstance(entry, Opener)}
         for name, controller in controllers.items():
             _require_controller(f"control[{name!r}]", controller)
             if checks.text("the name of a controller", name) in RESERVED or not name:
@@ -143,11 +170,28 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
     entries: list[Any] = list(controllers) if isinstance(controllers, (list, tuple)) else [controllers]
     by_name: dict[str, Controller[Any]] = {}
     for index, controller in enumerate(entries):
+        if isinstance(controller, Opener):
+            continue
         _require_controller(f"control[{index}]" if len(entries) > 1 else "control", controller)
         kind = type(controller).__name__
         same = sum(name.rpartition("-")[0] == kind or name == kind for name in by_name)
         by_name[f"{kind}-{same + 1}" if same else kind] = controller
     return by_name
+
+
+class Opener:
+    """What people use among controllers to ask for changes: it opens a channel. See `learnrate.control.by_hand`."""
+
+    def open(self) -> Any:
+        """The `Channel` of a run that begins."""
+        raise NotImplementedError
+
+
+def openers(controllers: object) -> list[Opener]:
+    """Those of the argument `control` that open a channel, which `named` leaves out."""
+    values = list(controllers.values()) if isinstance(controllers, Mapping) else controllers
+    entries = values if isinstance(values, (list, tuple)) else [values]
+    return [entry for entry in entries if isinstance(entry, Opener)]
 
 
 RESERVED = ("by hand",)
@@ -172,7 +216,7 @@ def restored(controller: Controller[State], saved: object) -> State:
             f"the saved state of {type(controller).__name__} must have {', '.join(initial._fields)}, received "
             f"{checks.shown(saved)}"
         )
-    state: State = type(initial)(**{name: _number(value) for name, value in saved.items()})
+    state: State = type(initial)(**{name: _number(f"{name} of the saved state", value) for name, value in saved.items()})
     return state
 
 
@@ -181,11 +225,19 @@ def as_json(state: Any) -> dict[str, Any]:
     return {name: _text(value) for name, value in state._asdict().items()}
 
 
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_number(name, entry) for entry in value)
+    return value if isinstance(value, (bool, int)) else records.decode_float(name, value)
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return repr(value)
-    return value
+    if isinstance(value, (list, tuple)):
+        return [_text(entry) for entry in value]
+    return records.encode_float(value) if isinstance(value, float) else value
+
+
+def numbers_of(observation: Observation) -> dict[str, Any]:
+    """The numbers of an observation, for the record."""
+    numbers = {"loss": observation.loss, "gradient_norm": observation.gradient_norm, **observation.metrics}
+    return {name: value for name, value in {"lr": observation.lr, **numbers}.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from learnrate import checks, records
@@ -62,9 +63,9 @@ class Event:
             kind=fields.read("kind", checks.one_of(*get_args(Kind))),  # type: ignore[arg-type]
             who=fields.read("who", checks.text),
             factor=fields.read("factor", checks.positive),
-            schedules=None if texts is None else tuple(parse(text, functions) for text in texts),
+            schedules=None if texts is None else tuple(parse(text, functions) for text in several_texts("schedules", texts)),
             reason=fields.read("reason", checks.text),
-            evidence=dict(fields["evidence"]),
+            evidence=fields.read("evidence", _object),
             time=fields.read("time", checks.finite),
         )
 
@@ -87,6 +88,8 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
     """
     stretches = [_Stretch(0, tuple(original), {0: 1.0})]
     for event in events:
+        if event.kind in ("skip", "rollback", "stop"):
+            continue  # they name the update at fault, or the last one, which had the factor that was in force then
         if event.schedules is not None:
             if event.update <= stretches[-1].start:
                 stretches.pop()
@@ -94,7 +97,21 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
         else:
             stretches[-1].factors[event.update] = event.factor
     count = max(len(stretch.schedules) for stretch in stretches)
-    return tuple(_joined([(stretch.start, stretch.schedule(index)) for stretch in stretches]) for index in range(count))
+    return tuple(_joined([part for stretch in stretches for part in stretch.parts(index)]) for index in range(count))
+
+
+def _object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        checks.refuse_type(name, "a JSON object", value)
+    return dict(value)
+
+
+def several_texts(name: str, value: object) -> tuple[str, ...]:
+    """The check of the texts of schedules, at least one."""
+    texts = checks.several(checks.text, of="texts")(name, value)
+    if not texts:
+        checks.refuse(name, "at least one schedule", value)
+    return texts
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,8 @@ class _Stretch:
     schedules: tuple[Schedule, ...]
     factors: dict[int, float]
 
-    def schedule(self, index: int) -> Schedule:
+    def parts(self, index: int) -> list[tuple[int, Schedule]]:
+        """What a group follows, with the first update of each part. One part, unless there are very many factors."""
         schedule = self.schedules[index if len(self.schedules) > 1 else 0]
         values: list[float] = []
         milestones: list[int] = []
@@ -113,9 +131,25 @@ class _Stretch:
             if not values or factor != values[-1]:
                 values.append(factor)
                 milestones.append(update)
-        if len(values) > 1:
-            return schedule * piecewise_constant(tuple(values), tuple(milestones[1:]))
-        return schedule if values[0] == 1 else schedule * values[0]
+        return [
+            (milestones[k], _scaled(schedule, tuple(values[k : k + MOST]), tuple(milestones[k + 1 : k + MOST])))
+            for k in range(0, len(values), MOST)
+        ]
+
+
+MOST = 256
+"""Factors in one part of a composed schedule. Parts that are complete are not built again with each further factor."""
+
+
+def _scaled(schedule: Schedule, values: tuple[float, ...], milestones: tuple[int, ...]) -> Schedule:
+    if milestones:
+        return schedule * _steps(values, milestones)
+    return schedule if values[0] == 1 else schedule * values[0]
+
+
+@lru_cache(maxsize=256)
+def _steps(values: tuple[float, ...], milestones: tuple[int, ...]) -> piecewise_constant:
+    return piecewise_constant(values, milestones)
 
 
 def _joined(parts: list[tuple[int, Schedule]]) -> Schedule:

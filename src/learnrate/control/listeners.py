@@ -1,9 +1,11 @@
 """What is beside the controllers of a run: what is told about it, and where requests come from."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import Protocol, TypeAlias
 
-from learnrate.control.controller import Observation
+from learnrate.control.controller import Observation, Opener
 from learnrate.control.events import Event
 from learnrate.control.requests import AnyRequest
 
@@ -27,11 +29,26 @@ class Listener(Protocol):
         """The run has ended, or is not driven any more."""
 
 
+Asked: TypeAlias = tuple[AnyRequest, str, "Future[Event]"]
+"""A request, the reason for the record (empty: the request in words), and where the answer goes: the event, or the error."""
+
+
 class Channel(Protocol):
     """Where requests come from, beside the calls of `Control.request`: a signal, a file."""
 
-    def poll(self) -> Iterable[AnyRequest]:
+    def poll(self) -> Iterable[Asked]:
         """The requests since the last call. Called between updates, so it must be quick."""
 
     def close(self) -> None:
         """The run has ended."""
+
+
+def opened(openers: Iterable[Opener]) -> list[Channel]:
+    """The channels of what opens one. If one cannot be opened, those before it are closed: they may handle signals."""
+    channels: list[Channel] = []
+    with ExitStack() as closing:
+        for opener in openers:
+            channels.append(opener.open())
+            closing.callback(channels[-1].close)
+        closing.pop_all()
+    return channels

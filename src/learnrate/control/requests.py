@@ -157,7 +157,10 @@ class Cooldown(_Checked):
 
 @frozen
 class Undo(_Checked):
-    """Take the last change by hand back, from the next update on."""
+    """Take the last change back, from the next update on: one by hand, or a cooldown that a controller began.
+
+    If it was another schedule, the controllers go on with the states and factors that they had before it.
+    """
 
     kind: ClassVar[Kind] = "undo"
 
@@ -184,6 +187,19 @@ class Stop(_Checked):
 
 
 AnyRequest: TypeAlias = Scale | Replace | Cooldown | Undo | Stop
+
+
+def require_request(value: object) -> AnyRequest:
+    """The check of a request.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    if not isinstance(value, (Scale, Replace, Cooldown, Undo, Stop)):
+        remedy = f"write {value.__name__}(...)" if isinstance(value, type) else "such as learnrate.control.Scale(0.5)"
+        checks.refuse_type("a request", "a request of learnrate.control", value, remedy)
+    return value
+
 
 _KINDS: Mapping[str, type[AnyRequest]] = {cls.kind: cls for cls in (Scale, Replace, Cooldown, Undo, Stop)}
 

@@ -1,7 +1,8 @@
 """Schedules that are constant between jumps, without end."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
@@ -114,6 +115,9 @@ class piecewise_constant(Endless):
     values: tuple[float, ...] = checked(checks.several(checks.rate_or_traced, of="numbers"))
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
+    _steps: ClassVar[tuple[float, ...] | None] = None
+    """The milestones if all are update numbers, which is looked at once: a run that controllers drive has thousands."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.values) != len(self.milestones) + 1:
@@ -121,8 +125,12 @@ class piecewise_constant(Endless):
                 f"values must have one item more than milestones, received {len(self.values)} values "
                 f"and {len(self.milestones)} milestones"
             )
+        if not any(isinstance(milestone, str) for milestone in self.milestones):
+            object.__setattr__(self, "_steps", self.milestones)
 
     def _at(self, n: Any, xp: Namespace) -> Any:
+        if xp is NUMBERS:
+            return self.values[bisect_right(self._steps or [updates(milestone) for milestone in self.milestones], n)]
         return _stairs(self.values, self.milestones, n, xp)
 
     def _range(self) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
@@ -43,6 +43,9 @@ class switch(Schedule):
     schedules: tuple[Schedule, ...] = checked(checks.several(require_schedule, of="schedules"))
     milestones: tuple[int | str, ...] = checked(durations.moments)
 
+    _steps: ClassVar[tuple[float, ...] | None] = None
+    """The milestones if all are update numbers, which is looked at once: a run that controllers drive has thousands."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.schedules) != len(self.milestones) + 1:
@@ -50,6 +53,8 @@ class switch(Schedule):
                 f"schedules must have one item more than milestones, received {len(self.schedules)} schedules "
                 f"and {len(self.milestones)} milestones"
             )
+        if not any(isinstance(milestone, str) for milestone in self.milestones):
+            object.__setattr__(self, "_steps", self.milestones)
 
     @property
     def length(self) -> int | str | None:
@@ -66,9 +71,11 @@ class switch(Schedule):
         return replace(super()._resolve(horizon, rest), schedules=schedules)  # type: ignore[type-var]
 
     def _at(self, n: Any, xp: Namespace) -> Any:
-        edges = [updates(milestone) for milestone in self.milestones]
         if xp is NUMBERS:
-            return self.schedules[bisect_right(edges, n)]._at(n, xp)
+            return self.schedules[bisect_right(self._steps or [updates(milestone) for milestone in self.milestones], n)]._at(
+                n, xp
+            )
+        edges = [updates(milestone) for milestone in self.milestones]
         low, high = known_range(n, xp)
         first, last = bisect_right(edges, low), bisect_right(edges, high)
         value = self.schedules[first]._at(n, xp)
