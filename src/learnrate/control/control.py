@@ -96,6 +96,17 @@ class Control:
         self._start_controllers()
         self._composed: tuple[Schedule, ...] | None = None
 
+    def restart(self, original: Sequence[Schedule]) -> None:
+        """Begin again under other schedules, as if they had been given at the start. Nothing that happened is kept.
+
+        Args:
+            original: One schedule for all parameter groups, or one for each. Resolved.
+
+        Raises:
+            ArgumentError: if one is not resolved.
+        """
+        self._begin(tuple(original))
+
     def _start_controllers(self) -> None:
         self.states = {name: controller.init() for name, controller in self.controllers.items()}
         self._factors = dict.fromkeys(self.controllers, 1.0)
@@ -310,6 +321,7 @@ class Control:
         """What a checkpoint has to keep, as JSON: the events and the states of the controllers."""
         return {
             "events": [event.to_json() for event in self.events],
+            "pending": [event.to_json() for event in self._pending],
             "controllers": {
                 name: {"kind": type(controller).__name__, "state": as_json(self.states[name]), "factor": self._factors[name]}
                 for name, controller in self.controllers.items()
@@ -340,7 +352,9 @@ class Control:
         hand = records.Fields(fields["hand"])
         events = [Event.from_json(event, functions) for event in fields["events"]]
         before = [_in_force(entry, functions) for entry in hand["before"]]
+        pending = [Event.from_json(event, functions) for event in fields.content.get("pending", ())]
         self._begin(self.original)
+        self._pending = pending
         self.events = events
         replaced = [event.schedules for event in events if event.schedules is not None]
         self._present = InForce(replaced[-1] if replaced else self.original, hand.read("factor", checks.positive))

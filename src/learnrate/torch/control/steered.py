@@ -1,5 +1,6 @@
 """What attachments and schedulers offer for reacting while training."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from learnrate.control import Control, Scale
@@ -19,6 +20,10 @@ class Steered:
         """The steering, made now if there is none yet."""
         raise NotImplementedError
 
+    def _settle_after_evaluation(self) -> None:
+        """Let what was decided hold for the next update already."""
+        raise NotImplementedError
+
     @property
     def control(self) -> Control:
         """The control of the run; made at the first use where the run was begun without controllers."""
@@ -27,13 +32,25 @@ class Steered:
     @property
     def stopped(self) -> bool:
         """Whether a controller or a person has ended the run. The loop has to look at it, and to leave."""
-        return self._steering is not None and self._steering.control.stopped is not None
+        return self._steering is not None and self._steering.is_stopped
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether there is a control."""
+        return self._steering is not None
+
+    @property
+    def reads_losses(self) -> bool:
+        """Whether anything looks at what is observed; for callers that would have to wait for a loss on another device."""
+        return self._steering is not None and self._steering.reads_losses
 
     def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> None:
         """Say what was measured: the loss of each update, before `optimizer.step()`; scores after an evaluation.
 
         With accumulated gradients once for each micro-batch; the loss of the update is their mean. Reading a loss on another
         device waits for it.
+
+        In a closure that `optimizer.step(closure)` calls, observe the loss there.
 
         Args:
             loss: The loss: a number, or a tensor with one element.
@@ -42,9 +59,31 @@ class Steered:
             **metrics: Scores of an evaluation by name, in a call of their own.
 
         Raises:
+            LossError: if something is not a number; at an update, if a controller reads losses and none was observed.
+        """
+        self._make_steering().observe(loss, gradient_norm)
+        if metrics:
+            self.evaluated(metrics)
+
+    def evaluated(self, metrics: Mapping[str, Any]) -> None:
+        """The same as `observe(**metrics)`, for scores whose names may be any texts.
+
+        Args:
+            metrics: Scores of an evaluation by name.
+
+        Raises:
             LossError: if something is not a number.
         """
-        self._make_steering().observe(loss, gradient_norm, metrics)
+        self._make_steering().evaluated(metrics)
+        self._settle_after_evaluation()
+
+    def forget(self) -> None:
+        """Forget the losses that were observed since the last update, because a gradient scaler has skipped their update.
+
+        An update that is skipped does not reach the optimizer, so that its loss would count as one of the next update's.
+        """
+        if self._steering is not None:
+            self._steering.forget()
 
     def scale(self, factor: float, why: str = "") -> None:
         """Multiply the LR from the next update on, by hand; `control.request(learnrate.control.Undo())` takes it back.
