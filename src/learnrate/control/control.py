@@ -61,6 +61,7 @@ class Control:
         stopped: Who ended the run and why; None while it goes on.
         listeners: What is told about updates and events.
         channels: Where requests come from.
+        is_closed: Whether the run has ended.
 
     Raises:
         ArgumentError: if a schedule is not resolved.
@@ -78,6 +79,7 @@ class Control:
         self.listeners: list[Listener] = []
         self.channels: list[Channel] = []
         self.rank = rank
+        self.is_closed = False
         self._share = share
         self._requests: deque[tuple[AnyRequest, str, Future[Event]]] = deque()
         self._begin(tuple(schedules))
@@ -207,7 +209,10 @@ class Control:
             A future: the event once it is applied, or the error.
         """
         future: Future[Event] = Future()
-        self._requests.append((change, why, future))
+        if self.is_closed:
+            future.set_exception(_ended())
+        else:
+            self._requests.append((change, why, future))
         return future
 
     def preview(self, change: AnyRequest, update: int) -> Schedule:
@@ -313,9 +318,9 @@ class Control:
             channel.close()
         for listener in self.listeners:
             listener.close()
-        self.channels, self.listeners = [], []
+        self.channels, self.listeners, self.is_closed = [], [], True
         while self._requests:
-            self._requests.popleft()[2].set_exception(ArgumentError("the run must go on for a change, it has ended"))
+            self._requests.popleft()[2].set_exception(_ended())
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to keep, as JSON: the events and the states of the controllers."""
@@ -378,6 +383,10 @@ class Control:
                 "or kind begin again",
                 OtherScheduleWarning,
             )
+
+
+def _ended() -> ArgumentError:
+    return ArgumentError("the run must go on for a change, it has ended")
 
 
 def _in_force(entry: Any, functions: Iterable[Function]) -> InForce:

@@ -12,8 +12,8 @@ from learnrate.torch.inputs import stepping
 class Observing:
     """Passes losses and scores of a run to the attachment of its optimizer.
 
-    In automatic optimisation losses come from the hook before the backward pass. In manual optimisation nothing says to which
-    optimizer a loss belongs, so that the module passes them itself.
+    In automatic optimisation losses come from the hook before the backward pass. In manual optimisation nothing says to
+    which optimizer a loss belongs, so that the module passes them itself.
 
     Args:
         trainer: The trainer.

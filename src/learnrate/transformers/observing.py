@@ -15,9 +15,9 @@ OF_THE_CLOCK = ("runtime", "samples_per_second", "steps_per_second", "jit_compil
 class Observing:
     """While it lasts, notes what `training_step` of a trainer returns, and the norms by which its accelerator clips.
 
-    A callback is given neither. The outputs of the model have a loss, but it is not the one that is trained with where labels
-    are smoothed, `compute_loss` is another one, or the sum over all tokens of an update is divided by their number. What
-    `training_step` returns is what the Trainer adds up for its own logs: the share of the loss of the update that the
+    A callback is given neither. The outputs of the model have a loss, but it is not the one that is trained with where
+    labels are smoothed, `compute_loss` is another one, or the sum over all tokens of an update is divided by their number.
+    What `training_step` returns is what the Trainer adds up for its own logs: the share of the loss of the update that the
     micro-batch has.
 
     Args:

@@ -88,11 +88,15 @@ class Steered:
     def scale(self, factor: float, why: str = "") -> None:
         """Multiply the LR from the next update on, by hand; `control.request(learnrate.control.Undo())` takes it back.
 
+        In many processes call it in all of them, or in the first one: the others do what that one is asked for.
+
         Args:
             factor: Above 0.
             why: The reason, for the record.
 
         Raises:
-            ArgumentError: if it is not above 0.
+            ArgumentError: if it is not above 0, or nothing is driven any more.
         """
-        self.control.request(Scale(factor), why)
+        future = self.control.request(Scale(factor), why)
+        if future.done():
+            future.result()

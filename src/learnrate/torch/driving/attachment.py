@@ -306,13 +306,12 @@ class Attachment(Steered):
         self._look_up_groups()
         followed = dict(texts)
         if self._steering is not None or "control" in state_dict:
-            control = state_dict.get("control")
+            saved, given = given_text(state_dict, followed.pop("lr", None)), self._given_lr()
             steering = self._make_steering()
-            steering.load_state_dict(control, texts.get("lr"), self._given_lr(), updates)
+            steering.load_state_dict(state_dict.get("control"), texts.get("lr"), given, updates)
             clock = self._clocks["lr"]
             clock.take(clock.prepared(steering.schedules))
-            if (saved := given_text(state_dict, followed.pop("lr", None))) is not None and compared:
-                given = self._given_lr()
+            if saved is not None and compared:
                 warn_of_another_schedule("lr", updates, saved, [given] if isinstance(given, Schedule) else given)
         for key, clock in self._clocks.items():
             clock.load(updates, followed.get(key) if compared else None, state_dict.get("reference_lr"))
