@@ -74,6 +74,8 @@ class stop_after(Controller):
         return Counted()
 
     def update(self, state, observation):
+        if observation.metrics:
+            return state, Action()
         state = Counted(state.updates + 1)
         return state, Action(stop=state.updates >= self.updates)
 

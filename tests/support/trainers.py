@@ -35,9 +35,11 @@ class Used(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.end()
         inner = stepping(kwargs["optimizer"])
-        self._handle = inner.register_step_pre_hook(
-            lambda optimizer, *_: self.rows.append([float(group[self.key]) for group in optimizer.param_groups])
-        )
+        self._handle = inner.register_step_pre_hook(self._record)
+
+    def _record(self, optimizer, args, kwargs):
+        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+            self.rows.append([float(group[self.key]) for group in optimizer.param_groups])  # not one that was left out
 
     def on_train_end(self, *args, **kwargs):
         self.end()
