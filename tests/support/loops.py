@@ -53,15 +53,21 @@ class Loop:
         if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
             self.rows.append([group["lr"] for group in optimizer.param_groups])  # not those of an update that was left out
 
-    def train(self, epochs=1, scheduler=None, after=None, skipped=(), until=None):
-        """Train; `after` is called with the number of updates, and the loss of the batches in `skipped` is infinite."""
+    def train(self, epochs=1, scheduler=None, after=None, skipped=(), until=None, observe=None):
+        """Train; `after` is called with the number of updates, and the loss of the batches in `skipped` is infinite.
+
+        `observe` is called with each loss, before the step.
+        """
         self._record()
         updates = batches = 0
         for _ in range(epochs):
             for inputs, targets in self.loader:
                 with self.accelerator.accumulate(self.model):
                     loss = self.loss(self.model(inputs), targets)
-                    self.accelerator.backward(loss * (float("inf") if batches in skipped else 1.0))
+                    loss = loss * (float("inf") if batches in skipped else 1.0)
+                    self.accelerator.backward(loss)
+                    if observe is not None:
+                        observe(loss)
                     self.optimizer.step()
                     if scheduler is not None:
                         scheduler.step()

@@ -1,5 +1,6 @@
 """Tiny Trainers of Transformers with everything that training changes, and the LRs that their optimizers really used."""
 
+import math
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -24,6 +25,27 @@ def language_model():
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=TOKENS, n_positions=8, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
     return GPT2LMHeadModel(config)
+
+
+class Given(torch.nn.Module):
+    """Its loss is the mean of what its examples say, whatever its weights are; their gradients are 3 times as much."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, labels):
+        loss = labels.mean()
+        return {"loss": loss * (1.0 + 3.0 * (self.weight - self.weight.detach()).sum()), "logits": x}
+
+
+def examples(count=96, bad=True):
+    """Examples whose loss is about 1, and a few of which are not finite."""
+    generator = torch.Generator().manual_seed(0)
+    values = 1.0 + torch.rand(count, generator=generator)
+    if bad:
+        values[[11, 60]] = torch.tensor([math.nan, math.inf])
+    return [{"x": torch.zeros(2), "labels": value} for value in values]
 
 
 class Used(TrainerCallback):
