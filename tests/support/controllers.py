@@ -14,7 +14,7 @@ class Stall(NamedTuple):
 
 
 @dataclass(frozen=True)
-class halve_when_stalled(Controller):
+class halve_when_stalled(Controller):  # noqa: N801
     """Halves the LR after `patience` losses, or scores of one name, without a new lowest one."""
 
     patience: int = 3
@@ -45,7 +45,7 @@ class Skipped(NamedTuple):
 
 
 @dataclass(frozen=True)
-class skip_not_finite(Controller):
+class skip_not_finite(Controller):  # noqa: N801
     """Leaves updates out whose loss or gradients are not finite."""
 
     needs_gradient_norm: ClassVar[bool] = True
@@ -64,7 +64,7 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class stop_after(Controller):
+class stop_after(Controller):  # noqa: N801
     """Ends the run after a number of updates."""
 
     updates: int = 5
@@ -81,7 +81,7 @@ class stop_after(Controller):
 
 
 @dataclass(frozen=True)
-class fail_at(Controller):
+class fail_at(Controller):  # noqa: N801
     """Raises an error at one update."""
 
     at: int = 2

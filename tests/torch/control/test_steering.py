@@ -106,7 +106,7 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(way, seed):
     assert kinds.count("skip") == 5
     assert len(through.used) == UPDATES - 5
     assert {"scale", "undo"} < set(kinds)
-    assert [event.factor for event in through.driver.control.events if event.who == "plateau"][0] == 0.5
+    assert next(event.factor for event in through.driver.control.events if event.who == "plateau") == 0.5
 
 
 @pytest.mark.parametrize("way", WAYS)
