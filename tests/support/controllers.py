@@ -99,7 +99,7 @@ class Heard:
     """A listener that keeps everything."""
 
     def __init__(self):
-        self.updates, self.evaluations, self.events, self.closed = [], [], [], 0
+        self.updates, self.evaluations, self.events, self.resumed, self.closed = [], [], [], [], 0
 
     def on_update(self, observation):
         self.updates.append(observation)
@@ -109,6 +109,9 @@ class Heard:
 
     def on_event(self, event):
         self.events.append(event)
+
+    def on_resume(self, events):
+        self.resumed.append(list(events))
 
     def close(self):
         self.closed += 1

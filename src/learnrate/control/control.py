@@ -101,9 +101,6 @@ class Control:
     def restart(self, original: Sequence[Schedule]) -> None:
         """Begin again under other schedules, as if they had been given at the start. Nothing that happened is kept.
 
-        Args:
-            original: One schedule for all parameter groups, or one for each. Resolved.
-
         Raises:
             ArgumentError: if one is not resolved.
         """
@@ -367,6 +364,8 @@ class Control:
         self._restart = Restarts(self._present.schedules[0])
         self.stopped = next((event for event in events if event.kind == "stop"), None)
         self._load_controllers(records.Fields(fields["controllers"]))
+        for listener in self.listeners:
+            listener.on_resume(events)
 
     def _load_controllers(self, saved: records.Fields) -> None:
         missing = [name for name in saved.content if name not in self.controllers]

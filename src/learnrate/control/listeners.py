@@ -1,6 +1,6 @@
 """What is beside the controllers of a run: what is told about it, and where requests come from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from learnrate.control.controller import Observation
@@ -19,6 +19,9 @@ class Listener(Protocol):
 
     def on_event(self, event: Event) -> None:
         """Something was done."""
+
+    def on_resume(self, events: Sequence[Event]) -> None:
+        """The run goes on from a checkpoint, which has these events and no others. The next update may be an earlier one."""
 
     def close(self) -> None:
         """The run has ended, or is not driven any more."""

@@ -11,7 +11,7 @@ import torch
 
 import learnrate as lr
 from controllers import Heard, fail_at, halve_when_stalled, skip_not_finite, stop_after
-from learnrate.control import Cooldown, Undo
+from learnrate.control import Cooldown, Undo, composed
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError, OtherScheduleWarning
 from wrapped import SAM, Lookahead
 
@@ -473,6 +473,9 @@ def test_a_run_that_goes_on_under_another_schedule_keeps_what_was_used_before(wa
     assert used == [0.5, 0.5, 0.5, 0.25, 0.0625, 0.03125]
     assert used == [resumed.driver.control.schedule(n) for n in range(6)]
     assert {event.who for event in resumed.driver.control.events} == {"halve_when_stalled"}
+    # What listens was told at the beginning of the schedule that is given now; from this it knows what was used.
+    events = [*resumed.heard.resumed[-1], *resumed.heard.events]
+    assert used == [composed([after], events)[0](n) for n in range(6)]
     again = Run(way, after, control=halve_when_stalled(2))
     again.driver.load_state_dict(resumed.driver.state_dict())  # no warning
     assert again.driver.control.schedule == resumed.driver.control.schedule

@@ -88,7 +88,7 @@ class Steered:
     def scale(self, factor: float, why: str = "") -> None:
         """Multiply the LR from the next update on, by hand; `control.request(learnrate.control.Undo())` takes it back.
 
-        In many processes call it in all of them, or in the first one: the others do what that one is asked for.
+        In many processes call it in all of them, or in the first one: all do what that one is asked for.
 
         Args:
             factor: Above 0.
@@ -97,6 +97,8 @@ class Steered:
         Raises:
             ArgumentError: if it is not above 0, or nothing is driven any more.
         """
-        future = self.control.request(Scale(factor), why)
-        if future.done():
-            future.result()
+        change, control = Scale(factor), self.control
+        if control.rank == 0:
+            future = control.request(change, why)
+            if future.done():  # refused
+                future.result()

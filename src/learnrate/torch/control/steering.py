@@ -1,6 +1,7 @@
 """Observes the updates of an optimizer, and obeys what the control of its run decides."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from learnrate.control import Control, Observation
+from learnrate.control import Control, Event, Observation
+from learnrate.control.control import HAND
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
@@ -65,6 +67,7 @@ class Steering:
             raise ArgumentError(
                 "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
             )
+        self._began = list(self.control.original)
         self._stopped_before = self.control.stopped
         self._losses: list[float] = []
         self._had_losses = False
@@ -283,6 +286,12 @@ class Steering:
             if are_others and any(event.schedules is not None for event in self.control.events):
                 self.control.replaced(schedules, update)
         self._stopped_before = self.control.stopped
+        if original != self._began:
+            # What listens was told at the beginning which schedules are the original ones.
+            reason = "the schedules of the run that goes on"
+            event = Event(0, "replace", HAND, 1.0, tuple(original), reason, {}, time.time())
+            for listener in self.control.listeners:
+                listener.on_resume([event, *self.control.events])
 
 
 def _summary(losses: list[float], norm: float | None, waiting: bool) -> Seen:
