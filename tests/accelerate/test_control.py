@@ -2,6 +2,7 @@
 
 import math
 import random
+import warnings
 
 import pytest
 import torch
@@ -29,13 +30,15 @@ def settings_of_one_test():
 class Run:
     """A loop with control: every micro-batch is observed, and changes are made by hand."""
 
-    def __init__(self, updates=UPDATES, control=CONTROL, scaled=False, schedule=SCHEDULE, on_change="error", **options):
+    def __init__(
+        self, updates=UPDATES, control=CONTROL, scaled=False, schedule=SCHEDULE, on_change="error", record=None, **options
+    ):
         self.loop = Loop(**options)
         if scaled:
             self.loop.accelerator.scaler = torch.amp.GradScaler("cpu")
             self.loop.optimizer = self.loop.accelerator.prepare_optimizer(self.loop.optimizer.optimizer)
         parts = self.loop.accelerator, self.loop.optimizer, schedule
-        self.attachment = lr.accelerate.prepare(*parts, updates=updates, control=control, on_change=on_change)
+        self.attachment = lr.accelerate.prepare(*parts, updates=updates, control=control, on_change=on_change, record=record)
         self.heard, self.seen, self.calls = Heard(), [], 0
         self.attachment.control.listeners.append(self.heard)
 
@@ -86,6 +89,25 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(tmp_path):
     assert kinds.count(("skip", "guard")) == 2
     assert {("scale", "plateau"), ("scale", "by hand"), ("undo", "by hand")} < set(kinds)
     assert through.attachment.updates == UPDATES - 2
+
+
+@pytest.mark.shows("accelerate", "record")
+@pytest.mark.parametrize("on_change", ["error", "new"])
+def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(tmp_path, on_change):
+    pytest.importorskip("learnrate.control.record")
+    run, file = Run(record=tmp_path / "run.sqlite"), tmp_path / "run.sqlite"
+    run.folder = tmp_path / "state"
+    run.train(until=12, save=12, skipped=(5,))
+    run.attachment.detach()
+    longer = {} if on_change == "error" else {"updates": 36, "on_change": on_change}
+    resumed = Run(record=file, **longer)
+    with warnings.catch_warnings(action="ignore", category=OtherScheduleWarning):
+        resumed.loop.accelerator.load_state(run.folder)
+    resumed.train(until=6)
+    resumed.attachment.detach()
+    record, used = lr.Record.load(file), run.loop.used + resumed.loop.used
+    assert [record.schedule()(n) for n in range(len(used))] == used == record.lrs.tolist()
+    assert record.losses.tolist() == run.heard.losses + resumed.heard.losses
 
 
 def test_the_loss_of_an_update_is_the_mean_of_its_accumulated_micro_batches():

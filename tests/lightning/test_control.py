@@ -68,7 +68,7 @@ class Acts(pl.Callback):
 
 def run(control=CONTROL, save_at=None, path=None, resume=None, module=None, data=None, schedule=SCHEDULE, **options):
     """A fit; returns the callback, the LRs that were used, and what a listener heard."""
-    extra = {name: options.pop(name) for name in ("on_change", "relative") if name in options}
+    extra = {name: options.pop(name) for name in ("on_change", "relative", "record") if name in options}
     follow = lr.lightning.Follow(schedule, control=control, **extra)
     acts, used = Acts(follow, save_at, path), Used()
     engine = trainer(follow, acts, used, **{"max_epochs": EPOCHS, **options})
@@ -93,6 +93,18 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(tmp_path):
     assert {("scale", "by hand"), ("undo", "by hand")} < set(kinds)
     losses = [loss_at(step) for step in range(UPDATES) if math.isfinite(loss_at(step))]
     assert heard.losses == losses
+
+
+@pytest.mark.shows("lightning", "record")
+def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(tmp_path):
+    pytest.importorskip("learnrate.control.record")
+    path, file = tmp_path / "at.ckpt", tmp_path / "run.sqlite"
+    _, used, _ = run(save_at=13, path=path, record=file)
+    resumed, _, _ = run(resume=path, record=file)
+    record = lr.Record.load(file)
+    assert [record.schedule()(n) for n in range(UPDATES - 2)] == used.first == record.lrs.tolist()
+    assert record.losses.tolist() == [loss_at(step) for step in range(UPDATES) if math.isfinite(loss_at(step))]
+    assert [event.kind for event in record.events] == [event.kind for event in resumed.control.events]
 
 
 def one_loss(number):

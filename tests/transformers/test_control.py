@@ -78,6 +78,19 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(straight, tmp_pat
     assert len(heard.updates) == UPDATES - 2
 
 
+@pytest.mark.shows("transformers", "record")
+def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(straight, tmp_path):
+    pytest.importorskip("learnrate.control.record")
+    _, used, heard, _, _ = straight
+    file = tmp_path / "run.sqlite"
+    run(tmp_path, follow(control=CONTROL, record=file), save_strategy="steps", save_steps=10)
+    run(tmp_path / "later", follow(control=CONTROL, record=file), resume=tmp_path / "checkpoint-10")
+    record = lr.Record.load(file)
+    assert [record.schedule()(n) for n in range(UPDATES - 2)] == used.first == record.lrs.tolist()
+    assert record.losses.tolist() == heard.losses
+    assert record.gradient_norms.tolist() == [observation.gradient_norm for observation in heard.updates]
+
+
 def test_the_log_shows_the_lr_of_each_update(straight):
     _, used, _, engine, _ = straight
     lrs = logged(engine)
