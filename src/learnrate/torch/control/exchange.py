@@ -1,7 +1,6 @@
 """What many processes have to agree on at each update: the means of their losses, and what people ask for in process 0."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch.distributed as dist
 from torch import Tensor
@@ -9,8 +8,7 @@ from torch import Tensor
 from learnrate.torch.distributed.collectives import Collectives
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What a process has seen of an update.
 
     Attributes:
