@@ -64,8 +64,8 @@ class Observing:
 
     def end_update(self) -> None:
         """Observe the loss and the norm of an update that is about to be made."""
-        if self._attachment.reads_losses:
-            self._attachment.observe(sum(self._shares) if self._shares else None, gradient_norm=self._norm)
+        if self._shares:
+            self._attachment.observe(sum(self._shares), gradient_norm=self._norm)
 
     def evaluated(self, metrics: Mapping[str, Any]) -> None:
         """Observe the scores of an evaluation."""

@@ -348,6 +348,7 @@ def test_losses_that_are_never_observed_or_after_the_step_are_an_error(way):
         (lambda d: d.observe("low"), LossError, "loss"),
         (lambda d: d.observe(torch.ones(2)), LossError, r"loss.*\(2,\)"),
         (lambda d: d.observe(accuracy=None), LossError, "accuracy"),
+        (lambda d: d.observe(), ArgumentError, "none"),
         (lambda d: d.observe(1.0, gradient_norm="x"), LossError, "gradient_norm"),
         (lambda d: d.scale(0), ArgumentError, "factor"),
         (lambda d: d.scale(math.nan), ArgumentError, "factor"),
@@ -427,6 +428,8 @@ def test_after_detach_nothing_is_observed_and_changes_are_refused(way):
     assert run.driver.control.events == []
     with pytest.raises(ArgumentError, match="ended"):
         run.driver.scale(0.5)
+    with pytest.raises(ArgumentError, match="detached"):
+        run.driver.observe(1.0)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -34,7 +34,15 @@ def steered(rank, wrap, way="attach"):
     for call in range(AT, CALLS):
         resumed.step(call)
     control = run.driver.control
+    run.driver.detach()
+    plain = lr.torch.attach(run.optimizer, SCHEDULE)
+    try:
+        plain.scale(0.5)
+        refused = ""
+    except lr.errors.ArgumentError as error:  # in one process alone it would wait for the others
+        refused = str(error)
     return {
+        "refused": refused,
         "used": run.used,
         "schedule": [control.schedule(n) for n in range(len(run.used))],
         "events": [(event.kind, event.update, event.who) for event in control.events],

@@ -305,3 +305,4 @@ def test_controllers_and_people_decide_once_for_all_processes(launched, processe
     assert first["losses"][:4] == [1.5, 1.5, 1.5, 1.5]  # the mean of 1 and 2
     assert first["resumed"] == first["used"][6:]
     assert first["scores"] == [{"accuracy": 0.5}]
+    assert "control=[]" in first["refused"]

@@ -24,6 +24,11 @@ class Seen(NamedTuple):
     mixed: bool
 
 
+def several_processes() -> bool:
+    """Whether this is one of several processes that train together."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
 class Exchange:
     """Exchanges between the processes of a run; in a single process nothing is exchanged.
 
@@ -32,7 +37,7 @@ class Exchange:
     """
 
     def __init__(self) -> None:
-        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        several = several_processes()
         self._collectives = Collectives() if several else None
         self.rank = dist.get_rank() if several else 0
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnrate.control import Control, Scale
+from learnrate.errors import ArgumentError
+from learnrate.torch.control.exchange import several_processes
 from learnrate.torch.control.steering import Steering
 
 
@@ -26,8 +28,20 @@ class Steered:
 
     @property
     def control(self) -> Control:
-        """The control of the run; made at the first use where the run was begun without controllers."""
-        return self._make_steering().control
+        """The control of the run; made at the first use where the run was begun without controllers.
+
+        Raises:
+            ArgumentError: in many processes, if it was not asked for at the beginning, in all of them.
+        """
+        return self._begun().control
+
+    def _begun(self) -> Steering:
+        if self._steering is None and several_processes():  # one that is made in a single process would wait for the others
+            raise ArgumentError(
+                "control must be given at the beginning where there are several processes, received none: give control=[] "
+                "in all of them for changes by hand alone"
+            )
+        return self._make_steering()
 
     @property
     def stopped(self) -> bool:
@@ -59,9 +73,12 @@ class Steered:
             **metrics: Scores of an evaluation by name, in a call of their own.
 
         Raises:
+            ArgumentError: if nothing is given, or the optimizer is not driven any more.
             LossError: if something is not a number; at an update, if a controller reads losses and none was observed.
         """
-        self._make_steering().observe(loss, gradient_norm)
+        if loss is None and gradient_norm is None and not metrics:
+            raise ArgumentError("observe must be given a loss or scores, received none")
+        self._begun().observe(loss, gradient_norm)
         if metrics:
             self.evaluated(metrics)
 
@@ -72,9 +89,10 @@ class Steered:
             metrics: Scores of an evaluation by name.
 
         Raises:
+            ArgumentError: if the optimizer is not driven any more.
             LossError: if something is not a number.
         """
-        self._make_steering().evaluated(metrics)
+        self._begun().evaluated(metrics)
         self._settle_after_evaluation()
 
     def forget(self) -> None:

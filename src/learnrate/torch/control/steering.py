@@ -14,7 +14,7 @@ from learnrate.control.control import HAND
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
-from learnrate.torch.control.exchange import Exchange, Seen
+from learnrate.torch.control.exchange import Exchange, Seen, several_processes
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
 from learnrate.torch.control.history import went_on
 from learnrate.torch.control.options import ControlOptions
@@ -77,6 +77,7 @@ class Steering:
         self._decided: int | None = None
         self._left_out = False
         self._paused = 0
+        self._is_closed = False
         self._handle: RemovableHandle | None = None
 
     @property
@@ -128,12 +129,14 @@ class Steering:
 
     def close(self) -> None:
         """The run has ended, or is not driven any more."""
+        self._is_closed = True
         if self._handle is not None:
             self._handle.remove()
         self.control.close()
 
     def observe(self, loss: Any, gradient_norm: Any) -> None:
         """Note what the user has measured of an update; see `Steered.observe`."""
+        self._require_open()
         if loss is not None:
             self._losses.append(scalar("loss", loss))
         if gradient_norm is not None:
@@ -141,10 +144,15 @@ class Steering:
 
     def evaluated(self, metrics: Mapping[str, Any]) -> None:
         """Let the control react to the scores of an evaluation."""
+        self._require_open()
         scores = self._exchange.mean_scores({name: scalar(name, value) for name, value in metrics.items()})
         if scores:
             finite = all(map(math.isfinite, scores.values()))
             self.control.observe(Observation(self._update, self._lr, metrics=scores, finite=finite))
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ArgumentError("the optimizer must be driven where something is observed, it was detached")
 
     def forget(self) -> None:
         """Forget the losses that were observed since the last update: those of an update that a scaler skipped."""
@@ -195,6 +203,11 @@ class Steering:
 
     def _decide(self, optimizer: Optimizer, update: int) -> bool:
         """Whether the update is made."""
+        if several_processes() and not self._exchange.is_shared:
+            raise ArgumentError(
+                "control must be begun after torch.distributed.init_process_group, because all processes decide together; "
+                "it was begun before"
+            )
         seen = self._seen(optimizer)
         if seen.loss is None and not self._had_losses:
             self._require_no_loss()

@@ -132,9 +132,14 @@ class Attachment(Steered):
         ]
         self._options: ControlOptions = options or {}
         self._steering = self._new_steering(given, start) if asks_for_control(self._options) else None
-        self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
-        self._in_turn = tuple(self._clocks.values())
-        claim(optimizer, given, self)  # last, when nothing can fail any more
+        try:
+            self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
+            self._in_turn = tuple(self._clocks.values())
+            claim(optimizer, given, self)  # last, when nothing can fail any more
+        except BaseException:
+            if self._steering is not None:
+                self._steering.close()  # a record, a page
+            raise
         self._attached = True
         self._pause: weakref.ref[_Pause] | None = None
         self._counts = False
