@@ -49,7 +49,11 @@ def require_one(owner: Callback, count: int) -> None:
     Raises:
         ArgumentError: if there is not one optimizer whose LR is driven.
     """
-    if count != 1:
+    if not count:
+        raise ArgumentError(
+            f"control must be given together with a schedule of the LR, which it changes, {type(owner).__name__} has none"
+        )
+    if count > 1:
         raise ArgumentError(
             f"control must belong to one optimizer, the LRs of {count} are driven by {type(owner).__name__}: give the "
             "schedule of one alone, {number or name: schedule}; for several, return from configure_optimizers what "
