@@ -152,6 +152,7 @@ def test_a_resumed_run_of_another_length_keeps_its_factors_and_has_no_false_even
         resumed.loop.accelerator.load_state(tmp_path)
     assert len(warned) == 1
     assert what_happened(resumed) == happened
+    assert resumed.heard.events == []
     factor = run.attachment.control.factor
     assert factor < 1
     resumed.train(until=1)
