@@ -45,7 +45,7 @@ FLOORS = [
     *("keras.optimizers", "keras.schedule", "keras.data", "keras.snapshot", "keras.stepping", "keras.writing"),
     *("keras.trainable", "keras.follow", "keras.range_test", "keras.tune", "keras.recipe"),
     *("lightning.text", "lightning.horizon", "lightning.changes", "lightning.scheduler", "lightning.owners"),
-    *("lightning.driven", "lightning.drives", "lightning.follow"),
+    *("lightning.observing", "lightning.driven", "lightning.drives", "lightning.follow"),
     *("lightning.training", "lightning.range_test", "lightning.tune"),
     *("accelerate", "transformers"),
     *("recipes", "cli"),

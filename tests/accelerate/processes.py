@@ -7,13 +7,15 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from transformers import TrainerCallback
 
 import learnrate as lr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
+from controllers import Heard, halve_when_stalled, skip_not_finite
 from loops import Loop
-from trainers import Used, logged, trainer
+from trainers import Given, Used, examples, logged, trainer
 
 SCHEDULE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
 SPLITS = (False, True)
@@ -106,6 +108,75 @@ def trained(folder):
     }
 
 
+def steered(folder):
+    """A loop whose losses differ between the processes; the first process alone is asked for half the LR."""
+    runs, rank = [], dist.get_rank()
+    for resumed in (False, True):
+        loop = Loop(accumulate=2, examples=96)
+        control = [halve_when_stalled(5), skip_not_finite()]
+        attachment = lr.accelerate.prepare(loop.accelerator, loop.optimizer, SCHEDULE, updates=12, control=control)
+        if resumed:
+            loop.accelerator.load_state(folder)
+        calls = [4 if resumed else 0]
+
+        def observe(loss, attachment=attachment, calls=calls):
+            bad = calls[0] == 2 and rank == 1
+            attachment.observe(float("nan") if bad else 1.0 + rank)
+
+        def after(n, loop=loop, attachment=attachment, calls=calls):
+            calls[0] += 1
+            if calls[0] == 4:
+                loop.accelerator.save_state(folder)
+            if calls[0] == 6 and rank == 0:
+                attachment.scale(0.5)
+
+        loop.train(2, after=after, until=8 if resumed else 12, observe=observe)
+        runs.append(loop.used)
+    schedule = attachment.control.schedule
+    return {
+        "used": runs[0],
+        "resumed": runs[1],
+        "schedule": [schedule(n) for n in range(len(runs[0]))],
+        "events": sorted((event.kind, event.who) for event in attachment.control.events),
+    }
+
+
+class Acts(TrainerCallback):
+    """Listens; and the first process alone is asked for half the LR."""
+
+    def __init__(self, callback):
+        self.callback, self.heard = callback, Heard()
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.callback.control.listeners.append(self.heard)
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 6 and dist.get_rank() == 0:
+            self.callback.scale(0.5)
+
+
+def steered_trainer(folder):
+    runs = []
+    for checkpoint in (None, str(folder / "checkpoint-4")):
+        control = [halve_when_stalled(4), skip_not_finite()]
+        follow, used = lr.transformers.Follow(SCHEDULE, control=control, report=quiet), Used()
+        acts, changes = Acts(follow), {"max_steps": 12, "gradient_accumulation_steps": 2, "optim": "sgd"}
+        changes |= {"save_strategy": "steps", "save_steps": 4} if checkpoint is None else {}
+        run = trainer(folder, follow, acts, used, model=Given(), data=examples(192), **changes)
+        run.train(resume_from_checkpoint=checkpoint)
+        dist.barrier()
+        runs.append((used.first, acts.heard.losses, logged(run, "loss")))
+    control = follow.control
+    return {
+        "used": runs[0][0],
+        "resumed": runs[1][0],
+        "schedule": [control.schedule(n) for n in range(len(runs[0][0]))],
+        "events": sorted((event.kind, event.who) for event in control.events),
+        "losses": runs[0][1],
+        "logged": runs[0][2],
+    }
+
+
 def tuned(folder):
     tune, used, followed = lr.transformers.Tune(budget="100 updates", report=quiet), Used(), Used()
     changes = {"max_steps": 60, "gradient_accumulation_steps": 2}
@@ -138,6 +209,8 @@ def main():
         "plain scheduler": plain_scheduler,
         "in place": in_place,
         "trainer": lambda: trained(folder / "trainer"),
+        "steered": lambda: steered(folder / "steered"),
+        "steered trainer": lambda: steered_trainer(folder / "steered trainer"),
         "tuned trainer": lambda: tuned(folder / "tuned"),
     }
     outcomes = {}

@@ -78,6 +78,34 @@ def test_a_trainer_in_two_processes_follows_and_resumes(outcomes):
     assert (first["texts"], second["texts"]) == (1, 0)  # the main process reports
 
 
+def test_a_loop_in_two_processes_reacts_as_one_and_resumes(outcomes):
+    first, second = of(outcomes, "steered")
+    assert first == second
+    assert first["used"] == first["schedule"]
+    assert len(first["used"]) == 11
+    assert first["resumed"] == first["used"][3:]
+    assert first["events"] == [
+        *(["scale", "by hand"], ["scale", "halve_when_stalled"], ["scale", "halve_when_stalled"]),
+        ["skip", "skip_not_finite"],
+    ]
+
+
+def test_a_trainer_in_two_processes_reacts_as_one_and_resumes(outcomes):
+    first, second = of(outcomes, "steered trainer")
+    left_out = first["events"].count(["skip", "skip_not_finite"])
+    assert first["used"] == first["schedule"] == second["used"]
+    assert len(first["used"]) == 12 - left_out
+    assert left_out == 2
+    assert first["resumed"] == second["resumed"] == first["used"][-len(first["resumed"]) :]
+    assert 8 - left_out <= len(first["resumed"]) <= 8
+    assert first["events"] == second["events"]
+    assert ["scale", "halve_when_stalled"] in first["events"]
+    assert ["scale", "by hand"] in first["events"]
+    assert first["losses"] == second["losses"]
+    logs = iter(first["logged"])  # those of the updates that were left out are among them
+    assert all(any(abs(loss - value) < 1e-3 for value in logs) for loss in first["losses"])
+
+
 def test_a_tuned_trainer_in_two_processes_is_the_run_that_follows_its_plan(outcomes):
     first, second = of(outcomes, "tuned trainer")
     assert first == second

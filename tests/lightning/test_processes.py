@@ -43,6 +43,21 @@ def test_both_processes_resume_exactly(processes):
         assert resumed == through[5:]
 
 
+def test_both_processes_react_together_and_resume(processes):
+    first, second = (results["controlled"] for results in processes)
+    assert first == second
+    assert first["used"] == first["schedule"]
+    assert len(first["used"]) == 11  # of 12: the loss of the second process was not finite
+    assert first["resumed"] == first["used"][4:]
+    assert sorted(map(tuple, first["events"])) == [
+        ("scale", "by hand"),
+        ("scale", "halve_when_stalled"),
+        ("scale", "halve_when_stalled"),
+        ("skip", "skip_not_finite"),
+    ]
+    assert set(first["losses"]) == {1.5}
+
+
 def test_a_tuned_run_is_bit_for_bit_the_run_under_its_schedule_in_both_processes(processes):
     for results in processes:
         tuned, followed, _ = results["tuned"]

@@ -4,6 +4,7 @@ Started by test_processes.py with torch's launcher; the working folder receives 
 """
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 import learnrate as lr
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
+from controllers import Heard, halve_when_stalled, skip_not_finite
 from lightning_toy import Toy, Used, loader
 
 SHAPE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
@@ -55,6 +57,46 @@ def at_five(folder):
     return [through.first, resumed.first]
 
 
+class Unequal(Toy):
+    """Its loss is another one in each process, and in the second process once not finite."""
+
+    def training_step(self, batch, batch_idx):
+        step, rank = self.trainer.global_step, self.trainer.global_rank
+        loss = math.nan if (step, rank) == (2, 1) else 1.0 + rank
+        return (self.layer(batch[0]).mean() * 0.0 + 1.0) * loss
+
+
+class Hears(pl.Callback):
+    """Listens; and the first process alone is asked for half the LR."""
+
+    def __init__(self, follow):
+        self.follow, self.heard = follow, Heard()
+
+    def on_train_start(self, trainer, pl_module):
+        self.follow.control.listeners.append(self.heard)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == 6 and trainer.global_rank == 0:
+            self.follow.scale(0.5)
+
+
+def controlled(folder):
+    runs = []
+    for resume in (None, folder / "controlled.ckpt"):
+        used, follow = Used(), lr.lightning.Follow(SHAPE, control=[halve_when_stalled(4), skip_not_finite()])
+        hears, saves = Hears(follow), Saves(5, folder / "controlled.ckpt") if resume is None else pl.Callback()
+        trainer(follow, hears, used, saves, max_epochs=3).fit(Unequal(), loader(), ckpt_path=resume)
+        runs.append(used.first)
+    control = follow.control
+    return {
+        "used": runs[0],
+        "resumed": runs[1],
+        "schedule": [control.schedule(n) for n in range(len(runs[0]))],
+        "events": [(event.kind, event.who) for event in control.events],
+        "losses": hears.heard.losses,
+    }
+
+
 def tuned(folder):
     results = []
     texts = []
@@ -79,7 +121,7 @@ def main():
     torch.set_num_threads(1)
     _ = lr.lightning
     results = {"jsonargparse": "jsonargparse" in sys.modules}
-    for scenario in (followed, at_five, tuned, swept):
+    for scenario in (followed, at_five, controlled, tuned, swept):
         torch.manual_seed(0)
         results[scenario.__name__] = scenario(folder)
     (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(results))

@@ -66,7 +66,8 @@ class Used(pl.Callback):
                 before["groups"] = [dict(group) for group in optimizer.param_groups]
 
             def keep(optimizer, args, kwargs, before=before, record=record):
-                record(_Groups(before["groups"]), args, kwargs)
+                if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+                    record(_Groups(before["groups"]), args, kwargs)  # otherwise the update was left out
 
             optimizer.register_step_pre_hook(look)
             optimizer.register_step_post_hook(keep)

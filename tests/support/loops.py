@@ -47,19 +47,27 @@ class Loop:
         """Record the LR of every update, after all other hooks have written theirs."""
         if self._handle is not None:
             self._handle.remove()
-        self._handle = stepping(self.optimizer).register_step_pre_hook(
-            lambda optimizer, *_: self.rows.append([group["lr"] for group in optimizer.param_groups])
-        )
+        self._handle = stepping(self.optimizer).register_step_pre_hook(self._keep)
 
-    def train(self, epochs=1, scheduler=None, after=None, skipped=(), until=None):
-        """Train; `after` is called with the number of updates, and the loss of the batches in `skipped` is infinite."""
+    def _keep(self, optimizer, args, kwargs):
+        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+            self.rows.append([group["lr"] for group in optimizer.param_groups])  # not those of an update that was left out
+
+    def train(self, epochs=1, scheduler=None, after=None, skipped=(), until=None, observe=None):
+        """Train; `after` is called with the number of updates, and the loss of the batches in `skipped` is infinite.
+
+        `observe` is called with each loss, before the step.
+        """
         self._record()
         updates = batches = 0
         for _ in range(epochs):
             for inputs, targets in self.loader:
                 with self.accelerator.accumulate(self.model):
                     loss = self.loss(self.model(inputs), targets)
-                    self.accelerator.backward(loss * (float("inf") if batches in skipped else 1.0))
+                    loss = loss * (float("inf") if batches in skipped else 1.0)
+                    self.accelerator.backward(loss)
+                    if observe is not None:
+                        observe(loss)
                     self.optimizer.step()
                     if scheduler is not None:
                         scheduler.step()

@@ -1,5 +1,6 @@
 """Tiny Trainers of Transformers with everything that training changes, and the LRs that their optimizers really used."""
 
+import math
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -26,6 +27,27 @@ def language_model():
     return GPT2LMHeadModel(config)
 
 
+class Given(torch.nn.Module):
+    """Its loss is the mean of what its examples say, whatever its weights are; their gradients are 3 times as much."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, labels):
+        loss = labels.mean()
+        return {"loss": loss * (1.0 + 3.0 * (self.weight - self.weight.detach()).sum()), "logits": x}
+
+
+def examples(count=96, bad=True):
+    """Examples whose loss is about 1, and a few of which are not finite."""
+    generator = torch.Generator().manual_seed(0)
+    values = 1.0 + torch.rand(count, generator=generator)
+    if bad:
+        values[[11, 60]] = torch.tensor([math.nan, math.inf])
+    return [{"x": torch.zeros(2), "labels": value} for value in values]
+
+
 class Used(TrainerCallback):
     """Records, per group, the LR of every update that the optimizer makes. It must be the last callback."""
 
@@ -35,9 +57,11 @@ class Used(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.end()
         inner = stepping(kwargs["optimizer"])
-        self._handle = inner.register_step_pre_hook(
-            lambda optimizer, *_: self.rows.append([float(group[self.key]) for group in optimizer.param_groups])
-        )
+        self._handle = inner.register_step_pre_hook(self._record)
+
+    def _record(self, optimizer, args, kwargs):
+        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+            self.rows.append([float(group[self.key]) for group in optimizer.param_groups])  # not one that was left out
 
     def on_train_end(self, *args, **kwargs):
         self.end()

@@ -1,8 +1,10 @@
 """An attachment whose checkpoint decides, together with `on_change`, which schedule a resumed run follows."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accelerate import Accelerator
 from torch.optim import Optimizer
 
 from learnrate import checks
@@ -10,7 +12,9 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import Horizon, Schedule, parse
 from learnrate.schedules.resume import OnChange, all_resumed
 from learnrate.torch import driving
+from learnrate.torch.control import ControlOptions
 from learnrate.torch.driving.attachment import Schedules
+from learnrate.torch.driving.state import given_text
 
 Given = Schedules | str | Sequence[str]
 """A schedule, or one for each parameter group; as an object or as its text."""
@@ -24,6 +28,30 @@ class Attachment(driving.Attachment):
     """
 
     on_change: OnChange = "error"
+    _accelerator: "weakref.ref[Accelerator] | None" = None
+    _scale = 0.0
+
+    def prepared_by(self, accelerator: Accelerator) -> None:
+        """Note the accelerator, whose scaler says which updates it has skipped."""
+        self._accelerator = weakref.ref(accelerator)
+
+    def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> None:
+        """See `learnrate.torch.attach`. The loss of an update that the accelerator's scaler has skipped does not count.
+
+        Args:
+            loss: The loss of a micro-batch, as it is given to `accelerator.backward`, which divides it itself.
+            gradient_norm: The norm of the gradient, as `accelerator.clip_grad_norm_` returns it.
+            **metrics: Scores of an evaluation by name, in a call of their own.
+
+        Raises:
+            LossError: if something is not a number.
+        """
+        accelerator = None if self._accelerator is None else self._accelerator()
+        if loss is not None and accelerator is not None and accelerator.scaler is not None:
+            before, self._scale = self._scale, accelerator.scaler.get_scale()
+            if self._scale < before:  # the one public sign of a skipped update that lasts until the next loss
+                self.forget()
+        super().observe(loss, gradient_norm=gradient_norm, **metrics)
 
     @property
     def is_attached(self) -> bool:
@@ -46,13 +74,13 @@ class Attachment(driving.Attachment):
         if isinstance(texts, Mapping):
             updates = checks.whole("updates", state_dict.get("updates"), at_least=0, at_most=checks.LONGEST)
             present = {key: self._schedules[key] for key in texts if key in self._schedules}
-            chosen = {key: all_resumed(key, texts[key], given, updates, self.on_change) for key, given in present.items()}
+            saved = {key: given_text(state_dict, text) if key == "lr" else text for key, text in texts.items()}
+            chosen = {key: all_resumed(key, saved[key], given, updates, self.on_change) for key, given in present.items()}
             if chosen:
-                self.replace(**chosen)
-            # The base class compares texts too. What was just decided is no difference any more.
-            same = {key: clock.text for key, clock in self._clocks.items() if key in texts}
-            state_dict = {**state_dict, "schedules": {**texts, **same}}
-        super().load_state_dict(state_dict)
+                self.exchange(**chosen)
+            self.resume(state_dict)
+        else:
+            super().load_state_dict(state_dict)
 
 
 def follow(
@@ -63,6 +91,7 @@ def follow(
     relative: bool,
     start: int,
     on_change: OnChange,
+    control: ControlOptions | None = None,
 ) -> Attachment:
     """Attach schedules that may be texts, and in percent and epochs.
 
@@ -73,12 +102,13 @@ def follow(
         relative: Whether the groups keep the ratios of their LRs.
         start: Number of updates so far.
         on_change: See `Attachment`.
+        control: What reacts while training.
 
     Raises:
         ArgumentError: if a length cannot be resolved, or see `learnrate.torch.attach`.
     """
     resolved = {key: resolve(given, horizon) for key, given in schedules.items()}
-    attachment = Attachment(optimizer, resolved, relative, start)
+    attachment = Attachment(optimizer, resolved, relative, start, control)
     attachment.on_change = on_change
     return attachment
 

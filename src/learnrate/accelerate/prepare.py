@@ -1,8 +1,11 @@
 """Schedules in a loop of Accelerate: attached to the optimizer inside, and saved with the rest."""
 
 import math
+import os
+from typing import Any
 
 from accelerate import Accelerator
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -25,6 +28,10 @@ def prepare(
     relative: bool = False,
     on_change: OnChange = "error",
     start: int = 0,
+    control: Any = None,
+    model: nn.Module | None = None,
+    record: str | os.PathLike[str] | None = None,
+    page: Any = False,
     **others: Given,
 ) -> Attachment:
     """Let an optimizer follow schedules in a loop of Accelerate, and register them for its checkpoints.
@@ -48,10 +55,16 @@ def prepare(
             with that of the checkpoint, "rebase" stretches what remains of it to the length of the new one, "new" takes the
             new one at the same count. All but "error" warn.
         start: Number of updates so far.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses, in
+            every process: `attachment.observe(loss)` after `accelerator.backward(loss)`, once for each micro-batch; and look
+            at `attachment.stopped`. What it has done is in the accelerator's checkpoints.
+        model: The model, of which a guard keeps snapshots.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **others: Schedules of other hyper-parameters, by their names in the groups.
 
     Returns:
-        The attachment: `updates`, `replace()`, `detach()`.
+        The attachment: `updates`, `replace()`, `detach()`, `observe()`, `scale()`, `stopped`, `control`.
 
     Raises:
         ArgumentError: if no schedule is given, a length cannot be resolved, the loader is not prepared, or a number breaks
@@ -79,7 +92,9 @@ def prepare(
         relative=relative,
         start=checks.whole("start", start, at_least=0, at_most=checks.LONGEST),
         on_change=check_on_change(on_change),
+        control={"control": control, "model": model, "record": record, "page": page},
     )
+    attachment.prepared_by(accelerator)
     _forget_detached(accelerator)
     accelerator.register_for_checkpointing(attachment)
     return attachment

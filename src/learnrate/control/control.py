@@ -87,6 +87,14 @@ class Control:
         self._composed: tuple[Schedule, ...] | None = None
         self._changed = True
 
+    def restart(self, original: Sequence[Schedule]) -> None:
+        """Begin again under other schedules, as if they had been given at the start. Nothing that happened is kept.
+
+        Raises:
+            ArgumentError: if one is not resolved.
+        """
+        self._begin(tuple(original))
+
     def _start_controllers(self) -> None:
         self.states = {name: controller.init() for name, controller in self.controllers.items()}
         self._factors = dict.fromkeys(self.controllers, 1.0)

@@ -12,10 +12,13 @@ from torch.utils.hooks import RemovableHandle
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.lightning.changes import require_same_names
+from learnrate.lightning.observing import Observing
 from learnrate.lightning.owners import averaging, callbacks_of, tell_of_averaging
 from learnrate.schedules.given import Read, texts_of
 from learnrate.schedules.resume import OnChange, all_resumed
+from learnrate.torch.control import ControlOptions
 from learnrate.torch.driving import Attachment, attach
+from learnrate.torch.driving.state import given_text
 from learnrate.torch.inputs import stepping
 
 State = dict[str, Any]
@@ -38,6 +41,24 @@ def saved_of(state: object) -> dict[str, State]:
     ):
         checks.refuse("the state of the callback in the checkpoint", "a mapping with the key 'optimizers'", state)
     return {str(number): dict(entry) for number, entry in optimizers.items()}
+
+
+def require_one(owner: Callback, count: int) -> None:
+    """Refuse to react to the losses of several optimizers at once.
+
+    Raises:
+        ArgumentError: if there is not one optimizer whose LR is driven.
+    """
+    if not count:
+        raise ArgumentError(
+            f"control must be given together with a schedule of the LR, which it changes, {type(owner).__name__} has none"
+        )
+    if count > 1:
+        raise ArgumentError(
+            f"control must belong to one optimizer, the LRs of {count} are driven by {type(owner).__name__}: give the "
+            "schedule of one alone, {number or name: schedule}; for several, return from configure_optimizers what "
+            "lr.lightning.configure(optimizer, schedule, control=...) gives for each"
+        )
 
 
 @dataclass
@@ -74,10 +95,13 @@ class DrivenOptimizer:
 
     def load(self, state: State) -> None:
         """Go to the count of a state, under the present schedules."""
-        counts = {key: value for key, value in state.items() if key != "schedules"}
-        for attachment in self.attachments:
-            if not (attachment is self.lr and self.handed_over):
-                attachment.load_state_dict(counts)
+        counts = {key: value for key, value in state.items() if key not in ("schedules", "control")}
+        if self.others is not None:
+            self.others.resume(counts)
+        if self.lr is not None and not self.handed_over:
+            lr = {"lr": state["schedules"]["lr"]} if "lr" in state.get("schedules", {}) else {}
+            control = {"control": state["control"]} if "control" in state else {}
+            self.lr.resume({**counts, "schedules": lr, **control})
 
     def hand_over(self) -> None:
         """Stop driving the LR."""
@@ -109,7 +133,7 @@ class DrivenOptimizer:
                 group["initial_lr"] = initial
                 changed = True
         if changed:
-            self.lr.replace(lr=self.schedules["lr"])  # reads the ratios again
+            self.lr.renew()
 
 
 class Driven:
@@ -123,6 +147,7 @@ class Driven:
         relative: Whether groups keep the ratios of their LRs.
         saved: The states of a checkpoint, by the numbers of the optimizers as text; empty at the start of a run.
         on_change: What to do if the schedules of the checkpoint are others.
+        control: What reacts while training, for the one optimizer whose LR is driven.
 
     Raises:
         ArgumentError: if the schedules of the checkpoint are others and `on_change` is "error".
@@ -138,8 +163,11 @@ class Driven:
         relative: bool,
         saved: Mapping[str, State],
         on_change: OnChange,
+        control: ControlOptions | None = None,
     ) -> None:
         self._owner, self._trainer, self._relative = owner, trainer, relative
+        self._control: ControlOptions = control or {}
+        self._observing: Observing | None = None
         self._paused: list[Any] = []
         self._hooks: list[RemovableHandle] = []
         self._optimizers: dict[str, DrivenOptimizer] = {}
@@ -167,8 +195,9 @@ class Driven:
             start = saved["updates"]
             before = saved["schedules"]
             require_same_names(before, schedules, on_change)
+            texts = {**before, "lr": given_text(saved, before.get("lr"))}
             schedules = {
-                key: all_resumed(key, before[key], schedule, start, on_change) if key in before else schedule
+                key: all_resumed(key, texts[key], schedule, start, on_change) if key in before else schedule
                 for key, schedule in schedules.items()
             }
         # Before the hooks of the attachments, which it pauses.
@@ -180,11 +209,33 @@ class Driven:
         if lr is not None and self._averages():
             driven.handed_over = True
         elif lr is not None:
-            driven.lr = attach(optimizer, lr, relative=self._relative, start=start)
+            driven.lr = attach(optimizer, lr, relative=self._relative, start=start, **self._control)
         if others:
             driven.others = attach(optimizer, start=start, **others)  # type: ignore[arg-type]
         if saved is not None:
             driven.load(saved)
+
+    @property
+    def steered(self) -> Attachment:
+        """What drives the LR of the one optimizer whose LR is driven.
+
+        Raises:
+            ArgumentError: if there is not one.
+        """
+        attachments = [driven.lr for driven in self._optimizers.values() if driven.lr is not None]
+        require_one(self._owner, len(attachments))
+        return attachments[0]
+
+    @property
+    def observing(self) -> Observing | None:
+        """What observes the run, while something reacts to it."""
+        driven = [entry for entry in self._optimizers.values() if entry.lr is not None and not entry.handed_over]
+        if not self.is_attached or len(driven) != 1:
+            return None
+        lr = driven[0].lr
+        if self._observing is None and lr is not None and lr.is_steered:
+            self._observing = Observing(self._trainer, lr)
+        return self._observing
 
     def _pause_beside_others(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         others_train = not any(entry is self._owner for entry in self._trainer.callbacks)  # type: ignore[attr-defined]

@@ -5,10 +5,15 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.optim import Optimizer
 
-from learnrate.errors import AlreadyDrivenError
+from learnrate.control import Control
+from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.lightning.driven import Driven, State, saved_of
+from learnrate.lightning.observing import Observing
 from learnrate.lightning.owners import callbacks_of
+from learnrate.torch.driving import Attachment
 
 
 class Drives(Callback):
@@ -64,6 +69,73 @@ class Drives(Callback):
         """Take note of parameter groups that were added."""
         if self._driven is not None:
             self._driven.begin_batch()
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Observe the loss."""
+        if (observing := self._observing) is not None:
+            observing.before_backward(pl_module, loss)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Observe the gradients before they are clipped."""
+        if (observing := self._observing) is not None:
+            observing.before_update(optimizer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the run, if a controller or a person wants it."""
+        if (observing := self._observing) is not None:
+            observing.after_update()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Observe the scores."""
+        if (observing := self._observing) is not None:
+            observing.after_validation()
+
+    @property
+    def _observing(self) -> Observing | None:
+        return None if self._driven is None else self._driven.observing
+
+    @property
+    def control(self) -> Control:
+        """The control of the run: events, requests, what is followed; made at the first use where none was asked for.
+
+        Raises:
+            ArgumentError: before the training begins, and where the LRs of several optimizers are driven.
+        """
+        return self._steered.control
+
+    def scale(self, factor: float, why: str = "") -> None:
+        """Multiply the LR from the next update on, by hand; see `learnrate.torch.attach`.
+
+        Args:
+            factor: Above 0.
+            why: The reason, for the record.
+
+        Raises:
+            ArgumentError: if it is not above 0; before the training begins.
+        """
+        self._steered.scale(factor, why)
+
+    def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> None:
+        """Say what was measured, in manual optimisation; see `learnrate.torch.attach`. Otherwise it is not needed.
+
+        Args:
+            loss: The loss of each update, before `optimizer.step()`.
+            gradient_norm: The norm of the gradient.
+            **metrics: Scores of an evaluation by name, in a call of their own.
+
+        Raises:
+            ArgumentError: before the training begins.
+            LossError: if something is not a number.
+        """
+        self._steered.observe(loss, gradient_norm=gradient_norm, **metrics)
+
+    @property
+    def _steered(self) -> Attachment:
+        if self._driven is None:
+            raise ArgumentError(f"the training must have begun before {type(self).__name__} can react, it has not")
+        return self._driven.steered
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop driving. Checkpoints are saved after this, so the counts stay."""

@@ -1,5 +1,6 @@
 """A callback whose schedules drive the optimizers of a module that is not changed."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +10,13 @@ from torch.optim import Optimizer
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
-from learnrate.lightning.driven import Driven
+from learnrate.lightning.driven import Driven, require_one
 from learnrate.lightning.drives import Drives
 from learnrate.lightning.horizon import all_resolved
 from learnrate.lightning.owners import require_undriven, tell_of_callbacks
 from learnrate.schedules.given import Given, Read, as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
+from learnrate.torch.control import ControlOptions, asks_for_control, check_options
 from learnrate.user_code import warn
 
 ForOptimizers = Given | Mapping[int | str, Given]
@@ -41,10 +43,16 @@ class Follow(Drives):
         updates: Length of the run in updates, from which lengths in percent are resolved, in place of the trainer's.
         momentum: Schedule of the momentum, in the same forms: of the first of `betas` in groups without "momentum".
         weight_decay: Schedule of the weight decay.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names, for the one optimizer whose
+            LR is driven. Losses are those that are back-propagated; in manual optimisation call `observe(loss)` of the
+            callback. Scores are `trainer.callback_metrics` after each validation. What it has done is in the checkpoints.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **others: Given of other hyper-parameters, by their names in the groups.
 
     Attributes:
         updates: Number of updates so far, by the number of the optimizer.
+        control: The control of the run; see `learnrate.control`.
 
     Raises:
         ArgumentError: if no schedule is given, or an argument breaks its rule; when the training begins, if a length depends
@@ -78,6 +86,9 @@ class Follow(Drives):
         updates: int | None = None,
         momentum: ForOptimizers | None = None,
         weight_decay: ForOptimizers | None = None,
+        control: Any = None,
+        record: str | os.PathLike[str] | None = None,
+        page: Any = False,
         **others: ForOptimizers,
     ) -> None:
         super().__init__()
@@ -88,10 +99,13 @@ class Follow(Drives):
         self._given = {key: _checked(key, value) for key, value in given.items() if value is not None}
         if not self._given:
             raise ArgumentError("Follow must be given a schedule for the LR or another hyper-parameter, received none")
+        self._control_options = check_options({"control": control, "record": record, "page": page})
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot be driven, before anything is trained."""
         wanted = self._of_optimizers(trainer.optimizers)
+        if asks_for_control(self._control_options):
+            require_one(self, sum("lr" in schedules for schedules in wanted.values()))
         require_undriven(self, trainer, [trainer.optimizers[i] for i, schedules in wanted.items() if "lr" in schedules])
 
     def begin(self, trainer: Trainer, module: LightningModule) -> None:
@@ -107,7 +121,14 @@ class Follow(Drives):
         }
         if "lr" in self._given:
             tell_of_callbacks(self, trainer, relative=self._relative)
-        self._driven = Driven(self, trainer, wanted, relative=self._relative, saved=self._loaded, on_change=self._on_change)
+        control: ControlOptions = {**self._control_options, "model": module}
+        self._driven = Driven(
+            *(self, trainer, wanted),
+            relative=self._relative,
+            saved=self._loaded,
+            on_change=self._on_change,
+            control=control if asks_for_control(self._control_options) else None,
+        )
 
     def _without_state(self, trainer: Trainer) -> dict[str, Any]:
         """Where to begin in a run that was under way without this callback."""

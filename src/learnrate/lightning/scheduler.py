@@ -1,9 +1,10 @@
 """What configure_optimizers returns: a scheduler that Lightning steps once an update."""
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
@@ -14,8 +15,10 @@ from learnrate.lightning.horizon import all_resolved
 from learnrate.schedules import Schedule
 from learnrate.schedules.given import Given, Read, as_schedules
 from learnrate.schedules.resume import OnChange, all_resumed, check_on_change
+from learnrate.torch.control import ControlOptions
 from learnrate.torch.driving import STEP_MARK
 from learnrate.torch.driving import Scheduler as TorchScheduler
+from learnrate.torch.driving.state import given_text
 from learnrate.torch.inputs import stepping
 
 
@@ -28,6 +31,9 @@ def configure(
     updates: int | None = None,
     relative: bool = False,
     on_change: OnChange = "error",
+    control: Any = None,
+    record: str | os.PathLike[str] | None = None,
+    page: Any = False,
 ) -> dict[str, Any]:
     """What `configure_optimizers` returns: the optimizer, and a scheduler that is stepped once an update.
 
@@ -42,6 +48,11 @@ def configure(
         relative: Keep the ratios between the groups' LRs; see `learnrate.torch.Scheduler`.
         on_change: What a run does that is resumed under another schedule or for another length: "error", "keep", "rebase" or
             "new"; see `Follow`.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses in
+            `training_step`: `self.lr_schedulers().observe(loss)`; and look at `self.lr_schedulers().stopped`. `Follow` does
+            both itself.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
 
     Returns:
         `{"optimizer": ..., "lr_scheduler": {"scheduler": ..., "interval": "step", "frequency": 1}}`.
@@ -67,7 +78,13 @@ def configure(
     if trainer is None and module is not None:
         trainer = _trainer_of(module)
     resolved = all_resolved("schedule", as_schedules("schedule", schedule), trainer, updates)
-    scheduler = Scheduler(optimizer, resolved, relative=relative, on_change=on_change)
+    options: ControlOptions = {
+        "control": control,
+        "model": None if control is None else module,
+        "record": record,
+        "page": page,
+    }
+    scheduler = Scheduler(optimizer, resolved, relative=relative, on_change=on_change, **options)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "frequency": 1}}
 
 
@@ -89,6 +106,7 @@ class Scheduler(TorchScheduler):
         relative: Keep the ratios between the groups' LRs.
         start: Number of updates so far.
         on_change: What `load_state_dict` does if the state is that of another schedule; see `Follow`.
+        **control: See `configure`.
 
     Raises:
         ArgumentError: if an argument breaks its rule.
@@ -115,10 +133,11 @@ class Scheduler(TorchScheduler):
         relative: bool = False,
         start: int = 0,
         on_change: OnChange = "error",
+        **control: Unpack[ControlOptions],
     ) -> None:
         self._on_change = check_on_change(on_change)
         self._pending, self._paused = 0, False
-        super().__init__(optimizer, schedule, relative=relative, start=start)
+        super().__init__(optimizer, schedule, relative=relative, start=start, **control)
         inner = stepping(optimizer)
         self._handle = inner.register_step_post_hook(_counting(weakref.ref(self)))
 
@@ -134,11 +153,16 @@ class Scheduler(TorchScheduler):
         saved, updates = state_dict.get("schedule"), state_dict.get("last_epoch")
         if saved is not None and updates is not None:
             present = list(self.schedule) if isinstance(self.schedule, Sequence) else self.schedule
-            chosen = all_resumed("lr", saved, present, updates, self._on_change)
+            chosen = all_resumed("lr", given_text(state_dict, saved), present, updates, self._on_change)
             if chosen != present:
-                self.replace(chosen)
-            state_dict = {key: value for key, value in state_dict.items() if key != "schedule"}
-        super().load_state_dict(state_dict)
+                self.exchange(chosen)
+            self.resume(state_dict)
+        else:
+            super().load_state_dict(state_dict)
+
+    def _steered_step(self, epoch: int | None = None) -> None:
+        super()._steered_step(epoch)
+        self._pending = 0  # also where the control has left the update out
 
     def detach(self) -> None:
         """See `learnrate.torch.Scheduler.detach`."""
@@ -150,7 +174,8 @@ class Scheduler(TorchScheduler):
         """Count no updates inside the block, because those of a range test do not belong to the training run."""
         before, self._paused = self._paused, True
         try:
-            yield
+            with super().paused():
+                yield
         finally:
             self._paused = before
 

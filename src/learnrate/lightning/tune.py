@@ -176,7 +176,10 @@ class Tune(Drives):
         count = self._loaded["0"]["updates"]
         schedule = rebased(parse(self._run["schedule"]), count, updates)
         self._run |= {"updates": updates, "schedule": repr(schedule)}
-        self._loaded["0"]["schedules"] = {"lr": repr(schedule)}
+        loaded = self._loaded["0"]
+        loaded["schedules"] = {"lr": repr(schedule)}
+        if "control" in loaded:
+            loaded["control"] = {**loaded["control"], "given": [repr(schedule)], "original": [repr(schedule)]}
 
     def _drive(self, trainer: Trainer) -> None:
         schedule = parse(self._run["schedule"]) if self.plan is None else self.plan.schedule

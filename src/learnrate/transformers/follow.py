@@ -1,6 +1,7 @@
 """A callback that lets the optimizer of a Trainer follow schedules."""
 
 import math
+import os
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +12,17 @@ from transformers.trainer_callback import ExportableState
 
 from learnrate import checks
 from learnrate.accelerate.attachment import Attachment, Given, follow
+from learnrate.control import Control
 from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.schedules import Horizon
 from learnrate.schedules.given import as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
+from learnrate.torch.control import asks_for_control, check_options
 from learnrate.torch.driving import replaced
 from learnrate.torch.inputs import stepping
 from learnrate.transformers import checkpoint
+from learnrate.transformers.in_place import trainer_that_calls
+from learnrate.transformers.observing import Observing
 from learnrate.transformers.takeover import Takeover, require_replaceable
 from learnrate.tuner.in_place import Report, Setting
 
@@ -45,10 +50,16 @@ class Follow(TrainerCallback, ExportableState):
             `max_steps` is another: "error" refuses, "keep" goes on with the one of the checkpoint, "rebase" stretches what
             remains of it, "new" takes the new one at the same count. All but "error" warn.
         report: Receives the text of what was set and what is set, `print` by default; in the main process only.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. The loss of an update is
+            what the Trainer back-propagates and logs, scores are those of its evaluations. What it has done is in
+            `trainer_state.json`. Callbacks that `restore_callback_states_from_checkpoint` rebuilds have no controllers.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **others: Schedules of other hyper-parameters, by their names in the groups: `momentum`, `weight_decay`, ...
 
     Attributes:
         attachment: The attachment of the run under way, None before and after one: `updates`, `replace()`.
+        control: The control of the run under way, or of the last one; see `learnrate.control`.
 
     Raises:
         ArgumentError: if a schedule cannot be read. At the beginning of a run: if a length cannot be resolved, or the
@@ -71,8 +82,12 @@ class Follow(TrainerCallback, ExportableState):
         relative: bool = False,
         on_change: OnChange = "error",
         report: Report | None = None,
+        control: Any = None,
+        record: str | os.PathLike[str] | None = None,
+        page: Any = False,
         **others: Given,
     ) -> None:
+        self._control_options = check_options({"control": control, "record": record, "page": page})
         checks.flag("relative", relative)
         self._on_change = check_on_change(on_change)
         self._relative = relative
@@ -81,6 +96,8 @@ class Follow(TrainerCallback, ExportableState):
         self._report = print if report is None else report
         self._given: bool | None = None
         self._takeover: Takeover | None = None
+        self._observing: Observing | None = None
+        self._last_control: Control | None = None
         self._state: weakref.ref[TrainerState] | None = None
         self._max_steps = 0
         self.attachment: Attachment | None = None
@@ -101,13 +118,67 @@ class Follow(TrainerCallback, ExportableState):
         """Detach."""
         self.detach()
 
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Begin to observe an update."""
+        if self._observing is not None:
+            self._observing.begin_update()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Observe the loss of an update."""
+        if self._observing is not None:
+            self._observing.end_update()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """End the run, if a controller or a person wants it."""
+        if self.attachment is not None and self.attachment.stopped:
+            control.should_training_stop = True
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Observe the scores."""
+        if self._observing is not None and self.attachment is not None:
+            self._observing.evaluated(kwargs.get("metrics") or {})
+            if self.attachment.stopped:
+                control.should_training_stop = True
+
+    @property
+    def control(self) -> Control:
+        """The control of the run: events, requests, what is followed; made at the first use where none was asked for.
+
+        Raises:
+            ArgumentError: before the first run begins.
+        """
+        if self.attachment is not None:
+            self._last_control = self.attachment.control
+        if self._last_control is None:
+            raise ArgumentError(f"the training must have begun before {type(self).__name__} can react, it has not")
+        return self._last_control
+
+    def scale(self, factor: float, why: str = "") -> None:
+        """Multiply the LR from the next update on, by hand; see `learnrate.torch.attach`.
+
+        Args:
+            factor: Above 0.
+            why: The reason, for the record.
+
+        Raises:
+            ArgumentError: if it is not above 0; if no run is under way.
+        """
+        if self.attachment is None:
+            raise ArgumentError(f"a run must be under way for a change, {type(self).__name__} drives none")
+        self.attachment.scale(factor, why)
+
     def detach(self) -> None:
         """Stop driving the optimizer, which keeps its present values; the Trainer's scheduler drives it again."""
+        if self._observing is not None:
+            self._observing.end()
         if self.attachment is not None:
+            self._last_control = self.attachment.control if self.attachment.is_steered else None
             self.attachment.detach()
         if self._takeover is not None:
             self._takeover.end()
-        self.attachment, self._takeover = None, None
+        self.attachment, self._takeover, self._observing = None, None, None
 
     def state(self) -> dict[str, Any]:
         """What the Trainer writes into `trainer_state.json`: the count, and the schedules by which it was resolved."""
@@ -154,8 +225,15 @@ class Follow(TrainerCallback, ExportableState):
         inner = stepping(optimizer)
         takeover = Takeover(scheduler, optimizer)
         start = state.global_step if saved is None else 0  # which loading the state changes
+        trainer = trainer_that_calls(self) if asks_for_control(self._control_options) else None
         try:
-            attachment = follow(inner, self._schedules, run, relative=self._relative, start=start, on_change=self._on_change)
+            attachment = follow(
+                *(inner, self._schedules, run),
+                relative=self._relative,
+                start=start,
+                on_change=self._on_change,
+                control=self._control_options if trainer is None else {**self._control_options, "model": trainer.model},
+            )
             if saved is not None:
                 try:
                     attachment.load_state_dict({key: value for key, value in saved.items() if key != "max_steps"})
@@ -167,6 +245,7 @@ class Follow(TrainerCallback, ExportableState):
             raise
         takeover.begin()
         self.attachment, self._takeover, self._max_steps = attachment, takeover, state.max_steps
+        self._observing = None if trainer is None else Observing(trainer, attachment)
         self._state = weakref.ref(state)
         _followed[inner] = weakref.ref(self)
 

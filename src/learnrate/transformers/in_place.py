@@ -129,7 +129,7 @@ def trainer_that_calls(callback: TrainerCallback) -> Trainer:
         frame = frame.f_back  # type: ignore[assignment]
     raise ArgumentError(
         f"{type(callback).__name__} must be called by the transformers.Trainer that has it as a callback, no such trainer "
-        "is calling: use learnrate.transformers.tune(trainer), and Follow(plan.schedule, relative=True)"
+        "is calling: to tune, use learnrate.transformers.tune(trainer), and Follow(plan.schedule, relative=True)"
     )
 
 

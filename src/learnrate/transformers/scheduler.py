@@ -8,8 +8,9 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.accelerate.attachment import Given, resolve
 from learnrate.schedules import Horizon, Schedule
-from learnrate.schedules.resume import OnChange, check_on_change, resumed
+from learnrate.schedules.resume import OnChange, all_resumed, check_on_change
 from learnrate.torch import driving
+from learnrate.torch.driving.state import given_text
 from learnrate.user_code import warn
 
 
@@ -39,18 +40,19 @@ class Scheduler(driving.Scheduler):
         # The Trainer drops all warnings of this call.
         with warnings.catch_warnings(record=True) as unsaid:
             warnings.simplefilter("always")
-            self._load(state_dict)
+            self._resume(state_dict)
         self._unsaid = tuple(unsaid)
 
-    def _load(self, state_dict: dict[str, Any]) -> None:
+    def _resume(self, state_dict: dict[str, Any]) -> None:
         text = state_dict.get("schedule") if isinstance(state_dict, dict) else None
         if isinstance(text, str) and isinstance(self.schedule, Schedule):
             updates = checks.whole("last_epoch", state_dict.get("last_epoch"), at_least=0, at_most=checks.LONGEST)
-            chosen = resumed(text, self.schedule, updates, self.on_change)
+            chosen = all_resumed("lr", given_text(state_dict, text), self.schedule, updates, self.on_change)
             if chosen != self.schedule:
-                self.replace(chosen)
-            state_dict = {**state_dict, "schedule": self.text}
-        super().load_state_dict(state_dict)
+                self.exchange(chosen)
+            self.resume(state_dict)
+        else:
+            super().load_state_dict(state_dict)
 
 
 def scheduler(

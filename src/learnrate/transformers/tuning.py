@@ -10,6 +10,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, OtherScheduleWarning
 from learnrate.schedules import Schedule, constant, parse
 from learnrate.schedules.resume import rebased
+from learnrate.torch.driving.state import given_text
 from learnrate.torch.tune import tune as torch_tune
 from learnrate.transformers import checkpoint
 from learnrate.transformers.follow import Follow
@@ -110,7 +111,7 @@ class Tune(Follow):
 
     def _of_checkpoint(self, saved: Mapping[str, Any], max_steps: int) -> Schedule:
         """The schedule of a checkpoint; in a run of another length the one that `on_change` decides about."""
-        text = checkpoint.entry(saved, "schedules", "lr")
+        text = given_text(saved, checkpoint.entry(saved, "schedules", "lr"))
         if not isinstance(text, str):  # those of Follow, one for each group
             checks.refuse(
                 "the schedule in the checkpoint", "one for all groups", text, "resume with the callback of its run"

@@ -51,6 +51,7 @@ EXPECTED = {
     "loss without the model": (1, ("rank 0 waits", "rank 1", "did not take part", "loss", "backward")),
 }
 TUNED = ("tune", "tune in seconds")
+STEERED = ("steered", "steered by a scheduler", "steered parts")
 PROBED = ("probe", "probe of SGD", "probe of parts")
 REFUSED = {
     "probe with other arguments": "updates must be the same in every process",
@@ -65,7 +66,7 @@ REFUSED = {
 GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
 SCENARIOS = {
     2: (
-        (*TUNED, *PROBED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
+        (*TUNED, *PROBED, *STEERED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
         (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
@@ -285,3 +286,23 @@ def test_a_group_of_one_process_is_treated_as_a_single_process(toy, tmp_path):
         assert len(lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, updates=20, stop=None)) == 20
     finally:
         dist.destroy_process_group()
+
+
+@for_scenarios(*STEERED)
+def test_controllers_and_people_decide_once_for_all_processes(launched, processes, name):
+    outcomes = launched(processes)[name]
+    for outcome in outcomes:
+        assert "error" not in outcome, outcome["error"]
+    first, second = outcomes
+    assert first == second
+    assert first["used"] == first["schedule"]
+    # Process 1 alone had a loss that is not finite, and process 0 alone was asked for half the LR.
+    assert [(event[0], event[1], event[2]) for event in first["events"]] == [
+        ("skip", 4, "skip_not_finite"),
+        ("scale", 7, "by hand"),
+        ("scale", 8, "halve_when_stalled"),
+    ]
+    assert first["losses"][:4] == [1.5, 1.5, 1.5, 1.5]  # the mean of 1 and 2
+    assert first["resumed"] == first["used"][6:]
+    assert first["scores"] == [{"accuracy": 0.5}]
+    assert "control=[]" in first["refused"]

@@ -22,6 +22,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import learnrate as lr
+from steered_process import steered
 
 UPDATES = 40
 BREAKS_AT = 12
@@ -305,6 +306,9 @@ def tune_scenario(**options):
 
 
 SCENARIOS = {
+    "steered": lambda rank: steered(rank, DistributedDataParallel),
+    "steered by a scheduler": lambda rank: steered(rank, DistributedDataParallel, way="Scheduler"),
+    "steered parts": lambda rank: steered(rank, sharded),
     "probe": lambda rank: probed(rank, dist.get_world_size()),
     "probe of SGD": lambda rank: probed(rank, dist.get_world_size(), kind=torch.optim.SGD),
     "probe of parts": lambda rank: probed(rank, dist.get_world_size(), wrap=sharded),

@@ -5,6 +5,9 @@ from typing import Any, TypedDict
 
 from torch import nn
 
+from learnrate import checks
+from learnrate.control.controller import named
+
 
 class ControlOptions(TypedDict, total=False):
     """Reacting while training; see `learnrate.control`.
@@ -20,6 +23,18 @@ class ControlOptions(TypedDict, total=False):
     model: nn.Module | None
     record: str | os.PathLike[str] | None
     page: Any
+
+
+def check_options(options: ControlOptions) -> ControlOptions:
+    """The options, checked as far as they can be before a run begins.
+
+    Raises:
+        ArgumentError: if an option breaks its rule.
+        ArgumentTypeError: if one is of the wrong type.
+    """
+    named(options.get("control"))
+    checks.optional(checks.path)("record", options.get("record"))
+    return options
 
 
 def copied(options: ControlOptions) -> ControlOptions:

@@ -1,6 +1,7 @@
 """Observes the updates of an optimizer, and obeys what the control of its run decides."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from learnrate.control import Control, Observation
+from learnrate.control import Control, Event, Observation
+from learnrate.control.control import HAND
 from learnrate.control.running import begin
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
-from learnrate.torch.control.exchange import Exchange
+from learnrate.torch.control.exchange import Exchange, Seen, several_processes
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
+from learnrate.torch.control.history import went_on
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.inputs import check_model, require_hooks, stepping
 from learnrate.trainable import scalar
@@ -64,13 +67,33 @@ class Steering:
             raise ArgumentError(
                 "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
             )
+        self._began = list(self.control.original)
+        self._stopped_before = self.control.stopped
         self._losses: list[float] = []
+        self._had_losses = False
         self._norm: float | None = None
         self._update, self._lr = max(0, start - 1), self.control.schedules[0](max(0, start - 1))
         self._requests = False
+        self._decided: int | None = None
         self._left_out = False
         self._paused = 0
+        self._is_closed = False
         self._handle: RemovableHandle | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was ended, by a controller or a person; not before the checkpoint that it was resumed from."""
+        return self.control.stopped is not self._stopped_before
+
+    @property
+    def reads_losses(self) -> bool:
+        """Whether anything looks at the losses; reading one on another device waits for it."""
+        return bool(self.control.controllers or self.control.listeners)
+
+    @property
+    def is_between_updates(self) -> bool:
+        """Whether the last update is settled, and the next one has not begun."""
+        return self._decided is None
 
     def watch(self, optimizer: Optimizer, updates: Callable[[], int]) -> None:
         """Observe the steps of an optimizer through a hook of its own, for what has none.
@@ -85,9 +108,8 @@ class Steering:
         inner = stepping(optimizer)
         require_hooks(inner)
 
-        def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-            if not self._paused:
-                self._left_out = not self.before_step(optimizer, updates())
+        def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+            return None if self._paused else self.before_step(optimizer, args, kwargs, updates())
 
         self._handle = inner.register_step_pre_hook(before_step)
 
@@ -107,44 +129,121 @@ class Steering:
 
     def close(self) -> None:
         """The run has ended, or is not driven any more."""
+        self._is_closed = True
         if self._handle is not None:
             self._handle.remove()
         self.control.close()
 
-    def observe(self, loss: Any, gradient_norm: Any, metrics: dict[str, Any]) -> None:
-        """Note what the user has measured; see `Steered.observe`."""
+    def observe(self, loss: Any, gradient_norm: Any) -> None:
+        """Note what the user has measured of an update; see `Steered.observe`."""
+        self._require_open()
         if loss is not None:
             self._losses.append(scalar("loss", loss))
         if gradient_norm is not None:
             self._norm = scalar("gradient_norm", gradient_norm)
-        if metrics:
-            scores = self._exchange.mean_scores({name: scalar(name, value) for name, value in metrics.items()})
+
+    def evaluated(self, metrics: Mapping[str, Any]) -> None:
+        """Let the control react to the scores of an evaluation."""
+        self._require_open()
+        scores = self._exchange.mean_scores({name: scalar(name, value) for name, value in metrics.items()})
+        if scores:
             finite = all(map(math.isfinite, scores.values()))
             self.control.observe(Observation(self._update, self._lr, metrics=scores, finite=finite))
 
-    def before_step(self, optimizer: Optimizer, update: int) -> bool:
-        """Let the control decide about an update whose gradients are there.
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ArgumentError("the optimizer must be driven where something is observed, it was detached")
+
+    def forget(self) -> None:
+        """Forget the losses that were observed since the last update: those of an update that a scaler skipped."""
+        self._losses.clear()
+        self._norm = None
+
+    def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any, update: int) -> Any:
+        """Let the control decide about an update: now, or as soon as a closure of the step has made the gradients.
+
+        A step may be called inside a step, where a subclass's calls `super().step()`.
 
         Returns:
-            Whether it is made. If not, the gradients are dropped, so that the step changes nothing.
+            What a pre-hook of the step returns.
         """
-        loss = sum(self._losses) / len(self._losses) if self._losses else math.nan
-        has_loss = bool(self._losses)
-        self._losses.clear()
-        loss, self._requests = self._exchange.mean(loss, self.control.waiting())
-        norm, self._norm = self._norm, None
-        if norm is None and self.control.needs_gradient_norm:
-            norm = float(gradient_norm(optimizer))
-        finite = (not has_loss or math.isfinite(loss)) and (norm is None or math.isfinite(norm))
+        found_inf = getattr(optimizer, "found_inf", None)
+        if found_inf is not None and found_inf.item():  # a fused optimizer skips the update in its step
+            self.forget()
+            return None
+        positional = list(args)
+        closure = kwargs.get("closure") if len(positional) < 2 else positional[1]
+        if closure is None:
+            self._decide_once(optimizer, update)
+            return None
+        decided = False
+
+        def observed(*arguments: Any, **options: Any) -> Any:
+            nonlocal decided
+            result = closure(*arguments, **options)
+            if decided:
+                self.forget()  # LBFGS evaluates the model several times in an update; the first is that of its weights
+            else:
+                decided = True
+                self._decide_once(optimizer, update)
+            return result
+
+        if len(positional) < 2:
+            return args, {**kwargs, "closure": observed}
+        positional[1] = observed
+        return tuple(positional), kwargs
+
+    def _decide_once(self, optimizer: Optimizer, update: int) -> None:
+        if self._decided == update and not self._losses:
+            return
+        self._left_out = not self._decide(optimizer, update)
+        self._decided = update
+        if self._left_out:
+            drop_gradients(optimizer)
+
+    def _decide(self, optimizer: Optimizer, update: int) -> bool:
+        """Whether the update is made."""
+        if several_processes() and not self._exchange.is_shared:
+            raise ArgumentError(
+                "control must be begun after torch.distributed.init_process_group, because all processes decide together; "
+                "it was begun before"
+            )
+        seen = self._seen(optimizer)
+        if seen.loss is None and not self._had_losses:
+            self._require_no_loss()
+        self._had_losses = self._had_losses or seen.loss is not None
+        self._requests = seen.waiting
+        finite = all(number is None or math.isfinite(number) for number in (seen.loss, seen.norm))
         self._update, self._lr = update, max(float(group["lr"]) for group in optimizer.param_groups)
         restarts = self.control.restarts(update)
         decision = self.control.observe(
-            Observation(update, self._lr, loss if has_loss else None, norm, finite=finite, restarts=restarts)
+            Observation(update, self._lr, seen.loss, seen.norm, finite=finite, restarts=restarts)
         )
-        if decision.skip or decision.rollback:
-            drop_gradients(optimizer)
-            return False
-        return True
+        return not (decision.skip or decision.rollback)
+
+    def _seen(self, optimizer: Optimizer) -> Seen:
+        losses, norm = list(self._losses), self._norm
+        self.forget()
+        if norm is None and self.control.needs_gradient_norm:
+            norm = float(gradient_norm(optimizer))
+        waiting = self.control.waiting()
+        seen = self._exchange.agree(_summary(losses, norm, waiting))
+        if not seen.mixed:
+            return seen
+        # The gradients of a loss that is not finite are not finite. If these are, it belongs to an update that a gradient
+        # scaler skipped, of which nothing else is to be seen here. All processes are in this branch, or none.
+        if not math.isfinite(float(gradient_norm(optimizer))):
+            return seen
+        last = max((number for number, loss in enumerate(losses) if not math.isfinite(loss)), default=-1)
+        return self._exchange.agree(_summary(losses[last + 1 :] or losses, norm, waiting))
+
+    def _require_no_loss(self) -> None:
+        needing = [name for name, each in self.control.controllers.items() if getattr(each, "needs_loss", True)]
+        if needing:
+            raise LossError(
+                f"the loss of an update must be observed before optimizer.step() where a controller reads it "
+                f"({', '.join(needing)}), none was: call observe(loss)"
+            )
 
     @property
     def schedules(self) -> Followed:
@@ -152,24 +251,65 @@ class Steering:
         schedules = self.control.schedules
         return schedules[0] if len(schedules) == 1 else list(schedules)
 
-    def settle(self, update: int) -> Followed | None:
-        """Apply what was decided and asked for. Returns the schedules to follow from now on, if they are others."""
-        changed = self.control.settle(update, requests=self._requests or not self._exchange.is_shared)
+    def settle(self, update: int, *, requests: bool = True) -> Followed | None:
+        """Apply what was decided and asked for. Returns the schedules to follow from now on, if they are others.
+
+        Args:
+            update: Number of the next update.
+            requests: Whether changes that people ask for may be applied now. After an evaluation they wait in many
+                processes, which agree on them at each update.
+        """
+        self._decided = None
+        changed = self.control.settle(update, requests=(self._requests and requests) or not self._exchange.is_shared)
         return self.schedules if changed else None
 
     def replaced(self, schedules: Followed, update: int) -> None:
         """Note that the program itself follows other schedules from an update on."""
         self.control.replaced(_listed(schedules), update)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to keep beside the count and the text of what is followed."""
-        original = [repr(schedule) for schedule in self.control.original]
-        return {"control": {**self.control.state_dict(), "original": original}}
+    def exchange(self, schedules: Followed) -> None:
+        """Begin again under other schedules, as if they had been given at the start."""
+        self.control.restart(_listed(schedules))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a checkpoint was, from the state of an attachment or a scheduler; one without a control is left."""
-        if "control" in state:
-            self.control.load_state_dict(state["control"])
+    def state_dict(self, given: Followed) -> dict[str, Any]:
+        """What a checkpoint has to keep beside the count and the text of what is followed.
+
+        Args:
+            given: The schedules that the program gave last.
+        """
+        original = [repr(schedule) for schedule in self.control.original]
+        texts = [repr(schedule) for schedule in _listed(given)]
+        return {"control": {**self.control.state_dict(), "original": original, "given": texts}}
+
+    def load_state_dict(self, control: Mapping[str, Any] | None, followed: Any, given: Followed, update: int) -> None:
+        """Go on where a checkpoint was.
+
+        Args:
+            control: What `state_dict` returned under this key; None in the checkpoint of a run without a control.
+            followed: The texts of the schedules that the checkpoint has beside it; None if it has none.
+            given: The schedules that the program gives now.
+            update: The number of updates in the checkpoint.
+        """
+        saved = control or {"original": followed, "given": followed}
+        schedules = _listed(given)
+        original, are_others = went_on(saved.get("original"), saved.get("given"), schedules, update)
+        self.control.restart(original)
+        if control is not None:
+            self.control.load_state_dict(control)
+            if are_others and any(event.schedules is not None for event in self.control.events):
+                self.control.replaced(schedules, update)
+        self._stopped_before = self.control.stopped
+        if original != self._began:
+            # What listens was told at the beginning which schedules are the original ones.
+            reason = "the schedules of the run that goes on"
+            event = Event(0, "replace", HAND, 1.0, tuple(original), reason, {}, time.time())
+            for listener in self.control.listeners:
+                listener.on_resume([event, *self.control.events])
+
+
+def _summary(losses: list[float], norm: float | None, waiting: bool) -> Seen:
+    loss = sum(losses) / len(losses) if losses else None
+    return Seen(loss, norm, waiting, len(losses) > 1 and loss is not None and not math.isfinite(loss))
 
 
 def _listed(schedules: Followed) -> list[Schedule]:

@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
-from learnrate.torch.control import ControlOptions, Steered, Steering, asks_for_control, copied
+from learnrate.torch.control import ControlOptions, Followed, Steered, Steering, asks_for_control, copied
 from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
-from learnrate.torch.driving.state import require_key, warn_of_other_names
+from learnrate.torch.driving.state import given_text, require_key, warn_of_another_schedule, warn_of_other_names
 from learnrate.torch.driving.values import ScheduledValues
 from learnrate.torch.driving.writing import Group
 from learnrate.torch.inputs import require_hooks, stepping
@@ -132,9 +132,14 @@ class Attachment(Steered):
         ]
         self._options: ControlOptions = options or {}
         self._steering = self._new_steering(given, start) if asks_for_control(self._options) else None
-        self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
-        self._in_turn = tuple(self._clocks.values())
-        claim(optimizer, given, self)  # last, when nothing can fail any more
+        try:
+            self._clocks = {values.key: Clock(self._groups, values, start) for values in scheduled}
+            self._in_turn = tuple(self._clocks.values())
+            claim(optimizer, given, self)  # last, when nothing can fail any more
+        except BaseException:
+            if self._steering is not None:
+                self._steering.close()  # a record, a page
+            raise
         self._attached = True
         self._pause: weakref.ref[_Pause] | None = None
         self._counts = False
@@ -171,16 +176,16 @@ class Attachment(Steered):
         """Number of updates so far."""
         return self._in_turn[0].last_epoch
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         self._counts = self._pause is None or self._pause() is None
         if self._counts:
             self._groups.param_groups = optimizer.param_groups
             for clock in self._in_turn:
                 if not (clock.is_current() or clock.keep_up()):
                     self._counts = False
-            if self._steering is not None and self._counts and not self._steering.before_step(optimizer, self.updates):
-                self._counts = False
-                self._settle(self._steering)
+            if self._steering is not None and self._counts:
+                return self._steering.before_step(optimizer, args, kwargs, self.updates)
+        return None
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # A GradScaler skips an update by not calling step, except with fused optimizers: it gives those the flag for the
@@ -189,16 +194,22 @@ class Attachment(Steered):
         if self._counts and (found_inf is None or not found_inf.item()):
             # The hooks run twice for one update where a subclass's step calls super().step(), which torch hooks too.
             self._counts = False
-            for clock in self._in_turn:
-                clock.advance()
-            if self._steering is not None:
-                self._settle(self._steering)
+            steering = self._steering
+            if steering is None or not steering.was_left_out():
+                for clock in self._in_turn:
+                    clock.advance()
+            if steering is not None:
+                self._settle(steering)
 
-    def _settle(self, steering: Steering) -> None:
-        schedules = steering.settle(self.updates)
+    def _settle(self, steering: Steering, *, requests: bool = True) -> None:
+        schedules = steering.settle(self.updates, requests=requests)
         if schedules is not None:
             clock = self._clocks["lr"]
             clock.take(clock.prepared(schedules))
+
+    def _settle_after_evaluation(self) -> None:
+        if self._steering is not None and self._steering.is_between_updates and self._attached:
+            self._settle(self._steering, requests=False)
 
     def replace(self, lr: Schedules = None, momentum: Schedules = None, **others: Schedules) -> None:
         """Follow other schedules from now on; the count of updates goes on, and the values of the next update are written.
@@ -221,20 +232,46 @@ class Attachment(Steered):
             >>> attachment.updates, optimizer.param_groups[0]["lr"]
             (3, 0.25)
         """
-        require_attached(self, self._attached)
         schedules = {"lr": lr, "momentum": momentum, **others}
-        given = {key: schedule for key, schedule in schedules.items() if schedule is not None}
+        given = self._prepare({key: schedule for key, schedule in schedules.items() if schedule is not None})
+        if self._steering is not None and lr is not None:
+            self._steering.replaced(lr, self.updates)
+            given["lr"] = self._clocks["lr"].prepared(self._steering.schedules)
+        self._take(given, schedules)
+
+    def exchange(self, **schedules: Schedules) -> None:
+        """Follow other schedules, as if they had been given at the start: for adapters, before they load a checkpoint.
+
+        Args:
+            **schedules: See `attach`.
+
+        Raises:
+            ArgumentError: see `replace`.
+            ArgumentTypeError: see `replace`.
+            AlreadyDrivenError: see `replace`.
+        """
+        prepared = self._prepare(schedules)
+        if self._steering is not None and (lr := schedules.get("lr")) is not None:
+            self._steering.exchange(lr)
+        self._take(prepared, schedules)
+
+    def renew(self) -> None:
+        """Read the ratios between the groups' LRs again, after "initial_lr" in a group was changed."""
+        self._take(self._prepare({"lr": self._schedules["lr"] if self._steering is None else self._steering.schedules}), {})
+
+    def _prepare(self, given: Mapping[str, Schedules]) -> dict[str, ScheduledValues]:
+        """The values of other schedules. Nothing is changed yet, and whatever may fail fails here."""
+        require_attached(self, self._attached)
         if not given or not given.keys() <= self._clocks.keys():
             driven = ", ".join(self._clocks)
             checks.refuse("replace", f"given schedules for some of {driven}", list(given), "attach() drives others")
         self._look_up_groups()
-        prepared = {key: self._clocks[key].prepared(schedule) for key, schedule in given.items()}
-        if self._steering is not None and "lr" in given:
-            self._steering.replaced(given["lr"], self.updates)
-            prepared["lr"] = self._clocks["lr"].prepared(self._steering.schedules)
+        return {key: self._clocks[key].prepared(schedule) for key, schedule in given.items() if schedule is not None}
+
+    def _take(self, prepared: Mapping[str, ScheduledValues], schedules: Mapping[str, Schedules]) -> None:
         for key, values in prepared.items():
             self._clocks[key].take(values)
-        self._schedules = {**self._schedules, **given}
+        self._schedules = {**self._schedules, **{key: each for key, each in schedules.items() if each is not None}}
 
     def state_dict(self) -> dict[str, Any]:
         """The number of updates so far; the schedules' texts, by which loading notices another schedule; and the control."""
@@ -243,7 +280,7 @@ class Attachment(Steered):
         for clock in self._in_turn:
             state |= clock.reference()
         if self._steering is not None:
-            state |= self._steering.state_dict()
+            state |= self._steering.state_dict(self._given_lr())
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -259,20 +296,36 @@ class Attachment(Steered):
             OtherScheduleWarning: if it was saved under another schedule, and names the values that both give; or if other
                 hyper-parameters were driven.
         """
+        self._load(state_dict, compared=True)
+
+    def resume(self, state_dict: dict[str, Any]) -> None:
+        """`load_state_dict`, where the caller has decided already which schedules go on; see `exchange`."""
+        self._load(state_dict, compared=False)
+
+    def _load(self, state_dict: dict[str, Any], *, compared: bool) -> None:
         updates = checks.whole("updates", require_key("updates", state_dict), at_least=0, at_most=checks.LONGEST)
         require_attached(self, self._attached)
         texts = state_dict.get("schedules", {})
         if not isinstance(texts, Mapping):
             checks.refuse("the schedules in state_dict", "a mapping from hyper-parameters to texts", texts)
         self._look_up_groups()
+        followed = dict(texts)
         if self._steering is not None or "control" in state_dict:
+            saved, given = given_text(state_dict, followed.pop("lr", None)), self._given_lr()
             steering = self._make_steering()
-            steering.load_state_dict(state_dict)
+            steering.load_state_dict(state_dict.get("control"), texts.get("lr"), given, updates)
             clock = self._clocks["lr"]
             clock.take(clock.prepared(steering.schedules))
+            if saved is not None and compared:
+                warn_of_another_schedule("lr", updates, saved, [given] if isinstance(given, Schedule) else given)
         for key, clock in self._clocks.items():
-            clock.load(updates, texts.get(key), state_dict.get("reference_lr"))
+            clock.load(updates, followed.get(key) if compared else None, state_dict.get("reference_lr"))
         warn_of_other_names(updates, texts, self._clocks)
+
+    def _given_lr(self) -> Followed:
+        lr = self._schedules["lr"]
+        assert lr is not None  # the mapping has none of those
+        return lr
 
     def _look_up_groups(self) -> None:
         optimizer = self._optimizer()

@@ -15,7 +15,7 @@ from learnrate.torch.control import ControlOptions, Steered, Steering, asks_for_
 from learnrate.torch.driving.clock import Clock
 from learnrate.torch.driving.names import check_names
 from learnrate.torch.driving.registry import claim, release, require_attached, require_undriven
-from learnrate.torch.driving.state import require_key
+from learnrate.torch.driving.state import given_text, require_key, warn_of_another_schedule
 from learnrate.torch.driving.values import Row, ScheduledValues
 from learnrate.torch.driving.writing import Group
 
@@ -158,12 +158,21 @@ class Scheduler(Steered, Clock, LRScheduler):
 
     def _steered_step(self, epoch: int | None = None) -> None:
         """`step`, for an update that the control may have left out."""
-        steering = self._make_steering()
-        if not steering.was_left_out() or epoch is not None:
+        steering, before = self._make_steering(), self.last_epoch
+        left_out = steering.was_left_out()
+        if not left_out or epoch is not None:
             type(self).step(self, epoch)
-        schedules = steering.settle(self.last_epoch)
+        if left_out or self.last_epoch != before:  # a subclass does not count every call
+            self._settle(steering)
+
+    def _settle(self, steering: Steering, *, requests: bool = True) -> None:
+        schedules = steering.settle(self.last_epoch, requests=requests)
         if schedules is not None:
             self.take(self.prepared(schedules))
+
+    def _settle_after_evaluation(self) -> None:
+        if self._steering is not None and self._steering.is_between_updates and self._attached:
+            self._settle(self._steering, requests=False)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -238,9 +247,26 @@ class Scheduler(Steered, Clock, LRScheduler):
         self.take(scheduled)
         self.schedule = schedule
 
+    def exchange(self, schedule: Schedule | Sequence[Schedule]) -> None:
+        """Follow another schedule, as if it had been given at the start: for adapters, before they load a checkpoint.
+
+        Args:
+            schedule: See the class.
+
+        Raises:
+            ArgumentError: see `replace`.
+            ArgumentTypeError: see `replace`.
+            AlreadyDrivenError: see `replace`.
+        """
+        scheduled = self.prepared(schedule)
+        if self._steering is not None:
+            self._steering.exchange(schedule)
+        self.take(scheduled)
+        self.schedule = schedule
+
     def state_dict(self) -> dict[str, Any]:
         """The number of updates so far; the schedule's text, by which loading notices another schedule; and the control."""
-        control = {} if self._steering is None else self._steering.state_dict()
+        control = {} if self._steering is None else self._steering.state_dict(self.schedule)
         return {"last_epoch": self.last_epoch, "schedule": self.text, **self.reference(), **control}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -255,12 +281,24 @@ class Scheduler(Steered, Clock, LRScheduler):
         Warns:
             OtherScheduleWarning: if it was saved under another schedule; names the LRs that both give.
         """
-        n = require_key("last_epoch", state_dict)
+        self._load(state_dict, compared=True)
+
+    def resume(self, state_dict: dict[str, Any]) -> None:
+        """`load_state_dict`, where the caller has decided already which schedule goes on; see `exchange`."""
+        self._load(state_dict, compared=False)
+
+    def _load(self, state_dict: dict[str, Any], *, compared: bool) -> None:
+        n = checks.whole("last_epoch", require_key("last_epoch", state_dict), at_least=0, at_most=checks.LONGEST)
+        saved = given_text(state_dict, state_dict.get("schedule"))
         if self._steering is not None or "control" in state_dict:
             steering = self._make_steering()
-            steering.load_state_dict(state_dict)
+            steering.load_state_dict(state_dict.get("control"), state_dict.get("schedule"), self.schedule, n)
             self.take(self.prepared(steering.schedules))
-        self.load(n, state_dict.get("schedule"), state_dict.get("reference_lr"))
+            if compared and saved is not None:
+                present = [self.schedule] if isinstance(self.schedule, Schedule) else self.schedule
+                warn_of_another_schedule("lr", n, saved, present)
+            saved = None
+        self.load(n, saved if compared else None, state_dict.get("reference_lr"))
 
     @property
     def base_lrs(self) -> list[Any]:  # type: ignore[override]

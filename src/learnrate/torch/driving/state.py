@@ -22,6 +22,25 @@ def require_key(key: str, state_dict: object) -> Any:
     return state_dict[key]
 
 
+def given_text(state_dict: Mapping[str, Any], followed: Any) -> Any:
+    """The text of the LR's schedule that the program gave, in a state whose schedule may contain what a control did to it.
+
+    Args:
+        state_dict: The state of a scheduler or an attachment.
+        followed: The text of what was followed, in a state without a control.
+
+    Raises:
+        ArgumentError: if the state of the control is none.
+    """
+    control = state_dict.get("control")
+    if control is None:
+        return followed
+    if not isinstance(control, Mapping):
+        checks.refuse("the state of the control in state_dict", "a mapping", control)
+    given = control.get("given", followed)
+    return given[0] if isinstance(given, list) and len(given) == 1 else given
+
+
 def warn_of_another_schedule(key: str, n: int, saved: object, present: Sequence[Schedule]) -> None:
     """Warn if a state was saved under other schedules than the present ones.
 
