@@ -10,6 +10,7 @@ import traceback
 
 from reporting import BACKEND, FOLDER, SCENARIOS  # first: it chooses the backend
 
+import control_scenarios  # noqa: F401 # isort: skip
 import line_scenarios  # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
 

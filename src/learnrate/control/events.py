@@ -12,7 +12,6 @@ Kind = Literal["scale", "replace", "cooldown", "undo", "skip", "rollback", "stop
 """What an event is: a new factor, a new schedule, the beginning of a cooldown, the undoing of a change by hand; an update
 that was left out, a snapshot that was put back, the end of the run."""
 
-
 @dataclass(frozen=True)
 class Event:
     """Something that a controller or a person did.
@@ -87,6 +86,8 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
     """
     stretches = [_Stretch(0, tuple(original), {0: 1.0})]
     for event in events:
+        if event.kind in ("skip", "rollback", "stop"):
+            continue  # they name the update at fault, or the last one, which had the factor that was in force then
         if event.schedules is not None:
             if event.update <= stretches[-1].start:
                 stretches.pop()

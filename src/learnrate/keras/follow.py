@@ -2,18 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from learnrate import checks, schedules
-from learnrate.control import Control, Event, Scale
+from learnrate.control import Control, Scale
 from learnrate.errors import AlreadyDrivenError, ArgumentError, OverruledWarning, PastEndWarning
 from learnrate.keras.optimizers import (
     accumulation_of,
-    batch_counter,
     check_accumulation,
     check_backend,
     check_model,
@@ -109,20 +107,17 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             return require_open(self._run)
         return self._run.control
 
-    def scale(self, factor: float, why: str = "") -> "Future[Event]":
+    def scale(self, factor: float, why: str = "") -> None:
         """Multiply the LR from the next update on, by hand; `control.request(learnrate.control.Undo())` takes it back.
 
         Args:
             factor: Above 0.
             why: The reason, for the record.
 
-        Returns:
-            A future: the event once it is applied.
-
         Raises:
             ArgumentError: if it is not above 0, or `fit` does not train.
         """
-        return require_open(self._run).request(Scale(factor), why)
+        require_open(self._run).request(Scale(factor), why)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check that the optimizer can be driven."""
@@ -139,7 +134,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
                 self._require_number(optimizer, name)
         self._resolved(self._horizon(optimizer))
         if self._run is not None:
-            self._run.close()  # an exception may have ended the last `fit`
+            self._run.close(aborted=True)
         self._former = self._writer or self._former
         self._writer = None
 
@@ -181,9 +176,9 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         optimizer = check_model(self.model)
         given = self._resolved(self._horizon(optimizer))
         if self._state_file is not None:
-            batches, updates = int(batch_counter(optimizer)), driven(optimizer, given).updates()
-            has_control = self._run is not None
-            given = self._state_file.schedules(given, batches, updates, self._on_change, has_control=has_control)
+            present, has_control = driven(optimizer, given), self._run is not None
+            counts = present.batches(), present.updates()
+            given = self._state_file.schedules(given, *counts, self._on_change, has_control=has_control)
         self._driven = driven(optimizer, given)
         if self._run is not None:
             return self._run.begin(self.model, self._driven)

@@ -95,11 +95,11 @@ class JaxSteered:
                 self.steering.add(loss)
             self._present.losses = []
 
-    def close(self) -> None:
+    def close(self, *, compare: bool = True) -> None:
         """See `Steered.close`."""
         self._place.leave()
         self.flush()
-        if self._lr[0] is not None:
+        if compare and self._lr[0] is not None:
             self._compare(lr_source(self.steering.driven.optimizer).value)
 
     def _train_step(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,6 +146,7 @@ class JaxSteered:
         count = state[2][self._count_at]
         try:
             self._count = count, int(count) if self._may_skip else batches + 1
+            steering.batches = self._count[1]
             return logs, self._observed(state, seen, update, batches)
         except BaseException:
             # Also Ctrl-C while a loss is awaited: the memory of the former state has gone into this one.

@@ -93,10 +93,7 @@ def gradient_norm(optimizer: Any, gradients: Sequence[Any], value_of: Callable[[
         value_of: Returns the present value of a variable of the optimizer.
     """
     inner, steps = innermost(optimizer), accumulation_of(optimizer)
-    if inner is not optimizer:
-        scale = value_of(optimizer.dynamic_scale)
-    else:
-        scale = optimizer.loss_scale_factor or 1.0
+    scale = value_of(optimizer.dynamic_scale) if inner is not optimizer else optimizer.loss_scale_factor or 1.0
     parts = [None if gradient is None else gradient / scale for gradient in gradients]
     if steps > 1:
         earlier = [None if variable is None else value_of(variable) for variable in inner._accumulated_gradients]

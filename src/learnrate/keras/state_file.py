@@ -1,4 +1,4 @@
-"""The file in which `Follow` keeps what a run followed, beside the checkpoints of Keras, which hold nothing of a callback."""
+"""The file in which `Follow` keeps what a run followed: the checkpoints of Keras hold nothing of a callback."""
 
 import json
 from collections.abc import Mapping

@@ -12,7 +12,6 @@ from learnrate.control.controller import named
 from learnrate.control.running import Path, begin
 from learnrate.errors import ArgumentError, LearnrateError, OutputError
 from learnrate.keras.jax_steered import JaxSteered
-from learnrate.keras.optimizers import batch_counter
 from learnrate.keras.schedule import saved_text
 from learnrate.keras.state_file import StateFile
 from learnrate.keras.steering import Steering
@@ -32,8 +31,8 @@ class Steered(Protocol):
     def flush(self) -> None:
         """Observe what still has to be read."""
 
-    def close(self) -> None:
-        """Called after the last batch."""
+    def close(self, *, compare: bool = True) -> None:
+        """Called after the last batch; or much later, when the LR may be another one and is not to be compared."""
 
     def again(self, steering: Steering) -> bool:
         """Whether it can be used for a further `fit`, with another steering; it takes that then."""
@@ -119,7 +118,7 @@ class SteeredRun:
         Raises:
             OutputError: if the state file is something else, or the record cannot be written.
         """
-        batches, given = int(batch_counter(driven.optimizer)), driven.schedules[LR]
+        batches, given = driven.batches(), driven.schedules[LR]
         saved = self._saved(model.optimizer, batches)
         self._optimizer, self._given = model.optimizer, given
         original = given if saved is None else saved.original
@@ -169,7 +168,7 @@ class SteeredRun:
             return
         saved = self._present()
         texts = {"original": saved_text(saved.original), "schedule": saved_text(saved.given)}
-        self._state_file.add(int(batch_counter(self._optimizer)), {**texts, **saved.state})
+        self._state_file.add(self.writer.steering.batches, {**texts, **saved.state})
 
     def _present(self) -> Saved:
         assert self.writer is not None
@@ -179,14 +178,15 @@ class SteeredRun:
         state = {**self.control.state_dict(), "losses": list(self.writer.steering.losses)}
         return Saved(self.control.original[0], self._given, state)
 
-    def close(self) -> None:
-        """The `fit` has ended."""
+    def close(self, *, aborted: bool = False) -> None:
+        """The `fit` has ended; long ago, if an exception ended it without a word to its callbacks."""
         if self.writer is None or self.control is None:
             return
         try:
-            self.writer.close()
-            self._last = int(batch_counter(self._optimizer)), self._present()
-            self.save()
+            self.writer.close(compare=not aborted)
+            self._last = self.writer.steering.batches, self._present()
+            if not aborted:
+                self.save()
         finally:
             vars(self._optimizer).pop("save_own_variables", None)
             self.writer = None

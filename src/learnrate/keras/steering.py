@@ -66,10 +66,11 @@ class Steering:
         driven: What the optimizer follows now.
         snapshots: The last good snapshot; None if no controller may ask for one.
         losses: The losses of the batches of the present update so far.
+        batches: Number of batches that were made, as the optimizer counts them.
     """
 
     def __init__(self, control: Control, driven: Driven, losses: list[float]) -> None:
-        self.control, self.losses = control, losses
+        self.control, self.losses, self.batches = control, losses, driven.batches()
         self.driven = replace(driven, schedules={**driven.schedules, LR: control.schedules[0]})
         self.snapshots = Snapshots(_every(control)) if control.needs_snapshots else None
         self._stopped_before = control.stopped

@@ -40,10 +40,11 @@ class TorchSteered:
         """See `Steered.again`."""
         return False
 
-    def close(self) -> None:
+    def close(self, *, compare: bool = True) -> None:
         """See `Steered.close`."""
         self._place.leave()
-        self._writer.close()
+        if compare:
+            self._writer.close()
 
     def _call(self, data: Any) -> Any:
         steering, batches = self.steering, int(self._counter)
@@ -67,7 +68,7 @@ class TorchSteered:
     def _observed(self, shown: Shown, logs: Any, update: int, batches: int) -> Any:
         """Let the control react; return the snapshot to go back to, if it says so."""
         steering, loss = self.steering, logs.get("loss") if shown.loss is None else shown.loss
-        made = int(self._counter)
+        made = steering.batches = int(self._counter)
         was_left_out = made == batches  # by a loss scale
         if was_left_out and (loss is None or math.isfinite(number("loss", loss))):
             return None

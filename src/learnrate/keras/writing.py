@@ -34,9 +34,13 @@ class Driven:
         """The schedules of hyper-parameters other than the LR."""
         return {name: schedule for name, schedule in self.schedules.items() if name != LR}
 
+    def batches(self) -> int:
+        """Number of batches whose update was not skipped."""
+        return int(batch_counter(self.optimizer))
+
     def updates(self) -> int:
         """Number of updates made."""
-        return int(batch_counter(self.optimizer)) // self.accumulation
+        return self.batches() // self.accumulation
 
     def lr(self) -> float:
         """The LR in force."""
