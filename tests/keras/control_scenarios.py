@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import keras
 import numpy as np
-from reporting import BACKEND, CALLS, FOLDER, ONES, Steps, caught, fit, line, mean_output, scenario, warned
+from reporting import BACKEND, CALLS, FOLDER, ONES, Steps, caught, fit, line, scenario, warned
 
 import learnrate as lr
 from learnrate.control import Action, Controller, Cooldown, Replace, Stop, Undo
@@ -241,7 +241,10 @@ def recorded():
         blocks = line(keras.optimizers.SGD(0.5), steps_per_execution=3)
         follow, rows = lr.keras.Follow(BASE, control=[halve(2)]), Rows()
         steps, _, _ = run(follow, model=blocks, rows=rows, x=ONES[:8])
-        facts["blocks"] = [[row.update for row in rows.updates], equal(follow.control.schedule, [row.lr for row in rows.updates])]
+        facts["blocks"] = [
+            [row.update for row in rows.updates],
+            equal(follow.control.schedule, [row.lr for row in rows.updates]),
+        ]
         facts["of blocks"] = [steps.used, [sum(row.lr for row in rows.updates[n : n + 3]) for n in (0, 3, 6)]]
     return facts
 

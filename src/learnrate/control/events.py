@@ -12,6 +12,7 @@ Kind = Literal["scale", "replace", "cooldown", "undo", "skip", "rollback", "stop
 """What an event is: a new factor, a new schedule, the beginning of a cooldown, the undoing of a change by hand; an update
 that was left out, a snapshot that was put back, the end of the run."""
 
+
 @dataclass(frozen=True)
 class Event:
     """Something that a controller or a person did.
