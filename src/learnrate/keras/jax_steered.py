@@ -176,7 +176,7 @@ class JaxSteered:
             self._pending.append(made)
             while self._pending and (len(self._pending) > PENDING or self._pending[0].is_ready()):
                 self._observe(self._pending.popleft())
-        steering.settle(update + 1)
+        steering.settle(self._count[1] // steering.driven.accumulation)
         self.model.stop_training = self.model.stop_training or steering.is_stopped
         return state if snapshot is None else self._back(snapshot, state, metrics)
 

@@ -76,7 +76,7 @@ class TorchSteered:
         if made % steering.driven.accumulation and not was_left_out:
             return None
         snapshot = steering.observe(update, self._writer.driven.lr(), shown.gradient_norm)
-        steering.settle(update + 1)
+        steering.settle(made // steering.driven.accumulation)
         self.model.stop_training = self.model.stop_training or steering.is_stopped
         return snapshot
 
