@@ -1,8 +1,8 @@
 """What control costs an update in Keras: `python -m benchmarks.control_keras torch`, and `jax`.
 
 CPU time of the thread that trains, in microseconds an update, beyond that with `Follow` alone: the lowest of several epochs,
-in turn, because other processes disturb some of them. On JAX the time for which a controller waits for the loss is not in it:
-there the thread would otherwise run ahead of the device.
+in turn, because other processes disturb some of them. On JAX the time for which a controller waits for a loss is not in it;
+without a controller the thread runs ahead of the device.
 """
 
 import os

@@ -183,7 +183,7 @@ def composed_control():
         "observed lrs": equal(through.control.schedule, [row.lr for row in rows.updates if row.update < 8]),
         "asked": [future.result().update for future in hand.asked],
         "count": int(loaded.optimizer.iterations),
-        "weights around": all_steps.weights[6:10],
+        "weights": all_steps.weights,
         "losses": [row.loss for row in rows.updates],
         "updates": [row.update for row in rows.updates],
         "expected losses": [w * float(v) for w, v in zip(all_steps.weights, x[:, 0], strict=False) if v == v],
@@ -287,6 +287,10 @@ def faults():
     model = line(keras.optimizers.SGD(0.5))
     steps, history, _ = run(lr.keras.Follow(lr.constant(0.1), control=guard(every=2, skips=True)), model=model, x=x)
     facts["skipped"] = [steps.weights, history["loss"]]
+    # The second batch of update 2; its first one must not be in update 3.
+    follow = lr.keras.Follow(lr.constant(0.1), control=guard(skips=True))
+    accumulating = keras.optimizers.SGD(0.5, gradient_accumulation_steps=2)
+    facts["accumulated"] = run(follow, optimizer=accumulating, x=x)[0].weights
     plain = lr.keras.Follow(lr.constant(0.1), control=skip_large())
     (steps, _, _), facts["warnings"] = warned(lambda: run(plain, x=x))
     facts["stays"] = [steps.weights[5], math.isnan(steps.weights[6])]

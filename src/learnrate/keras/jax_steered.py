@@ -2,17 +2,17 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 
+from learnrate.control import Decision
 from learnrate.keras.observing import Watch
 from learnrate.keras.optimizers import innermost, lr_source
-from learnrate.keras.steering import Steering, number
-from learnrate.keras.train_function import TrainFunction, compiled
+from learnrate.keras.steering import Steering, leaves_out, number
+from learnrate.keras.train_function import TrainFunction, compiled, without_donation
 from learnrate.keras.writing import LR, Overruled, indices, traced
 
 PENDING = 64
@@ -49,7 +49,8 @@ class JaxSteered:
 
     The LR is what the schedule gives for the number of the update as a Python number, rounded to the type of the optimizer's
     LR (float32). If controllers are at work, each update waits for the loss of the one before; without them, for a record
-    alone, losses are read when they are there.
+    alone, losses are read when they are there. If a controller may ask for snapshots, an update leaves the state before it
+    intact, so that it can be left out; the snapshots are such states, and not copies.
 
     Args:
         model: The model.
@@ -64,7 +65,11 @@ class JaxSteered:
         self._may_skip = innermost(model.optimizer) is not model.optimizer
         self._watch = Watch(model, steering.control.needs_gradient_norm)
         self._dtype = lr_source(model.optimizer).dtype
-        self._function = compiled(model, self._train_step(model.train_step), steps_per_execution=1)
+        train_step = self._train_step(model.train_step)
+        if steering.snapshots is None:
+            self._function = compiled(model, train_step, steps_per_execution=1)
+        else:
+            self._function = without_donation(model, train_step)
         self._forget()
 
     def _forget(self) -> None:
@@ -73,6 +78,7 @@ class JaxSteered:
         self._count: tuple[Any, int] = (None, 0)
         self._present: Made | None = None
         self._pending: deque[Made] = deque()
+        self._before: Any = None
 
     def before_batch(self) -> None:
         """See `Steered.before_batch`."""
@@ -104,16 +110,13 @@ class JaxSteered:
 
     def _train_step(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """A `train_step` that shows its loss and the norm of its gradient beside its logs."""
-        keeps_metrics = self.steering.snapshots is not None
 
         def train_step(state: Any, data: Any) -> Any:
             count, driven = state[2][self._count_at], self.steering.driven
-            # Copies: the memory of the state is given to the new one.
-            metrics = [keras.ops.copy(value) for value in state[3]] if keeps_metrics else []
             with self._watch as shown, traced(driven, count // driven.accumulation):
                 logs, state = original(state, data)
             loss = logs.get("loss") if shown.loss is None else shown.loss
-            return (logs, (loss, shown.gradient_norm, metrics)), state
+            return (logs, (loss, shown.gradient_norm)), state
 
         return train_step
 
@@ -137,8 +140,11 @@ class JaxSteered:
             self._compare(state[2][self._lr_at])
         if not part:
             steering.settle(update)
-            if steering.snapshots is not None and steering.snapshots.is_due(update):
-                steering.snapshots.take(_copied(state[:3]))
+            if steering.snapshots is not None:
+                self._before = state[:3]
+                if steering.snapshots.is_due(update):
+                    steering.snapshots.take(update, state[:3])
+        metrics = state[3]
         lr = np.asarray(steering.driven.schedules[LR](update), self._dtype)
         of_optimizer = [lr if index == self._lr_at else value for index, value in enumerate(state[2])]
         (logs, seen), state = self._function((*state[:2], of_optimizer, state[3]), iterator)
@@ -147,7 +153,7 @@ class JaxSteered:
         try:
             self._count = count, int(count) if self._may_skip else batches + 1
             steering.batches = self._count[1]
-            return logs, self._observed(state, seen, update, batches)
+            return logs, self._observed(state, seen, metrics, batches)
         except BaseException:
             # Also Ctrl-C while a loss is awaited: the memory of the former state has gone into this one.
             self.model._jax_state = dict(zip(STATE, state, strict=True))
@@ -157,38 +163,50 @@ class JaxSteered:
         """The number of batches that the optimizer has counted; read only if something else has set it."""
         return self._count[1] if self._count[0] is count else int(count)
 
-    def _observed(self, state: Any, seen: Any, update: int, batches: int) -> Any:
+    def _observed(self, state: Any, seen: Any, metrics: Any, batches: int) -> Any:
         """Let the control react; return the state to go on with."""
-        steering, made = self.steering, self._present or Made(update, self._lr[1])
-        loss, norm, metrics = seen
+        steering, accumulation = self.steering, self.steering.driven.accumulation
+        made = self._present or Made(batches // accumulation, self._lr[1])
+        loss, norm = seen
         was_left_out = self._count[1] == batches  # by a loss scale
         if was_left_out and (loss is None or math.isfinite(number("loss", loss))):
             return state
         made.losses.append(loss)
         made.gradient_norm = norm
-        if self._count[1] % steering.driven.accumulation and not was_left_out:
+        if self._count[1] % accumulation and not was_left_out:
             self._present = made
             return state
-        self._present, snapshot = None, None
+        self._present = None
         if steering.control.controllers:
-            snapshot = self._observe(made)
+            state = self._obeyed(made, state, metrics)
         else:
             self._pending.append(made)
             while self._pending and (len(self._pending) > PENDING or self._pending[0].is_ready()):
                 self._observe(self._pending.popleft())
-        steering.settle(self._count[1] // steering.driven.accumulation)
+        steering.settle(self._count[1] // accumulation)
         self.model.stop_training = self.model.stop_training or steering.is_stopped
-        return state if snapshot is None else self._back(snapshot, state, metrics)
+        return state
 
-    def _observe(self, made: Made) -> Any:
-        """Read what an update shows, and let the control react; return the snapshot to go back to."""
+    def _observe(self, made: Made) -> Decision:
+        """Read what an update shows, and let the control react."""
         for loss in made.losses:
             self.steering.add(loss)
         return self.steering.observe(made.update, made.lr, made.gradient_norm)
 
-    def _back(self, snapshot: Any, state: Any, metrics: list[Any]) -> Any:
-        """The state of a snapshot with the present count, which is never set back, and the metrics before this batch."""
-        weights, others, of_optimizer = _copied(snapshot)
+    def _obeyed(self, made: Made, state: Any, metrics: Any) -> Any:
+        """The state to go on with: this one, the one before the update, or the last good snapshot.
+
+        The count is the present one, which is never set back, and the metrics are those before the last batch.
+        """
+        decision, snapshots = self._observe(made), self.steering.snapshots
+        if not leaves_out(decision):
+            return state
+        if snapshots is None:
+            self.steering.warn_of_no_snapshot(made.update)
+            return state
+        snapshot = snapshots.to_put_back(made.update) if decision.rollback else None
+        weights, others, of_optimizer = self._before if snapshot is None else snapshot
+        of_optimizer = list(of_optimizer)
         for index in (self._lr_at, self._count_at):
             of_optimizer[index] = state[2][index]
         return weights, others, of_optimizer, metrics
@@ -202,8 +220,3 @@ def _needs(steering: Steering) -> tuple[Any, ...]:
     """What the compiled step depends on, beside the model."""
     driven, control = steering.driven, steering.control
     return id(driven.optimizer), driven.others, driven.accumulation, control.needs_gradient_norm, control.needs_snapshots
-
-
-def _copied(state: Iterable[list[Any]]) -> list[list[Any]]:
-    """Copies in memory of their own: an update takes the memory of its state."""
-    return [[keras.ops.copy(value) for value in values] for values in state]

@@ -31,15 +31,16 @@ class Watch:
     Args:
         model: The compiled model.
         needs_gradient_norm: Whether the norm of the gradient is measured.
+        decide: On torch: called with what was shown when the optimizer receives the gradients; whether it is to use them.
     """
 
-    def __init__(self, model: Any, needs_gradient_norm: bool) -> None:
-        self._shown = Shown()
+    def __init__(self, model: Any, needs_gradient_norm: bool, decide: Callable[[Shown], bool] | None = None) -> None:
+        self._shown, self._needs_norm, self._decide = Shown(), needs_gradient_norm, decide
         metrics = {id(metric): metric for metric in [getattr(model, "_loss_tracker", None), *model.metrics]}
         self._hooks = [
             (vars(metric), "update_state", self._loss_of(metric)) for metric in metrics.values() if _is_loss(metric)
         ]
-        if needs_gradient_norm:
+        if needs_gradient_norm or decide is not None:
             name = "apply" if keras.backend.backend() == "torch" else "stateless_apply"
             self._hooks.append((vars(model.optimizer), name, self._norm_of(model.optimizer, name)))
         self._before: list[Any] = []
@@ -70,9 +71,11 @@ class Watch:
     def _norm_of(self, optimizer: Any, name: str) -> Callable[..., Any]:
         original = getattr(optimizer, name)
 
-        def apply(grads: Any, trainable_variables: Any = None) -> Any:
-            self._shown.gradient_norm = gradient_norm(optimizer, grads, lambda variable: variable.value)
-            return original(grads, trainable_variables)
+        def apply(grads: Any, trainable_variables: Any = None) -> None:
+            if self._needs_norm:
+                self._shown.gradient_norm = gradient_norm(optimizer, grads, lambda variable: variable.value)
+            if self._decide is None or self._decide(self._shown):
+                original(grads, trainable_variables)
 
         def stateless_apply(optimizer_variables: Any, grads: Any, trainable_variables: Any) -> Any:
             values = {id(variable): value for variable, value in zip(optimizer.variables, optimizer_variables, strict=True)}

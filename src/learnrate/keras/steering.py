@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from learnrate.control import Control, Observation
+from learnrate.control import Control, Decision, Observation
 from learnrate.errors import LossError, OverruledWarning
 from learnrate.keras.writing import LR, Driven
 from learnrate.trainable import scalar
@@ -14,9 +14,12 @@ from learnrate.user_code import warn
 EVERY = 500
 """Updates between two snapshots, where no controller has an attribute `every`."""
 
+DELAY = 30
+"""Updates by which something may have begun to go wrong before a controller notices it."""
+
 
 class Snapshots:
-    """The last good snapshot of weights and optimizer.
+    """The last two good snapshots of weights and optimizer.
 
     A snapshot is good once the loss of an update that begins with it was seen: an update with a finite loss can leave
     weights that are not.
@@ -26,31 +29,34 @@ class Snapshots:
     """
 
     def __init__(self, every: int) -> None:
-        self._good: Any = None
-        self._new: Any = None
+        self._kept: list[tuple[int, Any]] = []
+        self._new: tuple[int, Any] | None = None
+        self._used: tuple[int, Any] | None = None
         self._every = every
 
     def is_due(self, update: int) -> bool:
         """Whether one is to be taken before this update."""
-        return self._good is None or update % self._every == 0
+        return not self._kept or update % self._every == 0
 
-    def take(self, snapshot: Any) -> None:
+    def take(self, update: int, snapshot: Any) -> None:
         """The state before the present update."""
-        self._new = snapshot
+        self._new = (update, snapshot)
 
-    def judged(self, was_good: bool, rollback: bool) -> Any:
-        """The snapshot to go back to after the present update; None if there is none, or the update was good.
+    def judge(self, was_good: bool) -> None:
+        """Whether the present update was good."""
+        if self._new is not None and was_good:
+            self._kept = [*self._kept[-1:], self._new]
+        self._new = None
 
-        Args:
-            was_good: Whether the update was good.
-            rollback: Whether the weights before it may be at fault, and not the batch alone.
+    def to_put_back(self, update: int) -> Any:
+        """The snapshot for a rollback after this update; None if there is none.
+
+        An older one if the last is so young that what went wrong may have begun before it, or was put back before.
         """
-        new, self._new = self._new, None
-        if was_good:
-            self._good = self._good if new is None else new
-            return None
-        choices = (self._good, new) if rollback else (new, self._good)
-        return next((snapshot for snapshot in choices if snapshot is not None), None)
+        while len(self._kept) > 1 and (update - self._kept[-1][0] < DELAY or self._kept[-1] is self._used):
+            self._kept.pop()
+        self._used = self._kept[-1] if self._kept else None
+        return None if self._used is None else self._used[1]
 
 
 class Steering:
@@ -102,11 +108,8 @@ class Steering:
                 f"where controllers read it ({', '.join(needing)}), received none"
             )
 
-    def observe(self, update: int, lr: float, gradient_norm: Any) -> Any:
-        """Let the control react to an update whose batches were added. It has been applied already.
-
-        Returns:
-            The snapshot that is to be put back; None if the update stays.
+    def observe(self, update: int, lr: float, gradient_norm: Any) -> Decision:
+        """Let the control react to an update whose batches were added.
 
         Raises:
             LossError: if a controller needs the norm of the gradient, and there is none.
@@ -117,13 +120,9 @@ class Steering:
         finite = (loss is None or math.isfinite(loss)) and (norm is None or math.isfinite(norm))
         restarts = self.control.restarts(update)
         decision = self.control.observe(Observation(update, lr, loss, norm, finite=finite, restarts=restarts))
-        leave_out = decision.skip or decision.rollback
-        if self.snapshots is None:
-            if leave_out:
-                self._warn_of_no_snapshot(update)
-            return None
-        snapshot = self.snapshots.judged(finite and not leave_out, decision.rollback)
-        return snapshot if leave_out else None
+        if self.snapshots is not None:
+            self.snapshots.judge(finite and not leaves_out(decision))
+        return decision
 
     def _checked_norm(self, gradient_norm: Any) -> float | None:
         if gradient_norm is not None:
@@ -141,12 +140,13 @@ class Steering:
         self.control.observe(Observation(update, lr, metrics=dict(metrics), finite=finite))
         self.settle(update + 1)
 
-    def _warn_of_no_snapshot(self, update: int) -> None:
+    def warn_of_no_snapshot(self, update: int) -> None:
+        """Say once that an update stays which was to be left out."""
         if not self._warned:
             self._warned = True
             warn(
-                f"update {update} was to be left out, and stays: Keras shows a loss after its update, and there is no "
-                "snapshot to go back to, because no controller says needs_snapshots = True",
+                f"update {update} was to be left out, and stays: its loss was seen after it was made, and there is no good "
+                "snapshot to go back to; controllers that leave updates out must say needs_snapshots = True",
                 OverruledWarning,
             )
 
@@ -161,3 +161,8 @@ def _every(control: Control) -> int:
 def number(name: str, value: Any) -> float:
     """A number of the backend as a float; of torch without its gradient."""
     return scalar(name, value.detach() if hasattr(value, "detach") else value)
+
+
+def leaves_out(decision: Decision) -> bool:
+    """Whether the update is to be left out."""
+    return decision.skip or decision.rollback

@@ -1,5 +1,6 @@
 """How the values of a schedule get into an optimizer of Keras while `fit` trains, on each backend."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -71,22 +72,26 @@ Overruled = Callable[[float, float], None]
 
 @dataclass
 class TorchWriter:
-    """Writes before each batch. The hyper-parameters are plain numbers, which each step reads."""
+    """Writes before each batch. The hyper-parameters are plain numbers, which each step reads.
+
+    Attributes:
+        written: The LR that was written last; NaN before the first batch.
+    """
 
     driven: Driven
     overruled: Overruled
-    _written: float | None = None
+    written: float = math.nan
 
     def before_batch(self) -> None:
         """See `Writer.before_batch`."""
         driven, present = self.driven, self.driven.lr()
-        if self._written not in (None, present):
-            self.overruled(self._written, present)
+        if not math.isnan(self.written) and self.written != present:
+            self.overruled(self.written, present)
         updates = driven.updates()
         driven.optimizer.learning_rate = driven.schedules[LR](updates)
         for name, schedule in driven.others.items():
             setattr(driven.optimizer, name, schedule(updates))
-        self._written = driven.lr()
+        self.written = driven.lr()
 
     def again(self, driven: Driven) -> bool:
         """See `Writer.again`."""
@@ -94,8 +99,9 @@ class TorchWriter:
 
     def close(self) -> None:
         """See `Writer.close`."""
-        if self._written not in (None, present := self.driven.lr()):
-            self.overruled(self._written, present)
+        present = self.driven.lr()
+        if not math.isnan(self.written) and self.written != present:
+            self.overruled(self.written, present)
 
 
 @dataclass
