@@ -10,9 +10,9 @@ import traceback
 
 from reporting import BACKEND, FOLDER, SCENARIOS  # first: it chooses the backend
 
-import control_scenarios  # noqa: F401 # isort: skip
 import line_scenarios  # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
+import control_scenarios  # noqa: F401 # isort: skip
 
 
 def main():

@@ -201,11 +201,13 @@ class JaxSteered:
         decision, snapshots = self._observe(made), self.steering.snapshots
         if not leaves_out(decision):
             return state
-        if snapshots is None:
+        snapshot = None
+        if snapshots is not None:
+            snapshot = (snapshots.to_put_back(made.update) if decision.rollback else None) or self._before
+        if snapshot is None:  # also if the run goes on in the midst of this update
             self.steering.warn_of_no_snapshot(made.update)
             return state
-        snapshot = snapshots.to_put_back(made.update) if decision.rollback else None
-        weights, others, of_optimizer = self._before if snapshot is None else snapshot
+        weights, others, of_optimizer = snapshot
         of_optimizer = list(of_optimizer)
         for index in (self._lr_at, self._count_at):
             of_optimizer[index] = state[2][index]

@@ -90,8 +90,9 @@ class TorchSteered:
         """Let the control react before the update is made; whether it is made."""
         if self._has_scale or shown.loss is None or not self._ends_update(self._batches + 1):
             return True
-        self.steering.add(shown.loss)
-        self._decision = self._observed(shown)
+        if self._decision is None:  # a `train_step` may use the optimizer twice
+            self.steering.add(shown.loss)
+            self._decision = self._observed(shown)
         return not leaves_out(self._decision)
 
     def _observed(self, shown: Shown) -> Decision:
