@@ -1,11 +1,5 @@
 """learnrate for Keras on its torch and JAX backends: a process for each runs scenarios.py, and these tests judge its facts."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,54 +7,8 @@ from facts import facts, tells
 
 pytest.importorskip("keras")
 
-# One worker starts both processes, once.
+# One worker starts both processes, once: see conftest.py.
 pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.slow]
-
-SCENARIOS = Path(__file__).with_name("scenarios.py")
-BACKENDS = ("torch", "jax")
-LIMIT = 300
-"""Seconds that a process may take."""
-
-
-@pytest.fixture(scope="session")
-def both_backends(tmp_path_factory, pytestconfig):
-    """The facts of each backend. One process after the other: a second worker of the tests has the other core."""
-    for backend in BACKENDS:
-        pytest.importorskip(backend)
-    folder = tmp_path_factory.mktemp("keras")
-    # As in pytest itself: warnings are errors, but not with the oldest versions.
-    strict = ["-W", "error"] if "error" in pytestconfig.getini("filterwarnings") else []
-    return {backend: run(backend, folder, strict) for backend in BACKENDS}
-
-
-def run(backend, folder, strict):
-    done = subprocess.run(
-        [sys.executable, *strict, str(SCENARIOS), backend, str(folder)],
-        env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads((folder / f"{backend}.json").read_text())
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request):
-    return request.param
-
-
-@pytest.fixture
-def outcome(both_backends, backend):
-    """The facts of a scenario by its name."""
-
-    def of(scenario):
-        shown = both_backends[backend][scenario]
-        assert "Traceback" not in str(shown.get("failed")), shown["failed"]
-        return shown
-
-    return of
 
 
 def close(values, expected):

@@ -1,6 +1,6 @@
 """The callback that lets an optimizer of Keras follow a schedule."""
 
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from learnrate import checks, schedules
-from learnrate.errors import AlreadyDrivenError, ArgumentError, OutputError, OverruledWarning, PastEndWarning
+from learnrate.control import Control, Scale
+from learnrate.errors import AlreadyDrivenError, ArgumentError, OverruledWarning, PastEndWarning
 from learnrate.keras.optimizers import (
     accumulation_of,
     check_accumulation,
@@ -19,11 +20,13 @@ from learnrate.keras.optimizers import (
     name_of_source,
     require_same_accumulation,
 )
-from learnrate.keras.schedule import saved_text, schedule_of
+from learnrate.keras.schedule import schedule_of
+from learnrate.keras.state_file import StateFile
+from learnrate.keras.steered import Options, Steered, SteeredRun, require_open
 from learnrate.keras.writing import LR, Driven, JaxWriter, TorchWriter, Writer, driven
 from learnrate.schedules import Horizon
 from learnrate.schedules.base import known_length
-from learnrate.schedules.resume import OnChange, check_on_change, resumed
+from learnrate.schedules.resume import OnChange, check_on_change
 from learnrate.user_code import warn
 
 
@@ -42,9 +45,14 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         schedule: The schedule of the LR, or its text. Lengths in percent and epochs are those of `fit`: its `epochs`, and
             the steps of its epochs.
         accumulation: Batches of an update; by default the `gradient_accumulation_steps` of the optimizer.
-        state_file: A path where the text of the schedule is kept, beside the checkpoints. A run that goes on (the optimizer
-            has made updates) under another schedule is then noticed. Keras keeps nothing of a callback in its checkpoints.
+        state_file: A path where the text of the schedule is kept, beside the checkpoints, and what controllers know. A run
+            that goes on (the optimizer has made updates) under another schedule is then noticed, and its controllers go on
+            where they were. Keras keeps nothing of a callback in its checkpoints.
         on_change: What to do then: "error", "keep", "rebase" or "new"; see `learnrate.schedules.resume.resumed`.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. They see the loss of each
+            update, and what `fit` logs of its validation data ("val_..."). An empty list allows changes by hand alone.
+        record: File of the record of the run; see `learnrate.Record`.
+        page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **hyper_parameters: Schedules, or their texts, of other hyper-parameters of the optimizer by their names in it, such
             as `momentum`, `beta_1` or `weight_decay`. The optimizer must have been built with a number above 0 there.
 
@@ -59,6 +67,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
     Warns:
         OverruledWarning: if something else changed the LR; the schedule's value is written again.
         PastEndWarning: if a schedule with an end is driven past it.
+        OtherScheduleWarning: if a run goes on with another schedule, or without the controllers that it had.
     """
 
     def __init__(
@@ -68,6 +77,9 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         state_file: str | Path | None = None,
         on_change: OnChange = "error",
+        control: Any = None,
+        record: str | os.PathLike[str] | None = None,
+        page: Any = False,
         **hyper_parameters: "schedules.Schedule | str",
     ) -> None:
         super().__init__()
@@ -75,12 +87,37 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         self.schedule = schedule_of(schedule)
         self.accumulation = check_accumulation(accumulation)
         self.hyper_parameters = {name: schedule_of(given, name) for name, given in hyper_parameters.items()}
-        self._state_file = None if state_file is None else checks.path("state_file", state_file)
+        self._state_file = None if state_file is None else StateFile(checks.path("state_file", state_file))
+        options = Options(control, record, page)
+        self._run = SteeredRun(options, self._state_file, self._overruled) if options.ask_for_control else None
         self._on_change = check_on_change(on_change)
         self._driven: Driven | None = None
-        self._writer: Writer | None = None
-        self._former: Writer | None = None
+        self._writer: Writer | Steered | None = None
+        self._former: Writer | Steered | None = None
         self._warned_of: set[str] = set()
+
+    @property
+    def control(self) -> Control:
+        """The control of the run: its events and schedules, and `request`, which any thread may call while `fit` trains.
+
+        Raises:
+            ArgumentError: if there is none, or `fit` has made no batch yet.
+        """
+        if self._run is None or self._run.control is None:
+            return require_open(self._run)
+        return self._run.control
+
+    def scale(self, factor: float, why: str = "") -> None:
+        """Multiply the LR from the next update on, by hand; `control.request(learnrate.control.Undo())` takes it back.
+
+        Args:
+            factor: Above 0.
+            why: The reason, for the record.
+
+        Raises:
+            ArgumentError: if it is not above 0, or `fit` does not train.
+        """
+        require_open(self._run).request(Scale(factor), why)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check that the optimizer can be driven."""
@@ -96,6 +133,8 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             for name in self.hyper_parameters:  # a former `fit` may have left it at 0
                 self._require_number(optimizer, name)
         self._resolved(self._horizon(optimizer))
+        if self._run is not None:
+            self._run.close(aborted=True)
         self._former = self._writer or self._former
         self._writer = None
 
@@ -106,37 +145,55 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         self._writer.before_batch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the values of the last update into the logs."""
+        """Write the values of the last update into the logs, and let controllers see what was evaluated."""
         if self._driven is None or self._writer is None:
             return
         updates = self._driven.updates()
+        metrics = {name: float(value) for name, value in (logs or {}).items() if name.startswith("val_")}
         if logs is not None:
             logs[LR] = self._driven.lr()
             logs |= {name: schedule(max(0, updates - 1)) for name, schedule in self._driven.others.items()}
-        for name, schedule in self._driven.schedules.items():
+        if self._run is not None and updates:
+            self._run.evaluated(updates - 1, self._driven.lr(), metrics)
+            self.model.stop_training = self.model.stop_training or self._run.is_stopped
+        for name, schedule in self._in_force().items():
             self._warn_of_end(name, schedule, updates)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Leave the optimizer with the values of the last update."""
         if self._writer is not None and self._driven is not None:
-            self._writer.close()
+            if self._run is not None:
+                self._run.close()
+            else:
+                self._writer.close()
             updates = self._driven.updates()
             for name, schedule in self._driven.others.items():
                 setattr(self._driven.optimizer, name, schedule(max(0, updates - 1)))
         self._writer, self._former = None, self._writer
         _ACTIVE.pop(id(self.params), None)
 
-    def _begun(self) -> Writer:
+    def _begun(self) -> "Writer | Steered":
         optimizer = check_model(self.model)
         given = self._resolved(self._horizon(optimizer))
-        updates = driven(optimizer, given).updates()
-        given = self._kept(given, updates)
+        if self._state_file is not None:
+            present, has_control = driven(optimizer, given), self._run is not None
+            counts = present.batches(), present.updates()
+            given = self._state_file.schedules(given, *counts, self._on_change, has_control=has_control)
         self._driven = driven(optimizer, given)
-        if self._former is not None and self._former.again(self._driven):
-            return self._former
-        if keras.backend.backend() == "torch":
-            return TorchWriter(self._driven, self._overruled)
-        return JaxWriter(self.model, self._driven, self._overruled)
+        if self._run is not None:
+            return self._run.begin(self.model, self._driven)
+        former = self._former
+        if isinstance(former, (TorchWriter, JaxWriter)) and former.again(self._driven):
+            return former
+        writer = TorchWriter(self._driven, self._overruled) if keras.backend.backend() == "torch" else None
+        return writer or JaxWriter(self.model, self._driven, self._overruled)
+
+    def _in_force(self) -> Mapping[str, schedules.Schedule]:
+        """The schedules by name, with what a control has changed."""
+        if self._driven is None:
+            return {}
+        control = {} if self._run is None or self._run.control is None else {LR: self._run.control.schedules[0]}
+        return {**self._driven.schedules, **control}
 
     def _horizon(self, optimizer: Any) -> Horizon | None:
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
@@ -155,30 +212,6 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
                     f"the schedule of {name} must have its lengths in updates where fit does not know the steps of an "
                     f"epoch, received {schedule!r}: give fit steps_per_epoch, or call schedule.resolve(updates)"
                 )
-        return given
-
-    def _kept(self, given: dict[str, schedules.Schedule], updates: int) -> dict[str, schedules.Schedule]:
-        """The schedules that are followed: those of the state file, if the run goes on and `on_change` says so."""
-        path = self._state_file
-        if path is None:
-            return given
-        if updates and path.exists():
-            try:
-                saved = json.loads(path.read_text())
-                if not isinstance(saved, dict) or not all(isinstance(text, str) for text in saved.values()):
-                    raise ValueError("it holds no texts by name")
-            except (OSError, ValueError) as error:
-                raise OutputError(f"state_file must be one that Follow wrote, received {str(path)!r}: {error}") from None
-            given = {
-                name: resumed(saved.get(name, saved_text(schedule)), schedule, updates, self._on_change)
-                for name, schedule in given.items()
-            }
-        text = json.dumps({name: saved_text(schedule) for name, schedule in given.items()}, indent=1)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        except OSError as error:
-            raise OutputError(f"state_file must be a file that can be written, received {str(path)!r}: {error}") from None
         return given
 
     def _require_alone(self, optimizer: Any) -> None:

@@ -1,5 +1,6 @@
 """How the values of a schedule get into an optimizer of Keras while `fit` trains, on each backend."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import keras
 
 from learnrate.errors import ArgumentError
 from learnrate.keras.optimizers import accumulation_of, batch_counter, innermost, lr_source
+from learnrate.keras.train_function import TrainFunction, compiled
 from learnrate.schedules import Schedule
 
 LR = "learning_rate"
@@ -33,9 +35,13 @@ class Driven:
         """The schedules of hyper-parameters other than the LR."""
         return {name: schedule for name, schedule in self.schedules.items() if name != LR}
 
+    def batches(self) -> int:
+        """Number of batches whose update was not skipped."""
+        return int(batch_counter(self.optimizer))
+
     def updates(self) -> int:
         """Number of updates made."""
-        return int(batch_counter(self.optimizer)) // self.accumulation
+        return self.batches() // self.accumulation
 
     def lr(self) -> float:
         """The LR in force."""
@@ -66,22 +72,26 @@ Overruled = Callable[[float, float], None]
 
 @dataclass
 class TorchWriter:
-    """Writes before each batch. The hyper-parameters are plain numbers, which each step reads."""
+    """Writes before each batch. The hyper-parameters are plain numbers, which each step reads.
+
+    Attributes:
+        written: The LR that was written last; NaN before the first batch.
+    """
 
     driven: Driven
     overruled: Overruled
-    _written: float | None = None
+    written: float = math.nan
 
     def before_batch(self) -> None:
         """See `Writer.before_batch`."""
         driven, present = self.driven, self.driven.lr()
-        if self._written not in (None, present):
-            self.overruled(self._written, present)
+        if not math.isnan(self.written) and self.written != present:
+            self.overruled(self.written, present)
         updates = driven.updates()
         driven.optimizer.learning_rate = driven.schedules[LR](updates)
         for name, schedule in driven.others.items():
             setattr(driven.optimizer, name, schedule(updates))
-        self._written = driven.lr()
+        self.written = driven.lr()
 
     def again(self, driven: Driven) -> bool:
         """See `Writer.again`."""
@@ -89,8 +99,9 @@ class TorchWriter:
 
     def close(self) -> None:
         """See `Writer.close`."""
-        if self._written not in (None, present := self.driven.lr()):
-            self.overruled(self._written, present)
+        present = self.driven.lr()
+        if not math.isnan(self.written) and self.written != present:
+            self.overruled(self.written, present)
 
 
 @dataclass
@@ -100,52 +111,38 @@ class JaxWriter:
     On JAX, `fit` keeps the variables of optimizer and model out of their objects. To assign one of them in a callback makes
     it write all of them into the objects and read them again, for each batch. The count of the optimizer is at hand in
     `train_step`, so its LR and other hyper-parameters can be computed there, also within `steps_per_execution`.
-
-    `fit` calls the `train_function` of the model, which is replaced as long as the callback takes part in it: an exception
-    in `fit` ends the callback without a word, and the next `fit` may be without it.
     """
 
     model: Any
     driven: Driven
     overruled: Overruled
-    _due: bool = False
     _last: Any = None
-    _before: Any = None
     _function: Any = None
-    _installed: Any = None
     _indices: tuple[int, int] = field(default=(0, 0))
 
     def __post_init__(self) -> None:
-        if keras.config.is_nnx_enabled():
-            raise ArgumentError("Follow must be used without the NNX mode of Keras: compile with learnrate.keras.Schedule")
-        variables = self.model.optimizer.variables
-        positions = {id(variable): index for index, variable in enumerate(variables)}
-        self._indices = positions[id(lr_source(self.driven.optimizer))], positions[id(batch_counter(self.driven.optimizer))]
-        self._function, self._installed = self._compiled(), self._call
+        self._place = TrainFunction(self.model, self._call)
+        self._indices = indices(self.model.optimizer)
+        self._function = compiled(self.model, self._train_step(self.model.train_step))
 
     def again(self, driven: Driven) -> bool:
         """Whether it can be used for a further `fit`, without compiling again. Keras compiles again after `compile`."""
         self._last = None
-        return self.driven == driven and self.model.train_function in (self._before, self._installed)
+        return self.driven == driven and self._place.is_current()
 
     def before_batch(self) -> None:
         """See `Writer.before_batch`."""
-        self._due = True
-        if self.model.train_function is not self._installed:
-            self._before, self.model.train_function = self.model.train_function, self._installed
+        self._place.take()
 
     def close(self) -> None:
         """See `Writer.close`."""
-        if self.model.train_function is self._installed:
-            self.model.train_function = self._before
+        self._place.leave()
         if self._last is not None:
             self._compare(lr_source(self.driven.optimizer).value)
         self._last = None
 
-    def _compiled(self) -> Callable[..., Any]:
-        """The train function that Keras makes of a `train_step` which writes first."""
-        model, original = self.model, self.model.train_step
-        before = model.train_function
+    def _train_step(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A `train_step` which writes first."""
 
         def train_step(state: Any, data: Any) -> Any:
             weights, others, of_optimizer, metrics = state
@@ -153,27 +150,12 @@ class JaxWriter:
             updates = of_optimizer[count_at] // self.driven.accumulation
             lr = self.driven.schedules[LR](updates).astype(of_optimizer[lr_at].dtype)
             of_optimizer = [lr if index == lr_at else value for index, value in enumerate(of_optimizer)]
-            with _traced(self.driven, updates):
+            with traced(self.driven, updates):
                 return original((weights, others, of_optimizer, metrics), data)
 
-        own = vars(model).get("train_step")
-        model.train_step = train_step
-        try:
-            model.make_train_function(force=True)
-            function: Callable[..., Any] = model.train_function
-        finally:
-            model.train_function = before
-            if own is None:
-                del model.train_step
-            else:
-                model.train_step = own
-        return function
+        return train_step
 
     def _call(self, state: Any, iterator: Any) -> Any:
-        if not self._due:  # a `fit` without the callback
-            self.model.train_function = self._before
-            return self._before(state, iterator)
-        self._due = False
         lr_at = self._indices[0]
         present = state[2][lr_at]
         if self._last is not None and present is not self._last:
@@ -187,7 +169,19 @@ class JaxWriter:
             self.overruled(float(self._last), float(present))
 
 
-class _traced:  # noqa: N801 - used like a function
+def indices(optimizer: Any) -> tuple[int, int]:
+    """Where the LR and the count of batches are among the variables of an optimizer, which `fit` hands round on JAX.
+
+    Raises:
+        ArgumentError: in the NNX mode of Keras, which hands no variables round.
+    """
+    if keras.config.is_nnx_enabled():
+        raise ArgumentError("Follow must be used without the NNX mode of Keras: compile with learnrate.keras.Schedule")
+    positions = {id(variable): index for index, variable in enumerate(optimizer.variables)}
+    return positions[id(lr_source(optimizer))], positions[id(batch_counter(optimizer))]
+
+
+class traced:  # noqa: N801 - used like a function
     """While JAX traces: the hyper-parameters other than the LR are the values of their schedules."""
 
     def __init__(self, driven: Driven, updates: Any) -> None:
