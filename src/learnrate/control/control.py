@@ -86,10 +86,15 @@ class Control:
         stopped: Who ended the run and why; None while it goes on.
         listeners: What is told about updates and events.
         channels: Where requests come from.
+        product: How factors are multiplied; an adapter whose framework multiplies in float32 sets its own.
+        require_possible: Raises if the adapter cannot carry a request out.
 
     Raises:
         ArgumentError: if a schedule is not resolved.
     """
+
+    product: Callable[[Iterable[float]], float] = staticmethod(math.prod)
+    require_possible: Callable[[AnyRequest], None] = staticmethod(lambda change: None)
 
     def __init__(
         self,
@@ -140,7 +145,7 @@ class Control:
     @property
     def factor(self) -> float:
         """What the schedule in force is multiplied with: the product of all factors."""
-        return self._present.factor * math.prod(self._factors.values())
+        return self.product([self._present.factor, *self._factors.values()])
 
     @property
     def factors(self) -> dict[str, float]:
@@ -196,14 +201,12 @@ class Control:
             ("cooldown", int(action.cooldown) > 0),
             ("stop", bool(action.stop)),
         ]
-        kinds = [kind for kind, wanted in wants if wanted]
-        if not kinds:
+        if not (kinds := [kind for kind, wanted in wants if wanted]):
             return
         if not (factor > 0 and math.isfinite(factor)):
             checks.refuse(f"the factor of the controller {name}", "finite and above 0", factor)
         self._factors[name] = factor
-        reason = controller.reason(before, after, observation)
-        evidence = {**as_json(after), **_seen(observation)}
+        reason, evidence = controller.reason(before, after, observation), {**as_json(after), **_seen(observation)}
         for kind in kinds:
             event = Event(observation.update, kind, name, reason=reason, evidence=evidence, time=time.time())
             if kind == "cooldown":
@@ -233,11 +236,12 @@ class Control:
         event = self._event_of(change, update, "")
         return composed(self.original, [*self.events, event])[0]
 
-    def settle(self, update: int) -> bool:
+    def settle(self, update: int, *, asked: bool = True) -> bool:
         """Apply what was decided and asked for since the last call.
 
         Args:
             update: Number of the next update.
+            asked: Whether to apply requests too, which costs a transfer in many processes.
 
         Returns:
             Whether `schedules` are others now.
@@ -245,7 +249,7 @@ class Control:
         events, self._pending = self._pending, []
         for event in events:
             self._apply_action(event, update)
-        for change, why, future in self._asked():
+        for change, why, future in self._asked() if asked else ():
             try:
                 future.set_result(self._apply_request(change, why, update))
             except LearnrateError as error:
@@ -286,15 +290,16 @@ class Control:
 
     def _event_of(self, change: AnyRequest, update: int, why: str) -> Event:
         """What a request would do; nothing is changed yet, and whatever may fail fails here."""
+        self.require_possible(change)
         event = Event(update, change.kind, HAND, self.factor, None, why or str(change), {}, time.time())
         if isinstance(change, Stop):
             return event
         if isinstance(change, Undo) and not self._before_hand:
             raise ArgumentError("undo must have a change by hand to take back, there is none left")
         after = self._before_hand[-1] if isinstance(change, Undo) else change.applied(self._present, update)
-        factors = 1.0 if change.kind == "replace" else math.prod(self._factors.values())
+        factors = () if change.kind == "replace" else self._factors.values()
         schedules = None if after.schedules == self._present.schedules else after.schedules
-        return replace(event, factor=after.factor * factors, schedules=schedules)
+        return replace(event, factor=self.product([after.factor, *factors]), schedules=schedules)
 
     def _add(self, event: Event) -> None:
         self.events.append(event)

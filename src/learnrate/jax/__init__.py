@@ -1,5 +1,7 @@
 """learnrate for JAX, optax and flax NNX."""
 
+from learnrate.jax.control_state import control_of, put_back, scale
+from learnrate.jax.controlled import Controlled, controlled
 from learnrate.jax.probe import probe
 from learnrate.jax.range_test import range_test
 from learnrate.jax.recipe import Recipe
@@ -8,15 +10,20 @@ from learnrate.jax.trainable import Training
 from learnrate.jax.tune import tune, tuned
 
 __all__ = [
+    "Controlled",
     "Recipe",
     "Training",
     "at",
+    "control_of",
+    "controlled",
     "lr_of",
     "lrs_of",
     "probe",
+    "put_back",
     "range_test",
     "replace",
     "resumed",
+    "scale",
     "tune",
     "tuned",
     "updates_of",
