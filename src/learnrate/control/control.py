@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from learnrate import checks, records
-from learnrate.control.controller import Action, Controller, Observation, as_json, named, restored
+from learnrate.control.controller import Action, Controller, Observation, as_json, named, numbers_of, restored
 from learnrate.control.events import Event, Kind, composed
 from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo
 from learnrate.control.restarts import Restarts
@@ -93,9 +93,6 @@ class Control:
         ArgumentError: if a schedule is not resolved.
     """
 
-    product: Callable[[Iterable[float]], float] = staticmethod(math.prod)
-    require_possible: Callable[[AnyRequest], None] = staticmethod(lambda change: None)
-
     def __init__(
         self,
         schedules: Sequence[Schedule],
@@ -107,6 +104,8 @@ class Control:
         self.controllers: Mapping[str, Controller[Any]] = named(controllers)
         self.listeners: list[Listener] = []
         self.channels: list[Channel] = []
+        self.product: Callable[[Iterable[float]], float] = math.prod
+        self.require_possible: Callable[[AnyRequest], object] = str
         self.rank = rank
         self._share = share
         self._requests: deque[tuple[AnyRequest, str, Future[Event]]] = deque()
@@ -206,7 +205,7 @@ class Control:
         if not (factor > 0 and math.isfinite(factor)):
             checks.refuse(f"the factor of the controller {name}", "finite and above 0", factor)
         self._factors[name] = factor
-        reason, evidence = controller.reason(before, after, observation), {**as_json(after), **_seen(observation)}
+        reason, evidence = controller.reason(before, after, observation), {**as_json(after), **numbers_of(observation)}
         for kind in kinds:
             event = Event(observation.update, kind, name, reason=reason, evidence=evidence, time=time.time())
             if kind == "cooldown":
@@ -391,9 +390,3 @@ class Control:
 
 def _in_force(entry: Any, functions: Iterable[Function]) -> InForce:
     return InForce(tuple(parse(text, functions) for text in entry["schedules"]), checks.positive("factor", entry["factor"]))
-
-
-def _seen(observation: Observation) -> dict[str, Any]:
-    """The numbers of an observation, for the record."""
-    numbers = {"loss": observation.loss, "gradient_norm": observation.gradient_norm, **observation.metrics}
-    return {name: value for name, value in {"lr": observation.lr, **numbers}.items() if value is not None}

@@ -189,3 +189,9 @@ def _text(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return repr(value)
     return value
+
+
+def numbers_of(observation: Observation) -> dict[str, Any]:
+    """The numbers of an observation, for the record."""
+    numbers = {"loss": observation.loss, "gradient_norm": observation.gradient_norm, **observation.metrics}
+    return {name: value for name, value in {"lr": observation.lr, **numbers}.items() if value is not None}

@@ -2,6 +2,8 @@
 
 from learnrate.jax.control_state import control_of, put_back, scale
 from learnrate.jax.controlled import Controlled, controlled
+from learnrate.jax.follow import Follow
+from learnrate.jax.monitor import Monitor
 from learnrate.jax.probe import probe
 from learnrate.jax.range_test import range_test
 from learnrate.jax.recipe import Recipe
@@ -11,6 +13,8 @@ from learnrate.jax.tune import tune, tuned
 
 __all__ = [
     "Controlled",
+    "Follow",
+    "Monitor",
     "Recipe",
     "Training",
     "at",

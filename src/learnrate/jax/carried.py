@@ -45,11 +45,14 @@ class Row(NamedTuple):
         is_evaluation: Whether it was an evaluation, and not an update.
         update: Number of the update; of the last one for an evaluation.
         lr: The LR that the update used, or would have used if it was left out.
-        loss: Its loss; NaN if none was given.
-        gradient_norm: NaN if it was not measured.
+        loss: Its loss.
+        gradient_norm: The norm of its gradient.
+        has_loss: Whether the loss was given. Otherwise it is NaN.
+        has_norm: Whether the norm was measured. Otherwise it is NaN.
         finite: Whether loss and gradients are finite.
         restarts: Whether a cycle begins with the update.
         hand: The factor set by hand.
+        metrics: The scores of an evaluation by name; NaN for an update.
         actions: What the controllers wanted, by their names.
         controllers: Their states afterwards.
     """
@@ -59,9 +62,12 @@ class Row(NamedTuple):
     lr: Any
     loss: Any
     gradient_norm: Any
+    has_loss: Any
+    has_norm: Any
     finite: Any
     restarts: Any
     hand: Any
+    metrics: Mapping[str, Any]
     actions: Mapping[str, Action]
     controllers: Mapping[str, Any]
 
@@ -119,10 +125,10 @@ def like_before(name: str, before: Tree, after: Tree) -> Tree:
     Raises:
         ArgumentTypeError: if it has another form, or a number with a fraction where there was an integer.
     """
-    if jax.tree.structure(before) != jax.tree.structure(after):
+    if type(before) is not type(after) or len(jax.tree.leaves(before)) != len(jax.tree.leaves(after)):
         raise ArgumentTypeError(
             f"update of the controller {name} must return a state of the form that init returns, "
-            f"{checks.shown(jax.tree.structure(before))}, received {checks.shown(jax.tree.structure(after))}"
+            f"{type(before).__name__} of {len(jax.tree.leaves(before))} numbers, received {checks.shown(after)}"
         )
 
     def cast(path: Any, old: Any, new: Any) -> jax.Array:
@@ -134,7 +140,8 @@ def like_before(name: str, before: Tree, after: Tree) -> Tree:
             )
         if new.shape != old.shape:
             checks.refuse_type(f"the state{jax.tree_util.keystr(path)} of the controller {name}", "a number", new)
-        return new.astype(old.dtype)
+        kept: jax.Array = new.astype(old.dtype)
+        return kept
 
     return jax.tree_util.tree_map_with_path(cast, before, after)
 

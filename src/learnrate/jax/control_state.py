@@ -1,5 +1,7 @@
 """Reading and changing the state of an optimizer under control: `control_of`, `scale`, `put_back`."""
 
+import functools
+import operator
 from typing import Any, TypeVar
 
 import jax
@@ -9,7 +11,7 @@ from learnrate import checks
 from learnrate.control.requests import Scale
 from learnrate.errors import ArgumentError
 from learnrate.jax.carried import ControlledState, Tree
-from learnrate.jax.places import array, like, mapped, of_kind, state_of, with_state
+from learnrate.jax.places import array, like, mapped, of_kind, plain, state_of, with_state
 
 State = TypeVar("State")
 
@@ -33,18 +35,8 @@ def control_of(opt_state: Tree) -> ControlledState:
         False
     """
     part = _part(opt_state)
-    plain = {
-        name: _plain(value) if name in _SMALL else value for name, value in part._asdict().items()
-    }
-    return ControlledState(**plain)
-
-
-_SMALL = tuple(name for name in ControlledState._fields if name not in ("inner", "snapshot"))
-
-
-def _plain(tree: Tree) -> Tree:
-    """Arrays, where `nnx` has variables."""
-    return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_value"))
+    small = {name: plain(value) for name, value in part._asdict().items() if name not in ("inner", "snapshot")}
+    return part._replace(**small)
 
 
 def _part(opt_state: Tree) -> ControlledState:
@@ -60,8 +52,8 @@ def _part(opt_state: Tree) -> ControlledState:
 def scale(opt_state: State, factor: float) -> State:
     """The state with the LR multiplied by a factor, by hand, from the next update on. Nothing is compiled again.
 
-    It is multiplied with what was set by hand before: `scale(state, 0.5)` and `scale(state, 2.0)` cancel each other. In a run
-    that `learnrate.jax.Monitor` records, use its `request(Scale(0.5))` instead.
+    It is multiplied with what was set by hand before: `scale(state, 0.5)` and `scale(state, 2.0)` cancel each other. In a
+    run that `learnrate.jax.Monitor` records, use its `request(Scale(0.5))` instead.
 
     Args:
         opt_state: The state; or an `nnx.Optimizer`, which is changed in place.
@@ -83,17 +75,20 @@ def scale(opt_state: State, factor: float) -> State:
     """
     factor = Scale(factor).factor
     _part(opt_state)
-    return changed(opt_state, lambda part: with_hand(part, array(part.hand) * factor))
+    scaled: State = changed(opt_state, lambda part: with_hand(part, array(part.hand) * factor))
+    return scaled
 
 
 def with_hand(part: ControlledState, hand: Any) -> ControlledState:
     """A state with this factor by hand."""
-    factors = [array(factor) for factor in part.factors.values()]
     number = jnp.asarray(hand, array(part.hand).dtype)
-    total = number
-    for factor in factors:
-        total = total * factor
-    return part._replace(hand=like(part.hand, number), factor=like(part.factor, total))
+    factor = product([number, *map(array, part.factors.values())])
+    return part._replace(hand=like(part.hand, number), factor=like(part.factor, factor))
+
+
+def product(factors: list[Any]) -> Any:
+    """Factors multiplied in their order, which decides how they are rounded."""
+    return functools.reduce(operator.mul, factors)
 
 
 def changed(opt_state: Any, change: Any) -> Any:

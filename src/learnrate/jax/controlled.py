@@ -2,8 +2,8 @@
 
 import functools
 import operator
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,14 @@ from learnrate.jax.carried import (
     like_before,
     packed,
 )
+from learnrate.jax.control_state import changed, control_of, product
 from learnrate.jax.optimizers import Adjustable, Optimizer
-from learnrate.jax.places import of_kind
+from learnrate.jax.places import in_form_of, of_kind, plain
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 from learnrate.schedules.given import as_schedule
+
+State = TypeVar("State")
 
 MOST_CYCLES = 10_000
 """Beginnings of cycles that a compiled update knows; they are a constant of the program, of 40 kB at most."""
@@ -35,19 +38,50 @@ FARTHEST = 10_000_000
 """Updates of a schedule without an end up to which the beginnings of its cycles are listed."""
 
 
-class Controlled(optax.GradientTransformationExtraArgs):
+class Controlled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     """What `controlled` returns: a transformation of optax that also says what it follows.
 
     Attributes:
-        schedule: The schedule.
-        controllers: The controllers by name.
-        evaluated: A function from a state and the scores of an evaluation, by name, to the state after the controllers have
-            seen them.
+        settings: What it was built with.
     """
 
-    schedule: Schedule
-    controllers: Mapping[str, Controller[Any]]
-    evaluated: Any
+    settings: "_Settings"
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule that factors multiply."""
+        return self.settings.schedule
+
+    @property
+    def controllers(self) -> Mapping[str, Controller[Any]]:
+        """The controllers by name."""
+        return self.settings.controllers
+
+    def evaluated(self, opt_state: State, metrics: Mapping[str, Any]) -> State:
+        """The state after the controllers have seen the scores of an evaluation, inside of `jax.jit` or outside.
+
+        Args:
+            opt_state: The state, a tree that contains it, or an `nnx.Optimizer`, which is changed in place.
+            metrics: A number for each name that `controlled` was given as `metrics`.
+
+        Raises:
+            ArgumentError: if the names are others, or the optimizer is not under control.
+            ArgumentTypeError: if a score is no number.
+        """
+        checks.instance(Mapping, "scores by their names")("metrics", metrics)
+        if set(metrics) != set(self.settings.metrics):
+            checks.refuse(
+                "the names in metrics",
+                f"those that controlled was given, {', '.join(self.settings.metrics) or 'none'}",
+                sorted(map(str, metrics)),
+                f"write learnrate.jax.controlled(..., metrics={sorted(map(str, metrics))})",
+            )
+
+        def evaluate(part: ControlledState) -> ControlledState:
+            return in_form_of(part, _evaluated(self.settings, plain(part), metrics))  # type: ignore[no-any-return]
+
+        control_of(opt_state)
+        return changed(opt_state, evaluate)  # type: ignore[no-any-return]
 
 
 def controlled(
@@ -57,22 +91,24 @@ def controlled(
     *,
     snapshots: int = 500,
     history: int = 256,
+    metrics: Sequence[str] = (),
 ) -> Controlled:
     """An optimizer of optax whose LR is the schedule times the factors of controllers, which react inside of `jax.jit`.
 
     It wraps the whole optimizer, and is no part of `optax.chain` beside it: an update that a controller leaves out must not
     enter the moments of Adam either, and the norm of the gradient is that before clipping. So give the whole optimizer as a
-    function of the LR, as for `learnrate.jax.tune`: `lambda lr: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr))`.
+    function of the LR, as for `learnrate.jax.tune`:
+    `lambda lr: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr))`.
 
     `update(gradients, state, params, value=loss)` takes the loss as `optax.contrib.reduce_on_plateau` does, and the
     `gradient_norm` if it is already computed: otherwise one pass over the gradients finds out whether they are finite, and
     measures their norm if a controller reads it. An update that is left out changes neither weights nor the optimizer, and
-    does not count. After a controller has ended the run, every update is left out, so that the result does not depend on when
-    the program looks at `learnrate.jax.control_of(state).stopped`.
+    does not count. After a controller has ended the run, every update is left out, so that the result does not depend on
+    when the program looks at `learnrate.jax.control_of(state).stopped`.
 
     A rollback puts the state of the optimizer back, and returns the steps that lead to the weights of the snapshot, up to
-    rounding. Write `params = learnrate.jax.put_back(params, state)` after `optax.apply_updates` to have them bit for bit, and
-    also if the present weights are not finite. The snapshot is a second copy of weights and optimizer on the device.
+    rounding. Write `params = learnrate.jax.put_back(params, state)` after `optax.apply_updates` to have them bit for bit,
+    and also if the present weights are not finite. The snapshot is a second copy of weights and optimizer on the device.
 
     The state is a pytree of arrays: it goes through `jax.jit`, `lax.scan`, `jax.vmap` (one control for each seed) and into
     checkpoints as it is. Numbers have the dtype of the LR, float32 unless jax_enable_x64 is set.
@@ -86,9 +122,10 @@ def controlled(
             loss the controllers have seen and did not object to.
         history: How many of the last calls the state remembers for `learnrate.jax.Monitor`; 0 for none. A call takes about
             100 bytes and 20 more for each controller.
+        metrics: The names of the scores of evaluations, for `state = optimizer.evaluated(state, {"accuracy": accuracy})`.
 
     Returns:
-        An `optax.GradientTransformationExtraArgs`, which also has `schedule`, `controllers` and `evaluated(state, metrics)`.
+        An `optax.GradientTransformationExtraArgs`, which also has `schedule`, `controllers` and `evaluated`.
 
     Raises:
         ArgumentError: if the schedule is not resolved, or a number is out of range; from `init` if the optimizer has a
@@ -111,10 +148,12 @@ def controlled(
         )
     checks.whole("snapshots", snapshots, at_least=1)
     checks.whole("history", history, at_least=0)
-    settings = _Settings(Adjustable(optimizer), schedule, named(control), snapshots, history)
+    if isinstance(metrics, str):
+        checks.refuse_type("metrics", "several names", metrics, f"write [{metrics!r}]")
+    names = checks.several(checks.text, of="names")("metrics", metrics)
+    settings = _Settings(Adjustable(optimizer), schedule, named(control), snapshots, history, names)
     transformation = Controlled(functools.partial(_init, settings), functools.partial(_update, settings))
-    transformation.schedule, transformation.controllers = schedule, settings.controllers
-    transformation.evaluated = functools.partial(_evaluated, settings)
+    transformation.settings = settings
     return transformation
 
 
@@ -124,6 +163,7 @@ class _Settings(NamedTuple):
     controllers: Mapping[str, Controller[Any]]
     snapshots: int
     history: int
+    metrics: tuple[str, ...]
 
     def any_needs(self, what: str, otherwise: bool) -> bool:
         return any(getattr(controller, what, otherwise) for controller in self.controllers.values())
@@ -157,7 +197,7 @@ def _init(settings: _Settings, params: Tree) -> ControlledState:
         history=None,
     )
     if settings.history:
-        width = packed(row_form(settings.controllers, state)).size
+        width = packed(row_form(settings.controllers, settings.metrics, state)).size
         state = state._replace(history=jnp.zeros((settings.history, width), jnp.uint32))
     return state
 
@@ -174,11 +214,17 @@ def _require_inner(settings: _Settings, inner: Tree, params: Tree) -> None:
     settings.optimizer.require_free(inner, params)
 
 
-def row_form(controllers: Mapping[str, Controller[Any]], state: ControlledState) -> Row:
+def row_form(controllers: Iterable[str], metrics: Iterable[str], state: ControlledState) -> Row:
     """A row whose scalars have the dtypes of those in the history of a state."""
     number, whole, no = state.lr, state.count, state.stopped
     actions = {name: Action(number, no, no, whole, no) for name in controllers}
-    return Row(no, whole, number, number, number, no, no, number, actions, state.controllers)
+    scores = dict.fromkeys(metrics, number)
+    return Row(no, whole, number, number, number, no, no, no, no, number, scores, actions, state.controllers)
+
+
+def _apart(value: Any) -> jax.Array:
+    array: jax.Array = jax.lax.optimization_barrier(value)  # type: ignore[no-untyped-call]
+    return array
 
 
 def _planned(schedule: Schedule, n: Any, cooling: Cooling | None) -> jax.Array:
@@ -187,16 +233,17 @@ def _planned(schedule: Schedule, n: Any, cooling: Cooling | None) -> jax.Array:
     The barriers keep the compiler from merging the formula with what surrounds it, which could round it in another way than
     where the schedule is evaluated alone.
     """
-    lr = jnp.asarray(schedule(jax.lax.optimization_barrier(n)))
+    lr = jnp.asarray(schedule(_apart(n)))
     number = lr.dtype if jnp.issubdtype(lr.dtype, jnp.floating) else jnp.asarray(0.0).dtype
-    lr = jax.lax.optimization_barrier(jax.lax.convert_element_type(lr, number))
+    lr = _apart(jax.lax.convert_element_type(lr, number))
     if cooling is None:
         return lr
     left = cooling.length - jnp.clip(n - cooling.begin, 0, cooling.length)
     # The products in the order in which XLA computes `linear(start, end, length)` with numbers that it knows.
     share = jnp.asarray(1, lr.dtype) / cooling.length
     fall = cooling.end * (1 - left * share) + left * (cooling.start * share)
-    return jnp.where((cooling.begin >= 0) & (n >= cooling.begin), fall.astype(lr.dtype), lr)
+    lr = jnp.where((cooling.begin >= 0) & (n >= cooling.begin), fall.astype(lr.dtype), lr)
+    return lr
 
 
 def _update(
@@ -222,22 +269,14 @@ def _update(
         lr, gradients, state.inner, params, **({"value": value} if value is not None else {}), **more
     )
     after = state._replace(
-        count=state.count + jnp.where(left_out, 0, 1).astype(state.count.dtype), lr=lr, skipped=left_out, rolled_back=rollback
+        count=state.count + jnp.where(left_out, 0, 1).astype(state.count.dtype),
+        lr=lr,
+        skipped=left_out,
+        rolled_back=rollback,
     )
     after = _followed(settings, after, controllers, actions)
     steps, after = _carried_out(settings, steps, inner, params, state, after)
-    row = Row(
-        jnp.zeros((), jnp.bool_),
-        state.count,
-        lr,
-        _number(loss, number),
-        _number(norm, number),
-        finite,
-        restarts,
-        state.hand,
-        actions,
-        controllers,
-    )
+    row = _row(settings, observation, state.hand, actions, controllers)
     return steps, _unless_stopped(state, _written(state, after, row))
 
 
@@ -270,10 +309,6 @@ def _scalar(name: str, value: Any, number: Any) -> jax.Array:
     return array.astype(number)
 
 
-def _number(value: Any, number: Any) -> jax.Array:
-    return jnp.asarray(jnp.nan if value is None else value, number)
-
-
 def _restarts(settings: _Settings, state: ControlledState) -> jax.Array:
     ends = _beginnings(settings.schedule) if settings.controllers else ()
     if not ends:
@@ -281,7 +316,8 @@ def _restarts(settings: _Settings, state: ControlledState) -> jax.Array:
     table = jnp.asarray(ends, jnp.int32)
     place = jnp.minimum(jnp.searchsorted(table, state.count), len(ends) - 1)
     cooling = (state.cooling.begin >= 0) & (state.count >= state.cooling.begin)
-    return (table[place] == state.count) & ~cooling
+    begins: jax.Array = (table[place] == state.count) & ~cooling
+    return begins
 
 
 @functools.lru_cache(maxsize=64)
@@ -316,8 +352,9 @@ def _reacted(
     return controllers, actions
 
 
-def _any(flags: Any) -> jax.Array:
-    return functools.reduce(operator.or_, flags, jnp.zeros((), jnp.bool_))
+def _any(flags: Iterable[jax.Array]) -> jax.Array:
+    either: jax.Array = functools.reduce(operator.or_, flags, jnp.zeros((), jnp.bool_))
+    return either
 
 
 def _followed(
@@ -338,11 +375,6 @@ def _followed(
         cooling=cooling,
         stopped=_any([state.stopped, *(action.stop for action in actions.values())]),
     )
-
-
-def product(factors: list[Any]) -> Any:
-    """Factors multiplied in their order, which decides how they are rounded."""
-    return functools.reduce(operator.mul, factors)
 
 
 def _carried_out(
@@ -389,20 +421,37 @@ def _unless_stopped(before: ControlledState, after: ControlledState) -> Controll
 
 
 def _evaluated(settings: _Settings, state: ControlledState, metrics: Mapping[str, Any]) -> ControlledState:
-    if not isinstance(metrics, Mapping) or not metrics:
-        checks.refuse_type("metrics", "scores by their names", metrics, 'write {"accuracy": accuracy}')
-    number = state.lr.dtype
-    scores = {name: _scalar(f"metrics[{name!r}]", score, number) for name, score in metrics.items()}
-    last = jnp.maximum(state.count - 1, 0)
+    scores = {name: _scalar(f"metrics[{name!r}]", metrics[name], state.lr.dtype) for name in settings.metrics}
     yes, no = jnp.ones((), jnp.bool_), jnp.zeros((), jnp.bool_)
     finite = functools.reduce(operator.and_, map(jnp.isfinite, scores.values()), yes)
-    observation = Observation(last, state.lr, None, None, scores, finite, no, jnp)
+    observation = Observation(jnp.maximum(state.count - 1, 0), state.lr, None, None, scores, finite, no, jnp)
     controllers, actions = _reacted(settings, state, observation)
     back = ~state.stopped & _any(action.rollback for action in actions.values())
     after = _followed(settings, state._replace(rolled_back=back, skipped=no), controllers, actions)
     if state.snapshot is not None:
         inner = jax.tree.map(lambda old, now: jnp.where(back, old, now), state.snapshot.inner, state.inner)
         after = after._replace(inner=inner)
-    unknown = _number(None, number)
-    row = Row(yes, last, state.lr, unknown, unknown, finite, no, state.hand, actions, controllers)
+    row = _row(settings, observation, state.hand, actions, controllers)
     return _unless_stopped(state, _written(state, after, row))
+
+
+def _row(
+    settings: _Settings, observation: Observation, hand: Any, actions: dict[str, Action], controllers: dict[str, Any]
+) -> Row:
+    number = observation.lr.dtype
+    loss, norm = observation.loss, observation.gradient_norm
+    return Row(
+        is_evaluation=jnp.asarray(bool(observation.metrics)),
+        update=observation.update,
+        lr=observation.lr,
+        loss=jnp.asarray(jnp.nan if loss is None else loss, number),
+        gradient_norm=jnp.asarray(jnp.nan if norm is None else norm, number),
+        has_loss=jnp.asarray(loss is not None),
+        has_norm=jnp.asarray(norm is not None),
+        finite=observation.finite,
+        restarts=observation.restarts,
+        hand=hand,
+        metrics={name: jnp.asarray(observation.metrics.get(name, jnp.nan), number) for name in settings.metrics},
+        actions=actions,
+        controllers=controllers,
+    )

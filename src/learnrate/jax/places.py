@@ -119,6 +119,16 @@ def like(before: Any, number: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(number, jnp.asarray(leaf).dtype), before)
 
 
+def plain(tree: Tree) -> Tree:
+    """A tree with arrays where `nnx` has variables."""
+    return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_value"))
+
+
+def in_form_of(before: Tree, after: Tree) -> Tree:
+    """A tree of arrays with variables where `before` has them."""
+    return jax.tree.unflatten(jax.tree.structure(before), jax.tree.leaves(after))
+
+
 def state_of(opt_state: Any) -> Tree:
     """The state of an `nnx.Optimizer`, and any other state as it is."""
     return opt_state.opt_state if _is_nnx(opt_state) else opt_state

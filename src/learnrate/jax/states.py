@@ -105,9 +105,7 @@ def updates_of(opt_state: Tree) -> jax.Array:
     # What controllers left out does not count, and optax around them counts it.
     controlled = [(path, part) for path, part in parts if isinstance(part, ControlledState)]
     counts = [
-        array(getattr(part, name)) - first
-        for _, part in controlled or parts
-        for name, first in fields_of(part).items()
+        array(getattr(part, name)) - first for _, part in controlled or parts for name, first in fields_of(part).items()
     ]
     if not counts:
         raise ArgumentError(_no_count(opt_state))
@@ -197,9 +195,9 @@ def replace(opt_state: State, lr: float | jax.Array | Schedule, *, relative: boo
     parts = list(parts_of(state_of(opt_state)))
     if any(isinstance(part, ControlledState) for _, part in parts):
         raise AlreadyDrivenError(
-            f"the schedule and the controllers of learnrate.jax.controlled give the LR and would overwrite {checks.shown(lr)}: "
-            "learnrate.jax.scale(opt_state, factor) multiplies it; for another schedule, call controlled with it and go on "
-            "with this state"
+            f"the schedule and the controllers of learnrate.jax.controlled give the LR and would overwrite "
+            f"{checks.shown(lr)}: learnrate.jax.scale(opt_state, factor) multiplies it; for another schedule, call "
+            "controlled with it and go on with this state"
         )
     driven = [path for path, part in parts if is_driven(part) or isinstance(part, optax.ScaleByScheduleState)]
     if driven:
