@@ -40,6 +40,8 @@ class leave_out(Controller):
         return Seen()
 
     def update(self, state, observation):
+        if observation.loss is None:
+            return state, Action(state.factor)
         where, loss = observation.xp.where, observation.loss
         bad = where(loss > self.above, True, False)
         factor = where(bad, 0.75 * state.factor, state.factor)
@@ -75,6 +77,8 @@ class by_gradient(Controller):
         return Seen()
 
     def update(self, state, observation):
+        if observation.loss is None:
+            return state, Action(state.factor)
         factor = observation.xp.where(observation.gradient_norm > self.above, 0.5, 1.0)
         return Seen(state.updates, factor), Action(factor)
 
@@ -102,7 +106,7 @@ class by_accuracy(Controller):
     needs_loss = False
 
     def init(self):
-        return Seen(0, 1.0)._replace(updates=0)
+        return Seen()
 
     def update(self, state, observation):
         if "accuracy" not in observation.metrics:

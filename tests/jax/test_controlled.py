@@ -205,7 +205,9 @@ def test_a_run_that_is_interrupted_uses_the_same_lrs():
     np.testing.assert_array_equal(resumed[-1][0]["w"], through[-1][0]["w"])
     assert lr.jax.resumed(state, SCHEDULE, saved=repr(SCHEDULE)) == SCHEDULE
     serialization = pytest.importorskip("flax.serialization")
-    loaded = jax.tree.map(jnp.asarray, serialization.from_bytes(through[place - 1], serialization.to_bytes(through[place - 1])))
+    loaded = jax.tree.map(
+        jnp.asarray, serialization.from_bytes(through[place - 1], serialization.to_bytes(through[place - 1]))
+    )
     assert lrs(run(optimizer, LOSSES[place:], *loaded)) == lrs(through[place:])
 
 
@@ -322,6 +324,10 @@ def test_wrong_updates_are_refused():
     optimizer = lr.jax.controlled(optax.sgd, SCHEDULE, scale_every())
     with pytest.raises(ArgumentError, match=facts("metrics", "accuracy", "none")):
         optimizer.evaluated(optimizer.init(PARAMS), {"accuracy": 0.5})
-    for function in (lr.jax.control_of, lambda state: lr.jax.scale(state, 0.5), lambda state: lr.jax.put_back(PARAMS, state)):
+    for function in (
+        lr.jax.control_of,
+        lambda state: lr.jax.scale(state, 0.5),
+        lambda state: lr.jax.put_back(PARAMS, state),
+    ):
         with pytest.raises(ArgumentError, match="controlled"):
             function(optax.sgd(0.1).init(PARAMS))

@@ -57,10 +57,11 @@ def test_the_schedule_of_the_record_is_what_was_used_bit_for_bit():
     future = follow.request(Scale(0.3), "too high")
     _, used = train(follow, LOSSES)
     assert step._cache_size() == 1
-    assert [rate for _, rate in used] == [float(np.float32(follow.schedule(n))) for n, _ in used]
+    # Of an update that was left out, the LR with which it was made in the end.
+    made = {n: rate for n, rate in used if n < follow.updates}
+    assert list(made.values()) == [float(np.float32(follow.schedule(n))) for n in made]
     assert (future.result(0).who, future.result(0).update) == ("by hand", 1)
-    # Each update was made once, and those that were left out before it.
-    assert [n for n, _ in used][-1] == len(LOSSES) - 4
+    assert list(made) == list(range(len(LOSSES) - 4))
     assert lr.parse(repr(follow.schedule)) == follow.schedule
 
 
@@ -74,7 +75,11 @@ def test_it_decides_as_the_same_controllers_do_inside_of_jit():
         steps, state = inside.update(jnp.ones(3), run[1], run[0], value=loss)
         return lr.jax.put_back(optax.apply_updates(run[0], steps), state), state
 
-    run, expected, outside = (PARAMS, inside.init(PARAMS)), [], train(lr.jax.Follow(SCHEDULE, controllers, snapshots=3), LOSSES)
+    run, expected, outside = (
+        (PARAMS, inside.init(PARAMS)),
+        [],
+        train(lr.jax.Follow(SCHEDULE, controllers, snapshots=3), LOSSES),
+    )
     for loss, other in zip(LOSSES, outside[0], strict=True):
         number = int(run[1].count)
         run = update(run, loss)
