@@ -12,7 +12,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class scale_every(Controller):
+class ScaleEvery(Controller):
     """Multiply the LR after every `updates` updates that it sees."""
 
     updates: int = 3
@@ -28,7 +28,7 @@ class scale_every(Controller):
 
 
 @dataclass(frozen=True)
-class leave_out(Controller):
+class LeaveOut(Controller):
     """Leave updates out whose loss or gradients are not finite; roll back above a loss; stop above another."""
 
     above: float = 100.0
@@ -51,7 +51,7 @@ class leave_out(Controller):
 
 
 @dataclass(frozen=True)
-class after_restarts(Controller):
+class AfterRestarts(Controller):
     """Count the cycles, and halve the LR with each."""
 
     needs_loss = False
@@ -65,7 +65,7 @@ class after_restarts(Controller):
 
 
 @dataclass(frozen=True)
-class by_gradient(Controller):
+class ByGradient(Controller):
     """Halve the LR while gradients are large."""
 
     above: float = 2.0
@@ -84,7 +84,7 @@ class by_gradient(Controller):
 
 
 @dataclass(frozen=True)
-class cool_at(Controller):
+class CoolAt(Controller):
     """Begin the cooldown after the update with this number."""
 
     update_number: int = 5
@@ -100,7 +100,7 @@ class cool_at(Controller):
 
 
 @dataclass(frozen=True)
-class by_accuracy(Controller):
+class ByAccuracy(Controller):
     """Multiply the LR by 0.3 if an evaluation is worse than the best one."""
 
     needs_loss = False

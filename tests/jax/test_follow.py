@@ -10,7 +10,7 @@ import pytest
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
-from tests.jax.controllers import after_restarts, by_accuracy, by_gradient, leave_out, scale_every  # noqa: E402
+from tests.jax.controllers import AfterRestarts, ByAccuracy, ByGradient, LeaveOut, ScaleEvery  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from facts import facts  # noqa: E402
@@ -53,7 +53,7 @@ def train(follow, losses, run=None):
 @pytest.mark.shows("jax", "control")
 @pytest.mark.shows("jax", "record")
 def test_the_schedule_of_the_record_is_what_was_used_bit_for_bit():
-    follow = lr.jax.Follow(SCHEDULE, [scale_every(3, by=0.7), leave_out()])
+    follow = lr.jax.Follow(SCHEDULE, [ScaleEvery(3, by=0.7), LeaveOut()])
     future = follow.request(Scale(0.3), "too high")
     _, used = train(follow, LOSSES)
     assert step._cache_size() == 1
@@ -66,7 +66,7 @@ def test_the_schedule_of_the_record_is_what_was_used_bit_for_bit():
 
 
 def test_it_decides_as_the_same_controllers_do_inside_of_jit():
-    controllers = [scale_every(3, by=0.5), leave_out()]
+    controllers = [ScaleEvery(3, by=0.5), LeaveOut()]
     _, used = train(lr.jax.Follow(SCHEDULE, controllers, snapshots=3), LOSSES)
     inside = lr.jax.controlled(lambda rate: optax.sgd(rate, momentum=0.5), SCHEDULE, controllers, snapshots=3)
 
@@ -89,7 +89,7 @@ def test_it_decides_as_the_same_controllers_do_inside_of_jit():
 
 
 def test_what_is_left_out_and_what_is_put_back_are_the_arrays_themselves():
-    follow = lr.jax.Follow(SCHEDULE, leave_out(), snapshots=2)
+    follow = lr.jax.Follow(SCHEDULE, LeaveOut(), snapshots=2)
     runs, _ = train(follow, [3.0, 2.0, 2.0, NAN, 150.0, 1.0])
     assert runs[3][0] is runs[2][0]
     assert runs[4][0] is runs[1][0]  # what was before update 2
@@ -100,7 +100,7 @@ def test_what_is_left_out_and_what_is_put_back_are_the_arrays_themselves():
 @pytest.mark.shows("jax", "control")
 def test_a_run_that_is_interrupted_uses_the_same_lrs():
     def following():
-        follow = lr.jax.Follow(SCHEDULE, [scale_every(3, by=0.7), leave_out()], snapshots=2)
+        follow = lr.jax.Follow(SCHEDULE, [ScaleEvery(3, by=0.7), LeaveOut()], snapshots=2)
         follow.request(Scale(0.3))
         return follow
 
@@ -110,7 +110,7 @@ def test_a_run_that_is_interrupted_uses_the_same_lrs():
     before = following()
     runs, _ = train(before, LOSSES[:place])
     saved = pickle.dumps(jax.tree.map(np.asarray, runs[-1]))
-    after = lr.jax.Follow(SCHEDULE, [scale_every(3, by=0.7), leave_out()], snapshots=2)
+    after = lr.jax.Follow(SCHEDULE, [ScaleEvery(3, by=0.7), LeaveOut()], snapshots=2)
     after.load_state_dict(json.loads(json.dumps(before.state_dict())))
     _, used = train(after, LOSSES[place:], jax.tree.map(jnp.asarray, pickle.loads(saved)))
     assert used == through[place:]
@@ -118,7 +118,7 @@ def test_a_run_that_is_interrupted_uses_the_same_lrs():
 
 
 def test_a_schedule_and_the_end_by_hand():
-    follow = lr.jax.Follow(lr.constant(0.5), scale_every(2))
+    follow = lr.jax.Follow(lr.constant(0.5), ScaleEvery(2))
     run = follow.start(new())
     follow.request(Replace("linear(1, 0, 10)"))
     used = []
@@ -139,7 +139,7 @@ def test_a_schedule_and_the_end_by_hand():
 def test_accumulated_calls_are_one_update_with_their_mean_loss():
     optimizer = optax.MultiSteps(optax.inject_hyperparams(optax.sgd)(learning_rate=0.0), 2)
     update = jax.jit(lambda state: optimizer.update(PARAMS, state, PARAMS)[1])
-    follow, losses = lr.jax.Follow(SCHEDULE, scale_every(2)), []
+    follow, losses = lr.jax.Follow(SCHEDULE, ScaleEvery(2)), []
     follow.control.listeners.append(Noting(losses))
     state = follow.start(optimizer.init(PARAMS))
     for n in range(8):
@@ -168,7 +168,7 @@ class Noting:
 
 
 def test_evaluations_restarts_and_gradients():
-    follow = lr.jax.Follow(lr.triangular(0.125, 1.0, step_size=2), [by_accuracy(), after_restarts(), by_gradient(2.0)])
+    follow = lr.jax.Follow(lr.triangular(0.125, 1.0, step_size=2), [ByAccuracy(), AfterRestarts(), ByGradient(2.0)])
     noted = Noting([])
     follow.control.listeners.append(noted)
     with follow:
@@ -181,21 +181,21 @@ def test_evaluations_restarts_and_gradients():
                 run = follow.evaluated(run, {"accuracy": 0.0})
     assert noted.losses == [1.0, 1.0, {"accuracy": 1.0}, {"accuracy": 0.0}, 1.0, 1.0, 1.0]
     assert noted.is_closed
-    assert follow.control.factors == {"by hand": 1.0, "by_accuracy": 0.3, "after_restarts": 0.5, "by_gradient": 1.0}
+    assert follow.control.factors == {"by hand": 1.0, "ByAccuracy": 0.3, "AfterRestarts": 0.5, "ByGradient": 1.0}
 
 
 def test_a_state_of_flax_linen():
     flax = pytest.importorskip("flax.training.train_state")
     state = flax.TrainState.create(apply_fn=None, params={"w": PARAMS}, tx=OPTIMIZER)
     update = jax.jit(lambda state: state.apply_gradients(grads={"w": jnp.ones(3)}))
-    follow = lr.jax.Follow(SCHEDULE, leave_out())
+    follow = lr.jax.Follow(SCHEDULE, LeaveOut())
     state = follow.start(state)
     for loss in (1.0, NAN, 1.0):
         state = follow.step(state, update(state), loss=loss)
     assert int(state.step) == 2
     assert float(lr.jax.lr_of(state)) == np.float32(SCHEDULE(2))
     # Inside of jit.
-    tx = lr.jax.controlled(optax.sgd, SCHEDULE, leave_out())
+    tx = lr.jax.controlled(optax.sgd, SCHEDULE, LeaveOut())
     state = flax.TrainState.create(apply_fn=None, params={"w": PARAMS}, tx=tx)
 
     @jax.jit
@@ -222,7 +222,7 @@ def test_wrong_use_is_refused():
         lr.jax.Follow(0.1)
     with pytest.raises(ArgumentError, match="snapshots"):
         lr.jax.Follow(SCHEDULE, snapshots=0)
-    follow = lr.jax.Follow(SCHEDULE, [leave_out(), by_gradient()])
+    follow = lr.jax.Follow(SCHEDULE, [LeaveOut(), ByGradient()])
     with pytest.raises(ArgumentError, match="start"):
         follow.step(new(), new(), loss=1.0)
     run = follow.start(new())
@@ -236,7 +236,7 @@ def test_wrong_use_is_refused():
         follow.evaluated(run, 0.5)
     with pytest.raises(ArgumentError, match="state_dict"):
         follow.load_state_dict({"count": 3})
-    follow = lr.jax.Follow(SCHEDULE, leave_out())
+    follow = lr.jax.Follow(SCHEDULE, LeaveOut())
     donated = follow.start(jax.tree.map(jnp.copy, new()))
     after = jax.jit(lambda run: run, donate_argnums=0)(donated)
     with pytest.raises(ArgumentError, match="donate_argnums"):

@@ -11,7 +11,7 @@ import pytest
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
-from tests.jax.controllers import by_accuracy, cool_at, leave_out, scale_every  # noqa: E402
+from tests.jax.controllers import ByAccuracy, CoolAt, LeaveOut, ScaleEvery  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from facts import facts  # noqa: E402
@@ -56,7 +56,7 @@ def controlled(*control, schedule=SCHEDULE, **options):
     return optimizer, step
 
 
-FACTORS = controlled(scale_every(3, by=0.7), scale_every(5, by=1.1), leave_out())
+FACTORS = controlled(ScaleEvery(3, by=0.7), ScaleEvery(5, by=1.1), LeaveOut())
 LOSSES = [NAN if n % 11 == 7 else 150.0 if n == 20 else 3.0 - n / 32 for n in range(40)]
 
 
@@ -114,14 +114,14 @@ def test_rows_and_events_are_those_of_the_updates():
     made = [loss for loss in LOSSES if np.isfinite(loss) and loss < 100]
     assert rows == {n: (run.used[n], np.float32(loss)) for n, loss in enumerate(made)}
     kinds = [(event.kind, event.who) for event in run.listening.events]
-    assert kinds.count(("skip", "leave_out")) == 3
-    assert kinds.count(("rollback", "leave_out")) == 1
-    scales = [event for event in run.listening.events if event.who == "scale_every"]
+    assert kinds.count(("skip", "LeaveOut")) == 3
+    assert kinds.count(("rollback", "LeaveOut")) == 1
+    scales = [event for event in run.listening.events if event.who == "ScaleEvery"]
     assert len(scales) == 40 // 3
     assert scales[0].evidence["updates"] == 3
     assert scales[0].evidence["loss"] == np.float32(LOSSES[2])
     assert scales[0].update == 3
-    assert {event.who for event in run.monitor.control.events} == {"scale_every", "scale_every-2", "leave_out"}
+    assert {event.who for event in run.monitor.control.events} == {"ScaleEvery", "ScaleEvery-2", "LeaveOut"}
 
 
 def test_several_updates_in_one_call():
@@ -169,7 +169,7 @@ def test_a_run_that_is_interrupted_records_and_uses_the_same():
 
 
 def test_a_cooldown_by_hand_and_back():
-    run = Run(controlled(scale_every(3, by=0.7), schedule=lr.constant(0.5)), every=1)
+    run = Run(controlled(ScaleEvery(3, by=0.7), schedule=lr.constant(0.5)), every=1)
     run.go([1.0] * 5)
     run.monitor.request(Cooldown(8, end=0.125))
     run.go([1.0] * 5)
@@ -183,14 +183,14 @@ def test_a_cooldown_by_hand_and_back():
 
 
 def test_a_cooldown_from_inside_is_recorded():
-    run = Run(controlled(scale_every(4, by=0.7), cool_at(5, 7)), every=3).go([1.0] * 16).done()
+    run = Run(controlled(ScaleEvery(4, by=0.7), CoolAt(5, 7)), every=3).go([1.0] * 16).done()
     np.testing.assert_allclose(evaluated(run.monitor.schedule, run.used), list(run.used.values()), rtol=2.5e-7)
     assert [event.update for event in run.monitor.control.events if event.kind == "cooldown"] == [6]
     assert run.used[13] == 0.0
 
 
 def test_evaluations_inside_of_jit_and_outside():
-    optimizer, step = controlled(by_accuracy(), metrics=("accuracy",))
+    optimizer, step = controlled(ByAccuracy(), metrics=("accuracy",))
     run = Run((optimizer, step), every=1)
     for accuracy in (1.0, 2.0, 0.0, 3.0):
         run.go([1.0, 1.0])
@@ -211,7 +211,7 @@ def test_the_end_by_hand_and_from_inside():
     assert (run.monitor.stopped.who, run.monitor.stopped.update) == ("by hand", 4)
     assert int(run.state.count) == 4  # nothing is trained after the end
     run = Run(every=1).go([1.0, 1.0, 2000.0, 1.0, 1.0])
-    assert (run.monitor.stopped.who, run.monitor.stopped.update) == ("leave_out", 2)
+    assert (run.monitor.stopped.who, run.monitor.stopped.update) == ("LeaveOut", 2)
     assert int(run.state.count) == 2
 
 
@@ -228,9 +228,9 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ArgumentError, match=facts("by hand", "request", 0.5)):
         run.go([1.0])
     with pytest.raises(ArgumentError, match=facts("first update")):
-        Run(controlled(scale_every(4, by=0.7), cool_at(5, 7), history=4), every=5).go([1.0] * 5)
+        Run(controlled(ScaleEvery(4, by=0.7), CoolAt(5, 7), history=4), every=5).go([1.0] * 5)
     with pytest.raises(ArgumentError, match="history"):
-        Run(controlled(scale_every(4), history=0), every=1).go([1.0])
+        Run(controlled(ScaleEvery(4), history=0), every=1).go([1.0])
     with pytest.raises(ArgumentTypeError, match="controlled"):
         lr.jax.Monitor(optax.sgd(0.1))
     with pytest.raises(ArgumentError, match="state_dict"):

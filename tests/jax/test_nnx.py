@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 nnx = pytest.importorskip("flax.nnx")
 import jax.numpy as jnp  # noqa: E402
-from tests.jax.controllers import leave_out, scale_every  # noqa: E402
+from tests.jax.controllers import LeaveOut, ScaleEvery  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from facts import facts  # noqa: E402
@@ -105,7 +105,7 @@ def test_a_module_is_swept_by_its_state():
 
 @pytest.mark.shows("jax", "control")
 def test_controllers_inside_of_an_optimizer():
-    controllers = [scale_every(2), leave_out()]
+    controllers = [ScaleEvery(2), LeaveOut()]
     model, optimizer = new(lr.jax.controlled(optax.sgd, SCHEDULE, controllers, snapshots=1, metrics=("accuracy",)))
     traces = []
 
@@ -137,6 +137,6 @@ def test_controllers_inside_of_an_optimizer():
     step(model, optimizer, 1.0)
     assert float(lr.jax.lr_of(optimizer)) == pytest.approx(2 * SCHEDULE(4) * 0.25 * 0.125 * 0.75)
     assert len(traces) == 1
-    follow = lr.jax.Follow(SCHEDULE, leave_out())
+    follow = lr.jax.Follow(SCHEDULE, LeaveOut())
     with pytest.raises(ArgumentError, match="in place"):
         follow.start(new(optax.inject_hyperparams(optax.sgd)(learning_rate=0.1))[1])
