@@ -287,9 +287,10 @@ def _written(before: ControlledState, after: ControlledState, row: Row) -> Contr
     """The state with another row in its history, unless the run had ended."""
     if before.history is None:
         return after._replace(calls=before.calls + 1)
-    place = before.calls % before.history.shape[0]
-    words = jnp.where(before.stopped, before.history[place], packed(row))
-    history = jax.lax.dynamic_update_index_in_dim(before.history, words, place, 0)
+    # A selection, because an update of a slice requires equal shardings, and is a scatter for each seed under `jax.vmap`.
+    places = jnp.arange(before.history.shape[0])
+    is_place = (places == before.calls % places.size) & ~before.stopped
+    history = jnp.where(is_place[:, None], packed(row), before.history)
     return after._replace(history=history, calls=before.calls + 1)
 
 
