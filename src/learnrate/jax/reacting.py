@@ -148,17 +148,26 @@ def update(
     controllers, actions = _reacted(settings, state, observation)
     rollback = ~state.stopped & _any(action.rollback for action in actions.values())
     left_out = _any([state.stopped, rollback, *(action.skip for action in actions.values())])
+    before, snapshot = _prepared(settings, state, params, left_out, rollback)
     steps, inner = settings.optimizer.update(
-        lr, gradients, state.inner, params, **({"value": value} if value is not None else {}), **more
+        lr, gradients, before, params, **({"value": value} if value is not None else {}), **more
     )
+    if settings.controllers:
+        inner = _chosen(left_out, before, inner)
+        steps = jax.tree.map(lambda step: jnp.where(left_out, jnp.zeros_like(step), step), steps)
+    if snapshot is not None:
+        steps = jax.tree.map(
+            lambda step, old, now: jnp.where(rollback, (old - now).astype(step.dtype), step), steps, snapshot.params, params
+        )
     after = state._replace(
         count=state.count + jnp.where(left_out, 0, 1).astype(state.count.dtype),
         lr=lr,
         skipped=left_out,
         rolled_back=rollback,
+        inner=inner,
+        snapshot=snapshot,
     )
     after = _followed(settings, after, controllers, actions)
-    steps, after = _carried_out(settings, steps, inner, params, state, after)
     row = _row(settings, observation, state.hand, actions, controllers)
     return steps, _unless_stopped(state, _written(state, after, row))
 
@@ -260,27 +269,31 @@ def _followed(
     )
 
 
-def _carried_out(
-    settings: Settings, steps: Tree, inner: Tree, params: Tree, before: ControlledState, after: ControlledState
-) -> tuple[Tree, ControlledState]:
-    """The steps and the state of the optimizer, unless the update is left out; and the snapshot."""
-    if not settings.controllers:
-        return steps, after._replace(inner=inner)
-    left_out = after.skipped
-    steps = jax.tree.map(lambda step: jnp.where(left_out, jnp.zeros_like(step), step), steps)
-    inner = jax.tree.map(lambda new, old: jnp.where(left_out, old, new), inner, before.inner)
-    if before.snapshot is None:
-        return steps, after._replace(inner=inner)
+def _prepared(
+    settings: Settings, state: ControlledState, params: Tree | None, left_out: jax.Array, rollback: jax.Array
+) -> tuple[Tree, Snapshot | None]:
+    """The state of the optimizer that the update goes on from, and the snapshot.
+
+    Both in a loop of no or one iteration, before the update of the optimizer: so the arrays stay where they are in nearly
+    all updates. `lax.cond` copies its results in either case, and a selection reads the snapshot in each update.
+    """
+    if state.snapshot is None:
+        return state.inner, None
     if params is None:
         raise ArgumentError("params must be given to update, because a controller may put a snapshot of them back")
-    back, snapshot = after.rolled_back, before.snapshot
-    steps = jax.tree.map(
-        lambda step, old, now: jnp.where(back, (old - now).astype(step.dtype), step), steps, snapshot.params, params
-    )
-    inner = jax.tree.map(lambda old, now: jnp.where(back, old, now), snapshot.inner, inner)
-    is_due = ~left_out & (before.count % settings.snapshots == 0)
-    snapshot = jax.lax.cond(is_due, lambda: Snapshot(params, before.inner), lambda: snapshot)
-    return steps, after._replace(inner=inner, snapshot=snapshot)
+    is_due = ~left_out & (state.count % settings.snapshots == 0)
+
+    def exchanged(_: Any, now: tuple[Tree, Snapshot]) -> tuple[Tree, Snapshot]:
+        inner, snapshot = now
+        taken = _chosen(is_due, Snapshot(params, inner), snapshot)
+        return _chosen(rollback, snapshot.inner, inner), taken
+
+    inner, snapshot = jax.lax.fori_loop(0, (is_due | rollback).astype(jnp.int32), exchanged, (state.inner, state.snapshot))
+    return inner, snapshot
+
+
+def _chosen(condition: jax.Array, yes: Tree, no: Tree) -> Tree:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), yes, no)
 
 
 def _written(before: ControlledState, after: ControlledState, row: Row) -> ControlledState:
@@ -314,8 +327,7 @@ def evaluated(settings: Settings, state: ControlledState, metrics: Mapping[str, 
     back = ~state.stopped & _any(action.rollback for action in actions.values())
     after = _followed(settings, state._replace(rolled_back=back, skipped=no), controllers, actions)
     if state.snapshot is not None:
-        inner = jax.tree.map(lambda old, now: jnp.where(back, old, now), state.snapshot.inner, state.inner)
-        after = after._replace(inner=inner)
+        after = after._replace(inner=_chosen(back, state.snapshot.inner, state.inner))
     row = _row(settings, observation, state.hand, actions, controllers)
     return _unless_stopped(state, _written(state, after, row))
 
