@@ -15,6 +15,8 @@ EXPLAINED = {
     "many processes": "updates are counted, not processes, and all processes use the same LRs",
     "LR in its logs": "the trainer's own logs show the LR that was used",
     "config text": "a schedule from the text of a configuration",
+    "control": "controllers change the LR, leave updates out, roll back and end the run; a resumed run uses the same LRs",
+    "record": "the schedule of the record, evaluated again, gives the LRs that were really used",
 }
 
 

@@ -54,7 +54,8 @@ def init(settings: Settings, params: Tree) -> ControlledState:
     """The state before the first update."""
     inner = settings.optimizer.init(params)
     _require_inner(settings, inner, params)
-    lr = _planned(settings.schedule, jnp.int32(0), None)
+    count = jnp.zeros((), jnp.asarray(0).dtype)  # 64 bits if jax_enable_x64 is set, and then the LR has them too
+    lr = _planned(settings.schedule, count, None)
     number = lr.dtype.type
     controllers = as_arrays({name: controller.init() for name, controller in settings.controllers.items()})
     one, no = jnp.asarray(number(1)), jnp.zeros((), jnp.bool_)
@@ -63,14 +64,14 @@ def init(settings: Settings, params: Tree) -> ControlledState:
         # Copies: a program that donates its arrays must not donate one twice.
         snapshot = Snapshot(*jax.tree.map(jnp.copy, (params, inner)))
     state = ControlledState(
-        count=jnp.zeros((), jnp.int32),
+        count=count,
         calls=jnp.zeros((), jnp.int32),
         lr=lr,
         factor=one,
         hand=jnp.copy(one),
         factors={name: jnp.copy(one) for name in settings.controllers},
         controllers=controllers,
-        cooling=Cooling(jnp.int32(-1), jnp.asarray(number(0)), jnp.asarray(number(0)), jnp.int32(1)),
+        cooling=Cooling(jnp.full_like(count, -1), jnp.zeros_like(lr), jnp.zeros_like(lr), jnp.ones_like(count)),
         skipped=no,
         rolled_back=jnp.copy(no),
         stopped=jnp.copy(no),
@@ -239,7 +240,9 @@ def _reacted(
             )
         flags = {field: jnp.asarray(getattr(action, field), jnp.bool_) for field in ("skip", "rollback", "stop")}
         actions[name] = Action(
-            factor=jnp.asarray(action.factor, state.lr.dtype), cooldown=jnp.asarray(action.cooldown, jnp.int32), **flags
+            factor=jnp.asarray(action.factor, state.lr.dtype),
+            cooldown=jnp.asarray(action.cooldown, state.count.dtype),
+            **flags,
         )
     return controllers, actions
 
