@@ -149,6 +149,27 @@ def test_accumulated_calls_are_one_update_with_their_mean_loss():
     assert float(lr.jax.lr_of(state)) == np.float32(SCHEDULE(4) * 0.25)
 
 
+def test_an_update_is_left_out_with_all_that_it_accumulated():
+    optimizer = optax.apply_if_finite(optax.MultiSteps(optax.inject_hyperparams(optax.sgd)(learning_rate=0.0), 2), 9)
+
+    @jax.jit
+    def update(run, loss, size):
+        steps, state = optimizer.update(size * PARAMS, run[1], run[0])
+        return optax.apply_updates(run[0], steps), state
+
+    follow, losses = lr.jax.Follow(SCHEDULE, LeaveOut()), []
+    follow.control.listeners.append(Noting(losses))
+    run = begun = follow.start((PARAMS, optimizer.init(PARAMS)))
+    for loss, size in [(NAN, 1.0), (1.0, 1.0)]:
+        run = follow.step(run, update(run, loss, size), loss=loss)
+    np.testing.assert_array_equal(run[0], begun[0])
+    assert not np.any(run[1].inner_state.acc_grads)  # that of the call with the loss that is not finite
+    for loss, size in [(1.0, 1.0), (NAN, NAN), (3.0, 1.0)]:  # optax leaves the second out
+        run = follow.step(run, update(run, loss, size), loss=loss)
+    assert (follow.updates, losses) == (1, [2.0])
+    np.testing.assert_allclose(run[0], PARAMS - SCHEDULE(0) * PARAMS, rtol=1e-6)
+
+
 class Noting:
     def __init__(self, losses):
         self.losses = losses

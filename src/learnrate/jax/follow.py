@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 import jax
+import optax
 
 from learnrate import checks
 from learnrate.control.control import Control, Decision
@@ -14,7 +15,7 @@ from learnrate.control.events import Event
 from learnrate.control.requests import AnyRequest
 from learnrate.control.running import Path, begin
 from learnrate.errors import ArgumentError, PastEndWarning
-from learnrate.jax.places import state_of, with_lr, with_state
+from learnrate.jax.places import array, of_kind, state_of, with_lr, with_state
 from learnrate.jax.processes import means, sharing
 from learnrate.jax.states import replace, updates_of
 from learnrate.schedules import Schedule
@@ -94,6 +95,8 @@ class Follow:
         )
         self.updates = 0
         self._counted: int | None = None
+        self._accumulated: list[int] = []
+        self._before: Any = None
         self._losses: list[float] = []
         self._snapshot: tuple[Any, int] | None = None
         self._has_warned = False
@@ -124,7 +127,7 @@ class Follow:
             ArgumentError: if there is no LR in the state.
         """
         run = replace(run, self._lr())
-        self._counted = int(updates_of(run))
+        self._counted, self._accumulated, self._losses, self._before = int(updates_of(run)), _accumulated(run), [], None
         if self.control.needs_snapshots:
             if state_of(run) is not run:
                 raise ArgumentError(IN_PLACE)
@@ -134,8 +137,8 @@ class Follow:
     def step(self, before: State, after: State, *, loss: Any = None, gradient_norm: Any = None) -> State:
         """What to go on with after an update, with the LR of the next one.
 
-        A call that made no update, because `optax.MultiSteps` accumulates or `optax.apply_if_finite` left it out, only adds
-        its loss to those of the next update.
+        A call in which `optax.MultiSteps` only accumulates is no update: controllers see the mean loss of all calls of an
+        update, and what is left out is all of them. A call that `optax.apply_if_finite` leaves out is not seen at all.
 
         Args:
             before: What the update was called with, from `start` or the last `step`.
@@ -153,17 +156,22 @@ class Follow:
         if self._counted is None:
             raise ArgumentError("start must be called before step: run = follow.start((params, opt_state))")
         loss, norm = self._read(before, loss, gradient_norm)
-        counted = int(updates_of(after))
+        counted, accumulated = int(updates_of(after)), _accumulated(after)
+        if counted == self._counted and accumulated == self._accumulated:
+            return after
         if loss is not None:
             self._losses.append(loss)
+        before = self._before = before if self._before is None else self._before
+        self._accumulated = accumulated
         if counted == self._counted:
             return after
-        loss = math.fsum(self._losses) / len(self._losses) if self._losses else None
-        self._losses = []
+        loss = sum(self._losses) / len(self._losses) if self._losses else None
+        self._losses, self._before = [], None
         finite = all(math.isfinite(number) for number in (loss, norm) if number is not None)
         restarts = self.control.restarts(self.updates)
         decision = self.control.observe(Observation(self.updates, self._lr(), loss, norm, {}, finite, restarts))
         run, self._counted = self._obeyed(decision, before, after, counted)
+        self._accumulated = _accumulated(run)
         self.updates += not (decision.skip or decision.rollback)
         self.control.settle(self.updates, asked=self._asks_always or self.updates % self.ask_every == 0)
         return self._with_lr(run)  # type: ignore[no-any-return]
@@ -273,6 +281,11 @@ IN_PLACE = (
     "an update that changes its arguments in place cannot be left out, and a controller asks for it: give step what was "
     "before the update and what is after it, or use learnrate.jax.controlled, which decides before the step"
 )
+
+
+def _accumulated(run: Any) -> list[int]:
+    """Calls of the present update so far, for each `optax.MultiSteps`."""
+    return [int(array(part.mini_step)) for part in of_kind(state_of(run), optax.MultiStepsState)]
 
 
 def _require_there(name: str, tree: Any) -> None:
