@@ -105,7 +105,7 @@ class Control:
         self.listeners: list[Listener] = []
         self.channels: list[Channel] = []
         self.product: Callable[[Iterable[float]], float] = math.prod
-        self.require_possible: Callable[[AnyRequest], object] = str
+        self.require_possible: Callable[[AnyRequest], None] = lambda change: None
         self.rank = rank
         self._share = share
         self._requests: deque[tuple[AnyRequest, str, Future[Event]]] = deque()
