@@ -34,7 +34,7 @@ FLOORS = [
     *("torch.range_test", "torch.accuracy_test", "torch.probe", "torch.tune", "torch.recipe"),
     *("jax.processes", "jax.carried", "jax.dependence", "jax.places", "jax.control_state", "jax.optimizers", "jax.kinds"),
     *("jax.probing", "jax.noise_scale", "jax.ensemble"),
-    *("jax.trainable", "jax.states", "jax.reacting", "jax.controlled", "jax.monitor", "jax.follow"),
+    *("jax.trainable", "jax.states", "jax.reacting", "jax.transformation", "jax.monitor", "jax.follow"),
     *("jax.range_test", "jax.probe", "jax.tune", "jax.recipe"),
     *("keras.optimizers", "keras.schedule", "keras.data", "keras.snapshot", "keras.stepping", "keras.writing"),
     *("keras.trainable", "keras.follow", "keras.range_test", "keras.tune", "keras.recipe"),

@@ -16,10 +16,10 @@ from learnrate.control.running import Path, begin
 from learnrate.errors import ArgumentError, LearnrateError
 from learnrate.jax.carried import ControlledState, Cooling, Row, unpacked
 from learnrate.jax.control_state import changed, control_of, product, with_hand
-from learnrate.jax.controlled import Controlled
 from learnrate.jax.places import like
 from learnrate.jax.processes import sharing
 from learnrate.jax.reacting import row_form
+from learnrate.jax.transformation import Controlled
 from learnrate.schedules import Schedule, linear
 from learnrate.schedules.combine import Shifted
 
