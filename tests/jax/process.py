@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
+from tests.jax.controllers import LeaveOut, ScaleEvery
 
 import learnrate as lr
+from learnrate.control import Scale
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
 
@@ -29,6 +31,56 @@ def shared_arrays(rank):
     rows = [random.standard_normal((8, 4)).astype(np.float32) for _ in range(8)]
     batches = [jax.make_array_from_process_local_data(sharded, row) for row in rows]
     return batches, jax.device_put(jnp.full(4, 0.5), replicated)
+
+
+def controlled_inside(rank, batches, params):
+    """The LRs of a run under control inside of jit; process 0 alone is asked to scale the LR."""
+    optimizer = lr.jax.controlled(optax.sgd, SCHEDULE, [ScaleEvery(3), LeaveOut(above=1e6, stop=1e9)])
+
+    @jax.jit
+    def update(params, state, batch):
+        value, gradients = jax.value_and_grad(loss)(params, batch)
+        steps, state = optimizer.update(gradients, state, params, value=value)
+        return optax.apply_updates(params, steps), state
+
+    state, lrs = optimizer.init(params), []
+    with lr.jax.Monitor(optimizer, every=2) as monitor:
+        for number in range(8):
+            if rank == 0 and number == 2:
+                monitor.request(Scale(0.25))
+            params, state = update(params, state, batches[number])
+            lrs.append(float(lr.jax.lr_of(state)))
+            state = monitor.follow(state)
+    return {"inside": lrs, "inside schedule": repr(monitor.schedule), "factor": monitor.control.factor}
+
+
+def controlled_outside(rank):
+    """The same around updates whose losses each process has for itself; one has a loss that is not finite."""
+    optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=0.0)
+    update = jax.jit(lambda run: optimizer.update(jnp.ones(2), run[1], run[0]))
+    follow = lr.jax.Follow(SCHEDULE, [ScaleEvery(3), LeaveOut(above=100.0)], ask_every=3)
+    run, lrs, seen = follow.start((jnp.ones(2), optimizer.init(jnp.ones(2)))), [], Losses([])
+    follow.control.listeners.append(seen)
+    for number in range(8):
+        if rank == 0 and number == 1:
+            follow.request(Scale(0.25))
+        value = float("nan") if (rank, number) == (1, 4) else jnp.float32(rank + number / 3)
+        lrs.append(float(lr.jax.lr_of(run)))
+        run = follow.step(run, update(run), loss=value)
+    return {"outside": lrs, "outside schedule": repr(follow.schedule), "seen": seen.losses, "updates": follow.updates}
+
+
+class Losses:
+    """A listener that keeps the losses."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def on_update(self, observation):
+        self.losses.append(observation.loss)
+
+    def on_event(self, event):
+        pass
 
 
 def main(rank, port):
@@ -51,7 +103,8 @@ def main(rank, port):
         lrs.append(float(rate))
         losses.append(float(value))
     plan = lr.jax.tune(params, optax.adam, batches, loss, updates=100)
-    outcome = {"lrs": lrs, "losses": losses, "max_lr": plan.max_lr, "batch": plan.batch}
+    controlled = {**controlled_inside(rank, batches, params), **controlled_outside(rank)}
+    outcome = {**controlled, "lrs": lrs, "losses": losses, "max_lr": plan.max_lr, "batch": plan.batch}
     print(json.dumps({"size": jax.process_count(), **outcome}))
     jax.distributed.shutdown()
 

@@ -7,10 +7,12 @@ jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 nnx = pytest.importorskip("flax.nnx")
 import jax.numpy as jnp  # noqa: E402
+from tests.jax.controllers import LeaveOut, ScaleEvery  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from facts import facts  # noqa: E402
-from learnrate.errors import AlreadyDrivenError  # noqa: E402
+from learnrate.control import Scale  # noqa: E402
+from learnrate.errors import AlreadyDrivenError, ArgumentError  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("jax"), pytest.mark.slow]
 
@@ -99,3 +101,42 @@ def test_a_module_is_swept_by_its_state():
     training = lr.jax.Training(weights, optax.adam, BATCHES, lambda weights, batch: loss(nnx.merge(graph, weights), batch))
     expected = lr.range_test(training, low=1e-4, high=1.0, updates=30, stop=None)
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-3)
+
+
+@pytest.mark.shows("jax", "control")
+def test_controllers_inside_of_an_optimizer():
+    controllers = [ScaleEvery(2), LeaveOut()]
+    model, optimizer = new(lr.jax.controlled(optax.sgd, SCHEDULE, controllers, snapshots=1, metrics=("accuracy",)))
+    traces = []
+
+    @nnx.jit
+    def step(model, optimizer, value):
+        traces.append(None)
+        gradients = nnx.grad(lambda model: model(jnp.ones((1, 2))).sum())(model)
+        optimizer.update(model, gradients, value=value)
+        nnx.update(model, lr.jax.put_back(nnx.state(model, nnx.Param), optimizer))
+
+    with lr.jax.Monitor(optimizer.tx, every=1) as monitor:
+        biases, used = [float(model.bias[...][0])], []
+        for n, value in enumerate([1.0, np.nan, 1.0, 1.0, 150.0, 1.0]):
+            step(model, optimizer, value)
+            biases.append(float(model.bias[...][0]))
+            used.append(float(lr.jax.lr_of(optimizer)))
+            if n == 2:
+                monitor.request(Scale(0.25))
+            assert monitor.follow(optimizer) is optimizer
+    assert biases[2] == biases[1]  # left out
+    assert biases[5] == biases[3]  # rolled back to what was before the last update
+    assert -np.diff(biases)[[0, 2, 3, 5]] == pytest.approx([used[0], used[2], used[3], used[5]], rel=1e-4)
+    assert used[-1] == pytest.approx(SCHEDULE(3) * 0.25 * 0.25 * 0.75)
+    assert float(jax.jit(monitor.schedule)(jnp.int32(3))) == used[-1]
+    assert int(lr.jax.updates_of(optimizer)) == 4
+    assert lr.jax.scale(optimizer, 2.0) is optimizer
+    assert optimizer.tx.evaluated(optimizer, {"accuracy": 0.5}) is optimizer
+    assert bool(lr.jax.control_of(optimizer).stopped) is False
+    step(model, optimizer, 1.0)
+    assert float(lr.jax.lr_of(optimizer)) == pytest.approx(2 * SCHEDULE(4) * 0.25 * 0.125 * 0.75)
+    assert len(traces) == 1
+    follow = lr.jax.Follow(SCHEDULE, LeaveOut())
+    with pytest.raises(ArgumentError, match="in place"):
+        follow.start(new(optax.inject_hyperparams(optax.sgd)(learning_rate=0.1))[1])

@@ -24,7 +24,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True)
-class halve(Controller):  # noqa: N801 - as those of learnrate
+class halve(Controller):
     """Halve the LR after every `every` updates."""
 
     every: int = 5
@@ -41,7 +41,7 @@ class halve(Controller):  # noqa: N801 - as those of learnrate
 
 
 @dataclass(frozen=True)
-class guard(Controller):  # noqa: N801
+class guard(Controller):
     """Go back after a loss that is not finite, and lower the LR for three updates."""
 
     every: int = 2
@@ -62,7 +62,7 @@ class guard(Controller):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class norms(Controller):  # noqa: N801
+class norms(Controller):
     """Only looks."""
 
     needs_gradient_norm: ClassVar[bool] = True
@@ -75,7 +75,7 @@ class norms(Controller):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class skip_large(Controller):  # noqa: N801
+class skip_large(Controller):
     """Wants to leave an update out, and has no snapshots."""
 
     def init(self):
@@ -86,7 +86,7 @@ class skip_large(Controller):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class ends(Controller):  # noqa: N801
+class ends(Controller):
     """End the run at an update, or at an evaluation."""
 
     update_number: int | None = None
@@ -262,7 +262,7 @@ def stops():
             raise ZeroDivisionError
 
     @dataclass(frozen=True)
-    class broken(halve):  # noqa: N801
+    class broken(halve):
         def update(self, state, observation):
             raise KeyboardInterrupt
 

@@ -50,6 +50,8 @@ class Control:
         stopped: Who ended the run and why; None while it goes on.
         listeners: What is told about updates and events.
         channels: Where requests come from.
+        product: How factors are multiplied; an adapter whose framework multiplies in float32 sets its own.
+        require_possible: Raises if the adapter cannot carry a request out.
 
     Raises:
         ArgumentError: if a schedule is not resolved.
@@ -66,6 +68,8 @@ class Control:
         self.controllers: Mapping[str, Controller[Any]] = named(controllers)
         self.listeners: list[Listener] = []
         self.channels: list[Channel] = []
+        self.product: Callable[[Iterable[float]], float] = math.prod
+        self.require_possible: Callable[[AnyRequest], None] = lambda change: None
         self.rank = rank
         self._share = share
         self._requests: deque[Asked] = deque()
@@ -114,7 +118,7 @@ class Control:
     @property
     def factor(self) -> float:
         """What the schedule in force is multiplied with: the product of all factors."""
-        return self._present.factor * math.prod(self._factors.values())
+        return self.product([self._present.factor, *self._factors.values()])
 
     @property
     def factors(self) -> dict[str, float]:
@@ -290,6 +294,7 @@ class Control:
 
     def _event_of(self, change: AnyRequest, update: int, why: str) -> Event:
         """What a request would do; nothing is changed yet, and whatever may fail fails here."""
+        self.require_possible(change)
         event = Event(update, change.kind, HAND, self.factor, None, why or str(change), {}, time.time())
         if isinstance(change, Stop):
             return event
@@ -301,7 +306,7 @@ class Control:
             factors = self._before_hand[-1].factors or factors
         else:
             after = change.applied(self._present, update)
-        factor = usual_factor("the product of all factors", after.factor * math.prod(factors.values()))
+        factor = usual_factor("the product of all factors", self.product([after.factor, *factors.values()]))
         schedules = None if after.schedules == self._present.schedules else after.schedules
         return replace(event, factor=factor, schedules=schedules)
 

@@ -82,11 +82,14 @@ class Adjustable:
         )
         return max((float(lr) for lr in lrs), default=None)
 
-    def update(self, lr: Any, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+    def update(self, lr: Any, gradients: Tree, state: Tree, params: Tree, **more: Any) -> tuple[Tree, Tree]:
         """What is added to the parameters at this LR, and the new state."""
         steps: Tree
         before = state if self._transformation is None else with_lr(state, lr)
-        steps, state = self._at(lr).update(gradients, before, params)
+        transformation = self._at(lr)
+        if more:
+            transformation = optax.with_extra_args_support(transformation)
+        steps, state = transformation.update(gradients, before, params, **more)
         return steps, state
 
     def _at(self, lr: Any) -> optax.GradientTransformation:

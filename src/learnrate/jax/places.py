@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from learnrate.jax.carried import ControlledState
+
 Tree: TypeAlias = Any
 """A pytree of arrays."""
 
@@ -22,6 +24,7 @@ WRAPPED = type(optax.inject_hyperparams(optax.scale)(step_size=lambda n: 1.0).in
 DECAY = type(optax.add_decayed_weights(lambda n: 0.0).init({}))
 
 COUNTS: dict[type[Any], dict[str, int]] = {
+    ControlledState: {"count": 0},
     optax.ScaleByScheduleState: {"count": 0},
     WRAPPED: {"count": 0},
     DECAY: {"count": 0},
@@ -45,8 +48,13 @@ def parts_of(state: Tree, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     for inner, part in jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_kind)[0]:
         if _is_kind(part):
             yield (*path, *inner), part
-            for name, value in part._asdict().items():
+            for name, value in _inside(part).items():
                 yield from parts_of(value, (*path, *inner, jax.tree_util.GetAttrKey(name)))
+
+
+def _inside(part: Any) -> dict[str, Any]:
+    """What may hold further states; not the snapshot of an optimizer under control, which is none that is in force."""
+    return {"inner": part.inner} if isinstance(part, ControlledState) else part._asdict()
 
 
 def mapped(state: Tree, change: Callable[[Any], Any]) -> Tree:
@@ -109,6 +117,16 @@ def array(value: Any) -> jax.Array:
 def like(before: Any, number: Any) -> Any:
     """A number of the type that it replaces, because another one would be compiled again."""
     return jax.tree.map(lambda leaf: jnp.asarray(number, jnp.asarray(leaf).dtype), before)
+
+
+def plain(tree: Tree) -> Tree:
+    """A tree with arrays where `nnx` has variables."""
+    return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_value"))
+
+
+def in_form_of(before: Tree, after: Tree) -> Tree:
+    """A tree of arrays with variables where `before` has them."""
+    return jax.tree.unflatten(jax.tree.structure(before), jax.tree.leaves(after))
 
 
 def state_of(opt_state: Any) -> Tree:

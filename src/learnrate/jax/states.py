@@ -15,6 +15,7 @@ import optax
 
 from learnrate import checks
 from learnrate.errors import AlreadyDrivenError, ArgumentError, LostRatiosWarning
+from learnrate.jax.carried import ControlledState
 from learnrate.jax.places import (
     INJECTED,
     NAME,
@@ -74,6 +75,10 @@ def lrs_of(opt_state: Tree, schedule: Callable[[Any], Any] | None = None) -> dic
     """The LRs in force, by the place in the state that they were read from; see `lr_of`."""
     checks.function_or_none("schedule", schedule, "(number of updates)")
     parts = list(parts_of(state_of(opt_state)))
+    if controlled := [(path, part) for path, part in parts if isinstance(part, ControlledState)]:
+        if schedule is not None:
+            raise ArgumentError("schedule must be left out for learnrate.jax.controlled, whose state holds the LR")
+        return {jax.tree_util.keystr(path): array(part.lr) for path, part in controlled}
     factors = [(path[:-1], array(part.scale)) for path, part in parts if hasattr(part, "plateau_count")]
     if schedule is None:
         lrs = [(path, array(part.hyperparams[NAME])) for path, part in parts if holds_lr(part)]
@@ -96,10 +101,11 @@ def updates_of(opt_state: Tree) -> jax.Array:
     Raises:
         ArgumentError: if there is no count of a schedule in it.
     """
+    parts = list(parts_of(state_of(opt_state)))
+    # What controllers left out does not count, and optax around them counts it.
+    controlled = [(path, part) for path, part in parts if isinstance(part, ControlledState)]
     counts = [
-        array(getattr(part, name)) - first
-        for _, part in parts_of(state_of(opt_state))
-        for name, first in fields_of(part).items()
+        array(getattr(part, name)) - first for _, part in controlled or parts for name, first in fields_of(part).items()
     ]
     if not counts:
         raise ArgumentError(_no_count(opt_state))
@@ -187,6 +193,12 @@ def replace(opt_state: State, lr: float | jax.Array | Schedule, *, relative: boo
     """
     checks.flag("relative", relative)
     parts = list(parts_of(state_of(opt_state)))
+    if any(isinstance(part, ControlledState) for _, part in parts):
+        raise AlreadyDrivenError(
+            f"the schedule and the controllers of learnrate.jax.controlled give the LR and would overwrite "
+            f"{checks.shown(lr)}: learnrate.jax.scale(opt_state, factor) multiplies it; for another schedule, call "
+            "controlled with it and go on with this state"
+        )
     driven = [path for path, part in parts if is_driven(part) or isinstance(part, optax.ScaleByScheduleState)]
     if driven:
         raise AlreadyDrivenError(
