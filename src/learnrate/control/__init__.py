@@ -2,8 +2,13 @@
 
 from learnrate.control.control import Channel, Control, Decision, Listener
 from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.cooldown_now import cooldown_now
 from learnrate.control.events import Event, composed
+from learnrate.control.gradient_size import gradient_size
+from learnrate.control.oscillation import oscillation
+from learnrate.control.plateau import plateau
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
+from learnrate.control.slow import slow
 
 __all__ = [
     "Action",
@@ -20,4 +25,9 @@ __all__ = [
     "Stop",
     "Undo",
     "composed",
+    "cooldown_now",
+    "gradient_size",
+    "oscillation",
+    "plateau",
+    "slow",
 ]
