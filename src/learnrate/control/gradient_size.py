@@ -21,7 +21,7 @@ class GradientSize(NamedTuple):
 class gradient_size(Controller[GradientSize]):  # noqa: N801 - written as a call, as schedules are
     """Lower the LR when the gradients grow, and raise it when they shrink.
 
-    The factor is (reference / size) ** power, within bounds. `size` is the norm of the gradient, smoothed over about the last
+    The factor is (reference / size) ** power, within bounds. `size` is the norm of the gradient, smoothed over about
     `smoothing` updates, with single norms clipped at three times the size; `reference` is the size after the first
     `2 * smoothing` updates of the run, or of a cycle of the schedule. To keep changes few, a new factor is taken when it
     differs from the present one by a share of at least `step`.

@@ -10,26 +10,37 @@ from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.levels import Level, leveled
 from learnrate.schedules.numerics import Namespace
 
-SCALES = 10
-"""Number of averages, over 1, 2, 4, ... 512 updates. So periods between 2 and about 300 updates are seen."""
+OF_NOISE = (0.333333, 0.171429, 0.0534231, 0.0219229, 0.0101676, 0.00491415, 0.00241745, 0.00119914, 0.000597208)
+"""The mean squares of the differences of the averages for independent values of variance 1: the sums of the squares of their
+responses to one value of 1."""
+
+SCALES = len(OF_NOISE)
 
 Oscillation: Any = namedtuple(
     "Oscillation",
     (
         *("values", "level", "spread", "factor", "last_lr"),
-        *(f"average_{2**k}" for k in range(1, SCALES)),
-        *(f"power_{2**k}" for k in range(SCALES - 1)),
+        *(f"average_{2**k}" for k in range(1, SCALES + 1)),
+        *(f"power_{2**k}" for k in range(SCALES)),
     ),
-    defaults=(0, 0.0, 0.0, 1.0, 0.0, *[0.0] * (2 * SCALES - 2)),
+    defaults=(0, 0.0, 0.0, 1.0, 0.0, *[0.0] * (2 * SCALES)),
     module=__name__,
 )
 """The state: the level of the losses; the factor; the last LR; the averages, and the mean squares of their differences."""
 
-ABOVE = 4.0
-"""What the square on the scale of the period has to be, as a multiple of that of the noise, and of that on longer scales."""
+FALLS = 4.0
+"""By what the square on the scale of the oscillation has to be larger than that on the scale that is 4 times as long: a
+sawtooth of 40 updates has 5, a sine more than 16, and noise of any correlation between neighbours at most 1."""
 
-LONGER = 3
-"""Scales by which the longer one is longer, that is eight times."""
+FALLS_AT_ONCE = 6.0
+"""The same where the oscillation is on the shortest scale. Noise has 1, and batches that are drawn without replacement, four
+to an epoch, 4.2."""
+
+CLEAR = 5.0
+"""Standard errors by which the square has to be above that of the noise."""
+
+SEEN = 32
+"""How often the longest scale has to fit into a patience, for its square to be measured within a factor of 2."""
 
 DROP = 0.95
 """A change of the LR by which the series begins again."""
@@ -39,18 +50,19 @@ DROP = 0.95
 class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
     """Lower the LR when the loss rises and falls again and again.
 
-    A loss is noise, a trend, and where the LR is too high a sawtooth. They differ by the scales on which neighbours differ.
-    The measure of von Neumann, the mean square of the difference of neighbours, is taken of averages over 1, 2, 4, ... 512
-    updates, each relative to what noise alone would give. It is the same on all scales for noise, rises with the scale for a
-    trend, and rises to a limit for noise whose neighbours are correlated. For a sawtooth it rises up to half its period, and
-    falls beyond. So the loss oscillates if, on some scale, it is 4 times that of the noise and 4 times that on the scale
-    that is 8 times as long; for a sawtooth of 2 to 4 updates, which is the noise of the shortest scale, the second decides.
-    A fall that is faster than the oscillation hides it.
+    A loss consists of noise, a trend and, where the LR is too high, an oscillation. They differ in the scales on which
+    neighbours differ. The measure of von Neumann, the mean square of the difference of neighbours, is taken here of averages
+    over 1, 2, 4, ... 512 updates, each average being made from the one before it, and is divided by what independent noise
+    would give. For such noise it is then the same on all scales, for noise with correlated neighbours it rises to a limit,
+    and for a trend it rises without one. For an oscillation it rises up to the scale of the period and falls beyond. So the
+    loss oscillates if the measure on some scale is clearly above that of the shortest one, and 4 times that of the
+    scale that is 4 times as long. An oscillation of 2 to 4 updates, on the shortest scale, has to be 6 times that.
+    Periods up to a 30th of the patience are seen. A trend that is steeper than the oscillation hides it.
 
-    Batches in a fixed order, and epochs of 8 batches or fewer, give such a loss at any LR: shuffle them.
+    Batches in a fixed order, or epochs of 3 batches or fewer, give such a loss with any LR: shuffle them.
 
     Args:
-        patience: Updates over which the squares are averaged, and before which nothing is decided; 30 periods are seen well.
+        patience: Number of updates without which nothing is decided, and over which the measure is averaged.
         factor: What the LR is multiplied with.
         min_factor: The factor of this controller does not become less.
 
@@ -60,16 +72,16 @@ class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedu
 
     Example:
         >>> from learnrate.control import Observation
-        >>> controller = oscillation(patience=300)
+        >>> controller = oscillation(patience=1000)
         >>> state = controller.init()
-        >>> for n in range(500):
-        ...     loss = 1.0 + 0.1 * (n % 10)  # a sawtooth of 10 updates
+        >>> for n in range(1500):
+        ...     loss = 1.0 + (0.1 if n % 10 < 5 else 0.0)  # a square wave of 10 updates
         ...     state, action = controller.update(state, Observation(n, lr=0.1, loss=loss))
         >>> action.factor
         0.5
     """
 
-    patience: int = checked(checks.length, default=1000)
+    patience: int = checked(checks.length, default=2000)
     factor: float = checked(checks.fraction, default=0.5)
     min_factor: float = checked(checks.decay, default=0.05)
 
@@ -93,54 +105,45 @@ class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedu
         averages, powers = self._scales(state, loss, values, usable, xp)
         lowered = factor * self.factor
         lowered = where(lowered > self.min_factor, lowered, self.min_factor)
-        lowers = (level.values >= self.patience) & (lowered < factor) & _oscillates(powers, self.patience, xp)
+        lowers = (level.values >= self.patience) & (lowered < factor) & _oscillates(powers, self.patience)
         factor = where(lowers, lowered, factor)
         values = where(lowers, 0, level.values)
         return Oscillation(values, level.level, level.spread, factor, lr, *averages, *powers), Action(factor)
 
     def _scales(self, state: Any, loss: Any, values: Any, usable: Any, xp: Namespace) -> tuple[list[Any], list[Any]]:
-        """The averages, and the mean squares of their differences relative to the noise's."""
-        before, powers = state[5 : 4 + SCALES], state[4 + SCALES :]
-        first, forget = values < 1, 1 / xp.clip(values, 1, self.patience)
-        averages = [
-            xp.where(usable, xp.where(first, loss, average + (loss - average) / 2**k), average)
-            for k, average in enumerate(before, start=1)
-        ]
-        shorter = [loss, *averages[:-1]]
-        squares = [(a - b) ** 2 / relative for a, b, relative in zip(shorter, averages, _OF_NOISE, strict=True)]
-        return averages, [
-            xp.where(usable, xp.where(first, 0.0, power + forget * (square - power)), power)
-            for square, power in zip(squares, powers, strict=True)
-        ]
+        """The averages, and the mean squares of their differences relative to those of noise."""
+        where = xp.where
+        first, share = values < 1, 1 / (xp.clip(values, 0, self.patience) + 1)
+        averages, powers, shorter = [], [], loss
+        for k, (old, power) in enumerate(zip(state[5 : 5 + SCALES], state[5 + SCALES :], strict=True)):
+            average = where(first, loss, old + (shorter - old) * where(share > 0.5 ** (k + 1), share, 0.5 ** (k + 1)))
+            average = where(usable, average, old)
+            square = (shorter - average) ** 2 / OF_NOISE[k]
+            powers.append(where(usable, where(first, 0.0, power + share * (square - power)), power))
+            averages.append(average)
+            shorter = average
+        return averages, powers
 
     def reason(self, before: Any, after: Any, observation: Observation) -> str:
         """See `Controller.reason`."""
         if observation.restarts:
             return "a cycle begins, and the factor with it"
-        powers = [value for value in after[4 + SCALES :]]
-        highest = max(range(len(powers) - LONGER), key=lambda k: powers[k])
-        return (
-            f"the loss oscillates with a period near {_period(highest)} updates, by about "
-            f"{math.sqrt(powers[highest] * _OF_NOISE[highest]):.3g}; LR times {after.factor / before.factor:.3g}"
-        )
+        _, powers = self._scales(before, observation.loss, before.values, True, observation.xp)
+        scale = max(_oscillating(powers, self.patience), key=lambda k: powers[k], default=0)
+        period = "2 to 4" if scale == 0 else f"about {round(2 * math.pi * 2 ** (scale - 0.5))}"
+        return f"the loss rises and falls with a period of {period} updates; LR times {after.factor / before.factor:.3g}"
 
 
-def _of_noise(k: int) -> float:
-    """The mean square of the difference of the averages k and k + 1 for independent values of variance 1."""
-    a, b = 1 / 2**k, 1 / 2 ** (k + 1)
-    return a / (2 - a) + b / (2 - b) - 2 * a * b / (a + b - a * b)
-
-
-_OF_NOISE = [_of_noise(k) for k in range(SCALES - 1)]
-
-
-def _period(k: int) -> int:
-    return round(2 * math.pi * 2 ** (k + 0.5)) if k else 3
-
-
-def _oscillates(powers: list[Any], patience: int, xp: Namespace) -> Any:
-    yes = powers[0] > ABOVE * powers[2]
-    for k in range(1, len(powers) - LONGER):
-        if 2 ** (k + LONGER) <= patience:
-            yes = yes | ((powers[k] > ABOVE * powers[0]) & (powers[k] > ABOVE * powers[k + LONGER]))
+def _oscillates(powers: list[Any], patience: int) -> Any:
+    """Whether it does, on any scale."""
+    yes = powers[0] > FALLS_AT_ONCE * powers[2]
+    for k in range(1, SCALES - 2):
+        if SEEN * 2 ** (k + 2) <= patience:
+            least = 1 + CLEAR * math.sqrt(3 * 2**k / patience)
+            yes = yes | ((powers[k] > least * powers[0]) & (powers[k] > FALLS * powers[k + 2]))
     return yes
+
+
+def _oscillating(powers: list[float], patience: int) -> list[int]:
+    """The scales that can show an oscillation, for plain numbers."""
+    return [k for k in range(1, SCALES - 2) if SEEN * 2 ** (k + 2) <= patience and powers[k] > FALLS * powers[k + 2]]

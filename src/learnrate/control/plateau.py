@@ -36,7 +36,7 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
     - There is no significant fall: the average of a later part of the values is not below that of an earlier one by half a
       standard error. After one `patience` the whole stretch is asked, and later also ever shorter parts of its end: from 2
       patiences on about the last three quarters, from 8 on three eighths, from 24 on a fifth. What is certain to be seen
-      (5.5 standard errors) is a fall within a patience of 19 * noise / sqrt(patience). Here `noise` is the standard deviation
+      (5.5 standard errors) is a fall within a patience of 19 * noise / sqrt(patience). `noise` is the standard deviation
       of a value, times sqrt((1 + r) / (1 - r)) if each is correlated by r with the one before. These are 0.6 standard
       deviations of the loss for a patience of 1,000 updates.
     - The fall has become much slower: its present rate is, by three standard errors, below a share of the rate before it: a

@@ -22,8 +22,8 @@ from learnrate.control.watched import LOSS, unit, watched
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
 Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0)
-"""The state: a trend; the factor; the factor that is not exceeded any more; the fall in a block before the last raise, and the
-level then, until it is known what the raise did."""
+"""The state: a trend; the factor; the factor that is not exceeded any more; the fall in a block before the last raise and
+the level then, until it is known what the raise did."""
 
 CONSTANT = 0.05
 """Share by which the LR may change in a stretch. A loss that falls because the LR falls says nothing about a higher LR."""
@@ -32,11 +32,11 @@ CLEAR = 5.0
 """Standard errors by which a fall has to be above 0."""
 
 STEADY = 0.75
-"""Share of the earlier rate of fall that the present one has to reach, by `LIKELY` standard errors. The rate of a loss that
-falls as 1 / n is 0.29 of the earlier one there, as 1 / sqrt(n) 0.46, and that of an exponential fall after 1.5 time constants
-0.75."""
+"""Share of the earlier rate of fall that the present one has to reach, by `LIKELY` standard errors. It is 0.29 for a loss
+that falls as 1 / n, 0.46 for 1 / sqrt(n), and 0.75 for an exponential fall after 1.5 time constants."""
 
 LIKELY = 1.28
+"""Standard errors that 1 of 10 estimates are above."""
 
 HARM = 2.0
 """Standard errors by which a raise has to gain less than the LR before it, to be taken back."""

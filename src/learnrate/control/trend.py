@@ -28,8 +28,8 @@ SCALES = (1, 2, 4, 8, 16, 32, 64, 128)
 """The exponents c of the averages."""
 
 PARTS = 16
-"""Blocks in a patience. The noise is measured by the differences of blocks: fewer blocks leave too few of them, and with more
-the blocks are shorter, so that neighbours are more alike."""
+"""Blocks in a patience. The noise is measured by the differences of blocks: fewer blocks leave too few of them, and more
+blocks are shorter, so that neighbours are more alike."""
 
 FEWEST = 10
 """Blocks before which nothing is decided, where a patience has fewer values than that."""
