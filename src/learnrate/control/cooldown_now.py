@@ -6,7 +6,16 @@ from typing import Any, Literal
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.control.controller import Action, Controller, Observation
-from learnrate.control.trend import add, block_length, described, has_ended, require_constant_lr, state_with_trend, trend_of
+from learnrate.control.trend import (
+    add,
+    block_length,
+    described,
+    has_ended,
+    require_constant_lr,
+    shortest,
+    state_with_trend,
+    trend_of,
+)
 from learnrate.control.watched import LOSS, unit, watched
 
 CONSTANT = 1e-3
@@ -67,10 +76,12 @@ class cooldown_now(Controller[Any]):  # noqa: N801 - written as a call, as sched
         trend, complete = add(trend, value, block_length(self.patience), xp)
         if complete is False:
             return Constant(*trend, state.begun), Action()
-        begins = complete & has_ended(trend, self.patience, xp) & (state.begun < 1)
+        begins = complete & has_ended(trend, shortest(self.patience), xp) & (state.begun < 1)
         return Constant(*trend, where(begins, 1, state.begun)), Action(cooldown=where(begins, self.length, 0))
 
     def reason(self, before: Any, after: Any, observation: Observation) -> str:
         """See `Controller.reason`."""
-        text = described(trend_of(after), self.patience, self.monitor, unit(self.monitor))
+        text = described(
+            trend_of(after), block_length(self.patience), shortest(self.patience), self.monitor, unit(self.monitor)
+        )
         return f"{text}; the cooldown takes {self.length} updates"

@@ -81,8 +81,8 @@ class gradient_size(Controller[GradientSize]):  # noqa: N801 - written as a call
         size = where(usable, state.size + (norm - state.size) / xp.clip(norms, 1, self.smoothing), state.size)
         calm = norms <= 2 * self.smoothing
         reference = where(calm, size, state.reference)
-        share = reference / where(size > 0, size, 1.0)
-        target = xp.clip(where(size > 0, share, float("inf")) ** self.power, self.min_factor, self.max_factor)
+        grown = where((size > 0) & (reference > 0), size, 1.0) / where((size > 0) & (reference > 0), reference, 1.0)
+        target = xp.clip(grown**-self.power, self.min_factor, self.max_factor)
         # At a bound the smaller rest of the way is gone too, as otherwise it would never be reached.
         far = (target >= (1 + self.step) * factor) | (target <= factor / (1 + self.step)) | self._at_end(target, factor)
         factor = where((norms > 2 * self.smoothing) & far, target, factor)

@@ -2,6 +2,8 @@
 
 import math
 from collections import namedtuple
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from learnrate import checks
@@ -105,7 +107,7 @@ class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedu
         averages, powers = self._scales(state, loss, values, usable, xp)
         lowered = factor * self.factor
         lowered = where(lowered > self.min_factor, lowered, self.min_factor)
-        lowers = (level.values >= self.patience) & (lowered < factor) & _oscillates(powers, self.patience)
+        lowers = (level.values >= self.patience) & (lowered < factor) & reduce(or_, _shown(powers, self.patience))
         factor = where(lowers, lowered, factor)
         values = where(lowers, 0, level.values)
         return Oscillation(values, level.level, level.spread, factor, lr, *averages, *powers), Action(factor)
@@ -129,21 +131,17 @@ class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedu
         if observation.restarts:
             return "a cycle begins, and the factor with it"
         _, powers = self._scales(before, observation.loss, before.values, True, observation.xp)
-        scale = max(_oscillating(powers, self.patience), key=lambda k: powers[k], default=0)
+        scales = [k for k, shown in enumerate(_shown(powers, self.patience)) if shown]
+        scale = max(scales, key=lambda k: powers[k])
         period = "2 to 4" if scale == 0 else f"about {round(2 * math.pi * 2 ** (scale - 0.5))}"
         return f"the loss rises and falls with a period of {period} updates; LR times {after.factor / before.factor:.3g}"
 
 
-def _oscillates(powers: list[Any], patience: int) -> Any:
-    """Whether it does, on any scale."""
-    yes = powers[0] > FALLS_AT_ONCE * powers[2]
+def _shown(powers: list[Any], patience: int) -> list[Any]:
+    """Whether the loss oscillates, by scale."""
+    shown = [powers[0] > FALLS_AT_ONCE * powers[2]]
     for k in range(1, SCALES - 2):
         if SEEN * 2 ** (k + 2) <= patience:
             least = 1 + CLEAR * math.sqrt(3 * 2**k / patience)
-            yes = yes | ((powers[k] > least * powers[0]) & (powers[k] > FALLS * powers[k + 2]))
-    return yes
-
-
-def _oscillating(powers: list[float], patience: int) -> list[int]:
-    """The scales that can show an oscillation, for plain numbers."""
-    return [k for k in range(1, SCALES - 2) if SEEN * 2 ** (k + 2) <= patience and powers[k] > FALLS * powers[k + 2]]
+            shown.append((powers[k] > least * powers[0]) & (powers[k] > FALLS * powers[k + 2]))
+    return shown

@@ -7,19 +7,26 @@ from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.trend import (
+    FIELDS,
     add,
     begun_if,
     block_length,
     described,
     follow_lr,
     has_ended,
+    recent_level,
+    shortest,
     state_with_trend,
     trend_of,
 )
 from learnrate.control.watched import LOSS, unit, watched
 
-Plateau = state_with_trend("Plateau", __name__, factor=1.0, pause=0)
-"""The state: a trend; the factor; values that are still left out."""
+Plateau = state_with_trend("Plateau", __name__, factor=1.0, pause=0, patiences=1, mark=float("inf"), mark_error=0.0)
+"""The state: a trend; the factor; values that are still left out; the patience now, as a multiple; the level when the LR was
+last lowered, and its standard error."""
+
+GAIN = 3.0
+"""Standard errors by which a level has to be below an earlier one to be a gain."""
 
 WORTH = 0.99
 """A factor above which the LR would hardly change: at the floor, nothing is done any more."""
@@ -44,9 +51,13 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
       is compared with its last fortieth. Power laws and logarithms never become slower in this sense. An exponential fall
       does when it is complete to one in a million, if the noise lets that be seen.
 
+    A lower LR also makes the fall slower, down to one that nobody can see in a patience. So each time that the LR was
+    lowered and that brought no gain (of three standard errors), the patience is doubled.
+
     Losses that are not finite are ignored, and single values far from the others are clipped at 5 standard deviations. The
     stretch begins again when the LR has risen by a quarter (in a warm-up, or through another controller), when it drops by a
-    fifth at once (at a milestone), and with each cycle of the schedule; at a cycle, the factor is 1 again, too.
+    fifth at once (at a milestone), and with each cycle of the schedule, with which the factor and the patience are the first
+    ones again, too.
 
     `benchmarks/controllers.py` measures how often it acts while a loss falls, and how soon on a plateau: docs/reacting.md.
 
@@ -96,23 +107,25 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
 
     def update(self, state: Any, observation: Observation) -> tuple[Any, Action]:
         """See `Controller.update`."""
-        where, xp = observation.xp.where, observation.xp
-        trend = follow_lr(trend_of(state), observation.lr, observation.restarts, xp)
-        factor = where(observation.restarts, 1.0, state.factor)
-        pause = where(observation.restarts, 0, state.pause)
+        where, xp, restarts = observation.xp.where, observation.xp, observation.restarts
+        trend = follow_lr(trend_of(state), observation.lr, restarts, xp)
+        own = [where(restarts, new, old) for new, old in zip(_OWN, state[FIELDS:], strict=True)]
+        factor, pause, patiences, mark, mark_error = own
         value = watched(self.monitor, self.mode, observation, trend.values)
         if value is None:
-            return Plateau(*trend, factor, pause), Action(factor)
+            return Plateau(*trend, *own), Action(factor)
         value = where(pause > 0, float("nan"), value)
         pause = xp.clip(pause - 1, 0, None)
         trend, complete = add(trend, value, block_length(self.patience), xp)
         if complete is False:
-            return Plateau(*trend, factor, pause), Action(factor)
-        share = self._share(factor, observation)
-        lowers = complete & has_ended(trend, self.patience, xp) & (share < WORTH)
-        trend = begun_if(lowers, trend, observation.lr, xp)
-        factor = where(lowers, factor * share, factor)
-        return Plateau(*trend, factor, where(lowers, self.cooldown, pause)), Action(factor)
+            return Plateau(*trend, factor, pause, patiences, mark, mark_error), Action(factor)
+        share, (level, error) = self._share(factor, observation), recent_level(trend, xp)
+        lowers = complete & has_ended(trend, patiences * shortest(self.patience), xp) & (share < WORTH)
+        gains = mark - level > GAIN * xp.sqrt(error**2 + mark_error**2)
+        own = [factor * share, self.cooldown, where(gains, patiences, 2 * patiences), level, error]
+        before = (factor, pause, patiences, mark, mark_error)
+        own = [where(lowers, new, old) for new, old in zip(own, before, strict=True)]
+        return Plateau(*begun_if(lowers, trend, observation.lr, xp), *own), Action(own[0])
 
     def _share(self, factor: Any, observation: Observation) -> Any:
         """What the LR may be multiplied with."""
@@ -126,6 +139,10 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
         if observation.restarts:
             return "a cycle begins, and the factor with it"
         value = watched(self.monitor, self.mode, observation, before.values)
-        trend, _ = add(trend_of(before), value, block_length(self.patience), observation.xp)
+        block, least = block_length(self.patience), before.patiences * shortest(self.patience)
+        trend, _ = add(trend_of(before), value, block, observation.xp)
         share = after.factor / before.factor
-        return f"{described(trend, self.patience, self.monitor, unit(self.monitor))}; LR times {share:.3g}"
+        return f"{described(trend, block, least, self.monitor, unit(self.monitor))}; LR times {share:.3g}"
+
+
+_OWN = Plateau()[FIELDS:]

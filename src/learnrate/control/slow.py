@@ -6,6 +6,7 @@ from typing import Any, Literal
 from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.levels import FREE
 from learnrate.control.trend import (
     DROP,
     Trend,
@@ -21,9 +22,9 @@ from learnrate.control.trend import (
 from learnrate.control.watched import LOSS, unit, watched
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
-Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0)
-"""The state: a trend; the factor; the factor that is not exceeded any more; the fall in a block before the last raise and
-the level then, until it is known what the raise did."""
+Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0, width=0.0)
+"""The state: a trend; the factor; the factor that is not exceeded any more; the fall in a block before the last raise,
+the level then and the distance of the values from it, until it is known what the raise did."""
 
 CONSTANT = 0.05
 """Share by which the LR may change in a stretch. A loss that falls because the LR falls says nothing about a higher LR."""
@@ -31,9 +32,9 @@ CONSTANT = 0.05
 CLEAR = 5.0
 """Standard errors by which a fall has to be above 0."""
 
-STEADY = 0.75
+STEADY = 0.25
 """Share of the earlier rate of fall that the present one has to reach, by `LIKELY` standard errors. It is 0.29 for a loss
-that falls as 1 / n, 0.46 for 1 / sqrt(n), and 0.75 for an exponential fall after 1.5 time constants."""
+that falls as 1 / n, 0.46 for 1 / sqrt(n), and falls below for an exponential fall after 7 time constants."""
 
 LIKELY = 1.28
 """Standard errors that 1 of 10 estimates are above."""
@@ -41,22 +42,27 @@ LIKELY = 1.28
 HARM = 2.0
 """Standard errors by which a raise has to gain less than the LR before it, to be taken back."""
 
+LEAP = 3.0
+"""Mean distances from the level by which the level has to rise after a raise, for it to be taken back at once: 2.4 standard
+deviations of a value, for an average over 10 to 50 values."""
+
 
 @frozen
 class slow(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
     """Raise the LR when the loss, or a metric, falls steadily but slowly; take it back if that does harm.
 
-    As long as the LR is far too low, an update gains in proportion to the LR, and the loss falls along a straight line. The
-    LR is raised when, at a constant LR and after two patiences at least,
+    As long as the LR is far too low, an update gains in proportion to the LR. But the loss alone does not show whether it is
+    too low, so a higher one is tried. The LR is raised when, at a constant LR and after two patiences at least,
 
     - the fall is certain (five standard errors),
-    - its present rate is at least 0.75 of the rate before, as in no fall that is coming to its end, and
+    - it is steady: its present rate is at least a quarter of the rate before, and
     - it is slow: in a patience, by less than the mean distance of a value from the average of the last ones.
 
     One patience after a raise, the gain since then is compared with what the rate before would have given. If it is less by
-    two standard errors, or if a loss was not finite, the raise is taken back, and the LR is not raised again
-    until a cycle of the schedule begins. The same holds once anything else lowers the LR: so it cannot go up and down with
-    `plateau` for ever.
+    two standard errors, the raise is taken back; and at once if the average of the last losses rises far above where it was,
+    or a loss is not finite. Then the LR is not raised again until a cycle of the schedule begins. The same holds once
+    anything else lowers the LR: so it cannot go up and down with `plateau` for ever. Where the loss may explode within a few
+    updates, use a guard as well, because an LR that is taken back does not take the weights back.
 
     Args:
         patience: Number of values, see `plateau`.
@@ -105,29 +111,29 @@ class slow(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
         trend = require_constant_lr(before, lr, restarts, CONSTANT, xp)
         ceiling = where(lr < DROP * before.last_lr, state.factor, state.ceiling)
         factor, ceiling = where(restarts, 1.0, state.factor), where(restarts, float("inf"), ceiling)
-        rate, mark = where(restarts, 0.0, state.rate), where(restarts, 0.0, state.mark)
+        tried = [where(restarts, 0.0, number) for number in (state.rate, state.mark, state.width)]
         value = watched(self.monitor, self.mode, observation, trend.values)
         if value is None:
-            return Slow(*trend, factor, ceiling, rate, mark), Action(factor)
+            return Slow(*trend, factor, ceiling, *tried), Action(factor)
         trend, complete = add(trend, value, block_length(self.patience), xp)
-        broken = (value - value != 0) & (rate > 0)
-        if complete is False and not broken:
-            return Slow(*trend, factor, ceiling, rate, mark), Action(factor)
+        rate, mark, width = tried
+        leaps = (trend.values >= FREE) & (trend.level - mark > LEAP * width)
+        breaks = (rate > 0) & ((value - value != 0) | leaps)
+        if complete is False and not breaks:
+            return Slow(*trend, factor, ceiling, *tried), Action(factor)
         decides = complete & (trend.blocks >= shortest(self.patience))
-        harms = broken | (decides & (rate > 0) & self._gains_less(trend, rate, mark, xp))
-        rate = where(decides, 0.0, rate)
+        harms = breaks | (decides & (rate > 0) & self._gains_less(trend, rate, mark, xp))
         limit = where(ceiling < self.max_factor, ceiling, self.max_factor)
         raised = where(factor * self.factor < limit, factor * self.factor, limit)
-        raises = decides & (raised > factor * WORTH) & self._is_slow(trend, xp)
+        raises = where(harms, False, decides & (raised > factor * WORTH) & self._is_slow(trend, xp))
+        fall = falls(trend, xp)[2][0] / xp.clip(trend.blocks, 1, None)
+        now = (fall, trend.mean_16 - fall * (trend.blocks - 1) / 17, trend.spread)
+        tried = [where(decides | harms, 0.0, number) for number in tried]
+        tried = [where(raises, new, old) for new, old in zip(now, tried, strict=True)]
         ceiling = where(harms, factor / self.factor, ceiling)
-        blocks = xp.clip(trend.blocks, 1, None)
-        fall = falls(trend, xp)[1][0] / blocks
-        rate = where(raises, fall, where(harms, 0.0, rate))
-        mark = where(raises, trend.mean_16 - fall * (blocks - 1) / 17, mark)
-        raises = raises & (harms == (factor < 0))
         factor = where(raises, raised, where(harms, factor / self.factor, factor))
         trend = begun_if(raises | harms, trend, lr, xp)
-        return Slow(*trend, factor, ceiling, rate, mark), Action(factor)
+        return Slow(*trend, factor, ceiling, *tried), Action(factor)
 
     def _gains_less(self, trend: Trend, rate: Any, mark: Any, xp: Namespace) -> Any:
         """Whether the mean since the raise is above what the rate before it would have given."""

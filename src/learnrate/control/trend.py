@@ -202,15 +202,21 @@ def falls(trend: Trend, xp: Namespace) -> list[tuple[Any, Any]]:
     ]
 
 
-def has_ended(trend: Trend, patience: int, xp: Namespace) -> Any:
-    """Whether there is no fall worth waiting for; see `plateau`. To be asked when a block has become complete."""
-    if xp is NUMBERS and trend.blocks < shortest(patience):
+def has_ended(trend: Trend, least: Any, xp: Namespace) -> Any:
+    """Whether there is no fall worth waiting for; see `plateau`. To be asked when a block has become complete.
+
+    Args:
+        trend: What is kept of the series.
+        least: Number of blocks in a patience, `shortest(patience)` or a multiple of it.
+        xp: The functions of the library of these numbers.
+    """
+    if xp is NUMBERS and trend.blocks < least:
         return False
-    return (trend.blocks >= shortest(patience)) & (_is_flat(trend, patience, xp) | _is_slower(trend, patience, xp))
+    return (trend.blocks >= least) & (_is_flat(trend, least, xp) | _is_slower(trend, least, xp))
 
 
-def _is_flat(trend: Trend, patience: int, xp: Namespace) -> Any:
-    seen, least = falls(trend, xp), shortest(patience)
+def _is_flat(trend: Trend, least: Any, xp: Namespace) -> Any:
+    seen = falls(trend, xp)
     (whole, error), flat = seen[0], trend.blocks < 0
     for position, patiences in JUDGED:
         fall, own_error = seen[position]
@@ -222,8 +228,8 @@ def _is_flat(trend: Trend, patience: int, xp: Namespace) -> Any:
     return flat
 
 
-def _is_slower(trend: Trend, patience: int, xp: Namespace) -> Any:
-    seen, least = falls(trend, xp), shortest(patience)
+def _is_slower(trend: Trend, least: Any, xp: Namespace) -> Any:
+    seen = falls(trend, xp)
     slower = trend.blocks < 0
     for position in range(1, len(SLOWER)):
         (past, past_error), (fall, error) = seen[position], seen[position + 2]
@@ -234,18 +240,24 @@ def _is_slower(trend: Trend, patience: int, xp: Namespace) -> Any:
     return slower
 
 
-def described(trend: Trend, patience: int, name: str, unit: str) -> str:
+LEVEL_ERROR = 4 / math.sqrt(7)
+"""The standard error of M(4), in those of a plain mean."""
+
+
+def recent_level(trend: Trend, xp: Namespace) -> tuple[Any, Any]:
+    """The mean of about the last half of the series, and its standard error."""
+    return trend.mean_4, LEVEL_ERROR * trend.noise / xp.sqrt(xp.clip(trend.blocks, 1, None))
+
+
+def described(trend: Trend, block: int, least: float, name: str, unit: str) -> str:
     """Why a fall has ended, in words, for plain numbers."""
-    count = trend.blocks * block_length(patience)
-    seen = falls(trend, NUMBERS)
-    if _is_flat(trend, patience, NUMBERS):
-        fall, error = min(
-            (seen[position] for position, least in JUDGED if trend.blocks >= least * shortest(patience)),
-            key=lambda pair: pair[0] - CHANCE * pair[1],
-        )
+    count, seen = trend.blocks * block, falls(trend, NUMBERS)
+    if _is_flat(trend, least, NUMBERS):
+        judged = [seen[position] for position, patiences in JUDGED if trend.blocks >= patiences * least]
+        fall, error = min(judged, key=lambda pair: pair[0] - CHANCE * pair[1])
         return (
-            f"the {name} does not fall significantly any more: by {fall:.3g} in {count} {unit}, standard error {error:.3g}"
+            f"the {name} has no significant trend for the better: {fall:.3g} in {count} {unit}, standard error {error:.3g}"
         )
-    pairs = [(seen[p], seen[p + 2]) for p in range(1, len(SLOWER))]
-    (past, _), (fall, _) = min(pairs, key=lambda pair: pair[1][0] - pair[0][0] if pair[0][0] > 0 else math.inf)
-    return f"the {name} has stopped falling: by {past:.3g} in {count} {unit} before, by {fall:.3g} at its present rate"
+    pairs = [(seen[position], seen[position + 2]) for position in range(1, len(SLOWER))]
+    (past, _), (fall, _) = min(pairs, key=lambda pair: pair[1][0] - pair[0][0])
+    return f"the {name} hardly gets better any more: {past:.3g} in {count} {unit} before, {fall:.3g} at the present rate"
