@@ -44,6 +44,9 @@ CLEAR = 5.0
 SEEN = 32
 """How often the longest scale has to fit into a patience, for its square to be measured within a factor of 2."""
 
+SETTLED = SEEN // 2
+"""How often a scale has to have fitted before its square is looked at."""
+
 DROP = 0.95
 """A change of the LR by which the series begins again."""
 
@@ -120,8 +123,11 @@ class oscillation(Controller[Any]):  # noqa: N801 - written as a call, as schedu
         for k, (old, power) in enumerate(zip(state[5 : 5 + SCALES], state[5 + SCALES :], strict=True)):
             average = where(first, loss, old + (shorter - old) * where(share > 0.5 ** (k + 1), share, 0.5 ** (k + 1)))
             average = where(usable, average, old)
+            # The first value is up to an amplitude off the mean, which averages as long as this one forget slowly.
+            measured = values + 1 - SETTLED * 2**k
             square = (shorter - average) ** 2 / OF_NOISE[k]
-            powers.append(where(usable, where(first, 0.0, power + share * (square - power)), power))
+            power = power + (square - power) / xp.clip(measured, 1, self.patience)
+            powers.append(where(usable, where(measured < 1, 0.0, power), state[5 + SCALES + k]))
             averages.append(average)
             shorter = average
         return averages, powers
