@@ -132,7 +132,7 @@ def noise_only(rng: np.random.Generator, count: int, updates: int) -> tuple[Floa
 
 
 def fall_then_plateau(rng: np.random.Generator, count: int, fall: int, plateau: int, height: float, noise: str) -> Floats:
-    """Losses that fall by `height` standard deviations of the noise within `fall` updates, in several shapes, and then stay."""
+    """Losses that fall by `height` standard deviations of the noise in `fall` updates, in several shapes, and then stay."""
     n = np.arange(fall + plateau)[:, None]
     at = np.clip(n / max(fall, 1), 0, 1)
     kinds = [1 - at, (np.exp(-4 * at) - math.exp(-4)) / (1 - math.exp(-4)), (1 / (1 + 20 * at) - 1 / 21) / (1 - 1 / 21)]
@@ -154,7 +154,7 @@ def first_actions(controller: Controller[Any], losses: Floats) -> Floats:
 
 
 def torch_first_actions(losses: Floats, patience: int) -> Floats:
-    """The update at which torch's ReduceLROnPlateau, else with its defaults, first lowers the LR of each series; -1 if never."""
+    """The update at which torch's ReduceLROnPlateau, else with its defaults, first lowers the LR; -1 if never."""
     best, bad = np.full(losses.shape[1], np.inf), np.zeros(losses.shape[1])
     acted = np.full(losses.shape[1], -1)
     for update, loss in enumerate(losses):

@@ -99,12 +99,13 @@ def on_plateaus(rng: np.random.Generator, curves: int) -> dict[str, Any]:
     }
     rows = []
     for length in (4, 12):
-        for height in (5, 20, 100, 1000):
-            noise = "normal"
-            start = length * PATIENCE
-            losses = fall_then_plateau(rng, curves // 10, start, 3 * start, height, noise)
-            delay = quantiles(first_actions(plateau(patience=PATIENCE), losses), PATIENCE, start)
-            other = quantiles(torch_first_actions(2 + losses / height, PATIENCE), PATIENCE, start)
+        start, heights, each = length * PATIENCE, (5, 20, 100, 1000), curves // 10
+        losses = [fall_then_plateau(rng, each, start, 2 * start, height, "normal") / height for height in heights]
+        together = 2 + np.concatenate(losses, axis=1)
+        acted, theirs = first_actions(plateau(patience=PATIENCE), together), torch_first_actions(together, PATIENCE)
+        for index, height in enumerate(heights):
+            own = slice(index * each, (index + 1) * each)
+            delay, other = (quantiles(firsts[own], PATIENCE, start) for firsts in (acted, theirs))
             rows.append({"fall": length, "height": height, "plateau": delay, "torch": other})
     return {"from the start": from_start, "after a fall": rows}
 
@@ -131,15 +132,18 @@ def others(rng: np.random.Generator, curves: int) -> dict[str, Any]:
 
 def sawtooths(rng: np.random.Generator, curves: int) -> list[dict[str, Any]]:
     """How often, and how soon, `oscillation` acts on oscillations of several periods and sizes."""
-    n, rows = np.arange(UPDATES)[:, None], []
-    for form in ("sine", "sawtooth"):
-        for period in (2, 4, 10, 30, 60):
-            for size in (1.0, 3.0):
-                wave = np.cos(2 * np.pi * n / period) if form == "sine" else 2 * (n % period) / (period - 1) - 1
-                noise = rng.standard_normal((UPDATES, curves // 40))
-                acted = first_actions(oscillation(), size * wave + noise)
-                rows.append({"form": form, "period": period, "size": size, **quantiles(acted, 1)})
-    return rows
+    n, each = np.arange(UPDATES)[:, None], curves // 40
+    cases = [(form, period, size) for form in ("sine", "sawtooth") for period in (2, 4, 10, 30, 60) for size in (1.0, 3.0)]
+    waves = [
+        size * (np.cos(2 * np.pi * n / period) if form == "sine" else 2 * (n % period) / (period - 1) - 1)
+        for form, period, size in cases
+    ]
+    losses = np.repeat(np.concatenate(waves, axis=1), each, axis=1) + rng.standard_normal((UPDATES, each * len(cases)))
+    acted = first_actions(oscillation(), losses)
+    return [
+        {"form": form, "period": period, "size": size, **quantiles(acted[index * each : (index + 1) * each], 1)}
+        for index, (form, period, size) in enumerate(cases)
+    ]
 
 
 LRS = (0.01, 0.1, 1.5)
@@ -157,38 +161,38 @@ def trainings() -> list[dict[str, Any]]:
     sets: dict[str, dict[str, Controller[Any]]] = {"none": {}, **{name: {name: each} for name, each in alone.items()}}
     sets["slow and plateau"] = {name: alone[name] for name in ("slow", "plateau")}
     sets["all four"] = alone
-    rows = []
-    for lr in LRS:
-        for name, controllers in sets.items():
-            run = train(controllers, lr, UPDATES, 20)
-            number = actions(run["factor"])
+    each, rows = 20, []
+    for name, controllers in sets.items():
+        run = train(controllers, np.repeat(LRS, each), UPDATES)
+        number, late = actions(run["factor"]), actions(run["factor"][UPDATES // 2 :])
+        for index, lr in enumerate(LRS):
+            own = slice(index * each, (index + 1) * each)
             rows.append(
                 {
                     "lr": lr,
                     "controllers": name,
-                    "excess": float(np.median(run["excess"])),
-                    "worst": float(run["excess"].max()),
-                    "actions": float(np.median(number)),
-                    "most actions": int(number.max()),
-                    "actions in the second half": float(np.median(actions(run["factor"][UPDATES // 2 :]))),
-                    "factor": float(np.median(run["factor"][-1])),
+                    "excess": float(np.median(run["excess"][own])),
+                    "worst": float(run["excess"][own].max()),
+                    "actions": float(np.median(number[own])),
+                    "most actions": int(number[own].max()),
+                    "most in the second half": int(late[own].max()),
+                    "factor": float(np.median(run["factor"][-1][own])),
                 }
             )
     return rows
 
 
 def armijo() -> list[dict[str, Any]]:
-    """The measured fall of the loss as a share of LR * |gradient| ** 2, which Armijo's rule wants above a constant such as 0.5."""
-    rows = []
-    for noise in (0.0, 0.1, 1.0):
-        for lr in (0.01, 0.1, 1.0, 1.8):
-            run = train({}, lr, 400, 200, noise=noise)
-            half = len(run["losses"]) // 2
-            fall = run["losses"][:half].mean(0) - run["losses"][half:].mean(0)
-            predicted = run["predicted"][half // 2 : half + half // 2].sum(0)
-            share = fall / np.where(predicted > 0, predicted, 1)
-            low, median, high = (round(float(value), 3) for value in np.quantile(share, (0.1, 0.5, 0.9)))
-            rows.append({"noise": noise, "lr": lr, "share": median, "low": low, "high": high})
+    """The measured fall of the loss as a share of LR * |gradient| ** 2, which Armijo's rule wants above a constant."""
+    rows, width = [], 50
+    for noise in (0.0, 1.0):
+        for lr in (0.01, 0.1, 1.0):
+            run = train({}, np.full(200, lr), 2000 + 2 * width, noise=noise)
+            for start in (0, 200, 2000):
+                first, second = (run["losses"][start + k * width : start + (k + 1) * width].mean(0) for k in (0, 1))
+                predicted = run["predicted"][start + width // 2 : start + width + width // 2].sum(0)
+                share = np.median((first - second) / predicted)
+                rows.append({"noise": noise, "lr": lr, "after": start, "share": round(float(share), 3)})
     return rows
 
 

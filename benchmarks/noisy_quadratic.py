@@ -1,6 +1,5 @@
 """SGD on noisy quadratics, the simplest training in which the LR matters: too low is slow, too high is noisy or diverges."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ CURVATURES = np.logspace(0, -2, 10)
 
 def train(
     controllers: dict[str, Controller[Any]],
-    lr: float | Callable[[int], float],
+    lr: Floats,
     updates: int,
-    runs: int,
     noise: float = 1.0,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -28,9 +26,8 @@ def train(
 
     Args:
         controllers: By name; their factors are multiplied.
-        lr: The LR, or a function from the update to it.
+        lr: The LR of each run; all runs are treated at once.
         updates: Length of a run.
-        runs: Number of runs, treated at once.
         noise: Standard deviation of x.
         seed: Of the random numbers.
 
@@ -38,7 +35,7 @@ def train(
         "excess": the loss above its lowest value, without noise, at the end; "losses": of the batches, (updates, runs);
         "factor": at each update, the product over all controllers; "predicted": LR * |gradient| ** 2 of the batches.
     """
-    rng = np.random.default_rng(seed)
+    rng, runs = np.random.default_rng(seed), len(lr)
     weights = 10 * rng.standard_normal((runs, len(CURVATURES)))
     states = {name: each(runs, controller) for name, controller in controllers.items()}
     factor = np.ones(runs)
@@ -46,7 +43,7 @@ def train(
     for update in range(updates):
         off = weights - noise * rng.standard_normal(weights.shape)
         loss, gradient = (CURVATURES * off**2).sum(1) / 2, CURVATURES * off
-        present = factor * (lr if isinstance(lr, float) else lr(update))
+        present = factor * lr
         norm = np.sqrt((gradient**2).sum(1))
         factors.append(factor)
         losses.append(loss)

@@ -43,8 +43,8 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
     - There is no significant fall: the average of a later part of the values is not below that of an earlier one by half a
       standard error. After one `patience` the whole stretch is asked, and later also ever shorter parts of its end: from 2
       patiences on about the last three quarters, from 8 on three eighths, from 24 on a fifth. What is certain to be seen
-      (5.5 standard errors) is a fall within a patience of 19 * noise / sqrt(patience). `noise` is the standard deviation
-      of a value, times sqrt((1 + r) / (1 - r)) if each is correlated by r with the one before. These are 0.6 standard
+      (5 standard errors) is a fall within a patience of 17 * noise / sqrt(patience). `noise` is the standard deviation
+      of a value, times sqrt((1 + r) / (1 - r)) if each is correlated by r with the one before. These are 0.54 standard
       deviations of the loss for a patience of 1,000 updates.
     - The fall has become much slower: its present rate is, by three standard errors, below a share of the rate before it: a
       tenth, where the last three quarters of the stretch are compared with its last fifth, up to 0.45, where its last tenth
@@ -64,7 +64,7 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
     Args:
         patience: Number of values without which nothing is decided: updates, or evaluations if a metric is watched. It acts
             at least 10 values after the last change, also with less. It should cover an epoch, in which a loss
-            may fall in one step.
+            may fall in one step, and 16 times the length over which the noise is correlated.
         factor: What the LR is multiplied with. Two times 0.3 are an order of magnitude.
         monitor: "loss" for the loss of every update, or the name of a metric of evaluations.
         mode: "min" if lower values are better, "max" if higher ones are.
