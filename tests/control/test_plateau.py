@@ -11,6 +11,8 @@ from benchmarks.controller_curves import NOISES, SEEN, falls, first_actions, noi
 from learnrate import linear, warmup
 from learnrate.control import Control, Observation, plateau
 from learnrate.control.controller import as_json, restored
+from learnrate.control.trend import Trend, add, block_length
+from learnrate.control.trend import falls as fall_at_each_part
 from learnrate.errors import ArgumentError, ArgumentTypeError, NotMeasuredWarning
 
 PATIENCE = 64
@@ -65,12 +67,10 @@ def test_how_well_a_fall_is_seen_is_what_the_averages_show():
     curve = np.linspace(1, 0, updates)[:, None]
     wide = sees(np.repeat(curve, 2, axis=1), np.ones((updates, 2)), np.array([0.0, 0.5]), PATIENCE)
     assert wide[0] == pytest.approx(wide[1] * math.sqrt(3), rel=1e-6)
-    from learnrate.control.trend import Trend, add, block_length, falls as seen_falls
-
     trend = Trend(*(np.zeros(count) for _ in Trend._fields))
     for values in curve + NOISES["normal"][0](rng, (updates, count)):
         trend, _ = add(trend, values, block_length(PATIENCE), np)
-    measured = seen_falls(trend, np)[0][0]
+    measured = fall_at_each_part(trend, np)[0][0]
     assert measured.mean() / measured.std() == pytest.approx(wide[0], rel=0.1)
 
 
@@ -130,7 +130,11 @@ def test_a_cycle_begins_with_the_first_factor():
     factors, state = run(plateau(patience=PATIENCE), losses, restarts={6 * PATIENCE})
     assert factors[6 * PATIENCE - 1] < 1
     assert factors[6 * PATIENCE] == 1
-    assert factors[:PATIENCE] == factors[6 * PATIENCE : 7 * PATIENCE] == [1.0] * (PATIENCE - 1) + factors[PATIENCE - 1 : PATIENCE]
+    assert (
+        factors[:PATIENCE]
+        == factors[6 * PATIENCE : 7 * PATIENCE]
+        == [1.0] * (PATIENCE - 1) + factors[PATIENCE - 1 : PATIENCE]
+    )
     assert state.factor == factors[-1]
 
 
@@ -235,6 +239,7 @@ def test_arguments(settings, error, name):
 @pytest.mark.xdist_group("torch")
 def test_torch_is_simulated_as_it_is():
     import torch
+
     losses, _, _ = falls(np.random.default_rng(12), 12, 800, PATIENCE, (2.0, 20.0))
     expected = []
     for series in losses.T:

@@ -21,7 +21,6 @@ def series():
 
 CONTROLLERS = [
     plateau(patience=64, cooldown=5, min_lr=0.004),
-    plateau(patience=64, mode="max", factor=0.5),
     cooldown_now(100, patience=64),
     slow(patience=64),
     oscillation(patience=400),

@@ -22,9 +22,9 @@ from learnrate.control.trend import (
 from learnrate.control.watched import LOSS, unit, watched
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
-Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0, width=0.0)
+Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0, width=0.0, former=1.0)
 """The state: a trend; the factor; the factor that is not exceeded any more; the fall in a block before the last raise,
-the level then and the distance of the values from it, until it is known what the raise did."""
+the level then, the distance of the values from it, and the factor then, until it is known what the raise did."""
 
 CONSTANT = 0.05
 """Share by which the LR may change in a stretch. A loss that falls because the LR falls says nothing about a higher LR."""
@@ -111,12 +111,12 @@ class slow(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
         trend = require_constant_lr(before, lr, restarts, CONSTANT, xp)
         ceiling = where(lr < DROP * before.last_lr, state.factor, state.ceiling)
         factor, ceiling = where(restarts, 1.0, state.factor), where(restarts, float("inf"), ceiling)
-        tried = [where(restarts, 0.0, number) for number in (state.rate, state.mark, state.width)]
+        tried = [where(restarts, 0.0, number) for number in (state.rate, state.mark, state.width, state.former)]
         value = watched(self.monitor, self.mode, observation, trend.values)
         if value is None:
             return Slow(*trend, factor, ceiling, *tried), Action(factor)
         trend, complete = add(trend, value, block_length(self.patience), xp)
-        rate, mark, width = tried
+        rate, mark, width, former = tried
         leaps = (trend.values >= FREE) & (trend.level - mark > LEAP * width)
         breaks = (rate > 0) & ((value - value != 0) | leaps)
         if complete is False and not breaks:
@@ -127,11 +127,11 @@ class slow(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
         raised = where(factor * self.factor < limit, factor * self.factor, limit)
         raises = where(harms, False, decides & (raised > factor * WORTH) & self._is_slow(trend, xp))
         fall = falls(trend, xp)[2][0] / xp.clip(trend.blocks, 1, None)
-        now = (fall, trend.mean_16 - fall * (trend.blocks - 1) / 17, trend.spread)
+        now = (fall, trend.mean_16 - fall * (trend.blocks - 1) / 17, trend.spread, factor)
         tried = [where(decides | harms, 0.0, number) for number in tried]
         tried = [where(raises, new, old) for new, old in zip(now, tried, strict=True)]
-        ceiling = where(harms, factor / self.factor, ceiling)
-        factor = where(raises, raised, where(harms, factor / self.factor, factor))
+        ceiling = where(harms, former, ceiling)
+        factor = where(raises, raised, where(harms, former, factor))
         trend = begun_if(raises | harms, trend, lr, xp)
         return Slow(*trend, factor, ceiling, *tried), Action(factor)
 
@@ -152,10 +152,15 @@ class slow(Controller[Any]):  # noqa: N801 - written as a call, as schedules are
         """See `Controller.reason`."""
         if observation.restarts:
             return "a cycle begins, and the factor with it"
-        if after.factor < before.factor:
-            return f"since the LR was raised, the {self.monitor} falls less than before: the raise is taken back"
         value = watched(self.monitor, self.mode, observation, before.values)
         trend, _ = add(trend_of(before), value, block_length(self.patience), observation.xp)
+        if after.factor < before.factor:
+            sign = 1 if self.mode == "min" else -1
+            level = trend.level if value - value == 0 else value
+            return (
+                f"from {sign * before.mark:.3g} when the LR was raised, the {self.monitor} has come to {sign * level:.3g}, "
+                f"which is a smaller gain than before: factor {after.factor:.3g} again"
+            )
         fall, error = falls(trend, NUMBERS)[1]
         count, share = trend.blocks * block_length(self.patience), after.factor / before.factor
         return (

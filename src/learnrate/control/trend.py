@@ -42,10 +42,11 @@ JUDGED = ((1, 1), (2, 2), (3, 8), (4, 24), (5, 64))
 one looks at a shorter part of the series, so that a fall that has ended is forgotten; it begins where its standard error
 is no larger than that of the first pair after one patience: with the third pair, it is a fifth of that."""
 
-SLOWER = (0.0, 0.1, 0.2, 0.35, 0.45)
+SLOWER = (0.0, 0.03, 0.2, 0.35, 0.45)
 """The present rate of fall, as a share of an earlier one, below which the fall has ended, by the position of the pair that
 sees the earlier rate. A power law n ** -p with p = 1 has 0.29, 0.56, 0.75, 0.87 of the earlier rate from the second position
-on, one with p = 2 has 0.36 and 0.63 from the third on. They fall steadily in this sense, and so do curves that bend more."""
+on, one with p = 2 has 0.05, 0.36, 0.63 (the first of them after 300 times the length over which it bends). They fall
+steadily in this sense, and so do curves that bend somewhat more."""
 
 SURE = 3.0
 """Standard errors by which the present rate has to be below the share of the earlier one."""
