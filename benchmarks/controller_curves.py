@@ -18,7 +18,7 @@ SEEN = 5.0
 def shapes(rng: np.random.Generator, updates: int) -> dict[str, Floats]:
     """One fall of each shape, from 1 towards 0, with random constants. Shape of each: (updates,)."""
     n = np.arange(updates)
-    power, bend = rng.uniform(0.25, 2.0), updates * 10 ** rng.uniform(-2.5, -0.5)
+    power, bend = rng.uniform(0.25, 1.5), updates * 10 ** rng.uniform(-2.5, -0.5)
     early = rng.uniform(0.2, 0.7)
     return {
         "linear": 1 - n / updates,

@@ -9,9 +9,9 @@ def section(record: dict[str, Any]) -> list[str]:
     return [
         "## Controllers",
         "",
-        f"Simulated by `python benchmarks/controllers.py`: losses of {record['updates']:,} updates, {record['curves']:,} of them in",
-        f"the first table, with `plateau(patience={record['patience']})` and torch's `ReduceLROnPlateau`. What each controller",
-        "does is described in [reacting.md](reacting.md).",
+        f"Simulated by `python benchmarks/controllers.py`, for losses of {record['updates']:,} updates,",
+        f"`plateau(patience={record['patience']})` and torch's `ReduceLROnPlateau`. What each controller does is described",
+        "in [reacting.md](reacting.md).",
         "The record: [benchmarks/results/controllers.json](../benchmarks/results/controllers.json).",
         "",
         *_falls(record),
@@ -45,7 +45,7 @@ def _falls(record: dict[str, Any]) -> list[str]:
     return [
         "### Falls that are interrupted",
         "",
-        "Linear, exponential, 1 / n, power laws with exponents from 0.25 to 2, logarithms, a steep fall with a linear one",
+        "Linear, exponential, 1 / n, power laws with exponents from 0.25 to 1.5, logarithms, a steep fall with a linear one",
         "after it; with noise that is normal, correlated, skewed, or has heavy tails, and is constant or shrinks with the",
         "loss. The first column is the least number of its standard errors by which the fall is seen during the run: from 5",
         "on it is worth waiting for, as `plateau` defines it. The last three are numbers of falls during which the LR is",
@@ -127,7 +127,7 @@ def _trainings(record: dict[str, Any]) -> list[str]:
     return [
         "### Alone and together, in a training",
         "",
-        f"SGD on noisy quadratics of 10 directions, {record['updates']:,} updates, 20 runs of each. Above an LR of 2 it diverges.",
+        f"SGD on noisy quadratics of 10 directions, {record['updates']:,} updates, 20 runs of each. An LR above 2 diverges.",
         "The loss at the end, above its lowest value: median and worst run. Actions: median and most of a run.",
         "",
         *_table(("LR", "controllers", "loss", "actions", "most in the second half", "factor at the end"), rows),

@@ -46,7 +46,7 @@ class cooldown_now(Controller[Any]):  # noqa: N801 - written as a call, as sched
         ...     state, action = controller.update(state, Observation(n, lr=0.1, loss=max(0.5, 2 - n / 200)))
         ...     if action.cooldown:
         ...         print(n, action.cooldown)
-        545 200
+        503 200
     """
 
     length: int = checked(checks.length)

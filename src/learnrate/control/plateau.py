@@ -42,14 +42,14 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
 
     - There is no significant fall: the average of a later part of the values is not below that of an earlier one by half a
       standard error. After one `patience` the whole stretch is asked, and later also ever shorter parts of its end: from 2
-      patiences on about the last three quarters, from 8 on three eighths, from 24 on a fifth. What is certain to be seen
+      patiences on about the last three quarters, from 4 on three eighths, from 12 on a fifth. What is certain to be seen
       (5 standard errors) is a fall within a patience of 17 * noise / sqrt(patience). `noise` is the standard deviation
       of a value, times sqrt((1 + r) / (1 - r)) if each is correlated by r with the one before. These are 0.54 standard
       deviations of the loss for a patience of 1,000 updates.
-    - The fall has become much slower: its present rate is, by three standard errors, below a share of the rate before it: 0.03,
-      where the last three quarters of the stretch are compared with its last third, up to 0.45, where its last tenth is
-      compared with its last fortieth. Power laws with exponents up to 2, and logarithms, never become slower like that. An
-      exponential fall does when it is complete to one in a million, if the noise lets that be seen.
+    - The fall has become much slower: its present rate is, by three standard errors, below a share of the rate before it:
+      0.07, where the last three quarters of the stretch are compared with its last third, up to 0.45, where its last tenth
+      is compared with its last fortieth. Logarithms and power laws with exponents up to 1.5 never become slower like that.
+      An exponential fall does when it is complete to one in a million, if the noise lets that be seen.
 
     A lower LR also makes the fall slower, down to one that nobody can see in a patience. So each time that the LR was
     lowered and that brought no gain (of three standard errors), the patience is doubled.
@@ -82,7 +82,7 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
         ...     if action.factor < 1:
         ...         break
         >>> n, action.factor
-        (545, 0.1)
+        (503, 0.1)
     """
 
     patience: int = checked(checks.length)

@@ -37,16 +37,16 @@ FEWEST = 10
 CHANCE = 0.5
 """Standard errors below which a fall is not significant: without a trend, 7 of 10 series are below."""
 
-JUDGED = ((1, 1), (2, 2), (3, 8), (4, 24), (5, 64))
+JUDGED = ((1, 1), (2, 2), (3, 4), (4, 12), (5, 36))
 """Pairs of averages that are looked at for a trend, by the position of the first, and from how many patiences on. The later
 one looks at a shorter part of the series, so that a fall that has ended is forgotten; it begins where its standard error
-is no larger than that of the first pair after one patience: with the third pair, it is a fifth of that."""
+is no larger than that of the first pair after one patience: with the third pair it is half of that."""
 
-SLOWER = (0.0, 0.03, 0.2, 0.35, 0.45)
+SLOWER = (0.0, 0.07, 0.2, 0.35, 0.45)
 """The present rate of fall, as a share of an earlier one, below which the fall has ended, by the position of the pair that
 sees the earlier rate. A power law n ** -p with p = 1 has 0.29, 0.56, 0.75, 0.87 of the earlier rate from the second position
-on, one with p = 2 has 0.05, 0.36, 0.63 (the first of them after 300 times the length over which it bends). They fall
-steadily in this sense, and so do curves that bend somewhat more."""
+on, one with p = 1.5 has 0.13, 0.46, 0.69, 0.83. They fall steadily in this sense, and so do curves that bend somewhat
+more."""
 
 SURE = 3.0
 """Standard errors by which the present rate has to be below the share of the earlier one."""
