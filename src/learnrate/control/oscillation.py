@@ -18,16 +18,14 @@ responses to one value of 1."""
 
 SCALES = len(OF_NOISE)
 
-Oscillation: Any = namedtuple(
-    "Oscillation",
-    (
-        *("values", "level", "spread", "factor", "last_lr"),
-        *(f"average_{2**k}" for k in range(1, SCALES + 1)),
-        *(f"power_{2**k}" for k in range(SCALES)),
-    ),
-    defaults=(0, 0.0, 0.0, 1.0, 0.0, *[0.0] * (2 * SCALES)),
-    module=__name__,
-)
+
+def _state_type() -> Any:
+    averages, powers = ([f"{name}_{2**k}" for k in range(1, SCALES + 1)] for name in ("average", "power"))
+    names = ["values", "level", "spread", "factor", "last_lr", *averages, *powers]
+    return namedtuple("Oscillation", names, defaults=(0, 0.0, 0.0, 1.0, 0.0, *[0.0] * (2 * SCALES)), module=__name__)
+
+
+Oscillation = _state_type()
 """The state: the level of the losses; the factor; the last LR; the averages, and the mean squares of their differences."""
 
 FALLS = 4.0

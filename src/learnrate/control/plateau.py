@@ -62,10 +62,10 @@ class plateau(Controller[Any]):  # noqa: N801 - written as a call, as schedules 
     `benchmarks/controllers.py` measures how often it acts while a loss falls, and how soon on a plateau: docs/reacting.md.
 
     Args:
-        patience: Number of values without which nothing is decided: updates, or evaluations if a metric is watched. It acts
-            at least 10 values after the last change, also with less. It should cover an epoch, in which a loss
-            may fall in one step, and 16 times the length over which the noise is correlated.
-        factor: What the LR is multiplied with. Two times 0.3 are an order of magnitude.
+        patience: Number of values without which nothing is decided: updates, or evaluations if a metric is watched. A
+            patience below 10 is one of 10. It should cover an epoch, in which a loss may fall in one step, and 16 times
+            the length over which the noise is correlated.
+        factor: What the LR is multiplied with. 0.3 twice is an order of magnitude.
         monitor: "loss" for the loss of every update, or the name of a metric of evaluations.
         mode: "min" if lower values are better, "max" if higher ones are.
         cooldown: Values after a change that are left out, while the loss settles.

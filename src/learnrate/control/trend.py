@@ -167,8 +167,7 @@ def add(trend: Trend, value: Any, block: int, xp: Namespace) -> tuple[Trend, Any
     total = trend.total + clipped
     done = pending >= block
     if xp is NUMBERS and not done:  # most calls end here; with arrays the same follows from `where`
-        rest: tuple[Any, ...] = trend[5:]
-        return Trend(*level, pending, total, *rest), False
+        return Trend(*level, pending, total, *_of_blocks(trend)), False
     mean, n = total / block, trend.blocks + 1
     means = [where(done, m + c / (n + c - 1) * (mean - m), m) for c, m in zip(SCALES, trend.means, strict=True)]
     off = xp.abs(mean - 2 * trend.last_2 + trend.last_4) * _NORMAL_SECOND
@@ -177,7 +176,12 @@ def add(trend: Trend, value: Any, block: int, xp: Namespace) -> tuple[Trend, Any
     lasts = [where(done, new, old) for new, old in zip(last, trend[15:19], strict=True)]
     pending, total = where(done, 0, pending), where(done, 0.0, total)
     blocks = where(done, n, trend.blocks)
-    return Trend(*level, pending, total, blocks, *means, noise, *lasts, trend.lowest_lr, trend.last_lr), done
+    numbers: tuple[Any, ...] = (*level, pending, total, blocks, *means, noise, *lasts, trend.lowest_lr, trend.last_lr)
+    return Trend(*numbers), done
+
+
+def _of_blocks(trend: Trend) -> tuple[Any, ...]:
+    return trend[5:]
 
 
 _NORMAL_SECOND = 1 / (math.sqrt(6) * math.sqrt(2 / math.pi))
