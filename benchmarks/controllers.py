@@ -156,7 +156,7 @@ def trainings() -> list[dict[str, Any]]:
         "plateau": plateau(patience=patience),
         "slow": slow(patience=patience),
         "oscillation": oscillation(),
-        "gradient_size": gradient_size(),
+        "gradient_size": gradient_size(max_factor=2.0),
     }
     sets: dict[str, dict[str, Controller[Any]]] = {"none": {}, **{name: {name: each} for name, each in alone.items()}}
     sets["slow and plateau"] = {name: alone[name] for name in ("slow", "plateau")}

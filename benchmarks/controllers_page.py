@@ -128,7 +128,8 @@ def _trainings(record: dict[str, Any]) -> list[str]:
         "### Alone and together, in a training",
         "",
         f"SGD on noisy quadratics of 10 directions, {record['updates']:,} updates, 20 runs of each. An LR above 2 diverges.",
-        "The loss at the end, above its lowest value: median and worst run. Actions: median and most of a run.",
+        "The loss at the end, above its lowest value: median and worst run. Actions: median and most of a run. Here",
+        "`gradient_size` may double the LR.",
         "",
         *_table(("LR", "controllers", "loss", "actions", "most in the second half", "factor at the end"), rows),
     ]

@@ -164,13 +164,14 @@ def norms(sizes):
 
 
 def test_the_lr_falls_as_gradients_grow_and_rises_as_they_shrink():
-    controller = gradient_size(smoothing=20)
+    controller = gradient_size(smoothing=20, max_factor=2.0)
     grown = run(controller, norms([1.0] * 100 + [4.0] * 200))
     shrunk = run(controller, norms([1.0] * 100 + [0.8] * 200))
     assert grown[-1][1].factor == pytest.approx(0.25, rel=0.2)
     assert shrunk[-1][1].factor == pytest.approx(1.25, rel=0.2)
     assert run(controller, norms([1.0] * 100 + [1e6] * 900))[-1][1].factor == 0.1
     assert run(controller, norms([1.0] * 100 + [1e-6] * 900))[-1][1].factor == 2.0
+    assert run(gradient_size(smoothing=20), norms([1.0] * 100 + [1e-6] * 900))[-1][1].factor == 1.0
     assert run(gradient_size(smoothing=20, power=0.5), norms([1.0] * 100 + [4.0] * 300))[-1][1].factor == pytest.approx(
         0.5, 0.2
     )
@@ -178,7 +179,7 @@ def test_the_lr_falls_as_gradients_grow_and_rises_as_they_shrink():
 
 def test_gradients_of_one_size_change_nothing():
     random = Random(0)
-    steps = run(gradient_size(), norms([random.lognormvariate(0, 0.5) for _ in range(5000)]))
+    steps = run(gradient_size(max_factor=2.0), norms([random.lognormvariate(0, 0.5) for _ in range(5000)]))
     assert {action.factor for _, action in steps} == {1.0}
 
 
