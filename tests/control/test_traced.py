@@ -24,7 +24,7 @@ CONTROLLERS = [
     cooldown_now(100, patience=64),
     slow(patience=64),
     oscillation(patience=400),
-    gradient_size(smoothing=20),
+    gradient_size(smoothing=20, max_factor=2.0),
 ]
 
 

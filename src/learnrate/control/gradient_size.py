@@ -34,8 +34,8 @@ class gradient_size(Controller[GradientSize]):  # noqa: N801 - written as a call
         smoothing: Updates over which the norm is smoothed.
         power: 1 keeps the length of a step of SGD the same; 0.5 halves the reaction.
         min_factor: The factor does not become less.
-        max_factor: The factor does not become more. By default the LR is not raised above the schedule, because gradients also
-            shrink where a training converges, and a higher LR then does harm.
+        max_factor: The factor does not become more. By default the LR is not raised above the schedule, because gradients
+            also shrink where a training converges, and a higher LR then does harm.
         step: Smallest share by which the factor changes.
 
     Source: the adaptive LR of textbooks; for the smoothed form with bounds, Smith, arXiv 1506.01186, names it as the costly
