@@ -4,6 +4,8 @@ import json
 import statistics
 from pathlib import Path
 
+from benchmarks import controllers_page
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -38,7 +40,8 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    return lines + range_tests() + long_curves() + tuning() + trials() + recording() + adapters() + on_a_gpu()
+    reacting = recording() + controllers_page.section(record_of("controllers"))
+    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + on_a_gpu()
 
 
 def range_tests() -> list[str]:

@@ -3,11 +3,16 @@
 from learnrate.control.by_hand import by_hand
 from learnrate.control.control import Control
 from learnrate.control.controller import Action, Controller, Decision, Observation
+from learnrate.control.cooldown_now import cooldown_now
 from learnrate.control.events import Event, composed
 from learnrate.control.follow import Follow
+from learnrate.control.gradient_size import gradient_size
 from learnrate.control.listeners import Channel, Listener
+from learnrate.control.oscillation import oscillation
 from learnrate.control.peers import greedy
+from learnrate.control.plateau import plateau
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
+from learnrate.control.slow import slow
 
 __all__ = [
     "Action",
@@ -26,5 +31,10 @@ __all__ = [
     "Undo",
     "by_hand",
     "composed",
+    "cooldown_now",
+    "gradient_size",
     "greedy",
+    "oscillation",
+    "plateau",
+    "slow",
 ]
