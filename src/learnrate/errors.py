@@ -137,3 +137,7 @@ class NotRestoredWarning(LearnrateWarning):
 
 class NotMeasuredWarning(LearnrateWarning):
     """Something beside the main result cannot be measured; the result goes without it."""
+
+
+class OpenToOthersWarning(LearnrateWarning):
+    """A live page is served at an address that other machines reach."""

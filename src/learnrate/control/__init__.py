@@ -3,6 +3,7 @@
 from learnrate.control.control import Channel, Control, Decision, Listener
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event, composed
+from learnrate.control.live import LivePage, Page
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "Decision",
     "Event",
     "Listener",
+    "LivePage",
     "Observation",
+    "Page",
     "Replace",
     "Scale",
     "Stop",

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from learnrate import checks
 from learnrate.control.control import Control
+from learnrate.control.live import listen, page_settings
 from learnrate.schedules import Schedule
 
 Path: TypeAlias = str | os.PathLike[str]
@@ -39,4 +40,7 @@ def begin(
     """
     running = Control(schedules, control, rank=rank, share=share)
     checks.optional(checks.path)("record", record)
+    settings = page_settings(page)
+    if settings is not None and rank == 0:
+        listen(running, settings, start)
     return running

@@ -1,0 +1,255 @@
+"""The thread that serves a page."""
+
+import asyncio
+import atexit
+import os
+import socket
+import threading
+import time
+import weakref
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from learnrate import checks
+from learnrate.control.live.access import Access
+from learnrate.control.live.app import App
+from learnrate.control.live.settings import Page
+from learnrate.control.live.sources import Source
+from learnrate.errors import OutputError
+
+INTERVAL = 0.5
+"""Seconds between two messages to the browsers."""
+
+MOST_CONNECTIONS = 200
+"""Connections at a time; more are closed. A process has 1,024 open files by default, and the training needs some."""
+
+REQUEST_TIME = 10.0
+"""Seconds within which a new connection has to make its first request."""
+
+
+class _Protocol(H11Protocol):
+    """HTTP with a limit on connections, and on the time until a request is complete."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._late = self.loop.call_later(REQUEST_TIME, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        super().connection_lost(exc)
+
+
+class Server:
+    """Serves the page of a run from a daemon thread, until the process ends or `stop` is called.
+
+    Args:
+        source: The run.
+        page: The settings.
+        access: Who is let in; None makes new tokens.
+
+    Attributes:
+        port: The port that it is served at.
+        app: The application.
+
+    Raises:
+        ArgumentError: if the port is taken, or the address is none of this machine.
+    """
+
+    def __init__(self, source: Source, page: Page, access: Access | None = None) -> None:
+        self.page, self.source = page, source
+        self.app = App(source, access or Access(page))
+        self._socket = _listening(page)
+        self.port: int = self._socket.getsockname()[1]
+        self.app.port = self.port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="learnrate live page", daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        config = uvicorn.Config(
+            self.app.asgi(),
+            http=_Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=16 * 1024,
+        )
+        self._uvicorn = uvicorn.Server(config)
+
+    @property
+    def address(self) -> str:
+        """The address without a token."""
+        host = self.page.host
+        if host in ("0.0.0.0", "::", ""):
+            host = socket.gethostname()
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    @property
+    def link(self) -> str:
+        """The link for those who may change the run, or for reading if the page is read-only."""
+        return self.read_only_link if self.page.read_only else f"{self.address}#{self.app.access.change}"
+
+    @property
+    def read_only_link(self) -> str:
+        """The link for those who may only read."""
+        return f"{self.address}#{self.app.access.read}"
+
+    def start(self) -> "Server":
+        """Begin to serve.
+
+        Raises:
+            OutputError: if the server does not start.
+        """
+        _SERVERS.add(self)
+        self._thread.start()
+        self._ready.wait(10)
+        if self._failure is not None or not self._ready.is_set():
+            self._socket.close()
+            raise OutputError(f"the live page cannot be served: {self._failure or 'its thread did not start'}")
+        return self
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+        # Clients that break a connection in the middle are no news.
+        self._loop.set_exception_handler(lambda loop, context: None if _is_of_a_client(context) else loop.default_exception_handler(context))
+        serving = asyncio.ensure_future(self._uvicorn.serve(sockets=[self._socket]))
+        telling = asyncio.ensure_future(self._tell())
+        self._ready.set()
+        await serving
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+    async def _tell(self) -> None:
+        """Bring the state up to date, and publish it, twice a second while somebody watches."""
+        assert self._woken is not None  # noqa: S101 - for mypy
+        last: dict[str, Any] = {}
+        while True:
+            self.source.refresh()
+            self.source.history.measure_rate()
+            state = self.state()
+            if state != last:
+                self.app.streams.publish(state)
+                last = state
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), INTERVAL if len(self.app.streams) else 2 * INTERVAL)
+            self._woken.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What every message to the browsers says."""
+        history, source = self.source.history, self.source
+        latest = history.latest()
+        total = source.total()
+        left = None
+        if source.status == "running" and total is not None and history.rate and latest["update"] is not None:
+            left = max(0.0, (total - 1 - latest["update"]) / history.rate)
+        return {
+            "title": source.title,
+            "status": source.status,
+            "can_change": source.can_change and source.status == "running",
+            "events": history.event_count,
+            "undoable": history.undoable,
+            "rate": history.rate if source.status == "running" else None,
+            "left": left,
+            "total": total,
+            "watchers": len(self.app.streams),
+            **latest,
+        }
+
+    def wake(self) -> None:
+        """Tell the browsers now, not at the next interval. Any thread may call it."""
+        if self._loop is not None and self._woken is not None and self._thread.is_alive():
+            with suppress(RuntimeError):  # the loop was closed in between
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    def stop(self, seconds: float = 3.0) -> None:
+        """End the thread. Browsers keep what they show."""
+        _SERVERS.discard(self)
+        if self._loop is not None and self._thread.is_alive():
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.app.streams.close)
+            self._uvicorn.should_exit = True
+            if threading.current_thread() is not self._thread:
+                self._thread.join(seconds)
+        self._socket.close()
+
+    def forget(self) -> None:
+        """Close what a forked process has inherited: it serves nothing, and must not keep the port."""
+        self._socket.close()
+        self._loop = None
+
+
+def _listening(page: Page) -> socket.socket:
+    """A socket that listens, made here so that a taken port is an error of the call and not of a thread."""
+    family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((page.host, page.port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        if page.port and isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+            rule = f"one that can be served at {page.host}"
+            checks.refuse("port", rule, page.port, f"{error.strerror}; port=0 takes a free one")
+        checks.refuse("host", "an address of this machine", page.host, str(error.strerror))
+    return listening
+
+
+def _is_of_a_client(context: dict[str, Any]) -> bool:
+    return isinstance(context.get("exception"), (ConnectionError, TimeoutError))
+
+
+_SERVERS: "weakref.WeakSet[Server]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for server in list(_SERVERS):
+        server.forget()
+    _SERVERS.clear()
+
+
+def _end_all() -> None:
+    """The process ends: let the browsers know, within a moment."""
+    servers = list(_SERVERS)
+    for server in servers:
+        close = getattr(server.source, "close", None)
+        if close is not None:
+            close()
+        server.wake()
+    if servers:
+        time.sleep(0.05)
+    for server in servers:
+        server.stop(1.0)
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
