@@ -4,16 +4,16 @@ import re
 from functools import cache
 from importlib.resources import files
 
+SCRIPTS = ("format.js", "decode.js", "chart.js", "panes.js", "controls.js", "view.js")
+"""The scripts that know nothing of how the page reaches the run, each after those that it imports."""
+
 TYPES = {
     "index.html": "text/html; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
-    **dict.fromkeys(("format.js", "charts.js", "charting.js", "data.js", "controls.js", "view.js", "http.js", "main.js"), "text/javascript; charset=utf-8"),
+    **dict.fromkeys((*SCRIPTS, "http.js", "main.js"), "text/javascript; charset=utf-8"),
 }
 """The files and their types. Nothing else is ever read, whatever a request asks for."""
-
-SCRIPTS = ("format.js", "charts.js", "charting.js", "data.js", "controls.js", "view.js")
-"""The scripts that know nothing of how the page talks to the run, each after those that it imports."""
 
 
 @cache
