@@ -3,7 +3,7 @@
 from learnrate.control.control import Channel, Control, Decision, Listener
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event, composed
-from learnrate.control.live import LivePage, Page
+from learnrate.control.live import LivePage, Page, widget
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "Stop",
     "Undo",
     "composed",
+    "widget",
 ]

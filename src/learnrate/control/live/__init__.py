@@ -3,8 +3,9 @@
 import sys
 import warnings
 import webbrowser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from learnrate import checks
 from learnrate.control.control import Control
 from learnrate.control.live.settings import Page, page_settings
 from learnrate.control.live.sources import Running, Source
@@ -13,7 +14,8 @@ from learnrate.errors import MissingExtraError, OpenToOthersWarning
 if TYPE_CHECKING:
     from learnrate.control.live.server import Server
 
-__all__ = ["LivePage", "Page", "listen", "page_settings", "serve"]
+__all__ = ["LivePage", "Page", "listen", "page_settings", "serve", "widget"]
+
 
 class LivePage(Running):
     """The live page of a run in this process: a listener of its control.
@@ -98,3 +100,38 @@ def listen(control: Control, page: object, start: int = 0) -> LivePage | None:
     live = LivePage(control, settings, start)
     control.listeners.append(live)
     return live
+
+
+def widget(run: Control | Running) -> Any:
+    """The page of a run as a widget of a notebook, which talks to the run through the kernel: no server is needed.
+
+    A kernel that is busy with a cell answers no questions: such a cell shows the run, and takes changes when it has ended, but
+    for the kernels that serve widgets meanwhile (ipykernel 7 with JupyterLab 4.4). Train in a thread, or use the link.
+
+    Args:
+        run: The control of a run, or its page.
+
+    Returns:
+        A widget; show it as the last line of a cell.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+        MissingExtraError: if anywidget is not installed.
+    """
+    if not isinstance(run, (Control, Running)):
+        checks.refuse_type("run", "the control of a run, such as attachment.control, or its live page", run)
+    try:
+        from learnrate.control.live.notebook import LiveWidget
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("anywidget", "traitlets", "ipywidgets"):
+            raise
+        raise MissingExtraError(
+            "the widget needs anywidget, which is not installed: pip install 'learnrate[notebook]'", name=error.name
+        ) from error
+    if isinstance(run, Running):
+        return LiveWidget(run)
+    pages = [listener for listener in run.listeners if isinstance(listener, Running)]
+    if not pages:
+        pages.append(Running(run))
+        run.listeners.append(pages[0])
+    return LiveWidget(pages[0])

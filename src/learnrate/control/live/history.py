@@ -29,12 +29,24 @@ SECONDS = 15.0
 
 
 class Row(NamedTuple):
-    """An update: NaN stands for what was not measured."""
+    """An update: NaN stands for what was not measured, infinity for what was not finite."""
 
     update: int
     lr: float
     loss: float
     gradient_norm: float
+
+
+def row_of(update: Any, lr: Any, loss: Any, gradient_norm: Any) -> Row:
+    """A row from numbers of any library; None for what was not measured."""
+    return Row(int(update), float(lr), _measured(loss), _measured(gradient_norm))
+
+
+def _measured(value: Any) -> float:
+    if value is None:
+        return math.nan
+    number = float(value)
+    return number if math.isfinite(number) else math.inf
 
 
 class History:

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import logging
 import os
 import socket
 import threading
@@ -14,33 +15,39 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from learnrate import checks
-from learnrate.control.live.access import Access
+from learnrate.control.live.access import Access, Allowance
 from learnrate.control.live.app import App
 from learnrate.control.live.settings import Page
-from learnrate.control.live.sources import Source
+from learnrate.control.live.sources import Source, state_of
 from learnrate.errors import OutputError
 
 INTERVAL = 0.5
 """Seconds between two messages to the browsers."""
 
 MOST_CONNECTIONS = 200
-"""Connections at a time; more are closed. A process has 1,024 open files by default, and the training needs some."""
+"""Connections at a time. A process has 1,024 open files by default, and the training needs some."""
+
+CONNECTIONS_A_SECOND = 8
+"""New connections in the long run; a browser makes six when it opens the page, and keeps them."""
 
 REQUEST_TIME = 10.0
 """Seconds within which a new connection has to make its first request."""
 
+_QUIET = logging.getLogger("learnrate.live")
+"""Clients that speak no HTTP are no news for the one who trains."""
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
 
 class _Protocol(H11Protocol):
-    """HTTP with a limit on connections, and on the time until a request is complete."""
+    """HTTP with a limit on the time until the first request is complete."""
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.logger = self.access_logger = _QUIET
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-        else:
-            self._late = self.loop.call_later(REQUEST_TIME, self._close_if_silent)
+        self._late = self.loop.call_later(REQUEST_TIME, self._close_if_silent)
 
     def _close_if_silent(self) -> None:
         if self.cycle is None:
@@ -50,6 +57,59 @@ class _Protocol(H11Protocol):
         if self._late is not None:
             self._late.cancel()
         super().connection_lost(exc)
+
+
+class _Door:
+    """Accepts connections, no more and no faster than the training can bear. The others wait in the queue of the system.
+
+    The server of asyncio accepts whatever comes: clients that come back as often as they are dropped cost it 0.2 ms each.
+    """
+
+    def __init__(self, listening: socket.socket, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._socket, self._server, self._loop = listening, server, loop
+        self._allowance = Allowance(burst=60, rate=CONNECTIONS_A_SECOND)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._later: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Accept from now on."""
+        self._later = None
+        self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept no more."""
+        if self._later is not None:
+            self._later.cancel()
+        self._loop.remove_reader(self._socket.fileno())
+
+    def _accept(self) -> None:
+        full = len(self._server.server_state.connections) >= MOST_CONNECTIONS
+        if full or not self._allowance.take(time.monotonic()):
+            self._pause()
+            return
+        try:
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:  # the process has no file left
+            self._pause()
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that left at once is no news
+
+    def _protocol(self) -> _Protocol:
+        return _Protocol(self._server.config, self._server.server_state, {}, self._loop)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._later = self._loop.call_later(0.2, self.open)
 
 
 class Server:
@@ -75,7 +135,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.app.port = self.port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken: asyncio.Event | None = None
+        self._woken, self._ended = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="learnrate live page", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -88,6 +148,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=1,
@@ -136,56 +197,35 @@ class Server:
             self._ready.set()
 
     async def _serve(self) -> None:
-        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
-        # Clients that break a connection in the middle are no news.
-        self._loop.set_exception_handler(lambda loop, context: None if _is_of_a_client(context) else loop.default_exception_handler(context))
-        serving = asyncio.ensure_future(self._uvicorn.serve(sockets=[self._socket]))
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_report)
+        config = self._uvicorn.config
+        config.load()
+        self._uvicorn.lifespan = config.lifespan_class(config)
+        # Its own main loop wakes ten times a second, which costs more than everything that the page does without a watcher.
+        await self._uvicorn.startup(sockets=[])
+        door = _Door(self._socket, self._uvicorn, self._loop)
+        door.open()
         telling = asyncio.ensure_future(self._tell())
         self._ready.set()
-        await serving
+        await self._ended.wait()
+        door.close()
         telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        await asyncio.gather(telling, return_exceptions=True)
+        self.app.streams.close()
+        await self._uvicorn.shutdown(sockets=[])
 
     async def _tell(self) -> None:
         """Bring the state up to date, and publish it, twice a second while somebody watches."""
-        assert self._woken is not None  # noqa: S101 - for mypy
-        last: dict[str, Any] = {}
         while True:
-            self.source.refresh()
-            self.source.history.measure_rate()
-            state = self.state()
-            if state != last:
-                self.app.streams.publish(state)
-                last = state
+            self.app.streams.publish(state_of(self.source, len(self.app.streams)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), INTERVAL if len(self.app.streams) else 2 * INTERVAL)
             self._woken.clear()
 
-    def state(self) -> dict[str, Any]:
-        """What every message to the browsers says."""
-        history, source = self.source.history, self.source
-        latest = history.latest()
-        total = source.total()
-        left = None
-        if source.status == "running" and total is not None and history.rate and latest["update"] is not None:
-            left = max(0.0, (total - 1 - latest["update"]) / history.rate)
-        return {
-            "title": source.title,
-            "status": source.status,
-            "can_change": source.can_change and source.status == "running",
-            "events": history.event_count,
-            "undoable": history.undoable,
-            "rate": history.rate if source.status == "running" else None,
-            "left": left,
-            "total": total,
-            "watchers": len(self.app.streams),
-            **latest,
-        }
-
     def wake(self) -> None:
         """Tell the browsers now, not at the next interval. Any thread may call it."""
-        if self._loop is not None and self._woken is not None and self._thread.is_alive():
+        if self._loop is not None and self._thread.is_alive():
             with suppress(RuntimeError):  # the loop was closed in between
                 self._loop.call_soon_threadsafe(self._woken.set)
 
@@ -194,8 +234,7 @@ class Server:
         _SERVERS.discard(self)
         if self._loop is not None and self._thread.is_alive():
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.app.streams.close)
-            self._uvicorn.should_exit = True
+                self._loop.call_soon_threadsafe(self._ended.set)
             if threading.current_thread() is not self._thread:
                 self._thread.join(seconds)
         self._socket.close()
@@ -210,6 +249,7 @@ def _listening(page: Page) -> socket.socket:
     """A socket that listens, made here so that a taken port is an error of the call and not of a thread."""
     family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setblocking(False)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((page.host, page.port))
@@ -223,8 +263,9 @@ def _listening(page: Page) -> socket.socket:
     return listening
 
 
-def _is_of_a_client(context: dict[str, Any]) -> bool:
-    return isinstance(context.get("exception"), (ConnectionError, TimeoutError))
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), (ConnectionError, TimeoutError)):  # those are of clients that have left
+        loop.default_exception_handler(context)
 
 
 _SERVERS: "weakref.WeakSet[Server]" = weakref.WeakSet()

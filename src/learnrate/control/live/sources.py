@@ -4,14 +4,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from learnrate.control.control import Control
 from learnrate.control.controller import Observation
 from learnrate.control.events import Event, composed
-from learnrate.control.live.history import History, Row
+from learnrate.control.live.history import History, Row, row_of
 from learnrate.control.live.thinned import Array
 from learnrate.control.requests import AnyRequest, InForce
 from learnrate.schedules import Schedule
@@ -81,15 +81,7 @@ class Running:
 
     def on_update(self, observation: Observation) -> None:
         """Queue an update."""
-        loss, norm = observation.loss, observation.gradient_norm
-        self._waiting.append(
-            Row(
-                int(observation.update),
-                float(observation.lr),
-                np.nan if loss is None else float(loss),
-                np.nan if norm is None else float(norm),
-            )
-        )
+        self._waiting.append(row_of(observation.update, observation.lr, observation.loss, observation.gradient_norm))
         if len(self._waiting) >= MOST_WAITING:
             self._take_over()
 
@@ -119,13 +111,8 @@ class Running:
                 self._last_event = event
 
     def _take_over(self) -> None:
-        rows: list[Row] = []
-        while self._waiting:
-            try:
-                rows.append(self._waiting.popleft())
-            except IndexError:  # the other thread was quicker
-                break
-        self.history.add_rows(rows)
+        with self._lock:  # two threads that took rows at a time would add them in another order
+            self.history.add_rows([self._waiting.popleft() for _ in range(len(self._waiting))])
 
     def refresh(self) -> None:
         """See `Source.refresh`."""
@@ -160,6 +147,29 @@ class Running:
         return self._control.request(change, why)
 
 
+def state_of(source: Source, watchers: int = 0) -> dict[str, Any]:
+    """What every message to the browsers says."""
+    source.refresh()
+    history = source.history
+    history.measure_rate()
+    latest, total, running = history.latest(), source.total(), source.status == "running"
+    left = None
+    if running and total is not None and history.rate and latest["update"] is not None:
+        left = max(0.0, (total - 1 - latest["update"]) / history.rate)
+    return {
+        "title": source.title,
+        "status": source.status,
+        "can_change": source.can_change and running,
+        "events": history.event_count,
+        "undoable": history.undoable,
+        "rate": history.rate if running else None,
+        "left": left,
+        "total": total,
+        "watchers": watchers,
+        **latest,
+    }
+
+
 def total_updates(schedules: Schedules) -> int | None:
     """The updates after which a run has followed its schedules to their end; None without one."""
     lengths = [known_length(schedule) for schedule in schedules]
@@ -172,7 +182,9 @@ def sampled(schedules: Schedules, start: int, end: int, points: int) -> tuple[Ar
     Of longer parts, the extremes in each of equal stretches, so that no peak of a cycle is lost.
     """
     count = end - start + 1
-    updates = np.arange(start, end + 1) if count <= 4 * points else np.linspace(start, end, 4 * points).round().astype(np.int64)
+    updates = (
+        np.arange(start, end + 1) if count <= 4 * points else np.linspace(start, end, 4 * points).round().astype(np.int64)
+    )
     values = np.max([np.broadcast_to(np.asarray(schedule(updates), float), updates.shape) for schedule in schedules], axis=0)
     if len(updates) <= points:
         return updates, values
@@ -182,4 +194,3 @@ def sampled(schedules: Schedules, start: int, end: int, points: int) -> tuple[Ar
         picked |= {left + int(values[left:right].argmin()), left + int(values[left:right].argmax())}
     at = np.array(sorted(picked))
     return updates[at], values[at]
-

@@ -17,6 +17,11 @@ Send = Callable[[Message], Awaitable[None]]
 MOST_WATCHERS = 32
 """Watchers at a time. Each costs some 50 us a message, in the process of the training."""
 
+MOST_AT_ONCE = 8
+"""Watchers that get every message: those that asked for something last. The others get one every `RARELY` seconds."""
+
+RARELY = 5.0
+
 PATIENCE = 10.0
 """Seconds that a browser may take to receive a message before it is dropped."""
 
@@ -30,6 +35,8 @@ class _Watcher:
     name: str
     role: Role
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    told: float = 0.0
+    behind: bool = False
     gone: bool = False
 
 
@@ -46,10 +53,18 @@ class Streams:
         return len(self._watchers)
 
     def publish(self, state: dict[str, Any]) -> None:
-        """Make a state the latest one, and tell everybody."""
-        self._state, self._messages = state, {}
-        for watcher in self._watchers:
-            watcher.news.set()
+        """Make a state the latest one, and tell those who do not have it."""
+        if state != self._state:
+            self._state, self._messages = state, {}
+            for watcher in self._watchers:
+                watcher.behind = True
+        now = time.monotonic()
+        for place, watcher in enumerate(
+            sorted(self._watchers, key=lambda each: self._seen.get(each.name, 0.0), reverse=True)
+        ):
+            if watcher.behind and (place < MOST_AT_ONCE or now - watcher.told >= RARELY):
+                watcher.told, watcher.behind = now, False
+                watcher.news.set()
 
     def heard(self, name: str) -> None:
         """Note that a browser has made a request, so it is alive."""

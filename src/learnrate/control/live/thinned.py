@@ -1,4 +1,4 @@
-"""A long series in bounded memory: buckets of rows with their extremes, in levels that are each half as fine as the one below."""
+"""A long series in bounded memory: buckets of rows with their extremes, in levels, each half as fine as the one before."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -41,7 +41,7 @@ class Thinned:
     """A series over the updates of a run, of which no extreme is lost however long it is.
 
     While there are few rows, each has a bucket of its own. When the finest level is full it is left out, and the next one,
-    whose buckets have twice as many rows, is the finest. So an appended row costs the same on average, and memory is bounded.
+    whose buckets have twice as many rows, is the finest. So a row costs the same on average, and memory is bounded.
 
     Args:
         columns: Names of the columns.
@@ -74,8 +74,8 @@ class Thinned:
         """Add rows.
 
         Args:
-            updates: Their numbers, rising. If the first is not above the last one that is here, the run was set back: what is
-                here from that update on is forgotten.
+            updates: Their numbers, rising. If the first is not above the last one that is here, the run was set back: what
+                is here from that update on is forgotten.
             values: One row for each column. NaN: there is no value; an infinity: it was not finite.
         """
         falls = np.flatnonzero(np.diff(updates) <= 0) + 1

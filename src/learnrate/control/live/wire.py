@@ -1,4 +1,4 @@
-"""Series on their way to a browser: a JSON head, and numbers as they lie in memory, which cost no time to write or to read."""
+"""Series on their way to a browser: a JSON head, and numbers as they lie in memory, which cost no time to write."""
 
 import json
 from collections.abc import Sequence

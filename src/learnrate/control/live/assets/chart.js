@@ -121,7 +121,7 @@ export class Chart {
       const x = this.x(update);
       if (!Number.isInteger(update) || x < LEFT - 1) continue;
       context.fillStyle = this.colors.quiet;
-      const label = shortCount(update);
+      const label = shortCount(update, this.to);
       const half = context.measureText(label).width / 2;
       context.fillText(label, Math.min(x, this.width - half - 1), this.height - BOTTOM + 8);
       context.strokeStyle = this.colors.edge;

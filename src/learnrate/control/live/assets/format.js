@@ -17,13 +17,11 @@ export function count(value) {
   return value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-US");
 }
 
-/** A count on an axis: 20k, 1.5M. */
-export function shortCount(value) {
-  const size = Math.abs(value);
-  for (const [unit, name] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (size >= unit && (size >= 1e4 || unit > 1e3)) return `${Number((value / unit).toPrecision(6))}${name}`;
-  }
-  return count(value);
+/** A count on an axis that reaches to a largest one: 20k, 1.5M. */
+export function shortCount(value, largest) {
+  if (value === 0) return "0";
+  const [unit, name] = largest >= 1e9 ? [1e9, "G"] : largest >= 1e6 ? [1e6, "M"] : largest >= 1e4 ? [1e3, "k"] : [1, ""];
+  return name ? `${Number((value / unit).toPrecision(10))}${name}` : count(value);
 }
 
 /** Seconds as "3 h 20 min". */

@@ -39,8 +39,8 @@ class Pane {
   }
 
   /** The names of the lines, and their values at an update. */
-  describe(update, colors) {
-    const shown = this.chart.layers.filter((layer) => layer.label);
+  describe(update) {
+    const shown = this.chart.layers.filter((layer) => layer.label).sort((a, b) => (a.below ?? 0) - (b.below ?? 0));
     const keys = shown.map((layer) => layer.label + layer.color + (layer.area ?? "")).join("|");
     if (keys !== this.keys) {
       this.keys = keys;
@@ -56,18 +56,18 @@ class Pane {
       this.legend.replaceChildren(...this.values.map((each) => each.item));
     }
     shown.forEach((layer, index) => {
-      this.values[index].value.textContent = update === null ? "" : layer.shown ? layer.shown(update) : "";
+      this.values[index].value.textContent = update === null ? "" : layer.shown(update).replace("–", "");
     });
-    void colors;
   }
 }
 
-/** The value of a line at an update, or NaN where it has none. */
-function at(layer, update) {
-  const index = nearest(layer.x, update);
-  if (index < 0) return NaN;
-  const step = layer.x.length > 1 ? Math.abs(layer.x[Math.min(index + 1, layer.x.length - 1)] - layer.x[Math.max(index - 1, 0)]) : 1;
-  return Math.abs(layer.x[index] - update) <= Math.max(1, step) ? layer.y[index] : NaN;
+/** The value of a line at an update, between its points; NaN where it has none. */
+function at({ x, y }, update) {
+  if (!x.length || update < x[0] || update > x.at(-1)) return NaN;
+  const near = nearest(x, update);
+  const index = x[near] > update ? near - 1 : near;
+  if (x[index] === update || index + 1 >= x.length) return y[index];
+  return y[index] + ((update - x[index]) / (x[index + 1] - x[index])) * (y[index + 1] - y[index]);
 }
 
 export class Panes {
@@ -185,24 +185,17 @@ export class Panes {
   compose() {
     const colors = this.palette;
     const rows = this.series?.blocks.get("rows");
-    const lr = [];
+    const x = rows ? middles(rows) : [];
+    const lr = rows ? this.measured(rows, x, "lr", colors.lr, false) : [];
     const present = this.plan?.blocks.get("present");
     if (present) {
+      lr.push({ kind: "line", ...this.later(present), color: colors.lr, width: 1.75, dash: [6, 5], alpha: 0.85, label: "ahead" });
       const original = this.plan.blocks.get("original");
-      if (this.events.length || this.plan.differs) {
-        lr.push({ kind: "line", x: original.update, y: original.lr, color: colors.plan, width: 1.5, dash: [2, 4], label: "planned at the start" });
+      if (this.events.length) {
+        lr.unshift({ kind: "line", x: original.update, y: original.lr, color: colors.plan, width: 1.5, dash: [2, 4], label: "planned at the start", below: true });
       }
-      const ahead = { x: [], y: [] };
-      present.update.forEach((update, index) => {
-        if (this.last !== null && update < this.last) return;
-        ahead.x.push(update);
-        ahead.y.push(present.lr[index]);
-      });
-      lr.push({ kind: "line", ...ahead, color: colors.lr, width: 1.75, dash: [6, 5], alpha: 0.85, label: "ahead", later: true });
     }
     if (rows) {
-      const x = middles(rows);
-      lr.push(...this.measured(rows, x, "lr", colors.lr, false));
       this.panes.get("loss").chart.layers = this.measured(rows, x, "loss", colors.loss, true);
       if (rows["gradient_norm.mean"].some((value) => value === value)) {
         this.pane("gradient_norm", "Gradient norm", "gradient", 150).chart.layers = this.measured(rows, x, "gradient_norm", colors.gradient, true);
@@ -210,10 +203,17 @@ export class Panes {
       for (const [name, block] of this.series.blocks) if (name.startsWith("metric ")) this.composeMetric(name, block);
     }
     if (this.preview) {
-      lr.push({ kind: "line", x: this.preview.update, y: this.preview.lr, color: colors.preview, width: 2, dash: [6, 4], label: "preview" });
+      lr.push({ kind: "line", ...this.later(this.preview), color: colors.preview, width: 2, dash: [6, 4], label: "preview" });
     }
-    for (const layer of lr) if (layer.label && !layer.shown) layer.shown = (update) => (layer.later && update < (this.last ?? 0) ? "" : number(at(layer, update)));
+    for (const layer of lr) if (layer.label && !layer.shown) layer.shown = (update) => number(at(layer, update), 5);
     this.panes.get("lr").chart.layers = lr;
+  }
+
+  /** The part of a schedule that is still to come. */
+  later({ update, lr }) {
+    const start = this.last === null ? 0 : Math.max(0, update.findIndex((each) => each >= this.last));
+    if (this.last !== null && !(update.at(-1) >= this.last)) return { x: [], y: [] };
+    return { x: update.slice(start), y: lr.slice(start) };
   }
 
   composeMetric(name, block) {
@@ -253,7 +253,7 @@ export class Panes {
     const broken = rows[`${name}.broken`];
     if (broken) {
       const faults = [...x].filter((_, index) => broken[index] > 0);
-      if (faults.length) layers.push({ kind: "faults", x: faults, color: this.palette.bad, label: "not finite", dash: [2, 2] });
+      if (faults.length) layers.push({ kind: "faults", x: faults, color: this.palette.bad, label: "not finite", shown: () => "" });
     }
     return layers;
   }
@@ -261,7 +261,7 @@ export class Panes {
   /** Show the crosshair and the values at it. */
   point() {
     for (const pane of this.panes.values()) {
-      pane.describe(this.cross, this.palette);
+      pane.describe(this.cross);
       if (!pane.chart.range) continue;
       const dots = this.cross === null ? [] : pane.chart.layers.filter((layer) => layer.dot).map((layer) => ({ value: this.dot(layer), color: layer.color }));
       pane.chart.hover(this.cross, dots, this.selection);

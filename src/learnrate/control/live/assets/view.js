@@ -155,7 +155,7 @@ class View {
     part("progress").hidden = state.total === null;
     part("lr").textContent = number(state.lr);
     part("loss").textContent = number(state.loss);
-    part("rate").textContent = state.rate === null ? "–" : number(state.rate, 3);
+    part("rate").textContent = state.rate === null ? "–" : state.rate >= 100 ? count(state.rate) : number(state.rate, 3);
     part("left").textContent = state.status === "finished" ? "0 s" : duration(state.left);
     const metric = Object.entries(state.metrics)[0];
     part("loss-note").textContent = metric ? `${metric[0]} ${number(metric[1])}` : "of the last update";
@@ -211,6 +211,7 @@ class View {
     };
     if (!(event.key in actions)) return;
     event.preventDefault();
+    event.stopPropagation(); // a notebook has keys of its own
     actions[event.key]();
     if (event.key.startsWith("Arrow")) part("spoken").textContent = panes.spoken();
   }
