@@ -6,6 +6,7 @@ An update is a matrix product of NumPy, which releases the interpreter's lock, a
 time each. Browsers are played by a process of their own, which asks for what the page asks for and as often. Writes
 benchmarks/results/live.json.
 """
+# ruff: noqa: E402 - the number of threads is set before NumPy is imported
 
 import argparse
 import http.client
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# Before the import of NumPy: a training on the processor leaves its other cores to the page.
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
@@ -61,7 +63,7 @@ class Update:
 
     def multiply(self) -> None:
         """In NumPy."""
-        self.matrix @ self.matrix  # noqa: B018 - the work itself
+        self.matrix @ self.matrix
 
     def add(self) -> int:
         """In Python."""

@@ -1,4 +1,4 @@
-"""The live page: a run in the browser, which can be changed from there. Starlette and uvicorn are imported when one is served."""
+"""The live page: a run in the browser, which can be changed from there. Starlette is imported when one is served."""
 
 import sys
 import warnings
@@ -105,8 +105,8 @@ def listen(control: Control, page: object, start: int = 0) -> LivePage | None:
 def widget(run: Control | Running) -> Any:
     """The page of a run as a widget of a notebook, which talks to the run through the kernel: no server is needed.
 
-    A kernel that is busy with a cell answers no questions: such a cell shows the run, and takes changes when it has ended, but
-    for the kernels that serve widgets meanwhile (ipykernel 7 with JupyterLab 4.4). Train in a thread, or use the link.
+    A kernel that is busy with a cell answers no questions: train in a thread, or use the link of a page. Without them the
+    widget shows the present values while the cell runs, and everything else afterwards.
 
     Args:
         run: The control of a run, or its page.

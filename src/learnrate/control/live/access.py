@@ -21,8 +21,8 @@ def _secret() -> str:
 class Access:
     """The rules by which a request is let in.
 
-    A link has a token behind its `#`, which browsers send to nobody. The page exchanges it for a cookie, which scripts cannot
-    read and other sites cannot use. Programs send the token itself: `Authorization: Bearer TOKEN`.
+    A link has a token behind its `#`, which browsers send to nobody. The page exchanges it for a cookie, which scripts
+    cannot read and other sites cannot use. Programs send the token itself: `Authorization: Bearer TOKEN`.
 
     Attributes:
         page: The settings.

@@ -219,8 +219,8 @@ class App:
         if not self._changes.take(time.monotonic()):
             raise Refused(429, "too many changes: one a second is the most")
         future = asyncio.wrap_future(self.source.request(change, why))
-        # Shielded: a watcher who leaves does not take the change back.
-        done, _ = await asyncio.wait({asyncio.shield(future)}, timeout=WAIT)
+        # `wait` cancels nothing: a watcher who leaves does not take the change back.
+        done, _ = await asyncio.wait({future}, timeout=WAIT)
         if not done:
             future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             return JSONResponse({"waiting": True, "text": str(change)}, 202)

@@ -122,7 +122,8 @@ class History:
         self._times.append((now, last))
         while len(self._times) > 2 and now - self._times[0][0] > SECONDS:
             self._times.popleft()
-        (begin, update), elapsed = self._times[0], now - self._times[0][0]
+        begin, update = self._times[0]
+        elapsed = now - begin
         self.rate = (last - update) / elapsed if elapsed > 0.2 else self.rate
 
     def latest(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class _Door:
         self._loop.remove_reader(self._socket.fileno())
 
     def _accept(self) -> None:
-        full = len(self._server.server_state.connections) >= MOST_CONNECTIONS
+        full = len(self._server.server_state.connections) + len(self._tasks) >= MOST_CONNECTIONS
         if full or not self._allowance.take(time.monotonic()):
             self._pause()
             return
@@ -136,6 +136,7 @@ class Server:
         self.app.port = self.port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken, self._ended = asyncio.Event(), asyncio.Event()
+        self.app.streams.entered = self._woken.set
         self._thread = threading.Thread(target=self._run, name="learnrate live page", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -217,10 +218,11 @@ class Server:
 
     async def _tell(self) -> None:
         """Bring the state up to date, and publish it, twice a second while somebody watches."""
-        while True:
+        while not self._ended.is_set():
             self.app.streams.publish(state_of(self.source, len(self.app.streams)))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), INTERVAL if len(self.app.streams) else 2 * INTERVAL)
+                async with asyncio.timeout(INTERVAL if len(self.app.streams) else 2 * INTERVAL):
+                    await self._woken.wait()
             self._woken.clear()
 
     def wake(self) -> None:

@@ -36,12 +36,18 @@ class _Watcher:
     role: Role
     news: asyncio.Event = field(default_factory=asyncio.Event)
     told: float = 0.0
-    behind: bool = False
+    behind: bool = True
     gone: bool = False
 
 
 class Streams:
-    """The browsers that watch, and the latest state of the run."""
+    """The browsers that watch, and the latest state of the run.
+
+    Attributes:
+        entered: Called when one begins to watch; it has to lead to `publish`.
+    """
+
+    entered: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         self._watchers: list[_Watcher] = []
@@ -95,7 +101,7 @@ class Streams:
         listening = asyncio.ensure_future(_until_left(watcher, receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            watcher.news.set()
+            self.entered()
             while not watcher.gone:
                 await watcher.news.wait()
                 watcher.news.clear()

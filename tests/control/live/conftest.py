@@ -1,0 +1,11 @@
+"""What all tests of the page share."""
+
+import pytest
+
+
+@pytest.fixture(scope="package", autouse=True)
+def many_connections():
+    """Without the limit on new connections: a test makes one for each request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("learnrate.control.live.server.CONNECTIONS_A_SECOND", 10_000)
+        yield
