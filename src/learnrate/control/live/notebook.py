@@ -89,6 +89,8 @@ class LiveWidget(anywidget.AnyWidget):
             self._answer(number, message)
         except LearnrateError as error:
             self.send({"number": number, "content": changes.described(error)})
+        except (KeyError, TypeError, ValueError, OverflowError) as error:  # a number is missing, or is none
+            self.send({"number": number, "content": {"error": f"not a question of the page: {error!r}"}})
 
     def _answer(self, number: object, message: Any) -> None:
         kind = message.get("kind") if isinstance(message, dict) else None
