@@ -345,7 +345,7 @@ def test_moving_about(browser):
 
 
 def test_a_phone_shows_everything_within_its_width(browser):
-    with opened(browser) as (run, tab):
+    with opened(browser) as (_, tab):
         try:
             browser.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
@@ -357,7 +357,7 @@ def test_a_phone_shows_everything_within_its_width(browser):
 
 
 def test_every_control_has_a_name(browser):
-    with opened(browser) as (_, tab):
+    with opened(browser):
         tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
         roles = ("button", "textbox", "combobox", "radio", "slider", "progressbar", "group", "radiogroup", "img")
         controls = [node for node in tree if not node["ignored"] and node["role"]["value"] in roles]
