@@ -42,5 +42,9 @@ def begin(
     checks.optional(checks.path)("record", record)
     settings = page_settings(page)
     if settings is not None and rank == 0:
-        listen(running, settings, start)
+        try:
+            listen(running, settings, start)
+        except BaseException:  # the port is taken, for example: what was begun so far has to end
+            running.close()
+            raise
     return running

@@ -47,6 +47,7 @@ class Recorded:
         self.status: Status = "running"
         self._path, self._functions = path, tuple(functions)
         self._ended = threading.Event()
+        self._begun: set[int] = set()
         self._take(self._load())
         self.status = "running" if is_written(path) else "finished"
 
@@ -80,19 +81,23 @@ class Recorded:
     def _take(self, record: Record) -> None:
         """Add what is new, or begin again if the run went on from a checkpoint before what is here."""
         known = self.history.rows.last
-        start = 0 if known is None else int(np.searchsorted(record.updates, known + 1))
-        if known is not None and (start == 0 or record.attempts != self._record.attempts[: len(record.attempts)]):
-            begun = [attempt.start for attempt in record.attempts[len(self._record.attempts) :] if attempt.start is not None]
-            start = int(np.searchsorted(record.updates, min(begun))) if begun else start
-        measured = [record.lrs, *(np.where(np.isnan(each), np.nan, each) for each in (record.losses, record.gradient_norms))]
-        self.history.add_table(record.updates[start:], np.stack([each[start:] for each in measured]))
+        begun = {attempt.number: attempt.start for attempt in record.attempts if attempt.start is not None}
+        again = [start for number, start in begun.items() if number not in self._begun]
+        first = 0 if known is None else min([known + 1, *again])
+        self._begun = set(begun)
+        start = int(np.searchsorted(record.updates, first))
+        # A record has NaN both where no loss was measured and where it was NaN. A run measures it always or never.
+        losses = record.losses
+        if not np.isnan(losses).all():
+            losses = np.where(np.isnan(losses), np.inf, losses)
+        values = np.stack([record.lrs, losses, record.gradient_norms])
+        self.history.add_table(record.updates[start:], values[:, start:])
         for name, metric in record.metrics.items():
             series = self.history.metrics.get(name)
-            last = -1 if series is None or series.last is None else series.last
+            last = min([-1 if series is None or series.last is None else series.last, *(start - 1 for start in again)])
             for update, value in zip(metric.updates.tolist(), metric.values.tolist(), strict=True):
                 if update > last:
                     self.history.add_metrics(update, {name: value})
-        self._record = record
         if [event["time"] for event in self.history.events] != [
             event.time for event in record.marks[-len(self.history.events) :]
         ]:
