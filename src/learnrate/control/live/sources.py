@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -92,6 +92,11 @@ class Running:
 
     def on_event(self, event: Event) -> None:
         """Note an event, and show it at once."""
+        self._take_events()
+        self.woken()
+
+    def on_resume(self, events: Sequence[Event]) -> None:
+        """The run goes on from a checkpoint, which has other events."""
         self._take_events()
         self.woken()
 
