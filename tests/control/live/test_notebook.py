@@ -80,9 +80,7 @@ def test_the_widget_shows_a_run_and_changes_it(browser):
         answer = browser.execute_async_script(PAGE, shown._esm, shown._css, shown.state, shown.elements)
         assert answer == "rendered"
         kernel = Kernel(browser, shown)
-        kernel.until(
-            lambda: "learnrate" not in kernel.part("title").text and kernel.part("update").text[0].isdecimal()
-        )
+        kernel.until(lambda: "learnrate" not in kernel.part("title").text and kernel.part("update").text[0].isdecimal())
         kernel.until(lambda: browser.execute_script("return document.querySelectorAll('canvas').length") >= 6)
         browser.find_element("css selector", '[data-factor="0.5"]').click()
         kernel.until(lambda: "Applied" in kernel.part("message").text)

@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-import webbrowser
 from typing import TYPE_CHECKING, Any
 
 from learnrate import checks
@@ -79,6 +78,8 @@ def serve(source: Source, page: Page) -> "Server":
         )
     print(f"learnrate: live page at {server.link}", file=sys.stderr, flush=True)
     if page.open_browser:
+        import webbrowser  # which loads a dozen modules
+
         webbrowser.open(server.link)
     return server
 
