@@ -140,6 +140,7 @@ class Running:
 
     @property
     def _next(self) -> int:
+        self._take_over()
         last = self.history.rows.last
         return self._start if last is None else last + 1
 
