@@ -5,6 +5,7 @@ python docs/live_picture.py
 
 import argparse
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.datasets import load_digits  # noqa: E402
 
 import learnrate as lr  # noqa: E402
 from chromium import started  # noqa: E402
-from learnrate.control import Control, Observation, Scale, Undo  # noqa: E402
+from learnrate.control import Control, Observation, Page, Scale, Undo  # noqa: E402
 from learnrate.control.running import begin  # noqa: E402
 
 UPDATES = 3000
@@ -34,7 +35,8 @@ class Training:
         torch.set_num_threads(1)
         torch.manual_seed(0)
         inputs, targets = (torch.tensor(each) for each in load_digits(return_X_y=True))
-        self.inputs, self.targets = inputs.float() / 16, targets
+        wrong = torch.rand(len(targets)) < 0.15  # so that there is a noise to see
+        self.inputs, self.targets = inputs.float() / 16, torch.where(wrong, torch.randint(0, 10, targets.shape), targets)
         self.model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
         self.control = control
@@ -64,14 +66,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=DOCS / "images")
     out = parser.parse_args().out
-    control = begin([lr.warmup(0.3, 200) >> lr.cosine(0.3, 0.0, UPDATES - 200)], page=True)
+    control = begin([lr.warmup(0.3, 200) >> lr.cosine(0.3, 0.0, UPDATES - 200)], page=Page(title="Digits, 64-64-10"))
     page: Any = control.listeners[0]
-    page.title = "Digits, 64-64-10"
     training = Training(control)
     for n in range(PAUSED):
         if n in CHANGES:
             control.request(*CHANGES[n])
         training.update(n)
+    ended = threading.Event()
+    going = threading.Thread(target=go_on, args=(training, ended))
+    going.start()
     with started("hide-scrollbars", "force-device-scale-factor=1") as browser:
         for name, width, height, theme in (
             ("", 1440, 1290, "light"),
@@ -79,7 +83,17 @@ def main() -> None:
             ("-phone", 390, 1250, "light"),
         ):
             take(browser, page.link, out / f"live-page{name}.png", width, height, theme)
+    ended.set()
+    going.join()
     page.stop()
+
+
+def go_on(training: Training, ended: threading.Event) -> None:
+    """Train slowly while the pictures are taken."""
+    for n in range(PAUSED, UPDATES):
+        if ended.wait(0.04):
+            return
+        training.update(n)
 
 
 def take(browser: Any, link: str, path: Path, width: int, height: int, theme: str) -> None:

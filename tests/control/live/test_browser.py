@@ -18,7 +18,7 @@ from learnrate import cosine, parse
 from learnrate.control import Event, Page, Scale, composed
 from learnrate.control.live.server import Server
 from learnrate.control.running import begin
-from live import SCHEDULE, running, until
+from live_run import SCHEDULE, running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 

@@ -10,7 +10,7 @@ from learnrate import errors
 from learnrate.control import Scale, widget
 from learnrate.control.live.sources import Running
 from learnrate.control.running import begin
-from live import SCHEDULE, Run, running, until
+from live_run import SCHEDULE, Run, running, until
 
 PAGE = """
 const [text, css, state, elements, done] = arguments;

@@ -13,7 +13,7 @@ from learnrate import errors
 from learnrate.control import Observation, Page, Scale
 from learnrate.control.live import serve
 from learnrate.control.running import begin
-from live import SCHEDULE, Client, until
+from live_run import SCHEDULE, Client, until
 
 pytest.importorskip("learnrate.control.record", reason="records are in a branch of their own")
 

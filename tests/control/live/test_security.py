@@ -9,7 +9,7 @@ from learnrate.control import Page
 from learnrate.control.live import assets
 from learnrate.control.live.access import Access, Allowance
 from learnrate.control.live.app import LARGEST_BODY
-from live import Client, running
+from live_run import Client, running
 
 SCALE = {"change": {"kind": "scale", "factor": 0.5}}
 READS = (

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from learnrate import constant, cosine, errors
+from learnrate import constant, cosine, errors, function
 from learnrate.control import Observation, Page, Scale, Stop
 from learnrate.control.live import LivePage
 from learnrate.control.running import begin
-from live import SCHEDULE, Client, Run, running, until
+from live_run import SCHEDULE, Client, Run, running, until
 
 
 def test_changes_over_http_are_those_of_the_control():
@@ -124,7 +125,17 @@ def test_what_is_no_setting_is_refused(page):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"port": -1}, {"port": 70_000}, {"port": "80"}, {"host": ""}, {"host": 5}, {"read_only": 1}, {"names": "a"}]
+    "settings",
+    [
+        {"port": -1},
+        {"port": 70_000},
+        {"port": "80"},
+        {"host": ""},
+        {"host": 5},
+        {"read_only": 1},
+        {"title": 5},
+        {"names": "a"},
+    ],
 )
 def test_settings_are_checked_at_once(settings):
     with pytest.raises((errors.ArgumentError, errors.ArgumentTypeError), match=next(iter(settings))):
@@ -230,7 +241,7 @@ def test_a_forked_process_keeps_no_port(recwarn):
 
 SCRIPT = """
 import sys, time
-from live import Run
+from live_run import Run
 run = Run().steps(50)
 if sys.argv[1] == "interrupt":
     while True:
@@ -261,6 +272,21 @@ def test_the_process_ends_when_the_training_does(end):
         assert rest.count("Traceback") == 1
     else:
         assert (process.returncode, rest) == (0, "")
+
+
+def test_a_fault_of_a_schedule_is_told_and_ends_nothing(caplog):
+    def broken(n):
+        if isinstance(n, np.ndarray) and n.size > 1:
+            raise ZeroDivisionError("a function of the user's")
+        return 0.1
+
+    with running(schedules=(function(broken),)) as run:
+        run.steps(5).start()
+        assert Client(run.page).get("/api/plan?from=0&to=100&points=50").status == 500
+        assert "a function of the user's" in caplog.text
+        assert Client(run.page).change({"kind": "scale", "factor": 0.5}).status == 500
+        until(lambda: len(run.used) > 20)
+        assert Client(run.page).get("/api/series?from=0&to=100&points=50").status == 200
 
 
 def test_a_page_can_be_stopped_twice_and_from_anywhere():

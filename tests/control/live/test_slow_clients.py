@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from learnrate.control.live import server, streams
-from live import Client, running, until
+from live_run import Client, running, until
 
 
 def stream(page, name, read=True):
@@ -35,6 +35,7 @@ def messages(page, count, name="reader"):
     with closing(http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=10)) as connection:
         connection.request("GET", f"/api/stream?client={name}", headers={"Authorization": f"Bearer {client.token}"})
         with connection.getresponse() as answer:
+            client.get(f"/api/events?after=0&client={name}")  # as a page does, which is looked at
             lines = (line for line in iter(answer.readline, b"") if line.startswith(b"data: "))
             return [json.loads(next(lines)[6:]) for _ in range(count)]
 

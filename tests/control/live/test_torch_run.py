@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import learnrate as lr
-from live import Client
+from live_run import Client
 
 SCHEDULE = lr.warmup(0.1, 20) >> lr.cosine(0.1, 0.0, 180)
 

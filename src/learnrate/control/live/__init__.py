@@ -27,8 +27,8 @@ class LivePage(Running):
         server: What serves it.
     """
 
-    def __init__(self, control: Control, page: Page, start: int = 0, title: str = "Training run") -> None:
-        super().__init__(control, start, title)
+    def __init__(self, control: Control, page: Page, start: int = 0) -> None:
+        super().__init__(control, start, page.title)
         self.can_change = not page.read_only
         self.server = serve(self, page)
         self.woken = self.server.wake

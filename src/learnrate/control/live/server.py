@@ -34,9 +34,8 @@ REQUEST_TIME = 10.0
 """Seconds within which a new connection has to make its first request."""
 
 _QUIET = logging.getLogger("learnrate.live")
-"""Clients that speak no HTTP are no news for the one who trains."""
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+"""Clients that speak no HTTP, which uvicorn warns about, are no news for the one who trains; faults of the page are."""
+_QUIET.setLevel(logging.ERROR)
 
 
 class _Protocol(H11Protocol):
@@ -214,14 +213,24 @@ class Server:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
         self.app.streams.close()
+        await asyncio.sleep(0.1)
+        for connection in list(self._uvicorn.server_state.connections):
+            connection.transport.abort()  # those who do not read would be waited for
         await self._uvicorn.shutdown(sockets=[])
 
     async def _tell(self) -> None:
         """Bring the state up to date, and publish it, twice a second while somebody watches."""
+        fault = ""
         while not self._ended.is_set():
-            self.app.streams.publish(state_of(self.source, len(self.app.streams)))
+            try:
+                self.app.streams.publish(state_of(self.source, len(self.app.streams)))
+            except Exception as error:  # of a function of the user's, for example: the run must not end because of the page
+                if repr(error) != fault:
+                    _QUIET.exception("the live page cannot be brought up to date")
+                fault = repr(error)
+            pause = INTERVAL if len(self.app.streams) else 2 * INTERVAL
             with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL if len(self.app.streams) else 2 * INTERVAL):
+                async with asyncio.timeout(pause if self.source.status == "running" else 10 * pause):
                     await self._woken.wait()
             self._woken.clear()
 

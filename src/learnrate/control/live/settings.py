@@ -19,6 +19,7 @@ class Page:
         port: Its port; 0 takes a free one.
         open_browser: Open the page in the browser of this machine.
         read_only: Let nobody change the run.
+        title: What the page is called.
         names: More names by which browsers reach this machine, such as that of a proxy. Requests to other names are refused.
 
     Raises:
@@ -34,6 +35,7 @@ class Page:
     port: int = 0
     open_browser: bool = False
     read_only: bool = False
+    title: str = "Training run"
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -41,6 +43,7 @@ class Page:
         if not self.host.strip():
             checks.refuse("host", "an address or a name", self.host, f"{LOOPBACK} is this machine alone")
         checks.whole("port", self.port, at_least=0, at_most=65535)
+        checks.text("title", self.title)
         checks.flag("open_browser", self.open_browser)
         checks.flag("read_only", self.read_only)
         object.__setattr__(self, "names", checks.several(checks.text)("names", self.names))

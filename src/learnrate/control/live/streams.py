@@ -18,9 +18,10 @@ MOST_WATCHERS = 32
 """Watchers at a time. Each costs some 50 us a message, in the process of the training."""
 
 MOST_AT_ONCE = 8
-"""Watchers that get every message: those that asked for something last. The others get one every `RARELY` seconds."""
+"""Watchers that get every message: those that asked for something last, within `AWAKE` seconds. The others get one every
+`RARELY` seconds: a page that nobody looks at asks for nothing."""
 
-RARELY = 5.0
+AWAKE, RARELY = 60.0, 5.0
 
 PATIENCE = 10.0
 """Seconds that a browser may take to receive a message before it is dropped."""
@@ -68,7 +69,8 @@ class Streams:
         for place, watcher in enumerate(
             sorted(self._watchers, key=lambda each: self._seen.get(each.name, 0.0), reverse=True)
         ):
-            if watcher.behind and (place < MOST_AT_ONCE or now - watcher.told >= RARELY):
+            awake = place < MOST_AT_ONCE and now - self._seen.get(watcher.name, 0.0) < AWAKE
+            if watcher.behind and (awake or now - watcher.told >= RARELY):
                 watcher.told, watcher.behind = now, False
                 watcher.news.set()
 
@@ -91,7 +93,6 @@ class Streams:
             silent.news.set()
             self._watchers.remove(silent)
         watcher = _Watcher(name, role)
-        self._seen[name] = time.monotonic()
         self._watchers.append(watcher)
         return watcher
 

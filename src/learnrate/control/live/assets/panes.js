@@ -8,7 +8,12 @@ const GLYPHS = { scale: "×", replace: "◆", cooldown: "↘", undo: "↶", skip
 const BAD = new Set(["stop", "rollback", "skip"]);
 const CLOSEST = 8;
 
+const WORDS = { cooldown: "cooldown", skip: "update left out", rollback: "rolled back", stop: "stopped", replace: "new schedule" };
+
 export const glyph = (kind) => GLYPHS[kind] ?? "•";
+
+/** What an event did, in a few words; its reason is beside it. */
+export const effect = (event) => WORDS[event.kind] ?? (event.factor === 1 ? "as planned" : `×${number(event.factor)}`);
 
 /** A part of the page that shows a chart, with its title, its legend and the switch of its scale. */
 class Pane {
@@ -283,7 +288,7 @@ export class Panes {
     this.tip.hidden = this.near === null || this.selection !== null;
     if (this.tip.hidden) return;
     const header = this.panes.get("lr").element.firstChild.offsetHeight + 26;
-    this.tip.textContent = `Update ${this.near.update.toLocaleString("en-US")}, ${this.near.who}: ${this.near.reason || this.near.kind}${near.length > 1 ? ` (and ${near.length - 1} more)` : ""}`;
+    this.tip.textContent = `Update ${this.near.update.toLocaleString("en-US")}, ${this.near.who}, ${effect(this.near)}: ${this.near.reason || this.near.kind}${near.length > 1 ? ` (and ${near.length - 1} more)` : ""}`;
     const x = chart.x(this.near.update);
     this.tip.style.top = `${header}px`;
     this.tip.style.left = x > chart.width / 2 ? "auto" : `${x + 12}px`;

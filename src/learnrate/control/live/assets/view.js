@@ -2,7 +2,7 @@
 import { Controls } from "./controls.js";
 import { decode } from "./decode.js";
 import { count, duration, number } from "./format.js";
-import { glyph, Panes } from "./panes.js";
+import { effect, glyph, Panes } from "./panes.js";
 
 const PAUSE = 450;
 
@@ -122,7 +122,7 @@ class View {
       mark.setAttribute("aria-hidden", "true");
       mark.textContent = glyph(event.kind);
       item.appendChild(document.createElement("b")).textContent = event.reason || event.kind;
-      const who = [`update ${count(event.update)}`, event.who, event.time ? new Date(event.time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : ""];
+      const who = [effect(event), `update ${count(event.update)}`, event.who, event.time ? new Date(event.time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : ""];
       item.appendChild(document.createElement("small")).textContent = who.filter(Boolean).join(" · ");
       return item;
     });
