@@ -85,7 +85,7 @@ def test_the_widget_shows_a_run_and_changes_it(browser):
         browser.find_element("css selector", '[data-factor="0.5"]').click()
         kernel.until(lambda: "Applied" in kernel.part("message").text)
         event = run.control.events[0]
-        kernel.until(lambda: f"update {event.update}" in kernel.part("events").text)
+        kernel.until(lambda: f"update {event.update:,}" in kernel.part("events").text)
         assert run.used[event.update] == SCHEDULE(event.update) * 0.5
         field = kernel.part("schedule")
         field.send_keys("cosin(0.1, 0, 10)")

@@ -115,6 +115,7 @@ def test_connections_are_limited(monkeypatch):
 @pytest.mark.slow
 def test_one_who_does_not_read_is_dropped(monkeypatch):
     monkeypatch.setattr(streams, "PATIENCE", 0.3)
+    monkeypatch.setattr(streams, "RARELY", 0.0)
     with running() as run:
         run.step()
         app = run.page.server.app

@@ -22,6 +22,7 @@ MOST_AT_ONCE = 8
 `RARELY` seconds: a page that nobody looks at asks for nothing."""
 
 AWAKE, RARELY = 60.0, 5.0
+NEVER = float("-inf")
 
 PATIENCE = 10.0
 """Seconds that a browser may take to receive a message before it is dropped."""
@@ -67,9 +68,9 @@ class Streams:
                 watcher.behind = True
         now = time.monotonic()
         for place, watcher in enumerate(
-            sorted(self._watchers, key=lambda each: self._seen.get(each.name, 0.0), reverse=True)
+            sorted(self._watchers, key=lambda each: self._seen.get(each.name, NEVER), reverse=True)
         ):
-            awake = place < MOST_AT_ONCE and now - self._seen.get(watcher.name, 0.0) < AWAKE
+            awake = place < MOST_AT_ONCE and now - self._seen.get(watcher.name, NEVER) < AWAKE
             if watcher.behind and (awake or now - watcher.told >= RARELY):
                 watcher.told, watcher.behind = now, False
                 watcher.news.set()
@@ -88,7 +89,7 @@ class Streams:
     def _enter(self, name: str, role: Role) -> _Watcher:
         if len(self._watchers) >= MOST_WATCHERS:
             # The one that was silent for the longest time gives way: a page that is looked at asks for series.
-            silent = min(self._watchers, key=lambda watcher: self._seen.get(watcher.name, 0.0))
+            silent = min(self._watchers, key=lambda watcher: self._seen.get(watcher.name, NEVER))
             silent.gone = True
             silent.news.set()
             self._watchers.remove(silent)
