@@ -283,7 +283,7 @@ def test_a_fault_of_a_schedule_is_told_and_ends_nothing(caplog):
     with running(schedules=(function(broken),)) as run:
         run.steps(5).start()
         assert Client(run.page).get("/api/plan?from=0&to=9000&points=50").status == 500
-        assert "a function of the user's" in caplog.text
+        until(lambda: "a function of the user's" in caplog.text)
         question = {"change": {"kind": "scale", "factor": 0.5}, "from": 0, "to": 9000}
         assert Client(run.page).request("POST", "/api/preview", question).status == 500
         until(lambda: len(run.used) > 20)

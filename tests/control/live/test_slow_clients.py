@@ -113,7 +113,7 @@ def test_connections_are_limited(monkeypatch):
 
 
 @pytest.mark.slow
-def test_one_who_does_not_read_is_dropped(monkeypatch):
+def test_one_who_does_not_read_is_dropped(monkeypatch, caplog):
     monkeypatch.setattr(streams, "PATIENCE", 0.3)
     monkeypatch.setattr(streams, "RARELY", 0.0)
     with running() as run:
@@ -125,6 +125,20 @@ def test_one_who_does_not_read_is_dropped(monkeypatch):
             run.page.title = "x" * 20_000_000
             run.page.server.wake()
             until(lambda: len(app.streams) == 0)
+            until(lambda: len(run.page.server._uvicorn.server_state.connections) == 0)
+        assert caplog.text == ""
+
+
+def test_a_second_request_that_stays_incomplete(monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_TIME", 0.3)
+    with running() as run, connected(run.page) as connection:
+        run.step()
+        for part in (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET / HTTP/1.1\r\nHos"):
+            connection.sendall(part)
+            time.sleep(0.1)
+        connections = run.page.server._uvicorn.server_state.connections
+        assert len(connections) == 1
+        until(lambda: not connections)
 
 
 def test_a_body_that_never_arrives_ends_in_an_answer(monkeypatch):

@@ -97,7 +97,7 @@ class App:
                 if scope["path"] == "/api/stream" and scope["method"] == "GET":
                     request = Request(scope)
                     role = self._role(request, "read")
-                    await self.streams.serve(_client(request), role, receive, send)
+                    await self.streams.serve(_client(request), role, receive, send, scope["state"]["abort"])
                     return
             except Refused as refusal:
                 await _refusal(refusal)(scope, receive, send)

@@ -31,7 +31,7 @@ CONNECTIONS_A_SECOND = 8
 """New connections in the long run; a browser makes six when it opens the page, and keeps them."""
 
 REQUEST_TIME = 10.0
-"""Seconds within which a new connection has to make its first request."""
+"""Seconds within which the head of a request has to arrive."""
 
 _QUIET = logging.getLogger("learnrate.live")
 """Clients that speak no HTTP, which uvicorn warns about, are no news for the one who trains; faults of the page are."""
@@ -39,18 +39,30 @@ _QUIET.setLevel(logging.ERROR)
 
 
 class _Protocol(H11Protocol):
-    """HTTP with a limit on the time until the first request is complete."""
+    """HTTP with a limit on the time until a request is complete."""
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.logger = self.access_logger = _QUIET
+        self.app_state = {"abort": transport.abort}  # for the streams, which drop whoever does not read
         super().connection_made(transport)
-        self._late = self.loop.call_later(REQUEST_TIME, self._close_if_silent)
+        self._wait_for_request()
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._late is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait_for_request()  # this was a part of one
+
+    def _wait_for_request(self) -> None:
+        self._late = self.loop.call_later(REQUEST_TIME, self._close_if_none_came, self.cycle)
+
+    def _close_if_none_came(self, last: object) -> None:
+        self._late = None
+        if self.cycle is last:
             self.transport.abort()
+        elif self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            self._wait_for_request()  # a part of the next one has arrived meanwhile
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._late is not None:
@@ -232,6 +244,7 @@ class Server:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if self.source.status == "running" else 10 * pause):
                     await self._woken.wait()
+                await asyncio.sleep(INTERVAL / 10)  # a controller may act at every update
             self._woken.clear()
 
     def wake(self) -> None:

@@ -74,7 +74,7 @@ class Running:
         self.woken: Callable[[], None] = lambda: None
         self._control, self._start = control, start
         self._waiting: deque[Row] = deque()
-        self._composed: tuple[int, tuple[Schedules, Schedules]] | None = None
+        self._composed: tuple[tuple[int, int], tuple[tuple[Schedules, Schedules], InForce]] | None = None
         self._last_event: Event | None = None
         self._lock = threading.Lock()
         self._take_events()
@@ -127,15 +127,22 @@ class Running:
     def schedules(self) -> tuple[Schedules, Schedules]:
         """See `Source.schedules`."""
         # Composed here: `Control.schedules` keeps what it composes, and belongs to the thread of the run.
+        return self._planned()[0]
+
+    def _planned(self) -> tuple[tuple[Schedules, Schedules], InForce]:
+        """The schedules, and what is in force without the factors; composed when there are other events."""
         events = list(self._control.events)
-        if self._composed is None or self._composed[0] != len(events) or self._composed[1][0] is not self._control.original:
-            self._composed = len(events), (self._control.original, composed(self._control.original, events))
+        key = len(events), id(events[-1]) if events else 0
+        if self._composed is None or self._composed[0] != key:
+            original = self._control.original
+            replaced = [event.schedules for event in events if event.schedules is not None]
+            planned = (original, composed(original, events)), InForce(replaced[-1] if replaced else original)
+            self._composed = key, planned
         return self._composed[1]
 
     def total(self, change: AnyRequest | None = None) -> int | None:
         """See `Source.total`."""
-        replaced = [event.schedules for event in list(self._control.events) if event.schedules is not None]
-        present = InForce(replaced[-1] if replaced else self._control.original)
+        present = self._planned()[1]
         return total_updates((present if change is None else change.applied(present, self._next)).schedules)
 
     @property

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,8 +96,16 @@ class Streams:
         self._watchers.append(watcher)
         return watcher
 
-    async def serve(self, name: str, role: Role, receive: Receive, send: Send) -> None:
-        """Send the latest state, each time that there is a new one, until the browser leaves."""
+    async def serve(self, name: str, role: Role, receive: Receive, send: Send, abort: Callable[[], None]) -> None:
+        """Send the latest state, each time that there is a new one, until the browser leaves.
+
+        Args:
+            name: What the browser calls itself.
+            role: What it may do.
+            receive: Of ASGI.
+            send: Of ASGI.
+            abort: Closes the connection without waiting for what was not received.
+        """
         watcher = self._enter(name, role)
         listening = asyncio.ensure_future(_until_left(watcher, receive))
         try:
@@ -111,10 +118,10 @@ class Streams:
                     break
                 body = {"type": "http.response.body", "body": self._message(role), "more_body": True}
                 await asyncio.wait_for(send(body), PATIENCE)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(send({"type": "http.response.body", "body": b"", "more_body": False}), 1.0)
+            await asyncio.wait_for(send({"type": "http.response.body", "body": b"", "more_body": False}), 1.0)
         except TimeoutError:
-            pass  # it does not read: its connection is closed when this returns
+            abort()
+            await asyncio.sleep(0)  # until the server knows that it is closed
         finally:
             listening.cancel()
             if watcher in self._watchers:
