@@ -104,7 +104,7 @@ export class Chart {
     context.textBaseline = "middle";
     context.textAlign = "right";
     const [low, high] = this.range;
-    const wanted = Math.max(2, Math.round(this.height / 52));
+    const wanted = Math.max(2, Math.round(this.height / 42));
     for (const value of this.log ? logTicks(low, high, wanted) : ticks(low, high, wanted)) {
       const y = Math.round(this.y(value)) + 0.5;
       context.strokeStyle = this.colors.rule;

@@ -122,7 +122,7 @@ class View {
       mark.setAttribute("aria-hidden", "true");
       mark.textContent = glyph(event.kind);
       item.appendChild(document.createElement("b")).textContent = event.reason || event.kind;
-      const who = [effect(event), `update ${count(event.update)}`, event.who, event.time ? new Date(event.time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : ""];
+      const who = [effect(event), `update ${count(event.update)}`, event.who, event.time ? new Date(event.time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }) : ""];
       item.appendChild(document.createElement("small")).textContent = who.filter(Boolean).join(" · ");
       return item;
     });
@@ -161,7 +161,7 @@ class View {
     part("loss-note").textContent = metric ? `${metric[0]} ${number(metric[1])}` : "of the last update";
     const last = this.events.at(-1);
     part("lr-note").textContent = last && last.factor !== 1 ? `×${number(last.factor)} since update ${count(last.update)}` : "as planned";
-    part("left-note").textContent = state.left === null ? (state.total === null ? "the schedule has no end" : "\u00a0") : `until ${new Date(Date.now() + 1000 * state.left).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`;
+    part("left-note").textContent = state.left === null ? (state.total === null ? "the schedule has no end" : "\u00a0") : `until ${new Date(Date.now() + 1000 * state.left).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })}`;
     part("watchers").textContent = state.watchers > 1 ? `${state.watchers} watching` : "";
     part("share").hidden = !(this.readToken && state.can_change && this.transport.canShare);
     part("window").textContent = this.panes ? `updates ${count(this.panes.from)} – ${count(this.panes.to)}` : "";
