@@ -2,6 +2,8 @@
 
 import pytest
 
+from chromium import started
+
 
 @pytest.fixture(scope="package", autouse=True)
 def many_connections():
@@ -9,3 +11,10 @@ def many_connections():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("learnrate.control.live.server.CONNECTIONS_A_SECOND", 10_000)
         yield
+
+
+@pytest.fixture(scope="package")
+def browser():
+    """One for all tests that need one."""
+    with started() as driver:
+        yield driver

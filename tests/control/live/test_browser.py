@@ -13,7 +13,6 @@ from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from chromium import started
 from learnrate import cosine, parse
 from learnrate.control import Event, Page, Scale, composed
 from learnrate.control.live.server import Server
@@ -21,12 +20,6 @@ from learnrate.control.running import begin
 from live_run import SCHEDULE, running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started() as driver:
-        yield driver
 
 
 class Tab:

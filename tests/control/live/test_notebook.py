@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from chromium import started
 from learnrate import errors
 from learnrate.control import Scale, widget
 from learnrate.control.live.sources import Running
@@ -35,12 +34,6 @@ const [content, data] = arguments;
 const buffers = data.map((each) => new DataView(Uint8Array.from(atob(each), (c) => c.charCodeAt(0)).buffer));
 window.model.listeners["msg:custom"]?.(content, buffers);
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started() as driver:
-        yield driver
 
 
 class Kernel:
