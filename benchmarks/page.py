@@ -40,7 +40,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    reacting = recording() + controllers_page.section(record_of("controllers"))
+    reacting = live_page() + recording() + controllers_page.section(record_of("controllers"))
     return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + on_a_gpu()
 
 
@@ -173,6 +173,37 @@ def recording() -> list[str]:
         f"Seconds of processor time: {_ratio(parts['load'])} to read it, {_ratio(parts['schedule'])} for the schedule",
         f"that was used and the check of every LR against it, {_ratio(parts['to_html'])} to read it and write its page.",
     ]
+    return [*lines, ""]
+
+
+def live_page() -> list[str]:
+    """The section on the live page."""
+    if not (RESULTS / "live.json").exists():
+        return []
+    record = record_of("live")
+    machine = record["hardware"]
+    lines = [
+        "## The live page",
+        "",
+        f"Measured by `python benchmarks/live.py` on {machine['processor']} ({machine['cores']} cores, shared with other",
+        "work at the time); " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + ".",
+        "The record: [benchmarks/results/live.json](../benchmarks/results/live.json).",
+        "",
+        "A training whose update takes 5 ms on the machine alone, half of it in NumPy and half in Python, with one page",
+        f"open, and with {record['broken_clients']} broken clients beside it, which are silent, stop in the middle, do not",
+        "read, or come again and again. The share of a core is the processor time of the thread that serves. The time of an",
+        "update is that of the clock, other work included; its ratio is taken within a round. Median and range of",
+        f"{record['rounds']} rounds.",
+        "",
+        "| | share of a core | target | | time of an update over that without a page |",
+        "|---|---|---|---|---|",
+    ]
+    titles = {"page": "one page open", "broken": f"and {record['broken_clients']} broken clients"}
+    for name, title in titles.items():
+        share = {part: 100 * value for part, value in record["share_of_a_core"][name].items()}
+        reached = _reached({"reached": share["median"] <= 100 * (record["target"] - 1)})
+        target = f"at most {100 * (record['target'] - 1):.0f} %"
+        lines.append(f"| {title} | {_ratio(share)} % | {target} | {reached} | {_ratio(record['ratio'][name], 3)} |")
     return [*lines, ""]
 
 

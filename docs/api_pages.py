@@ -48,7 +48,7 @@ GROUPS = {
     "restarts": "Warm restarts",
     "onecycle": "One cycle",
     "runs": "Whole runs",
-    "switch": "A schedule that was replaced",
+    "switching": "A schedule that was replaced",
     "custom": "Functions of your own",
 }
 """Schedules by the module that defines them."""

@@ -127,6 +127,10 @@ class OtherScheduleWarning(LearnrateWarning):
     """A state that was saved under one schedule is loaded under another."""
 
 
+class OpenToOthersWarning(LearnrateWarning):
+    """A live page is served at an address that other machines reach."""
+
+
 class LostRatiosWarning(LearnrateWarning):
     """Parameter groups had values of their own, which one schedule for all of them replaces."""
 

@@ -116,6 +116,9 @@ def test_a_listener_that_reads_the_schedules_hides_no_change():
         def on_event(self, event):
             self.seen = control.schedules
 
+        def on_resume(self, events):
+            pass
+
         def close(self):
             pass
 
@@ -292,6 +295,9 @@ def test_an_error_of_a_listener_is_no_refusal():
     class Full:
         def on_event(self, event):
             raise OutputError("the disk is full")
+
+        def on_resume(self, events):
+            pass
 
     control = Control([lr.constant(0.1)])
     control.listeners.append(Full())
@@ -520,6 +526,9 @@ def test_what_is_told_to_listeners():
 
         def on_event(self, event):
             told.append((event.kind, event.update))
+
+        def on_resume(self, events):
+            pass
 
         def close(self):
             told.append("closed")

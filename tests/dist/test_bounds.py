@@ -11,7 +11,10 @@ import learnrate as lr
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-FOR_USERS = ("torch", "jax", "keras", "lightning", "transformers", "accelerate", "plots", "pages", "pandas", "cli", "demo")
+FOR_USERS = (
+    *("torch", "jax", "keras", "lightning", "transformers", "accelerate"),
+    *("plots", "pages", "pandas", "cli", "live", "notebook", "demo"),
+)
 
 
 def required(requirements):

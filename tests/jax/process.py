@@ -82,6 +82,9 @@ class Losses:
     def on_event(self, event):
         pass
 
+    def on_resume(self, events):
+        pass
+
 
 def main(rank, port):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")

@@ -184,6 +184,9 @@ class Noting:
     def on_event(self, event):
         pass
 
+    def on_resume(self, events):
+        pass
+
     def close(self):
         self.is_closed = True
 

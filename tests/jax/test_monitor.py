@@ -40,6 +40,9 @@ class Listening:
     def on_event(self, event):
         self.events.append(event)
 
+    def on_resume(self, events):
+        pass
+
     def close(self):
         pass
 

@@ -115,6 +115,9 @@ class Rows:
     def on_event(self, event):
         self.events.append(event)
 
+    def on_resume(self, events):
+        pass
+
     def close(self):
         self.closed += 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import learnrate as lr
 from learnrate.errors import ArgumentError, ArgumentTypeError, UnresolvedError
-from strategies import leaves
+from strategies import FUNCTIONS, leaves
 
 A, B, C = lr.linear(1.0, 0.0, 100), lr.constant(0.5), lr.cosine(0.4, 0.1, 50)
 
@@ -32,7 +32,7 @@ def test_values_are_those_of_the_schedule_in_force(first, second, third, milesto
     assert schedule(array) == pytest.approx(np.array([parts[sum(m <= n for m in milestones)](n) for n in counts]), rel=1e-12)
     assert schedule.min <= min(map(schedule, counts))
     assert schedule.max >= max(map(schedule, counts))
-    assert lr.parse(repr(schedule)) == schedule == pickle.loads(pickle.dumps(schedule))
+    assert lr.parse(repr(schedule), FUNCTIONS) == schedule == pickle.loads(pickle.dumps(schedule))
     assert hash(lr.parse(repr(schedule))) == hash(schedule)
 
 

@@ -165,6 +165,26 @@ def show(
     _guarded(command)
 
 
+@app.command()
+def watch(
+    record: Annotated[Path, Argument(help="The record of a run: the file that was given as record=.")],
+    host: Annotated[
+        str, Option(help="Address to serve the page at; with another one, other machines can reach it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(help="Its port.", show_default="a free one")] = 0,
+    open_browser: Annotated[bool, Option("--open/--no-open", help="Open the page in the browser.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show a run in the browser, from its record, also while it is being recorded."""
+
+    def command() -> None:
+        from learnrate.cli.watch import Options, watch_command
+
+        watch_command(Options(record, host, port, open_browser))
+
+    _guarded(command)
+
+
 def run() -> int:
     """Run the command line; errors become one line on stderr and an exit code."""
     try:

@@ -8,6 +8,7 @@ from learnrate.control.events import Event, composed
 from learnrate.control.follow import Follow
 from learnrate.control.gradient_size import gradient_size
 from learnrate.control.listeners import Channel, Listener
+from learnrate.control.live import LivePage, Page, widget
 from learnrate.control.oscillation import oscillation
 from learnrate.control.peers import greedy
 from learnrate.control.plateau import plateau
@@ -24,7 +25,9 @@ __all__ = [
     "Event",
     "Follow",
     "Listener",
+    "LivePage",
     "Observation",
+    "Page",
     "Replace",
     "Scale",
     "Stop",
@@ -37,4 +40,5 @@ __all__ = [
     "oscillation",
     "plateau",
     "slow",
+    "widget",
 ]

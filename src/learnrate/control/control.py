@@ -209,8 +209,12 @@ class Control:
         Raises:
             ArgumentError: if it cannot be applied.
         """
+        return self.previews(change, update)[0]
+
+    def previews(self, change: AnyRequest, update: int) -> tuple[Schedule, ...]:
+        """The same for each parameter group. Any thread may call it: it changes nothing."""
         event = self._event_of(change, update, "")
-        return composed(self.original, [*self.events, event])[0]
+        return composed(self.original, [*self.events, event])
 
     def waiting(self) -> bool:
         """Whether requests wait. Looks at the channels; False in every process but the first."""

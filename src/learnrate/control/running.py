@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from learnrate import checks
 from learnrate.control.control import Control
+from learnrate.control.live import listen, page_settings
 from learnrate.schedules import Schedule
 
 Path: TypeAlias = str | os.PathLike[str]
@@ -40,8 +41,19 @@ def begin(
     """
     running = Control(schedules, control, rank=rank, share=share)
     checks.optional(checks.path)("record", record)
-    if record is not None and rank == 0:
-        from learnrate.control.record import Recorder  # sqlite takes a hundredth of a second, which most runs need not wait
+    settings = page_settings(page)
+    if rank != 0:
+        return running
+    try:
+        if record is not None:
+            from learnrate.control.record import (
+                Recorder,  # sqlite takes a hundredth of a second, which most runs need not wait
+            )
 
-        running.listeners.append(Recorder(record, running.original))
+            running.listeners.append(Recorder(record, running.original))
+        if settings is not None:
+            listen(running, settings, start)
+    except BaseException:  # the port is taken, for example: what was begun so far has to end
+        running.close()
+        raise
     return running

@@ -14,4 +14,4 @@ from learnrate.schedules.ramps import *
 from learnrate.schedules.restarts import *
 from learnrate.schedules.runs import *
 from learnrate.schedules.stairs import *
-from learnrate.schedules.switch import *
+from learnrate.schedules.switching import *
