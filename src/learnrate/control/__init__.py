@@ -3,7 +3,9 @@
 from learnrate.control.control import Control, Decision
 from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event, composed
+from learnrate.control.guard import guard
 from learnrate.control.listeners import Channel, Listener
+from learnrate.control.report import report
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 
 __all__ = [
@@ -21,4 +23,6 @@ __all__ = [
     "Stop",
     "Undo",
     "composed",
+    "guard",
+    "report",
 ]

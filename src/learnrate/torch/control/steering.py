@@ -1,25 +1,34 @@
 """Observes the updates of an optimizer, and obeys what the control of its run decides."""
 
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from learnrate.control import Control, Observation
+from learnrate.control import Control, Decision, Observation
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.torch.control.exchange import Exchange
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
+from learnrate.torch.control.guarding import Guarding
 from learnrate.torch.control.options import ControlOptions
+from learnrate.torch.control.readings import Reading
 from learnrate.torch.inputs import check_model, require_hooks, stepping
 from learnrate.trainable import scalar
 
 Followed = Schedule | Sequence[Schedule]
 """One schedule for all parameter groups, or one for each."""
+
+
+WITHOUT_STEP = 32
+"""Losses in a row that are not finite, without an update, after which the weights are at fault and not the batches."""
 
 
 def asks_for_control(options: ControlOptions) -> bool:
@@ -60,12 +69,12 @@ class Steering:
             rank=self._exchange.rank,
             share=self._exchange.share if self._exchange.is_shared else None,
         )
-        if self.control.needs_snapshots and options.get("model") is None:
-            raise ArgumentError(
-                "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
-            )
-        self._losses: list[float] = []
-        self._norm: float | None = None
+        self._guarding = _guarding(self.control, options)
+        self._is_late = False if self._guarding is None else self._guarding.is_late
+        self._previous: _Measured | None = None
+        self._losses: list[float | Reading] = []
+        self._norm: float | Reading | None = None
+        self._without_step = 0
         self._update, self._lr = max(0, start - 1), self.control.schedules[0](max(0, start - 1))
         self._requests = False
         self._left_out = False
@@ -114,13 +123,31 @@ class Steering:
     def observe(self, loss: Any, gradient_norm: Any, metrics: dict[str, Any]) -> None:
         """Note what the user has measured; see `Steered.observe`."""
         if loss is not None:
-            self._losses.append(scalar("loss", loss))
+            self._losses.append(self._number("loss", loss))
+            self._watch_for_updates_without_end()
         if gradient_norm is not None:
-            self._norm = scalar("gradient_norm", gradient_norm)
+            self._norm = self._number("gradient_norm", gradient_norm)
         if metrics:
             scores = self._exchange.mean_scores({name: scalar(name, value) for name, value in metrics.items()})
             finite = all(map(math.isfinite, scores.values()))
             self.control.observe(Observation(self._update, self._lr, metrics=scores, finite=finite))
+
+    def _number(self, name: str, value: Any) -> float | Reading:
+        """A number that was measured: read now, or one update later if its device would have to be waited for."""
+        if isinstance(value, Tensor) and self._is_late is None:
+            self._is_late = value.device.type != "cpu"
+        return Reading(name, value) if self._is_late and isinstance(value, Tensor) else scalar(name, value)
+
+    def _watch_for_updates_without_end(self) -> None:
+        """Notice that a gradient scaler skips every update, because no loss of these weights is finite."""
+        if self._guarding is None or self._is_late or self._exchange.is_shared:
+            return
+        self._without_step = 0 if math.isfinite(float(self._losses[-1])) else self._without_step + 1
+        if self._without_step == WITHOUT_STEP:
+            self._without_step = 0
+            update = self._update + 1
+            decision = self.control.observe(Observation(update, self._lr, math.nan, finite=False, applied=True))
+            self._guarding.obey(update, decision)
 
     def before_step(self, optimizer: Optimizer, update: int) -> bool:
         """Let the control decide about an update whose gradients are there.
@@ -128,23 +155,46 @@ class Steering:
         Returns:
             Whether it is made. If not, the gradients are dropped, so that the step changes nothing.
         """
-        loss = sum(self._losses) / len(self._losses) if self._losses else math.nan
-        has_loss = bool(self._losses)
-        self._losses.clear()
-        loss, self._requests = self._exchange.mean(loss, self.control.waiting())
-        norm, self._norm = self._norm, None
-        if norm is None and self.control.needs_gradient_norm:
-            norm = float(gradient_norm(optimizer))
-        finite = (not has_loss or math.isfinite(loss)) and (norm is None or math.isfinite(norm))
-        self._update, self._lr = update, max(float(group["lr"]) for group in optimizer.param_groups)
-        restarts = self.control.restarts(update)
-        decision = self.control.observe(
-            Observation(update, self._lr, loss if has_loss else None, norm, finite=finite, restarts=restarts)
-        )
+        if self._guarding is not None:
+            self._guarding.optimizer = weakref.ref(optimizer)
+        self._without_step = 0
+        present = self._measured(optimizer, update)
+        observed, self._previous = (self._previous, present) if self._is_late else (present, None)
+        decision = Decision() if observed is None else self._decision(observed)
+        if self._guarding is not None:
+            self._guarding.obey(update, decision)
         if decision.skip or decision.rollback:
+            self._previous = None
             drop_gradients(optimizer)
             return False
         return True
+
+    def _measured(self, optimizer: Optimizer, update: int) -> "_Measured":
+        losses, self._losses = tuple(self._losses), []
+        norm, self._norm = self._norm, None
+        if norm is None and self.control.needs_gradient_norm:
+            norm = self._number("gradient_norm", gradient_norm(optimizer))
+        lr = max(float(group["lr"]) for group in optimizer.param_groups)
+        return _Measured(update, lr, losses, norm, self.control.restarts(update))
+
+    def _decision(self, measured: "_Measured") -> Decision:
+        losses = [float(loss) for loss in measured.losses]
+        loss = sum(losses) / len(losses) if losses else math.nan
+        norm = None if measured.norm is None else float(measured.norm)
+        loss, self._requests = self._exchange.mean(loss, self.control.waiting())
+        finite = (not losses or math.isfinite(loss)) and (norm is None or math.isfinite(norm))
+        self._update, self._lr = measured.update, measured.lr
+        return self.control.observe(
+            Observation(
+                measured.update,
+                measured.lr,
+                loss if losses else None,
+                norm,
+                finite=finite,
+                restarts=measured.restarts,
+                applied=bool(self._is_late),
+            )
+        )
 
     @property
     def schedules(self) -> Followed:
@@ -153,8 +203,15 @@ class Steering:
         return schedules[0] if len(schedules) == 1 else list(schedules)
 
     def settle(self, update: int) -> Followed | None:
-        """Apply what was decided and asked for. Returns the schedules to follow from now on, if they are others."""
+        """Apply what was decided and asked for. Returns the schedules to follow from now on, if they are others.
+
+        Raises:
+            GaveUpError: if a guard has given the run up.
+        """
+        before = self.control.stopped
         changed = self.control.settle(update, requests=self._requests or not self._exchange.is_shared)
+        if self._guarding is not None and self.control.stopped is not before:
+            self._guarding.raise_if_given_up()
         return self.schedules if changed else None
 
     def replaced(self, schedules: Followed, update: int) -> None:
@@ -170,6 +227,31 @@ class Steering:
         """Go on where a checkpoint was, from the state of an attachment or a scheduler; one without a control is left."""
         if "control" in state:
             self.control.load_state_dict(state["control"])
+        self._previous = None
+        if self._guarding is not None:
+            self._guarding.forget()
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of an update."""
+
+    update: int
+    lr: float
+    losses: tuple[float | Reading, ...]
+    norm: float | Reading | None
+    restarts: bool
+
+
+def _guarding(control: Control, options: ControlOptions) -> Guarding | None:
+    if not control.needs_snapshots:
+        return None
+    model = options.get("model")
+    if model is None:
+        raise ArgumentError(
+            "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
+        )
+    return Guarding(control, model, options.get("scaler"))
 
 
 def _listed(schedules: Followed) -> list[Schedule]:
