@@ -8,8 +8,8 @@ from learnrate.checks import checked, frozen
 from learnrate.control.controller import Action, Controller, Observation
 
 GRACE = 20
-"""Updates in which level and noise are learned; until then only losses are refused that no healthy run has. The mean absolute
-deviation of 20 losses is within 20 % of its value five times in six, enough for a limit of fifteen of them."""
+"""Updates in which level and noise are learned; until then only losses are refused that no healthy run has. The mean
+absolute deviation of 20 losses is within 20 % of its value five times in six, enough for a limit of fifteen of them."""
 
 RATE = 0.02
 """Share of a loss in the running level and noise: they remember 50 updates, in which a healthy loss changes little."""
@@ -21,12 +21,12 @@ CLIPPED = 5.0
 """Deviations count for at most this number of times the noise, so that what is abnormal moves level and noise little."""
 
 SMALLEST = 0.01
-"""The noise counts for at least this share of what the loss has fallen, or was at the start. Without it, losses without noise
-(full batches) would have spikes at every small wave; with it, a spike is at least 15 % of the fall high."""
+"""The noise counts for at least this share of what the loss has fallen, or was at the start. Without it, losses without
+noise (full batches) would have spikes at every small wave; with it, a spike is at least 15 % of the fall high."""
 
 TAIL = 3.0
-"""How far beyond the largest recent outlier a loss must be. The largest of 1,000 losses with exponential tails is almost never
-exceeded threefold; with a Student distribution of 3 degrees of freedom, once in 25,000 losses."""
+"""How far beyond the largest recent outlier a loss must be. The largest of 1,000 losses with exponential tails is almost
+never exceeded threefold; with a Student distribution of 3 degrees of freedom, once in 25,000 losses."""
 
 FORGOTTEN = 0.999
 """What is left of the memory of an outlier after an update: it lasts 1,000 updates."""
@@ -35,14 +35,17 @@ USUAL = 2.0
 """Outliers count as such once the loss is back within this many times the noise: the steps of an explosion are none."""
 
 LOST = 1 / 3
-"""Share of the progress that no healthy run loses. Restarts at the best LR cost at most 13 % of it in the mean of ten updates,
-those at ten times that LR at least 40 % (measured in seven trainings of benchmarks/guard.py)."""
+"""Share of the progress that no healthy run loses. Restarts at the best LR cost at most 13 % of it in the mean of ten
+updates, those at ten times that LR at least 40 % (measured in seven trainings of benchmarks/guard.py)."""
 
 CLEAR = 10.0
 """A fall of the loss counts as progress if it is this number of times the noise deep, ..."""
 
 LEAST = 0.25
 """... and this share of the loss at the start: in the first waves of a warm-up nothing can be lost yet."""
+
+WAVES = 2.0
+"""Height that does not count, in units of the noise: losses that are correlated move up and down together."""
 
 BEYOND = 30.0
 """A loss is beyond all bounds if it is above the start by the fall, by the loss at the start, and by this number of times
@@ -101,29 +104,29 @@ class guard(Controller[GuardState]):  # noqa: N801 - written as a call, as sched
 
     - A loss that is not finite, or a spike of the loss against its own recent noise: the batch is left out, and the weights
       stay as they are. (With `gradients`, also a gradient that is not finite.)
-    - `patience` such batches in a row: the weights are at fault. So they are if the loss gives back a third of its fall. Then
-      the last good snapshot of weights, buffers and optimizer is put back, and the LR is `factor` times that of the schedule,
-      for half of `recovery` updates; then it rises in four equal geometric steps to exactly the schedule.
-    - If that does not last, the LR is lowered by `factor` once more, for twice as long. After `tries` times the run ends, with
-      the last good weights and a report.
+    - `patience` such batches in a row: the weights are at fault. So they are if the loss gives back a third of its fall.
+      Then the last good snapshot of weights, buffers and optimizer is put back, and the LR is `factor` times that of the
+      schedule, for half of `recovery` updates; then it rises in four equal geometric steps to exactly the schedule.
+    - If that does not last, the LR is lowered by `factor` once more, for twice as long. After `tries` times the run ends,
+      with the last good weights and a report.
     - Batches that fail with weights that were just put back are at fault themselves: they are left out, and the LR is as it
       was before. After a hundred in a row the run ends.
 
-    The limit of a spike is `spike` times the mean absolute deviation of the last 50 losses, or three times the largest outlier
-    of the last 1,000, whichever is more, and at least 15 % of what the loss has fallen. After a restart of the schedule, level
-    and noise are learned again.
+    The limit of a spike is `spike` times the mean absolute deviation of the last 50 losses, or three times the largest
+    outlier of the last 1,000, whichever is more, and at least 15 % of what the loss has fallen. After a restart of the
+    schedule, level and noise are learned again.
 
     Args:
         every: Updates between two snapshots, of which two are kept: a rollback loses 30 to 30 + `every` updates.
-        where: Where snapshots live: "memory" is beside the tensors, "cpu" is main memory, "disk" is a temporary file (TMPDIR
-            sets its folder).
+        where: Where snapshots live: "memory" is beside the tensors, "cpu" is main memory, "disk" is a temporary file
+            (TMPDIR sets its folder).
         spike: Least height of a spike, in mean absolute deviations.
         patience: Refused losses in a row after which the weights are at fault.
         factor: What the LR is multiplied with at a rollback; between 0 and 1.
         recovery: Updates until the LR is that of the schedule again, after the first rollback.
         tries: Rollbacks before the run ends.
-        gradients: Whether gradients are looked at too, which costs a pass over them: gradients of a finite loss that are not
-            finite are then noticed before they are applied, and not three updates later.
+        gradients: Whether gradients are looked at too, which costs a pass over them: gradients of a finite loss that are
+            not finite are then noticed before they are applied, and not three updates later.
         late: Whether losses are read one update later, so that a device is not waited for. A batch at fault is then applied
             before it is noticed: if its loss is not finite, that costs a rollback. None: where losses are on a device. Only
             in PyTorch.
@@ -179,9 +182,10 @@ class guard(Controller[GuardState]):  # noqa: N801 - written as a call, as sched
         finite = self._is_finite(observation)
         strike = where(finite, self._is_spike(state, observation), True)
         learned = state if observation.loss is None else _learned(state, observation)
-        behind = where(strike, False, _is_behind(learned, observation))
-        judged = behind & (state.tries > 0) & (state.calm == FIRST)
-        lost = behind & ((state.tries == 0) | (state.calm > FIRST))
+        judges = (state.tries > 0) & (state.calm == FIRST)
+        judged = where(strike, False, judges & _is_behind(learned, learned.level, observation))
+        lost = where(strike, False, _is_behind(learned, learned.fast, observation))
+        lost = lost & ((state.tries == 0) | (state.calm > FIRST))
         learned = learned._replace(low=where(judged, math.inf, learned.low))
         strikes = where(strike, state.strikes + 1, 0)
         # Weights that were just put back, or those of the start, are good: what fails with them is at fault itself.
@@ -308,11 +312,11 @@ def _learned(state: GuardState, observation: Observation) -> GuardState:
     )
 
 
-def _is_behind(state: GuardState, observation: Observation) -> Any:
-    """Whether a good part of what was learned is lost."""
+def _is_behind(state: GuardState, level: Any, observation: Observation) -> Any:
+    """Whether a good part of what was learned is lost at a level of the loss."""
     fall = state.top - state.low
     is_clear = (fall > CLEAR * state.low_noise) & (fall > LEAST * observation.xp.abs(state.top))
-    return is_clear & (state.fast > state.low + LOST * fall)
+    return is_clear & (level - state.low > LOST * fall + WAVES * state.low_noise)
 
 
 def _chosen(condition: Any, yes: GuardState, no: GuardState, where: Any) -> GuardState:

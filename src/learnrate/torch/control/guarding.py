@@ -62,9 +62,14 @@ class Guarding:
             self._control.explain(restored=restored, gradients=gradients)
         elif decision.skip:
             gradients = self._gradients()
-            self._control.explain(gradients=gradients, mended=self.snapshots.mend(optimizer))
+            self._control.explain(gradients=gradients, mended=self.mend())
         elif self.snapshots.newest != update and self._is_wanted(update):
             self.snapshots.take(optimizer, update)
+
+    def mend(self) -> list[str]:
+        """Put the buffers back that a batch has spoilt; returns their names."""
+        optimizer = self.optimizer()
+        return [] if optimizer is None else self.snapshots.mend(optimizer)
 
     def raise_if_given_up(self) -> None:
         """Raise if it was a guard that ended the run.

@@ -158,6 +158,10 @@ class Steering:
         if self._guarding is not None:
             self._guarding.optimizer = weakref.ref(optimizer)
         self._without_step = 0
+        found_inf = getattr(optimizer, "found_inf", None)
+        if found_inf is not None and found_inf.item():  # a fused optimizer skips the update in its step
+            self._losses = []
+            return True
         present = self._measured(optimizer, update)
         observed, self._previous = (self._previous, present) if self._is_late else (present, None)
         decision = Decision() if observed is None else self._decision(observed)
@@ -170,12 +174,22 @@ class Steering:
         return True
 
     def _measured(self, optimizer: Optimizer, update: int) -> "_Measured":
-        losses, self._losses = tuple(self._losses), []
+        losses, self._losses = self._of_this_update(optimizer), []
         norm, self._norm = self._norm, None
         if norm is None and self.control.needs_gradient_norm:
             norm = self._number("gradient_norm", gradient_norm(optimizer))
         lr = max(float(group["lr"]) for group in optimizer.param_groups)
         return _Measured(update, lr, losses, norm, self.control.restarts(update))
+
+    def _of_this_update(self, optimizer: Optimizer) -> tuple[float | Reading, ...]:
+        """The losses since the last update, without those of updates that a gradient scaler has skipped."""
+        finite = [number for number, loss in enumerate(self._losses) if self._is_late or math.isfinite(float(loss))]
+        if len(finite) == len(self._losses) or not finite or not math.isfinite(float(gradient_norm(optimizer))):
+            return tuple(self._losses)
+        # The gradients of a loss that is not finite are not finite. These are, so that they are of other losses.
+        if self._guarding is not None:
+            self._guarding.mend()
+        return tuple(self._losses[number] for number in finite)
 
     def _decision(self, measured: "_Measured") -> Decision:
         losses = [float(loss) for loss in measured.losses]
