@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_the_lr_recovers_to_exactly_the_schedule_in_few_steps():
     assert factors[79:] == [1.0] * len(factors[79:])
     steps = list(dict.fromkeys(factors))
     assert len(steps) == 5
-    ratios = [after / before for before, after in zip(steps, steps[1:], strict=False)]
+    ratios = [after / before for before, after in pairwise(steps)]
     assert ratios == pytest.approx([0.3**-0.25] * 4)
 
 
@@ -250,7 +251,9 @@ def test_the_same_decisions_inside_jax_jit():
         finite = jax.numpy.isfinite(loss)
         return controller.update(state, Observation(update, 0.1, loss, finite=finite, xp=jax.numpy))
 
-    state = jax.tree.map(lambda value, kind: jax.numpy.asarray(value, kind.dtype), controller.init(), _kinds(jax, step, controller))
+    state = jax.tree.map(
+        lambda value, kind: jax.numpy.asarray(value, kind.dtype), controller.init(), _kinds(jax, step, controller)
+    )
     _, actions = jax.jit(lambda state, seen: jax.lax.scan(step, state, seen))(
         state, (jax.numpy.arange(len(losses)), jax.numpy.asarray(losses))
     )

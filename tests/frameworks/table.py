@@ -30,6 +30,8 @@ FEATURES = (
     "many processes",
     "LR in its logs",
     "config text",
+    "control",
+    "record",
 )
 
 NO: dict[tuple[str, str], str] = {

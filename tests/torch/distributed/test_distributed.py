@@ -51,6 +51,7 @@ EXPECTED = {
     "loss without the model": (1, ("rank 0 waits", "rank 1", "did not take part", "loss", "backward")),
 }
 TUNED = ("tune", "tune in seconds")
+GUARDED = ("guard", "guard of parts")
 PROBED = ("probe", "probe of SGD", "probe of parts")
 REFUSED = {
     "probe with other arguments": "updates must be the same in every process",
@@ -65,7 +66,7 @@ REFUSED = {
 GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
 SCENARIOS = {
     2: (
-        (*TUNED, *PROBED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
+        (*GUARDED, *TUNED, *PROBED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
         (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
@@ -120,6 +121,18 @@ def test_one_worker_makes_all_launches(launched, request):
 
 
 both_sizes = pytest.mark.parametrize("processes", SCENARIOS)
+
+
+@for_scenarios(*GUARDED)
+def test_a_guard_decides_for_all_processes(launched, processes, name):
+    first, *others = launched(processes)[name]
+    assert all(outcome == first for outcome in others)
+    assert first["kinds"][:4] == ["skip", "skip", "scale", "rollback"]
+    assert first["put back"]
+    assert first["restored"] == 40
+    assert all(first["statistics"])
+    assert first["updates"] == 127
+    assert {0.01, 0.001} <= set(first["used"])
 
 
 @pytest.mark.shows("torch", "many processes")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from learnrate.control import Control, Scale
+from learnrate.torch.control.snapshots import Snapshots
 from learnrate.torch.control.steering import Steering
 
 
@@ -28,6 +29,11 @@ class Steered:
     def stopped(self) -> bool:
         """Whether a controller or a person has ended the run. The loop has to look at it, and to leave."""
         return self._steering is not None and self._steering.control.stopped is not None
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """The snapshots of a guard; None without one."""
+        return self._make_steering().snapshots
 
     def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> None:
         """Say what was measured: the loss of each update, before `optimizer.step()`; scores after an evaluation.

@@ -20,6 +20,7 @@ from learnrate.torch.control.gradients import drop_gradients, gradient_norm
 from learnrate.torch.control.guarding import Guarding
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.readings import Reading
+from learnrate.torch.control.snapshots import Snapshots
 from learnrate.torch.inputs import check_model, require_hooks, stepping
 from learnrate.trainable import scalar
 
@@ -160,6 +161,8 @@ class Steering:
         self._without_step = 0
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is not None and found_inf.item():  # a fused optimizer skips the update in its step
+            if self._guarding is not None and not all(math.isfinite(float(loss)) for loss in self._losses):
+                self._guarding.mend()
             self._losses = []
             return True
         present = self._measured(optimizer, update)
@@ -184,7 +187,9 @@ class Steering:
     def _of_this_update(self, optimizer: Optimizer) -> tuple[float | Reading, ...]:
         """The losses since the last update, without those of updates that a gradient scaler has skipped."""
         finite = [number for number, loss in enumerate(self._losses) if self._is_late or math.isfinite(float(loss))]
-        if len(finite) == len(self._losses) or not finite or not math.isfinite(float(gradient_norm(optimizer))):
+        if self._exchange.is_shared or len(finite) == len(self._losses) or not finite:
+            return tuple(self._losses)
+        if not math.isfinite(float(gradient_norm(optimizer))):
             return tuple(self._losses)
         # The gradients of a loss that is not finite are not finite. These are, so that they are of other losses.
         if self._guarding is not None:
@@ -209,6 +214,11 @@ class Steering:
                 applied=bool(self._is_late),
             )
         )
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """The snapshots of a guard; None without one."""
+        return None if self._guarding is None else self._guarding.snapshots
 
     @property
     def schedules(self) -> Followed:
