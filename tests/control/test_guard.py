@@ -12,6 +12,7 @@ from learnrate.control import Control, Observation, guard, report
 from learnrate.control.controller import as_json, restored
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.schedules import constant
+from learnrate.schedules.numerics import NUMBERS
 
 NAN = float("nan")
 
@@ -238,6 +239,22 @@ def test_the_state_survives_json_at_any_update():
         driven.state = restored(driven.controller, json.loads(json.dumps(as_json(driven.state))))
         assert driven.see(*losses[at:]).state == through.state
         assert driven.factors == through.factors
+
+
+def test_the_quick_way_of_a_quiet_update_changes_nothing():
+    slow = type("Slow", (type(NUMBERS),), {})()  # the same functions, but not the object by which the quick way is chosen
+    controller = guard(recovery=40)
+    rng = np.random.default_rng(3)
+    heavy = (2 + 0.1 * rng.standard_t(3, size=600)).tolist()
+    for losses in ([*falling(400), NAN, 9.0, *falling(500)[400:], 50.0, 50.0, 50.0, *falling(700)[500:]], heavy, [0.0] * 50):
+        quick, slowly, quiet = controller.init(), controller.init(), 0
+        for update, loss in enumerate(losses):
+            observation = Observation(update, 0.1, loss, finite=math.isfinite(loss), restarts=update == 300)
+            quiet += controller._quiet(quick, observation) is not None
+            quick, action = controller.update(quick, observation)
+            slowly, same = controller.update(slowly, observation._replace(xp=slow))
+            assert (quick, action) == (slowly, same), update
+        assert quiet > len(losses) / 3 or losses[0] == 0
 
 
 def test_the_same_decisions_inside_jax_jit():
