@@ -215,7 +215,7 @@ class guard(Controller[GuardState]):  # noqa: N801 - written as a call, as sched
         return after, Action(self._lowered(after, observation), skip, rollback, 0, stop)
 
     def _quiet(self, state: GuardState, observation: Observation) -> GuardState | None:
-        """What `update` returns while nothing happens, which is nearly always: in a third of the time, because it may branch.
+        """What `update` returns while nothing happens, which is nearly always: six times as fast, because it may branch.
 
         None if something might happen, which `update` has to look at. The states are the same, bit for bit.
         """
@@ -248,7 +248,7 @@ class guard(Controller[GuardState]):  # noqa: N801 - written as a call, as sched
             tail, peak = max(tail, peak), 0.0
         if level < low:
             low, low_noise = level, noise
-        # Both limits of a loss that is lost progress, or beyond all bounds, are above the lowest level by a third of the fall.
+        # The limits of lost progress and of a loss beyond all bounds are both higher than this.
         if max(fast, loss) - low > LOST * (top - low):
             return None
         return GuardState(seen + 1, total + 1, level, noise, tail, peak, fast, top, low, low_noise, strikes, tries, calm + 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from learnrate.errors import NotRestoredWarning, OutputError
+from learnrate.interrupts import delayed_interrupts
 from learnrate.torch.snapshot.parts import anything
 from learnrate.torch.snapshot.storage import TensorStorage, local
 from learnrate.user_code import warn
@@ -83,7 +84,7 @@ class Snapshots:
         """Forget all snapshots: others are good now, because a checkpoint was loaded."""
         for snapshot in self._kept:
             snapshot.close()
-        self._kept, self._spare, self._used = [], None, None
+        self._kept, self._spare, self._used, self.size = [], None, None, 0
 
     def take(self, optimizer: Optimizer, update: int) -> None:
         """Take a snapshot, in the place of the oldest of two.
@@ -119,15 +120,22 @@ class Snapshots:
             update: Number of updates so far.
             delay: Its age in updates, at least, if there is one that is so old.
 
+        Ctrl-C waits until all is back.
+
         Returns:
             The update that it is of; None without a snapshot.
+
+        Warns:
+            NotRestoredWarning: if there is none.
         """
         while len(self._kept) > 1 and (update - self._kept[-1].update < delay or self._kept[-1] is self._used):
             self._spare = self._kept.pop()  # it is from the explosion: its memory is used for the next one
         if not self._kept:
+            warn(f"nothing is put back at update {update}, because there is no snapshot", NotRestoredWarning)
             return None
         self._used = self._kept[-1]
-        self._used.put_back(optimizer)
+        with delayed_interrupts():
+            self._used.put_back(optimizer)
         return self._used.update
 
     def mend(self, optimizer: Optimizer) -> list[str]:

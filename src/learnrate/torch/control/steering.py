@@ -119,6 +119,8 @@ class Steering:
         """The run has ended, or is not driven any more."""
         if self._handle is not None:
             self._handle.remove()
+        if self._guarding is not None:
+            self._guarding.forget()
         self.control.close()
 
     def observe(self, loss: Any, gradient_norm: Any, metrics: dict[str, Any]) -> None:
