@@ -94,6 +94,15 @@ def test_outliers_that_are_usual_are_let_through():
     assert Driven().see(*losses, limit).skips == driven.skips
 
 
+def test_rows_that_are_extreme_are_left_out_once():
+    losses = falling(1200)
+    for at in range(500, 1200, 150):
+        losses[at] += 2.0
+    driven = Driven().see(*losses)
+    assert driven.skips == [500]
+    assert driven.see(5e4, losses[-1], 5e4).skips == [500, 1199, 1200], "what no row explains is left out each time"
+
+
 def test_false_alarms_in_simulated_runs():
     """200 runs at once, with NumPy's functions: benchmarks/guard_alarms.py has more kinds."""
     rng = np.random.default_rng(1)

@@ -123,8 +123,8 @@ class guard(Controller[GuardState]):  # noqa: N801 - written as a call, as sched
 
     The limit of a spike is `spike` times the mean absolute deviation of the last 50 losses, or three times the largest
     outlier of the last 1,000, whichever is more, and at least 15 % of what the loss has fallen. A single spike of up to a
-    hundred times the noise counts as an outlier from then on, because extreme but true rows come again in each epoch. After a
-    restart of the schedule, level and noise are learned again.
+    hundred times the noise counts as an outlier from then on, because extreme but true rows come again in each epoch. Level
+    and noise are learned again after a restart of the schedule.
 
     Args:
         every: Updates between two snapshots, of which two are kept: a rollback loses 30 to 30 + `every` updates.

@@ -14,7 +14,7 @@ import learnrate as lr
 from facts import facts, tells
 from learnrate.control import Undo, guard
 from learnrate.control.controller import Action, Controller
-from learnrate.errors import ArgumentError, GaveUpError, NotRestoredWarning
+from learnrate.errors import ArgumentError, ArgumentTypeError, GaveUpError, NotRestoredWarning
 
 NAN = float("nan")
 
@@ -355,3 +355,8 @@ def test_a_guard_needs_the_model():
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with pytest.raises(ArgumentError, match=facts("model", "attach", None)):
         lr.torch.attach(optimizer, lr.constant(0.1), control=guard())
+    with pytest.raises(ArgumentTypeError, match=facts("scaler", "GradScaler", "True")):
+        lr.torch.attach(optimizer, lr.constant(0.1), control=guard(), model=model, scaler=True)
+    with pytest.raises(ArgumentTypeError, match=facts("controller", "guard(...)")):
+        lr.torch.attach(optimizer, lr.constant(0.1), control=guard, model=model)
+    lr.torch.attach(optimizer, lr.constant(0.1), control=guard(), model=model)  # nothing was left behind

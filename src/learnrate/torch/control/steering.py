@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from learnrate import checks
 from learnrate.control import Control, Decision, Observation
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError
@@ -277,7 +279,10 @@ def _guarding(control: Control, options: ControlOptions) -> Guarding | None:
         raise ArgumentError(
             "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
         )
-    return Guarding(control, model, options.get("scaler"))
+    scaler = options.get("scaler")
+    if not (scaler is None or isinstance(scaler, torch.amp.GradScaler)):
+        checks.refuse_type("scaler", "a torch.amp.GradScaler", scaler)
+    return Guarding(control, model, scaler)
 
 
 def _listed(schedules: Followed) -> list[Schedule]:
