@@ -15,6 +15,8 @@ EXPLAINED = {
     "many processes": "updates are counted, not processes, and all processes use the same LRs",
     "LR in its logs": "the trainer's own logs show the LR that was used",
     "config text": "a schedule from the text of a configuration",
+    "control": "controllers and people change the LR while training, and a run with them resumes exactly",
+    "record": "what was really used, and why, is written to a file whose schedule repeats the run",
 }
 
 
