@@ -44,14 +44,14 @@ LOST = 1 / 3
 """Share of the progress that no healthy run loses. Restarts at the best LR cost at most 13 % of it in the mean of ten
 updates, those at ten times that LR at least 40 % (measured in seven trainings of benchmarks/guard.py)."""
 
-CLEAR = 10.0
+CLEAR = 7.0
 """A fall of the loss counts as progress if it is this number of times the noise deep, ..."""
 
 LEAST = 0.25
 """... and this share of the loss at the start: in the first waves of a warm-up nothing can be lost yet."""
 
-WAVES = 2.0
-"""Height that does not count, in units of the noise: losses that are correlated move up and down together."""
+WAVES, HIGH = 2.0, 6.0
+"""What a rise must be beyond that share, and at least, in units of the noise: correlated losses rise and fall together."""
 
 BEYOND = 30.0
 """A loss is beyond all bounds if it is above the start by the fall, by the loss at the start, and by this number of times
@@ -367,18 +367,20 @@ def _learned(state: GuardState, observation: Observation) -> GuardState:
 
 
 def _outlier(state: GuardState, observation: Observation) -> Any:
-    """The largest outlier with a spike that was just left out."""
+    """The largest outlier with a spike that was just left out. Just after a restart it may be the LR and not a row."""
     if observation.loss is None:
         return state.peak
     height = (observation.loss - state.level) / _scale(state, observation)
-    return _larger(state.peak, observation.xp.clip(height, 0, LARGEST), observation.xp.where)
+    largest = _larger(state.peak, observation.xp.clip(height, 0, LARGEST), observation.xp.where)
+    return observation.xp.where(state.seen >= GRACE, largest, state.peak)
 
 
 def _is_behind(state: GuardState, level: Any, observation: Observation) -> Any:
     """Whether a good part of what was learned is lost at a level of the loss."""
     fall = state.top - state.low
     is_clear = (fall > CLEAR * state.low_noise) & (fall > LEAST * observation.xp.abs(state.top))
-    return is_clear & (level - state.low > LOST * fall + WAVES * state.low_noise)
+    limit = _larger(LOST * fall + WAVES * state.low_noise, HIGH * state.low_noise, observation.xp.where)
+    return is_clear & (level - state.low > limit)
 
 
 def _chosen(condition: Any, yes: GuardState, no: GuardState, where: Any) -> GuardState:
