@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from learnrate import checks
+from learnrate import checks, records
 from learnrate.control import Control, Decision, Observation
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError
@@ -249,13 +249,15 @@ class Steering:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to keep beside the count and the text of what is followed."""
         original = [repr(schedule) for schedule in self.control.original]
-        return {"control": {**self.control.state_dict(), "original": original}}
+        previous = None if self._previous is None else self._previous.to_json()
+        return {"control": {**self.control.state_dict(), "original": original, "previous": previous}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a checkpoint was, from the state of an attachment or a scheduler; one without a control is left."""
         if "control" in state:
             self.control.load_state_dict(state["control"])
-        self._previous = None
+        previous = state["control"].get("previous") if "control" in state else None
+        self._previous = None if previous is None else _Measured.from_json(previous)
         if self._guarding is not None:
             self._guarding.forget()
 
@@ -269,6 +271,19 @@ class _Measured:
     losses: tuple[float | Reading, ...]
     norm: float | Reading | None
     restarts: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint keeps of an update whose loss was not looked at yet."""
+        losses = [records.encode_float(float(loss)) for loss in self.losses]
+        norm = None if self.norm is None else records.encode_float(float(self.norm))
+        return {"update": self.update, "lr": self.lr, "losses": losses, "norm": norm, "restarts": self.restarts}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "_Measured":
+        """Read what `to_json` wrote; numbers that are not finite are texts in JSON."""
+        norm = None if content["norm"] is None else float(content["norm"])
+        losses = tuple(float(loss) for loss in content["losses"])
+        return cls(int(content["update"]), float(content["lr"]), losses, norm, bool(content["restarts"]))
 
 
 def _guarding(control: Control, options: ControlOptions) -> Guarding | None:
