@@ -266,6 +266,7 @@ def test_the_quick_way_of_a_quiet_update_changes_nothing():
         assert quiet > len(losses) / 3 or losses[0] == 0
 
 
+@pytest.mark.xdist_group("jax")
 def test_the_same_decisions_inside_jax_jit():
     jax = pytest.importorskip("jax")
     controller = guard(recovery=40)
