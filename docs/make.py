@@ -259,6 +259,13 @@ def written_by(page: Callable[[], Iterable[str]]) -> Callable[[], str]:
     return lambda: GENERATED + "\n".join(page()).rstrip("\n")
 
 
+def guard_results() -> str:
+    """The page on what a guard saves and costs."""
+    from benchmarks import guard_page
+
+    return GENERATED + within_the_site("\n".join(guard_page.text()))
+
+
 PAGES = {
     **{name: written_by(page) for name, page in api_pages.pages().items()},
     "frameworks.md": frameworks,
@@ -267,6 +274,7 @@ PAGES = {
     "benchmarks.md": benchmarks,
     "choice.md": choice,
     "carry.md": carry,
+    "guard-results.md": guard_results,
 }
 
 

@@ -10,6 +10,7 @@
     │   └── trainable.ExhaustedError         the batches have run out
     ├── LossError            (RuntimeError)  the result of a training step is not a usable loss
     ├── NoAnswerError        (RuntimeError)  the evidence is not sufficient for an answer; says what would be
+    ├── GaveUpError          (RuntimeError)  a guard has given the run up; has its report
     ├── RankError            (RuntimeError)  one of several processes failed
     ├── AlreadyDrivenError   (RuntimeError)  something else drives this LR
     ├── OutputError          (OSError)       a result cannot be written or read
@@ -78,6 +79,21 @@ class NoAnswerError(LearnrateError, RuntimeError):
 
     def __reduce__(self) -> tuple[type["NoAnswerError"], tuple[str, str]]:
         return type(self), (self.reason, self.remedy)
+
+
+class GaveUpError(LearnrateError, RuntimeError):
+    """A guard has given the run up. Model and optimizer are those of the last good snapshot.
+
+    Attributes:
+        report: What happened, a line for each thing that the guard did.
+    """
+
+    def __init__(self, message: str, report: str = "") -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type["GaveUpError"], tuple[str, str]]:
+        return type(self), (str(self), self.report)
 
 
 class RankError(LearnrateError, RuntimeError):

@@ -7,11 +7,13 @@ from learnrate.control.cooldown_now import cooldown_now
 from learnrate.control.events import Event, composed
 from learnrate.control.follow import Follow
 from learnrate.control.gradient_size import gradient_size
+from learnrate.control.guard import guard
 from learnrate.control.listeners import Channel, Listener
 from learnrate.control.live import LivePage, Page, widget
 from learnrate.control.oscillation import oscillation
 from learnrate.control.peers import greedy
 from learnrate.control.plateau import plateau
+from learnrate.control.report import report
 from learnrate.control.requests import Cooldown, Replace, Scale, Stop, Undo
 from learnrate.control.slow import slow
 
@@ -37,8 +39,10 @@ __all__ = [
     "cooldown_now",
     "gradient_size",
     "greedy",
+    "guard",
     "oscillation",
     "plateau",
+    "report",
     "slow",
     "widget",
 ]

@@ -184,6 +184,12 @@ class Control:
                 event = replace(event, evidence={**evidence, "length": int(action.cooldown)})
             self._pending.append(event)
 
+    def explain(self, **evidence: Any) -> None:
+        """Add evidence to what was decided about the last update: which snapshot was put back, and so on."""
+        for index, event in enumerate(self._pending):
+            if event.kind in ("skip", "rollback", "stop"):
+                self._pending[index] = replace(event, evidence={**event.evidence, **evidence})
+
     def request(self, change: AnyRequest, why: str = "") -> "Future[Event]":
         """Ask for a change, from any thread. It is applied between two updates.
 

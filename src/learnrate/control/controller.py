@@ -25,6 +25,7 @@ class Observation(NamedTuple):
         restarts: Whether a cycle of the schedule begins with this update, so that what was learned about the loss before it
             does not count any more.
         xp: The functions of the library of these numbers: `math` for Python numbers, `jax.numpy` inside of `jax.jit`.
+        applied: Whether the update was made before its loss was seen, so that it cannot be left out any more.
     """
 
     update: Any
@@ -35,6 +36,7 @@ class Observation(NamedTuple):
     finite: Any = True
     restarts: Any = False
     xp: Namespace = NUMBERS
+    applied: Any = False
 
 
 class Action(NamedTuple):
@@ -136,6 +138,15 @@ class Controller(Protocol[State]):
             The new state, and what is to be done.
         """
         raise NotImplementedError
+
+    def wants_snapshot(self, state: State, update: Any) -> Any:
+        """Whether the weights of an update that was just let through are to be kept, for a controller that may roll back.
+
+        Args:
+            state: From `update`.
+            update: Number of the update.
+        """
+        return update % 100 == 0
 
     def reason(self, before: State, after: State, observation: Observation) -> str:
         """Why the last call of `update` changed something, in words, for the record. Called where numbers are plain.

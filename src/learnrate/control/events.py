@@ -94,7 +94,7 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
             if event.update <= stretches[-1].start:
                 stretches.pop()
             stretches.append(_Stretch(event.update, event.schedules, {event.update: event.factor}))
-        else:
+        elif event.kind not in ("skip", "rollback", "stop"):  # they may be of an update that was applied before
             stretches[-1].factors[event.update] = event.factor
     count = max(len(stretch.schedules) for stretch in stretches)
     return tuple(_joined([part for stretch in stretches for part in stretch.parts(index)]) for index in range(count))

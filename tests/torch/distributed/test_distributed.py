@@ -52,6 +52,7 @@ EXPECTED = {
 }
 TUNED = ("tune", "tune in seconds")
 STEERED = ("steered", "steered by a scheduler", "steered parts")
+GUARDED = ("guard", "guard of parts")
 PROBED = ("probe", "probe of SGD", "probe of parts")
 REFUSED = {
     "probe with other arguments": "updates must be the same in every process",
@@ -66,7 +67,7 @@ REFUSED = {
 GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
 SCENARIOS = {
     2: (
-        (*TUNED, *PROBED, *STEERED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
+        (*GUARDED, *TUNED, *PROBED, *STEERED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
         (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
@@ -121,6 +122,18 @@ def test_one_worker_makes_all_launches(launched, request):
 
 
 both_sizes = pytest.mark.parametrize("processes", SCENARIOS)
+
+
+@for_scenarios(*GUARDED)
+def test_a_guard_decides_for_all_processes(launched, processes, name):
+    first, *others = launched(processes)[name]
+    assert all(outcome == first for outcome in others)
+    assert first["kinds"][:4] == ["skip", "skip", "scale", "rollback"]
+    assert first["put back"]
+    assert first["restored"] == 40
+    assert all(first["statistics"])
+    assert first["updates"] == 127
+    assert {0.01, 0.001} <= set(first["used"])
 
 
 @pytest.mark.shows("torch", "many processes")

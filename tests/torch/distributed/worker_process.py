@@ -22,6 +22,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import learnrate as lr
+from guarded import guarded
 from steered_process import steered
 
 UPDATES = 40
@@ -305,6 +306,11 @@ def tune_scenario(**options):
     return lambda rank: tuned(rank, dist.get_world_size(), **options)
 
 
+def guarding(rank, wrap):
+    model, trained, optimizer, _ = setting(rank, wrap)
+    return guarded(rank, dist.get_world_size(), model, trained, optimizer)
+
+
 SCENARIOS = {
     "steered": lambda rank: steered(rank, DistributedDataParallel),
     "steered by a scheduler": lambda rank: steered(rank, DistributedDataParallel, way="Scheduler"),
@@ -342,6 +348,8 @@ SCENARIOS = {
     "exhausted": lambda rank: sweep(rank, "ddp", exhausted),
     "empty": lambda rank: sweep(rank, "ddp", empty),
     "bad argument": lambda rank: sweep(rank, "ddp", stop="never" if rank == 1 else None),
+    "guard": lambda rank: guarding(rank, "ddp"),
+    "guard of parts": lambda rank: guarding(rank, "fsdp"),
     "dies": lambda rank: sweep(rank, "ddp", dies, at=dist.get_world_size() - 1),
     "interrupted callback": lambda rank: sweep(rank, "ddp", progress=interrupt_at(BREAKS_AT) if rank == 1 else None),
     "interrupted stop rule": lambda rank: sweep(rank, "ddp", stop=interrupting_rule if rank == 1 else None),

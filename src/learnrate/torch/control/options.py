@@ -3,6 +3,7 @@
 import os
 from typing import Any, TypedDict
 
+import torch
 from torch import nn
 
 from learnrate import checks
@@ -15,12 +16,14 @@ class ControlOptions(TypedDict, total=False):
     Attributes:
         control: A controller of `learnrate.control`, several in a list, or a mapping from the names that the record has.
         model: The model, of which a guard keeps snapshots. Needed for nothing else.
+        scaler: The `torch.amp.GradScaler` of the run, so that a rollback puts its scale back too.
         record: File of the record, in which every update and every action is kept; see `learnrate.Record`.
         page: Whether a live page is served from this process; or a `learnrate.control.Page` with its settings.
     """
 
     control: Any
     model: nn.Module | None
+    scaler: torch.amp.GradScaler | None
     record: str | os.PathLike[str] | None
     page: Any
 
@@ -39,4 +42,4 @@ def check_options(options: ControlOptions) -> ControlOptions:
 
 def copied(options: ControlOptions) -> ControlOptions:
     """The options of a copy of what they were given to: one record has one writer, and one page one run."""
-    return {"control": options.get("control"), "model": options.get("model")}
+    return {"control": options.get("control"), "model": options.get("model"), "scaler": options.get("scaler")}

@@ -6,6 +6,7 @@ from typing import Any
 from learnrate.control import Control, Scale
 from learnrate.errors import ArgumentError
 from learnrate.torch.control.exchange import several_processes
+from learnrate.torch.control.snapshots import Snapshots
 from learnrate.torch.control.steering import Steering
 
 
@@ -57,6 +58,11 @@ class Steered:
     def reads_losses(self) -> bool:
         """Whether anything looks at what is observed; for callers that would have to wait for a loss on another device."""
         return self._steering is not None and self._steering.reads_losses
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """The snapshots of a guard; None without one."""
+        return self._make_steering().snapshots
 
     def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> None:
         """Say what was measured: the loss of each update, before `optimizer.step()`; scores after an evaluation.

@@ -2,27 +2,37 @@
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from learnrate.control import Control, Event, Observation
+from learnrate.control import Control, Decision, Event, Observation
 from learnrate.control.control import HAND
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
 from learnrate.torch.control.exchange import Exchange, Seen, several_processes
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
+from learnrate.torch.control.guarding import guarding
 from learnrate.torch.control.history import went_on
+from learnrate.torch.control.measured import Measured, Number
 from learnrate.torch.control.options import ControlOptions
+from learnrate.torch.control.readings import Reading
+from learnrate.torch.control.snapshots import Snapshots
 from learnrate.torch.inputs import check_model, require_hooks, stepping
 from learnrate.trainable import scalar
 
 Followed = Schedule | Sequence[Schedule]
 """One schedule for all parameter groups, or one for each."""
+
+
+WITHOUT_STEP = 32
+"""Losses in a row that are not finite, without an update, after which the weights are at fault and not the batches."""
 
 
 def asks_for_control(options: ControlOptions) -> bool:
@@ -63,15 +73,16 @@ class Steering:
             rank=self._exchange.rank,
             share=self._exchange.share if self._exchange.is_shared else None,
         )
-        if self.control.needs_snapshots and options.get("model") is None:
-            raise ArgumentError(
-                "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
-            )
+        self._guarding = guarding(self.control, options)
+        # Whether a loss is looked at one update later, so that its device is not waited for; None: as its device is.
+        self._is_late = False if self._guarding is None else self._guarding.is_late
+        self._previous: Measured | None = None
+        self._without_step = 0
         self._began = list(self.control.original)
         self._stopped_before = self.control.stopped
-        self._losses: list[float] = []
+        self._losses: list[Number] = []
         self._had_losses = False
-        self._norm: float | None = None
+        self._norm: Number | None = None
         self._update, self._lr = max(0, start - 1), self.control.schedules[0](max(0, start - 1))
         self._requests = False
         self._decided: int | None = None
@@ -132,15 +143,35 @@ class Steering:
         self._is_closed = True
         if self._handle is not None:
             self._handle.remove()
+        if self._guarding is not None:
+            self._guarding.forget()
         self.control.close()
 
     def observe(self, loss: Any, gradient_norm: Any) -> None:
         """Note what the user has measured of an update; see `Steered.observe`."""
         self._require_open()
         if loss is not None:
-            self._losses.append(scalar("loss", loss))
+            self._losses.append(self._number("loss", loss))
+            self._watch_for_updates_without_end()
         if gradient_norm is not None:
-            self._norm = scalar("gradient_norm", gradient_norm)
+            self._norm = self._number("gradient_norm", gradient_norm)
+
+    def _number(self, name: str, value: Any) -> Number:
+        """A number that was measured: read now, or one update later if its device would have to be waited for."""
+        if isinstance(value, Tensor) and self._is_late is None:
+            self._is_late = value.device.type != "cpu"
+        return Reading(name, value) if self._is_late and isinstance(value, Tensor) else scalar(name, value)
+
+    def _watch_for_updates_without_end(self) -> None:
+        """Notice that a gradient scaler skips every update, because no loss of these weights is finite."""
+        if self._guarding is None or self._is_late or self._exchange.is_shared:
+            return
+        self._without_step = 0 if math.isfinite(float(self._losses[-1])) else self._without_step + 1
+        if self._without_step == WITHOUT_STEP:
+            self._without_step = 0
+            update = self._update + 1
+            decision = self.control.observe(Observation(update, self._lr, math.nan, finite=False, applied=True))
+            self._guarding.obey(update, decision)
 
     def evaluated(self, metrics: Mapping[str, Any]) -> None:
         """Let the control react to the scores of an evaluation."""
@@ -167,8 +198,13 @@ class Steering:
         Returns:
             What a pre-hook of the step returns.
         """
+        self._without_step = 0
+        if self._guarding is not None:
+            self._guarding.optimizer = weakref.ref(optimizer)
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is not None and found_inf.item():  # a fused optimizer skips the update in its step
+            if self._guarding is not None and not all(math.isfinite(float(loss)) for loss in self._losses):
+                self._guarding.mend()
             self.forget()
             return None
         positional = list(args)
@@ -208,34 +244,60 @@ class Steering:
                 "control must be begun after torch.distributed.init_process_group, because all processes decide together; "
                 "it was begun before"
             )
-        seen = self._seen(optimizer)
-        if seen.loss is None and not self._had_losses:
+        present = self._measured(optimizer, update)
+        observed = self._previous if self._is_late else present
+        self._previous = present if self._is_late else None
+        seen = self._agreed(optimizer, observed)
+        if not present.losses and seen.loss is None and not self._had_losses:
             self._require_no_loss()
-        self._had_losses = self._had_losses or seen.loss is not None
+        self._had_losses = self._had_losses or bool(present.losses) or seen.loss is not None
         self._requests = seen.waiting
-        finite = all(number is None or math.isfinite(number) for number in (seen.loss, seen.norm))
-        self._update, self._lr = update, max(float(group["lr"]) for group in optimizer.param_groups)
-        restarts = self.control.restarts(update)
-        decision = self.control.observe(
-            Observation(update, self._lr, seen.loss, seen.norm, finite=finite, restarts=restarts)
-        )
-        return not (decision.skip or decision.rollback)
+        decision = Decision() if observed is None else self._decision(observed, seen)
+        if self._guarding is not None:
+            self._guarding.obey(update, decision)
+        if decision.skip or decision.rollback:
+            self._previous = None
+            return False
+        return True
 
-    def _seen(self, optimizer: Optimizer) -> Seen:
-        losses, norm = list(self._losses), self._norm
+    def _measured(self, optimizer: Optimizer, update: int) -> Measured:
+        losses, norm = tuple(self._losses), self._norm
         self.forget()
         if norm is None and self.control.needs_gradient_norm:
-            norm = float(gradient_norm(optimizer))
+            norm = self._number("gradient_norm", gradient_norm(optimizer))
+        lr = max(float(group["lr"]) for group in optimizer.param_groups)
+        return Measured(update, lr, losses, norm, self.control.restarts(update))
+
+    def _agreed(self, optimizer: Optimizer, observed: Measured | None) -> Seen:
+        """What all processes have seen of an update."""
         waiting = self.control.waiting()
+        losses = [] if observed is None else [float(loss) for loss in observed.losses]
+        norm = None if observed is None or observed.norm is None else float(observed.norm)
         seen = self._exchange.agree(_summary(losses, norm, waiting))
-        if not seen.mixed:
+        if not seen.mixed or self._is_late:
             return seen
         # The gradients of a loss that is not finite are not finite. If these are, it belongs to an update that a gradient
         # scaler skipped, of which nothing else is to be seen here. All processes are in this branch, or none.
         if not math.isfinite(float(gradient_norm(optimizer))):
             return seen
+        if self._guarding is not None:
+            self._guarding.mend()
         last = max((number for number, loss in enumerate(losses) if not math.isfinite(loss)), default=-1)
         return self._exchange.agree(_summary(losses[last + 1 :] or losses, norm, waiting))
+
+    def _decision(self, observed: Measured, seen: Seen) -> Decision:
+        finite = all(number is None or math.isfinite(number) for number in (seen.loss, seen.norm))
+        self._update, self._lr = observed.update, observed.lr
+        observation = Observation(
+            observed.update,
+            observed.lr,
+            seen.loss,
+            seen.norm,
+            finite=finite,
+            restarts=observed.restarts,
+            applied=bool(self._is_late),
+        )
+        return self.control.observe(observation)
 
     def _require_no_loss(self) -> None:
         needing = [name for name, each in self.control.controllers.items() if getattr(each, "needs_loss", True)]
@@ -244,6 +306,11 @@ class Steering:
                 f"the loss of an update must be observed before optimizer.step() where a controller reads it "
                 f"({', '.join(needing)}), none was: call observe(loss)"
             )
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """The snapshots of a guard; None without one."""
+        return None if self._guarding is None else self._guarding.snapshots
 
     @property
     def schedules(self) -> Followed:
@@ -258,9 +325,15 @@ class Steering:
             update: Number of the next update.
             requests: Whether changes that people ask for may be applied now. After an evaluation they wait in many
                 processes, which agree on them at each update.
+
+        Raises:
+            GaveUpError: if a guard has given the run up.
         """
         self._decided = None
+        before = self.control.stopped
         changed = self.control.settle(update, requests=(self._requests and requests) or not self._exchange.is_shared)
+        if self._guarding is not None and self.control.stopped is not before:
+            self._guarding.raise_if_given_up()
         return self.schedules if changed else None
 
     def replaced(self, schedules: Followed, update: int) -> None:
@@ -279,7 +352,8 @@ class Steering:
         """
         original = [repr(schedule) for schedule in self.control.original]
         texts = [repr(schedule) for schedule in _listed(given)]
-        return {"control": {**self.control.state_dict(), "original": original, "given": texts}}
+        previous = None if self._previous is None else self._previous.to_json()
+        return {"control": {**self.control.state_dict(), "original": original, "given": texts, "previous": previous}}
 
     def load_state_dict(self, control: Mapping[str, Any] | None, followed: Any, given: Followed, update: int) -> None:
         """Go on where a checkpoint was.
@@ -299,6 +373,10 @@ class Steering:
             if are_others and any(event.schedules is not None for event in self.control.events):
                 self.control.replaced(schedules, update)
         self._stopped_before = self.control.stopped
+        previous = None if control is None else control.get("previous")
+        self._previous = None if previous is None else Measured.from_json(previous)
+        if self._guarding is not None:
+            self._guarding.forget()
         if original != self._began:
             # What listens was told at the beginning which schedules are the original ones.
             reason = "the schedules of the run that goes on"

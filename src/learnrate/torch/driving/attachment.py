@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -34,6 +35,7 @@ def attach(
     start: int = 0,
     control: Any = None,
     model: nn.Module | None = None,
+    scaler: torch.amp.GradScaler | None = None,
     record: str | os.PathLike[str] | None = None,
     page: Any = False,
     **others: Schedules,
@@ -56,6 +58,7 @@ def attach(
         control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses:
             `attachment.observe(loss)` before each `optimizer.step()`.
         model: The model, of which a guard keeps snapshots.
+        scaler: The gradient scaler, whose scale a guard puts back too.
         record: File of the record of the run; see `learnrate.Record`.
         page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
         **others: Schedules of other hyper-parameters, by their names in the groups: `weight_decay`, `eps`, and so on.
@@ -87,7 +90,7 @@ def attach(
     checks.flag("relative", relative)
     schedules = {"lr": lr, "momentum": momentum, **others}
     start = checks.whole("start", start, at_least=0, at_most=checks.LONGEST)
-    options: ControlOptions = {"control": control, "model": model, "record": record, "page": page}
+    options: ControlOptions = {"control": control, "model": model, "scaler": scaler, "record": record, "page": page}
     return Attachment(optimizer, schedules, relative, start, options)
 
 

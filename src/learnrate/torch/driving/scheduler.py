@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -42,6 +43,7 @@ class Scheduler(Steered, Clock, LRScheduler):
         control: A controller of `learnrate.control`, several in a list, or a mapping from names. Give it the losses:
             `scheduler.observe(loss)` before each `optimizer.step()`.
         model: The model, of which a guard keeps snapshots.
+        scaler: The gradient scaler, whose scale a guard puts back too.
         record: File of the record of the run; see `learnrate.Record`.
         page: Whether a live page is served; or its settings, a `learnrate.control.Page`.
 
@@ -88,6 +90,7 @@ class Scheduler(Steered, Clock, LRScheduler):
         start: int = 0,
         control: Any = None,
         model: nn.Module | None = None,
+        scaler: torch.amp.GradScaler | None = None,
         record: str | os.PathLike[str] | None = None,
         page: Any = False,
     ) -> None:
@@ -97,7 +100,13 @@ class Scheduler(Steered, Clock, LRScheduler):
         check_names(["lr"], optimizer)
         scheduled = ScheduledValues(optimizer, "lr", schedule, relative=relative)
         self.schedule = schedule
-        self._options: ControlOptions = {"control": control, "model": model, "record": record, "page": page}
+        self._options: ControlOptions = {
+            "control": control,
+            "model": model,
+            "scaler": scaler,
+            "record": record,
+            "page": page,
+        }
         Clock.__init__(self, optimizer, scheduled, start)
         if asks_for_control(self._options):
             self._make_steering()

@@ -1,0 +1,32 @@
+"""What a guard did in a run, as a text."""
+
+from collections.abc import Iterable
+
+from learnrate.control.events import Event
+
+KINDS = {"skip": "left out", "rollback": "rollback", "stop": "given up", "scale": "LR"}
+
+
+def report(events: Iterable[Event], who: str = "guard") -> str:
+    """What a controller did and why, a line for each event: the update, what was done, which gradients were at fault.
+
+    Args:
+        events: `attachment.control.events`.
+        who: Name of the controller.
+
+    Example:
+        >>> from learnrate.control import Event, report
+        >>> print(report([Event(120, "skip", "guard", reason="the loss of update 120 is not finite (LR 0.1)")]))
+        update 120: left out: the loss of update 120 is not finite (LR 0.1)
+    """
+    return "\n".join(_line(event) for event in events if event.who == who)
+
+
+def _line(event: Event) -> str:
+    what = f"LR times {event.factor:.4g}" if event.kind == "scale" else KINDS.get(event.kind, event.kind)
+    parts = [f"update {event.update}: {what}: {event.reason}"]
+    if event.evidence.get("restored") is not None and event.kind == "rollback":
+        parts.append(f"weights of update {event.evidence['restored']} put back")
+    if event.evidence.get("gradients") and event.kind in ("skip", "rollback", "stop"):
+        parts.append(f"gradients: {', '.join(event.evidence['gradients'])}")
+    return "; ".join(parts)

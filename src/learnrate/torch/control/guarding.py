@@ -1,0 +1,133 @@
+"""Obeys a guard: takes snapshots, puts them back, mends what a batch has spoilt, and says which gradients were at fault."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from learnrate import checks
+from learnrate.control import Control, Decision
+from learnrate.control.guard import DELAY
+from learnrate.control.report import report
+from learnrate.errors import ArgumentError, GaveUpError
+from learnrate.torch.control.options import ControlOptions
+from learnrate.torch.control.snapshots import Snapshots, Where
+
+NAMED = 3
+"""How many parameters with the largest gradients are named."""
+
+
+class Guarding:
+    """What is beside the control of a run where a controller may ask for a rollback.
+
+    Args:
+        control: The control of the run.
+        model: The model.
+        scaler: The gradient scaler, whose scale an explosion lowers; None for none.
+
+    Attributes:
+        snapshots: The snapshots.
+        optimizer: The optimizer that steps. Weakly, because it holds the attachment that holds this.
+    """
+
+    def __init__(self, control: Control, model: nn.Module, scaler: torch.amp.GradScaler | None) -> None:
+        self._control, self._model = control, model
+        self._guards = [name for name, each in control.controllers.items() if getattr(each, "needs_snapshots", False)]
+        where: Where = getattr(control.controllers[self._guards[0]], "where", "memory")
+        self.snapshots = Snapshots(model, where, scaler)
+        self.optimizer: Callable[[], Optimizer | None] = lambda: None
+
+    @property
+    def is_late(self) -> bool | None:
+        """Whether numbers are read one update later; None: if they are on a device that would have to be waited for."""
+        choices = [getattr(self._control.controllers[name], "late", False) for name in self._guards]
+        return True if True in choices else None if None in choices else False
+
+    def obey(self, update: int, decision: Decision) -> None:
+        """Do what was decided about an update, whose gradients are still there.
+
+        Args:
+            update: Number of updates so far.
+            decision: From `Control.observe`.
+
+        Warns:
+            NotRestoredWarning: if there is no room for a snapshot on the disk.
+        """
+        optimizer = self.optimizer()
+        if optimizer is None:
+            return
+        if decision.rollback:
+            gradients = self._gradients()
+            restored = self.snapshots.restore(optimizer, update, DELAY)
+            self._control.explain(restored=restored, gradients=gradients)
+        elif decision.skip:
+            gradients = self._gradients()
+            self._control.explain(gradients=gradients, mended=self.mend())
+        elif self.snapshots.newest != update and self._is_wanted(update):
+            self.snapshots.take(optimizer, update)
+
+    def mend(self) -> list[str]:
+        """Put the buffers back that a batch has spoilt; returns their names."""
+        optimizer = self.optimizer()
+        return [] if optimizer is None else self.snapshots.mend(optimizer)
+
+    def raise_if_given_up(self) -> None:
+        """Raise if it was a guard that ended the run.
+
+        Raises:
+            GaveUpError: with the report.
+        """
+        stopped = self._control.stopped
+        if stopped is not None and stopped.who in self._guards:
+            text = report(self._control.events, stopped.who)
+            raise GaveUpError(f"the guard has given the run up: {stopped.reason}\n{text}", text)
+
+    def forget(self) -> None:
+        """Forget the snapshots, because a checkpoint was loaded."""
+        self.snapshots.clear()
+
+    def _is_wanted(self, update: int) -> bool:
+        if self.snapshots.newest is None:
+            return True
+        guards = ((self._control.controllers[name], self._control.states[name]) for name in self._guards)
+        return any(guard.wants_snapshot(state, update) for guard, state in guards)
+
+    def _gradients(self) -> list[str]:
+        """Parameters whose gradients are not finite, or those with the largest, in words."""
+        norms = {
+            name: float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+            for name, parameter in self._model.named_parameters()
+            if parameter.grad is not None
+            for norm in (torch.linalg.vector_norm(_values(parameter.grad)),)
+        }
+        faulty = [name for name, norm in norms.items() if not math.isfinite(norm)]
+        if faulty:
+            more = [f"and {len(faulty) - NAMED} more"] if len(faulty) > NAMED else []
+            return [*(f"{name}: not finite" for name in faulty[:NAMED]), *more]
+        return [f"{name}: {norms[name]:.3g}" for name in sorted(norms, key=lambda name: -norms[name])[:NAMED]]
+
+
+def _values(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def guarding(control: Control, options: ControlOptions) -> Guarding | None:
+    """What a run with a guard needs; None without one.
+
+    Raises:
+        ArgumentError: if there is no model.
+        ArgumentTypeError: if the scaler is something else.
+    """
+    if not control.needs_snapshots:
+        return None
+    model = options.get("model")
+    if model is None:
+        raise ArgumentError(
+            "model must be given where a controller may put snapshots back, received None: attach(..., model=model)"
+        )
+    scaler = options.get("scaler")
+    if not (scaler is None or isinstance(scaler, torch.amp.GradScaler)):
+        checks.refuse_type("scaler", "a torch.amp.GradScaler", scaler)
+    return Guarding(control, model, scaler)
