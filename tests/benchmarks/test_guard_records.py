@@ -31,7 +31,7 @@ def test_at_least_six_trainings_are_complete():
 def test_a_guard_saves_what_is_lost_without_it(fault):
     saved = [name for name in NAMES if within(name, fault, True)]
     assert len(saved) >= len(NAMES) - 1, "one training may be outside of the noise"
-    assert not any(within(name, fault, False) for name in NAMES)
+    assert sum(within(name, fault, False) for name in NAMES) <= 1, "one training may recover by itself"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -323,11 +323,11 @@ def test_a_composition_resumes_at_any_update(seed, late):
 
 def test_a_checkpoint_is_a_snapshot_itself():
     trained = Training(guard(every=40, patience=1)).run(70)
-    resumed = Training(guard(every=40, patience=1))
+    resumed = Training(guard(every=40, patience=1)).run(50)  # its own snapshots are of other weights
     resumed.model.load_state_dict(trained.model.state_dict())
     resumed.optimizer.load_state_dict(trained.optimizer.state_dict())
     resumed.attachment.load_state_dict(trained.attachment.state_dict())
-    resumed.faults = {3: corrupt}
+    resumed.faults = {53: corrupt}
     resumed.run(4)
     assert resumed.attachment.control.events[-1].evidence["restored"] == 70
     assert same(resumed.state(), trained.state())
