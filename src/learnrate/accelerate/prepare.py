@@ -92,7 +92,7 @@ def prepare(
         relative=relative,
         start=checks.whole("start", start, at_least=0, at_most=checks.LONGEST),
         on_change=check_on_change(on_change),
-        control={"control": control, "model": model, "record": record, "page": page},
+        control={"control": control, "model": model, "scaler": accelerator.scaler, "record": record, "page": page},
     )
     attachment.prepared_by(accelerator)
     _forget_detached(accelerator)

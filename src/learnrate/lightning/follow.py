@@ -13,6 +13,7 @@ from learnrate.errors import ArgumentError, OtherScheduleWarning
 from learnrate.lightning.driven import Driven, require_one
 from learnrate.lightning.drives import Drives
 from learnrate.lightning.horizon import all_resolved
+from learnrate.lightning.observing import scaler_of
 from learnrate.lightning.owners import require_undriven, tell_of_callbacks
 from learnrate.schedules.given import Given, Read, as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
@@ -121,7 +122,7 @@ class Follow(Drives):
         }
         if "lr" in self._given:
             tell_of_callbacks(self, trainer, relative=self._relative)
-        control: ControlOptions = {**self._control_options, "model": module}
+        control: ControlOptions = {**self._control_options, "model": module, "scaler": scaler_of(trainer)}
         self._driven = Driven(
             *(self, trainer, wanted),
             relative=self._relative,

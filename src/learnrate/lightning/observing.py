@@ -1,5 +1,7 @@
 """What a control is shown of a Lightning run, and how it ends the run."""
 
+from typing import Any
+
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
@@ -7,6 +9,11 @@ from torch.optim import Optimizer
 from learnrate.torch.control.gradients import gradient_norm
 from learnrate.torch.driving import Attachment
 from learnrate.torch.inputs import stepping
+
+
+def scaler_of(trainer: Trainer) -> Any:
+    """The gradient scaler of a trainer; None if it has none."""
+    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 class Observing:
@@ -31,9 +38,9 @@ class Observing:
         if self._is_complete:  # what is left is of an update that the scaler skipped
             self.attachment.forget()
             self._is_complete = False
-        scaler = getattr(self._trainer.precision_plugin, "scaler", None)
+        scaler = scaler_of(self._trainer)
         scale = 1.0 if scaler is None else scaler.get_scale()
-        self.attachment.observe(float(loss.detach()) / scale * self._trainer.accumulate_grad_batches)
+        self.attachment.observe(loss.detach() / scale * self._trainer.accumulate_grad_batches)
 
     def before_update(self, optimizer: Optimizer) -> None:
         """All micro-batches of an update are there, and its gradients are not clipped yet."""

@@ -17,7 +17,7 @@ from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.schedules import Horizon
 from learnrate.schedules.given import as_schedules, texts_of
 from learnrate.schedules.resume import OnChange, check_on_change
-from learnrate.torch.control import asks_for_control, check_options
+from learnrate.torch.control import ControlOptions, asks_for_control, check_options
 from learnrate.torch.driving import replaced
 from learnrate.torch.inputs import stepping
 from learnrate.transformers import checkpoint
@@ -232,7 +232,7 @@ class Follow(TrainerCallback, ExportableState):
                 relative=self._relative,
                 start=start,
                 on_change=self._on_change,
-                control=self._control_options if trainer is None else {**self._control_options, "model": trainer.model},
+                control=self._control_options if trainer is None else self._control_of(trainer),
             )
             if saved is not None:
                 try:
@@ -248,6 +248,9 @@ class Follow(TrainerCallback, ExportableState):
         self._observing = None if trainer is None else Observing(trainer, attachment)
         self._state = weakref.ref(state)
         _followed[inner] = weakref.ref(self)
+
+    def _control_of(self, trainer: Any) -> ControlOptions:
+        return {**self._control_options, "model": trainer.model, "scaler": trainer.accelerator.scaler}
 
     def _require_only_owner(self, state: TrainerState, optimizer: Optimizer, scheduler: Any) -> None:
         """End what another run has left behind, and refuse a second owner of the LR in this one."""
