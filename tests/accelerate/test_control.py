@@ -94,7 +94,6 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(tmp_path):
 @pytest.mark.shows("accelerate", "record")
 @pytest.mark.parametrize("on_change", ["error", "new"])
 def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(tmp_path, on_change):
-    pytest.importorskip("learnrate.control.record")
     run, file = Run(record=tmp_path / "run.sqlite"), tmp_path / "run.sqlite"
     run.folder = tmp_path / "state"
     run.train(until=12, save=12, skipped=(5,))

@@ -23,9 +23,6 @@ NORMS = (1 + np.arange(400) / 50 + 0.1 * RANDOM.random(400)).astype(np.float32)
 @pytest.mark.shows("jax", "control")
 def test_they_decide_the_same_at_the_same_updates():
     """In 64 bits: in 32 a threshold that is nearly reached may be reached some updates earlier or later."""
-    for name in ("plateau", "gradient_size"):
-        if not hasattr(control, name):
-            pytest.skip(f"learnrate.control has no {name}")
     controllers = [control.plateau(40), control.gradient_size(20)]
     outside, used = Control([SCHEDULE], controllers), []
     for n, (loss, norm) in enumerate(zip(LOSSES.tolist(), NORMS.tolist(), strict=True)):

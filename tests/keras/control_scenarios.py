@@ -219,7 +219,8 @@ def accumulated_control():
 def recorded():
     """Without controllers: everything reaches a listener, nothing waits, and nothing is compiled again."""
     model, rows = line(keras.optimizers.SGD(0.5, momentum=0.5)), Rows()
-    follow = lr.keras.Follow(BASE, control=[], momentum=lr.linear(0.5, 0.9, 24))
+    path = os.path.join(FOLDER, f"record-{BACKEND}.sqlite")
+    follow = lr.keras.Follow(BASE, control=[], momentum=lr.linear(0.5, 0.9, 24), record=path)
     CALLS.clear()
     requests = {2: lr.control.Scale(0.5), 4: Replace("linear(0.2, 0, 30)")}
     steps, history, _ = run(follow, requests, model=model, rows=rows, x=ONES[:8], epochs=2, validation_data=(ONES, ONES))
@@ -233,6 +234,7 @@ def recorded():
         "evaluations": [(row.update, row.metrics) for row in rows.evaluations],
         "history": history,
         "lrs": steps.lrs,
+        "record": equal(lr.Record.load(path).schedule(), steps.lrs),
     }
     CALLS.clear()
     again, _, _ = run(follow, {1: Stop()}, model=model, x=ONES[:8])

@@ -75,12 +75,13 @@ def test_the_norm_is_without_the_loss_scale_and_a_skipped_update_is_not_observed
 
 
 @pytest.mark.shows("keras", "record")
-def test_a_listener_gets_every_update_and_evaluation(outcome):
+def test_a_listener_and_the_record_get_every_update_and_evaluation(outcome):
     shown = outcome("recorded")
     assert shown["updates"] == list(range(16))
     assert shown["losses"] == pytest.approx(shown["weights"][:16])
     assert shown["schedule"] is True
     assert shown["rows"] is True
+    assert shown["record"] is True
     assert [update for update, _ in shown["evaluations"]] == [7, 15]
     assert [metrics["val_loss"] for _, metrics in shown["evaluations"]] == pytest.approx(shown["history"]["val_loss"])
 

@@ -97,7 +97,6 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(tmp_path):
 
 @pytest.mark.shows("lightning", "record")
 def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(tmp_path):
-    pytest.importorskip("learnrate.control.record")
     path, file = tmp_path / "at.ckpt", tmp_path / "run.sqlite"
     _, used, _ = run(save_at=13, path=path, record=file)
     resumed, _, _ = run(resume=path, record=file)

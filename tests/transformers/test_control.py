@@ -80,7 +80,6 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(straight, tmp_pat
 
 @pytest.mark.shows("transformers", "record")
 def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(straight, tmp_path):
-    pytest.importorskip("learnrate.control.record")
     _, used, heard, _, _ = straight
     file = tmp_path / "run.sqlite"
     run(tmp_path, follow(control=CONTROL, record=file), save_strategy="steps", save_steps=10)

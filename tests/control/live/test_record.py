@@ -15,8 +15,6 @@ from learnrate.control.live import serve
 from learnrate.control.running import begin
 from live_run import SCHEDULE, Client, until
 
-pytest.importorskip("learnrate.control.record", reason="records are in a branch of their own")
-
 
 @pytest.fixture
 def recorded():

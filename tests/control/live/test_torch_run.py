@@ -1,6 +1,5 @@
 """A real training in torch, steered through its page, and run again from its record."""
 
-import inspect
 import threading
 
 import pytest
@@ -10,10 +9,6 @@ import learnrate as lr
 from live_run import Client
 
 SCHEDULE = lr.warmup(0.1, 20) >> lr.cosine(0.1, 0.0, 180)
-
-pytestmark = pytest.mark.skipif(
-    "page" not in inspect.signature(lr.torch.attach).parameters, reason="attach takes no page in this version"
-)
 
 
 def steps(optimizer, model, count, attachment=None):
@@ -37,6 +32,7 @@ def begun(schedule, **more):
     return model, optimizer, lr.torch.attach(optimizer, schedule, **more)
 
 
+@pytest.mark.shows("torch", "record")
 def test_steered_over_http_and_run_again_from_its_record(tmp_path):
     model, optimizer, attachment = begun(SCHEDULE, page=True, record=tmp_path / "run.sqlite")
     control = attachment.control

@@ -12,7 +12,7 @@ from torch import nn
 
 import learnrate as lr
 from facts import facts, tells
-from learnrate.control import Undo, guard
+from learnrate.control import Undo, guard, plateau
 from learnrate.control.controller import Action, Controller
 from learnrate.errors import ArgumentError, ArgumentTypeError, GaveUpError, NotRestoredWarning
 
@@ -285,9 +285,9 @@ class halve_at(Controller):
 @pytest.mark.shows("torch", "control")
 @pytest.mark.parametrize(("seed", "late"), [(0, False), (1, False), (2, True)])
 def test_a_composition_resumes_at_any_update(seed, late):
-    """Warm-up, a controller, a guard that rolls back, and changes by hand, over one-cycle."""
+    """Warm-up, two controllers, a guard that rolls back, and changes by hand, over one-cycle."""
     schedule = lr.warmup(0.01, 20) >> lr.one_cycle(0.01, 180)
-    control = lambda: [halve_at(60), guard(every=20, patience=2, recovery=40, late=late)]  # noqa: E731
+    control = lambda: [plateau(30), halve_at(60), guard(every=20, patience=2, recovery=40, late=late)]  # noqa: E731
     faults = {45: poison, 90: corrupt, 91: corrupt}
 
     def by_hand(trained):
