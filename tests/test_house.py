@@ -21,6 +21,7 @@ FLOORS = [
         "interrupts",
         "user_code",
         "records",
+        "tables",
         "traits",
         "noise_scale",
         "trainable",

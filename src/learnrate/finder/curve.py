@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from learnrate import checks, records
 from learnrate.errors import ArgumentError
-from learnrate.finder import arrays, rules, summary, tables
+from learnrate.finder import arrays, rules, summary
 from learnrate.finder.arrays import Counts
 from learnrate.finder.bounds import Bounds, NoAnswer
 from learnrate.finder.season import cleaned
 from learnrate.finder.smoothing import Floats, smooth
 from learnrate.finder.stops import Ended
+from learnrate.finder.tables import columns
 from learnrate.records import Fields
+from learnrate.tables import as_csv, as_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -287,7 +289,7 @@ class Curve:
         Raises:
             OutputError: if the file cannot be written.
         """
-        records.write_atomically(path, tables.as_csv(self).encode("utf-8", "backslashreplace"))
+        records.write_atomically(path, as_csv(columns(self)).encode("utf-8", "backslashreplace"))
 
     def to_pandas(self) -> "pd.DataFrame":
         """The table of `to_csv` as a pandas DataFrame.
@@ -295,7 +297,7 @@ class Curve:
         Raises:
             MissingExtraError: if pandas is not installed.
         """
-        return tables.as_frame(self)
+        return as_frame(columns(self))
 
     def to_html(self, path: str | os.PathLike[str], *, rule: Rule | None = None) -> None:
         """Write the curve, with the bounds that a rule reads off it, as one HTML file with hover and zoom.

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from learnrate import checks
+from learnrate import checks, records
 from learnrate.control.events import Event
 from learnrate.control.record import attempts, reader
 from learnrate.control.record.attempts import Attempt
+from learnrate.control.record.tables import columns
 from learnrate.errors import ArgumentError, OverruledWarning, ParseError
 from learnrate.schedules import Schedule
 from learnrate.schedules.functions import Function, by_name
+from learnrate.tables import as_csv, as_frame
 from learnrate.user_code import warn
 
 if TYPE_CHECKING:
@@ -272,9 +274,7 @@ class Record:
         Raises:
             MissingExtraError: if pandas is not installed.
         """
-        from learnrate.control.record.tables import as_frame
-
-        return as_frame(self)
+        return as_frame(columns(self))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the same table as CSV. Numbers have all digits.
@@ -282,9 +282,7 @@ class Record:
         Raises:
             OutputError: if the file cannot be written.
         """
-        from learnrate.control.record.tables import write_csv
-
-        write_csv(self, path)
+        records.write_atomically(path, as_csv(columns(self)).encode("utf-8", "backslashreplace"))
 
 
 def _counting(columns: reader.Columns, end: dict[int, float]) -> NDArray[np.bool_]:

@@ -1,18 +1,12 @@
 """A record as a table with one row for each update."""
 
-import csv
-import io
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learnrate import records
-from learnrate.errors import MissingExtraError
+from learnrate.tables import free_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from learnrate.control.record.record import Record
 
 
@@ -29,41 +23,9 @@ def columns(record: "Record") -> dict[str, Any]:
         "time": record.times,
     }
     for name, metric in record.metrics.items():
-        column = name
-        while column in table:
-            column += "_"
         values = np.full(len(record), np.nan)
         if len(record):
             rows = np.searchsorted(record.updates, metric.updates, side="right") - 1
             values[rows[rows >= 0]] = metric.values[rows >= 0]
-        table[column] = values
+        table[free_name(name, table)] = values
     return table
-
-
-def as_frame(record: "Record") -> "pd.DataFrame":
-    """The table as a pandas DataFrame.
-
-    Raises:
-        MissingExtraError: if pandas is not installed.
-    """
-    try:
-        import pandas as pd
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "to_pandas needs pandas, which is not installed: pip install 'learnrate[pandas]'", name="pandas"
-        ) from error
-    return pd.DataFrame(columns(record))
-
-
-def write_csv(record: "Record", path: str | os.PathLike[str]) -> None:
-    """Write the table as CSV (RFC 4180, but with line feeds only).
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    table = columns(record)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
-    records.write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
