@@ -24,6 +24,7 @@ SCHEDULE_ARGUMENTS: dict[str, Any] = {
     **{
         "factor": 0.5,
         "milestones": (3, 6),
+        "schedules": (lr.constant(0.3), lr.constant(0.2), lr.constant(0.1)),
         "values": (0.3, 0.2, 0.1),
         "decay": 0.1,
         "rate": 0.9,
@@ -61,7 +62,7 @@ def of_schedules() -> tuple[Target, ...]:
 
 @cache
 def of_the_rest() -> tuple[Target, ...]:
-    return (*curves(), *finders(), *logs(), *torch_functions())
+    return (*curves(), *finders(), *logs(), *controls(), *torch_functions())
 
 
 def schedules() -> Iterator[Target]:
@@ -261,6 +262,30 @@ def preserve(model: Any, optimizer: Any, other: Any, copy_to: Any, restore: Any)
         pass
 
 
+def controls() -> Iterator[Target]:
+    makers: dict[str, dict[str, Any]] = {
+        **{"plateau": {"patience": 10}, "slow": {"patience": 10}, "oscillation": {}, "gradient_size": {}, "guard": {}},
+        **{"cooldown_now": {"length": 10, "patience": 10}, "greedy": {}, "by_hand": {"file": "commands.txt"}, "Page": {}},
+        **{"Scale": {"factor": 0.5}, "Replace": {"schedule": "constant(0.1)"}, "Cooldown": {"length": 5}},
+    }
+    for name, valid in makers.items():
+        yield Target(f"control.{name}", lambda name=name, valid=valid: (getattr(lr.control, name), valid))
+    for name in ("torch", "keras", "timm", "optax"):
+        yield Target(f"control.plateau.{name}", lambda name=name: (getattr(lr.control.plateau, name), {}))
+    follow = lambda **more: lr.control.Follow(lr.constant(0.1), **more)  # noqa: E731
+    yield Target("control.Follow", lambda: (lr.control.Follow, {"schedule": lr.constant(0.1)}))
+    yield Target("control.Follow.observe", lambda: (follow().observe, {"loss": 1.0, "gradient_norm": 2.0}))
+    yield Target(
+        "control.Follow.observe scores", lambda: (lambda accuracy: follow().observe(accuracy=accuracy), {"accuracy": 1})
+    )
+    yield Target("control.Follow.scale", lambda: (follow().scale, {"factor": 0.5, "why": "a try"}))
+    state = {"state": follow(control=lr.control.plateau(10)).state_dict()}
+    yield Target("control.Follow.load_state_dict", lambda: (follow().load_state_dict, state))
+    request = lambda: lr.control.Control([lr.constant(0.1)]).request  # noqa: E731
+    yield Target("control.Control.request", lambda: (request(), {"change": lr.control.Stop(), "why": "a try"}))
+    yield Target("Record.load", lambda: (lr.Record.load, {"path": "no.sqlite"}))
+
+
 def case(draw: random.Random) -> Finding | None:
     return case_of(draw, of_the_rest())
 
@@ -279,6 +304,8 @@ def case_of(draw: random.Random, targets: tuple[Target, ...]) -> Finding | None:
         value = draw.choice(fuzz_values.values())
         if target.name.endswith(("tune", "probe")) and type(value) is int and value == 2**53:
             return None  # it would begin to train for as long
+        if name == "page" and value is True:
+            return None  # it would serve a page until the process ends
         arguments = {**arguments, name: value}
     users_code = any(name in target.users and usable(arguments[name]) for name in changed)
     result = finding(lambda: function(**arguments), users_code=users_code)

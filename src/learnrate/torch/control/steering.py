@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from learnrate.control import Control, Decision, Event, Observation
 from learnrate.control.control import HAND
+from learnrate.control.live.settings import page_settings
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
@@ -44,7 +45,11 @@ def asks_for_control(options: ControlOptions) -> bool:
     """
     if (model := options.get("model")) is not None:
         check_model(model)
-    return options.get("control") is not None or options.get("record") is not None or bool(options.get("page"))
+    return (
+        options.get("control") is not None
+        or options.get("record") is not None
+        or page_settings(options.get("page", False)) is not None
+    )
 
 
 class Steering:
