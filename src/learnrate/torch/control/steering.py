@@ -45,11 +45,8 @@ def asks_for_control(options: ControlOptions) -> bool:
     """
     if (model := options.get("model")) is not None:
         check_model(model)
-    return (
-        options.get("control") is not None
-        or options.get("record") is not None
-        or page_settings(options.get("page", False)) is not None
-    )
+    page = page_settings(options.get("page", False))
+    return not (options.get("control") is None and options.get("record") is None and page is None)
 
 
 class Steering:
