@@ -70,7 +70,7 @@ def test_after_a_line_that_was_cut_short_only_that_training_is_run_again(trained
     assert len(trained) == first + 1
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     root = Path(run.__file__).parents[2]
@@ -86,7 +86,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     wait_until(lambda: not any(alive(child) for child in children))
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_an_interrupt_ends_the_run_and_not_only_one_task(tmp_path):
     root = Path(run.__file__).parents[2]
     tasks = ["--tasks", TASK, "digits_cnn", "digits_adam", "--processes", "1", "--folder", str(tmp_path)]
@@ -119,7 +119,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     assert tells(line, "error", tmp_path, "--folder")
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_folder_that_is_a_file_or_has_other_records_is_an_error_of_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -141,7 +141,7 @@ def test_a_folder_that_is_a_file_or_has_other_records_is_an_error_of_one_line(tm
             Records(TASK, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_full_disk_ends_the_run_with_one_line(tmp_path):
     code, line = refused(tmp_path, "sh", "-c", 'ulimit -f 1; exec "$0" "$@"')
     assert code == 1
@@ -257,7 +257,7 @@ def test_the_page_says_how_often_the_interval_contains_the_best_lr(trained, tmp_
     assert not re.search(coverage, before)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_pictures_are_drawn_once_from_the_same_records(trained, tmp_path):
     work(tmp_path)
     measured = results.Results({TASK: Records(TASK, tmp_path)}, SEEDS)

@@ -20,6 +20,7 @@ def run(*arguments, **environment):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.heavy
 def test_on_a_cpu_every_part_is_measured_or_says_why_it_is_skipped(tmp_path):
     done = run("--device", "cpu", "--small", "--out", tmp_path / "record.json")
     assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def test_on_a_cpu_every_part_is_measured_or_says_why_it_is_skipped(tmp_path):
     assert "tiny ViT" in section
 
 
+@pytest.mark.heavy
 def test_without_a_gpu_the_command_says_so_and_writes_nothing(tmp_path):
     done = run("--out", tmp_path / "record.json", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
