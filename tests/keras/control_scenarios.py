@@ -48,6 +48,9 @@ class guard(Controller):
     needs_snapshots: ClassVar[bool] = True
     skips: bool = False
 
+    def wants_snapshot(self, state, update):
+        return update % self.every == 0
+
     def init(self):
         return Count()
 

@@ -192,6 +192,15 @@ class SteeredRun:
             self.writer = None
             self.control.close()
 
+    def raise_if_given_up(self) -> None:
+        """Raise if a guard ended the run in the last `fit`.
+
+        Raises:
+            GaveUpError: with the report.
+        """
+        if self._former is not None:
+            self._former.steering.raise_if_given_up()
+
     def _watch_saving(self) -> None:
         """Write the state of the control whenever something saves the optimizer: a callback, or `model.save`."""
         optimizer = self._optimizer

@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.control import Control, Decision
 from learnrate.control.guard import DELAY
-from learnrate.control.report import report
-from learnrate.errors import ArgumentError, GaveUpError
+from learnrate.control.report import gave_up
+from learnrate.errors import ArgumentError
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.snapshots import Snapshots, Where
 
@@ -79,10 +79,8 @@ class Guarding:
         Raises:
             GaveUpError: with the report.
         """
-        stopped = self._control.stopped
-        if stopped is not None and stopped.who in self._guards:
-            text = report(self._control.events, stopped.who)
-            raise GaveUpError(f"the guard has given the run up: {stopped.reason}\n{text}", text)
+        if (error := gave_up(self._control)) is not None:
+            raise error
 
     def forget(self) -> None:
         """Forget the snapshots, because a checkpoint was loaded."""
