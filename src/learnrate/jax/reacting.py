@@ -64,7 +64,7 @@ def init(settings: Settings, params: Tree) -> ControlledState:
     if settings.any_needs("needs_snapshots", otherwise=False):
         # Copies: a program that donates its arrays must not donate one twice.
         first, older = (jax.tree.map(jnp.copy, (params, inner)) for _ in range(2))
-        snapshot = Snapshot(*first, jnp.copy(count), jnp.copy(no), Older(*older))
+        snapshot = Snapshot(first[0], first[1], jnp.copy(count), jnp.copy(no), Older(older[0], older[1]))
     state = ControlledState(
         count=count,
         calls=jnp.zeros((), jnp.int32),
