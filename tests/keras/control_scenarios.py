@@ -222,7 +222,7 @@ def accumulated_control():
 def recorded():
     """Without controllers: everything reaches a listener, nothing waits, and nothing is compiled again."""
     model, rows = line(keras.optimizers.SGD(0.5, momentum=0.5)), Rows()
-    path = os.path.join(FOLDER, f"record-{BACKEND}.sqlite")
+    path = FOLDER / f"record-{BACKEND}.sqlite"
     follow = lr.keras.Follow(BASE, control=[], momentum=lr.linear(0.5, 0.9, 24), record=path)
     CALLS.clear()
     requests = {2: lr.control.Scale(0.5), 4: Replace("linear(0.2, 0, 30)")}

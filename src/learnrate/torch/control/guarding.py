@@ -80,6 +80,7 @@ class Guarding:
             GaveUpError: with the report.
         """
         if (error := gave_up(self._control)) is not None:
+            self._control.close()  # not every trainer tells its callbacks of an error, and the record has to be complete
             raise error
 
     def forget(self) -> None:
