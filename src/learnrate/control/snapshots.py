@@ -18,6 +18,15 @@ class Snapshot(NamedTuple):
     state: Any
 
 
+def wants_snapshot(control: Control, update: int) -> bool:
+    """Whether a controller that may roll back wants the state before this update to be kept."""
+    return any(
+        bool(each.wants_snapshot(control.states[name], update))
+        for name, each in control.controllers.items()
+        if getattr(each, "needs_snapshots", False)
+    )
+
+
 class Snapshots:
     """The last two good snapshots: the newer one may be from the beginning of an explosion.
 
@@ -36,11 +45,7 @@ class Snapshots:
 
     def is_due(self, update: int) -> bool:
         """Whether one is to be taken before this update, as far as its loss is not needed to know."""
-        if not self._kept:
-            return True
-        control = self._control
-        guards = [name for name, each in control.controllers.items() if getattr(each, "needs_snapshots", False)]
-        return any(bool(control.controllers[name].wants_snapshot(control.states[name], update)) for name in guards)
+        return not self._kept or wants_snapshot(self._control, update)
 
     def take(self, update: int, state: Any) -> None:
         """The state before this update, which may be kept."""

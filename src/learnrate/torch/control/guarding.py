@@ -11,6 +11,7 @@ from learnrate import checks
 from learnrate.control import Control, Decision
 from learnrate.control.guard import DELAY
 from learnrate.control.report import gave_up
+from learnrate.control.snapshots import wants_snapshot
 from learnrate.errors import ArgumentError
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.snapshots import Snapshots, Where
@@ -88,10 +89,7 @@ class Guarding:
         self.snapshots.clear()
 
     def _is_wanted(self, update: int) -> bool:
-        if self.snapshots.newest is None:
-            return True
-        guards = ((self._control.controllers[name], self._control.states[name]) for name in self._guards)
-        return any(guard.wants_snapshot(state, update) for guard, state in guards)
+        return self.snapshots.newest is None or wants_snapshot(self._control, update)
 
     def _gradients(self) -> list[str]:
         """Parameters whose gradients are not finite, or those with the largest, in words."""
