@@ -7,10 +7,11 @@ import threading
 import lightning as pl
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 import learnrate as lr
 from learnrate.control import Undo, guard, plateau
-from learnrate.errors import GaveUpError, NotMeasuredWarning
+from learnrate.errors import ArgumentError, GaveUpError, NotMeasuredWarning
 from lightning_toy import QUIET, Used, loader, trainer
 from live_run import Client
 
@@ -116,8 +117,33 @@ def test_a_run_that_is_given_up_ends_with_good_weights_and_a_report(tmp_path):
     assert "layers.1.weight" in report[0]
     assert all(bool(torch.isfinite(value).all()) for value in module.state_dict().values())
     assert lr.Record.load(tmp_path / "run.sqlite").events[-1].kind == "stop"
-    with pytest.raises(lr.errors.ArgumentError, match="ended"):
+    with pytest.raises(ArgumentError, match="ended"):
         follow.scale(0.5)
+
+
+class Configured(Faulty):
+    """Has a scheduler, and gives it the losses itself."""
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.lr_schedulers().observe(loss)
+        return loss
+
+    def configure_optimizers(self):
+        return lr.lightning.configure(super().configure_optimizers(), SCHEDULE, module=self, control=guard(every=10))
+
+
+def test_a_guard_in_configure_has_the_module_and_the_scaler():
+    scaler = torch.amp.GradScaler("cpu", init_scale=16.0)
+    module, faults = Configured({40: "spike"}), {41: "spike", 42: "spike"}
+    module.faults |= faults
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    trainer(max_epochs=8, plugins=[plugin]).fit(module, loader())
+    kinds = [event.kind for event in module.lr_schedulers().control.events]
+    assert kinds[:4] == ["skip", "skip", "scale", "rollback"]
+    assert all(bool(torch.isfinite(value).all()) for value in module.state_dict().values())
+    with pytest.raises(ArgumentError, match="module"):
+        lr.lightning.configure(torch.optim.SGD(module.parameters(), lr=0.1), lr.constant(0.1), control=guard())
 
 
 def test_a_metric_that_no_validation_has_is_warned_of_once():
