@@ -6,11 +6,13 @@ import warnings
 
 import pytest
 import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, TensorDataset
 
 import learnrate as lr
 from controllers import Heard, halve_when_stalled, skip_not_finite, stop_after
-from learnrate.control import Undo
-from learnrate.errors import ArgumentTypeError, OtherScheduleWarning
+from learnrate.control import Undo, guard, plateau
+from learnrate.errors import ArgumentError, ArgumentTypeError, OtherScheduleWarning
 from loops import Loop, reset
 
 pytestmark = pytest.mark.xdist_group("transformers")  # which imports Accelerate
@@ -182,3 +184,31 @@ def test_wrong_arguments_are_refused_and_nothing_is_registered():
             lr.accelerate.prepare(loop.accelerator, loop.optimizer, lr.constant(0.1), **{"control": CONTROL, **options})
     assert not loop.accelerator._custom_objects
     lr.torch.attach(loop.optimizer, lr.constant(1)).detach()
+
+
+@pytest.mark.shows("accelerate", "control")
+def test_the_guard_of_learnrate_leaves_out_and_puts_back(tmp_path):
+    torch.manual_seed(0)
+    accelerator = Accelerator(cpu=True)
+    inputs = torch.randn(64, 4)
+    loader = DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=8)
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+    model, optimizer, loader = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1), loader)
+    parts, options = (accelerator, optimizer, SCHEDULE), {"updates": 64, "model": model, "record": tmp_path / "run.sqlite"}
+    attachment = lr.accelerate.prepare(*parts, **options, control=[plateau(20), guard(every=5)])
+    used = {}
+    for number, (x, y) in enumerate(batch for _ in range(8) for batch in loader):
+        loss = (model(x * (math.nan if number in (20, 40, 41, 42) else 1.0)) - y).square().mean()
+        accelerator.backward(loss)
+        attachment.observe(loss)
+        used[attachment.updates] = optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        optimizer.zero_grad()
+    kinds = [event.kind for event in attachment.control.events if event.who == "guard"]
+    assert kinds[:5] == ["skip", "skip", "skip", "scale", "rollback"]
+    assert used == {n: attachment.control.schedule(n) for n in range(60)}
+    assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+    attachment.detach()
+    assert {n: lr.Record.load(tmp_path / "run.sqlite").schedule()(n) for n in used} == used
+    with pytest.raises(ArgumentError, match="model"):
+        lr.accelerate.prepare(*parts, updates=64, control=guard())

@@ -33,8 +33,12 @@ class LeaveOut(Controller):
 
     above: float = 100.0
     stop: float = 1000.0
+    every: int = 500
 
     needs_snapshots = True
+
+    def wants_snapshot(self, state, update):
+        return update % self.every == 0
 
     def init(self):
         return Seen()

@@ -105,8 +105,8 @@ def test_a_module_is_swept_by_its_state():
 
 @pytest.mark.shows("jax", "control")
 def test_controllers_inside_of_an_optimizer():
-    controllers = [ScaleEvery(2), LeaveOut()]
-    model, optimizer = new(lr.jax.controlled(optax.sgd, SCHEDULE, controllers, snapshots=1, metrics=("accuracy",)))
+    controllers = [ScaleEvery(2), LeaveOut(every=1)]
+    model, optimizer = new(lr.jax.controlled(optax.sgd, SCHEDULE, controllers, metrics=("accuracy",)))
     traces = []
 
     @nnx.jit
@@ -126,7 +126,7 @@ def test_controllers_inside_of_an_optimizer():
                 monitor.request(Scale(0.25))
             assert monitor.follow(optimizer) is optimizer
     assert biases[2] == biases[1]  # left out
-    assert biases[5] == biases[3]  # rolled back to what was before the last update
+    assert biases[5] == biases[2]  # rolled back, and not to the last update, which may belong to the explosion
     assert -np.diff(biases)[[0, 2, 3, 5]] == pytest.approx([used[0], used[2], used[3], used[5]], rel=1e-4)
     assert used[-1] == pytest.approx(SCHEDULE(3) * 0.25 * 0.25 * 0.75)
     assert float(jax.jit(monitor.schedule)(jnp.int32(3))) == used[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["scenarios.py", "reporting.py", "line_scenarios.py", "control_scenarios.py", "network_scenarios.py"]
+collect_ignore = ["reporting.py", *(path.name for path in Path(__file__).parent.glob("*scenarios.py"))]
 
 SCENARIOS = Path(__file__).with_name("scenarios.py")
 BACKENDS = ("torch", "jax")

@@ -48,6 +48,9 @@ class guard(Controller):
     needs_snapshots: ClassVar[bool] = True
     skips: bool = False
 
+    def wants_snapshot(self, state, update):
+        return update % self.every == 0
+
     def init(self):
         return Count()
 
@@ -393,6 +396,7 @@ def own_steps():
         "no controller": refused(control=[3]),
         "class": refused(control=halve),
         "no path": refused(record=3),
+        "no page": refused(page=8080),
         "no control": caught(lambda: lr.keras.Follow(BASE).scale(0.5)),
         "early": caught(lambda: lr.keras.Follow(BASE, control=[]).scale(0.5)),
         "no factor": caught(lambda: run(asks := lr.keras.Follow(BASE, control=[]), more=[Asks(asks)], x=ONES[:2])),

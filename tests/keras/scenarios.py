@@ -13,6 +13,7 @@ from reporting import BACKEND, FOLDER, SCENARIOS  # first: it chooses the backen
 import line_scenarios  # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
 import control_scenarios  # noqa: F401 # isort: skip
+import real_control_scenarios  # noqa: F401 # isort: skip
 
 
 def main():

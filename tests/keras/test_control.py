@@ -187,6 +187,7 @@ def test_a_loss_that_train_step_returns_is_seen_too(outcome):
         ("no controller", ("ArgumentTypeError", "control", 3)),
         ("class", ("ArgumentTypeError", "control", "halve(...)")),
         ("no path", ("ArgumentTypeError", "record", 3)),
+        ("no page", ("ArgumentTypeError", "page", 8080)),
         ("no control", ("ArgumentError", "control=")),
         ("early", ("ArgumentError", "fit")),
         ("no factor", ("ArgumentError", "factor", 0)),

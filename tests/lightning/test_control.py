@@ -288,6 +288,7 @@ def test_stochastic_weight_averaging_takes_over_and_a_finder_is_not_observed():
         ({"control": 3}, ArgumentTypeError, "controller"),
         ({"control": halve_when_stalled}, ArgumentTypeError, r"halve_when_stalled\(\.\.\.\)"),
         ({"record": 3}, ArgumentTypeError, "record"),
+        ({"page": 8080}, ArgumentTypeError, "page"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_callback_is_built(options, error, words):

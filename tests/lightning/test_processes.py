@@ -58,6 +58,17 @@ def test_both_processes_react_together_and_resume(processes):
     assert set(first["losses"]) == {1.5}
 
 
+def test_a_guard_decides_once_for_both_processes(processes):
+    first, second = (results["guarded"] for results in processes)
+    assert first["used"] == second["used"] == first["schedule"]
+    assert first["events"] == second["events"]
+    assert first["parameters"] == second["parameters"]
+    assert [first["finite"], second["finite"]] == [True, True]
+    kinds = [kind for _, kind, _ in first["events"]]
+    assert (kinds.count("skip"), kinds.count("rollback")) == (3, 1)
+    assert len(first["used"]) == 60 - 4
+
+
 def test_a_tuned_run_is_bit_for_bit_the_run_under_its_schedule_in_both_processes(processes):
     for results in processes:
         tuned, followed, _ = results["tuned"]

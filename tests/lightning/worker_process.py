@@ -15,6 +15,7 @@ from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 import learnrate as lr
+from learnrate.control import guard, plateau
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from controllers import Heard, halve_when_stalled, skip_not_finite
@@ -97,6 +98,33 @@ def controlled(folder):
     }
 
 
+class Faulty(Toy):
+    """In the second process alone, one batch is at fault, and later three in a row; its layers keep statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+        self.batches = 0
+
+    def training_step(self, batch, batch_idx):
+        number, self.batches = self.batches, self.batches + 1
+        is_bad = self.trainer.global_rank == 1 and number in (9, 41, 42, 43)
+        return torch.nn.functional.mse_loss(self.layer(batch[0] * (math.nan if is_bad else 1.0)), batch[1])
+
+
+def guarded(folder):
+    follow, used, module = lr.lightning.Follow(SHAPE, control=[plateau(20), guard(every=10)]), Used(), Faulty()
+    trainer(follow, used, max_epochs=15).fit(module, loader())
+    control = follow.control
+    return {
+        "used": used.first,
+        "schedule": [control.schedule(n) for n in range(len(used.first))],
+        "events": [(event.update, event.kind, event.evidence.get("restored")) for event in control.events],
+        "parameters": [value.tolist() for value in module.parameters()],
+        "finite": all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()),
+    }
+
+
 def tuned(folder):
     results = []
     texts = []
@@ -121,7 +149,7 @@ def main():
     torch.set_num_threads(1)
     _ = lr.lightning
     results = {"jsonargparse": "jsonargparse" in sys.modules}
-    for scenario in (followed, at_five, controlled, tuned, swept):
+    for scenario in (followed, at_five, controlled, guarded, tuned, swept):
         torch.manual_seed(0)
         results[scenario.__name__] = scenario(folder)
     (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(results))

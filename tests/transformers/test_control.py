@@ -232,6 +232,7 @@ def test_changes_by_hand_need_a_run_and_no_controller(tmp_path):
         ({"control": 3}, ArgumentTypeError, "controller"),
         ({"control": [halve_when_stalled]}, ArgumentTypeError, r"halve_when_stalled\(\.\.\.\)"),
         ({"record": 3}, ArgumentTypeError, "record"),
+        ({"page": 8080}, ArgumentTypeError, "page"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(options, error, words):

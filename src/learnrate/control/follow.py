@@ -10,6 +10,7 @@ from learnrate.control.control import Control, Decision
 from learnrate.control.controller import Observation
 from learnrate.control.requests import Scale
 from learnrate.control.running import Path, begin
+from learnrate.control.snapshots import wants_snapshot
 from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.schedules.given import as_schedule
@@ -32,6 +33,7 @@ class Follow:
         updates: Number of updates so far.
         lr: The LR of the next update.
         control: The control of the run: events, requests, what is followed.
+        wants_snapshot: Whether the loop has to keep the state that the last observed update began with, for a rollback.
 
     Raises:
         ArgumentError: if an argument breaks its rule.
@@ -64,6 +66,7 @@ class Follow:
         given = as_schedule("schedule", schedule)
         self.control: Control = begin([given], control=control, record=record, page=page, start=self.updates)
         self.lr = self.schedule(self.updates)
+        self.wants_snapshot = False
 
     @property
     def schedule(self) -> Schedule:
@@ -75,17 +78,21 @@ class Follow:
         """Whether a controller or a person has ended the run. The loop has to look at it, and to leave."""
         return self.control.stopped is not None
 
-    def observe(self, loss: Any = None, *, gradient_norm: Any = None, **metrics: Any) -> Decision:
+    def observe(self, loss: Any = None, *, gradient_norm: Any = None, applied: bool = False, **metrics: Any) -> Decision:
         """Say what an update showed; or, with scores alone, an evaluation.
 
         Args:
             loss: The loss of the update: a number, or an array with one element.
             gradient_norm: The norm of its gradient, for controllers that need it.
+            applied: Whether the update was made, and the state before it is not there any more, so that it can only be taken
+                back by a rollback.
             **metrics: Scores of an evaluation by name, in a call of their own.
 
         Returns:
             What is to be done with the update. One that is to be left out (`skip`, `rollback`) does not count, and the loop
-            has to put back the weights: those from before the update, or those of its last snapshot.
+            has to put back the weights: those from before the update, or for a rollback those of a snapshot, which it takes
+            where `wants_snapshot` says so. Let a snapshot be at least 30 updates old, because an explosion begins before it
+            is noticed.
 
         Raises:
             ArgumentError: if nothing was measured, or loss and scores are given at once.
@@ -103,8 +110,13 @@ class Follow:
         norm = None if gradient_norm is None else scalar("gradient_norm", gradient_norm)
         finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
         restarts = self.control.restarts(self.updates)
-        decision = self.control.observe(Observation(self.updates, self.lr, loss, norm, finite=finite, restarts=restarts))
-        if not (decision.skip or decision.rollback):
+        checks.flag("applied", applied)
+        decision = self.control.observe(
+            Observation(self.updates, self.lr, loss, norm, finite=finite, restarts=restarts, applied=applied)
+        )
+        is_left_out = decision.skip or decision.rollback
+        self.wants_snapshot = not is_left_out and wants_snapshot(self.control, self.updates)
+        if not is_left_out:
             self.updates += 1
         self.control.settle(self.updates)
         self.lr = self.schedule(self.updates)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from learnrate.control.control import Control
 from learnrate.control.events import Event
+from learnrate.errors import GaveUpError
 
 KINDS = {"skip": "left out", "rollback": "rollback", "stop": "given up", "scale": "LR"}
 
@@ -20,6 +22,15 @@ def report(events: Iterable[Event], who: str = "guard") -> str:
         update 120: left out: the loss of update 120 is not finite (LR 0.1)
     """
     return "\n".join(_line(event) for event in events if event.who == who)
+
+
+def gave_up(control: Control) -> GaveUpError | None:
+    """The error that says that a guard has ended the run, with its report; None if something else or nothing has."""
+    stopped = control.stopped
+    if stopped is None or not getattr(control.controllers.get(stopped.who), "needs_snapshots", False):
+        return None
+    text = report(control.events, stopped.who)
+    return GaveUpError(f"the guard has given the run up: {stopped.reason}\n{text}", text)
 
 
 def _line(event: Event) -> str:

@@ -31,11 +31,29 @@ class Cooling(NamedTuple):
     length: Any
 
 
-class Snapshot(NamedTuple):
-    """The weights and the state of the optimizer that a rollback puts back."""
+class Older(NamedTuple):
+    """The snapshot before the last one."""
 
     params: Tree
     inner: Tree
+
+
+class Snapshot(NamedTuple):
+    """The weights and the state of the optimizer that a rollback puts back.
+
+    Attributes:
+        params: The weights.
+        inner: The state of the optimizer.
+        update: The number of the update before which it was taken.
+        used: Whether it was put back already.
+        older: The one before it, which may be from before an explosion of which the last one is a part.
+    """
+
+    params: Tree
+    inner: Tree
+    update: Any
+    used: Any
+    older: Older
 
 
 class Row(NamedTuple):

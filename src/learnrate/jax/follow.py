@@ -14,6 +14,7 @@ from learnrate.control.controller import Observation
 from learnrate.control.events import Event
 from learnrate.control.requests import AnyRequest
 from learnrate.control.running import Path, begin
+from learnrate.control.snapshots import Snapshots
 from learnrate.errors import ArgumentError, PastEndWarning
 from learnrate.jax.places import array, of_kind, state_of, with_lr, with_state
 from learnrate.jax.processes import means, sharing
@@ -31,7 +32,7 @@ class Follow:
 
     For an optimizer made with `optax.inject_hyperparams` and a number. Nothing is compiled again, whatever schedule follows.
     Arrays of JAX do not change, so what was before an update is its own snapshot: `step` returns what is to go on with,
-    which is the result of the update, or what was before it if it is left out, or the last snapshot. The program must not
+    which is the result of the update, or what was before it if it is left out, or a snapshot. The program must not
     donate what was before (`donate_argnums`) if a controller may need it.
 
     The loss of every update is read, for which the program waits for the device. `learnrate.jax.controlled` does not wait.
@@ -43,7 +44,6 @@ class Follow:
         control: A controller of `learnrate.control`, several in a list, or a mapping from names; None for none.
         record: File of the record; see `learnrate.Record`.
         page: Whether a live page is served; or its settings.
-        snapshots: After how many updates a snapshot is kept, if a controller may ask for a rollback.
         ask_every: In many processes: after how many updates they share what people asked for, by a transfer.
 
     Raises:
@@ -78,10 +78,8 @@ class Follow:
         *,
         record: Path | None = None,
         page: object = False,
-        snapshots: int = 500,
         ask_every: int = 10,
     ) -> None:
-        self.snapshots = checks.whole("snapshots", snapshots, at_least=1)
         self.ask_every = checks.whole("ask_every", ask_every, at_least=1)
         share = sharing()
         self._asks_always = share is None
@@ -98,7 +96,7 @@ class Follow:
         self._accumulated: list[int] = []
         self._before: Any = None
         self._losses: list[float] = []
-        self._snapshot: tuple[Any, int] | None = None
+        self._snapshots = Snapshots(self.control) if self.control.needs_snapshots else None
         self._has_warned = False
 
     @property
@@ -131,7 +129,7 @@ class Follow:
         if self.control.needs_snapshots:
             if state_of(run) is not run:
                 raise ArgumentError(IN_PLACE)
-            self._snapshot = run, self._counted
+            self._snapshots = Snapshots(self.control)
         return run
 
     def step(self, before: State, after: State, *, loss: Any = None, gradient_norm: Any = None) -> State:
@@ -148,7 +146,7 @@ class Follow:
                 not finite where the loss is.
 
         Returns:
-            `after`; or `before` if the update is left out; or the last snapshot. `self.updates` counts on in any case.
+            `after`; or `before` if the update is left out; or the last good snapshot. `self.updates` counts on in any case.
 
         Raises:
             ArgumentError: if something is missing that a controller reads, or if what has to come back was donated.
@@ -197,21 +195,26 @@ class Follow:
         """What to go on with, and the number of updates that its state counts."""
         previous = self._counted or 0
         if decision.rollback:
-            return self._put_back()
+            return self._put_back(before, previous)
         if decision.skip:
             if before is after:
                 raise ArgumentError(IN_PLACE)
             _require_there("before", before)
             return before, previous
-        if self.control.needs_snapshots and self.updates % self.snapshots == 0:
-            self._snapshot = before, previous  # its loss is known, that of `after` is not
+        if self._snapshots is not None:
+            self._snapshots.take(self.updates, (before, previous))  # its loss is known, that of `after` is not
+            self._snapshots.judge(True)
         return after, counted
 
-    def _put_back(self) -> tuple[Any, int]:
-        if self._snapshot is None:
+    def _put_back(self, before: Any, counted: int) -> tuple[Any, int]:
+        if self._snapshots is None:
             raise ArgumentError("a controller that asks for a rollback must have needs_snapshots = True")
-        _require_there("the snapshot", self._snapshot)
-        return self._snapshot
+        snapshot = self._snapshots.to_put_back(self.updates)
+        if snapshot is None:
+            return before, counted
+        _require_there("the snapshot", snapshot.state)
+        self.control.explain(restored=snapshot.update)
+        return snapshot.state  # type: ignore[no-any-return]
 
     def evaluated(self, run: State, metrics: Mapping[str, Any]) -> State:
         """Let the controllers react to the scores of an evaluation after the last update.
@@ -231,7 +234,7 @@ class Follow:
         finite = all(map(math.isfinite, scores.values()))
         decision = self.control.observe(Observation(last, self.control.schedules[0](last), None, None, scores, finite))
         if decision.rollback:
-            run, self._counted = self._put_back()
+            run, self._counted = self._put_back(run, self._counted or 0)
         self.control.settle(self.updates, requests=self._asks_always)
         return self._with_lr(run)  # type: ignore[no-any-return]
 

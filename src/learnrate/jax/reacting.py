@@ -11,10 +11,12 @@ import optax
 
 from learnrate import checks
 from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.guard import DELAY
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.jax.carried import (
     ControlledState,
     Cooling,
+    Older,
     Row,
     Snapshot,
     Tree,
@@ -41,7 +43,6 @@ class Settings(NamedTuple):
     optimizer: Adjustable
     schedule: Schedule
     controllers: Mapping[str, Controller[Any]]
-    snapshots: int
     history: int
     metrics: tuple[str, ...]
 
@@ -62,7 +63,8 @@ def init(settings: Settings, params: Tree) -> ControlledState:
     snapshot = None
     if settings.any_needs("needs_snapshots", otherwise=False):
         # Copies: a program that donates its arrays must not donate one twice.
-        snapshot = Snapshot(*jax.tree.map(jnp.copy, (params, inner)))
+        first, older = (jax.tree.map(jnp.copy, (params, inner)) for _ in range(2))
+        snapshot = Snapshot(first[0], first[1], jnp.copy(count), jnp.copy(no), Older(older[0], older[1]))
     state = ControlledState(
         count=count,
         calls=jnp.zeros((), jnp.int32),
@@ -149,7 +151,8 @@ def update(
     controllers, actions = _reacted(settings, state, observation)
     rollback = ~state.stopped & _any(action.rollback for action in actions.values())
     left_out = _any([state.stopped, rollback, *(action.skip for action in actions.values())])
-    before, snapshot = _prepared(settings, state, params, left_out, rollback)
+    is_due = ~left_out & _any(_wants_snapshot(settings, controllers, state.count))
+    before, snapshot = _prepared(state, params, is_due, rollback)
     steps, inner = settings.optimizer.update(
         lr, gradients, before, params, **({"value": value} if value is not None else {}), **more
     )
@@ -272,8 +275,17 @@ def _followed(
     )
 
 
+def _wants_snapshot(settings: Settings, controllers: Mapping[str, Any], update: Any) -> list[jax.Array]:
+    """Whether the controllers that may roll back want the state before this update to be kept."""
+    return [
+        jnp.asarray(controller.wants_snapshot(controllers[name], update), jnp.bool_)
+        for name, controller in settings.controllers.items()
+        if getattr(controller, "needs_snapshots", False)
+    ]
+
+
 def _prepared(
-    settings: Settings, state: ControlledState, params: Tree | None, left_out: jax.Array, rollback: jax.Array
+    state: ControlledState, params: Tree | None, is_due: jax.Array, rollback: jax.Array
 ) -> tuple[Tree, Snapshot | None]:
     """The state of the optimizer that the update goes on from, and the snapshot.
 
@@ -284,15 +296,26 @@ def _prepared(
         return state.inner, None
     if params is None:
         raise ArgumentError("params must be given to update, because a controller may put a snapshot of them back")
-    is_due = ~left_out & (state.count % settings.snapshots == 0)
 
     def exchanged(_: Any, now: tuple[Tree, Snapshot]) -> tuple[Tree, Snapshot]:
-        inner, snapshot = now
-        taken = _chosen(is_due, Snapshot(params, inner), snapshot)
-        return _chosen(rollback, snapshot.inner, inner), taken
+        inner, kept = now
+        taken = Snapshot(params, inner, state.count, jnp.zeros_like(kept.used), Older(kept.params, kept.inner))
+        snapshot = _chosen(rollback, _put_back(kept, state.count), taken)
+        return _chosen(rollback, snapshot.inner, inner), snapshot
 
-    inner, snapshot = jax.lax.fori_loop(0, (is_due | rollback).astype(jnp.int32), exchanged, (state.inner, state.snapshot))
-    return inner, snapshot
+    return jax.lax.fori_loop(  # type: ignore[no-any-return]
+        0, (is_due | rollback).astype(jnp.int32), exchanged, (state.inner, state.snapshot)
+    )
+
+
+def _put_back(kept: Snapshot, update: Any) -> Snapshot:
+    """What a rollback at this update leaves of the snapshots: the first one is put back.
+
+    The older one if the last one is so young that the explosion may have begun before it, or was put back before.
+    """
+    passes = kept.used | (update - kept.update < DELAY)
+    params, inner = _chosen(passes, tuple(kept.older), (kept.params, kept.inner))
+    return kept._replace(params=params, inner=inner, used=jnp.ones_like(kept.used))
 
 
 def _chosen(condition: jax.Array, yes: Tree, no: Tree) -> Tree:
@@ -330,7 +353,8 @@ def evaluated(settings: Settings, state: ControlledState, metrics: Mapping[str, 
     back = ~state.stopped & _any(action.rollback for action in actions.values())
     after = _followed(settings, state._replace(rolled_back=back, skipped=no), controllers, actions)
     if state.snapshot is not None:
-        after = after._replace(inner=_chosen(back, state.snapshot.inner, state.inner))
+        snapshot = _chosen(back, _put_back(state.snapshot, state.count), state.snapshot)
+        after = after._replace(inner=_chosen(back, snapshot.inner, state.inner), snapshot=snapshot)
     row = _row(settings, observation, state.hand, actions, controllers)
     return _unless_stopped(state, _written(state, after, row))
 

@@ -8,6 +8,7 @@ import optax
 
 from learnrate import checks
 from learnrate.control.controller import Controller, named
+from learnrate.control.watched import LOSS
 from learnrate.errors import ArgumentError
 from learnrate.jax.carried import ControlledState
 from learnrate.jax.control_state import changed, control_of
@@ -71,7 +72,6 @@ def controlled(
     schedule: Schedule | str,
     control: object = None,
     *,
-    snapshots: int = 500,
     history: int = 256,
     metrics: Sequence[str] = (),
 ) -> Controlled:
@@ -90,7 +90,9 @@ def controlled(
 
     A rollback puts the state of the optimizer back, and returns the steps that lead to the weights of the snapshot, up to
     rounding. Write `params = learnrate.jax.put_back(params, state)` after `optax.apply_updates` to have them bit for bit,
-    and also if the present weights are not finite. The snapshot is a second copy of weights and optimizer on the device.
+    and also if the present weights are not finite. Snapshots are taken when a controller wants them (`guard(every=...)`), of
+    weights whose loss the controllers have seen and did not object to. The last two are kept: two more copies of weights and
+    optimizer on the device.
 
     The state is a pytree of arrays: it goes through `jax.jit`, `lax.scan`, `jax.vmap` (one control for each seed) and into
     checkpoints as it is. Numbers have the dtype of the LR, float32 unless jax_enable_x64 is set.
@@ -100,8 +102,6 @@ def controlled(
             `optax.inject_hyperparams` and a number. `optax.MultiSteps` belongs around the result.
         schedule: What the factors multiply, resolved; or its text.
         control: A controller of `learnrate.control`, several in a list, or a mapping from names; None for none.
-        snapshots: After how many updates a snapshot is taken, if a controller may ask for a rollback. It holds weights whose
-            loss the controllers have seen and did not object to.
         history: How many of the last calls the state remembers for `learnrate.jax.Monitor`; 0 for none. A call takes about
             100 bytes and 20 more for each controller.
         metrics: The names of the scores of evaluations, for `state = optimizer.evaluated(state, {"accuracy": accuracy})`.
@@ -128,12 +128,25 @@ def controlled(
         raise ArgumentError(
             f"schedule must be resolved before it is followed, received {schedule!r}: schedule.resolve(number of updates)"
         )
-    checks.whole("snapshots", snapshots, at_least=1)
     checks.whole("history", history, at_least=0)
     if isinstance(metrics, str):
         checks.refuse_type("metrics", "several names", metrics, f"write [{metrics!r}]")
     names = checks.several(checks.text, of="names")("metrics", metrics)
-    settings = Settings(Adjustable(optimizer), schedule, named(control), snapshots, history, names)
+    settings = Settings(Adjustable(optimizer), schedule, _watching(named(control), names), history, names)
     transformation = Controlled(functools.partial(init, settings), functools.partial(update, settings))
     transformation.settings = settings
     return transformation
+
+
+def _watching(controllers: Mapping[str, Controller[Any]], metrics: tuple[str, ...]) -> Mapping[str, Controller[Any]]:
+    """Refuse a controller that watches a metric which it will never see."""
+    for name, controller in controllers.items():
+        monitor = getattr(controller, "monitor", LOSS)
+        if monitor not in (LOSS, *metrics):
+            checks.refuse(
+                f"monitor of the controller {name}",
+                f"{LOSS!r}, or a name in metrics, which has {', '.join(metrics) or 'none'}",
+                monitor,
+                f"write learnrate.jax.controlled(..., metrics={sorted({*metrics, monitor})})",
+            )
+    return controllers

@@ -160,7 +160,12 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             self._warn_of_end(name, schedule, updates)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Leave the optimizer with the values of the last update."""
+        """Leave the optimizer with the values of the last update.
+
+        Raises:
+            GaveUpError: if a guard has given the run up. `fit` has ended as usual by then: the weights of the last good
+                snapshot are in the model, and were evaluated and saved as those of any epoch.
+        """
         if self._writer is not None and self._driven is not None:
             if self._run is not None:
                 self._run.close()
@@ -169,8 +174,10 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             updates = self._driven.updates()
             for name, schedule in self._driven.others.items():
                 setattr(self._driven.optimizer, name, schedule(max(0, updates - 1)))
-        self._writer, self._former = None, self._writer
+        has_trained, self._writer, self._former = self._writer is not None, None, self._writer
         _ACTIVE.pop(id(self.params), None)
+        if has_trained and self._run is not None:
+            self._run.raise_if_given_up()
 
     def _begun(self) -> "Writer | Steered":
         optimizer = check_model(self.model)

@@ -201,13 +201,14 @@ class JaxSteered:
         decision, snapshots = self._observe(made), self.steering.snapshots
         if not leaves_out(decision):
             return state
-        snapshot = None
-        if snapshots is not None:
-            snapshot = (snapshots.to_put_back(made.update) if decision.rollback else None) or self._before
-        if snapshot is None:  # also if the run goes on in the midst of this update
+        before = None if snapshots is None else self._before
+        if snapshots is not None and decision.rollback and (snapshot := snapshots.to_put_back(made.update)) is not None:
+            before = snapshot.state
+            self.steering.control.explain(restored=snapshot.update)
+        if before is None:  # also if the run goes on in the midst of this update
             self.steering.warn_of_no_snapshot(made.update)
             return state
-        weights, others, of_optimizer = snapshot
+        weights, others, of_optimizer = before
         of_optimizer = list(of_optimizer)
         for index in (self._lr_at, self._count_at):
             of_optimizer[index] = state[2][index]

@@ -9,6 +9,7 @@ import keras
 from learnrate import checks
 from learnrate.control import Control
 from learnrate.control.controller import named
+from learnrate.control.live import page_settings
 from learnrate.control.running import Path, begin
 from learnrate.errors import ArgumentError, LearnrateError, OutputError
 from learnrate.keras.jax_steered import JaxSteered
@@ -44,7 +45,7 @@ class Options:
 
     Raises:
         ArgumentError: if a name of a controller breaks its rule.
-        ArgumentTypeError: if one is no controller, or `record` is no path.
+        ArgumentTypeError: if one is no controller, `record` is no path, or `page` something else than settings.
     """
 
     control: Any = None
@@ -54,6 +55,7 @@ class Options:
     def __post_init__(self) -> None:
         named(self.control)
         checks.optional(checks.path)("record", self.record)
+        page_settings(self.page)
 
     @property
     def ask_for_control(self) -> bool:
@@ -191,6 +193,15 @@ class SteeredRun:
             vars(self._optimizer).pop("save_own_variables", None)
             self.writer = None
             self.control.close()
+
+    def raise_if_given_up(self) -> None:
+        """Raise if a guard ended the run in the last `fit`.
+
+        Raises:
+            GaveUpError: with the report.
+        """
+        if self._former is not None:
+            self._former.steering.raise_if_given_up()
 
     def _watch_saving(self) -> None:
         """Write the state of the control whenever something saves the optimizer: a callback, or `model.save`."""

@@ -6,57 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from learnrate.control import Control, Decision, Observation
+from learnrate.control.report import gave_up
+from learnrate.control.snapshots import Snapshots
 from learnrate.errors import LossError, OverruledWarning
 from learnrate.keras.writing import LR, Driven
 from learnrate.trainable import scalar
 from learnrate.user_code import warn
-
-EVERY = 500
-"""Updates between two snapshots, where no controller has an attribute `every`."""
-
-DELAY = 30
-"""Updates by which something may have begun to go wrong before a controller notices it."""
-
-
-class Snapshots:
-    """The last two good snapshots of weights and optimizer.
-
-    A snapshot is good once the loss of an update that begins with it was seen: an update with a finite loss can leave
-    weights that are not.
-
-    Args:
-        every: Updates between two of them.
-    """
-
-    def __init__(self, every: int) -> None:
-        self._kept: list[tuple[int, Any]] = []
-        self._new: tuple[int, Any] | None = None
-        self._used: tuple[int, Any] | None = None
-        self._every = every
-
-    def is_due(self, update: int) -> bool:
-        """Whether one is to be taken before this update."""
-        return not self._kept or update % self._every == 0
-
-    def take(self, update: int, snapshot: Any) -> None:
-        """The state before the present update."""
-        self._new = (update, snapshot)
-
-    def judge(self, was_good: bool) -> None:
-        """Whether the present update was good."""
-        if self._new is not None and was_good:
-            self._kept = [*self._kept[-1:], self._new]
-        self._new = None
-
-    def to_put_back(self, update: int) -> Any:
-        """The snapshot for a rollback after this update; None if there is none.
-
-        An older one if the last is so young that what went wrong may have begun before it, or was put back before.
-        """
-        while len(self._kept) > 1 and (update - self._kept[-1][0] < DELAY or self._kept[-1] is self._used):
-            self._kept.pop()
-        self._used = self._kept[-1] if self._kept else None
-        return None if self._used is None else self._used[1]
 
 
 class Steering:
@@ -70,7 +25,7 @@ class Steering:
     Attributes:
         control: The control of the run.
         driven: What the optimizer follows now.
-        snapshots: The last good snapshot; None if no controller may ask for one.
+        snapshots: The last good snapshots; None if no controller may ask for one.
         losses: The losses of the batches of the present update so far.
         batches: Number of batches that were made, as the optimizer counts them.
     """
@@ -78,7 +33,7 @@ class Steering:
     def __init__(self, control: Control, driven: Driven, losses: list[float]) -> None:
         self.control, self.losses, self.batches = control, losses, driven.batches()
         self.driven = replace(driven, schedules={**driven.schedules, LR: control.schedules[0]})
-        self.snapshots = Snapshots(_every(control)) if control.needs_snapshots else None
+        self.snapshots = Snapshots(control) if control.needs_snapshots else None
         self._stopped_before = control.stopped
         self._warned = False
 
@@ -108,8 +63,14 @@ class Steering:
                 f"where controllers read it ({', '.join(needing)}), received none"
             )
 
-    def observe(self, update: int, lr: float, gradient_norm: Any) -> Decision:
+    def observe(self, update: int, lr: float, gradient_norm: Any, *, applied: bool = False) -> Decision:
         """Let the control react to an update whose batches were added.
+
+        Args:
+            update: Its number.
+            lr: Its LR.
+            gradient_norm: The norm of its gradient; None if it was not measured.
+            applied: Whether it was made, and the state before it is not there any more.
 
         Raises:
             LossError: if a controller needs the norm of the gradient, and there is none.
@@ -119,7 +80,9 @@ class Steering:
         norm = self._checked_norm(gradient_norm)
         finite = (loss is None or math.isfinite(loss)) and (norm is None or math.isfinite(norm))
         restarts = self.control.restarts(update)
-        decision = self.control.observe(Observation(update, lr, loss, norm, finite=finite, restarts=restarts))
+        decision = self.control.observe(
+            Observation(update, lr, loss, norm, finite=finite, restarts=restarts, applied=applied)
+        )
         if self.snapshots is not None:
             self.snapshots.judge(finite and not leaves_out(decision))
         return decision
@@ -133,6 +96,15 @@ class Steering:
                 f"where a controller reads their norm ({', '.join(self.control.controllers)}), no call was seen"
             )
         return None
+
+    def raise_if_given_up(self) -> None:
+        """Raise if a guard has ended the run in this `fit`.
+
+        Raises:
+            GaveUpError: with the report.
+        """
+        if self.is_stopped and (error := gave_up(self.control)) is not None:
+            raise error
 
     def evaluated(self, update: int, lr: float, metrics: Mapping[str, float]) -> None:
         """Let the control react to an evaluation after an update."""
@@ -149,13 +121,6 @@ class Steering:
                 "snapshot to go back to; controllers that leave updates out must say needs_snapshots = True",
                 OverruledWarning,
             )
-
-
-def _every(control: Control) -> int:
-    """Updates between two snapshots: the fewest that a controller which needs them has as its `every`."""
-    needing = [each for each in control.controllers.values() if getattr(each, "needs_snapshots", False)]
-    chosen = [every for each in needing if isinstance(every := getattr(each, "every", None), int) and every > 0]
-    return min(chosen, default=EVERY)
 
 
 def number(name: str, value: Any) -> float:

@@ -95,8 +95,8 @@ class TorchSteered:
             self._decision = self._observed(shown)
         return not leaves_out(self._decision)
 
-    def _observed(self, shown: Shown) -> Decision:
-        return self.steering.observe(self._update, self._writer.written, shown.gradient_norm)
+    def _observed(self, shown: Shown, *, applied: bool = False) -> Decision:
+        return self.steering.observe(self._update, self._writer.written, shown.gradient_norm, applied=applied)
 
     def _finish(self, shown: Shown, logs: Any, metrics: Copies) -> None:
         steering, made = self.steering, int(self._counter)
@@ -109,7 +109,7 @@ class TorchSteered:
             if is_made and not self._ends_update(made):
                 steering.batches = made
                 return
-            decision = self._observed(shown)
+            decision = self._observed(shown, applied=is_made)
         elif not is_made:
             made = self._count_on()
         steering.batches = made
@@ -128,13 +128,15 @@ class TorchSteered:
     def _leave_out(self, decision: Decision, metrics: Copies, is_made: bool) -> None:
         """Put back what the update has changed, or all of the last good snapshot."""
         snapshots = self.steering.snapshots
-        state = None
+        snapshot = None
         if snapshots is not None and (decision.rollback or is_made):
-            state = snapshots.to_put_back(self._update)
-        if state is None and is_made:
+            snapshot = snapshots.to_put_back(self._update)
+        if snapshot is not None:
+            self.steering.control.explain(restored=snapshot.update)
+        elif is_made:
             self.steering.warn_of_no_snapshot(self._update)
             return
-        for variable, value in [*(self._others if state is None else state), *metrics]:
+        for variable, value in [*(self._others if snapshot is None else snapshot.state), *metrics]:
             variable.assign(value)
 
     def _state(self) -> Copies:

@@ -10,8 +10,10 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from learnrate import checks
-from learnrate.errors import AlreadyDrivenError
+from learnrate.control.controller import named
+from learnrate.errors import AlreadyDrivenError, ArgumentError
 from learnrate.lightning.horizon import all_resolved
+from learnrate.lightning.observing import scaler_of
 from learnrate.schedules import Schedule
 from learnrate.schedules.given import Given, Read, as_schedules
 from learnrate.schedules.resume import OnChange, all_resumed, check_on_change
@@ -78,9 +80,14 @@ def configure(
     if trainer is None and module is not None:
         trainer = _trainer_of(module)
     resolved = all_resolved("schedule", as_schedules("schedule", schedule), trainer, updates)
+    if module is None and any(getattr(each, "needs_snapshots", False) for each in named(control).values()):
+        raise ArgumentError(
+            "module must be given where a controller may put snapshots back, received None: configure(..., module=self)"
+        )
     options: ControlOptions = {
         "control": control,
         "model": None if control is None else module,
+        "scaler": None if trainer is None else scaler_of(trainer),
         "record": record,
         "page": page,
     }

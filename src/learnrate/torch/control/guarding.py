@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 from learnrate import checks
 from learnrate.control import Control, Decision
 from learnrate.control.guard import DELAY
-from learnrate.control.report import report
-from learnrate.errors import ArgumentError, GaveUpError
+from learnrate.control.report import gave_up
+from learnrate.control.snapshots import wants_snapshot
+from learnrate.errors import ArgumentError
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.snapshots import Snapshots, Where
 
@@ -79,20 +80,16 @@ class Guarding:
         Raises:
             GaveUpError: with the report.
         """
-        stopped = self._control.stopped
-        if stopped is not None and stopped.who in self._guards:
-            text = report(self._control.events, stopped.who)
-            raise GaveUpError(f"the guard has given the run up: {stopped.reason}\n{text}", text)
+        if (error := gave_up(self._control)) is not None:
+            self._control.close()  # not every trainer tells its callbacks of an error, and the record has to be complete
+            raise error
 
     def forget(self) -> None:
         """Forget the snapshots, because a checkpoint was loaded."""
         self.snapshots.clear()
 
     def _is_wanted(self, update: int) -> bool:
-        if self.snapshots.newest is None:
-            return True
-        guards = ((self._control.controllers[name], self._control.states[name]) for name in self._guards)
-        return any(guard.wants_snapshot(state, update) for guard, state in guards)
+        return self.snapshots.newest is None or wants_snapshot(self._control, update)
 
     def _gradients(self) -> list[str]:
         """Parameters whose gradients are not finite, or those with the largest, in words."""

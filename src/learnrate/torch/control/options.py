@@ -8,6 +8,7 @@ from torch import nn
 
 from learnrate import checks
 from learnrate.control.controller import named
+from learnrate.control.live import page_settings
 
 
 class ControlOptions(TypedDict, total=False):
@@ -37,6 +38,7 @@ def check_options(options: ControlOptions) -> ControlOptions:
     """
     named(options.get("control"))
     checks.optional(checks.path)("record", options.get("record"))
+    page_settings(options.get("page", False))
     return options
 
 
