@@ -172,8 +172,7 @@ class Control:
         kinds = action.kinds(self._factors[name])
         if not kinds:
             return
-        if not (factor > 0 and math.isfinite(factor)):
-            checks.refuse(f"the factor of the controller {name}", "finite and above 0", factor)
+        action.require_possible(name, getattr(controller, "needs_snapshots", False))
         self._factors[name] = factor
         reason = controller.reason(before, after, observation)
         numbers = {key: value for key, value in as_json(after).items() if not isinstance(value, list)}
