@@ -159,7 +159,7 @@ class Control:
         if observation.loss is None and observation.metrics:
             for listener in self.listeners:
                 listener.on_evaluation(observation)
-        elif not (skip or rollback):
+        elif not (skip or rollback) or (observation.applied and observation.loss is not None):  # it was made and counted
             for listener in self.listeners:
                 listener.on_update(observation)
         return Decision(skip, rollback) if skip or rollback else _GO_ON

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import learnrate as lr
+from controllers import Heard
 from facts import facts, tells
 from learnrate.control import Undo, guard, plateau
 from learnrate.control.controller import Action, Controller
@@ -254,8 +255,11 @@ def test_a_run_ends_if_a_scaler_skips_all_that_follows(fused, late, monkeypatch)
     monkeypatch.setattr(sys.modules["learnrate.control.guard"], "LONGEST", 3)  # 100 is a matter of patience
     trained = scaled(fused, late).run(80)
     trained.faults = dict.fromkeys(range(80, 1000), poison)
+    heard = Heard()
+    trained.attachment.control.listeners.append(heard)
     with pytest.raises(GaveUpError):
         trained.run(200)
+    assert [each.update for each in heard.updates] == ([79] if late else []), "no other was made"
     assert trained.attachment.updates == 80
     assert all(torch.isfinite(parameter).all() for parameter in trained.model.parameters())
 
@@ -276,6 +280,16 @@ def test_the_last_loss_that_was_to_be_read_later_is_in_the_record(tmp_path):
     trained.attachment.detach()
     record = lr.Record.load(tmp_path / "run.sqlite")
     assert record.losses.tolist() == pytest.approx(trained.losses)
+
+
+def test_updates_that_were_made_before_their_loss_was_read_are_in_the_record(tmp_path):
+    trained = Training(guard(every=20, late=True), faults={60: poison}, record=tmp_path / "run.sqlite").run(100)
+    trained.attachment.detach()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    assert "rollback" in [event.kind for event in record.events]
+    assert record.updates.tolist() == list(trained.used)
+    assert record.lrs.tolist() == list(trained.used.values())
+    assert math.isnan(record.losses[60])
 
 
 def test_several_groups_sparse_gradients_and_a_state_of_lists():

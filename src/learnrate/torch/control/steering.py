@@ -137,14 +137,19 @@ class Steering:
     def close(self) -> None:
         """The run has ended, or is not driven any more."""
         self._is_closed = True
-        last, self._previous = self._previous, None
         try:
-            if last is not None and not self._exchange.is_shared:  # in many processes, others may not close theirs now
-                self._decision(last, self._agreed(None, last))
+            if not self._exchange.is_shared:  # others may not close theirs now
+                self._observe_last()
         finally:
-            self._close()
+            self._release()
 
-    def _close(self) -> None:
+    def _observe_last(self) -> None:
+        """Observe an update whose numbers were to be read with the next one."""
+        last, self._previous = self._previous, None
+        if last is not None:
+            self._decision(last, self._agreed(None, last))
+
+    def _release(self) -> None:
         if self._handle is not None:
             self._handle.remove()
         if self._guarding is not None:
@@ -172,8 +177,10 @@ class Steering:
         if self._guarding is None or self._exchange.is_shared or not any(map(self._guarding.is_stuck, losses)):
             return
         # The last one stays, because it may be one of several of an update that is made after all.
-        self._previous, self._losses = None, self._losses[-1:]
-        decision = self.control.observe(Observation(self._next, self._lr, math.nan, finite=False, applied=True))
+        self._observe_last()
+        self._losses = self._losses[-1:]
+        # Not an update: `applied` makes a guard put weights back, and without a loss others have nothing to learn.
+        decision = self.control.observe(Observation(self._next, self._lr, finite=False, applied=True))
         self._guarding.obey(self._next, decision)
         self.is_unsettled = True
 
