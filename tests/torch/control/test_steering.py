@@ -528,6 +528,7 @@ def test_an_evaluation_just_after_a_resume_belongs_to_the_last_update(way, tmp_p
     assert record.updates.tolist() == list(range(updates + 1))
     assert record.metrics["accuracy"].updates.tolist() == [updates - 1]
     assert record.lrs.tolist() == [*run.first, again.first[0]]
+    assert record.schedule()(record.updates).tolist() == record.lrs.tolist()
 
 
 @pytest.mark.parametrize("way", WAYS)
