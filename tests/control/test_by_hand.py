@@ -12,6 +12,7 @@ import pytest
 import learnrate as lr
 from learnrate.control import Control, by_hand
 from learnrate.control import by_hand as module
+from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, ArgumentTypeError, NotMeasuredWarning, OutputError
 from scripted import Run, scripted
 
@@ -332,3 +333,11 @@ def wait_for(condition, process, seconds=60):
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("wrong", [{"record": 3.5}, {"page": "yes"}])
+def test_a_run_that_cannot_begin_leaves_the_signal_alone(wrong):
+    before = signal.getsignal(signal.SIGUSR1)
+    with pytest.raises(ArgumentTypeError):
+        begin([lr.constant(0.1)], control=by_hand(signal="SIGUSR1"), **wrong)
+    assert signal.getsignal(signal.SIGUSR1) == before

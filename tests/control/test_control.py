@@ -6,6 +6,7 @@ import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learnrate as lr
+from facts import facts
 from learnrate.control import (
     Action,
     Control,
@@ -546,3 +548,13 @@ def test_what_is_told_to_listeners():
 
 def test_answers_go_to_futures():
     assert isinstance(Control([lr.constant(0.1)]).request(Stop()), Future)
+
+
+def test_a_rollback_without_snapshots_is_refused():
+    @dataclass(frozen=True)
+    class forgetful(scripted):
+        needs_snapshots: ClassVar[bool] = False
+
+    control = Control([lr.constant(0.1)], forgetful((Action(rollback=True),)))
+    with pytest.raises(ArgumentError, match=facts("needs_snapshots", "forgetful", "True")):
+        control.observe(Observation(0, 0.1, loss=1.0))

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -21,6 +21,7 @@ class scripted(Controller):
     """Returns the actions of a script, one a call, and goes on with the last factor."""
 
     script: tuple[Action, ...] = ()
+    needs_snapshots: ClassVar[bool] = True
 
     def init(self):
         return Calls()

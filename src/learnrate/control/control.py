@@ -159,7 +159,7 @@ class Control:
         if observation.loss is None and observation.metrics:
             for listener in self.listeners:
                 listener.on_evaluation(observation)
-        elif not (skip or rollback):
+        elif not (skip or rollback) or (observation.applied and observation.loss is not None):  # it was made and counted
             for listener in self.listeners:
                 listener.on_update(observation)
         return Decision(skip, rollback) if skip or rollback else _GO_ON
@@ -172,8 +172,7 @@ class Control:
         kinds = action.kinds(self._factors[name])
         if not kinds:
             return
-        if not (factor > 0 and math.isfinite(factor)):
-            checks.refuse(f"the factor of the controller {name}", "finite and above 0", factor)
+        action.require_possible(name, getattr(controller, "needs_snapshots", False))
         self._factors[name] = factor
         reason = controller.reason(before, after, observation)
         numbers = {key: value for key, value in as_json(after).items() if not isinstance(value, list)}

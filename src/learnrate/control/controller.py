@@ -1,5 +1,6 @@
 """What a controller is: pure functions from a state and an observation of an update to a new state and an action."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
@@ -67,6 +68,24 @@ class Action(NamedTuple):
             ("stop", bool(self.stop)),
         ]
         return [kind for kind, wanted in wants if wanted]
+
+    def require_possible(self, name: str, has_snapshots: bool) -> None:
+        """Check what a controller wants. For plain numbers.
+
+        Args:
+            name: The name of the controller.
+            has_snapshots: Whether it has said that it needs snapshots.
+
+        Raises:
+            ArgumentError: if the factor is not above 0, or a snapshot is to be put back where none is taken.
+        """
+        if not (self.factor > 0 and math.isfinite(self.factor)):
+            checks.refuse(f"the factor of the controller {name}", "finite and above 0", self.factor)
+        if self.rollback and not has_snapshots:
+            raise ArgumentError(
+                f"needs_snapshots of the controller {name} must be True where it asks for a rollback, received False: no "
+                "snapshot was taken that could be put back"
+            )
 
 
 @dataclass(frozen=True)
@@ -176,7 +195,7 @@ def named(controllers: object) -> dict[str, Controller[Any]]:
         for name, controller in controllers.items():
             _require_controller(f"control[{name!r}]", controller)
             if checks.text("the name of a controller", name) in RESERVED or not name:
-                checks.refuse("the name of a controller", f"another one than {', '.join(RESERVED)}", name)
+                checks.refuse("the name of a controller", f"a text other than '' and {', '.join(map(repr, RESERVED))}", name)
         return dict(controllers)
     entries: list[Any] = list(controllers) if isinstance(controllers, (list, tuple)) else [controllers]
     by_name: dict[str, Controller[Any]] = {}

@@ -13,6 +13,9 @@ Kind = Literal["scale", "replace", "cooldown", "undo", "skip", "rollback", "stop
 """What an event is: a new factor, a new schedule, the beginning of a cooldown, the undoing of a change by hand; an update
 that was left out, a snapshot that was put back, the end of the run."""
 
+WITHOUT_LR: tuple[Kind, ...] = ("skip", "rollback", "stop")
+"""The kinds that change no LR: they name an update, which had the factor that was in force then."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -88,13 +91,13 @@ def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Sch
     """
     stretches = [_Stretch(0, tuple(original), {0: 1.0})]
     for event in events:
-        if event.kind in ("skip", "rollback", "stop"):
+        if event.kind in WITHOUT_LR:
             continue  # they name the update at fault, or the last one, which had the factor that was in force then
         if event.schedules is not None:
             if event.update <= stretches[-1].start:
                 stretches.pop()
             stretches.append(_Stretch(event.update, event.schedules, {event.update: event.factor}))
-        elif event.kind not in ("skip", "rollback", "stop"):  # they may be of an update that was applied before
+        else:
             stretches[-1].factors[event.update] = event.factor
     count = max(len(stretch.schedules) for stretch in stretches)
     return tuple(_joined([part for stretch in stretches for part in stretch.parts(index)]) for index in range(count))

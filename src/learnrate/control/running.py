@@ -39,9 +39,9 @@ def begin(
         MissingExtraError: if the live page needs something that is not installed.
         OutputError: if the record cannot be written, is another file, or is written by another run.
     """
-    running = Control(schedules, control, rank=rank, share=share)
     checks.optional(checks.path)("record", record)
     settings = page_settings(page)
+    running = Control(schedules, control, rank=rank, share=share)
     if rank != 0:
         return running
     try:

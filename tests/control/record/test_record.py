@@ -451,3 +451,22 @@ def test_a_damaged_file_is_an_error_and_nothing_else(share, tmp_path):
 def test_a_finished_record_is_one_plain_file_that_can_be_read_in_a_folder_without_rights(tmp_path):
     recorded(tmp_path / "run.sqlite", SCHEDULE, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["run.sqlite"]
+
+
+def test_what_a_killed_process_did_after_the_end_of_its_record_is_known_from_the_checkpoint(tmp_path):
+    """The file as a kill leaves it: without the last updates, whose events are in the checkpoint alone."""
+    path, schedule = tmp_path / "run.sqlite", lr.linear(0.1, 0.0, 100)
+    used = recorded(path, schedule, 10)
+    lost = begin([schedule])
+    assert run(lost, range(10)) == used
+    used += run(lost, range(10, 12))
+    lost.request(Scale(0.5))
+    used += run(lost, range(12, 15))
+    again = begin([schedule], record=path)
+    again.load_state_dict(lost.state_dict())
+    used += run(again, range(15, 20))
+    again.close()
+    record = lr.Record.load(path)
+    assert record.updates.tolist() == [*range(10), *range(15, 20)]
+    assert [record.schedule()(n) for n in range(20)] == used  # no warning of another LR
+    assert [event.kind for event in record.events] == ["scale"]

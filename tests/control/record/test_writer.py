@@ -389,3 +389,12 @@ def test_a_finished_record_is_read_in_a_folder_that_cannot_be_written(tmp_path):
         assert len(lr.Record.load(tmp_path / "run.sqlite")) == 5
     finally:
         tmp_path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX")
+@pytest.mark.parametrize("path", ["x" * 300 + ".sqlite", "/dev/null", __file__ + "/run.sqlite"])
+def test_what_is_no_file_is_refused_in_one_line(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=facts(path[-20:])):
+        begin([SCHEDULE], record=path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,11 @@
 """The guard in torch: real nets, faults in data and weights, snapshots that are put back in place."""
 
+import copy
 import json
 import math
 import random
 import resource
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 import learnrate as lr
+from controllers import Heard
 from facts import facts, tells
 from learnrate.control import Undo, guard, plateau
 from learnrate.control.controller import Action, Controller
@@ -209,15 +212,22 @@ def scaler():
     return torch.amp.GradScaler("cpu", enabled=True, init_scale=2.0**10)
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_updates_that_a_scaler_skips_are_no_fault_of_the_next(fused):
+def scaled(fused, late):
     scaling = scaler()
     make = lambda parameters: torch.optim.AdamW(parameters, 1e-3, fused=fused)  # noqa: E731
-    trained = Training(guard(every=20), faults={50: poison}, scaler=scaling, make=make)
+    trained = Training(scaler=scaling, make=make)
     trained.attachment.detach()
     trained.attachment = lr.torch.attach(
-        trained.optimizer, trained.schedule, control=guard(every=20), model=trained.model, scaler=scaling
+        trained.optimizer, trained.schedule, control=guard(every=20, late=late), model=trained.model, scaler=scaling
     )
+    return trained
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_updates_that_a_scaler_skips_are_no_fault_of_the_next(fused, late):
+    trained = scaled(fused, late)
+    trained.faults = {50: poison}
     trained.run(150)
     assert trained.attachment.updates == 149
     assert trained.kinds == []
@@ -225,20 +235,61 @@ def test_updates_that_a_scaler_skips_are_no_fault_of_the_next(fused):
     assert all(torch.isfinite(buffer).all() for buffer in trained.model.buffers())
 
 
-def test_a_scaler_that_skips_without_end_is_rolled_back():
-    scaling = scaler()
-    trained = Training(scaler=scaling)
-    trained.attachment.detach()
-    trained.attachment = lr.torch.attach(
-        trained.optimizer, trained.schedule, control=guard(every=20), model=trained.model, scaler=scaling
-    )
-    trained.run(80)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_scaler_that_skips_without_end_is_rolled_back(fused, late):
+    trained = scaled(fused, late).run(80)
     with torch.no_grad():
         trained.model[0].weight.fill_(math.inf)
     trained.run(120)
-    assert trained.kinds[-1] == "rollback"
+    assert "rollback" in trained.kinds
     assert trained.losses[-1] < 0.3
-    assert scaling.get_scale() > 1, "its scale came back too"
+    assert trained.scaler.get_scale() > 1, "its scale came back too"
+    schedule = trained.attachment.control.schedule
+    assert trained.used == {n: schedule(n) for n in trained.used}
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_run_ends_if_a_scaler_skips_all_that_follows(fused, late, monkeypatch):
+    monkeypatch.setattr(sys.modules["learnrate.control.guard"], "LONGEST", 3)  # 100 is a matter of patience
+    trained = scaled(fused, late).run(80)
+    trained.faults = dict.fromkeys(range(80, 1000), poison)
+    heard = Heard()
+    trained.attachment.control.listeners.append(heard)
+    with pytest.raises(GaveUpError):
+        trained.run(200)
+    assert [each.update for each in heard.updates] == ([79] if late else []), "no other was made"
+    assert trained.attachment.updates == 80
+    assert all(torch.isfinite(parameter).all() for parameter in trained.model.parameters())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_losses_before_a_checkpoint_was_loaded_do_not_count(late):
+    """A loop that loads the last checkpoint when it sees that a loss is not finite."""
+    trained = Training(guard(every=20, late=late)).run(40)
+    checkpoint = copy.deepcopy(trained.attachment.state_dict())
+    trained.attachment.observe(math.nan)
+    trained.attachment.load_state_dict(checkpoint)
+    trained.run(10)
+    assert trained.kinds == []
+
+
+def test_the_last_loss_that_was_to_be_read_later_is_in_the_record(tmp_path):
+    trained = Training(guard(every=20, late=True), record=tmp_path / "run.sqlite").run(40)
+    trained.attachment.detach()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    assert record.losses.tolist() == pytest.approx(trained.losses)
+
+
+def test_updates_that_were_made_before_their_loss_was_read_are_in_the_record(tmp_path):
+    trained = Training(guard(every=20, late=True), faults={60: poison}, record=tmp_path / "run.sqlite").run(100)
+    trained.attachment.detach()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    assert "rollback" in [event.kind for event in record.events]
+    assert record.updates.tolist() == list(trained.used)
+    assert record.lrs.tolist() == list(trained.used.values())
+    assert math.isnan(record.losses[60])
 
 
 def test_several_groups_sparse_gradients_and_a_state_of_lists():
@@ -349,6 +400,18 @@ def test_a_scheduler_has_a_guard_too():
             assert optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
     assert scheduler.last_epoch == 98
     assert [event.kind for event in scheduler.control.events][:3] == ["skip", "scale", "rollback"]
+
+
+@pytest.mark.parametrize("drive", [lr.torch.attach, lr.torch.Scheduler])
+def test_what_fails_at_the_start_leaves_nothing_behind(drive, tmp_path):
+    """In a notebook the error, and with it all that was begun, lives until the next error."""
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(ArgumentError, match="model") as error:
+        drive(optimizer, lr.constant(0.5), control=guard(), record=tmp_path / "run.sqlite")
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    drive(optimizer, lr.constant(0.5), control=guard(), model=model, record=tmp_path / "run.sqlite").detach()
+    assert error.value
 
 
 def test_a_guard_needs_the_model():

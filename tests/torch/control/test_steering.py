@@ -509,3 +509,41 @@ def test_the_program_replaces_the_schedule_in_mid_run_and_the_rest_is_kept():
         again = Run(way, lr.constant(0.125), control=halve_when_stalled(2))
         again.driver.load_state_dict(state)
         assert again.driver.control.schedule == run.driver.control.schedule
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_evaluation_just_after_a_resume_belongs_to_the_last_update(way, tmp_path):
+    """Many loops evaluate first. In the record it must not look as if the run went back to update 0."""
+    run = Run(way, control=halve_when_stalled(4), record=tmp_path / "run.sqlite")
+    drive(run, 30)
+    checkpoint = copy.deepcopy(run.driver.state_dict())
+    run.driver.detach()
+    again = Run(way, control=halve_when_stalled(4), record=tmp_path / "run.sqlite")
+    again.driver.load_state_dict(checkpoint)
+    again.driver.observe(accuracy=0.5)
+    again.step(1.0)
+    again.driver.detach()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    updates = len(run.used)
+    assert record.updates.tolist() == list(range(updates + 1))
+    assert record.metrics["accuracy"].updates.tolist() == [updates - 1]
+    assert record.lrs.tolist() == [*run.first, again.first[0]]
+    assert record.schedule()(record.updates).tolist() == record.lrs.tolist()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_checkpoint_without_control_takes_what_happened_out_of_the_record(way, tmp_path):
+    run = Run(way, record=tmp_path / "run.sqlite")
+    for _ in range(20):
+        run.step(1.0)
+    state = {"updates": 10, "last_epoch": 10}
+    run.driver.scale(0.5)
+    run.step(1.0)
+    run.step(1.0)
+    run.driver.load_state_dict(state)
+    for _ in range(20):
+        run.step(1.0)
+    run.driver.detach()
+    record = lr.Record.load(tmp_path / "run.sqlite")
+    assert record.lrs.tolist() == [*run.first[:10], *run.first[22:]]
+    assert [record.schedule()(n) for n in range(30)] == record.lrs.tolist()

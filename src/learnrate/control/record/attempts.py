@@ -1,11 +1,11 @@
 """The attempts at a run: which of their updates and events count, and the schedule that was really used."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnrate.control.events import Event, composed
+from learnrate.control.events import WITHOUT_LR, Event, composed
 from learnrate.schedules import Schedule, parse, switch
 from learnrate.schedules.functions import Function, dotted_name
 
@@ -22,6 +22,7 @@ class Attempt:
         versions: Of learnrate and Python.
         time: When it began, in seconds since the epoch of the clock.
         events: What happened, as JSON objects (`Event.to_json`).
+        last: Number of its last update in the record; None if there is none.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Attempt:
     versions: dict[str, str]
     time: float
     events: list[dict[str, Any]] = field(default_factory=list)
+    last: int | None = None
 
 
 def ends(attempts: Sequence[Attempt]) -> dict[int, float]:
@@ -88,10 +90,16 @@ def _joined(parts: list[tuple[int, Schedule]]) -> Schedule:
 
 
 def _same_before(previous: Attempt, attempt: Attempt) -> bool:
-    """Whether an attempt knows all that the attempt before it did up to there."""
+    """Whether an attempt knows all that the attempt before it did up to there.
+
+    A process that is killed loses the end of its record, and its checkpoint may be newer: it then knows what was done in
+    the updates that are missing.
+    """
     start = attempt.start or 0
-    past = [[event for event in each.events if event["update"] < start] for each in (previous, attempt)]
-    return attempt.resumed and attempt.texts == previous.texts and past[0] == past[1]
+    before, known = ([event for event in each.events if event["update"] < start] for each in (previous, attempt))
+    last = (previous.start or 0) - 1 if previous.last is None else previous.last
+    later = all(event["update"] > last for event in known[len(before) :] if event["kind"] not in WITHOUT_LR)
+    return attempt.resumed and attempt.texts == previous.texts and before == known[: len(before)] and later
 
 
 def read(event: dict[str, Any], functions: Iterable[Function] = ()) -> Event:
@@ -114,12 +122,13 @@ def own_names(text: str, functions: Iterable[Function]) -> str:
     return text
 
 
-def from_rows(rows: Iterable[dict[str, Any]], starts: Iterable[dict[str, Any]]) -> list[Attempt]:
-    """The attempts from the rows of their tables."""
+def from_rows(rows: Iterable[dict[str, Any]], starts: Iterable[dict[str, Any]], last: Mapping[int, int]) -> list[Attempt]:
+    """The attempts from the rows of their tables, and the numbers of their last updates."""
     begun = {row["attempt"]: row for row in starts}
     result = []
     for row in rows:
         own = begun.get(row["attempt"], {"n": None, "resumed": 0})
         texts, versions = tuple(json.loads(row["schedules"])), json.loads(row["versions"])
-        result.append(Attempt(row["attempt"], own["n"], bool(own["resumed"]), texts, versions, row["time"]))
+        number = row["attempt"]
+        result.append(Attempt(number, own["n"], bool(own["resumed"]), texts, versions, row["time"], last=last.get(number)))
     return result

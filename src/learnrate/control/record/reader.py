@@ -133,12 +133,15 @@ def _content(tables: dict[str, Iterable[list[Row]]]) -> Content:
         table: [dict(zip(TABLES[table], row, strict=True)) for chunk in tables[table] for row in chunk]
         for table in ("attempts", "starts", "events")
     }
-    parts = attempts.from_rows(rows["attempts"], rows["starts"])
+    updates, _ = _columns(tables["updates"], TABLES["updates"])
+    # A dictionary keeps the last of each key, and rows are in their order.
+    last = dict(zip(updates["attempt"].tolist(), updates["n"].tolist(), strict=True))
+    parts = attempts.from_rows(rows["attempts"], rows["starts"], last)
     by_number = {part.number: part for part in parts}
     for event in rows["events"]:
         by_number[event.pop("attempt")].events.append(_event(event))
     metrics, names = _columns(tables["metrics"], TABLES["metrics"])
-    return Content(parts, _columns(tables["updates"], TABLES["updates"])[0], metrics, names)
+    return Content(parts, updates, metrics, names)
 
 
 def _columns(chunks: Iterable[list[Row]], columns: Iterable[str]) -> tuple[Columns, list[str]]:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sqlite3
+import stat
 import time
 import weakref
 from collections.abc import Sequence
@@ -170,8 +171,16 @@ def _usable(path: str | os.PathLike[str]) -> Path:
         raise OutputError(f"cannot write {checks.shown(str(checked))}: this is not the name of a file")
     if printable(checked) != str(checked):
         raise OutputError(f"cannot write {checks.shown(str(checked))}: the name of a record must be UTF-8")
-    if checked.is_dir():
+    try:
+        status = checked.stat()
+    except FileNotFoundError:
+        status = None
+    except OSError as error:  # the name is too long, a part of it is a file
+        raise OutputError(f"cannot write {checked}: {error.strerror}") from error
+    if status is not None and stat.S_ISDIR(status.st_mode):
         raise OutputError(f"cannot write {checked}: this is a folder; give the name of a file in it, such as run.sqlite")
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise OutputError(f"cannot write {checked}: this is a device or a pipe, and no file that can be read back")
     if checked.suffix.lower() in (".json", ".csv", ".txt"):
         raise OutputError(f"cannot write {checked}: a record is a database, run.sqlite, or JSON Lines, run.jsonl")
     if not checked.absolute().parent.is_dir():

@@ -13,11 +13,16 @@ from learnrate.control.guard import DELAY
 from learnrate.control.report import gave_up
 from learnrate.control.snapshots import wants_snapshot
 from learnrate.errors import ArgumentError
+from learnrate.torch.control.measured import Number
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.snapshots import Snapshots, Where
 
 NAMED = 3
 """How many parameters with the largest gradients are named."""
+
+
+WITHOUT_STEP = 32
+"""Losses in a row that are not finite, without an update, after which the weights are at fault and not the batches."""
 
 
 class Guarding:
@@ -31,6 +36,8 @@ class Guarding:
     Attributes:
         snapshots: The snapshots.
         optimizer: The optimizer that steps. Weakly, because it holds the attachment that holds this.
+        has_scaler: Whether a gradient scaler skips updates whose gradients are not finite.
+        without_step: Losses in a row that are not finite, since the last update.
     """
 
     def __init__(self, control: Control, model: nn.Module, scaler: torch.amp.GradScaler | None) -> None:
@@ -39,6 +46,8 @@ class Guarding:
         where: Where = getattr(control.controllers[self._guards[0]], "where", "memory")
         self.snapshots = Snapshots(model, where, scaler)
         self.optimizer: Callable[[], Optimizer | None] = lambda: None
+        self.has_scaler = scaler is not None and scaler.is_enabled()
+        self.without_step = 0
 
     @property
     def is_late(self) -> bool | None:
@@ -68,6 +77,11 @@ class Guarding:
             self._control.explain(gradients=gradients, mended=self.mend())
         elif self.snapshots.newest != update and self._is_wanted(update):
             self.snapshots.take(optimizer, update)
+
+    def is_stuck(self, loss: Number) -> bool:
+        """Whether so many losses in a row were not finite, without an update, that the weights are at fault."""
+        self.without_step = 0 if math.isfinite(float(loss)) else (self.without_step + 1) % WITHOUT_STEP
+        return self.without_step == 0 and not math.isfinite(float(loss))
 
     def mend(self) -> list[str]:
         """Put the buffers back that a batch has spoilt; returns their names."""

@@ -9,6 +9,7 @@ from torch import nn
 from learnrate import checks
 from learnrate.control.controller import named
 from learnrate.control.live import page_settings
+from learnrate.torch.inputs import check_model
 
 
 class ControlOptions(TypedDict, total=False):
@@ -40,6 +41,22 @@ def check_options(options: ControlOptions) -> ControlOptions:
     checks.optional(checks.path)("record", options.get("record"))
     page_settings(options.get("page", False))
     return options
+
+
+def asks_for_control(options: ControlOptions) -> bool:
+    """Whether one of the options makes a control necessary.
+
+    Raises:
+        ArgumentError: if the model is none that can be trained.
+        ArgumentTypeError: if it is no module.
+    """
+    if (model := options.get("model")) is not None:
+        check_model(model)
+    return (
+        options.get("control") is not None
+        or options.get("record") is not None
+        or page_settings(options.get("page", False)) is not None
+    )
 
 
 def copied(options: ControlOptions) -> ControlOptions:

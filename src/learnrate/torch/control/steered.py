@@ -81,10 +81,14 @@ class Steered:
         Raises:
             ArgumentError: if nothing is given, or the optimizer is not driven any more.
             LossError: if something is not a number; at an update, if a controller reads losses and none was observed.
+            GaveUpError: if a gradient scaler has skipped all updates, and a guard has given the run up.
         """
         if loss is None and gradient_norm is None and not metrics:
             raise ArgumentError("observe must be given a loss or scores, received none")
-        self._begun().observe(loss, gradient_norm)
+        steering = self._begun()
+        steering.observe(loss, gradient_norm)
+        if steering.is_unsettled:
+            self._settle_after_evaluation()
         if metrics:
             self.evaluated(metrics)
 

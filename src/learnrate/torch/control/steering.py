@@ -13,10 +13,10 @@ from torch.utils.hooks import RemovableHandle
 
 from learnrate.control import Control, Decision, Event, Observation
 from learnrate.control.control import HAND
-from learnrate.control.live.settings import page_settings
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
+from learnrate.torch.control.closures import with_closure
 from learnrate.torch.control.exchange import Exchange, Seen, several_processes
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
 from learnrate.torch.control.guarding import guarding
@@ -25,28 +25,11 @@ from learnrate.torch.control.measured import Measured, Number
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.readings import Reading
 from learnrate.torch.control.snapshots import Snapshots
-from learnrate.torch.inputs import check_model, require_hooks, stepping
+from learnrate.torch.inputs import require_hooks, stepping
 from learnrate.trainable import scalar
 
 Followed = Schedule | Sequence[Schedule]
 """One schedule for all parameter groups, or one for each."""
-
-
-WITHOUT_STEP = 32
-"""Losses in a row that are not finite, without an update, after which the weights are at fault and not the batches."""
-
-
-def asks_for_control(options: ControlOptions) -> bool:
-    """Whether one of the options makes a control necessary.
-
-    Raises:
-        ArgumentError: if the model is none that can be trained.
-        ArgumentTypeError: if it is no module.
-    """
-    if (model := options.get("model")) is not None:
-        check_model(model)
-    page = page_settings(options.get("page", False))
-    return not (options.get("control") is None and options.get("record") is None and page is None)
 
 
 class Steering:
@@ -59,6 +42,7 @@ class Steering:
 
     Attributes:
         control: The control of the run.
+        is_unsettled: Whether something was decided without an update, so that `settle` has to be called before the next one.
 
     Raises:
         ArgumentError: if an argument breaks its rule; if a controller may ask for snapshots, and there is no model.
@@ -75,23 +59,33 @@ class Steering:
             rank=self._exchange.rank,
             share=self._exchange.share if self._exchange.is_shared else None,
         )
-        self._guarding = guarding(self.control, options)
+        try:
+            self._guarding = guarding(self.control, options)
+        except BaseException:
+            self.control.close()  # a record, a page
+            raise
         # Whether a loss is looked at one update later, so that its device is not waited for; None: as its device is.
         self._is_late = False if self._guarding is None else self._guarding.is_late
         self._previous: Measured | None = None
-        self._without_step = 0
         self._began = list(self.control.original)
         self._stopped_before = self.control.stopped
         self._losses: list[Number] = []
         self._had_losses = False
         self._norm: Number | None = None
-        self._update, self._lr = max(0, start - 1), self.control.schedules[0](max(0, start - 1))
+        self._go_to(start)
+        self.is_unsettled = False
         self._requests = False
         self._decided: int | None = None
         self._left_out = False
         self._paused = 0
         self._is_closed = False
         self._handle: RemovableHandle | None = None
+
+    def _go_to(self, update: int) -> None:
+        """Begin with this update; what was measured before belongs to none that is made."""
+        self.forget()
+        self._next, self._update = update, max(0, update - 1)
+        self._lr = self.control.schedules[0](self._update)
 
     @property
     def is_stopped(self) -> bool:
@@ -143,6 +137,19 @@ class Steering:
     def close(self) -> None:
         """The run has ended, or is not driven any more."""
         self._is_closed = True
+        try:
+            if not self._exchange.is_shared:  # others may not close theirs now
+                self._observe_last()
+        finally:
+            self._release()
+
+    def _observe_last(self) -> None:
+        """Observe an update whose numbers were to be read with the next one."""
+        last, self._previous = self._previous, None
+        if last is not None:
+            self._decision(last, self._agreed(None, last))
+
+    def _release(self) -> None:
         if self._handle is not None:
             self._handle.remove()
         if self._guarding is not None:
@@ -154,7 +161,8 @@ class Steering:
         self._require_open()
         if loss is not None:
             self._losses.append(self._number("loss", loss))
-            self._watch_for_updates_without_end()
+            # A loss on another device has arrived when the one after it is there.
+            self._look_at(self._losses[-2:-1] if self._is_late else self._losses[-1:])
         if gradient_norm is not None:
             self._norm = self._number("gradient_norm", gradient_norm)
 
@@ -164,16 +172,17 @@ class Steering:
             self._is_late = value.device.type != "cpu"
         return Reading(name, value) if self._is_late and isinstance(value, Tensor) else scalar(name, value)
 
-    def _watch_for_updates_without_end(self) -> None:
+    def _look_at(self, losses: list[Number]) -> None:
         """Notice that a gradient scaler skips every update, because no loss of these weights is finite."""
-        if self._guarding is None or self._is_late or self._exchange.is_shared:
+        if self._guarding is None or self._exchange.is_shared or not any(map(self._guarding.is_stuck, losses)):
             return
-        self._without_step = 0 if math.isfinite(float(self._losses[-1])) else self._without_step + 1
-        if self._without_step == WITHOUT_STEP:
-            self._without_step = 0
-            update = self._update + 1
-            decision = self.control.observe(Observation(update, self._lr, math.nan, finite=False, applied=True))
-            self._guarding.obey(update, decision)
+        # The last one stays, because it may be one of several of an update that is made after all.
+        self._observe_last()
+        self._losses = self._losses[-1:]
+        # Not an update: `applied` makes a guard put weights back, and without a loss others have nothing to learn.
+        decision = self.control.observe(Observation(self._next, self._lr, finite=False, applied=True))
+        self._guarding.obey(self._next, decision)
+        self.is_unsettled = True
 
     def evaluated(self, metrics: Mapping[str, Any]) -> None:
         """Let the control react to the scores of an evaluation."""
@@ -181,7 +190,9 @@ class Steering:
         scores = self._exchange.mean_scores({name: scalar(name, value) for name, value in metrics.items()})
         if scores:
             finite = all(map(math.isfinite, scores.values()))
-            self.control.observe(Observation(self._update, self._lr, metrics=scores, finite=finite))
+            last = self._previous
+            update, rate = (self._update, self._lr) if last is None else (last.update, last.lr)
+            self.control.observe(Observation(update, rate, metrics=scores, finite=finite))
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -200,36 +211,18 @@ class Steering:
         Returns:
             What a pre-hook of the step returns.
         """
-        self._without_step = 0
         if self._guarding is not None:
             self._guarding.optimizer = weakref.ref(optimizer)
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is not None and found_inf.item():  # a fused optimizer skips the update in its step
             if self._guarding is not None and not all(math.isfinite(float(loss)) for loss in self._losses):
                 self._guarding.mend()
+            self._look_at(self._losses[-1:] if self._is_late else [])
             self.forget()
             return None
-        positional = list(args)
-        closure = kwargs.get("closure") if len(positional) < 2 else positional[1]
-        if closure is None:
-            self._decide_once(optimizer, update)
-            return None
-        decided = False
-
-        def observed(*arguments: Any, **options: Any) -> Any:
-            nonlocal decided
-            result = closure(*arguments, **options)
-            if decided:
-                self.forget()  # LBFGS evaluates the model several times in an update; the first is that of its weights
-            else:
-                decided = True
-                self._decide_once(optimizer, update)
-            return result
-
-        if len(positional) < 2:
-            return args, {**kwargs, "closure": observed}
-        positional[1] = observed
-        return tuple(positional), kwargs
+        if self._guarding is not None:
+            self._guarding.without_step = 0
+        return with_closure(args, kwargs, lambda: self._decide_once(optimizer, update), self.forget)
 
     def _decide_once(self, optimizer: Optimizer, update: int) -> None:
         if self._decided == update and not self._losses:
@@ -249,7 +242,7 @@ class Steering:
         present = self._measured(optimizer, update)
         observed = self._previous if self._is_late else present
         self._previous = present if self._is_late else None
-        seen = self._agreed(optimizer, observed)
+        seen = self._agreed(None if self._is_late else optimizer, observed)
         if not present.losses and seen.loss is None and not self._had_losses:
             self._require_no_loss()
         self._had_losses = self._had_losses or bool(present.losses) or seen.loss is not None
@@ -270,17 +263,22 @@ class Steering:
         lr = max(float(group["lr"]) for group in optimizer.param_groups)
         return Measured(update, lr, losses, norm, self.control.restarts(update))
 
-    def _agreed(self, optimizer: Optimizer, observed: Measured | None) -> Seen:
-        """What all processes have seen of an update."""
+    def _agreed(self, optimizer: Optimizer | None, observed: Measured | None) -> Seen:
+        """What all processes have seen of an update; `optimizer` is None if it was made before."""
         waiting = self.control.waiting()
         losses = [] if observed is None else [float(loss) for loss in observed.losses]
         norm = None if observed is None or observed.norm is None else float(observed.norm)
         seen = self._exchange.agree(_summary(losses, norm, waiting))
-        if not seen.mixed or self._is_late:
+        if not seen.mixed:
             return seen
         # The gradients of a loss that is not finite are not finite. If these are, it belongs to an update that a gradient
-        # scaler skipped, of which nothing else is to be seen here. All processes are in this branch, or none.
-        if not math.isfinite(float(gradient_norm(optimizer))):
+        # scaler skipped, of which nothing else is to be seen here. All processes are in this branch, or none. The gradients
+        # of an update that was made before are not there any more; with a scaler they were finite, or it was not made.
+        if optimizer is None:
+            scales = self._guarding is not None and self._guarding.has_scaler
+        else:
+            scales = math.isfinite(float(gradient_norm(optimizer)))
+        if not scales:
             return seen
         if self._guarding is not None:
             self._guarding.mend()
@@ -331,7 +329,7 @@ class Steering:
         Raises:
             GaveUpError: if a guard has given the run up.
         """
-        self._decided = None
+        self._decided, self._next, self.is_unsettled = None, update, False
         before = self.control.stopped
         changed = self.control.settle(update, requests=(self._requests and requests) or not self._exchange.is_shared)
         if self._guarding is not None and self.control.stopped is not before:
@@ -370,13 +368,18 @@ class Steering:
         schedules = _listed(given)
         original, are_others = went_on(saved.get("original"), saved.get("given"), schedules, update)
         self.control.restart(original)
-        if control is not None:
+        if control is None:
+            for listener in self.control.listeners:
+                listener.on_resume([])
+        else:
             self.control.load_state_dict(control)
             if are_others and any(event.schedules is not None for event in self.control.events):
                 self.control.replaced(schedules, update)
         self._stopped_before = self.control.stopped
         previous = None if control is None else control.get("previous")
         self._previous = None if previous is None else Measured.from_json(previous)
+        self._decided, self._left_out = None, False
+        self._go_to(update)
         if self._guarding is not None:
             self._guarding.forget()
         if original != self._began:

@@ -107,10 +107,16 @@ class Scheduler(Steered, Clock, LRScheduler):
             "record": record,
             "page": page,
         }
-        Clock.__init__(self, optimizer, scheduled, start)
-        if asks_for_control(self._options):
-            self._make_steering()
-        claim(optimizer, ["lr"], self)  # last, when nothing can fail any more
+        steering = Steering(schedule, start, self._options) if asks_for_control(self._options) else None
+        try:
+            Clock.__init__(self, optimizer, scheduled, start)
+            if steering is not None:
+                self._follow(steering)
+            claim(optimizer, ["lr"], self)  # last, when nothing can fail any more
+        except BaseException:
+            if steering is not None:
+                steering.close()  # a record, a page
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The iterator cannot be copied, and the copy must be registered as the driver of the copied optimizer.
@@ -160,10 +166,14 @@ class Scheduler(Steered, Clock, LRScheduler):
 
     def _make_steering(self) -> Steering:
         if self._steering is None:
-            self._steering = Steering(self.schedule, self.last_epoch, self._options)
-            self._steering.watch(self.optimizer, lambda: self.last_epoch)
-            self.step = self._steered_step  # type: ignore[method-assign] # without control, step() stays as fast as it is
+            return self._follow(Steering(self.schedule, self.last_epoch, self._options))
         return self._steering
+
+    def _follow(self, steering: Steering) -> Steering:
+        steering.watch(self.optimizer, lambda: self.last_epoch)
+        self._steering = steering
+        self.step = self._steered_step  # type: ignore[method-assign] # without control, step() stays as fast as it is
+        return steering
 
     def _steered_step(self, epoch: int | None = None) -> None:
         """`step`, for an update that the control may have left out."""
