@@ -11,7 +11,7 @@ import pytest
 
 import learnrate as lr
 from controllers import halve_when_stalled
-from learnrate.control import Action, Controller, Follow, LivePage, Observation, Scale, Stop, Undo
+from learnrate.control import Action, Controller, Follow, LivePage, Observation, Replace, Scale, Stop, Undo
 from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 from live_run import Client
 
@@ -77,6 +77,31 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_one_that_was_not(seed):
     assert again.lr == whole[at]
     steps(again, 200 - at, parts)
     assert parts == whole
+
+
+def falls(n):
+    return 1.0 - 0.001 * n
+
+
+@pytest.mark.parametrize("function", [falls, lambda n: 1.0 - 0.001 * n], ids=["named", "lambda"])
+def test_a_schedule_with_your_own_function_is_resumed_after_changes_by_hand(function):
+    def begun():
+        return Follow(lr.function(function) * 0.1)
+
+    def asked(follow, n):
+        for change in {3: [Scale(0.5)], 6: [Replace("constant(0.3)")], 9: [Undo()]}.get(n, []):
+            follow.control.request(change)
+        follow.observe(1.0)
+        return follow.lr
+
+    whole, first, again = begun(), begun(), begun()
+    expected = [asked(whole, n) for n in range(20)]
+    lrs = [asked(first, n) for n in range(12)]
+    again.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert lrs + [asked(again, n) for n in range(12, 20)] == expected
+    again.control.request(Undo())
+    again.observe(1.0)
+    assert again.lr == 0.1 * function(21)
 
 
 def test_an_update_that_is_left_out_does_not_count():
