@@ -222,7 +222,8 @@ class App:
         future = asyncio.wrap_future(self.source.request(change, why))
         # `wait` cancels nothing: a watcher who leaves does not take the change back.
         ending = asyncio.ensure_future(self.ending.wait())
-        await asyncio.wait({future, ending}, timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {future, ending}
+        await asyncio.wait(waited, timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         if not future.done():
             future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
