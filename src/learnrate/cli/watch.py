@@ -24,7 +24,8 @@ def watch_command(options: Options) -> None:
     """Serve the page until Ctrl-C."""
     path = options.record
     if not path.is_file():
-        raise OutputError(f"cannot read the record {checks.shown(str(path))}: there is no such file")
+        why = "it is a folder" if path.is_dir() else "there is no such file"
+        raise OutputError(f"cannot read the record {checks.shown(str(path))}: {why}")
     page = Page(host=options.host, port=options.port, read_only=True)
     from learnrate.control.live.recorded import Recorded  # after the checks, because it takes time to load
 

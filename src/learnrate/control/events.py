@@ -49,12 +49,13 @@ class Event:
         return {**vars(self), "schedules": texts, "evidence": evidence}
 
     @classmethod
-    def from_json(cls, content: object, functions: Iterable[Function] = ()) -> "Event":
+    def from_json(cls, content: object, functions: Iterable[Function] = (), present: Iterable[Schedule] = ()) -> "Event":
         """Read what `to_json` wrote.
 
         Args:
             content: The object.
             functions: Your own functions that the schedules name; see `learnrate.parse`.
+            present: Schedules that need not be read from their texts; see `schedules_of`.
 
         Raises:
             ArgumentError: if it is something else.
@@ -66,7 +67,7 @@ class Event:
             kind=fields.read("kind", checks.one_of(*get_args(Kind))),  # type: ignore[arg-type]
             who=fields.read("who", checks.text),
             factor=fields.read("factor", checks.positive),
-            schedules=None if texts is None else tuple(parse(text, functions) for text in several_texts("schedules", texts)),
+            schedules=None if texts is None else schedules_of(several_texts("schedules", texts), functions, present),
             reason=fields.read("reason", checks.text),
             evidence=fields.read("evidence", _object),
             time=fields.read("time", checks.finite),
@@ -107,6 +108,24 @@ def _object(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         checks.refuse_type(name, "a JSON object", value)
     return dict(value)
+
+
+def schedules_of(
+    texts: Iterable[str], functions: Iterable[Function] = (), present: Iterable[Schedule] = ()
+) -> tuple[Schedule, ...]:
+    """Schedules by their texts.
+
+    Args:
+        texts: What they print.
+        functions: Your own functions that they name; see `learnrate.parse`.
+        present: Schedules that the program has given. Their texts may name functions, and lambdas have no name by which a
+            text could be read.
+
+    Raises:
+        ArgumentError: if a text is no schedule.
+    """
+    given = {repr(schedule): schedule for schedule in present}
+    return tuple(given[text] if text in given else parse(text, functions) for text in texts)
 
 
 def several_texts(name: str, value: object) -> tuple[str, ...]:

@@ -95,41 +95,58 @@ class Follow:
             is noticed.
 
         Raises:
-            ArgumentError: if nothing was measured, or loss and scores are given at once.
-            LossError: if something is not a number.
+            ArgumentError: if loss and scores are given at once, or a controller reads the norm of the gradient, which is
+                missing.
+            LossError: if something is not a number, or an update has no loss.
         """
         if metrics:
             if loss is not None or gradient_norm is not None:
                 raise ArgumentError(
-                    f"scores of an evaluation must be given in a call of their own, received {list(metrics)}"
+                    f"scores of an evaluation must be given in a call of their own, received {', '.join(metrics)} beside "
+                    f"{'gradient_norm' if loss is None else 'loss'}"
                 )
-            scores = {name: scalar(name, value) for name, value in metrics.items()}
-            finite = all(map(math.isfinite, scores.values()))
-            return self.control.observe(Observation(max(0, self.updates - 1), self.lr, metrics=scores, finite=finite))
-        loss = scalar("loss", loss)
+            decision = self._evaluated({name: scalar(name, value) for name, value in metrics.items()})
+        else:
+            checks.flag("applied", applied)
+            decision = self._updated(scalar("loss", loss), gradient_norm, applied)
+        self.control.settle(self.updates)
+        self.lr = self.schedule(self.updates)
+        return decision
+
+    def _updated(self, loss: float, gradient_norm: Any, applied: bool) -> Decision:
+        if gradient_norm is None and self.control.needs_gradient_norm:
+            raise ArgumentError(
+                "gradient_norm must be given, because a controller reads it: observe(loss, gradient_norm=...)"
+            )
         norm = None if gradient_norm is None else scalar("gradient_norm", gradient_norm)
         finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
         restarts = self.control.restarts(self.updates)
-        checks.flag("applied", applied)
         decision = self.control.observe(
             Observation(self.updates, self.lr, loss, norm, finite=finite, restarts=restarts, applied=applied)
         )
         is_left_out = decision.skip or decision.rollback
         self.wants_snapshot = not is_left_out and wants_snapshot(self.control, self.updates)
-        if not is_left_out:
-            self.updates += 1
-        self.control.settle(self.updates)
-        self.lr = self.schedule(self.updates)
+        self.updates += not is_left_out
         return decision
 
+    def _evaluated(self, scores: Mapping[str, float]) -> Decision:
+        last = max(0, self.updates - 1)
+        finite = all(map(math.isfinite, scores.values()))
+        return self.control.observe(Observation(last, self.schedule(last), metrics=scores, finite=finite))
+
     def scale(self, factor: float, why: str = "") -> None:
-        """Multiply the LR from the next update on, by hand.
+        """Multiply the LR by hand, after the update that is observed next. Any thread may call it.
 
         Args:
             factor: Above 0.
             why: The reason, for the record.
+
+        Raises:
+            ArgumentError: if it is not above 0, or the run has ended.
         """
-        self.control.request(Scale(factor), why)
+        future = self.control.request(Scale(factor), why)
+        if future.done():  # refused
+            future.result()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to keep, as JSON: the number of updates, and the control."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from learnrate import checks, records
 from learnrate.control.controller import Controller, as_json, restored
-from learnrate.control.events import Event, several_texts
+from learnrate.control.events import Event, schedules_of, several_texts
 from learnrate.control.requests import InForce
 from learnrate.errors import ArgumentError, OtherScheduleWarning
-from learnrate.schedules import Schedule, parse
+from learnrate.schedules import Schedule
 from learnrate.schedules.functions import Function
 from learnrate.user_code import warn
 
@@ -39,7 +39,13 @@ class Past:
         return {**entry, "controllers": controllers_to_json(controllers, self.states, self.factors)}
 
     @classmethod
-    def from_json(cls, content: object, controllers: Controllers, functions: Iterable[Function] = ()) -> "Past":
+    def from_json(
+        cls,
+        content: object,
+        controllers: Controllers,
+        functions: Iterable[Function] = (),
+        original: Iterable[Schedule] = (),
+    ) -> "Past":
         """Read what `to_json` wrote. Controllers that are not at work any more are left out.
 
         Raises:
@@ -47,7 +53,7 @@ class Past:
         """
         fields = records.Fields(content)  # type: ignore[arg-type]
         texts = fields.read("schedules", several_texts)
-        present = InForce(tuple(parse(text, functions) for text in texts), fields.read("factor", checks.positive))
+        present = InForce(schedules_of(texts, functions, original), fields.read("factor", checks.positive))
         if "controllers" not in fields.content:
             return cls(present)
         states, factors, _ = controllers_from_json(controllers, fields["controllers"])
@@ -121,9 +127,10 @@ def read(state: object, original: tuple[Schedule, ...], controllers: Controllers
     """
     fields = records.Fields(state)  # type: ignore[arg-type]
     hand = records.Fields(fields["hand"])
-    events = tuple(Event.from_json(entry, functions) for entry in fields.read("events", _entries))
-    pending = tuple(Event.from_json(entry, functions) for entry in _entries("pending", fields.content.get("pending", ())))
-    before = tuple(Past.from_json(entry, controllers, functions) for entry in hand.read("before", _entries))
+    events = tuple(Event.from_json(entry, functions, original) for entry in fields.read("events", _entries))
+    waiting = _entries("pending", fields.content.get("pending", ()))
+    pending = tuple(Event.from_json(entry, functions, original) for entry in waiting)
+    before = tuple(Past.from_json(entry, controllers, functions, original) for entry in hand.read("before", _entries))
     schedules = next((event.schedules for event in reversed(events) if event.schedules is not None), original)
     present = InForce(schedules, hand.read("factor", checks.positive))
     states, factors, lost = controllers_from_json(controllers, fields["controllers"])

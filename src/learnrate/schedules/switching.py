@@ -19,7 +19,7 @@ __all__ = ["switch"]
 
 @frozen
 class switch(Schedule):
-    """Another schedule from each milestone on: value(n) = s(n), where s = schedules[number of milestones <= n].
+    """Another schedule from each milestone on: `value(n) = schedules[number of milestones <= n](n)`.
 
     Unlike the parts of a chain (`a >> b`), all schedules count from the start of this one. It is what a run followed whose
     schedule was replaced at its milestones.

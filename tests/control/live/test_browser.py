@@ -337,6 +337,27 @@ def test_moving_about(browser):
         assert errors_of(browser) == []
 
 
+def test_the_lr_under_the_pointer_is_one_that_was_used(browser):
+    with running() as run:
+        run.steps(1501).control.request(Scale(0.1))
+        run.steps(4500)
+        tab = Tab(browser, run.page.link).ready()
+        until(lambda: tab.js("return view.panes.panes.get('lr').chart.layers.some((layer) => layer.dot)"))
+        # Several updates share a pixel, and at the change their mean is none of their LRs.
+        shown = tab.js(
+            "const panes = view.panes, rows = panes.series.blocks.get('rows');"
+            "const at = rows.first.findIndex((first, k) => first < 1502 && rows.last[k] >= 1502);"
+            "panes.cross = Math.round((rows.first[at] + rows.last[at]) / 2); panes.point();"
+            "return [rows.first[at], rows.last[at], view.root.querySelector('.legend b').textContent,"
+            " panes.dot(panes.panes.get('lr').chart.layers.find((layer) => layer.dot))]"
+        )
+        first, last, text, dot = shown
+        assert last > first
+        used = run.used[int(first) : int(last) + 1]
+        assert min(abs(float(text) / lr - 1) for lr in used) < 1e-3
+        assert min(abs(dot / lr - 1) for lr in used) < 1e-3
+
+
 def test_a_phone_shows_everything_within_its_width(browser):
     with opened(browser) as (_, tab):
         try:

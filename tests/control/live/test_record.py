@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -79,6 +80,26 @@ def test_a_record_is_followed_while_it_grows_and_when_it_is_resumed(tmp_path, re
         source.stop()
 
 
+def test_a_record_that_is_removed_is_named_once_and_what_was_read_stays(tmp_path, recorded, monkeypatch, capsys):
+    monkeypatch.setattr("learnrate.control.live.recorded.INTERVAL", 0.05)
+    path = tmp_path / "run.sqlite"
+    control = begin([SCHEDULE], record=path)
+    train(control, 0, 100)
+    control.close()
+    source = recorded(path).follow()
+    try:
+        path.unlink()
+        until(lambda: source.failure is not None)
+        time.sleep(0.2)
+        assert capsys.readouterr().err.count("run.sqlite") == 1
+        assert (source.status, source.history.rows.last) == ("finished", 99)
+        train(again := begin([SCHEDULE], record=path), 0, 50)
+        again.close()
+        until(lambda: source.failure is None)
+    finally:
+        source.stop()
+
+
 def test_what_is_no_record_is_refused(tmp_path, recorded):
     (tmp_path / "text").write_text("no record")
     with pytest.raises(errors.OutputError):
@@ -106,14 +127,15 @@ def test_the_command_serves_until_ctrl_c(tmp_path):
     assert "Traceback" not in out + err
 
 
-def test_the_command_names_what_is_missing(tmp_path):
+@pytest.mark.parametrize(("name", "why"), [("none.sqlite", "none.sqlite"), (".", "folder")])
+def test_the_command_names_what_is_missing(tmp_path, name, why):
     ended = subprocess.run(
-        [sys.executable, "-m", "learnrate", "watch", "none.sqlite"],
+        [sys.executable, "-m", "learnrate", "watch", name],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert ended.returncode == 1
-    assert "none.sqlite" in ended.stderr
+    assert why in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -83,6 +83,22 @@ def test_a_change_that_waits_when_the_run_ends_is_refused():
         assert "ended" in answers[0].json()["error"]
 
 
+def test_a_change_that_waits_when_the_page_ends_is_answered(caplog):
+    with running() as run:
+        run.step()
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(Client(run.page).change({"kind": "scale", "factor": 0.5})))
+        asking.start()
+        until(lambda: run.control._requests)
+        time.sleep(0.1)  # until the server waits for it
+        run.page.stop()
+        asking.join(5)
+        assert answers[0].status == 202
+        assert caplog.records == []
+        run.step()
+        assert [event.kind for event in run.control.events] == ["scale"]
+
+
 def test_a_taken_port_is_an_error_of_the_call():
     with running() as first:
         with pytest.raises(errors.ArgumentError, match=rf"(?s)port.*{first.page.server.port}.*port=0"):

@@ -61,13 +61,14 @@ class App:
         source: The run.
         access: Who is let in.
         streams: Who watches.
+        ending: Set when the page is served no more.
     """
 
     def __init__(self, source: Source, access: Access) -> None:
         self.source, self.access, self.streams = source, access, Streams()
         self._changes, self._reads = Allowance(burst=8, rate=1), Allowance(burst=60, rate=30)
         self._previews = Allowance(burst=10, rate=5)
-        self.port = 0
+        self.port, self.ending = 0, asyncio.Event()
 
     @property
     def cookie(self) -> str:
@@ -220,8 +221,11 @@ class App:
             raise Refused(429, "too many changes: one a second is the most")
         future = asyncio.wrap_future(self.source.request(change, why))
         # `wait` cancels nothing: a watcher who leaves does not take the change back.
-        done, _ = await asyncio.wait({future}, timeout=WAIT)
-        if not done:
+        ending = asyncio.ensure_future(self.ending.wait())
+        waited: set[asyncio.Future[Any]] = {future, ending}
+        await asyncio.wait(waited, timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not future.done():
             future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             return JSONResponse({"waiting": True, "text": str(change)}, 202)
         return JSONResponse(changes.confirmation(future.result()))

@@ -1,6 +1,7 @@
 """A run elsewhere, of which a page knows the record: it can be watched, not changed."""
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -35,6 +36,9 @@ class Recorded:
         path: The file.
         functions: Your own functions that its schedules name. Without them the plan is not shown.
 
+    Attributes:
+        failure: Why the file could not be read the last time; None if it could.
+
     Raises:
         OutputError: if the file cannot be read, is damaged, or is something else.
     """
@@ -68,7 +72,10 @@ class Recorded:
             if sizes != size:
                 try:
                     self._take(self._load())
+                    self.failure = None
                 except OutputError as error:  # it was removed, for example; what was read stays
+                    if str(error) != str(self.failure):
+                        print(f"learnrate: {error}; the page shows what was read before", file=sys.stderr, flush=True)
                     self.failure = error
                     written = False
                 size = sizes

@@ -146,7 +146,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.app.port = self.port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken, self._ended = asyncio.Event(), asyncio.Event()
+        self._woken, self._ended = asyncio.Event(), self.app.ending
         self.app.streams.entered = self._woken.set
         self._thread = threading.Thread(target=self._run, name="learnrate live page", daemon=True)
         self._ready = threading.Event()

@@ -248,10 +248,11 @@ export class Panes {
     }
     const y = plain ? mean : smoothed(mean, width);
     const line = { kind: "line", x, y, color, width: 2, label: plain ? (smooth ? "raw" : "used") : "smoothed" };
-    const exact = plain && !wide ? rows[`${name}.last`] : y;
+    // A mean of LRs is none that was used: at a change it lies between the one before and the one after.
+    line.exact = plain && !(smooth && wide) ? rows[`${name}.last`] : y;
     line.shown = (update) => {
       const index = nearest(x, update);
-      return index < 0 || update > x[index] + (rows.last[index] - rows.first[index]) + 1 ? "" : number(exact[index], 5);
+      return index < 0 || update > x[index] + (rows.last[index] - rows.first[index]) + 1 ? "" : number(line.exact[index], 5);
     };
     line.dot = true;
     layers.push(line);
@@ -277,7 +278,7 @@ export class Panes {
 
   dot(layer) {
     const index = nearest(layer.x, this.cross);
-    return index < 0 || Math.abs(layer.x[index] - this.cross) > Math.max(1, (this.to - this.from) / 100) ? NaN : layer.y[index];
+    return index < 0 || Math.abs(layer.x[index] - this.cross) > Math.max(1, (this.to - this.from) / 100) ? NaN : layer.exact[index];
   }
 
   /** The reason of the event that the crosshair is at. */
