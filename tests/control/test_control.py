@@ -558,3 +558,16 @@ def test_a_rollback_without_snapshots_is_refused():
     control = Control([lr.constant(0.1)], forgetful((Action(rollback=True),)))
     with pytest.raises(ArgumentError, match=facts("needs_snapshots", "forgetful", "True")):
         control.observe(Observation(0, 0.1, loss=1.0))
+
+
+def test_the_state_of_a_controller_must_be_a_named_tuple():
+    @dataclass(frozen=True)
+    class forgetful(Controller):
+        def init(self):
+            return {"losses": 0}
+
+        def update(self, state, observation):
+            return state, Action()
+
+    with pytest.raises(ArgumentTypeError, match="the state that init of control returns must be a NamedTuple"):
+        Control([lr.constant(0.1)], forgetful())

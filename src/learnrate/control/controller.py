@@ -228,10 +228,13 @@ RESERVED = ("by hand",)
 """Who acts in the record, beside controllers."""
 
 
-def _require_controller(name: str, value: object) -> None:
+def _require_controller(name: str, value: Any) -> None:
     if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in ("init", "update")):
         remedy = f"write {value.__name__}(...)" if isinstance(value, type) else "use those of learnrate.control"
         checks.refuse_type(name, "a controller, with init and update", value, remedy)
+    state = value.init()
+    if not (isinstance(state, tuple) and hasattr(state, "_asdict")):
+        checks.refuse_type(f"the state that init of {name} returns", "a NamedTuple of numbers", state)
 
 
 def restored(controller: Controller[State], saved: object) -> State:

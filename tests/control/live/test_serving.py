@@ -110,6 +110,20 @@ def test_a_taken_port_is_an_error_of_the_call():
             assert Client(second.page, first.page.server.app.access.change).get("/api/events?after=0").status == 401
 
 
+def test_the_page_of_a_run_that_has_ended_leaves_its_port_to_the_next_one():
+    with running() as first:
+        port = first.page.server.port
+        first.control.close()
+        second = begin([SCHEDULE], page=Page(port=port))
+        try:
+            (page,) = second.listeners
+            assert page.server.port == port
+            assert Client(page).get("/api/events?after=0").status == 200
+        finally:
+            second.close()
+            page.stop()
+
+
 def test_a_port_can_be_served_again_at_once():
     with running() as run:
         port = run.page.server.port

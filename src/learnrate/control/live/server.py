@@ -142,6 +142,8 @@ class Server:
     def __init__(self, source: Source, page: Page, access: Access | None = None) -> None:
         self.page, self.source = page, source
         self.app = App(source, access or Access(page))
+        if page.port:
+            _stop_finished(page.port)
         self._socket = _listening(page)
         self.port: int = self._socket.getsockname()[1]
         self.app.port = self.port
@@ -293,6 +295,13 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 _SERVERS: "weakref.WeakSet[Server]" = weakref.WeakSet()
+
+
+def _stop_finished(port: int) -> None:
+    """Free a port on which this process still shows a run that has ended: the cell of a notebook was run again."""
+    for server in list(_SERVERS):
+        if server.port == port and server.source.status == "finished":
+            server.stop()
 
 
 def _forget_all() -> None:
