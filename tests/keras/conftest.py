@@ -11,6 +11,7 @@ import pytest
 collect_ignore = ["reporting.py", *(path.name for path in Path(__file__).parent.glob("*scenarios.py"))]
 
 SCENARIOS = Path(__file__).with_name("scenarios.py")
+SUPPORT = Path(__file__).parents[1] / "support"
 BACKENDS = ("torch", "jax")
 LIMIT = 300
 """Seconds that a process may take."""
@@ -28,9 +29,10 @@ def both_backends(tmp_path_factory, pytestconfig):
 
 
 def run(backend, folder, strict):
+    path = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, *strict, str(SCENARIOS), backend, str(folder)],
-        env=os.environ | {"KERAS_BACKEND": backend},
+        env=os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=LIMIT,

@@ -196,6 +196,7 @@ class _Replayed(Controller[Any]):
 
     def __init__(self, controller: Controller[Any]) -> None:
         self.controller = controller
+        self.needs_snapshots = controller.needs_snapshots  # type: ignore[misc]
         self.next: tuple[Any, Action] = (None, Action())
 
     def init(self) -> Any:

@@ -52,6 +52,7 @@ class Recorded:
         self._path, self._functions = path, tuple(functions)
         self._ended = threading.Event()
         self._begun: set[int] = set()
+        self._sizes = _sizes(path)  # before it is read, so that a change in between is seen
         self._take(self._load())
         self.status = "running" if is_written(path) else "finished"
 
@@ -65,7 +66,7 @@ class Recorded:
         self._ended.set()
 
     def _follow(self) -> None:
-        pause, size = INTERVAL, _sizes(self._path)
+        pause, size = INTERVAL, self._sizes
         while not self._ended.wait(pause):
             written = is_written(self._path)
             start, sizes = time.monotonic(), _sizes(self._path)
