@@ -21,8 +21,8 @@ def train(
 ) -> dict[str, Any]:
     """Train with controllers.
 
-    The loss of a batch is the mean of h * (w - x) ** 2 / 2 over the directions, with x drawn anew from a normal distribution
-    of standard deviation `noise`.
+    The loss of a batch is the mean of h * (w - x) ** 2 / 2 over the directions, with a new x each time, from a normal
+    distribution of standard deviation `noise`.
 
     Args:
         controllers: By name; their factors are multiplied.

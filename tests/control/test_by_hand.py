@@ -114,7 +114,7 @@ def test_a_line_without_an_end_waits_and_is_taken_when_it_stays_so(clock, comman
     assert len(run.control.events) == 2
 
 
-def test_a_file_that_is_written_anew(clock, commands):
+def test_a_file_that_is_replaced(clock, commands):
     run = Driven(clock, lr.constant(0.1), by_hand(file=commands))
     commands.write_text("scale 0.5\n")
     run.update()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import learnrate as lr
 from driven_rules import assert_equal, calls, changes, few, lrs, ours
-from learnrate.control import Control, Observation
+from learnrate.control import Control, Observation, plateau
 from learnrate.control.controller import as_json, restored
 from learnrate.control.peers import greedy, keras_plateau, optax_plateau, timm_plateau, torch_plateau
 from learnrate.errors import ArgumentError, ArgumentTypeError, NotMeasuredWarning
@@ -396,3 +396,10 @@ def test_noise_inside_of_jit_is_refused():
     rule = timm_plateau(noise_range_t=0, monitor="loss")
     with pytest.raises(ArgumentError, match="noise_range_t"):
         rule.update(rule.init(), Observation(0, 0.1, loss=1.0, xp=jax.numpy))
+
+
+@pytest.mark.parametrize("rule", [plateau.torch, plateau.keras, plateau.timm, plateau.optax, greedy])
+def test_a_rule_needs_the_loss_if_it_monitors_it(rule):
+    mode = {"mode": "max"} if rule is plateau.keras else {}
+    assert rule(monitor="loss").needs_loss
+    assert not rule(monitor="accuracy", **mode).needs_loss

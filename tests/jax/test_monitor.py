@@ -14,6 +14,7 @@ import jax.numpy as jnp  # noqa: E402
 from tests.jax.controllers import ByAccuracy, CoolAt, LeaveOut, ScaleEvery  # noqa: E402
 
 import learnrate as lr  # noqa: E402
+from controllers import Heard  # noqa: E402
 from facts import facts  # noqa: E402
 from learnrate.control import Cooldown, Replace, Scale, Stop, Undo  # noqa: E402
 from learnrate.errors import ArgumentError, ArgumentTypeError  # noqa: E402
@@ -23,28 +24,6 @@ pytestmark = pytest.mark.xdist_group("jax")
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.003, 60)
 PARAMS = jnp.array([1.0, 2.0, 3.0])
 NAN = float("nan")
-
-
-class Listening:
-    """What a record and a live page are told."""
-
-    def __init__(self):
-        self.updates, self.evaluations, self.events = [], [], []
-
-    def on_update(self, observation):
-        self.updates.append(observation)
-
-    def on_evaluation(self, observation):
-        self.evaluations.append(observation)
-
-    def on_event(self, event):
-        self.events.append(event)
-
-    def on_resume(self, events):
-        pass
-
-    def close(self):
-        pass
 
 
 @functools.cache
@@ -69,7 +48,7 @@ class Run:
     def __init__(self, form=FACTORS, every=4):
         self.optimizer, self.step = form
         self.params, self.state = PARAMS, self.optimizer.init(PARAMS)
-        self.monitor, self.listening = lr.jax.Monitor(self.optimizer, every=every), Listening()
+        self.monitor, self.listening = lr.jax.Monitor(self.optimizer, every=every), Heard()
         self.monitor.control.listeners.append(self.listening)
         self.used = {}
 
@@ -129,7 +108,7 @@ def test_rows_and_events_are_those_of_the_updates():
 
 def test_several_updates_in_one_call():
     optimizer, step = FACTORS
-    monitor, listening = lr.jax.Monitor(optimizer, every=1), Listening()
+    monitor, listening = lr.jax.Monitor(optimizer, every=1), Heard()
     monitor.control.listeners.append(listening)
 
     @jax.jit

@@ -13,6 +13,7 @@ import numpy as np
 from reporting import BACKEND, CALLS, FOLDER, ONES, Steps, caught, fit, line, scenario, warned
 
 import learnrate as lr
+from controllers import Heard
 from learnrate.control import Action, Controller, Cooldown, Replace, Stop, Undo
 
 BASE = lr.warmup(0.1, 4) >> lr.one_cycle(max_lr=0.1, length=20)
@@ -103,28 +104,6 @@ class ends(Controller):
         return state, Action(stop=observation.update == self.update_number)
 
 
-class Rows:
-    """Listens to a run."""
-
-    def __init__(self):
-        self.updates, self.evaluations, self.events, self.closed = [], [], [], 0
-
-    def on_update(self, observation):
-        self.updates.append(observation)
-
-    def on_evaluation(self, observation):
-        self.evaluations.append(observation)
-
-    def on_event(self, event):
-        self.events.append(event)
-
-    def on_resume(self, events):
-        pass
-
-    def close(self):
-        self.closed += 1
-
-
 class Hand(keras.callbacks.Callback):
     """A person: asks for changes before batches of the fit, by their numbers."""
 
@@ -170,7 +149,7 @@ def composed_control():
     def follow(path=None):
         return lr.keras.Follow(BASE, control={"plateau": halve(5), "guard": guard()}, state_file=path)
 
-    through, rows = follow(), Rows()
+    through, rows = follow(), Heard()
     all_steps, _, hand = run(through, requests, rows=rows, x=x)
     before = follow(state)
     first, _, _ = run(before, requests, x=x, steps=Steps(stop_at=stop))
@@ -207,7 +186,7 @@ def accumulated_control():
     infinite = x.copy()
     infinite[3] = 3e38  # the loss is 0 or finite, and its gradient is not, once it is scaled
     for name, optimizer, data in (("accumulated", plain, x), ("scaled", scaled, infinite)):
-        follow, rows = lr.keras.Follow(lr.constant(0.1), control=[norms()]), Rows()
+        follow, rows = lr.keras.Follow(lr.constant(0.1), control=[norms()]), Heard()
         steps, _, _ = run(follow, optimizer=optimizer, rows=rows, x=data)
         facts[name] = {
             "norms": [row.gradient_norm for row in rows.updates],
@@ -221,7 +200,7 @@ def accumulated_control():
 @scenario
 def recorded():
     """Without controllers: everything reaches a listener, nothing waits, and nothing is compiled again."""
-    model, rows = line(keras.optimizers.SGD(0.5, momentum=0.5)), Rows()
+    model, rows = line(keras.optimizers.SGD(0.5, momentum=0.5)), Heard()
     path = FOLDER / f"record-{BACKEND}.sqlite"
     follow = lr.keras.Follow(BASE, control=[], momentum=lr.linear(0.5, 0.9, 24), record=path)
     CALLS.clear()
@@ -247,7 +226,7 @@ def recorded():
     facts["between"] = caught(lambda: follow.scale(0.5))
     if BACKEND == "jax":
         blocks = line(keras.optimizers.SGD(0.5), steps_per_execution=3)
-        follow, rows = lr.keras.Follow(BASE, control=[halve(2)]), Rows()
+        follow, rows = lr.keras.Follow(BASE, control=[halve(2)]), Heard()
         steps, _, _ = run(follow, model=blocks, rows=rows, x=ONES[:8])
         facts["blocks"] = [
             [row.update for row in rows.updates],
@@ -274,7 +253,7 @@ def stops():
         def update(self, state, observation):
             raise KeyboardInterrupt
 
-    follow, rows = lr.keras.Follow(lr.constant(0.125), control=[halve(100)]), Rows()
+    follow, rows = lr.keras.Follow(lr.constant(0.125), control=[halve(100)]), Heard()
     with contextlib.suppress(ZeroDivisionError):
         run(follow, model=model, rows=rows, more=[Fails()], x=ONES[:4])
     with contextlib.suppress(KeyboardInterrupt):
@@ -383,7 +362,7 @@ def own_steps():
         return model
 
     def observed(key, control):
-        rows = Rows()
+        rows = Heard()
         steps, _, _ = run(lr.keras.Follow(BASE, control=[control]), model=own(key), rows=rows, x=ONES[:4])
         return [[row.loss for row in rows.updates], [row.gradient_norm for row in rows.updates], steps.weights]
 

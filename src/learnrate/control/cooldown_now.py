@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.trend import (
     add,
     block_length,
@@ -16,7 +16,7 @@ from learnrate.control.trend import (
     state_with_trend,
     trend_of,
 )
-from learnrate.control.watched import LOSS, unit, watched
+from learnrate.control.watched import LOSS, Watching, unit, watched
 
 CONSTANT = 1e-3
 """Share by which LRs may differ that count as the same."""
@@ -26,7 +26,7 @@ Constant = state_with_trend("Constant", __name__, begun=0)
 
 
 @frozen
-class cooldown_now(Controller[Any]):
+class cooldown_now(Watching[Any]):
     """Begin the cooldown, once, when the loss at a constant LR has no improvement any more that is worth waiting for.
 
     The test is that of `plateau`, over the time for which the LR has been constant, within a thousandth; it begins again
@@ -53,14 +53,6 @@ class cooldown_now(Controller[Any]):
     patience: int = checked(checks.length)
     monitor: str = checked(checks.text, default=LOSS)
     mode: Literal["min", "max"] = field(default="min")
-
-    def __post_init__(self) -> None:
-        checks.check_fields(self)
-
-    @property
-    def needs_loss(self) -> bool:  # type: ignore[override]
-        """Whether it watches the loss."""
-        return self.monitor == LOSS
 
     def init(self) -> Any:
         """See `Controller.init`."""

@@ -41,10 +41,9 @@ def leveled(before: Level, value: Any, xp: Namespace) -> tuple[Level, Any, Any]:
     limit = where(before.values < FREE, math.inf, CLIPPED * before.spread)
     off = xp.clip(where(usable, value - level, 0.0), -limit, limit)
     gain = 1 / xp.clip(before.values, 1, REMEMBERED)
-    one = where(usable, 1, 0)
     spread = where(before.values < 1, 0.0, before.spread + gain * (xp.abs(off) - before.spread))
     after = Level(
-        before.values + one,
+        before.values + where(usable, 1, 0),
         where(usable, level + gain * off, before.level),
         where(usable, spread, before.spread),
     )

@@ -13,7 +13,7 @@ LARGEST = 1_000_000
 class Lines:
     """Gives each line that is appended to a file once. What the file holds at the beginning is left out.
 
-    A file that is written anew, with `>` or by an editor, is compared with what it was: if its beginning is the same, the
+    A file that is replaced, with `>` or by an editor, is compared with what it was: if its beginning is the same, the
     rest is what was appended; otherwise nobody can say which lines are new, and none is taken.
 
     Args:
@@ -54,7 +54,7 @@ class Lines:
             return []
         self._failure = ""
         if hashlib.sha256(content[: self._taken]).digest() != self._hash:
-            complain(f"{self.path.name} was written anew, so which lines are new is not known: append lines, with >>")
+            complain(f"{self.path.name} was replaced, so which lines are new cannot be seen: append lines, with >>")
             self._take(content)
             return []
         fresh = content[self._taken :]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers import keras_plateau, optax_plateau, timm_plateau, torch_plateau
 from learnrate.control.trend import (
     FIELDS,
@@ -20,7 +20,7 @@ from learnrate.control.trend import (
     state_with_trend,
     trend_of,
 )
-from learnrate.control.watched import LOSS, unit, watched
+from learnrate.control.watched import LOSS, Watching, unit, watched
 
 Plateau = state_with_trend("Plateau", __name__, factor=1.0, pause=0, patiences=1, mark=float("inf"), mark_error=0.0)
 """The state: a trend; the factor; values that are still left out; the patience now, as a multiple; the level when the LR was
@@ -34,7 +34,7 @@ WORTH = 0.99
 
 
 @frozen
-class plateau(Controller[Any]):
+class plateau(Watching[Any]):
     """Lower the LR when the loss, or a metric, has no improvement any more that is worth waiting for.
 
     The values since the last change of the LR are tested for a trend against their own noise. The best value so far, which
@@ -102,14 +102,6 @@ class plateau(Controller[Any]):
     """timm's `PlateauLRScheduler`, call by call."""
     optax: ClassVar = optax_plateau
     """optax' `contrib.reduce_on_plateau`, call by call."""
-
-    def __post_init__(self) -> None:
-        checks.check_fields(self)
-
-    @property
-    def needs_loss(self) -> bool:  # type: ignore[override]
-        """Whether it watches the loss."""
-        return self.monitor == LOSS
 
     def init(self) -> Any:
         """See `Controller.init`."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.levels import FREE
 from learnrate.control.trend import (
     DROP,
@@ -19,7 +19,7 @@ from learnrate.control.trend import (
     state_with_trend,
     trend_of,
 )
-from learnrate.control.watched import LOSS, unit, watched
+from learnrate.control.watched import LOSS, Watching, unit, watched
 from learnrate.schedules.numerics import NUMBERS, Namespace
 
 Slow = state_with_trend("Slow", __name__, factor=1.0, ceiling=float("inf"), rate=0.0, mark=0.0, width=0.0, former=1.0)
@@ -48,7 +48,7 @@ deviations of a value, for an average over 10 to 50 values."""
 
 
 @frozen
-class slow(Controller[Any]):
+class slow(Watching[Any]):
     """Raise the LR when the loss, or a metric, falls steadily but slowly; take it back if that does harm.
 
     As long as the LR is far too low, an update gains in proportion to the LR. But the loss alone does not show whether it is
@@ -78,8 +78,8 @@ class slow(Controller[Any]):
         >>> state, loss = controller.init(), 2.0
         >>> for n in range(1000):
         ...     loss -= 0.001 * state.factor  # gains in proportion to the LR
-        ...     seen = Observation(n, lr=1e-4 * state.factor, loss=loss + noise.gauss(0, 0.2))
-        ...     state, action = controller.update(state, seen)
+        ...     observation = Observation(n, lr=1e-4 * state.factor, loss=loss + noise.gauss(0, 0.2))
+        ...     state, action = controller.update(state, observation)
         >>> action.factor > 1
         True
     """
@@ -91,14 +91,9 @@ class slow(Controller[Any]):
     mode: Literal["min", "max"] = field(default="min")
 
     def __post_init__(self) -> None:
-        checks.check_fields(self)
+        super().__post_init__()
         if self.factor == 1:
             checks.refuse("factor", "above 1", self.factor)
-
-    @property
-    def needs_loss(self) -> bool:  # type: ignore[override]
-        """Whether it watches the loss."""
-        return self.monitor == LOSS
 
     def init(self) -> Any:
         """See `Controller.init`."""

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from learnrate.control.controller import Observation
+from learnrate import checks
+from learnrate.control.controller import Controller, Observation, State
 from learnrate.errors import NotMeasuredWarning
 from learnrate.user_code import warn
 
@@ -11,6 +12,20 @@ Mode = Literal["min", "max"]
 
 LOSS = "loss"
 """The name for the loss of every update."""
+
+
+class Watching(Controller[State]):
+    """A controller, a frozen dataclass, that watches the loss or a metric by its field `monitor`."""
+
+    monitor: str | None
+
+    def __post_init__(self) -> None:
+        checks.check_fields(self)
+
+    @property
+    def needs_loss(self) -> bool:  # type: ignore[override]
+        """Whether it watches the loss."""
+        return self.monitor == LOSS
 
 
 def watched(monitor: str, mode: Mode, observation: Observation, values: Any) -> Any:

@@ -547,3 +547,12 @@ def test_a_checkpoint_without_control_takes_what_happened_out_of_the_record(way,
     record = lr.Record.load(tmp_path / "run.sqlite")
     assert record.lrs.tolist() == [*run.first[:10], *run.first[22:]]
     assert [record.schedule()(n) for n in range(30)] == record.lrs.tolist()
+
+
+def test_a_rule_that_monitors_a_metric_needs_no_losses():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    attachment = lr.torch.attach(optimizer, lr.constant(0.1), control=lr.control.plateau.torch(patience=0, factor=0.5))
+    for _ in range(3):
+        optimizer.step()
+        attachment.observe(accuracy=0.5)
+    assert attachment.control.schedule(2) < 0.1

@@ -88,10 +88,10 @@ class Recorded:
 
     def _take(self, record: Record) -> None:
         """Add what is new, or begin again if the run went on from a checkpoint before what is here."""
-        known = self.history.rows.last
+        last_update = self.history.rows.last
         begun = {attempt.number: attempt.start for attempt in record.attempts if attempt.start is not None}
         again = [start for number, start in begun.items() if number not in self._begun]
-        first = 0 if known is None else min([known + 1, *again])
+        first = 0 if last_update is None else min([last_update + 1, *again])
         self._begun = set(begun)
         start = int(np.searchsorted(record.updates, first))
         # A record has NaN both where no loss was measured and where it was NaN. A run measures it always or never.

@@ -88,8 +88,8 @@ class Thinned:
     def _append(self, updates: Array, values: Array) -> None:
         finest = self._levels[0]
         finite, given = np.isfinite(values), ~np.isnan(values)
-        known = np.where(finite, values, np.nan)
-        rows = np.stack([known, known, known, np.where(finite, values, 0.0), finite, given & ~finite])
+        drawn = np.where(finite, values, np.nan)
+        rows = np.stack([drawn, drawn, drawn, np.where(finite, values, 0.0), finite, given & ~finite])
         numbers = np.stack([updates, updates])
         begun = self.rows % self.width  # rows in a bucket that is not full yet
         if begun:

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers.observed import called, factor_of, in_force, monitor, monitored
 from learnrate.control.peers.torch_plateau import Mode, ThresholdMode, at_least_0, floor, is_better, worst
+from learnrate.control.watched import Watching
 
 MOST = 10_000
 """The longest window. Each of its values is part of the state."""
@@ -48,7 +49,7 @@ def _window(name: str, value: object) -> int:
 
 
 @frozen
-class greedy(Controller[GreedyState]):
+class greedy(Watching[GreedyState]):
     """GreedyLR: raise the LR while the loss reaches new best values, lower it when it does not.
 
     It is equal to `GreedyLR` of Transformers 5.23 call by call, with its faults, on any schedule. The paper compares a loss
@@ -109,7 +110,7 @@ class greedy(Controller[GreedyState]):
     monitor: str | None = checked(monitor, default="loss")
 
     def __post_init__(self) -> None:
-        checks.check_fields(self)
+        super().__post_init__()
         checks.flag("smooth", self.smooth)
         checks.ordered("min_lr", self.min_lr, "max_lr", self.max_lr)
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers.observed import factor_of, in_force, monitor, monitored
 from learnrate.control.peers.torch_plateau import at_least_0, floor, no_better
+from learnrate.control.watched import Watching
 from learnrate.errors import ArgumentError
 
 
@@ -35,7 +36,7 @@ class KerasState(NamedTuple):
 
 
 @frozen
-class keras_plateau(Controller[KerasState]):
+class keras_plateau(Watching[KerasState]):
     """Keras' ReduceLROnPlateau: lower the LR when the best value has not become better for `patience` calls.
 
     It is equal to the callback of Keras 3.15 call by call, with its faults, on any schedule. It computes in double
@@ -80,7 +81,7 @@ class keras_plateau(Controller[KerasState]):
     min_lr: float = checked(floor, default=0.0)
 
     def __post_init__(self) -> None:
-        checks.check_fields(self)
+        super().__post_init__()
         if self.mode == "auto" and (self.monitor or "").removeprefix("val_") != "loss":
             raise ArgumentError(
                 f"mode must be 'min' or 'max' unless monitor is 'loss' or 'val_loss', received mode 'auto' and monitor "

@@ -4,11 +4,9 @@ from typing import Any, Protocol
 
 from learnrate import checks
 from learnrate.control.controller import Action, Observation
+from learnrate.control.watched import LOSS
 from learnrate.errors import NotMeasuredWarning
 from learnrate.user_code import warn
-
-LOSS = "loss"
-"""The name under which a rule monitors the loss of each update."""
 
 LOWEST = 1e-30
 """The lowest factor. A rule without a floor would go on until its factor is 0, which no float can come back from."""

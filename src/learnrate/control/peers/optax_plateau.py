@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers.observed import called, monitor, monitored, scaled_by
 from learnrate.control.peers.torch_plateau import at_least_0
+from learnrate.control.watched import Watching
 from learnrate.errors import ArgumentError
 
 
@@ -39,7 +40,7 @@ def _share(name: str, value: object) -> float:
 
 
 @frozen
-class optax_plateau(Controller[OptaxState]):
+class optax_plateau(Watching[OptaxState]):
     """optax' reduce_on_plateau: lower the LR when the best mean of the loss has not become better for `patience` means.
 
     It is equal to optax 0.2.8's rule call by call, with its faults, on any schedule, for parameters of double precision.
@@ -83,7 +84,7 @@ class optax_plateau(Controller[OptaxState]):
     monitor: str | None = checked(monitor, default="loss")
 
     def __post_init__(self) -> None:
-        checks.check_fields(self)
+        super().__post_init__()
         if self.rtol == 0 and self.atol == 0:
             raise ArgumentError(
                 "rtol or atol must be above 0, received 0 for both: a better mean must differ from the best one"

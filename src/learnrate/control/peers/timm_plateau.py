@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers.observed import factor_of, in_force, monitor, monitored
 from learnrate.control.peers.timm_noise import noise
 from learnrate.control.peers.torch_plateau import (
@@ -20,6 +20,7 @@ from learnrate.control.peers.torch_plateau import (
     torch_plateau,
     worst,
 )
+from learnrate.control.watched import Watching
 from learnrate.errors import ArgumentError
 from learnrate.schedules.numerics import NUMBERS
 
@@ -52,7 +53,7 @@ def _noise_range(name: str, value: object) -> int | tuple[int, int] | None:
 
 
 @frozen
-class timm_plateau(Controller[TimmState]):
+class timm_plateau(Watching[TimmState]):
     """timm's PlateauLRScheduler: torch's ReduceLROnPlateau after a warm-up by calls, with noise on the LR if asked for.
 
     It is equal to timm 1.0.31's scheduler, whose `step(1, metric)`, `step(2, metric)`, ... are the calls of this controller,
@@ -108,9 +109,6 @@ class timm_plateau(Controller[TimmState]):
     noise_std: float = checked(checks.positive, default=1.0)
     noise_seed: int | None = checked(checks.optional(at_least_0), default=None)
     monitor: str | None = checked(monitor, default=None)
-
-    def __post_init__(self) -> None:
-        checks.check_fields(self)
 
     @cached_property
     def _rule(self) -> torch_plateau:

@@ -5,8 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
-from learnrate.control.controller import Action, Controller, Observation
+from learnrate.control.controller import Action, Observation
 from learnrate.control.peers.observed import called, factor_of, in_force, monitor, monitored
+from learnrate.control.watched import Watching
 from learnrate.schedules.numerics import Namespace
 
 Mode = Literal["min", "max"]
@@ -84,7 +85,7 @@ class TorchState(NamedTuple):
 
 
 @frozen
-class torch_plateau(Controller[TorchState]):
+class torch_plateau(Watching[TorchState]):
     """Torch's ReduceLROnPlateau: lower the LR when the best value has not become better for more than `patience` calls.
 
     It is equal to torch 2.13's rule call by call, with its faults, on any schedule. A call is an evaluation, or an update if
@@ -130,9 +131,6 @@ class torch_plateau(Controller[TorchState]):
     min_lr: float = checked(floor, default=0.0)
     eps: float = checked(checks.rate, default=1e-8)
     monitor: str | None = checked(monitor, default=None)
-
-    def __post_init__(self) -> None:
-        checks.check_fields(self)
 
     def init(self) -> TorchState:
         """See `Controller.init`."""

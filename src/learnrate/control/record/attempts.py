@@ -96,10 +96,10 @@ def _same_before(previous: Attempt, attempt: Attempt) -> bool:
     the updates that are missing.
     """
     start = attempt.start or 0
-    before, known = ([event for event in each.events if event["update"] < start] for each in (previous, attempt))
+    before, after = ([event for event in each.events if event["update"] < start] for each in (previous, attempt))
     last = (previous.start or 0) - 1 if previous.last is None else previous.last
-    later = all(event["update"] > last for event in known[len(before) :] if event["kind"] not in WITHOUT_LR)
-    return attempt.resumed and attempt.texts == previous.texts and before == known[: len(before)] and later
+    later = all(event["update"] > last for event in after[len(before) :] if event["kind"] not in WITHOUT_LR)
+    return attempt.resumed and attempt.texts == previous.texts and before == after[: len(before)] and later
 
 
 def read(event: dict[str, Any], functions: Iterable[Function] = ()) -> Event:

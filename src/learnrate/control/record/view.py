@@ -96,7 +96,7 @@ def top(values: NDArray[np.float64]) -> float:
 
 
 def important(events: tuple[Event, ...], most: int) -> list[Event]:
-    """At most so many events, those that change most, in their order."""
+    """At most this number of events, those that change most, in their order."""
 
     def weight(index: int) -> tuple[int, float]:
         event, before = events[index], events[index - 1].factor if index else 1.0

@@ -79,7 +79,7 @@ class Guarding:
             self.snapshots.take(optimizer, update)
 
     def is_stuck(self, loss: Number) -> bool:
-        """Whether so many losses in a row were not finite, without an update, that the weights are at fault."""
+        """Whether losses in a row were not finite, without an update, for so long that the weights are at fault."""
         self.without_step = 0 if math.isfinite(float(loss)) else (self.without_step + 1) % WITHOUT_STEP
         return self.without_step == 0 and not math.isfinite(float(loss))
 
