@@ -11,7 +11,7 @@ from matplotlib import pyplot
 import learnrate as lr
 from learnrate import figures
 from learnrate.errors import MissingExtraError, OutputError
-from learnrate.study import Arm, Comparison, Training
+from learnrate.study import Comparison, Outcome, Training
 from learnrate.study.figure import draw_losses, draw_scores
 
 
@@ -81,4 +81,4 @@ def test_a_text_of_the_user_is_shown_as_it_is(tmp_path, name):
     figures.save(ax.figure, tmp_path / "figure.png")
     trainings = tuple(Training(seed, 0.5, (1.0, 0.5), (1, 2), (0.1, 0.5), name) for seed in range(2))
     for draw in (draw_losses, draw_scores):
-        figures.save(draw(Comparison(2, (Arm(name, lr.constant(0.1), trainings),))).figure, tmp_path / "figure.png")
+        figures.save(draw(Comparison(2, (Outcome(name, "constant(0.1)", 2, trainings),))).figure, tmp_path / "figure.png")

@@ -18,6 +18,7 @@ FLOORS = [
     *(
         "errors",
         "checks",
+        "locks",
         "interrupts",
         "user_code",
         "records",
@@ -31,7 +32,7 @@ FLOORS = [
         "figures",
         "html",
     ),
-    *("schedules", "finder", "tuner", "control", "study", "logs"),
+    *("schedules", "finder", "tuner", "control", "logs"),
     *(
         "torch.inputs",
         "torch.distributed",
@@ -54,7 +55,7 @@ FLOORS = [
     *("lightning.owners", "lightning.driven", "lightning.drives", "lightning.follow"),
     *("lightning.training", "lightning.range_test", "lightning.tune"),
     *("accelerate", "transformers"),
-    *("recipes", "cli"),
+    *("recipes", "study", "cli"),
 ]
 """From the ground up. A room may import from itself and from the rooms before it, whether the import runs at once, late in a
 function, or for the type checker alone."""

@@ -38,9 +38,14 @@ if TYPE_CHECKING:
     from learnrate import torch as torch
     from learnrate import transformers as transformers
     from learnrate.control.record import Record as Record
+    from learnrate.study import Arm as Arm
+    from learnrate.study import Comparison as Comparison
+    from learnrate.study import compare as compare
 
 __all__ = [
+    "Arm",
     "Bounds",
+    "Comparison",
     "Curve",
     "Horizon",
     "NoAnswer",
@@ -50,6 +55,7 @@ __all__ = [
     "Record",
     "Schedule",
     "Trainable",
+    "compare",
     "errors",
     "inverse_sqrt_scaling",
     "linear_scaling",
@@ -78,7 +84,12 @@ _LAZY_MODULES = {
 """The modules that are imported on first use; and what each of them needs, by module and by title."""
 
 
-_LAZY_NAMES = {"Record": "learnrate.control.record"}
+_LAZY_NAMES = {
+    "Record": "learnrate.control.record",
+    "Arm": "learnrate.study",
+    "Comparison": "learnrate.study",
+    "compare": "learnrate.study",
+}
 """Names that are imported on first use, because what they need takes time to load; and their modules."""
 
 

@@ -11,6 +11,7 @@
     ├── LossError            (RuntimeError)  the result of a training step is not a usable loss
     ├── NoAnswerError        (RuntimeError)  the evidence is not sufficient for an answer; says what would be
     ├── GaveUpError          (RuntimeError)  a guard has given the run up; has its report
+    ├── FailedTrainingsError (RuntimeError)  trainings of a study raised errors
     ├── RankError            (RuntimeError)  one of several processes failed
     ├── AlreadyDrivenError   (RuntimeError)  something else drives this LR
     ├── OutputError          (OSError)       a result cannot be written or read
@@ -94,6 +95,10 @@ class GaveUpError(LearnrateError, RuntimeError):
 
     def __reduce__(self) -> tuple[type["GaveUpError"], tuple[str, str]]:
         return type(self), (str(self), self.report)
+
+
+class FailedTrainingsError(LearnrateError, RuntimeError):
+    """Trainings of a study raised errors. The others are complete, and are kept where the study is."""
 
 
 class RankError(LearnrateError, RuntimeError):

@@ -1,81 +1,152 @@
 """Comparisons: on the same seeds, every training kept."""
 
+import json
+import math
+
 import pytest
 
 import learnrate as lr
 from facts import facts
-from learnrate.errors import LearnrateError
-from learnrate.study import Comparison, Training, compare
+from learnrate.errors import FailedTrainingsError, LearnrateError
+from learnrate.study import Training
 
-ARMS = {"plan": lr.constant(0.2), "constant": lr.constant(0.1)}
-
-
-def train(name, schedule, seed):
-    return Training(seed, schedule(0) + seed / 100, (1.0, 0.5), metric="accuracy")
+ARMS = {"plan": lr.constant(0.2), "constant": "constant(0.1)"}
 
 
-def test_every_schedule_is_trained_with_a_seed_before_the_next_seed():
-    order, snapshots = [], []
+class Descent(lr.Trainable):
+    """Gradient descent on a parabola; what it evaluates to follows from its seed and from the LRs."""
 
-    def noted(name, schedule, seed):
-        order.append((name, seed))
-        return train(name, schedule, seed)
+    def __init__(self, seed):
+        self.weight = 1.0 + seed / 10
 
-    result = compare(ARMS, noted, seeds=[3, 4, 5], updates=2, on_training=snapshots.append)
-    assert order == [(name, seed) for seed in (3, 4, 5) for name in ("plan", "constant")]
-    assert [sum(len(arm.trainings) for arm in snapshot.arms) for snapshot in snapshots] == [1, 2, 3, 4, 5, 6]
-    assert result["plan"].scores == pytest.approx((0.23, 0.24, 0.25))
-    assert result["plan"].mean == pytest.approx(0.24)
-    assert result["plan"].std == pytest.approx(0.01)
-    assert snapshots[-1] == result
-    assert result.metric == "accuracy"
+    def update(self, lr):
+        loss = self.weight**2
+        self.weight -= lr * 2 * self.weight
+        return loss
+
+    def save(self):
+        return self.weight
+
+    def restore(self, state):
+        self.weight = state
+
+    def evaluate(self):
+        return {"nearness": -abs(self.weight), "weight": self.weight}
+
+
+RECIPE = lr.Recipe(Descent, updates=10)
+
+
+def test_every_arm_is_trained_with_a_seed_before_the_next_seed():
+    snapshots = []
+    comparison = lr.compare(ARMS, RECIPE, seeds=[3, 4, 5], on_result=snapshots.append)
+    assert [[len(arm.trainings) for arm in snapshot] for snapshot in snapshots] == [
+        [1, 0],
+        [1, 1],
+        [2, 1],
+        [2, 2],
+        [3, 2],
+        [3, 3],
+    ]
+    assert comparison["plan"].scores == pytest.approx([-(1.3 + n / 10) * 0.6**10 for n in range(3)])
+    assert comparison["plan"].mean == pytest.approx(-1.4 * 0.6**10)
+    assert comparison["plan"].std == pytest.approx(0.1 * 0.6**10)
+    assert snapshots[-1] == comparison
+    assert comparison.metric == "nearness"
+    assert comparison.seeds == (3, 4, 5)
+    assert [arm.name for arm in comparison.ranking()] == ["plan", "constant"]
     with pytest.raises(KeyError):
-        result["other"]
+        comparison["other"]
 
 
 def test_a_single_seed_has_no_spread():
-    assert compare(ARMS, train, seeds=[0], updates=2)["plan"].std == 0.0
+    assert lr.compare(ARMS, RECIPE, seeds=1)["plan"].std == 0.0
 
 
-def test_the_record_holds_every_training():
-    record = compare(ARMS, train, seeds=[0, 1], updates=2).as_record()
-    assert record["arms"]["plan"]["trainings"][1] == {
-        "seed": 1,
-        "score": pytest.approx(0.21),
-        "losses": [1.0, 0.5],
-        "checkpoints": [],
-        "scores": [],
-    }
-    assert Comparison(2, ()).as_record()["arms"] == {}
+def test_an_arm_may_have_its_own_length_and_recipe():
+    other = lr.Recipe(lambda seed: Descent(seed + 10), updates=7)
+    arms = {"short": lr.Arm("linear(0.2, 0, '100%')", updates=4), "other": lr.Arm(lr.constant(0.1), recipe=other)}
+    comparison = lr.compare(arms, RECIPE, seeds=2)
+    assert [training.updates for arm in comparison for training in arm.trainings] == [4, 4, 10, 10]
+    assert comparison["short"].trainings[0].schedule == "linear(start=0.2, end=0.0, length=4)"
+    assert comparison["other"].trainings[0].first_loss == 2.0**2
+    assert comparison.notes == ()
+
+
+def test_arms_that_do_not_begin_alike_are_named():
+    starts = iter(range(100))
+    comparison = lr.compare(ARMS, lr.Recipe(lambda seed: Descent(next(starts)), updates=5), seeds=2)
+    [note] = comparison.notes
+    assert "seed 0, 1" in note
+
+
+def test_a_training_that_fails_is_named_and_the_others_are_made():
+    def created(seed):
+        if seed == 1:
+            raise ValueError("no data")
+        return Descent(seed)
+
+    comparison = lr.compare(ARMS, lr.Recipe(created, updates=5), seeds=3)
+    assert [len(arm.trainings) for arm in comparison] == [2, 2]
+    assert all("no data" in arm.failures[1].error for arm in comparison)
+    with pytest.raises(FailedTrainingsError, match=facts("plan, seed 1", "no data")):
+        comparison.require_complete()
+
+
+def test_each_arm_may_be_trained_at_its_own_best_lr():
+    comparison = lr.compare(
+        {"shape": lr.cosine(1e-4, 0.0, 100), "cycle": "one_cycle"}, RECIPE, seeds=1, updates=100, tune_each=True
+    )
+    for arm in comparison:
+        assert arm.chosen.updates > 0
+        assert lr.parse(arm.schedule).max == pytest.approx(arm.chosen.max_lr)
+        assert 0.01 < arm.chosen.max_lr < 1
+        assert arm.trainings[0].score > -1e-3
+    assert "cosine" in comparison["shape"].schedule
+
+
+def test_a_training_survives_its_record():
+    training = lr.compare(ARMS, RECIPE, seeds=1)["plan"].trainings[0]
+    assert Training.of_record(json.loads(json.dumps(training.as_record()))) == training
+    assert training.more["weight"] == pytest.approx([0.6**n for n in range(1, 11)])
+
+
+def test_a_long_training_keeps_means_of_its_losses():
+    training = lr.compare({"slow": lr.constant(1e-5)}, lr.Recipe(Descent, updates=4321), seeds=1)["slow"].trainings[0]
+    assert training.losses_every == 3
+    assert len(training.losses) == math.ceil(4321 / 3)
+    weights = [(1 - 2e-5) ** n for n in range(4321)]
+    assert training.losses[1] == pytest.approx(sum(weight**2 for weight in weights[3:6]) / 3)
+    assert training.losses[-1] == pytest.approx(weights[-1] ** 2)
 
 
 @pytest.mark.parametrize(
     ("argument", "value", "named"),
     [
-        ("schedules", [lr.constant(0.1)], "schedules"),
-        ("schedules", {"plan": 0.1}, "schedules['plan']"),
-        ("schedules", {1: lr.constant(0.1)}, "name"),
-        ("train", None, "train"),
-        ("train", lambda name, schedule, seed: 0.5, "Training"),
-        ("seeds", 5, "seeds"),
+        ("arms", [lr.constant(0.1)], "arms"),
+        ("arms", {}, "arms"),
+        ("arms", {"plan": 0.1}, "arms['plan']"),
+        ("arms", {"plan": "constnat(0.1)"}, "constnat"),
+        ("arms", {1: lr.constant(0.1)}, "name of an arm"),
+        ("arms", {" ": lr.constant(0.1)}, "name of an arm"),
+        ("arms", {"plan": "one_cycle"}, "tune_each"),
+        ("recipe", 3, "recipe"),
+        ("recipe", "missing.py", "missing.py"),
+        ("seeds", 0, "seeds"),
+        ("seeds", [], "seeds"),
+        ("seeds", [1, 1], "seeds"),
         ("seeds", [0, 1.5], "seeds[1]"),
-        ("seeds", [10**30], "seeds[0]"),
+        ("seeds", [2**32 - 1], "seeds"),
         ("updates", 0, "updates"),
         ("updates", "2", "updates"),
+        ("evaluate_every", 0, "evaluate_every"),
+        ("tune_each", [], "tune_each"),
+        ("executor", 0.5, "executor"),
+        ("progress", 1, "progress"),
+        ("checkpoint_every", 0, "checkpoint_every"),
     ],
 )
 def test_arguments_are_checked(argument, value, named):
-    arguments = {"schedules": ARMS, "train": train, "seeds": [0], "updates": 2, argument: value}
+    arguments = {"arms": ARMS, "recipe": RECIPE, "seeds": 1, argument: value}
     with pytest.raises(LearnrateError, match=facts(named)):
-        compare(**arguments)
-
-
-@pytest.mark.parametrize(("arms", "seeds"), [({}, [0]), (ARMS, [])])
-def test_a_comparison_of_nothing_is_refused(arms, seeds):
-    with pytest.raises(ValueError, match=facts("schedule", "seed")):
-        compare(arms, train, seeds=seeds, updates=2)
-
-
-def test_every_seed_of_torch_is_a_seed():
-    seeds = [-(2**63), 2**63 + 1, 2**64 - 1]
-    assert [training.seed for training in compare(ARMS, train, seeds=seeds, updates=2)["plan"].trainings] == seeds
+        lr.compare(**arguments)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-import learnrate as lr
 from learnrate import figures
-from learnrate.study import Arm, Comparison, Training
+from learnrate.study import Comparison, Outcome, Training
 from learnrate.study.figure import draw_losses, draw_scores
 
 UPDATES = 40
@@ -19,9 +18,11 @@ def training(seed, measured, updates=UPDATES, sign=1):
 
 def comparison(measured=True, sign=1):
     """Two schedules and two seeds. The last training run diverged early, so its series are shorter."""
-    plan = Arm("plan", lr.constant(0.2), (training(0, measured, sign=sign), training(1, measured, sign=sign)))
+    plan = Outcome("plan", "constant(0.2)", UPDATES, (training(0, measured, sign=sign), training(1, measured, sign=sign)))
     short = training(1, measured, updates=11, sign=sign)
-    return Comparison(UPDATES, (plan, Arm("constant", lr.constant(0.1), (training(0, measured, sign=sign), short))))
+    return Comparison(
+        UPDATES, (plan, Outcome("constant", "constant(0.1)", UPDATES, (training(0, measured, sign=sign), short)))
+    )
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_scores_have_a_line_for_each_seed_and_for_their_mean(axes):
 
 
 def test_every_arm_is_drawn_and_looks_different(axes):
-    arms = [Arm(f"arm {number}", lr.constant(0.1), (training(0, True),)) for number in range(6)]
+    arms = [Outcome(f"arm {number}", "constant(0.1)", UPDATES, (training(0, True),)) for number in range(6)]
     for draw, ax in zip((draw_losses, draw_scores), axes, strict=True):
         draw(Comparison(UPDATES, tuple(arms)), ax)
         assert len(ax.get_legend().get_texts()) == 6
@@ -56,7 +57,7 @@ def test_every_arm_is_drawn_and_looks_different(axes):
 def test_a_mean_is_drawn_at_the_checkpoints_that_all_seeds_have(axes):
     diverged = Training(1, 0.1, (1.0,) * 5, (2, 4, 5), (0.1, 0.2, 0.0))
     complete = Training(0, 0.9, (1.0,) * 8, (2, 4, 6, 8), (0.3, 0.4, 0.5, 0.6))
-    draw_scores(Comparison(8, (Arm("plan", lr.constant(0.1), (diverged, complete)),)), axes[0])
+    draw_scores(Comparison(8, (Outcome("plan", "constant(0.1)", 8, (diverged, complete)),)), axes[0])
     mean = axes[0].lines[-1]
     np.testing.assert_allclose(mean.get_xydata(), [(2, 0.2), (4, 0.3)])
 
@@ -64,7 +65,7 @@ def test_a_mean_is_drawn_at_the_checkpoints_that_all_seeds_have(axes):
 def test_a_comparison_without_scores_has_a_figure(axes):
     draw_scores(comparison(measured=False), axes[0])
     assert axes[0].get_legend() is None
-    draw_losses(Comparison(UPDATES, (Arm("plan", lr.constant(0.2)),)), axes[1])
+    draw_losses(Comparison(UPDATES, (Outcome("plan", "constant(0.2)", UPDATES),)), axes[1])
     assert not axes[1].lines
 
 

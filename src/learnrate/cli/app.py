@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option, Typer
 
 from learnrate.cli import INTERRUPTED
-from learnrate.errors import LearnrateError, NoAnswerError, OutputError
+from learnrate.errors import FailedTrainingsError, LearnrateError, NoAnswerError, OutputError
 from learnrate.user_code import own_line
 
 NAME = "learnrate"
@@ -196,7 +196,7 @@ def run() -> int:
         return _interrupted(*stop.args)
     except typer.TyperException as error:
         return _report(error.format_message(), 2)
-    except (NoAnswerError, OutputError) as error:
+    except (NoAnswerError, OutputError, FailedTrainingsError) as error:
         # Not a usage error: the folder was writable before the run, for example, and now the disk is full.
         return _report(str(error), 1, error)
     except LearnrateError as error:

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from learnrate import records
 from learnrate.finder import Bounds, Curve, NoAnswer
-from learnrate.study import Arm, Comparison
+from learnrate.schedules import parse
+from learnrate.study import Comparison, Outcome
 from learnrate.tuner import Plan
 from learnrate.tuner.reasons import range_test_reasons
 
@@ -50,9 +51,9 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(table)
 
 
-def arm_label(arm: Arm) -> str:
+def arm_label(arm: Outcome) -> str:
     """The name of an arm, with its LR if that is constant."""
-    return f"constant {arm.schedule(0):g}" if arm.name == "constant" else arm.name
+    return f"constant {parse(arm.schedule)(0):g}" if arm.name == "constant" else arm.name
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -64,8 +65,8 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:
     """The comparison as --json prints it; trainings.json holds every loss."""
 
-    def summary(arm: Arm) -> dict[str, Any]:
-        lr = {"lr": arm.schedule(0)} if arm.name == "constant" else {"schedule": repr(arm.schedule)}
+    def summary(arm: Outcome) -> dict[str, Any]:
+        lr = {"lr": parse(arm.schedule)(0)} if arm.name == "constant" else {"schedule": arm.schedule}
         return {
             **lr,
             "seeds": [training.seed for training in arm.trainings],

@@ -15,8 +15,10 @@ from learnrate.cli.report import comparison_summary, plan_summary, print_compari
 from learnrate.cli.run import Loaded, check_sweep, in_folder, load_recipe
 from learnrate.cli.streams import Bars
 from learnrate.finder import Bounds, Curve, NoAnswer
-from learnrate.schedules import Schedule, constant
-from learnrate.study import Comparison, Training, compare, train
+from learnrate.schedules import constant
+from learnrate.study import Comparison, compare
+from learnrate.study.executors import Here
+from learnrate.study.run import Message
 from learnrate.tuner import Plan, tune
 from learnrate.tuner.request import Request
 
@@ -127,19 +129,20 @@ def run_stages(run: Run) -> dict[str, Any]:
 def compare_with_usual(run: Run, plan: Plan, usual_lr: float) -> Comparison:
     """Train with the plan and with the optimizer's usual constant LR, with the same seeds and updates."""
 
-    def train_arm(name: str, schedule: Schedule, seed: int) -> Training:
-        trainable = run.loaded.trainable(seed, test=True)
-        title = f"training: {name}, seed {seed}"
-        return train(trainable, schedule, seed, plan.length, lambda done, planned: run.bars.show(title, done, planned))
+    def show(message: Message) -> None:
+        run.bars.show(f"training: {message.key}", message.updates, message.planned)
 
     first = run.options.seed
-    return compare(
+    comparison = compare(
         {"plan": plan.schedule, "constant": constant(usual_lr)},
-        train_arm,
+        run.loaded.recipe,
         seeds=range(first, first + run.options.seeds),
         updates=plan.length,
-        on_training=run.folder.write_trainings,
+        executor=Here(show),
+        on_result=run.folder.write_trainings,
     )
+    comparison.require_complete()
+    return comparison
 
 
 def share_or_text(budget: str | None) -> float | str | None:

@@ -13,7 +13,8 @@ from learnrate.figures import BLUE, GREEN, GREY, ORANGE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from learnrate.study.comparison import Arm, Comparison
+    from learnrate.study.comparison import Comparison, Outcome
+    from learnrate.study.training import Training
 
 COLORS = (BLUE, ORANGE, GREEN, GREY)
 DASHES = ("-", "--", ":", "-.")
@@ -36,19 +37,19 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
         MissingExtraError: if matplotlib is not installed.
     """
     ax = figures.axes_or_new(ax)
-    width = max(1, comparison.updates // 30)
+    width = max(1, _longest(comparison) // 30)
     for number, arm in enumerate(comparison.arms):
         line = _line(number)
-        losses = [_trailing_mean(np.array(training.losses), width) for training in arm.trainings]
-        for series in losses:
-            ax.plot(np.arange(1, len(series) + 1), series, **line, **SEED)
-        shortest = min(map(len, losses), default=0)
-        if shortest:
-            mean = np.mean([series[:shortest] for series in losses], axis=0)
-            ax.plot(np.arange(1, shortest + 1), mean, **line, label=figures.literal(arm.name), **MEAN)
+        drawn = [_loss_series(training, width) for training in arm.trainings]
+        for counts, losses in drawn:
+            ax.plot(counts, losses, **line, **SEED)
+        shortest = min((counts for counts, _ in drawn), key=len, default=np.zeros(0))
+        if len(shortest):
+            mean = np.mean([losses[: len(shortest)] for _, losses in drawn], axis=0)
+            ax.plot(shortest, mean, **line, label=figures.literal(arm.name), **MEAN)
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
-    ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, comparison.updates))
+    ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, _longest(comparison)))
     if ax.lines:
         ax.legend(frameon=False, fontsize=9)
     return figures.style(ax)
@@ -86,8 +87,20 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         )
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
-    ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, comparison.updates))
+    ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, _longest(comparison)))
     return figures.style(ax)
+
+
+def _longest(comparison: Comparison) -> int:
+    """Length of the longest trainings in updates."""
+    return max((arm.updates for arm in comparison.arms), default=comparison.updates)
+
+
+def _loss_series(training: Training, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Number of updates before each loss of the record, and the losses, smoothed over so many updates."""
+    losses = np.array(training.losses)
+    counts = np.minimum(np.arange(1, len(losses) + 1) * training.losses_every, max(training.updates, len(losses)))
+    return counts, _trailing_mean(losses, max(1, width // training.losses_every))
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -95,7 +108,7 @@ def _line(number: int) -> dict[str, Any]:
     return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
 
 
-def _final_score(arm: Arm) -> str:
+def _final_score(arm: Outcome) -> str:
     spread = f" ± {arm.std:.4f}" if len(arm.trainings) > 1 else ""
     return figures.literal(f"{arm.name}: {arm.mean:.4f}{spread}")
 

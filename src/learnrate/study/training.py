@@ -1,18 +1,25 @@
 """One whole training of any `Trainable` with a schedule, and its record."""
 
 import math
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from learnrate import checks, records
-from learnrate.schedules import Schedule
-from learnrate.trainable import Metrics, Trainable, scores
-from learnrate.updates import Progress, StopReason, UpdateLoop, raise_if_interrupted
+from learnrate.schedules import Horizon, Schedule
+from learnrate.study.checkpoint import CheckpointFile
+from learnrate.trainable import Metrics, Trainable, scores, updates_per_epoch
+from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
 
-CHECKPOINTS = 20
-"""Evaluations along a training, for the figures."""
+EVALUATIONS = 20
+"""Evaluations along a training, unless it is said how often."""
+
+MOST_LOSSES = 2000
+"""Losses that the record of a training keeps at most: enough for every pixel of a figure."""
+
+Progress = Callable[[int, int, float], None]
+"""Called with (updates so far, updates planned, loss of the last update that was read)."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +29,20 @@ class Training:
     Attributes:
         seed: Seed of its random numbers.
         score: The metric at the end; without an evaluation the mean training loss of the last fifth.
-        losses: Training loss of each update; shorter than planned if a loss was not finite.
+        losses: Training losses, each the mean of `losses_every` updates; fewer than planned if a loss was not finite.
         checkpoints: Number of updates before each measurement of `scores`.
         scores: The metric at these checkpoints.
         metric: Name of the metric, "loss" without an evaluation.
+        losses_every: Number of updates that each of `losses` is the mean of; 1 for up to 2,000 updates.
+        seconds: Time that the updates took, without evaluations, checkpoints and the time to build the training.
+        times: The same at each of `checkpoints`.
+        more: Further metrics of the evaluations, by name, at the same checkpoints.
+        updates: Number of updates made.
+        first_loss: Loss of the first update, which shows whether two trainings began with the same weights and batch.
+        start: Fingerprint of the weights at the start; None if the framework has none.
+        end: The same at the end.
+        schedule: The schedule with its lengths in updates, as text.
+        notes: Sentences about what a reader has to know of it.
     """
 
     seed: int
@@ -34,33 +51,200 @@ class Training:
     checkpoints: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
     metric: str = "loss"
+    losses_every: int = 1
+    seconds: float = 0.0
+    times: tuple[float, ...] = ()
+    more: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    updates: int = 0
+    first_loss: float = math.nan
+    start: str | None = None
+    end: str | None = None
+    schedule: str = ""
+    notes: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         """The training as JSON holds it."""
         return {
             "seed": self.seed,
             "score": records.encode_float(self.score),
+            "metric": self.metric,
+            "updates": self.updates,
+            "seconds": self.seconds,
+            "losses_every": self.losses_every,
             "losses": [records.encode_float(loss) for loss in self.losses],
             "checkpoints": list(self.checkpoints),
+            "times": list(self.times),
             "scores": [records.encode_float(score) for score in self.scores],
+            "more": {name: [records.encode_float(value) for value in values] for name, values in self.more.items()},
+            "first_loss": records.encode_float(self.first_loss),
+            "start": self.start,
+            "end": self.end,
+            "schedule": self.schedule,
+            "notes": list(self.notes),
         }
 
+    @staticmethod
+    def of_record(record: object) -> "Training":
+        """The training of `as_record`.
 
-def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, progress: Progress | None = None) -> Training:
+        Raises:
+            ArgumentError: if a field is missing or breaks its rule.
+            ArgumentTypeError: if a field has the wrong type.
+        """
+        fields = records.Fields(record)  # type: ignore[arg-type]
+        texts, wholes = checks.several(checks.text), checks.several(_count)
+        return Training(
+            seed=fields.read("seed", checks.seed),
+            score=fields.read("score", records.decode_float),
+            losses=tuple(fields.read("losses", records.decode_floats)),
+            checkpoints=fields.read("checkpoints", wholes),
+            scores=tuple(fields.read("scores", records.decode_floats)),
+            metric=fields.read("metric", checks.text),
+            losses_every=fields.read("losses_every", checks.length),
+            seconds=fields.read("seconds", checks.number),
+            times=tuple(fields.read("times", records.decode_floats)),
+            more={str(name): tuple(records.decode_floats(str(name), values)) for name, values in fields["more"].items()},
+            updates=fields.read("updates", _count),
+            first_loss=fields.read("first_loss", records.decode_float),
+            start=fields.read("start", checks.optional(checks.text)),
+            end=fields.read("end", checks.optional(checks.text)),
+            schedule=fields.read("schedule", checks.text),
+            notes=fields.read("notes", texts),
+        )
+
+
+def _count(name: str, value: object) -> int:
+    return checks.whole(name, value, at_least=0)
+
+
+@dataclass
+class Course:
+    """What was measured so far of a training in progress: all that its record needs beside the trainable itself.
+
+    Attributes:
+        planned: Length of the training in updates.
+        updates: Updates whose losses were read.
+        losses: The mean of each full block of updates.
+        block: The losses of the block that is not full yet.
+        tail: Sum of the losses of the last fifth of the training.
+        checkpoints: Number of updates before each evaluation.
+        times: Seconds of training before each evaluation.
+        evaluations: What each of them returned.
+        first_loss: Loss of the first update.
+        start: Fingerprint of the weights at the start.
+        seconds: Time that the updates took.
+    """
+
+    planned: int
+    updates: int = 0
+    losses: list[float] = field(default_factory=list)
+    block: list[float] = field(default_factory=list)
+    tail: float = 0.0
+    checkpoints: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    evaluations: list[dict[str, float]] = field(default_factory=list)
+    first_loss: float = math.nan
+    start: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def losses_every(self) -> int:
+        """Updates in a block."""
+        return math.ceil(self.planned / MOST_LOSSES)
+
+    @property
+    def tail_length(self) -> int:
+        """Updates in the last fifth."""
+        return max(1, self.planned // 5)
+
+    def add_loss(self, loss: float) -> None:
+        """The loss of the next update."""
+        if self.updates == 0:
+            self.first_loss = loss
+        self.updates += 1
+        self.block.append(loss)
+        # A loss that is not finite ends the training, so it ends its block, and is not averaged with those before it.
+        if not math.isfinite(loss):
+            self.losses.extend([_mean(self.block[:-1]), loss] if len(self.block) > 1 else [loss])
+            self.tail = loss
+            self.block = []
+            return
+        if len(self.block) == self.losses_every:
+            self.losses.append(_mean(self.block))
+            self.block = []
+        if self.updates > self.planned - self.tail_length:
+            self.tail += loss
+
+    def record(self, seed: int, schedule: Schedule, end: str | None, notes: tuple[str, ...]) -> Training:
+        """The record of the training, which has ended here."""
+        losses = (*self.losses, *([_mean(self.block)] if self.block else []))
+        names = list(self.evaluations[-1]) if self.evaluations else []
+        series = {name: tuple(evaluation.get(name, math.nan) for evaluation in self.evaluations) for name in names}
+        metric = names[0] if names else "loss"
+        measured = series.pop(metric, ())
+        score = measured[-1] if measured else self.tail / (self.tail_length if math.isfinite(self.tail) else 1)
+        return Training(
+            seed=seed,
+            score=score,
+            losses=losses,
+            checkpoints=tuple(self.checkpoints),
+            scores=measured,
+            metric="held-out loss" if names and metric == "loss" else metric,
+            losses_every=self.losses_every,
+            seconds=self.seconds,
+            times=tuple(self.times),
+            more=series,
+            updates=self.updates,
+            first_loss=self.first_loss,
+            start=self.start,
+            end=end,
+            schedule=repr(schedule),
+            notes=notes,
+        )
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def resolved(schedule: Schedule, trainable: Trainable, updates: int) -> Schedule:
+    """The schedule with its lengths in updates.
+
+    Raises:
+        ArgumentError: if it has lengths in epochs, and the trainable does not know how long an epoch is.
+    """
+    if schedule.is_resolved:
+        return schedule
+    return schedule.resolve(Horizon(updates=updates, updates_per_epoch=updates_per_epoch(trainable)))
+
+
+def train(
+    trainable: Trainable,
+    schedule: Schedule,
+    seed: int,
+    updates: int,
+    progress: Progress | None = None,
+    *,
+    evaluate_every: int | None = None,
+    checkpoint: CheckpointFile | None = None,
+) -> Training:
     """Train with a schedule.
 
     Args:
         trainable: The training, at its start.
-        schedule: LR of each update.
+        schedule: LR of each update; its lengths may be in epochs or a share of the training.
         seed: What the training was built from, for the record.
         updates: Length in updates. A loss that is not finite ends the training early.
-        progress: Called after every update with (updates so far, updates planned).
+        progress: Called after every update with (updates so far, updates planned, the last loss that was read).
+        evaluate_every: Updates between two evaluations; by default a twentieth of the training. The last update is always
+            followed by one.
+        checkpoint: The file that an interrupted training goes on from.
 
     Returns:
         The record of the training.
 
     Raises:
-        ArgumentError: if `updates` is below 1.
+        ArgumentError: if a number is below 1.
         LossError: if an update returns no usable loss, or the first update is skipped again and again.
         ExhaustedError: if the batches run out.
         KeyboardInterrupt: at Ctrl-C, also in another process.
@@ -81,37 +265,88 @@ def train(trainable: Trainable, schedule: Schedule, seed: int, updates: int, pro
         (1.0, 0.25, 0.0625)
     """
     checks.length("updates", updates)
-    losses: list[float] = []
-    checkpoints: list[int] = []
-    measured: list[float] = []
-    metric = "loss"
-
-    def watch(lr: float, metrics: Metrics) -> StopReason | None:
-        losses.append(metrics["loss"])
-        return None if math.isfinite(losses[-1]) else StopReason("not finite", "the loss is not finite")
-
-    def report(count: int) -> None:
-        if progress is not None:
-            progress(count, updates)
-
-    def evaluate(count: int) -> None:
-        nonlocal metric
-        evaluation = scores(trainable.evaluate())
-        if evaluation:
-            name, score = next(iter(evaluation.items()))
-            metric = "held-out loss" if name == "loss" else name
-            checkpoints.append(count)
-            measured.append(score)
-
-    def evaluate_if_due(count: int) -> None:
-        if count * CHECKPOINTS // updates > (count - 1) * CHECKPOINTS // updates:
-            evaluate(count)
-
-    loop = UpdateLoop(trainable, watch, on_update=report, after=evaluate_if_due)
-    reason = loop.run(schedule(update) for update in range(updates))
+    if evaluate_every is not None:
+        checks.length("evaluate_every", evaluate_every)
+    schedule = resolved(schedule, trainable, updates)
+    course = checkpoint.resumed(trainable, Course) if checkpoint is not None else None
+    if course is None:
+        course = Course(updates, start=trainable.fingerprint())
+    reason = _Updates(trainable, course, progress, evaluate_every, checkpoint).make(schedule)
     raise_if_interrupted(reason)
-    # Metrics are read in blocks, so that the training may have been evaluated after the update that ended it.
-    if reason is not None and loop.updates not in checkpoints:
-        evaluate(loop.updates)
-    score = measured[-1] if measured else float(np.mean(losses[-max(1, updates // 5) :]))
-    return Training(seed, score, tuple(losses), tuple(checkpoints), tuple(measured), metric)
+    notes = tuple(checkpoint.notes) if checkpoint is not None else ()
+    if reason is not None:
+        notes = (*notes, f"ended after {course.updates} of {updates} updates: {reason.text}")
+    return course.record(seed, schedule, trainable.fingerprint(), notes)
+
+
+class _Updates:
+    """The updates of a training that are left, with its evaluations and checkpoints between them."""
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        course: Course,
+        progress: Progress | None,
+        evaluate_every: int | None,
+        checkpoint: CheckpointFile | None,
+    ) -> None:
+        self.trainable, self.course, self.progress = trainable, course, progress
+        self.evaluate_every, self.checkpoint = evaluate_every, checkpoint
+        self.loop = UpdateLoop(trainable, self._watch, on_update=self._report, after=self._between, updates=course.updates)
+        self._since = 0.0
+        self._loss = math.nan
+
+    def make(self, schedule: Schedule) -> StopReason | None:
+        """Make them; returns why they ended early."""
+        course = self.course
+        self._since = time.perf_counter()
+        reason = self.loop.run(schedule(update) for update in range(course.updates, course.planned))
+        self._stop_clock()
+        # Metrics are read in blocks, so that the training may have been evaluated after the update that ended it.
+        if reason is not None and self.loop.updates not in course.checkpoints:
+            self._evaluate(self.loop.updates)
+        return reason
+
+    def _watch(self, lr: float, metrics: Metrics) -> StopReason | None:
+        self._loss = metrics["loss"]
+        self.course.add_loss(self._loss)
+        return None if math.isfinite(self._loss) else StopReason("not finite", "the loss is not finite")
+
+    def _report(self, count: int) -> None:
+        if self.progress is not None:
+            self.progress(count, self.course.planned, self._loss)
+
+    def _between(self, count: int) -> StopReason | None:
+        """What is due after an update."""
+        due = self._evaluation_is_due(count)
+        if not due and (self.checkpoint is None or not self.checkpoint.is_due()):
+            return None
+        # Losses that are not read yet belong to the record before what follows.
+        reason = self.loop.read()
+        if reason is not None:
+            return reason
+        self._stop_clock()
+        if due:
+            self._evaluate(count)
+        if self.checkpoint is not None and self.checkpoint.is_due():
+            self.checkpoint.write(self.trainable, self.course)
+        self._since = time.perf_counter()
+        return None
+
+    def _stop_clock(self) -> None:
+        self.course.seconds += time.perf_counter() - self._since
+
+    def _evaluation_is_due(self, count: int) -> bool:
+        planned = self.course.planned
+        if count == planned:
+            return True
+        if self.evaluate_every is not None:
+            return count % self.evaluate_every == 0
+        return count * EVALUATIONS // planned > (count - 1) * EVALUATIONS // planned
+
+    def _evaluate(self, count: int) -> None:
+        evaluation = scores(self.trainable.evaluate())
+        if evaluation:
+            self.course.checkpoints.append(count)
+            self.course.times.append(self.course.seconds)
+            self.course.evaluations.append(evaluation)

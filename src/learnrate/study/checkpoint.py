@@ -1,0 +1,83 @@
+"""The file that a training goes on from when its process was killed."""
+
+import pickle
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from learnrate import records
+from learnrate.errors import OutputError
+from learnrate.trainable import NotResumableError, Trainable
+
+T = TypeVar("T")
+
+EVERY = 60.0
+"""Seconds between two checkpoints: what a killed process loses at most."""
+
+VERSION = 1
+
+
+class CheckpointFile:
+    """Where a training in progress is kept, if its framework has checkpoints.
+
+    Args:
+        path: The file; its folder is made when it is written.
+        identity: What the training is: a checkpoint with another identity is not used.
+        every: Seconds between two checkpoints.
+
+    Attributes:
+        notes: Sentences about what did not work: such a training starts again after an interruption.
+    """
+
+    def __init__(self, path: Path, identity: object, every: float = EVERY) -> None:
+        self.path, self.every = path, every
+        self.notes: list[str] = []
+        self._identity = identity
+        self._written_at = time.monotonic()
+        self._works = True
+
+    def resumed(self, trainable: Trainable, kind: type[T]) -> T | None:
+        """Put the trainable where its checkpoint is.
+
+        Returns:
+            What was kept beside the trainable, of this type; None if there is no checkpoint.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.notes.append(f"started again, because its checkpoint cannot be read: {error.strerror}")
+            return None
+        try:
+            version, identity, checkpoint, beside = pickle.loads(content)
+        except Exception as error:  # unpickling other bytes may raise anything
+            self.notes.append(f"started again, because its checkpoint is broken: {type(error).__name__}")
+            return None
+        if version != VERSION or identity != self._identity or not isinstance(beside, kind):
+            self.notes.append("started again, because its checkpoint is of another training")
+            return None
+        trainable.resume(checkpoint)
+        return beside
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return self._works and time.monotonic() - self._written_at >= self.every
+
+    def write(self, trainable: Trainable, beside: Any) -> None:
+        """Write a checkpoint. A training goes on without, if its framework has none or the disk is full; a note says so."""
+        try:
+            content = pickle.dumps((VERSION, self._identity, trainable.checkpoint(), beside), pickle.HIGHEST_PROTOCOL)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            records.write_atomically(self.path, content)
+        except NotResumableError as error:
+            self._works = False
+            self.notes.append(f"has no checkpoints: {error}")
+        except (OutputError, OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+            self._works = False
+            self.notes.append(f"has no checkpoint: {error}")
+        self._written_at = time.monotonic()
+
+    def remove(self) -> None:
+        """The training has ended, and its record is kept elsewhere."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,270 @@
+"""compare(): trains with several schedules, with the same seeds, and says which is better and how sure that is."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.recipes.recipe import AnyRecipe
+from learnrate.schedules import Schedule, parse
+from learnrate.study.arms import Arm, read_arms
+from learnrate.study.checkpoint import EVERY
+from learnrate.study.comparison import Comparison
+from learnrate.study.definition import Definition
+from learnrate.study.driver import Driver
+from learnrate.study.executors import Executor, as_executor
+from learnrate.study.results import comparison_of
+from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
+from learnrate.study.source import Source, source_of
+from learnrate.study.store import Store
+from learnrate.study.store.opened import opened
+
+SEEDS = 5
+"""Trainings of each arm: the fewest with which a difference of two spreads is seen in most comparisons."""
+
+TUNING_SEED = 2**32 - 1
+"""The seed of the training from which the LR of each arm is chosen: one that no comparison begins to count at."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be compared, checked.
+
+    Attributes:
+        arms: The arms by name.
+        sources: Where the recipe of each arm comes from.
+        lengths: Length of the trainings of each arm in updates.
+        seeds: The seeds.
+        updates: Length of a training in updates, unless an arm has its own.
+        evaluate_every: Updates between two evaluations; None for a twentieth of each training.
+        tuned: Whether each arm is trained at its own best LR, or the budget of that choice.
+    """
+
+    arms: Mapping[str, Arm]
+    sources: Mapping[str, Source]
+    lengths: Mapping[str, int]
+    seeds: tuple[int, ...]
+    updates: int
+    evaluate_every: int | None
+    tuned: float | str | bool
+
+    @property
+    def definition(self) -> Definition:
+        """What must be the same when the study is continued."""
+        arms = {
+            name: {**arm.as_record(), "updates": self.lengths[name], "recipe": self.sources[name].name}
+            | {"source": self.sources[name].digest}
+            for name, arm in self.arms.items()
+        }
+        return Definition(arms, self.updates, self.evaluate_every, self.tuned)
+
+    @property
+    def budget(self) -> float | str | None:
+        """What the choice of an LR may cost; see `learnrate.tune`."""
+        return None if self.tuned is True else self.tuned
+
+
+def compare(
+    arms: Mapping[str, Arm | Schedule | str],
+    recipe: AnyRecipe | str | Path | None = None,
+    *,
+    seeds: int | Sequence[int] = SEEDS,
+    updates: int | None = None,
+    evaluate_every: int | None = None,
+    tune_each: bool | float | str = False,
+    executor: Any = None,
+    study: str | Path | None = None,
+    checkpoint_every: float = EVERY,
+    progress: Callable[[Message], object] | None = None,
+    on_result: Callable[[Comparison], object] | None = None,
+) -> Comparison:
+    """Train with several schedules, each with the same seeds, and say which is better, by how much, and how sure that is.
+
+    The trainings are paired: those of one seed have the same initial weights, batches and augmentation, so that the
+    difference between two arms is free of what the seed alone changes. All arms are trained with one seed before the next
+    seed, so that an interrupted comparison is still a paired one.
+
+    Args:
+        arms: What is compared, by name: schedules, their texts, or `Arm`s. Lengths may be in epochs or shares of a training.
+        recipe: What is trained: a recipe such as `learnrate.torch.Recipe`, or the path of its file. None for the built-in
+            one.
+        seeds: The number of trainings of each arm, or their seeds.
+        updates: Length of a training in updates (optimizer steps); by default that of the recipe.
+        evaluate_every: Updates between two evaluations; by default a twentieth of each training.
+        tune_each: Whether each arm is trained at its own best LR: `tune` chooses a factor on its schedule, with a seed of
+            its own and without the test data. Or the budget of this choice (see `learnrate.tune`).
+        executor: Where the trainings are made: None for one after the other, here; a number of processes; or see
+            `learnrate.study.executors`.
+        study: A file that keeps every training as soon as it has ended, and from which an interrupted study goes on. Several
+            processes may work on one study. A name that ends in "/" or is a folder is a study of JSON Lines, for network
+            file systems. None to keep nothing.
+        checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
+        progress: Called with a `Message` about the runs in progress now and then.
+        on_result: Called with the comparison so far after every training.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ArgumentError: if an argument breaks its rule, or the study in the file is another one.
+        ArgumentTypeError: if an argument is of the wrong type.
+        RecipeError: if the recipe cannot be loaded.
+        OutputError: if the study cannot be written.
+        KeyboardInterrupt: at Ctrl-C. What was trained is in the study.
+
+    Example:
+        >>> import learnrate as lr
+        >>> class Quadratic(lr.Trainable):
+        ...     def __init__(self, seed):
+        ...         self.weight = 1.0 + seed / 10
+        ...     def update(self, lr):
+        ...         loss = self.weight**2
+        ...         self.weight -= lr * 2 * self.weight
+        ...         return loss
+        ...     def save(self):
+        ...         return self.weight
+        ...     def restore(self, state):
+        ...         self.weight = state
+        ...     def evaluate(self):
+        ...         return {"nearness": -abs(self.weight)}
+        >>> arms = {"constant": lr.constant(0.1), "cosine": "cosine(0.1, 0)"}
+        >>> comparison = lr.compare(arms, lr.Recipe(Quadratic, updates=20), seeds=3)
+        >>> comparison.ranking()[0].name, comparison.metric
+        ('constant', 'nearness')
+    """
+    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each)
+    checks.function_or_none("progress", progress, "a Message")
+    checks.function_or_none("on_result", on_result, "the comparison so far")
+    checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
+    with as_executor(executor) as workers, _store(study) as store:
+        if workers.report is None and hasattr(workers, "on_message"):
+            workers.report = progress
+        uid = store.begin(settings.definition)
+        make = _Making(settings, store, workers, uid, checkpoint_every if study is not None else None, progress, on_result)
+        make.choices()
+        make.trainings()
+        return make.comparison()
+
+
+@contextmanager
+def _store(study: str | Path | None) -> Iterator[Store]:
+    if study is not None:
+        with opened(study) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="learnrate-study-") as folder, opened(Path(folder) / "study.sqlite") as store:
+        yield store
+
+
+def _settings(
+    arms: object, recipe: object, seeds: object, updates: object, evaluate_every: object, tune_each: object
+) -> Settings:
+    """The arguments of `compare`, checked."""
+    read = read_arms(arms)
+    if not isinstance(tune_each, (bool, float, int, str)):
+        checks.refuse_type("tune_each", "True, False, or the budget of the choice, such as 0.5 or '500 updates'", tune_each)
+    families = [name for name, arm in read.items() if arm.family is not None]
+    if families and tune_each is False:
+        arm = read[families[0]]
+        raise ArgumentError(
+            f"tune_each must be True where an arm is the name of a family, received False with {arm.family!r}: "
+            f"give tune_each=True, or the arm as a schedule, such as {arm.family}(...)"
+        )
+    common = source_of(recipe)
+    sources = {name: common if arm.recipe is None else source_of(arm.recipe) for name, arm in read.items()}
+    length = checks.length("updates", common.load().updates if updates is None else updates)
+    lengths = {name: arm.updates or length for name, arm in read.items()}
+    every = checks.optional(checks.length)("evaluate_every", evaluate_every)
+    return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each)
+
+
+def read_seeds(seeds: object) -> tuple[int, ...]:
+    """The seeds of a comparison: a number of them, or the seeds themselves.
+
+    Raises:
+        ArgumentError: if there is none, one is out of range, or one is there twice.
+        ArgumentTypeError: if it is something else.
+    """
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        return tuple(range(checks.length("seeds", seeds)))
+    several = checks.several(checks.numpy_seed)("seeds", seeds)
+    if not several or len(set(several)) < len(several):
+        checks.refuse("seeds", "at least one seed, each once", seeds)
+    if TUNING_SEED in several:
+        checks.refuse("seeds", f"below {TUNING_SEED}, which is the seed of tune_each", seeds)
+    return several
+
+
+class _Making:
+    """The study in progress."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        executor: Executor,
+        uid: str,
+        checkpoint_every: float | None,
+        progress: Callable[[Message], object] | None,
+        on_result: Callable[[Comparison], object] | None,
+    ) -> None:
+        self.settings, self.store, self.uid = settings, store, uid
+        self.checkpoint_every, self.on_result = checkpoint_every, on_result
+        self.driver = Driver(store, executor, self._stored, progress)
+        self.schedules = {name: arm.schedule for name, arm in settings.arms.items()}
+
+    def choices(self) -> None:
+        """Choose the LR of each arm, where that is wanted."""
+        if self.settings.tuned is False:
+            return
+        self.driver.make([self._choice(name) for name in self.settings.arms])
+        runs = self.store.contents().runs
+        for name in self.settings.arms:
+            stored = runs.get(Key(name, TUNING))
+            if stored is not None and isinstance(stored.result, Chosen):
+                self.schedules[name] = self._tuned(name, stored.result)
+            else:
+                del self.schedules[name]
+
+    def _tuned(self, name: str, chosen: Chosen) -> Schedule:
+        """The schedule of an arm with its LR."""
+        shape = self.settings.arms[name].schedule
+        if isinstance(shape, str):
+            return parse(chosen.schedule)
+        # From the arm itself, because a schedule with a function of the user cannot be read from its text.
+        return with_peak(shape if shape.is_resolved else shape.resolve(self.settings.lengths[name]), chosen.max_lr)
+
+    def _choice(self, name: str) -> Choice:
+        settings = self.settings
+        schedule, source = settings.arms[name].schedule, settings.sources[name]
+        return Choice(Key(name, TUNING), source, schedule, settings.lengths[name], TUNING_SEED, settings.budget)
+
+    def trainings(self) -> None:
+        """Train each arm with each seed."""
+        self.driver.make([self._run(name, seed) for seed in self.settings.seeds for name in self.schedules])
+
+    def _run(self, name: str, seed: int) -> Run:
+        settings, schedule = self.settings, self.schedules[name]
+        assert isinstance(schedule, Schedule)
+        number = list(settings.arms).index(name)
+        run = partial(
+            Run, Key(name, seed), settings.sources[name], schedule, settings.lengths[name], settings.evaluate_every
+        )
+        if self.checkpoint_every is None:
+            return run(control=settings.arms[name].control)
+        file = self.store.checkpoints / f"{number}-{seed}.checkpoint"
+        identity = f"{self.uid} {name} {seed} {schedule!r} {settings.lengths[name]} {settings.sources[name].digest}"
+        return run(settings.arms[name].control, str(file), self.checkpoint_every, identity)
+
+    def _stored(self, made: Made) -> None:
+        if self.on_result is not None and not isinstance(made.result, (Chosen, Failure)):
+            self.on_result(self.comparison())
+
+    def comparison(self) -> Comparison:
+        """The comparison so far."""
+        return comparison_of(self.store.contents(), arms=tuple(self.settings.arms))

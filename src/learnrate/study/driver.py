@@ -1,0 +1,125 @@
+"""Makes the runs of a study that are not made yet: claims them, hands them to an executor, stores what they give."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from learnrate.study.executors import Executor, Future
+from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
+from learnrate.study.store import Store
+
+LOST_WORKERS = 3
+"""Times that a run is tried whose worker ended, or was lost, before it gave a result."""
+
+PAUSES = (0.001, 0.25)
+"""Seconds between two looks at the futures: the first pause, and the longest, to which it grows while nothing happens."""
+
+WAIT_FOR_OTHERS = 1.0
+"""Seconds between two looks at what other processes have made of the same study."""
+
+
+@dataclass
+class Driver:
+    """Makes runs.
+
+    Attributes:
+        store: Where they are claimed and stored.
+        executor: Where they are made.
+        on_result: Called with each result, after it was stored.
+        on_message: Called with the progress of runs.
+        lost: How often the worker of each run was lost.
+    """
+
+    store: Store
+    executor: Executor
+    on_result: Callable[[Made], object]
+    on_message: Callable[[Message], object] | None = None
+    lost: dict[Key, int] = field(default_factory=dict)
+
+    def make(self, tasks: Sequence[Run | Choice], is_over: Callable[[], bool] = lambda: False) -> None:
+        """Make those of the runs that have not ended, here or in other processes that work on the same study.
+
+        Args:
+            tasks: The runs, in their order.
+            is_over: Checked before each run begins: whether the budget is spent.
+
+        Raises:
+            OutputError: if a result cannot be stored. What was stored before is kept.
+            KeyboardInterrupt: at Ctrl-C. The runs in progress are given back.
+        """
+        waiting = {task.key: task for task in tasks}
+        running: dict[Key, tuple[Future, Run | Choice]] = {}
+        pause = PAUSES[0]
+        try:
+            while True:
+                begun = self._begin(waiting, running, is_over)
+                ended = self._collect(running, waiting)
+                self._pass_messages()
+                if not running and not begun and not waiting:
+                    return
+                if not running and not begun and (is_over() or not self.store.others_work()):
+                    # What is left has failed, or was made by others since this call began.
+                    return
+                pause = PAUSES[0] if begun or ended else min(2 * pause, PAUSES[1] if running else WAIT_FOR_OTHERS)
+                if not begun and not ended:
+                    time.sleep(pause)
+        finally:
+            for key, (future, _) in running.items():
+                future.cancel()
+                self.store.release(key)
+
+    def _begin(
+        self,
+        waiting: dict[Key, Run | Choice],
+        running: dict[Key, tuple[Future, Run | Choice]],
+        is_over: Callable[[], bool],
+    ) -> bool:
+        """Submit as many runs as there are workers for. Returns whether there was one."""
+        free = self.executor.workers - len(running)
+        if free <= 0 or not waiting or is_over():
+            return False
+        claimed = self.store.claim(list(waiting), free)
+        for number, key in enumerate(claimed):
+            task = waiting.pop(key)
+            try:
+                running[key] = self.executor.submit(make, task, self.executor.report), task
+            except BaseException:
+                for other in claimed[number:]:
+                    self.store.release(other)
+                raise
+        return bool(claimed)
+
+    def _collect(self, running: dict[Key, tuple[Future, Run | Choice]], waiting: dict[Key, Run | Choice]) -> bool:
+        """Store what has ended. Returns whether there was something."""
+        ended = [key for key, (future, _) in running.items() if future.done()]
+        for key in ended:
+            future, task = running[key]
+            made = self._result(key, future)
+            if made is None:
+                self.store.release(key)
+                waiting[key] = task
+            else:
+                self.store.finish(made)
+                if isinstance(task, Run) and task.checkpoint is not None:
+                    Path(task.checkpoint).unlink(missing_ok=True)
+                self.on_result(made)
+            del running[key]
+        return bool(ended)
+
+    def _result(self, key: Key, future: Future) -> Made | None:
+        """The result of a future; None if the run is to be tried again, because its worker was lost."""
+        try:
+            made: Made = future.result()
+        except Exception as error:  # each library has errors of its own for a worker that was lost
+            self.lost[key] = self.lost.get(key, 0) + 1
+            if self.lost[key] < LOST_WORKERS:
+                return None
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return Made(key, Failure(f"no result after {LOST_WORKERS} attempts: {reason}"), {})
+        return made
+
+    def _pass_messages(self) -> None:
+        for message in self.executor.messages():
+            if self.on_message is not None:
+                self.on_message(message)

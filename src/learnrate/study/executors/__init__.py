@@ -1,0 +1,6 @@
+"""Where the runs of a study are made: here, in processes of this machine, or on a cluster."""
+
+from learnrate.study.executors.executor import Executor, Future, as_executor
+from learnrate.study.executors.here import Here
+
+__all__ = ["Executor", "Future", "Here", "as_executor"]

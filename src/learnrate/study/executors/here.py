@@ -1,0 +1,40 @@
+"""Runs one after the other, in this process."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from learnrate.study.run import Message
+
+
+class Here:
+    """Makes each run at once, where it is submitted.
+
+    Args:
+        on_message: Called with the progress of the run, while it is made.
+
+    Attributes:
+        workers: One.
+        report: See `Executor`.
+    """
+
+    workers = 1
+
+    def __init__(self, on_message: Callable[[Message], object] | None = None) -> None:
+        self.report: Callable[[Message], object] | None = on_message
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
+        """Call the function now. Ctrl-C is raised here; other errors are those of the future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def messages(self) -> Sequence[Message]:
+        """Nothing: the progress was told while the run was made."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,216 @@
+"""What a worker does: one training of a study, or the choice of the LR of one arm."""
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from learnrate.errors import LearnrateError
+from learnrate.recipes.recipe import AnyRecipe
+from learnrate.schedules import Schedule
+from learnrate.study.checkpoint import CheckpointFile
+from learnrate.study.environment import environment
+from learnrate.study.source import Source
+from learnrate.study.training import Training, resolved, train
+from learnrate.trainable import require_trainable
+from learnrate.tuner import tune
+from learnrate.user_code import own_line
+
+REPORT_EVERY = 0.5
+"""Seconds between two messages of a worker about its progress."""
+
+TUNING = -1
+"""The seed that a study writes for the choice of an LR, which is no training."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which training of a study.
+
+    Attributes:
+        arm: Name of its arm.
+        seed: Its seed; `TUNING` for the choice of the LR of the arm.
+    """
+
+    arm: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.arm}, tuning" if self.seed == TUNING else f"{self.arm}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study. It travels to a worker.
+
+    Attributes:
+        key: Which one.
+        source: Where its recipe comes from.
+        schedule: LR of each update.
+        updates: Its length in updates.
+        evaluate_every: Updates between two evaluations; None for a twentieth of the training.
+        control: Controllers that act during it.
+        checkpoint: The file that it goes on from after an interruption; None for none.
+        checkpoint_every: Seconds between two checkpoints.
+        identity: What makes it another training than one of the same key in another study.
+    """
+
+    key: Key
+    source: Source
+    schedule: Schedule
+    updates: int
+    evaluate_every: int | None = None
+    control: Any = None
+    checkpoint: str | None = None
+    checkpoint_every: float = 60.0
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The choice of the LR of one arm. It travels to a worker.
+
+    Attributes:
+        key: Which one.
+        source: Where its recipe comes from.
+        schedule: Its shape, of which the peak is chosen; or the name of a family.
+        updates: Length of the trainings in updates.
+        seed: Seed of the training that trials start from.
+        budget: What it may cost; see `learnrate.tune`.
+    """
+
+    key: Key
+    source: Source
+    schedule: Schedule | str
+    updates: int
+    seed: int
+    budget: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The LR of an arm.
+
+    Attributes:
+        schedule: The schedule with it, as text.
+        max_lr: Its peak.
+        updates: Updates that the choice cost.
+        seconds: The time that it took.
+        reasons: Why, in sentences.
+    """
+
+    schedule: str
+    max_lr: float
+    updates: int
+    seconds: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that raised an error.
+
+    Attributes:
+        error: The error in one line.
+        traceback: Where it was raised.
+    """
+
+    error: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker returns.
+
+    Attributes:
+        key: Of which run.
+        result: What the run gave, or why it gave nothing.
+        environment: Versions and hardware of the worker.
+    """
+
+    key: Key
+    result: Training | Chosen | Failure
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker says during a run.
+
+    Attributes:
+        key: Of which run.
+        updates: Updates so far.
+        planned: Updates planned.
+        loss: The last loss that was read.
+    """
+
+    key: Key
+    updates: int
+    planned: int
+    loss: float
+
+
+Report = Callable[[Message], object]
+
+
+def make(task: Run | Choice, report: Report | None = None) -> Made:
+    """Make a run. An error of the run is returned, because another process could not always unpickle it.
+
+    Args:
+        task: The run.
+        report: Called with its progress now and then.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C.
+    """
+    try:
+        recipe = task.source.load()
+        result = _train(recipe, task, report) if isinstance(task, Run) else _choose(recipe, task)
+    except (Exception, SystemExit) as error:  # a recipe may raise anything
+        line = str(error) if isinstance(error, LearnrateError) else own_line(error)
+        return Made(task.key, Failure(" ".join(line.split()), traceback.format_exc()), environment())
+    return Made(task.key, result, environment())
+
+
+def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
+    trainable = recipe.trainable(run.key.seed, test=True)
+    require_trainable("what Recipe.trainable returns", trainable)
+    file = None if run.checkpoint is None else CheckpointFile(Path(run.checkpoint), run.identity, run.checkpoint_every)
+    progress = None if report is None else _Throttled(run.key, report)
+    every, seed = run.evaluate_every, run.key.seed
+    return train(trainable, run.schedule, seed, run.updates, progress, evaluate_every=every, checkpoint=file)
+
+
+def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
+    begin = time.perf_counter()
+    trainable = recipe.trainable(choice.seed)
+    require_trainable("what Recipe.trainable returns", trainable)
+    family: Any = choice.schedule
+    if isinstance(family, Schedule):
+        shape = resolved(family, trainable, choice.updates)
+        family = {choice.key.arm: lambda max_lr: with_peak(shape, max_lr)}
+    plan = tune(trainable, updates=choice.updates, family=family, budget=choice.budget)
+    reasons = [sentence for sentences in plan.reasons.sections().values() for sentence in sentences]
+    return Chosen(repr(plan.schedule), plan.max_lr, plan.spent, time.perf_counter() - begin, tuple(reasons))
+
+
+def with_peak(schedule: Schedule, max_lr: float) -> Schedule:
+    """The schedule multiplied such that its highest value is this one."""
+    return schedule * (max_lr / schedule.max)
+
+
+class _Throttled:
+    """Reports the progress of a training, not more often than somebody can read it."""
+
+    def __init__(self, key: Key, report: Report) -> None:
+        self._key, self._report = key, report
+        self._reported_at = 0.0
+
+    def __call__(self, updates: int, planned: int, loss: float) -> None:
+        now = time.monotonic()
+        if updates == planned or now - self._reported_at >= REPORT_EVERY:
+            self._reported_at = now
+            self._report(Message(self._key, updates, planned, loss))

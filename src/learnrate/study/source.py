@@ -1,0 +1,152 @@
+"""How a worker gets the recipe of a training: from its file, or as an object that travels with the training."""
+
+import functools
+import hashlib
+import inspect
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from learnrate import checks
+from learnrate.errors import ArgumentTypeError
+from learnrate.recipes.loading import BUILT_IN, load
+from learnrate.recipes.recipe import AnyRecipe
+
+DIGITS = 16
+"""Hexadecimal digits of a hash that is shown and stored."""
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe in a file of its own, whose text travels with it: a worker on another machine may not have the file.
+
+    Attributes:
+        path: The file.
+        text: Its content.
+    """
+
+    path: str
+    text: bytes
+
+    @property
+    def digest(self) -> str:
+        """Hash of the content."""
+        return hashlib.sha256(self.text).hexdigest()[:DIGITS]
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return Path(self.path).stem
+
+    def load(self) -> AnyRecipe:
+        """The recipe."""
+        return _loaded(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(source: RecipeFile) -> AnyRecipe:
+    path = Path(source.path)
+    if path.is_file() and path.read_bytes() == source.text:
+        return load(path)
+    # In a folder of its own, because the name of the file is the name of the module.
+    folder = Path(tempfile.mkdtemp(prefix="learnrate-recipe-"))
+    copy = folder / path.name
+    copy.write_bytes(source.text)
+    return load(copy)
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeObject:
+    """A recipe that was made in Python. It is pickled when it leaves the process, with cloudpickle if that is installed.
+
+    Attributes:
+        recipe: The recipe.
+    """
+
+    recipe: AnyRecipe
+
+    @property
+    def digest(self) -> str:
+        """Hash of the source of its functions. What they call, and the values that they refer to, are not part of it."""
+        digest = hashlib.sha256(repr(self.recipe.updates).encode())
+        for _, value in sorted(vars(self.recipe).items()):
+            digest.update(_source(value).encode())
+        return digest.hexdigest()[:DIGITS]
+
+    @property
+    def name(self) -> str:
+        """The recipe's own name."""
+        return self.recipe.name or "recipe"
+
+    def load(self) -> AnyRecipe:
+        """The recipe."""
+        return self.recipe
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "RecipeObject"], tuple[bytes]]:
+        return _unpickled, (pickled("recipe", self.recipe),)
+
+
+def _unpickled(content: bytes) -> RecipeObject:
+    return RecipeObject(pickle.loads(content))
+
+
+def pickled(name: str, value: object) -> bytes:
+    """An object as another process can read it.
+
+    Raises:
+        ArgumentTypeError: if it cannot be pickled.
+    """
+    try:
+        import cloudpickle as pickler
+    except ImportError:
+        pickler = pickle
+    try:
+        content: bytes = pickler.dumps(value)
+    except Exception as error:  # objects of the user may raise anything here
+        remedy = "give the file of the recipe instead of the object"
+        if pickler is pickle:
+            remedy += ", or install cloudpickle, which can pickle functions that are written in place"
+        raise ArgumentTypeError(
+            f"{name} must be picklable to be trained in another process: {type(error).__name__}: "
+            f"{checks.short(str(error))}: {remedy}"
+        ) from error
+    return content
+
+
+Source = RecipeFile | RecipeObject
+
+
+def source_of(recipe: object) -> Source:
+    """Where a recipe comes from.
+
+    Args:
+        recipe: A recipe, or the path of its file; None for the built-in one.
+
+    Raises:
+        RecipeError: if there is no such file, or it is no recipe.
+        ArgumentTypeError: if it is something else.
+    """
+    if recipe is None:
+        recipe = BUILT_IN
+    if isinstance(recipe, (str, Path)):
+        path = Path(recipe)
+        load(path)  # refuses it here and now, in words
+        return RecipeFile(str(path.resolve() if path != BUILT_IN else path), path.read_bytes())
+    if isinstance(recipe, type) or not isinstance(recipe, AnyRecipe):
+        rule = "a recipe, such as learnrate.torch.Recipe or learnrate.Recipe, or the path of its file"
+        checks.refuse_type("recipe", rule, recipe)
+    return RecipeObject(recipe)
+
+
+def _source(value: object) -> str:
+    """The source of a function; its name if there is no source, as for one of C; empty for what is no function."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    if not callable(value):
+        return ""
+    try:
+        return inspect.getsource(inspect.unwrap(value))
+    except (OSError, TypeError):
+        return getattr(value, "__qualname__", type(value).__qualname__)

@@ -1,0 +1,90 @@
+"""What a store of a study does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from learnrate.study.definition import Definition
+from learnrate.study.run import Chosen, Failure, Key, Made
+from learnrate.study.training import Training
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One run of a study as its store has it.
+
+    Attributes:
+        result: What it gave.
+        environment: Versions and hardware of its worker.
+        finished: When, in seconds since 1970.
+    """
+
+    result: Training | Chosen | Failure
+    environment: Mapping[str, str] = field(default_factory=dict)
+    finished: float = 0.0
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All of a study.
+
+    Attributes:
+        definition: What it is, as JSON.
+        runs: The runs that have ended.
+    """
+
+    definition: Mapping[str, Any]
+    runs: Mapping[Key, Stored]
+
+
+class Store(Protocol):
+    """A study that several processes may make together.
+
+    A process claims a run before it makes it. The claim of a process that has ended in any way is void.
+
+    Attributes:
+        path: The file or folder.
+        checkpoints: The folder for trainings in progress.
+    """
+
+    path: Path
+    checkpoints: Path
+
+    def begin(self, definition: Definition) -> str:
+        """Write the definition, or compare it with the one that is stored.
+
+        Returns:
+            What tells the study from others.
+
+        Raises:
+            ArgumentError: if the study is another one.
+            OutputError: if it cannot be written.
+        """
+
+    def claim(self, keys: Sequence[Key], most: int) -> list[Key]:
+        """Claim runs that have neither ended well nor are claimed by a living process.
+
+        Args:
+            keys: The runs that are wanted, in their order. One that failed before this process began is tried again.
+            most: The number of runs to claim at most.
+        """
+
+    def finish(self, made: Made) -> None:
+        """Store the result of a run that this process has claimed: all of it, or nothing and an error.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+
+    def release(self, key: Key) -> None:
+        """Give a run back that was claimed and not made."""
+
+    def contents(self) -> Contents:
+        """All that is stored."""
+
+    def others_work(self) -> bool:
+        """Whether other living processes have claimed runs."""
+
+    def close(self) -> None:
+        """Give all claims back, and close the store."""
