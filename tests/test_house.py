@@ -24,6 +24,7 @@ FLOORS = [
         "tables",
         "traits",
         "noise_scale",
+        "metrics",
         "trainable",
         "batches",
         "updates",

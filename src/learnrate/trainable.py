@@ -4,21 +4,22 @@
 framework; docs/extending.md shows a whole adapter.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError, DataError, LossError
+from learnrate.errors import ArgumentTypeError, DataError
+from learnrate.metrics import Metrics as Metrics
+from learnrate.metrics import first_finite as first_finite
+from learnrate.metrics import scalar as scalar
+from learnrate.metrics import scalars as scalars
+from learnrate.metrics import scores as scores
 from learnrate.traits import LR_DRIFT as LR_DRIFT
 from learnrate.traits import OptimizerTraits as OptimizerTraits
 
 T = TypeVar("T")
-
-Metrics = Mapping[str, float]
-"""The metrics of one update as Python floats by name, "loss" among them."""
 
 NOISE_BATCHES = 10
 """Batches that show the noise scale of the gradient within a factor of about two."""
@@ -56,6 +57,10 @@ class NotBatchableError(Exception):
 
 class NotProbedError(Exception):
     """There is no probe for a training. The text is the reason: "no answer: {reason}."."""
+
+
+class NotResumableError(Exception):
+    """A training cannot go on in another process. The text is the reason: "it starts again: {reason}."."""
 
 
 @dataclass(frozen=True)
@@ -246,12 +251,42 @@ class Trainable(Protocol):
         """
         raise NotProbedError("this kind of training has no LR-free probe")
 
+    def checkpoint(self) -> Any:
+        """Everything that training has changed, in a form that can be pickled, to go on in another process.
+
+        A training that was built in the same way (same recipe, same seed, same versions, same kind of device) and has called
+        `resume(checkpoint)` makes the same updates from here on as this one, bit for bit. This training is not changed, nor
+        are random numbers.
+
+        Not the default is what `save` returns: after `restore` many trainings draw their batches from the beginning.
+
+        Raises:
+            NotResumableError: if that is not possible. Such a training starts again.
+        """
+        raise NotResumableError("this kind of training has no checkpoints")
+
+    def resume(self, checkpoint: Any) -> None:
+        """Go on from what `checkpoint` returned; called before the first update.
+
+        Raises:
+            NotResumableError: if the checkpoint is that of another training, or its data cannot be brought to its place.
+        """
+        raise NotResumableError("this kind of training has no checkpoints")
+
+    def fingerprint(self) -> str | None:
+        """A short hash of the weights now: 16 hexadecimal digits of SHA-256; None if it is not known.
+
+        It shows that two trainings start, or end, with the same weights.
+        """
+        return None
+
 
 REQUIRED = ("update", "save", "restore")
 MEMBERS = (
     *REQUIRED,
     *("release", "read", "agree"),
     *("evaluate", "updates_per_epoch", "batch_size", "noise_scale", "current_lr", "notes", "ensemble", "probing"),
+    *("checkpoint", "resume", "fingerprint"),
 )
 
 
@@ -326,67 +361,3 @@ def updates_per_epoch(trainable: Trainable) -> int | None:
     """
     number = trainable.updates_per_epoch()
     return None if number is None else checks.length("updates_per_epoch() of trainable", number)
-
-
-def scalars(returned: Any) -> dict[str, float]:
-    """What an update returned as floats by name, "loss" among them.
-
-    Raises:
-        LossError: if a value is not a scalar, or there is no loss.
-    """
-    if not isinstance(returned, Mapping):
-        return {"loss": scalar("loss", returned)}
-    if "loss" not in returned:
-        raise LossError(
-            f"a mapping returned by update must have the key 'loss', received the keys {sorted(map(str, returned))}"
-        )
-    return {str(name): scalar(str(name), value) for name, value in returned.items()}
-
-
-def scalar(name: str, value: Any) -> float:
-    """A number of any library as a float.
-
-    Raises:
-        LossError: if it is not a number, nor an array or tensor with one element.
-    """
-    if value is None:
-        raise LossError(f"{name} must be a number, received None: is a return statement missing?")
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        shape = getattr(value, "shape", None)
-        kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
-        raise LossError(
-            f"{name} must be a scalar, received a {kind}: reduce it, for example with .mean(), or leave it out"
-        ) from None
-
-
-def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
-    """The result of an evaluation as floats by name; the first decides. Empty if there was no evaluation.
-
-    Args:
-        evaluation: A number, or a mapping of numbers.
-        metric: The name of a plain number.
-
-    Raises:
-        ArgumentTypeError: if it is something else, or an empty mapping.
-    """
-    if evaluation is None:
-        return {}
-    named = evaluation if isinstance(evaluation, Mapping) else {metric: evaluation}
-    try:
-        if not named:
-            raise LossError("the mapping is empty")
-        return {str(name): scalar(str(name), value) for name, value in named.items()}
-    except LossError as error:
-        raise ArgumentTypeError(
-            f"evaluate must return a number or a mapping of numbers, received {checks.shown(evaluation)}: {error}"
-        ) from None
-
-
-def first_finite(evaluation: Mapping[str, float]) -> float | None:
-    """The number that decides; None if there is none, or if it is not finite and so cannot be compared."""
-    value = next(iter(evaluation.values()), math.nan)
-    return value if math.isfinite(value) else None
