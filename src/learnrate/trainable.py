@@ -258,11 +258,13 @@ class Trainable(Protocol):
         `resume(checkpoint)` makes the same updates from here on as this one, bit for bit. This training is not changed, nor
         are random numbers.
 
-        Not the default is what `save` returns: after `restore` many trainings draw their batches from the beginning.
+        Call it once before the first update, too: from then on a training keeps what later checkpoints need to find the
+        position in the data, which trainings without checkpoints need not pay for. `resume` does so by itself.
 
         Raises:
-            NotResumableError: if that is not possible. Such a training starts again.
+            NotResumableError: if it is not possible. Such a training starts again.
         """
+        # What `save` returns is no default: after `restore` many trainings draw their batches from the beginning.
         raise NotResumableError("this kind of training has no checkpoints")
 
     def resume(self, checkpoint: Any) -> None:

@@ -60,6 +60,14 @@ class CheckpointFile:
         trainable.resume(checkpoint)
         return beside
 
+    def prepare(self, trainable: Trainable) -> None:
+        """Let a trainable keep from its start what its checkpoints will need."""
+        try:
+            trainable.checkpoint()
+        except NotResumableError as error:
+            self._works = False
+            self.notes.append(f"has no checkpoints: {error}")
+
     def is_due(self) -> bool:
         """Whether it is time for the next checkpoint."""
         return self._works and time.monotonic() - self._written_at >= self.every

@@ -271,6 +271,8 @@ def train(
     course = checkpoint.resumed(trainable, Course) if checkpoint is not None else None
     if course is None:
         course = Course(updates, start=trainable.fingerprint())
+        if checkpoint is not None:
+            checkpoint.prepare(trainable)
     reason = _Updates(trainable, course, progress, evaluate_every, checkpoint).make(schedule)
     raise_if_interrupted(reason)
     notes = tuple(checkpoint.notes) if checkpoint is not None else ()

@@ -16,9 +16,9 @@ class LoaderStream(Stream):
     """A `Stream` that leaves the workers of a loader to the user."""
 
     def _new_iterator(self) -> Iterator[Any]:
-        if isinstance(self._batches, DataLoader) and self._batches.persistent_workers:
+        if isinstance(self.source, DataLoader) and self.source.persistent_workers:
             # Iterating it again would reset the iterator that the user may be using: a copy has its own workers.
-            loader = copy.copy(self._batches)
+            loader = copy.copy(self.source)
             loader._iterator = None
             return iter(loader)
         return super()._new_iterator()

@@ -36,7 +36,7 @@ class BatchLoss:
         self.loss = _require_loss(name, loss)
         criterion = isinstance(loss, nn.Module) or getattr(loss, "__module__", None) == "torch.nn.functional"
         # An adapter that knows the kind of its function says so: the errors of a training step are then its own.
-        self._is_criterion: bool | None = True if criterion else (False if getattr(loss, "takes_model", False) else None)
+        self.is_criterion: bool | None = True if criterion else (False if getattr(loss, "takes_model", False) else None)
 
     def __call__(self, model: nn.Module, batch: Any) -> Any:
         """The loss of a model on a batch.
@@ -44,9 +44,9 @@ class BatchLoss:
         Raises:
             LossError: at the first call, if the loss works neither on (model, batch) nor on (outputs, target).
         """
-        if self._is_criterion is None:
+        if self.is_criterion is None:
             return self._first_call(model, batch)
-        return criterion_loss(self.loss, model, batch) if self._is_criterion else self.loss(model, batch)
+        return criterion_loss(self.loss, model, batch) if self.is_criterion else self.loss(model, batch)
 
     def _first_call(self, model: nn.Module, batch: Any) -> Any:
         model_calls: list[object] = []
@@ -64,9 +64,9 @@ class BatchLoss:
                     f"target). It failed: {own_line(error)}"
                 ) from error
             value = self._as_criterion(model, batch, error)
-            self._is_criterion = True
+            self.is_criterion = True
         else:
-            self._is_criterion = False
+            self.is_criterion = False
         finally:
             hook.remove()
         return value

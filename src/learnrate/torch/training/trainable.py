@@ -18,6 +18,7 @@ from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name, stepping
 from learnrate.torch.snapshot import CopyTo, Snapshot, modes, same_random_numbers
+from learnrate.torch.training import checkpoint as checkpoints
 from learnrate.torch.training.batches import LoaderStream, examples, to_device
 from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, evaluation
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
@@ -34,6 +35,7 @@ from learnrate.trainable import (
     Metrics,
     NotBatchableError,
     NotProbedError,
+    NotResumableError,
     Probing,
     Reading,
     Trainable,
@@ -42,6 +44,9 @@ from learnrate.trainable import (
 from learnrate.user_code import own_line
 
 T = TypeVar("T")
+
+COUNTERS = ("updates", "_batch_size", "_restarts", "_left_out")
+"""Attributes of a trainable that belong to a checkpoint."""
 
 ON_DEVICE = Reading(every=8, within=math.inf)
 """On an accelerator each reading makes the host wait until the device has finished its work."""
@@ -129,6 +134,7 @@ class TorchTrainable(Trainable):
         self._batch_size: int | None = None
         self._restarts: list[int] = []
         self._left_out: list[BadBatch] = []
+        self._parts: checkpoints.Parts | None = None
 
     def update(self, lr: float) -> Any:
         """See `Trainable.update`."""
@@ -339,6 +345,29 @@ class TorchTrainable(Trainable):
                     "several optimizers take the LR, and their gradients are clipped or scaled one after the other"
                 )
         return probing([stepping(optimizer) for optimizer in driven], self.swept, self.update)
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """See `Trainable.checkpoint`."""
+        if self.processes.size > 1:
+            raise NotResumableError("it has many processes, each with a state of its own")
+        return checkpoints.taken(self._kept_parts(), self, COUNTERS)
+
+    def resume(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """See `Trainable.resume`."""
+        checks.instance(checkpoints.Checkpoint, "a checkpoint of a torch training")("checkpoint", checkpoint)
+        if self.updates:
+            checks.refuse("resume", "called before the first update", f"a call after {self.updates} updates")
+        checkpoints.put(self._kept_parts(), self, checkpoint)
+
+    def _kept_parts(self) -> checkpoints.Parts:
+        if self._parts is None:
+            others = [kept for kept in self.kept if kept is not self.stream.source]
+            self._parts = checkpoints.Parts(self.model, list(self.optimizers.values()), others)
+        return self._parts
+
+    def fingerprint(self) -> str | None:
+        """See `Trainable.fingerprint`. None with many processes, which may hold parts of the weights."""
+        return checkpoints.fingerprint(self.model) if self.processes.size == 1 else None
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:

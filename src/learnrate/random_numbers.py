@@ -1,0 +1,78 @@
+"""The global random numbers of this process: those of Python and NumPy, and of torch where it is imported."""
+
+import ctypes
+import pickle
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+MT19937_BYTES = 625 * 4
+"""Bytes of NumPy's usual generator: 624 words and a position (`numpy/random/src/mt19937/mt19937.h`)."""
+
+ACCELERATORS = ("cuda", "xpu")
+
+States = dict[str, Any]
+"""The states of generators by the library, in a form that can be pickled."""
+
+
+def states() -> States:
+    """All states."""
+    return {name: state_of(name) for name in signs()}
+
+
+def state_of(name: str) -> Any:
+    """The state of the generator of one library."""
+    if name == "python":
+        return random.getstate()
+    if name == "numpy":
+        return np.random.get_state(legacy=False)
+    return _of_torch()[name]
+
+
+def signs() -> States:
+    """What differs after random numbers were taken; quick, because it is compared at every batch.
+
+    NumPy makes normal numbers two at a time and keeps the second one for later. Taking that one does not show here.
+    """
+    return {"python": random.getstate(), "numpy": _numpy_sign(), **_of_torch()}
+
+
+def put_back(states: Mapping[str, Any]) -> None:
+    """Set the generators of these libraries."""
+    for name, state in states.items():
+        if name == "python":
+            random.setstate(state)
+        elif name == "numpy":
+            np.random.set_state(state)
+        elif name == "torch":
+            sys.modules["torch"].set_rng_state(_as_tensor(state))
+        else:
+            getattr(sys.modules["torch"], name).set_rng_state_all([_as_tensor(entry) for entry in state])
+
+
+def _numpy_sign() -> bytes:
+    # Reading its state through Python takes as long as a small update.
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    if isinstance(generator, np.random.MT19937):
+        return ctypes.string_at(generator.ctypes.state_address, MT19937_BYTES)
+    return pickle.dumps(generator.state)
+
+
+def _of_torch() -> States:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    of_torch: States = {"torch": torch.get_rng_state().numpy().tobytes()}
+    for name in ACCELERATORS:
+        backend = getattr(torch, name, None)
+        if backend is not None and backend.is_available() and backend.is_initialized():
+            of_torch[name] = tuple(state.cpu().numpy().tobytes() for state in backend.get_rng_state_all())
+    return of_torch
+
+
+def _as_tensor(state: bytes) -> Any:
+    torch = sys.modules["torch"]
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)
