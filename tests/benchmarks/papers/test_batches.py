@@ -71,7 +71,7 @@ def test_statistics_are_those_of_all_pixels():
 
 
 def test_a_view_is_a_window_of_the_padded_image_or_its_mirror_image():
-    images = torch.randn(64, 2, 5, 5)
+    images = torch.randn(256, 2, 5, 5)
     views = crop_and_flip(images, torch.Generator().manual_seed(0), padding=1)
     padded = torch.nn.functional.pad(images, [1] * 4)
     kinds = set()
