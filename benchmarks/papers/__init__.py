@@ -1,0 +1,1 @@
+"""The experiments of the papers that learnrate builds on, run again."""
