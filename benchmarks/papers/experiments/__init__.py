@@ -1,0 +1,1 @@
+"""The experiments, a table or figure of a paper each."""
