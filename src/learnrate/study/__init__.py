@@ -1,6 +1,33 @@
 """Comparison of schedules over seeds, with the record of every training. Knows no framework."""
 
 from learnrate.study.comparison import Arm, Comparison, compare
+from learnrate.study.difference import Difference
+from learnrate.study.paired import difference
+from learnrate.study.sequential import anytime_interval, fewest_pairs
+from learnrate.study.speedup import Speedup, speedup
+from learnrate.study.statistics import differences, holm, surely_best
+from learnrate.study.survival import MedianTime, median_time
+from learnrate.study.times import TimeToTarget, target_score, time_to_target
 from learnrate.study.training import Training, train
 
-__all__ = ["Arm", "Comparison", "Training", "compare", "train"]
+__all__ = [
+    "Arm",
+    "Comparison",
+    "Difference",
+    "MedianTime",
+    "Speedup",
+    "TimeToTarget",
+    "Training",
+    "anytime_interval",
+    "compare",
+    "difference",
+    "differences",
+    "fewest_pairs",
+    "holm",
+    "median_time",
+    "speedup",
+    "surely_best",
+    "target_score",
+    "time_to_target",
+    "train",
+]
