@@ -1,0 +1,154 @@
+"""From the scores of two arms with the same seeds to their difference."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.study import sequential, signs, student
+from learnrate.study.difference import ROUNDING, Difference
+
+
+def difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    higher_is_better: bool = True,
+    level: float = 0.95,
+    comparisons: int = 1,
+    anytime: bool = False,
+) -> Difference:
+    """Compare two arms by their scores with the same seeds.
+
+    For a number of seeds that is fixed beforehand the interval is the paired t interval, which is right for any number from
+    two on if the differences are normally distributed; the probability is the posterior one under the prior
+    p(mean, s) = 1 / s, a t distribution with one degree of freedom less than seeds. With `anytime` the interval and `sure`
+    follow the rule of `learnrate.study.sequential`, and stay right if one looks after every seed.
+
+    A single seed, or differences that are all equal, have no spread that an interval could be made of. Scores that are not
+    finite have no mean. In these cases the interval is infinite, and the signs of the differences decide.
+
+    Args:
+        first: Scores of the first arm, one a seed.
+        second: Scores of the second arm with the same seeds, in the same order; with `anytime` the order in which the seeds
+            were planned.
+        names: Their names.
+        higher_is_better: False for losses.
+        level: Of the interval.
+        comparisons: Number of pairs of arms that are compared in all. `p_value` and `sure` account for it (Bonferroni), and
+            with `anytime` the interval as well.
+        anytime: Whether seeds are added until the difference is sure.
+
+    Returns:
+        The difference.
+
+    Raises:
+        ArgumentError: if the numbers of scores differ, or an argument is out of its range.
+        ArgumentTypeError: if an argument is of the wrong type.
+
+    Sources: Box and Tiao, Bayesian Inference in Statistical Analysis (1973), 2.4, for the posterior; Benavoli, Corani,
+    Demsar and Zaffalon, Time for a change, Journal of Machine Learning Research 18 (2017), for its use in comparisons.
+
+    Example:
+        >>> compared = difference([0.91, 0.93, 0.92], [0.90, 0.90, 0.90], names=("wsd", "cosine"))
+        >>> compared.interval, compared.probability, compared.sure
+        ((-0.0048, 0.0448), 0.963, False)
+        >>> difference([0.91, 0.92, 0.92], [0.89, 0.90, 0.91], names=("wsd", "cosine")).better
+        'wsd'
+    """
+    ours, theirs = (_scores(name, each) for name, each in (("first", first), ("second", second)))
+    if len(ours) != len(theirs):
+        raise ArgumentError(
+            f"first and second must be scores with the same seeds, received {len(ours)} and {len(theirs)}: "
+            "leave seeds out that only one has"
+        )
+    level = checks.fraction("level", level)
+    comparisons = checks.whole("comparisons", comparisons, at_least=1)
+    for name, value in (("higher_is_better", higher_is_better), ("anytime", anytime)):
+        checks.flag(name, value)
+    pair = checks.several(checks.text)("names", names)
+    if len(pair) != 2 or pair[0] == pair[1]:
+        checks.refuse("names", "two different names", names)
+    finite = np.isfinite(ours) & np.isfinite(theirs)
+    differences = np.subtract(ours, theirs, where=finite, out=np.full(len(ours), math.nan))
+    tolerance = ROUNDING * float(np.max(np.abs(np.concatenate([ours[finite], theirs[finite]])), initial=0.0))
+    order = _order(ours, theirs, higher_is_better, tolerance)
+    whole = finite.all() and len(ours) > 0
+    compared = Difference(
+        *pair,
+        pairs=len(ours),
+        mean=float(differences.mean()) if whole else math.nan,
+        spread=float(differences.std(ddof=1)) if whole and len(ours) > 1 else math.nan,
+        interval=sequential.WHOLE_LINE,
+        level=level,
+        probability=signs.probability(int((order > 0).sum()), int((order < 0).sum())),
+        p_value=1.0,
+        sure=False,
+        first_better=int((order > 0).sum()),
+        second_better=int((order < 0).sum()),
+        not_finite=int((~finite).sum()),
+        comparisons=comparisons,
+        anytime=anytime,
+        higher_is_better=higher_is_better,
+    )
+    if whole and len(ours) > 1 and np.ptp(differences) > tolerance:
+        t = compared.mean / (compared.spread / math.sqrt(len(ours)))
+        compared = replace(compared, probability=float(student.cdf(t if higher_is_better else -t, len(ours) - 1)))
+        if not anytime:
+            half = student.quantile((1 + level) / 2, len(ours) - 1) * compared.spread / math.sqrt(len(ours))
+            two_sided = float(2 * student.cdf(-abs(t), len(ours) - 1))
+            compared = replace(compared, interval=(compared.mean - half, compared.mean + half), p_value=two_sided)
+    elif not anytime:
+        compared = replace(compared, p_value=signs.p_value(compared.first_better, compared.second_better))
+    if not anytime:
+        return adjusted(compared, min(1.0, comparisons * compared.p_value))
+    return _judged_anytime(compared, differences, order, tolerance)
+
+
+def _scores(name: str, values: Sequence[float]) -> NDArray[np.float64]:
+    return np.array(checks.several(checks.number, "numbers")(name, values), dtype=np.float64)
+
+
+def _order(ours: NDArray[Any], theirs: NDArray[Any], higher_is_better: bool, tolerance: float) -> NDArray[np.int64]:
+    """1 for each seed with which the first is better, -1 where the second is, 0 where neither is."""
+    sign = 1.0 if higher_is_better else -1.0
+    ranks = [np.where(np.isfinite(scores), sign * scores, -math.inf) for scores in (ours, theirs)]
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(ranks[0] - ranks[1]) > tolerance  # False for two that have diverged: their difference is NaN
+    return np.where(apart, np.where(ranks[0] > ranks[1], 1, -1), 0)
+
+
+def adjusted(compared: Difference, p_value: float) -> Difference:
+    """The difference with a p-value that accounts for other comparisons, and the decision that follows."""
+    return replace(compared, p_value=p_value, sure=p_value <= 1 - compared.level)
+
+
+def _judged_anytime(
+    compared: Difference, differences: NDArray[np.float64], order: NDArray[np.int64], tolerance: float
+) -> Difference:
+    """The difference with interval, p-value and decision of the rule for adding seeds.
+
+    From the first training that has diverged on, only signs count: the evidence before it is multiplied by theirs, which
+    again makes a martingale under no difference, because the sign of each later seed is a fair coin.
+    """
+    if not compared.pairs:
+        return compared
+    level, comparisons = compared.level, compared.comparisons
+    start = int(np.argmin(np.isfinite(differences))) if compared.not_finite else len(differences)
+    evidence = list(sequential.log_evidence(differences[:start], tolerance))
+    before, wins, losses = (evidence[-1] if evidence else 0.0), 0, 0
+    for each in order[start:]:
+        wins, losses = wins + int(each > 0), losses + int(each < 0)
+        evidence.append(before + signs.log_evidence(wins, losses))
+    strongest = max(evidence[sequential.fewest_pairs(level, comparisons) - 1 :], default=0.0)
+    interval = sequential.anytime_interval(differences, level, comparisons, tolerance)
+    compared = adjusted(replace(compared, interval=interval), min(1.0, comparisons * math.exp(-strongest)))
+    # Evidence of earlier seeds that the later ones contradict speaks for no side.
+    no_side = compared.first_better == compared.second_better if math.isinf(interval[0]) else interval[0] <= 0 <= interval[1]
+    return replace(compared, sure=compared.sure and not no_side)

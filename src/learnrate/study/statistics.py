@@ -1,0 +1,129 @@
+"""The differences of all pairs of arms, and which arm is surely the best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.study.difference import Difference
+from learnrate.study.paired import adjusted, difference
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p-values for their number, so that 0.05 bounds the probability of any false claim among them.
+
+    Args:
+        p_values: One for each comparison. They need not be independent.
+
+    Returns:
+        The adjusted p-values, in the same order.
+
+    Raises:
+        ArgumentError: if one is below 0, above 1 or NaN.
+        ArgumentTypeError: if one is no number.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        (0.03, 0.06, 0.06)
+    """
+    values = checks.several(checks.number, "numbers")("p_values", p_values)
+    for index, value in enumerate(values):
+        if not 0 <= value <= 1:
+            checks.refuse(f"p_values[{index}]", "between 0 and 1", value)
+    result, largest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        result[index] = largest
+    return tuple(result)
+
+
+def differences(
+    scores: Mapping[str, Mapping[int, float]],
+    *,
+    seeds: Sequence[int] | None = None,
+    higher_is_better: bool = True,
+    level: float = 0.95,
+    anytime: bool = False,
+) -> tuple[Difference, ...]:
+    """Compare every arm with every other one.
+
+    The p-values are adjusted for all pairs together, by Holm's method. With `anytime` the error rate is shared equally, so
+    that a difference is sure exactly if its interval excludes 0.
+
+    Args:
+        scores: For each arm the score of every seed that it has been trained with so far.
+        seeds: In the order in which they were planned; by default in the order of their first appearance in `scores`. With
+            `anytime` the seeds up to the first that an arm lacks are looked at. Seeds that end early must not be preferred,
+            because a training that diverges ends early.
+        higher_is_better: False for losses.
+        level: Of the intervals.
+        anytime: Whether seeds are added until a difference is sure.
+
+    Returns:
+        A difference for every pair, in the order of the arms.
+
+    Raises:
+        ArgumentError: if an arm has a seed that is not in `seeds`, or an argument is out of its range.
+        ArgumentTypeError: if an argument is of the wrong type.
+
+    Example:
+        >>> scores = {
+        ...     "wsd": {0: 0.91, 1: 0.92, 2: 0.92},
+        ...     "cosine": {0: 0.90, 1: 0.90, 2: 0.91},
+        ...     "constant": {0: 0.80, 1: 0.82, 2: 0.81},
+        ... }
+        >>> [(each.first, each.second, each.better) for each in differences(scores)]
+        [('wsd', 'cosine', None), ('wsd', 'constant', 'wsd'), ('cosine', 'constant', 'cosine')]
+    """
+    for name, each in checks.instance(Mapping, "a mapping from the names of arms to scores")("scores", scores).items():
+        checks.instance(Mapping, "a mapping from seeds to scores")(f"scores[{name!r}]", each)
+    present = dict.fromkeys(seed for each in scores.values() for seed in each)
+    planned = list(present) if seeds is None else list(dict.fromkeys(checks.several(checks.seed)("seeds", seeds)))
+    if missing := [seed for seed in present if seed not in set(planned)]:
+        raise ArgumentError(f"seeds must be all that scores has, received {checks.shown(planned)}: add {missing[0]}")
+    pairs = list(combinations(scores, 2))
+    compared = []
+    for first, second in pairs:
+        either = [seed for seed in planned if seed in scores[first] or seed in scores[second]]
+        both = [seed for seed in either if seed in scores[first] and seed in scores[second]]
+        if anytime:
+            both = both[: next((index for index, seed in enumerate(planned) if seed not in both), len(both))]
+        result = difference(
+            [scores[first][seed] for seed in both],
+            [scores[second][seed] for seed in both],
+            names=(first, second),
+            higher_is_better=higher_is_better,
+            level=level,
+            comparisons=len(pairs) if anytime else 1,
+            anytime=anytime,
+        )
+        compared.append(replace(result, comparisons=len(pairs), unpaired=len(either) - len(both)))
+    if anytime:
+        return tuple(compared)
+    p_values = holm([each.p_value for each in compared])
+    return tuple(adjusted(each, p_value) for each, p_value in zip(compared, p_values, strict=True))
+
+
+def surely_best(compared: Sequence[Difference]) -> str | None:
+    """The arm that is surely better than every other one.
+
+    Args:
+        compared: The differences of all pairs of arms.
+
+    Returns:
+        Its name; None if there is none.
+
+    Example:
+        >>> scores = {"wsd": {0: 0.910, 1: 0.913, 2: 0.911}, "cosine": {0: 0.900, 1: 0.902, 2: 0.901}}
+        >>> surely_best(differences(scores))
+        'wsd'
+    """
+    names = dict.fromkeys(name for each in compared for name in (each.first, each.second))
+    for name in names:
+        own = [each for each in compared if name in (each.first, each.second)]
+        if all(each.better == name for each in own):
+            return name
+    return None

@@ -1,0 +1,117 @@
+"""The median of times of which some are censored, because the training did not reach the target."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnrate import checks
+from learnrate.errors import ArgumentError
+from learnrate.study.times import TimeToTarget, Unit
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MedianTime:
+    """The median time to reach a target, over the trainings of one arm.
+
+    Attributes:
+        runs: Number of trainings.
+        reached: Number of those that reached the target.
+        median: By Kaplan and Meier; infinite if too few have reached it for a median.
+        interval: For the median; (0, inf) where nothing is known.
+        coverage: Probability that the interval contains the true median, at least: with fewer than six runs no interval
+            reaches 95 %, and the whole range of the times has the coverage that is stated here.
+        unit: "updates" or "seconds".
+    """
+
+    runs: int
+    reached: int
+    median: float
+    interval: Bounds
+    coverage: float
+    unit: Unit = "updates"
+
+    def describe(self) -> str:
+        """The median in one sentence."""
+        count = f"reached by {self.reached} of {self.runs} runs"
+        if math.isinf(self.median):
+            return f"{count}, too few for a median{self._shown()}"
+        return f"{count}, in a median of {self.median:,.6g} {self.unit}{self._shown()}"
+
+    def _shown(self) -> str:
+        low, high = self.interval
+        if math.isinf(high) and (low == 0 or math.isinf(low)):
+            return ""
+        level = math.floor(1000 * self.coverage + 1e-9) / 10  # never more than it is
+        upper = "no upper end" if math.isinf(high) else f"{high:,.6g}"
+        return f" ({level:g} % interval: {low:,.6g} to {upper})"
+
+    def __str__(self) -> str:
+        return self.describe()
+
+
+def median_time(times: Sequence[TimeToTarget], unit: Unit = "updates", level: float = 0.95) -> MedianTime:
+    """The median time to reach a target, with trainings that did not reach it.
+
+    The median is the first time at which the Kaplan-Meier estimate of those who have not reached the target yet is at most
+    one half. Its interval is the one between two order statistics, whose coverage is a binomial probability for any number
+    of runs and any distribution; the usual ones (Brookmeyer and Crowley) rest on a normal approximation that five runs do
+    not allow. The lower end takes every censored run as reached at the end of it, the upper end as never, so that the
+    interval is also right if runs of one arm have different lengths.
+
+    Args:
+        times: One for each training.
+        unit: "updates" or "seconds".
+        level: Coverage that is wanted.
+
+    Returns:
+        The median and its interval.
+
+    Raises:
+        ArgumentError: if there is no time, or an argument is out of its range.
+        ArgumentTypeError: if an argument is of the wrong type.
+
+    Sources: Kaplan and Meier, Nonparametric estimation from incomplete observations, Journal of the American Statistical
+    Association 53 (1958); David and Nagaraja, Order Statistics (2003), 7.1, for the interval.
+
+    Example:
+        >>> runs = [TimeToTarget(True, 400), TimeToTarget(True, 500), TimeToTarget(False, 1000)]
+        >>> print(median_time(runs))
+        reached by 2 of 3 runs, in a median of 500 updates (75 % interval: 400 to no upper end)
+    """
+    level = checks.fraction("level", level)
+    each = checks.several(checks.instance(TimeToTarget, "a TimeToTarget"), "TimeToTarget")("times", times)
+    if not each:
+        raise ArgumentError("times must be at least one, received none")
+    bounds = [time.bounds(unit) for time in each]
+    interval, coverage = median_interval(bounds, level)
+    reached = sum(time.reached for time in each)
+    return MedianTime(len(each), reached, _kaplan_meier_median(bounds), interval, coverage, unit)
+
+
+def _kaplan_meier_median(bounds: Sequence[Bounds]) -> float:
+    """The first time at which the estimated share of those not yet there is at most one half."""
+    remaining = 1.0
+    for time in sorted({low for low, high in bounds if low == high and math.isfinite(low)}):
+        at_risk = sum(low >= time for low, _ in bounds)  # one that is censored at this time is still at risk in it
+        reached = sum(low == high == time for low, high in bounds)
+        remaining *= 1 - reached / at_risk
+        if remaining <= 0.5 + 1e-12:  # 1 - 1/3 - ... of a half is not exactly a half
+            return time
+    return math.inf
+
+
+def median_interval(bounds: Sequence[Bounds], level: float) -> tuple[Bounds, float]:
+    """The narrowest interval between order statistics that reaches the level, or the widest; and its coverage."""
+    lows, highs = sorted(low for low, _ in bounds), sorted(high for _, high in bounds)
+    n = len(bounds)
+    if n == 1:
+        return (0.0, math.inf), 1.0
+    rank, outside = 1, 2 / 2**n
+    while rank < n // 2:
+        wider = outside + 2 * math.comb(n, rank) / 2**n
+        if 1 - wider < level:
+            break
+        rank, outside = rank + 1, wider
+    return (lows[rank - 1], highs[n - rank]), 1 - outside
