@@ -38,7 +38,7 @@ def section(record: dict[str, Any]) -> list[str]:
         *_table(_CLAIMS, [_claims(row) for row in outside]),
         "### Seeds that it takes",
         "",
-        "By the size of the difference of two arms, in standard deviations of the paired differences, with normal noise.",
+        "By the size of the difference of two arms, in standard deviations of the paired differences; normal noise.",
         "The t-test has a number of seeds that was fixed beforehand, with which 80 % of the studies show the difference. The",
         "rule has no such number: 80 % are the seeds after which 80 % of the studies are sure, and the mean is over studies",
         "of at most 300 seeds. With four arms the six pairs share the error rate.",

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 import learnrate as lr
@@ -150,3 +151,65 @@ def test_arguments_are_checked(argument, value, named):
     arguments = {"arms": ARMS, "recipe": RECIPE, "seeds": 1, argument: value}
     with pytest.raises(LearnrateError, match=facts(named)):
         lr.compare(**arguments)
+
+
+def noisy(better):
+    """A recipe whose score is that of its seed, with a little noise, and better by a constant with a high LR."""
+
+    class Scored(lr.Trainable):
+        def __init__(self, seed):
+            self.noise, self.lr = np.random.default_rng(seed).normal(size=2), 0.0
+
+        def update(self, lr):
+            self.lr = lr
+            return 1.0
+
+        def save(self):
+            return None
+
+        def restore(self, state):
+            return None
+
+        def evaluate(self):
+            return {"score": self.noise[0] + 0.1 * self.noise[1] * self.lr + (better if self.lr > 0.5 else 0)}
+
+    return lr.Recipe(Scored, updates=4)
+
+
+def test_seeds_are_added_until_one_arm_is_surely_better():
+    arms = {"high": lr.constant(1.0), "low": lr.constant(0.1)}
+    comparison = lr.compare(arms, noisy(0.3), seeds=2, until_sure=True)
+    assert 5 < len(comparison.seeds) < 15
+    assert comparison.best() == "high"
+    assert comparison.anytime
+    assert not any("surely" in note for note in comparison.notes)
+    again = lr.compare(arms, noisy(0.0), seeds=2, until_sure=True, budget="9 seeds")
+    assert len(again.seeds) == 9
+    assert again.best() is None
+
+
+def test_no_training_begins_when_the_budget_is_spent():
+    comparison = lr.compare(ARMS, RECIPE, seeds=50, budget="60 updates")
+    assert comparison.cost.updates == 60
+    assert lr.compare(ARMS, RECIPE, seeds=50, budget="1e-9 seconds").cost.updates == 0
+
+
+def test_a_budget_is_checked():
+    for budget, until_sure in (("3 seeds", False), ("many", True), ("0 updates", True), (3, True)):
+        with pytest.raises(LearnrateError, match="budget"):
+            lr.compare(ARMS, RECIPE, seeds=1, budget=budget, until_sure=until_sure)
+    with pytest.raises(ValueError, match="until_sure"):
+        lr.compare({"one": lr.constant(0.1)}, RECIPE, until_sure=True)
+
+
+def test_the_times_to_a_target_are_told_by_arm():
+    comparison = lr.compare({"fast": lr.constant(0.4), "slow": lr.constant(0.1)}, RECIPE, seeds=3, evaluate_every=1)
+    fast, slow = comparison.times(-0.205).values()
+    assert [time.updates for time in fast] == [1, 2, 2]
+    assert [time.updates for time in slow] == [8, 8, 8]
+    assert all(time.reached for time in slow)
+    assert comparison.speedup("fast", "slow", -0.205).ratio[0] == pytest.approx((8 * 4 * 4) ** (1 / 3))
+    assert comparison.target("slow") == comparison["slow"].mean
+    assert not comparison.times(-1e-9)["slow"][0].reached
+    with pytest.raises(ValueError, match="target"):
+        comparison.times("other")

@@ -1,6 +1,8 @@
 """compare(): trains with several schedules, with the same seeds, and says which is better and how sure that is."""
 
+import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from learnrate.errors import ArgumentError
 from learnrate.recipes.recipe import AnyRecipe
 from learnrate.schedules import Schedule, parse
 from learnrate.study.arms import Arm, read_arms
+from learnrate.study.budget import Budget
+from learnrate.study.budget import read as read_budget
 from learnrate.study.checkpoint import EVERY
 from learnrate.study.comparison import Comparison
 from learnrate.study.definition import Definition
@@ -43,6 +47,7 @@ class Settings:
         updates: Length of a training in updates, unless an arm has its own.
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
         tuned: Whether each arm is trained at its own best LR, or the budget of that choice.
+        until_sure: Whether seeds are added until one arm is surely better than every other one.
     """
 
     arms: Mapping[str, Arm]
@@ -52,6 +57,7 @@ class Settings:
     updates: int
     evaluate_every: int | None
     tuned: float | str | bool
+    until_sure: bool
 
     @property
     def definition(self) -> Definition:
@@ -61,7 +67,7 @@ class Settings:
             | {"source": self.sources[name].digest}
             for name, arm in self.arms.items()
         }
-        return Definition(arms, self.updates, self.evaluate_every, self.tuned)
+        return Definition(arms, self.updates, self.evaluate_every, self.tuned, self.until_sure)
 
     @property
     def budget(self) -> float | str | None:
@@ -77,6 +83,8 @@ def compare(
     updates: int | None = None,
     evaluate_every: int | None = None,
     tune_each: bool | float | str = False,
+    until_sure: bool = False,
+    budget: str | None = None,
     executor: Any = None,
     study: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -98,6 +106,10 @@ def compare(
         evaluate_every: Updates between two evaluations; by default a twentieth of each training.
         tune_each: Whether each arm is trained at its own best LR: `tune` chooses a factor on its schedule, with a seed of
             its own and without the test data. Or the budget of this choice (see `learnrate.tune`).
+        until_sure: Whether seeds are added until one arm is surely better than every other one. The error rate is kept
+            however often that is looked at; see `learnrate.study.anytime_interval`.
+        budget: The most that the comparison may cost: "20 seeds", "500000 updates" or "2 hours". By default 30 seeds with
+            `until_sure`, otherwise all that is asked for.
         executor: Where the trainings are made: None for one after the other, here; a number of processes; or see
             `learnrate.study.executors`.
         study: A file that keeps every training as soon as it has ended, and from which an interrupted study goes on. Several
@@ -137,7 +149,9 @@ def compare(
         >>> comparison.ranking()[0].name, comparison.metric
         ('constant', 'nearness')
     """
-    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each)
+    checks.flag("until_sure", until_sure)
+    limit = read_budget(budget, until_sure)
+    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure)
     checks.function_or_none("progress", progress, "a Message")
     checks.function_or_none("on_result", on_result, "the comparison so far")
     checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
@@ -145,7 +159,8 @@ def compare(
         if workers.report is None and hasattr(workers, "on_message"):
             workers.report = progress
         uid = store.begin(settings.definition)
-        make = _Making(settings, store, workers, uid, checkpoint_every if study is not None else None, progress, on_result)
+        every = checkpoint_every if study is not None else None
+        make = _Making(settings, store, workers, uid, limit, every, progress, on_result)
         make.choices()
         make.trainings()
         return make.comparison()
@@ -162,7 +177,13 @@ def _store(study: str | Path | None) -> Iterator[Store]:
 
 
 def _settings(
-    arms: object, recipe: object, seeds: object, updates: object, evaluate_every: object, tune_each: object
+    arms: object,
+    recipe: object,
+    seeds: object,
+    updates: object,
+    evaluate_every: object,
+    tune_each: Any,
+    until_sure: bool,
 ) -> Settings:
     """The arguments of `compare`, checked."""
     read = read_arms(arms)
@@ -180,7 +201,9 @@ def _settings(
     length = checks.length("updates", common.load().updates if updates is None else updates)
     lengths = {name: arm.updates or length for name, arm in read.items()}
     every = checks.optional(checks.length)("evaluate_every", evaluate_every)
-    return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each)
+    if until_sure and len(read) < 2:
+        raise ArgumentError("until_sure must be False with a single arm, received True: there is nothing to be sure of")
+    return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each, until_sure)
 
 
 def read_seeds(seeds: object) -> tuple[int, ...]:
@@ -209,11 +232,13 @@ class _Making:
         store: Store,
         executor: Executor,
         uid: str,
+        budget: Budget,
         checkpoint_every: float | None,
         progress: Callable[[Message], object] | None,
         on_result: Callable[[Comparison], object] | None,
     ) -> None:
-        self.settings, self.store, self.uid = settings, store, uid
+        self.settings, self.store, self.uid, self.budget = settings, store, uid, budget
+        self.began = time.monotonic()
         self.checkpoint_every, self.on_result = checkpoint_every, on_result
         self.driver = Driver(store, executor, self._stored, progress)
         self.schedules = {name: arm.schedule for name, arm in settings.arms.items()}
@@ -245,8 +270,28 @@ class _Making:
         return Choice(Key(name, TUNING), source, schedule, settings.lengths[name], TUNING_SEED, settings.budget)
 
     def trainings(self) -> None:
-        """Train each arm with each seed."""
-        self.driver.make([self._run(name, seed) for seed in self.settings.seeds for name in self.schedules])
+        """Train each arm with each seed, and then with further seeds until one arm is surely the best."""
+        seeds = list(self.settings.seeds)
+        self._train(seeds)
+        if not self.settings.until_sure:
+            return
+        # As many seeds at once as keep all workers busy. The rule is right for any number of them.
+        at_once = max(1, round(self.driver.executor.workers / len(self.settings.arms)))
+        while not self._is_over() and len(seeds) < self.budget.seeds and self.comparison().best() is None:
+            more = [max(seeds) + 1 + n for n in range(min(at_once, int(min(self.budget.seeds, 2**31)) - len(seeds)))]
+            if more[-1] >= TUNING_SEED:
+                return
+            seeds += more
+            self._train(more)
+
+    def _train(self, seeds: Sequence[int]) -> None:
+        self.driver.make([self._run(name, seed) for seed in seeds for name in self.schedules], self._is_over)
+
+    def _is_over(self) -> bool:
+        """Whether the budget is spent."""
+        if time.monotonic() - self.began >= self.budget.seconds:
+            return True
+        return self.budget.updates < math.inf and self.comparison().cost.updates >= self.budget.updates
 
     def _run(self, name: str, seed: int) -> Run:
         settings, schedule = self.settings, self.schedules[name]

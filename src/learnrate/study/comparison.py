@@ -8,8 +8,28 @@ import numpy as np
 
 from learnrate import checks, records
 from learnrate.errors import FailedTrainingsError
+from learnrate.study.difference import Difference
 from learnrate.study.run import Chosen, Failure, Key
+from learnrate.study.speedup import Speedup, speedup
+from learnrate.study.statistics import differences, surely_best
+from learnrate.study.times import TimeToTarget, Unit, target_score, time_to_target
 from learnrate.study.training import Training
+
+LEVEL = 0.95
+"""Of intervals: the usual one."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What trainings cost, with the choice of their LRs.
+
+    Attributes:
+        updates: Updates made.
+        seconds: The time that they took.
+    """
+
+    updates: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,12 @@ class Outcome:
         """Sample standard deviation of the score over the seeds; 0 for a single seed."""
         return float(np.std(self.scores, ddof=1)) if len(self.trainings) > 1 else 0.0
 
+    @property
+    def cost(self) -> Cost:
+        """What its trainings, and the choice of its LR, cost."""
+        runs: list[Training | Chosen] = [*self.trainings, *([self.chosen] if self.chosen else [])]
+        return Cost(sum(run.updates for run in runs), sum(run.seconds for run in runs))
+
     def by_seed(self) -> dict[int, Training]:
         """The trainings by seed."""
         return {training.seed: training for training in self.trainings}
@@ -73,12 +99,22 @@ class Comparison:
         arms: One for each schedule.
         notes: What a reader has to know: arms of a seed that did not begin alike, for example.
         environments: The different sets of versions and hardware that the trainings were made with.
+        anytime: Whether seeds were added until a difference was sure.
+
+    Example:
+        >>> def outcome(name, *scores):
+        ...     trainings = [Training(seed, score, (0.5,), metric="accuracy") for seed, score in enumerate(scores)]
+        ...     return Outcome(name, "constant(0.1)", 100, tuple(trainings))
+        >>> comparison = Comparison(100, (outcome("wsd", 0.90, 0.92, 0.91), outcome("step", 0.80, 0.82, 0.82)))
+        >>> comparison.best(), [round(end, 3) for end in comparison.differences()[0].interval]
+        ('wsd', [0.082, 0.111])
     """
 
     updates: int
     arms: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
     environments: tuple[Mapping[str, str], ...] = ()
+    anytime: bool = False
 
     @property
     def metric(self) -> str:
@@ -115,17 +151,83 @@ class Comparison:
         common = [set(arm.by_seed()) for arm in self.arms]
         return tuple(sorted(set.intersection(*common))) if common else ()
 
-    def paired(self, first: str, second: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The scores of two arms for the seeds that both were trained with, in the order of the seeds."""
-        one, other = self[first].by_seed(), self[second].by_seed()
-        seeds = sorted(one.keys() & other.keys())
-        return tuple(one[seed].score for seed in seeds), tuple(other[seed].score for seed in seeds)
-
     def ranking(self) -> tuple[Outcome, ...]:
         """The arms with trainings, the best mean first; those whose mean is not finite last."""
         sign = -1.0 if self.higher_is_better else 1.0
         trained = [arm for arm in self.arms if arm.trainings]
         return tuple(sorted(trained, key=lambda arm: sign * arm.mean if np.isfinite(arm.mean) else np.inf))
+
+    def differences(self, level: float = LEVEL) -> tuple[Difference, ...]:
+        """The difference of every pair of arms, over the seeds that both have; see `learnrate.study.differences`.
+
+        Args:
+            level: Of the intervals.
+        """
+        scores = {arm.name: {training.seed: training.score for training in arm.trainings} for arm in self.arms}
+        better = self.higher_is_better
+        seeds = sorted({seed for arm in self.arms for seed in (*arm.by_seed(), *arm.failures) if seed >= 0})
+        return differences(scores, seeds=seeds, higher_is_better=better, level=level, anytime=self.anytime)
+
+    def best(self, level: float = LEVEL) -> str | None:
+        """The arm that is surely better than every other one; None if there is none.
+
+        Args:
+            level: 1 minus the probability of a false claim, over all pairs of arms together.
+        """
+        return surely_best(self.differences(level))
+
+    def times(self, target: float | str) -> dict[str, tuple[TimeToTarget, ...]]:
+        """When each training reached a target, by arm, in the order of the seeds.
+
+        Args:
+            target: The metric to reach, or the name of an arm for the mean of its final scores.
+
+        Raises:
+            ArgumentError: if it is neither, or there were no evaluations.
+        """
+        goal = self.target(target)
+        return {arm.name: tuple(self._time(training, arm.updates, goal) for training in arm.trainings) for arm in self.arms}
+
+    def target(self, target: float | str) -> float:
+        """A target as a number.
+
+        Raises:
+            ArgumentError: if it is neither a number nor the name of an arm.
+        """
+        return target_score(target, {arm.name: arm.scores for arm in self.arms})
+
+    def _time(self, training: Training, planned: int, target: float) -> TimeToTarget:
+        times = training.times if len(training.times) == len(training.scores) else None
+        ended_early = training.updates < planned
+        return time_to_target(
+            training.checkpoints,
+            training.scores,
+            target,
+            seconds=times,
+            higher_is_better=self.higher_is_better,
+            diverged=ended_early,
+        )
+
+    def speedup(self, first: str, second: str, target: float | str, unit: Unit = "updates") -> Speedup:
+        """How many times fewer updates the first arm needs to reach a target than the second.
+
+        Args:
+            first: Name of an arm.
+            second: Name of another.
+            target: See `times`.
+            unit: "updates" or "seconds".
+        """
+        goal = self.target(target)
+        arms = [self[first], self[second]]
+        seeds = sorted(arms[0].by_seed().keys() & arms[1].by_seed().keys())
+        times = [[self._time(arm.by_seed()[seed], arm.updates, goal) for seed in seeds] for arm in arms]
+        return speedup(*times, names=(first, second), unit=unit)
+
+    @property
+    def cost(self) -> Cost:
+        """What all of it has cost."""
+        costs = [arm.cost for arm in self.arms]
+        return Cost(sum(cost.updates for cost in costs), sum(cost.seconds for cost in costs))
 
     def require_complete(self) -> None:
         """Refuse a comparison of which trainings raised errors.
@@ -144,7 +246,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         rows = [f"  {arm.name}: {arm.mean:.4g} ± {arm.std:.2g} ({len(arm.trainings)} seeds)" for arm in self.ranking()]
-        return "\n".join([f"Comparison of {len(self.arms)} arms, {self.score_title}", *rows])
+        compared = [f"  {difference}" for difference in self.differences()]
+        return "\n".join([f"Comparison of {len(self.arms)} arms, {self.score_title}", *rows, *compared])
 
     def as_record(self) -> dict[str, Any]:
         """The comparison as JSON holds it, with the record of every training."""
@@ -152,6 +255,7 @@ class Comparison:
             "metric": self.metric,
             "updates": self.updates,
             "arms": {arm.name: arm.as_record() for arm in self.arms},
+            "differences": [difference.as_record() for difference in self.differences()],
             "notes": list(self.notes),
             "environments": [dict(environment) for environment in self.environments],
         }

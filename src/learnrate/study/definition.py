@@ -17,12 +17,15 @@ class Definition:
         updates: Length of the trainings in updates.
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
         tuned: Whether each arm is trained at its own best LR, and the budget of that choice.
+        until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
+            stay right however often one looks.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
     updates: int
     evaluate_every: int | None = None
     tuned: float | str | bool = False
+    until_sure: bool = False
 
     def as_record(self) -> dict[str, Any]:
         """The definition as JSON holds it."""
@@ -31,6 +34,7 @@ class Definition:
             "updates": self.updates,
             "evaluate_every": self.evaluate_every,
             "tuned": self.tuned,
+            "until_sure": self.until_sure,
         }
 
     def added_to(self, stored: Mapping[str, Any], path: object) -> "Definition":
@@ -56,4 +60,5 @@ class Definition:
                     f"{checks.shown(now[changed[0]])} instead of {checks.shown(before.get(changed[0]))}: {remedy}, "
                     "or the new arm another name"
                 )
-        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tuned)
+        until_sure = self.until_sure or bool(stored["until_sure"])
+        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tuned, until_sure)

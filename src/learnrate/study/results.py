@@ -21,7 +21,8 @@ def comparison_of(contents: Contents, arms: Sequence[str] | None = None) -> Comp
     hashes = {name: str(defined[name]["source"]) for name in names}
     environments = {tuple(sorted(run.environment.items())): run.environment for run in contents.runs.values()}
     notes = (*pairing_notes(outcomes, hashes), *_failures(outcomes), *_own_notes(outcomes))
-    return Comparison(int(contents.definition["updates"]), outcomes, notes, tuple(environments.values()))
+    until_sure = bool(contents.definition["until_sure"])
+    return Comparison(int(contents.definition["updates"]), outcomes, notes, tuple(environments.values()), until_sure)
 
 
 def _outcome(name: str, arm: dict[str, object], contents: Contents) -> Outcome:
