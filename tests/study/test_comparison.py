@@ -213,3 +213,10 @@ def test_the_times_to_a_target_are_told_by_arm():
     assert not comparison.times(-1e-9)["slow"][0].reached
     with pytest.raises(ValueError, match="target"):
         comparison.times("other")
+
+
+def test_progress_is_told_while_a_training_is_made():
+    messages = []
+    lr.compare(ARMS, RECIPE, seeds=1, progress=messages.append)
+    assert {(message.key.arm, message.planned) for message in messages} == {("plan", 10), ("constant", 10)}
+    assert messages[-1].updates == 10

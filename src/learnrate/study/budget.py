@@ -8,8 +8,8 @@ from learnrate import checks
 from learnrate.errors import ArgumentError
 
 MOST_SEEDS = 30
-"""Seeds to which a comparison adds at most, unless a budget is given. With 30, differences of at least one standard deviation
-of the paired differences are nearly always found (benchmarks/until_sure.py)."""
+"""Seeds to which a comparison adds at most, unless a budget is given. With 30, a difference of one standard deviation of
+the paired differences is nearly always found (benchmarks/until_sure.py)."""
 
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _TEXT = re.compile(

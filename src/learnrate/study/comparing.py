@@ -155,9 +155,7 @@ def compare(
     checks.function_or_none("progress", progress, "a Message")
     checks.function_or_none("on_result", on_result, "the comparison so far")
     checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
-    with as_executor(executor) as workers, _store(study) as store:
-        if workers.report is None and hasattr(workers, "on_message"):
-            workers.report = progress
+    with as_executor(executor, progress) as workers, _store(study) as store:
         uid = store.begin(settings.definition)
         every = checkpoint_every if study is not None else None
         make = _Making(settings, store, workers, uid, limit, every, progress, on_result)

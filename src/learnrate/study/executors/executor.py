@@ -91,19 +91,20 @@ def _is_executor(value: object) -> TypeGuard[Executor]:
 
 
 @contextmanager
-def as_executor(value: object) -> Iterator[Executor]:
+def as_executor(value: object, progress: Report | None = None) -> Iterator[Executor]:
     """The executor that a user asks for, closed at the end if it was opened here.
 
     Args:
         value: None for one run after the other, here; a number of processes; "processes", "ray" or "dask"; or an executor:
             one of `learnrate.study.executors`, of `concurrent.futures`, a client of Dask, an executor of submitit.
+        progress: Called with the progress of the runs that are made here, where nothing reads messages meanwhile.
 
     Raises:
         ArgumentError: if the name is unknown, or the number is below 1.
         ArgumentTypeError: if it is nothing of these.
         MissingExtraError: if a library is not installed.
     """
-    executor, is_own = _opened(value)
+    executor, is_own = _opened(value, progress)
     try:
         yield executor
     finally:
@@ -111,11 +112,11 @@ def as_executor(value: object) -> Iterator[Executor]:
             executor.close()
 
 
-def _opened(value: object) -> tuple[Executor, bool]:
+def _opened(value: object, progress: Report | None) -> tuple[Executor, bool]:
     from learnrate.study.executors.here import Here
 
     if value is None:
-        return Here(), True
+        return Here(progress), True
     if _is_executor(value):
         return value, False
     if callable(getattr(value, "submit", None)):
