@@ -20,8 +20,8 @@ def section(record: dict[str, Any]) -> list[str]:
         "",
         "Share of the studies in which a difference is claimed where there is none. The rule is held to 5 %, for all",
         "pairs of arms together. Beside it: the rule without its limit of the number of seeds, and a wrong way, to stop as soon",
-        f"as a usual {level} interval excludes 0. The last column does not look again and again: it is the {level} interval of",
-        "3 seeds, without an adjustment for the number of pairs.",
+        f"as a usual {level} interval excludes 0. The last column does not look again and again: it is the {level} interval",
+        "of 3 seeds, without an adjustment for the number of pairs.",
         "",
         *_table(_CLAIMS, [_claims(row) for row in claims]),
         "Where a share of the trainings diverges, only the signs of the differences count from then on:",
@@ -40,8 +40,8 @@ def section(record: dict[str, Any]) -> list[str]:
         "",
         "By the size of the difference of two arms, in standard deviations of the paired differences; normal noise.",
         "The t-test has a number of seeds that was fixed beforehand, with which 80 % of the studies show the difference.",
-        "The rule has no such number: 80 % are the seeds after which 80 % of the studies are sure, and the mean is over studies",
-        "of at most 300 seeds. With four arms the six pairs share the error rate.",
+        "The rule has no such number: 80 % are the seeds after which 80 % of the studies are sure, and the mean is over",
+        "studies of at most 300 seeds. With four arms the six pairs share the error rate.",
         "",
         *_table(
             (

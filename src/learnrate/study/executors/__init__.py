@@ -2,5 +2,6 @@
 
 from learnrate.study.executors.executor import Executor, Future, as_executor
 from learnrate.study.executors.here import Here
+from learnrate.study.executors.processes import Processes, WorkerLostError
 
-__all__ = ["Executor", "Future", "Here", "as_executor"]
+__all__ = ["Executor", "Future", "Here", "Processes", "WorkerLostError", "as_executor"]

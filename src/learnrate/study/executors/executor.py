@@ -11,6 +11,10 @@ FOREIGN_WORKERS = 32
 """Runs in progress at most on an executor that does not say how many workers it has."""
 
 
+NAMES = ("here", "processes")
+"""Executors that have a name."""
+
+
 class Future(Protocol):
     """The result of a call that may not have ended yet, such as one of `concurrent.futures`, Dask or submitit."""
 
@@ -129,7 +133,9 @@ def _opened(value: object, progress: Report | None) -> tuple[Executor, bool]:
 
 def _by_name(value: int | str) -> Executor:
     from learnrate.study.executors.here import Here
+    from learnrate.study.executors.processes import Processes
 
-    if value == "here":
-        return Here()
-    raise NotImplementedError
+    if isinstance(value, int):
+        return Processes(checks.length("executor", value))
+    name = checks.choice("executor", value, NAMES)
+    return Here() if name == "here" else Processes()
