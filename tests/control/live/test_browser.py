@@ -163,6 +163,11 @@ def test_steered_by_hand_and_run_again_from_its_record(browser):
         tab.part("stop").click()
         tab.part("stop-really").click()
         until(lambda: run.control.stopped)
+        assert "Stop accepted" in tab.message("Stop")
+        until(lambda: not tab.part("stop").is_enabled())
+        assert "stopped" in tab.text("panel-note")
+        assert "Stopping" in tab.text("status")
+        assert not tab.browser.find_element(By.CSS_SELECTOR, "[data-factor]").is_enabled()
         run.end()
         record = json.loads(
             json.dumps({"original": repr(SCHEDULE), "events": [event.to_json() for event in run.control.events]})
@@ -172,6 +177,10 @@ def test_steered_by_hand_and_run_again_from_its_record(browser):
         run.control.close()
         until(lambda: tab.status() == "finished")
         assert not tab.part("undo").is_enabled()
+        assert "early" in tab.text("status")
+        last = len(run.used) - 1
+        assert (tab.text("left-title"), number_in(tab.text("left"))) == ("Ended at update", last)
+        assert number_in(tab.text("left-note")) == run.control.events[-2].update + 400  # where the cooldown would have ended
 
 
 def test_two_tabs_see_the_same(browser):

@@ -215,9 +215,11 @@ class App:
     async def _change(self, request: Request) -> Response:
         content = await _json(request)
         change, why = changes.read(content)
-        changes.preview(self.source, change, 0, 1)  # raises what would be raised between two updates
         if self.source.status != "running":
             raise Refused(409, "the run has ended")
+        if self.source.refusal:
+            raise Refused(409, self.source.refusal)
+        changes.preview(self.source, change, 0, 1)  # raises what would be raised between two updates
         if not self._changes.take(time.monotonic()):
             raise Refused(429, "too many changes: one a second is the most")
         future = asyncio.wrap_future(self.source.request(change, why))
