@@ -180,6 +180,10 @@ def test_steered_by_hand_and_run_again_from_its_record(browser):
         assert "early" in tab.text("status")
         last = len(run.used) - 1
         assert (tab.text("left-title"), number_in(tab.text("left"))) == ("Ended at update", last)
+        # Neither the cooldown nor Stop has a factor of its own.
+        assert number_in(tab.text("lr-note").split("since")[1]) == run.control.events[3].update
+        assert tab.js("return view.panes.to") <= last
+        assert "ahead" not in tab.js("return view.panes.panes.get('lr').chart.layers.map((layer) => layer.label)")
         assert number_in(tab.text("left-note")) == run.control.events[-2].update + 400  # where the cooldown would have ended
 
 

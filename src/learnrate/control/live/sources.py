@@ -166,7 +166,7 @@ class Running:
         """See `Source.refusal`."""
         stopped = self._control.stopped
         if stopped is not None:
-            return f"the run was stopped before update {stopped.update} and changes no more: it ends"
+            return f"the run was stopped at update {stopped.update:,}: nothing is changed any more"
         if self._stop is not None and not self._stop.done():
             return "the end of the run was asked for already: it ends after the present update"
         return ""
@@ -190,14 +190,14 @@ def state_of(source: Source, watchers: int = 0) -> dict[str, Any]:
     history = source.history
     history.measure_rate()
     latest, total, running = history.latest(), source.total(), source.status == "running"
-    left = None
-    if running and total is not None and history.rate and latest["update"] is not None:
+    left, refusal = None, source.refusal if running else ""
+    if running and not refusal and total is not None and history.rate and latest["update"] is not None:
         left = max(0.0, (total - 1 - latest["update"]) / history.rate)
     return {
         "title": source.title,
         "status": source.status,
-        "can_change": source.can_change and running and not source.refusal,
-        "refusal": source.refusal if running else "",
+        "can_change": source.can_change and running and not refusal,
+        "refusal": refusal,
         "events": history.event_count,
         "undoable": history.undoable,
         "rate": history.rate if running else None,

@@ -43,7 +43,7 @@ class View {
     if (this.state && state.update !== null && this.state.update !== null && state.update < this.state.update) this.asked = null;
     this.state = state;
     if (again) [this.asked, this.planned, this.eventsKnown] = [null, "", -1];
-    Object.assign(this.panes, { last: state.update, total: state.total, first: state.first ?? 0 });
+    Object.assign(this.panes, { last: state.update, total: state.total, first: state.first ?? 0, ended: state.status === "finished" });
     this.show();
     this.panes.follow();
     this.soon(0);
@@ -164,7 +164,8 @@ class View {
     part("left").textContent = ended ? count(state.update) : duration(state.left);
     const metric = Object.entries(state.metrics)[0];
     part("loss-note").textContent = metric ? `${metric[0]} ${number(metric[1])}` : "of the last update";
-    const last = this.events.at(-1);
+    // Events without an effect on the LR, such as Stop, have the factor of the one before.
+    const last = this.events.findLast((event, index, all) => !index || event.factor !== all[index - 1].factor || event.kind === "replace");
     part("lr-note").textContent = last && last.factor !== 1 ? `×${number(last.factor)} since update ${count(last.update)}` : "as planned";
     if (ended) part("left-note").textContent = state.update === null ? "before the first one" : early ? `of ${count(state.total)} planned` : state.total === null ? "the schedule has no end" : "as planned";
     else part("left-note").textContent = state.left === null ? (state.total === null ? "the schedule has no end" : "\u00a0") : `until ${new Date(Date.now() + 1000 * state.left).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })}`;
