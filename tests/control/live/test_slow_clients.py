@@ -251,6 +251,7 @@ def test_a_body_that_never_arrives_ends_in_an_answer(monkeypatch):
 
 def test_connections_that_come_again_and_again_are_taken_slowly(monkeypatch):
     monkeypatch.setattr(door, "CONNECTIONS_A_SECOND", 4)
+    monkeypatch.setattr(door, "CONNECTIONS_AT_ONCE", 60)
     with running() as run:
         run.step()
         start, count = time.monotonic(), 0

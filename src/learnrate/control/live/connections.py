@@ -28,6 +28,9 @@ MOST_PARTS = 32
 CONNECTIONS_A_SECOND = 16
 """New connections in the long run; a browser makes six when it opens the page, and keeps them."""
 
+CONNECTIONS_AT_ONCE = 120
+"""New connections at once."""
+
 REQUEST_TIME = 10.0
 """Seconds within which the head of a second request has to arrive, once it has begun."""
 
@@ -103,7 +106,7 @@ class Door:
 
     def __init__(self, listening: socket.socket, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
         self._socket, self._server, self._loop = listening, server, loop
-        self._allowance = Allowance(burst=60, rate=CONNECTIONS_A_SECOND)
+        self._allowance = Allowance(burst=CONNECTIONS_AT_ONCE, rate=CONNECTIONS_A_SECOND)
         self._waiting: dict[socket.socket, _Waiting] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._later: asyncio.TimerHandle | None = None

@@ -141,6 +141,7 @@ class Server:
         """Bring the state up to date, and publish it, twice a second while somebody watches."""
         fault = ""
         while not self._ended.is_set():
+            self._asleep = True  # before the state is looked at: what changes from here on has to wake
             try:
                 self._publish()
             except Exception as error:  # of a function of the user's, for example: the run must not end because of the page
@@ -149,7 +150,6 @@ class Server:
                 fault = repr(error)
             streams = self.app.streams
             pause = INTERVAL if streams.is_looked_at else UNWATCHED
-            self._asleep = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if self.source.status == "running" else 10 * pause):
                     await self._woken.wait()
