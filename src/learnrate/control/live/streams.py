@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,7 +144,8 @@ class Streams:
         watcher = _Watcher(name, role, transport, is_chunked=scope["http_version"] != "1.0")
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         # One who does not read is noticed when the buffers are full.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        with suppress(OSError):  # it has left already
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         listening = asyncio.ensure_future(_until_left(watcher, receive))
         try:
             self._enter(watcher)
