@@ -12,7 +12,8 @@ median of the rounds, with the 95 % interval of a bootstrap over them. "met" and
 one side of the target; on a machine that does other things it may be "undecided".
 
 "clock" is the time of the clock. "own" is that time without the part in which the training could have computed but other
-processes had the cores, as Linux counts it for each thread: what is left is its own work, and its waiting for the page.
+processes had the cores, as Linux counts it for each thread: what is left is its own work, and its waiting for the page. That
+waiting alone, for the interpreter's lock, is "waits": "own" without the processor time, as a share of "own".
 
 Also measured, because they depend little on what else the machine does: the share of a core that the page's thread computes,
 and how often it wakes, which each time may make the training wait for the interpreter's lock. Writes
@@ -210,14 +211,15 @@ class Switched:
         """Mean time of an update by each clock, in seconds."""
         schedule, first = self.control.schedules[0], self.updates
         self.updates += updates
-        start, waited = time.perf_counter(), time_without_core()
+        start, waited, computed = time.perf_counter(), time_without_core(), time.thread_time()
         for n in range(first, first + updates):
             update()
             self.control.observe(Observation(n, schedule(n), loss=1.0 + 1.0 / (n + 1), gradient_norm=1.0))
             if self.control.settle(n + 1):
                 schedule = self.control.schedules[0]
         waited, elapsed = time_without_core() - waited, time.perf_counter() - start
-        return {"clock": elapsed / updates, "own": (elapsed - waited) / updates}
+        own, computed = elapsed - waited, time.thread_time() - computed
+        return {"clock": elapsed / updates, "own": own / updates, "waits": (own - computed) / own}
 
 
 def time_without_core() -> float:
@@ -234,6 +236,7 @@ def measured(update: Update, kinds: Sequence[str], rounds: int, updates: int) ->
     page = LivePage(control, Page())
     control.listeners.append(page)
     table = {clock: {"off": [], "on": []} for clock in CLOCKS}
+    waits: dict[str, list[float]] = {"off": [], "on": []}
     on_time = computed = wakes = 0.0
     try:
         with clients(page.link, kinds) as processes:
@@ -244,6 +247,8 @@ def measured(update: Update, kinds: Sequence[str], rounds: int, updates: int) ->
                 for clock, states in table.items():
                     states["off"].append((times[0][clock] + times[3][clock]) / 2)
                     states["on"].append((times[1][clock] + times[2][clock]) / 2)
+                waits["off"] += [times[0]["waits"], times[3]["waits"]]
+                waits["on"] += [times[1]["waits"], times[2]["waits"]]
                 for figures in times[1:3]:
                     on_time += figures["clock"] * updates
                     computed, wakes = computed + figures["computed"], wakes + figures["wakes"]
@@ -251,6 +256,7 @@ def measured(update: Update, kinds: Sequence[str], rounds: int, updates: int) ->
         page.stop()
     return {
         **{clock: compared(states) for clock, states in table.items()},
+        "waits": {state: spread(values) for state, values in waits.items()},
         "share_of_a_core": computed / on_time,
         "wake_ups_a_second": wakes / on_time,
     }
@@ -300,6 +306,7 @@ def main() -> None:
     if arguments.play:
         {"page": play_page, "broken": play_broken}[arguments.play](arguments.link)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends the clients too
     update, load = Update(arguments.python), [os.getloadavg()[0]]
     figures = {
         name: measured(update, kinds, arguments.rounds, arguments.updates)

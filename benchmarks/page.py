@@ -194,11 +194,12 @@ def live_page() -> list[str]:
         "are silent, stop in the middle, do not read, or come again and again. The page is switched off and on within one",
         f"process, in blocks of {record['updates']} updates: off, on, on, off. Ratio of the times of an update, on over",
         f"off: median of {record['rounds']} such rounds, with the 95 % interval of the median. The second ratio leaves out",
-        "the time in which other processes had the cores. The share of a core is the processor time of the thread that",
-        "serves.",
+        "the time in which other processes had the cores. Waits: the share of the time in which the training waited for",
+        "the interpreter's lock, with the page and without it. The share of a core is the processor time of the thread",
+        "that serves.",
         "",
-        "| | share of a core | wake-ups a second | ratio by the clock | ratio without other processes | target | |",
-        "|---|---|---|---|---|---|---|",
+        "| | share of a core | wake-ups a second | waits (without) | ratio by the clock | ratio without others | target | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     titles = {"page": "one page open", "broken": f"and {record['broken_clients']} broken clients"}
     for name, title in titles.items():
@@ -206,9 +207,11 @@ def live_page() -> list[str]:
         clock, own = (figures[each]["ratio"] for each in ("clock", "own"))
         cells = [f"{each['median']:.3f} ({each['low']:.3f} to {each['high']:.3f})" for each in (clock, own)]
         share, wakes = 100 * figures["share_of_a_core"], figures["wake_ups_a_second"]
+        on, off = (100 * figures["waits"][state]["median"] for state in ("on", "off"))
         verdict = {"met": "reached", "missed": "**not reached**"}.get(figures["own"]["reached"], "undecided")
         target = f"at most {record['target']:.2f}"
-        lines.append(f"| {title} | {share:.2f} % | {wakes:.0f} | {' | '.join(cells)} | {target} | {verdict} |")
+        cells = [f"{share:.2f} %", f"{wakes:.0f}", f"{on:.2f} ({off:.2f}) %", *cells]
+        lines.append(f"| {title} | {' | '.join(cells)} | {target} | {verdict} |")
     return [*lines, ""]
 
 
