@@ -185,8 +185,10 @@ def live_page() -> list[str]:
     lines = [
         "## The live page",
         "",
-        f"Measured by `python benchmarks/live.py` on {machine['processor']} ({machine['cores']} cores, shared with other",
-        "work at the time); " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + ".",
+        f"Measured by `python benchmarks/live.py` on {machine['processor']} ({machine['cores']} cores, of which others",
+        f"wanted {max(record['load']):.0f} at the time); "
+        + ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+        + ".",
         "The record: [benchmarks/results/live.json](../benchmarks/results/live.json).",
         "",
         f"A training whose update takes 5 ms on the machine alone, {100 * record['python']:.0f} % of it a loop of Python",
