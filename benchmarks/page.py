@@ -185,8 +185,8 @@ def live_page() -> list[str]:
     lines = [
         "## The live page",
         "",
-        f"Measured by `python benchmarks/live.py` on {machine['processor']} ({machine['cores']} cores, of which others",
-        f"wanted {max(record['load']):.0f} at the time); "
+        f"Measured by `python benchmarks/live.py` on {machine['processor']} ({machine['cores']} cores,",
+        f"load {max(record['load']):.0f}); "
         + ", ".join(f"{name} {number}" for name, number in record["versions"].items())
         + ".",
         "The record: [benchmarks/results/live.json](../benchmarks/results/live.json).",
