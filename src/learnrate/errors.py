@@ -35,14 +35,15 @@ class ParseError(ArgumentError):
 
     Attributes:
         column: Position of the error in the text, counted from 1.
+        function: The name that the text gives as that of a function, if no function of this name is there.
     """
 
-    def __init__(self, message: str, column: int) -> None:
+    def __init__(self, message: str, column: int, function: str | None = None) -> None:
         super().__init__(message)
-        self.column = column
+        self.column, self.function = column, function
 
-    def __reduce__(self) -> tuple[type["ParseError"], tuple[str, int]]:
-        return type(self), (str(self), self.column)
+    def __reduce__(self) -> tuple[type["ParseError"], tuple[str, int, str | None]]:
+        return type(self), (str(self), self.column, self.function)
 
 
 class UnresolvedError(ArgumentError):

@@ -218,5 +218,7 @@ class _Reader:
             names = checks.short(", ".join(self.functions))
             remedy = f"known names: {names}" if names else "give it: parse(text, functions=[...])"
             unknown = f"{checks.shown(name)} is unknown, {remedy}"
-            raise self.error_at(node, f"expected a number, a word in quotes or a function; {unknown}")
+            error = self.error_at(node, f"expected a number, a word in quotes or a function; {unknown}")
+            error.function = name
+            raise error
         return self.functions[name]

@@ -9,7 +9,7 @@ from chromium import started
 def many_connections():
     """Without the limit on new connections: a test makes one for each request."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("learnrate.control.live.server.CONNECTIONS_A_SECOND", 10_000)
+        patch.setattr("learnrate.control.live.connections.CONNECTIONS_A_SECOND", 10_000)
         yield
 
 

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -18,70 +18,9 @@ from learnrate.control import Event, Page, Scale, composed
 from learnrate.control.live.server import Server
 from learnrate.control.running import begin
 from live_run import SCHEDULE, running, until
+from live_tab import Tab, errors_of, number_in, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-
-class Tab:
-    """A tab with the page of a run."""
-
-    def __init__(self, browser, link, new=False):
-        self.browser = browser
-        if new:
-            browser.switch_to.new_window("tab")
-        else:
-            browser.get("about:blank")
-        browser.get(link)
-        self.handle = browser.current_window_handle
-
-    def here(self):
-        self.browser.switch_to.window(self.handle)
-        return self
-
-    def part(self, name):
-        return self.browser.find_element(By.CSS_SELECTOR, f'[data-part="{name}"]')
-
-    def text(self, name):
-        return self.part(name).get_attribute("textContent").strip()
-
-    def status(self):
-        return self.part("status").get_attribute("data-status")
-
-    def js(self, code, *arguments):
-        return self.browser.execute_script(f"const view = document.body.learnrate; {code}", *arguments)
-
-    def count(self):
-        text = self.text("update").replace(",", "")
-        return int(text) if text.isdecimal() else -1
-
-    def ready(self):
-        until(lambda: self.js("return Boolean(view?.panes.series && view.panes.plan)"))
-        return self
-
-    def message(self, word):
-        return until(lambda: word in self.text("message") and self.text("message"))
-
-    def write(self, name, text):
-        field = self.part(name)
-        field.clear()
-        field.send_keys(text)
-
-
-@contextmanager
-def opened(browser, page=True, **settings):
-    with running(page, **settings) as run:
-        run.steps(300).start()
-        yield run, Tab(browser, run.page.link).ready()
-        browser.get_log("browser")
-
-
-def errors_of(browser):
-    """What the console has, without the failures of requests that a test caused by closing the server."""
-    return [entry["message"] for entry in browser.get_log("browser") if "ERR_" not in entry["message"]]
-
-
-def number_in(text):
-    return int("".join(character for character in text if character.isdecimal()))
 
 
 def test_watch(browser):
@@ -163,6 +102,11 @@ def test_steered_by_hand_and_run_again_from_its_record(browser):
         tab.part("stop").click()
         tab.part("stop-really").click()
         until(lambda: run.control.stopped)
+        assert "Stop accepted" in tab.message("Stop")
+        until(lambda: not tab.part("stop").is_enabled())
+        assert "stopped" in tab.text("panel-note")
+        assert "Stopping" in tab.text("status")
+        assert not tab.browser.find_element(By.CSS_SELECTOR, "[data-factor]").is_enabled()
         run.end()
         record = json.loads(
             json.dumps({"original": repr(SCHEDULE), "events": [event.to_json() for event in run.control.events]})
@@ -172,6 +116,14 @@ def test_steered_by_hand_and_run_again_from_its_record(browser):
         run.control.close()
         until(lambda: tab.status() == "finished")
         assert not tab.part("undo").is_enabled()
+        assert "early" in tab.text("status")
+        last = len(run.used) - 1
+        assert (tab.text("left-title"), number_in(tab.text("left"))) == ("Ended at update", last)
+        # Neither the cooldown nor Stop has a factor of its own.
+        assert number_in(tab.text("lr-note").split("since")[1]) == run.control.events[3].update
+        assert tab.js("return view.panes.to") <= last
+        assert "ahead" not in tab.js("return view.panes.panes.get('lr').chart.layers.map((layer) => layer.label)")
+        assert number_in(tab.text("left-note")) == run.control.events[-2].update + 400  # where the cooldown would have ended
 
 
 def test_two_tabs_see_the_same(browser):

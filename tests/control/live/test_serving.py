@@ -50,6 +50,24 @@ def test_an_error_in_a_text_has_its_column():
         assert "column" not in undo.json()
 
 
+def steady(n):
+    return 0.1
+
+
+def test_a_function_in_a_text_is_refused_with_advice_for_the_page():
+    with running(schedules=(function(steady),)) as run:
+        run.step()
+        text = f"{SCHEDULE!r} >> {run.control.schedules[0]!r}"  # as the page shows it
+        answer = Client(run.page).change({"kind": "replace", "schedule": text})
+        assert answer.status == 422
+        error = answer.json()["error"]
+        assert "functions=" not in error
+        assert "parse" not in error
+        assert "steady" in error
+        assert "cosine" in error
+        assert text[answer.json()["column"] - 1 :].startswith(steady.__module__)
+
+
 def test_a_preview_shows_the_highest_of_the_groups():
     with running(schedules=(cosine(0.1, 0.0, 100), constant(0.5))) as run:
         run.step()

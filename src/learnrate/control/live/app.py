@@ -7,11 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learnrate.control.live import assets, changes, wire
@@ -54,6 +52,9 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
         self.status = status
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
 class App:
     """The pages of one run.
 
@@ -77,33 +78,33 @@ class App:
 
     def asgi(self) -> ASGIApp:
         """The application."""
-        routes = [Route(f"/assets/{name}", _asset(name), methods=["GET"]) for name in assets.TYPES]
-        routes += [
-            Route("/", _asset("index.html"), methods=["GET"]),
-            Route("/api/session", self._answer(self._session), methods=["POST"]),
-            Route("/api/series", self._answer(self._series, "read"), methods=["GET"]),
-            Route("/api/plan", self._answer(self._plan, "read"), methods=["GET"]),
-            Route("/api/events", self._answer(self._events, "read"), methods=["GET"]),
-            Route("/api/preview", self._answer(self._preview, "change"), methods=["POST"]),
-            Route("/api/change", self._answer(self._change, "change"), methods=["POST"]),
-        ]
-        return self._guarded(Starlette(routes=routes))
+        answers: dict[str, tuple[str, Handler]] = {
+            "/": ("GET", _asset("index.html")),
+            **{f"/assets/{name}": ("GET", _asset(name)) for name in assets.TYPES},
+            "/api/session": ("POST", self._answer(self._session)),
+            "/api/series": ("GET", self._answer(self._series, "read")),
+            "/api/plan": ("GET", self._answer(self._plan, "read")),
+            "/api/events": ("GET", self._answer(self._events, "read")),
+            "/api/preview": ("POST", self._answer(self._preview, "change")),
+            "/api/change": ("POST", self._answer(self._change, "change")),
+        }
 
-    def _guarded(self, inner: ASGIApp) -> ASGIApp:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return
             try:
                 self._require_place(scope)
+                request = Request(scope, receive)
                 if scope["path"] == "/api/stream" and scope["method"] == "GET":
-                    request = Request(scope)
-                    role = self._role(request, "read")
-                    await self.streams.serve(_client(request), role, receive, send, scope["state"]["abort"])
+                    await self.streams.serve(_client(request), self._role(request, "read"), scope, receive, send)
                     return
+                method, handle = answers.get(scope["path"], ("GET", _nothing))
+                if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
+                    raise Refused(405, f"this address is asked by {method}")
+                response = await handle(request)
             except Refused as refusal:
-                await _refusal(refusal)(scope, receive, send)
-                return
-            await inner(scope, receive, send)
+                response = _refusal(refusal)
+            await response(scope, receive, send)
 
         return guarded
 
@@ -136,9 +137,7 @@ class App:
             raise Refused(403, "this link is for reading only")
         return role
 
-    def _answer(
-        self, handle: Callable[[Request], Awaitable[Response]], needed: Role | None = None
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _answer(self, handle: Callable[[Request], Awaitable[Response]], needed: Role | None = None) -> Handler:
         async def answer(request: Request) -> Response:
             try:
                 if needed is not None:
@@ -170,6 +169,8 @@ class App:
     def _require_read(self) -> None:
         if not self._reads.take(time.monotonic()):
             raise Refused(429, "too many requests: the page asks again soon")
+        if not len(self.streams):  # then nothing else brings it up to date
+            self.source.refresh()
 
     async def _series(self, request: Request) -> Response:
         self._require_read()
@@ -214,9 +215,11 @@ class App:
     async def _change(self, request: Request) -> Response:
         content = await _json(request)
         change, why = changes.read(content)
-        changes.preview(self.source, change, 0, 1)  # raises what would be raised between two updates
         if self.source.status != "running":
             raise Refused(409, "the run has ended")
+        if self.source.refusal:
+            raise Refused(409, self.source.refusal)
+        changes.preview(self.source, change, 0, 1)  # raises what would be raised between two updates
         if not self._changes.take(time.monotonic()):
             raise Refused(429, "too many changes: one a second is the most")
         future = asyncio.wrap_future(self.source.request(change, why))
@@ -231,15 +234,21 @@ class App:
         return JSONResponse(changes.confirmation(future.result()))
 
 
-def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
+def _asset(name: str) -> Handler:
     async def answer(request: Request) -> Response:
         return Response(assets.asset(name), 200, {**HEADERS, "content-type": assets.TYPES[name]})
 
     return answer
 
 
+async def _nothing(request: Request) -> Response:
+    raise Refused(404, "there is nothing at this address")
+
+
 def _refusal(refusal: Refused) -> Response:
-    return JSONResponse({"error": str(refusal)}, refusal.status, HEADERS)
+    # One without the link has to connect again, at the rate at which connections are accepted.
+    more = {"connection": "close"} if refusal.status in (401, 404, 421) else {}
+    return JSONResponse({"error": str(refusal)}, refusal.status, {**HEADERS, **more})
 
 
 def _client(request: Request) -> str:

@@ -42,7 +42,15 @@ def described(error: LearnrateError) -> dict[str, Any]:
     """An error for the page, with the column of the text if it is at one."""
     text = str(error)
     answer: dict[str, Any] = {"error": checks.short(text, 600)}
-    if isinstance(error, ParseError):
+    if isinstance(error, ParseError) and error.function is not None:
+        # The remedy of `parse`, to give it the function, is for programs.
+        name = checks.shown(error.function)
+        sentence = (
+            f"{name} is none of learnrate's own: functions of a program cannot be named here; write a schedule of "
+            "learnrate, such as cosine(0.05, 0, 1000), or change the LR by a factor, which keeps the function"
+        )
+        answer = {"error": sentence, "column": error.column}
+    elif isinstance(error, ParseError):
         # The page marks the column in the text, which it shows anyway.
         answer = {"error": checks.short(text.split(f", column {error.column}: ", 1)[-1], 600), "column": error.column}
     return answer
@@ -56,6 +64,8 @@ def preview(source: Source, change: AnyRequest, start: int, end: int) -> dict[st
     """
     if not source.can_change:
         raise ArgumentError("a run must be in this process to be changed, this page reads the record of one")
+    if source.refusal:
+        raise ArgumentError(source.refusal)
     if isinstance(change, Stop):
         return {"text": str(change), "update": [], "lr": [], "total": None, "schedule": ""}
     schedules = source.preview(change)

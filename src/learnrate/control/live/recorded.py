@@ -44,6 +44,7 @@ class Recorded:
     """
 
     can_change = False
+    refusal = ""
 
     def __init__(self, path: Path, functions: Iterable[Function] = ()) -> None:
         self.history, self.title = History(), path.name

@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import logging
 import os
 import socket
 import threading
@@ -12,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from learnrate import checks
-from learnrate.control.live.access import Access, Allowance
+from learnrate.control.live.access import Access
 from learnrate.control.live.app import App
+from learnrate.control.live.connections import KEPT_ALIVE, LARGEST_HEAD, QUIET, Door, Protocol
 from learnrate.control.live.settings import Page
 from learnrate.control.live.sources import Source, state_of
 from learnrate.errors import OutputError
@@ -24,103 +23,8 @@ from learnrate.errors import OutputError
 INTERVAL = 0.5
 """Seconds between two messages to the browsers."""
 
-MOST_CONNECTIONS = 200
-"""Connections at a time. A process has 1,024 open files by default, and the training needs some."""
-
-CONNECTIONS_A_SECOND = 8
-"""New connections in the long run; a browser makes six when it opens the page, and keeps them."""
-
-REQUEST_TIME = 10.0
-"""Seconds within which the head of a request has to arrive."""
-
-_QUIET = logging.getLogger("learnrate.live")
-"""Clients that speak no HTTP, which uvicorn warns about, are no news for the one who trains; faults of the page are."""
-_QUIET.setLevel(logging.ERROR)
-
-
-class _Protocol(H11Protocol):
-    """HTTP with a limit on the time until a request is complete."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.logger = self.access_logger = _QUIET
-        self.app_state = {"abort": transport.abort}  # for the streams, which drop whoever does not read
-        super().connection_made(transport)
-        self._wait_for_request()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._late is None and (self.cycle is None or self.cycle.response_complete):
-            self._wait_for_request()  # this was a part of one
-
-    def _wait_for_request(self) -> None:
-        self._late = self.loop.call_later(REQUEST_TIME, self._close_if_none_came, self.cycle)
-
-    def _close_if_none_came(self, last: object) -> None:
-        self._late = None
-        if self.cycle is last:
-            self.transport.abort()
-        elif self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            self._wait_for_request()  # a part of the next one has arrived meanwhile
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._late is not None:
-            self._late.cancel()
-        super().connection_lost(exc)
-
-
-class _Door:
-    """Accepts connections, no more and no faster than the training can bear. The others wait in the queue of the system.
-
-    The server of asyncio accepts whatever comes: clients that come back as often as they are dropped cost it 0.2 ms each.
-    """
-
-    def __init__(self, listening: socket.socket, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
-        self._socket, self._server, self._loop = listening, server, loop
-        self._allowance = Allowance(burst=60, rate=CONNECTIONS_A_SECOND)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._later: asyncio.TimerHandle | None = None
-
-    def open(self) -> None:
-        """Accept from now on."""
-        self._later = None
-        self._loop.add_reader(self._socket.fileno(), self._accept)
-
-    def close(self) -> None:
-        """Accept no more."""
-        if self._later is not None:
-            self._later.cancel()
-        self._loop.remove_reader(self._socket.fileno())
-
-    def _accept(self) -> None:
-        full = len(self._server.server_state.connections) + len(self._tasks) >= MOST_CONNECTIONS
-        if full or not self._allowance.take(time.monotonic()):
-            self._pause()
-            return
-        try:
-            connection, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:  # the process has no file left
-            self._pause()
-            return
-        connection.setblocking(False)
-        task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
-
-    def _end(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a client that left at once is no news
-
-    def _protocol(self) -> _Protocol:
-        return _Protocol(self._server.config, self._server.server_state, {}, self._loop)
-
-    def _pause(self) -> None:
-        self._loop.remove_reader(self._socket.fileno())
-        self._later = self._loop.call_later(0.2, self.open)
+UNWATCHED = 5.0
+"""Seconds after which the queue of updates is emptied while nobody watches."""
 
 
 class Server:
@@ -148,6 +52,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.app.port = self.port
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asleep = False
         self._woken, self._ended = asyncio.Event(), self.app.ending
         self.app.streams.entered = self._woken.set
         self._thread = threading.Thread(target=self._run, name="learnrate live page", daemon=True)
@@ -155,7 +60,7 @@ class Server:
         self._failure: BaseException | None = None
         config = uvicorn.Config(
             self.app.asgi(),
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -164,9 +69,9 @@ class Server:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=KEPT_ALIVE,
             timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=16 * 1024,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         self._uvicorn = uvicorn.Server(config)
 
@@ -218,12 +123,12 @@ class Server:
         self._uvicorn.lifespan = config.lifespan_class(config)
         # Its own main loop wakes ten times a second, which costs more than everything that the page does without a watcher.
         await self._uvicorn.startup(sockets=[])
-        door = _Door(self._socket, self._uvicorn, self._loop)
-        door.open()
+        self.door = Door(self._socket, self._uvicorn, self._loop)
+        self.door.open()
         telling = asyncio.ensure_future(self._tell())
         self._ready.set()
         await self._ended.wait()
-        door.close()
+        self.door.close()
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
         self.app.streams.close()
@@ -236,22 +141,33 @@ class Server:
         """Bring the state up to date, and publish it, twice a second while somebody watches."""
         fault = ""
         while not self._ended.is_set():
+            self._asleep = True  # before the state is looked at: what changes from here on has to wake
             try:
-                self.app.streams.publish(state_of(self.source, len(self.app.streams)))
+                self._publish()
             except Exception as error:  # of a function of the user's, for example: the run must not end because of the page
                 if repr(error) != fault:
-                    _QUIET.exception("the live page cannot be brought up to date")
+                    QUIET.exception("the live page cannot be brought up to date")
                 fault = repr(error)
-            pause = INTERVAL if len(self.app.streams) else 2 * INTERVAL
+            streams = self.app.streams
+            pause = INTERVAL if streams.is_looked_at else UNWATCHED
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if self.source.status == "running" else 10 * pause):
                     await self._woken.wait()
                 await asyncio.sleep(INTERVAL / 10)  # a controller may act at every update
             self._woken.clear()
 
+    def _publish(self) -> None:
+        if len(self.app.streams):
+            self.app.streams.publish(state_of(self.source, len(self.app.streams)))
+        else:
+            self.source.refresh()
+            self.source.history.measure_rate()
+
     def wake(self) -> None:
         """Tell the browsers now, not at the next interval. Any thread may call it."""
-        if self._loop is not None and self._thread.is_alive():
+        # Once is enough: each call wakes the thread of the page, and a controller may act at every update.
+        if self._asleep and self._loop is not None and self._thread.is_alive():
+            self._asleep = False
             with suppress(RuntimeError):  # the loop was closed in between
                 self._loop.call_soon_threadsafe(self._woken.set)
 

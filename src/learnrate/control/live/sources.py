@@ -13,7 +13,8 @@ from learnrate.control.controller import Observation
 from learnrate.control.events import Event, composed
 from learnrate.control.live.history import History, Row, row_of
 from learnrate.control.live.thinned import Array
-from learnrate.control.requests import AnyRequest, InForce
+from learnrate.control.requests import AnyRequest, InForce, Stop
+from learnrate.errors import ArgumentError
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
 
@@ -37,6 +38,10 @@ class Source(Protocol):
     @property
     def can_change(self) -> bool:
         """Whether it takes requests at all."""
+
+    @property
+    def refusal(self) -> str:
+        """Why it takes no more requests although it goes on; empty if it does."""
 
     def refresh(self) -> None:
         """Bring the history up to date. Called twice a second."""
@@ -76,6 +81,7 @@ class Running:
         self._waiting: deque[Row] = deque()
         self._composed: tuple[tuple[int, int], tuple[tuple[Schedules, Schedules], InForce]] | None = None
         self._last_event: Event | None = None
+        self._stop: Future[Event] | None = None
         self._lock = threading.Lock()
         self._take_events()
 
@@ -155,9 +161,27 @@ class Running:
         """See `Source.preview`."""
         return self._control.previews(change, self._next)
 
+    @property
+    def refusal(self) -> str:
+        """See `Source.refusal`."""
+        stopped = self._control.stopped
+        if stopped is not None:
+            return f"the run was stopped at update {stopped.update:,}: nothing is changed any more"
+        if self._stop is not None and not self._stop.done():
+            return "the end of the run was asked for already: it ends after the present update"
+        return ""
+
     def request(self, change: AnyRequest, why: str) -> "Future[Event]":
         """See `Source.request`."""
-        return self._control.request(change, why)
+        with self._lock:  # two watchers may press Stop at once, one of them in a notebook
+            if self.refusal:
+                refused: Future[Event] = Future()
+                refused.set_exception(ArgumentError(self.refusal))
+                return refused
+            future = self._control.request(change, why)
+            if isinstance(change, Stop):
+                self._stop = future
+        return future
 
 
 def state_of(source: Source, watchers: int = 0) -> dict[str, Any]:
@@ -166,13 +190,14 @@ def state_of(source: Source, watchers: int = 0) -> dict[str, Any]:
     history = source.history
     history.measure_rate()
     latest, total, running = history.latest(), source.total(), source.status == "running"
-    left = None
-    if running and total is not None and history.rate and latest["update"] is not None:
+    left, refusal = None, source.refusal if running else ""
+    if running and not refusal and total is not None and history.rate and latest["update"] is not None:
         left = max(0.0, (total - 1 - latest["update"]) / history.rate)
     return {
         "title": source.title,
         "status": source.status,
-        "can_change": source.can_change and running,
+        "can_change": source.can_change and running and not refusal,
+        "refusal": refusal,
         "events": history.event_count,
         "undoable": history.undoable,
         "rate": history.rate if running else None,

@@ -3,6 +3,11 @@ import { count, number } from "./format.js";
 
 const DELAY = 250;
 
+/** A text of the server as a sentence. */
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
 export class Controls {
   constructor(part, transport, { windowOf, previewed, confirmStop }) {
     Object.assign(this, { part, transport, windowOf, previewed, confirmStop });
@@ -17,7 +22,7 @@ export class Controls {
     this.part("controls").disabled = !this.allowed;
     this.part("undo").disabled = !(this.allowed && state.undoable > 0);
     const note = this.part("panel-note");
-    note.textContent = state.lost ? "" : state.status === "finished" ? "The run has ended." : state.can_change ? "" : "This page is for reading only.";
+    note.textContent = state.lost ? "" : state.status === "finished" ? "The run has ended." : state.refusal ? sentence(state.refusal) : state.can_change ? "" : "This page is for reading only.";
     note.hidden = !note.textContent;
     const length = this.part("length");
     if (!length.value && document.activeElement !== length && state.update !== null) {
@@ -64,6 +69,7 @@ export class Controls {
     }
     this.part("why").value = "";
     if (answer.waiting) this.say(`Asked for: ${answer.text}. The run has made no update since; the list shows it when it is applied.`);
+    else if (answer.kind === "stop") this.say(`Stop accepted: the run ends before update ${count(answer.update)}.`, "good");
     else this.say(`Applied from update ${count(answer.update)} on.`, "good");
     return true;
   }

@@ -80,7 +80,7 @@ export class Panes {
     Object.assign(this, { root, holder, windowChanged, hovered });
     this.panes = new Map();
     this.mode = "follow";
-    [this.from, this.to, this.first, this.last, this.total] = [0, 100, 0, null, null];
+    [this.from, this.to, this.first, this.last, this.total, this.ended] = [0, 100, 0, null, null, false];
     [this.series, this.plan, this.preview, this.events] = [null, null, null, []];
     [this.cross, this.selection, this.level] = [null, null, 3];
     this.pane("lr", "Learning rate", "lr", 250).chart.glyphs = true;
@@ -131,7 +131,8 @@ export class Panes {
     let [from, to] = [first, this.total ?? roundedUp(last * 1.05 + 10)];
     if (this.mode === "follow") {
       const reach = first + roundedUp((last - first) * 1.25 + 20);
-      to = this.total === null ? reach : last >= this.total ? Math.max(last, first + 10) : Math.min(reach, Math.max(this.total, first + 10));
+      const over = this.ended || (this.total !== null && last >= this.total);
+      to = over ? Math.max(last, first + 10) : this.total === null ? reach : Math.min(reach, Math.max(this.total, first + 10));
     } else if (this.mode === "tail") {
       to = last;
       from = Math.max(first, Math.floor(last - Math.max(20, (last - first) / 10)));
@@ -194,9 +195,9 @@ export class Panes {
     const lr = rows ? this.measured(rows, x, "lr", colors.lr, false) : [];
     const present = this.plan?.blocks.get("present");
     if (present) {
-      lr.push({ kind: "line", ...this.later(present), color: colors.lr, width: 1.75, dash: [6, 5], alpha: 0.85, label: "ahead" });
+      if (!this.ended) lr.push({ kind: "line", ...this.later(present), color: colors.lr, width: 1.75, dash: [6, 5], alpha: 0.85, label: "ahead" });
       const original = this.plan.blocks.get("original");
-      if (this.events.length) {
+      if (this.events.length || this.ended) {
         lr.unshift({ kind: "line", x: original.update, y: original.lr, color: colors.plan, width: 1.5, dash: [2, 4], label: "planned at the start", below: true });
       }
     }

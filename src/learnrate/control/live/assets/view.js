@@ -43,7 +43,7 @@ class View {
     if (this.state && state.update !== null && this.state.update !== null && state.update < this.state.update) this.asked = null;
     this.state = state;
     if (again) [this.asked, this.planned, this.eventsKnown] = [null, "", -1];
-    Object.assign(this.panes, { last: state.update, total: state.total, first: state.first ?? 0 });
+    Object.assign(this.panes, { last: state.update, total: state.total, first: state.first ?? 0, ended: state.status === "finished" });
     this.show();
     this.panes.follow();
     this.soon(0);
@@ -140,7 +140,10 @@ class View {
     const { part, state } = this;
     const status = this.lost ? "lost" : state === null ? "connecting" : state.status;
     const words = { connecting: "Connecting", running: "Running", finished: "Finished", lost: this.reason ?? "Connection lost, trying again" };
-    if (this.lost && state?.status === "finished") words.lost = "Finished; the program has ended";
+    const early = state?.total != null && state.update !== null && state.update + 1 < state.total;
+    if (early) words.finished = "Ended early";
+    if (state?.refusal) words.running = "Stopping";
+    if (this.lost && state?.status === "finished") words.lost = `${words.finished}; the program has ended`;
     part("status").dataset.status = status;
     part("status").lastElementChild.textContent = words[status];
     if (state === null) return;
@@ -156,12 +159,16 @@ class View {
     part("lr").textContent = number(state.lr);
     part("loss").textContent = number(state.loss);
     part("rate").textContent = state.rate === null ? "–" : state.rate >= 100 ? count(state.rate) : number(state.rate, 3);
-    part("left").textContent = state.status === "finished" ? "0 s" : duration(state.left);
+    const ended = state.status === "finished";
+    part("left-title").textContent = ended ? "Ended at update" : "Time left";
+    part("left").textContent = ended ? count(state.update) : duration(state.left);
     const metric = Object.entries(state.metrics)[0];
     part("loss-note").textContent = metric ? `${metric[0]} ${number(metric[1])}` : "of the last update";
-    const last = this.events.at(-1);
+    // Events without an effect on the LR, such as Stop, have the factor of the one before.
+    const last = this.events.findLast((event, index, all) => !index || event.factor !== all[index - 1].factor || event.kind === "replace");
     part("lr-note").textContent = last && last.factor !== 1 ? `×${number(last.factor)} since update ${count(last.update)}` : "as planned";
-    part("left-note").textContent = state.left === null ? (state.total === null ? "the schedule has no end" : "\u00a0") : `until ${new Date(Date.now() + 1000 * state.left).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })}`;
+    if (ended) part("left-note").textContent = state.update === null ? "before the first one" : early ? `of ${count(state.total)} planned` : state.total === null ? "the schedule has no end" : "as planned";
+    else part("left-note").textContent = state.left === null ? (state.total === null ? "the schedule has no end" : "\u00a0") : `until ${new Date(Date.now() + 1000 * state.left).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })}`;
     part("watchers").textContent = state.watchers > 1 ? `${state.watchers} watching` : "";
     part("share").hidden = !(this.readToken && state.can_change && this.transport.canShare);
     part("window").textContent = this.panes ? `updates ${count(this.panes.from)} – ${count(this.panes.to)}` : "";
