@@ -46,7 +46,7 @@ class Settings:
         seeds: The seeds.
         updates: Length of a training in updates, unless an arm has its own.
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
-        tuned: Whether each arm is trained at its own best LR, or the budget of that choice.
+        tune_each: Whether each arm is trained at its own best LR, or the budget of that choice.
         until_sure: Whether seeds are added until one arm is surely better than every other one.
     """
 
@@ -56,7 +56,7 @@ class Settings:
     seeds: tuple[int, ...]
     updates: int
     evaluate_every: int | None
-    tuned: float | str | bool
+    tune_each: float | str | bool
     until_sure: bool
 
     @property
@@ -67,12 +67,12 @@ class Settings:
             | {"source": self.sources[name].digest}
             for name, arm in self.arms.items()
         }
-        return Definition(arms, self.updates, self.evaluate_every, self.tuned, self.until_sure)
+        return Definition(arms, self.updates, self.evaluate_every, self.tune_each, self.until_sure)
 
     @property
     def budget(self) -> float | str | None:
         """What the choice of an LR may cost; see `learnrate.tune`."""
-        return None if self.tuned is True else self.tuned
+        return None if self.tune_each is True else self.tune_each
 
 
 def compare(
@@ -243,7 +243,7 @@ class _Making:
 
     def choices(self) -> None:
         """Choose the LR of each arm, where that is wanted."""
-        if self.settings.tuned is False:
+        if self.settings.tune_each is False:
             return
         self.driver.make([self._choice(name) for name in self.settings.arms])
         runs = self.store.contents().runs

@@ -16,7 +16,7 @@ class Definition:
         arms: For each arm by name: its schedule, controllers, length, and name and hash of its recipe.
         updates: Length of the trainings in updates.
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
-        tuned: Whether each arm is trained at its own best LR, and the budget of that choice.
+        tune_each: Whether each arm is trained at its own best LR, and the budget of that choice.
         until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
             stay right however often one looks.
     """
@@ -24,7 +24,7 @@ class Definition:
     arms: Mapping[str, Mapping[str, Any]]
     updates: int
     evaluate_every: int | None = None
-    tuned: float | str | bool = False
+    tune_each: float | str | bool = False
     until_sure: bool = False
 
     def as_record(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class Definition:
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "updates": self.updates,
             "evaluate_every": self.evaluate_every,
-            "tuned": self.tuned,
+            "tune_each": self.tune_each,
             "until_sure": self.until_sure,
         }
 
@@ -48,7 +48,7 @@ class Definition:
             ArgumentError: if something differs that the trainings of the file depend on.
         """
         remedy = f"continue {path} with the values of its beginning, or give the new study another file"
-        for name in ("updates", "evaluate_every", "tuned"):
+        for name in ("updates", "evaluate_every", "tune_each"):
             if stored[name] != getattr(self, name):
                 checks.refuse(name, f"{stored[name]!r} as it is in the study", getattr(self, name), remedy)
         for arm in self.arms.keys() & stored["arms"].keys():
@@ -61,4 +61,4 @@ class Definition:
                     "or the new arm another name"
                 )
         until_sure = self.until_sure or bool(stored["until_sure"])
-        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tuned, until_sure)
+        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tune_each, until_sure)

@@ -1,0 +1,149 @@
+"""A study whose driver is killed, and one that several processes make: nothing is lost, nothing is made twice."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driver_script import make
+from facts import facts
+from learnrate.study.results import comparison_of
+from learnrate.study.store.opened import opened
+
+SCRIPT = Path(__file__).with_name("driver_script.py")
+
+
+def begin(study, *arguments, pause=0.004):
+    environment = {**os.environ, "PAUSE": str(pause)}
+    return subprocess.Popen([sys.executable, SCRIPT, study, *map(str, arguments)], env=environment, stderr=subprocess.PIPE)
+
+
+def facts_of(comparison):
+    """What must be the same however often a study was interrupted: all but the times."""
+    return {
+        (arm.name, training.seed): replace(training, seconds=0.0, times=(), notes=())
+        for arm in comparison
+        for training in arm.trainings
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return facts_of(make(None))
+
+
+def read(study):
+    with opened(study, to_read=True) as store:
+        return comparison_of(store.contents())
+
+
+def kill_again_and_again(study, times, executor=()):
+    """Kill the driver at random moments; returns the updates that the finished study would have cost without interruption."""
+    chance = random.Random(0)
+    for _ in range(times):
+        driver = begin(study, *executor)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(chance.uniform(0.3, 1.1))
+        driver.kill()
+        driver.communicate()
+    driver = begin(study, *executor, pause=0)
+    assert driver.wait(60) == 0, driver.stderr.read().decode()
+    driver.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", [(), (2,)], ids=["here", "processes"])
+def test_a_driver_that_is_killed_three_times_ends_with_the_same_study(tmp_path, undisturbed, executor):
+    study = tmp_path / "study.sqlite"
+    kill_again_and_again(study, 3, executor)
+    assert facts_of(read(study)) == undisturbed
+    assert not (tmp_path / "study.sqlite.checkpoints").exists()
+
+
+@pytest.mark.heavy
+def test_a_driver_that_is_killed_twenty_times_ends_with_the_same_study(tmp_path, undisturbed):
+    study = tmp_path / "study.sqlite"
+    kill_again_and_again(study, 20)
+    assert facts_of(read(study)) == undisturbed
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work_of_a_study(tmp_path, undisturbed):
+    study = tmp_path / "study.sqlite"
+    drivers = [begin(study), begin(study)]
+    for driver in drivers:
+        assert driver.wait(60) == 0, driver.stderr.read().decode()
+        driver.communicate()
+    assert facts_of(read(study)) == undisturbed
+    with contextlib.closing(sqlite3.connect(study)) as connection:
+        made = dict(connection.execute("SELECT driver, count(*) FROM runs GROUP BY driver"))
+        evaluations = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
+    assert len(made) == 2
+    assert sum(made.values()) == 12
+    assert evaluations == 12 * 2 * 9
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_made_and_gives_the_rest_back(tmp_path, undisturbed):
+    study = tmp_path / "study.sqlite"
+    driver = begin(study)
+    while not study.exists() or not made(study):
+        time.sleep(0.02)
+        assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=30)
+    assert 0 < made(study) < 12
+    with contextlib.closing(sqlite3.connect(study)) as connection:
+        assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,)
+    assert facts_of(make(study)) == undisturbed
+
+
+def made(study):
+    try:
+        with contextlib.closing(sqlite3.connect(study)) as connection:
+            return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+    except sqlite3.Error:  # not written yet
+        return 0
+
+
+def test_a_study_is_not_continued_with_other_values(tmp_path):
+    study = tmp_path / "study.sqlite"
+    make(study, seeds=1)
+    for changes in ({"updates": 61}, {"evaluate_every": 8}, {"tune_each": True}):
+        with pytest.raises(ValueError, match=facts(next(iter(changes)), "study.sqlite")):
+            make(study, seeds=1, **changes)
+    assert len(make(study, seeds=2).seeds) == 2
+
+
+def test_what_is_no_study_is_refused_and_left_as_it_is(tmp_path):
+    text, database = tmp_path / "text.sqlite", tmp_path / "other.sqlite"
+    text.write_text("no database, but long enough to be read as one" * 20)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE mine (value)")
+    for path in (text, database, tmp_path / "missing" / "study.sqlite"):
+        before = path.read_bytes() if path.exists() else None
+        with pytest.raises(OSError, match=facts(path.name)):
+            make(path, seeds=1)
+        assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_the_study_can_be_read_with_sqlite_alone(tmp_path):
+    study = tmp_path / "study.sqlite"
+    comparison = make(study, seeds=1)
+    with contextlib.closing(sqlite3.connect(study)) as connection:
+        rows = list(connection.execute("SELECT arm, score, updates, record FROM runs ORDER BY arm"))
+        [definition] = connection.execute("SELECT value FROM study WHERE name = 'definition'").fetchone()
+    assert [(arm, score, updates) for arm, score, updates, _ in rows] == [
+        (name, comparison[name].scores[0], 60) for name in ("constant", "cosine", "linear")
+    ]
+    assert json.loads(rows[0][3])["metric"] == "nearness"
+    assert json.loads(definition)["arms"]["cosine"]["schedule"] == "cosine(start=0.2, end=0.0)"
