@@ -121,7 +121,7 @@ def like(before: Any, number: Any) -> Any:
 
 def plain(tree: Tree) -> Tree:
     """A tree with arrays where `nnx` has variables."""
-    # All versions of flax know variables by their metadata; `get_value` is of flax 0.12.
+    # Variables of flax 0.11 have metadata too; `get_value` is of flax 0.12.
     return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_metadata"))
 
 
