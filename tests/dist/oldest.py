@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 SCHEDULES = ("arrays", "counts", "durations", "empty_parts", "golden", "text")
-ROOMS = ("torch/driving", "torch/training", "jax", "keras", "lightning", "transformers", "accelerate")
+ROOMS = ("torch/driving", "torch/training", "torch/control", "jax", "keras", "lightning", "transformers", "accelerate")
 
 LEFT_OUT = {
     "tests/schedules/test_counts.py::test_periods_can_be_compiled": "torch.compile of a schedule needs torch above 2.10",
