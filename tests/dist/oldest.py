@@ -10,13 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 SCHEDULES = ("arrays", "counts", "durations", "empty_parts", "golden", "text")
-ROOMS = ("torch/driving", "torch/training", "jax", "keras", "lightning", "transformers", "accelerate")
+ROOMS = ("torch/driving", "torch/training", "torch/control", "jax", "keras", "lightning", "transformers", "accelerate")
 
 LEFT_OUT = {
     "tests/schedules/test_counts.py::test_periods_can_be_compiled": "torch.compile of a schedule needs torch above 2.10",
     "tests/schedules/test_counts.py::test_a_compiled_count_out_of_range_has_the_value_at_0": "the same",
-    "tests/schedules/test_arrays.py::test_lengths_that_32_bits_cannot_count": "the test uses jax.enable_x64 of jax 0.8",
-    "tests/jax/test_states.py::test_counts_of_64_bits": "the same",
     "tests/lightning/test_callbacks.py::test_a_run_with_averaging_is_resumed_before_and_after_it_begins": (
         "Lightning 2.6.0 cannot load its own checkpoint of averaging: the function of its schedule is no weight"
     ),

@@ -260,6 +260,17 @@ def test_the_functions_for_states_know_it():
             lr.jax.lr_of(state, SCHEDULE)
 
 
+def test_a_transformation_that_is_built_anew_says_what_it_follows():
+    """`jax.tree.map` and the `nnx.jit` of flax 0.11 build tuples anew from their entries."""
+    optimizer = controlled(optax.sgd, ScaleEvery(2))
+    anew = jax.tree.map(lambda function: function, optimizer)
+    assert anew is not optimizer
+    assert anew.schedule == SCHEDULE
+    assert list(anew.controllers) == ["ScaleEvery"]
+    with lr.jax.Monitor(anew, every=1) as monitor:
+        assert monitor.schedule == SCHEDULE
+
+
 def test_accumulation_and_skips_of_optax_around_it():
     optimizer = optax.MultiSteps(lr.jax.controlled(optax.sgd, SCHEDULE, [ScaleEvery(2), LeaveOut()]), 2)
     update = jax.jit(lambda state, loss: optimizer.update(PARAMS, state, PARAMS, value=loss))

@@ -14,6 +14,7 @@ import jax.numpy as jnp  # noqa: E402
 import learnrate as lr  # noqa: E402
 from learnrate import control  # noqa: E402
 from learnrate.control import Control, Observation, Scale, Undo  # noqa: E402
+from precision import in_64_bits  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("jax"), pytest.mark.slow]
 
@@ -35,7 +36,7 @@ def test_they_decide_the_same_at_the_same_updates():
         outside.settle(n + 1)
     optimizer = lr.jax.controlled(optax.sgd, SCHEDULE, controllers, history=400)
     monitor = lr.jax.Monitor(optimizer, every=1)
-    with jax.enable_x64(True):
+    with in_64_bits():
         weights = jnp.ones(2)
 
         def update(state, numbers):

@@ -21,6 +21,7 @@ from learnrate.errors import (  # noqa: E402
     LostRatiosWarning,
     OtherScheduleWarning,
 )
+from precision import in_64_bits  # noqa: E402
 
 # In one worker, which compiles what they share once.
 pytestmark = pytest.mark.xdist_group("jax")
@@ -168,7 +169,7 @@ def test_the_lowest_and_the_highest_count(count):
 
 
 def test_counts_of_64_bits():
-    with jax.enable_x64(True):
+    with in_64_bits():
         state = (optax.ScaleByScheduleState(jnp.zeros((), jnp.int64)),)
         later = lr.jax.at(state, 2**40)
         assert int(lr.jax.updates_of(later)) == 2**40

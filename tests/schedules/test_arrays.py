@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from precision import in_64_bits
 from strategies import smoothstep
 
 SCHEDULES = [
@@ -169,7 +170,7 @@ def test_lengths_that_32_bits_cannot_count(length):
     ):
         with pytest.raises(ValueError, match=r"2 \*\* 29 .*jax_enable_x64"):
             jax.jit(s)(jnp.asarray([0, 5]))
-        with jax.enable_x64(True):
+        with in_64_bits():
             np.testing.assert_allclose(jax.jit(s)(jnp.asarray([0, 5, length])), [s(0), s(5), s(length)], rtol=1e-12)
 
 

@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from torch.utils.data import SequentialSampler
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
 from learnrate.torch.inputs import stepping
@@ -85,6 +86,13 @@ class Quiet(Trainer):
         self.callback_handler.callbacks = [
             callback for callback in self.callback_handler.callbacks if type(callback).__name__ != "PrinterCallback"
         ]
+
+
+class InOrder(Quiet):
+    """Takes the data in order. `train_sampling_strategy` of its arguments would say so only in newer versions than 5.0."""
+
+    def _get_train_sampler(self, train_dataset=None):
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
 
 
 def arguments(folder, **changes):

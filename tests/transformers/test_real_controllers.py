@@ -11,7 +11,7 @@ import learnrate as lr
 from learnrate.control import guard, plateau
 from learnrate.errors import GaveUpError, NotMeasuredWarning, RecordWarning
 from live_run import Client
-from trainers import Used, trainer
+from trainers import InOrder, Used, trainer
 
 pytestmark = [
     pytest.mark.xdist_group("transformers"),
@@ -51,7 +51,7 @@ def rows(faults=FAULTS, batches=UPDATES):
 
 def run(folder, follow, *more, resume=None, model=None, data=None, **changes):
     used, model = Used(), model or Regression()
-    settings = {"max_steps": UPDATES, "optim": "sgd", "train_sampling_strategy": "sequential", **changes}
+    settings = {"max_steps": UPDATES, "optim": "sgd", "kind": InOrder, **changes}
     engine = trainer(folder, follow, *more, used, model=model, data=rows() if data is None else data, **settings)
     engine.train(resume_from_checkpoint=resume)
     return used.first, model, engine
@@ -92,9 +92,7 @@ def test_warm_up_plateau_guard_and_hand_over_one_cycle_resumed_in_mid_run(tmp_pa
 def test_a_run_that_is_given_up_ends_with_good_weights_and_the_next_one_begins_anew(tmp_path):
     data = rows([60 + 7 * part + n for part in range(2) for n in range(3)])
     follow, model, used = following(control=guard(every=10, tries=1), record=tmp_path / "run.sqlite"), Regression(), Used()
-    engine = trainer(
-        tmp_path, follow, used, model=model, data=data, max_steps=100, optim="sgd", train_sampling_strategy="sequential"
-    )
+    engine = trainer(tmp_path, follow, used, model=model, data=data, kind=InOrder, max_steps=100, optim="sgd")
     with pytest.raises(GaveUpError, match="update 64") as raised:
         engine.train()
     assert "layers.1.weight" in raised.value.report

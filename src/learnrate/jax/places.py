@@ -121,7 +121,8 @@ def like(before: Any, number: Any) -> Any:
 
 def plain(tree: Tree) -> Tree:
     """A tree with arrays where `nnx` has variables."""
-    return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_value"))
+    # Variables of flax 0.11 have metadata too; `get_value` is of flax 0.12.
+    return jax.tree.map(array, tree, is_leaf=lambda part: hasattr(part, "get_metadata"))
 
 
 def in_form_of(before: Tree, after: Tree) -> Tree:

@@ -22,13 +22,14 @@ State = TypeVar("State")
 
 
 class Controlled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """What `controlled` returns: a transformation of optax that also says what it follows.
+    """What `controlled` returns: a transformation of optax that also says what it follows."""
 
-    Attributes:
-        settings: What it was built with.
-    """
-
-    settings: Settings
+    @property
+    def settings(self) -> Settings:
+        """What it was built with."""
+        # Not an attribute: a transformation is a tuple, which `jax.tree.map` and the `nnx.jit` of flax 0.11 build anew.
+        settings: Settings = self.init.args[0]
+        return settings
 
     @property
     def schedule(self) -> Schedule:
@@ -133,9 +134,7 @@ def controlled(
         checks.refuse_type("metrics", "several names", metrics, f"write [{metrics!r}]")
     names = checks.several(checks.text, of="names")("metrics", metrics)
     settings = Settings(Adjustable(optimizer), schedule, _watching(named(control), names), history, names)
-    transformation = Controlled(functools.partial(init, settings), functools.partial(update, settings))
-    transformation.settings = settings
-    return transformation
+    return Controlled(functools.partial(init, settings), functools.partial(update, settings))
 
 
 def _watching(controllers: Mapping[str, Controller[Any]], metrics: tuple[str, ...]) -> Mapping[str, Controller[Any]]:
