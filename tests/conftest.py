@@ -1,8 +1,18 @@
 """Fixtures of all tests, and the order in which they run."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 
+# Before the first import of jax. Most compilations are of programs that another test, page or process has compiled already:
+# the run of pytest that starts the workers makes a folder for all of them, and removes it at its end.
+if "PYTEST_XDIST_WORKER" not in os.environ and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="learnrate-jax-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 # Before the first import of keras, whose own default is TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "torch")
 

@@ -24,7 +24,7 @@ def torchrun(worker, *arguments, processes, **environment):
 
 
 def main(processes, worker):
-    import torch._dynamo  # DDP and optimizers import it at their first use
+    import torch._dynamo  # noqa: F401 - DDP and optimizers import it at their first use
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     work = runpy.run_path(worker, run_name="worker")["main"]
