@@ -1,8 +1,15 @@
 """Fixtures of all tests, and the order in which they run."""
 
 import os
+import shutil
 import sys
+import tempfile
 
+# Before the first import of jax: most programs that a test, a page or a process compiles, another one has compiled already.
+# Each worker has a folder of its own, because JAX writes the entries in place, where another worker could read half of one.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="learnrate-jax-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Before the first import of keras, whose own default is TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -37,6 +44,10 @@ def pytest_itemcollected(item):
 def pytest_collection_modifyitems(items):
     # The slow ones first, so that no worker is alone with one of them at the end.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

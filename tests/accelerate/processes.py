@@ -221,7 +221,3 @@ def main():
             outcomes[name] = {"error": traceback.format_exc()}
     (folder / f"{dist.get_rank()}.json").write_text(json.dumps(outcomes))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,17 +1,14 @@
 """Accelerate and the Trainer in two processes, under torchrun with gloo: one launch."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch.distributed as dist
 
+from forking_torchrun import torchrun
+
 WORKER = Path(__file__).with_name("processes.py")
-LIMIT = 240
-"""Seconds that the launch may take."""
 
 pytestmark = [
     pytest.mark.xdist_group("transformers"),
@@ -24,10 +21,7 @@ pytestmark = [
 def outcomes(tmp_path_factory):
     """Of each scenario, what both processes wrote."""
     folder = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", WORKER, folder]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    torchrun(WORKER, folder, processes=2, HF_HUB_OFFLINE="1", ACCELERATE_USE_CPU="true")
     written = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
     return {name: [ranks[name] for ranks in written] for name in written[0]}
 

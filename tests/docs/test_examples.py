@@ -41,7 +41,9 @@ def before_and_after(name, printed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.heavy) if name == "detection" else name for name in EXPECTED]
+)
 def test_an_example_finds_bounds(commands, name, tmp_path):
     printed = run(commands, f"range_test_{name}", tmp_path)
     for bound, (least, most) in zip(("base_lr", "lr", "max_lr"), EXPECTED[name], strict=True):

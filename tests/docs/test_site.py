@@ -36,13 +36,7 @@ PAGES = (
 PHONE, DESKTOP = 390, 1440
 
 
-def build(folder, **changed):
-    """Build the site in a folder of its own, with other texts of pages where they are given."""
-    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "mkdocs.yml", folder)
-    (folder / "src").symlink_to(ROOT / "src")
-    for page, text in changed.items():
-        (folder / "docs" / f"{page}.md").write_text(text)
+def zensical(folder):
     command = [sys.executable, "-m", "zensical", "build", "--strict"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
@@ -50,7 +44,10 @@ def build(folder, **changed):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    built = build(folder)
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    (folder / "src").symlink_to(ROOT / "src")
+    built = zensical(folder)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder / "site"
 
@@ -111,7 +108,16 @@ def test_nothing_is_loaded_from_another_host(site, pages):
 
 
 def test_a_link_to_nothing_ends_the_build_with_the_name_of_its_page_and_line(tmp_path):
-    built = build(tmp_path, choosing="# Choosing\n\n[nothing](nowhere.md)\n")
+    """With the settings of the site, on two of its pages: the others need as long as the whole site."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Index\n")
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text()) | {"nav": ["index.md", "choosing.md"], "extra_css": []}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "docs" / "choosing.md").write_text("# Choosing\n\n[something](index.md)\n")
+    assert zensical(tmp_path).returncode == 0
+    (tmp_path / "docs" / "choosing.md").write_text("# Choosing\n\n[nothing](nowhere.md)\n")
+    built = zensical(tmp_path)
     assert built.returncode != 0
     said = re.sub(r"\x1b\[[\d;]*m", "", built.stdout + built.stderr)
     assert "nowhere.md" in said

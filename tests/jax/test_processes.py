@@ -28,7 +28,9 @@ def free_port():
 @pytest.mark.shows("jax", "control")
 def test_two_processes_use_the_same_lrs_and_choose_the_same_plan():
     command = [sys.executable, str(Path(__file__).with_name("process.py"))]
-    port, environment = str(free_port()), os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    port = str(free_port())
+    # Without the folder of compilations, which both would write and read at the same time.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_ENABLE_COMPILATION_CACHE": "false"}
     started = [
         subprocess.Popen([*command, str(rank), port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         for rank in (0, 1)

@@ -1,18 +1,14 @@
 """Two real processes under DDP with gloo, launched once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import learnrate as lr
+from forking_torchrun import torchrun
 
 WORKER = Path(__file__).with_name("worker_process.py")
-LIMIT = 240
-"""Seconds that the launch may take."""
 
 SHAPE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
 
@@ -22,10 +18,7 @@ pytestmark = [pytest.mark.xdist_group("lightning"), pytest.mark.slow]
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lightning")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(WORKER), str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    torchrun(WORKER, folder, processes=2)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 

@@ -153,7 +153,3 @@ def main():
         torch.manual_seed(0)
         results[scenario.__name__] = scenario(folder)
     (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(results))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,6 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +12,11 @@ import torch.distributed as dist
 
 import learnrate as lr
 from facts import tells
+from forking_torchrun import torchrun
 from learnrate.torch.distributed.group import ProcessGroup
 from worker_process import SLOW, probed, tuned
 
 WORKER = Path(__file__).with_name("worker_process.py")
-LIMIT = 240
-"""Seconds that a launch may take; a hang would take torch's half an hour."""
 
 WITHOUT_FAULT = (
     "ddp",
@@ -82,14 +79,8 @@ pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this torch is b
 def launch(folder, processes):
     """Run the scenarios of this number of processes under torchrun; returns their outcomes by rank."""
     together, others = SCENARIOS[processes]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    arguments = [WORKER, folder, *together, *(word for name in others for word in ("--", name))]
-    ended = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, env=environment, check=False
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return {name: [outcome(folder, name, rank, ended.stderr) for rank in range(processes)] for name in (*together, *others)}
+    printed = torchrun(WORKER, folder, *together, *(word for name in others for word in ("--", name)), processes=processes)
+    return {name: [outcome(folder, name, rank, printed) for rank in range(processes)] for name in (*together, *others)}
 
 
 def outcome(folder, name, rank, printed):

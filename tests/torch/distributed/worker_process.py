@@ -1,8 +1,7 @@
 """What each process of a distributed test runs: scenarios, whose outcomes it writes to files.
 
 Called by test_distributed.py under torchrun, with gloo: `worker_process.py FOLDER SCENARIO ... -- SCENARIO ...`. Scenarios
-between two `--` run one after the other in the same process group; one that breaks the group comes last there. What follows
-`--` runs in a fork, with a new process group: torch is imported once for all of them.
+between two `--` run one after the other in a fork, in the same process group; one that breaks the group comes last there.
 """
 
 import hashlib
@@ -15,7 +14,6 @@ import traceback
 from pathlib import Path
 
 import torch
-import torch._dynamo  # DDP imports it at its first use: imported here, it is imported once for all forks
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import fully_shard
@@ -363,8 +361,6 @@ def main():
     torch.set_num_threads(1)
     folder, *names = sys.argv[1:]
     groups = [group.split("\n") for group in "\n".join(names).split("\n--\n")]
-    if len(groups) == 1:
-        run(folder, groups[0])
     for attempt, group in enumerate(groups):
         process = os.fork()
         if process == 0:
@@ -398,7 +394,3 @@ def run(folder, names, **group):
         os._exit(1)
     # At once: one process in ten that has used gloo, with learnrate or without it, aborts in its destructors.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,38 @@
+"""torchrun whose processes are forks of one that has imported what they need: `python forking_torchrun.py N WORKER ...`.
+
+Importing torch and a trainer takes each process longer than most scenarios. Agent, rendezvous and the variables of the
+environment are torchrun's own: only its `start_method` differs. The worker is a script with a function `main`.
+"""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT = 240
+"""Seconds that a launch may take; a hang would take torch's half an hour."""
+
+
+def torchrun(worker, *arguments, processes, **environment):
+    """Launch a worker in so many processes; returns what they wrote to stderr."""
+    command = [sys.executable, __file__, str(processes), str(worker), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stderr
+
+
+def main(processes, worker):
+    import torch._dynamo  # noqa: F401 - DDP and optimizers import it at their first use
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    work = runpy.run_path(worker, run_name="worker")["main"]
+    one_machine = {"min_nodes": 1, "max_nodes": 1, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": "tests"}
+    elastic_launch(LaunchConfig(nproc_per_node=processes, start_method="fork", max_restarts=0, **one_machine), work)()
+
+
+if __name__ == "__main__":
+    number, script, *sys.argv[1:] = sys.argv[1:]
+    sys.path.insert(0, str(Path(script).parent))
+    main(int(number), script)
