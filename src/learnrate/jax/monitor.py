@@ -234,8 +234,7 @@ def _require_possible(change: AnyRequest) -> None:
 
 def _cooling(control: Control, schedule: Schedule) -> tuple[int, float, float, int]:
     """The cooldown in force, as the state has it."""
-    followed = [event.schedules[0] for event in control.events if event.schedules is not None]
-    present = followed[-1] if followed else schedule
+    present = next((event.schedules[0] for event in reversed(control.events) if event.schedules is not None), schedule)
     if present == schedule:
         return -1, 0.0, 0.0, 1
     fall, begin = (present.schedule, present.by) if isinstance(present, Shifted) else (present, 0)

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from learnrate.control.events import Event, composed
+from learnrate.control.composition import composed
+from learnrate.control.events import Event
 from learnrate.control.live.history import History
 from learnrate.control.live.sources import Schedules, Status, total_updates
 from learnrate.control.record import Record
