@@ -208,7 +208,7 @@ def test_an_action_costs_the_same_after_many_others(replaces, tmp_path):
         page.schedules()
         before[0] = schedule
 
-    few, much = cost_of_actions(action, early=100, late=3_000, actions=80)
+    few, much = cost_of_actions(action, early=100, late=1_000, actions=80)
     follow.close()
     assert much <= 1.3 * few
 
