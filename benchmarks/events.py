@@ -1,4 +1,4 @@
-"""What an action of a controller costs after 10, 1,000 and 10,000 earlier ones: decided, composed, followed by the optimizer.
+"""What an action of a controller costs after 10, 1,000 and 10,000 earlier ones: to decide, to compose, to follow.
 
 The time of the processor is measured, because the differences are small against those that other processes make.
 
