@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from learnrate import checks, records
+from learnrate.errors import ArgumentError, ParseError
 from learnrate.schedules import Schedule, parse
 from learnrate.schedules.functions import Function
 
@@ -94,7 +95,21 @@ def schedules_of(
         ArgumentError: if a text is no schedule.
     """
     given = {repr(schedule): schedule for schedule in present}
-    return tuple(given[text] if text in given else parse(text, functions) for text in texts)
+    return tuple(given[text] if text in given else _read(text, functions) for text in texts)
+
+
+def _read(text: str, functions: Iterable[Function]) -> Schedule:
+    try:
+        return parse(text, functions)
+    except ParseError as error:
+        if not any(f"{name}(" in text for name in ("custom", "function")):
+            raise
+        raise ArgumentError(
+            "the schedules that a saved run followed must be readable from their texts, received one with a function of the "
+            f"program, {checks.shown(text)}: begin the run that goes on with that schedule, which is then not read, or give "
+            "functions at the top level of a module to Control.load_state_dict(state, functions=[...]) or "
+            "Record.load(path, functions=[...])"
+        ) from error
 
 
 def several_texts(name: str, value: object) -> tuple[str, ...]:
