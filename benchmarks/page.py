@@ -40,7 +40,7 @@ def text() -> list[str]:
                 f"| {row['name']} | {row['ours']} | {row['theirs']} | {_ratio(row['ratio'])} | {row['target']} | {reached} |"
             )
         lines.append("")
-    reacting = live_page() + recording() + controllers_page.section(record_of("controllers"))
+    reacting = live_page() + recording() + actions() + controllers_page.section(record_of("controllers"))
     comparing = until_sure_page.section(record_of("until_sure"))
     return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + comparing + on_a_gpu()
 
@@ -215,6 +215,33 @@ def live_page() -> list[str]:
         target = f"at most {record['target']:.2f}"
         cells = [f"{share:.2f} %", f"{wakes:.0f}", f"{on:.2f} ({off:.2f}) %", *cells]
         lines.append(f"| {title} | {' | '.join(cells)} | {target} | {verdict} |")
+    return [*lines, ""]
+
+
+def actions() -> list[str]:
+    """The section on what an action costs after many others."""
+    if not (RESULTS / "events.json").exists():
+        return []
+    record = record_of("events")
+    machine = record["hardware"]
+    lines = [
+        "## Actions of controllers",
+        "",
+        f"Measured by `python -m benchmarks.events` on {machine['processor']} ({machine['cores']} cores, shared with other",
+        "work at the time); " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + ".",
+        "The record: [benchmarks/results/events.json](../benchmarks/results/events.json).",
+        "",
+        "Microseconds of processor time of an update at which a controller changes the LR, and at which the program follows",
+        f"another schedule too, after earlier actions: medians of {record['actions']} updates, median and range of",
+        f"{record['rounds']} rounds. The composed schedule does not cost more the longer the run is steered.",
+        "",
+        "| | after 10 | after 1,000 | after 10,000 |",
+        "|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        what = "a new factor and a new schedule" if row["replaced"] else "a new factor"
+        cells = " | ".join(_ratio(row["us"][earlier], 0) for earlier in ("10", "1000", "10000"))
+        lines.append(f"| {row['way']}: {what} | {cells} |")
     return [*lines, ""]
 
 

@@ -343,6 +343,14 @@ def frozen(cls: type[T]) -> type[T]:
     return dataclass(frozen=True, repr=cls.__repr__ is object.__repr__)(cls)
 
 
+def unchecked(cls: type[T], **attributes: Any) -> T:
+    """An instance of a class made by `frozen`, of values that are known to keep its rules. They are not looked at again."""
+    instance = object.__new__(cls)
+    for name, value in attributes.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
 @cache
 def of_fields(cls: type[Any]) -> tuple[tuple[str, Check[Any]], ...]:
     """Name and check of the fields that have one. A `Literal` type is its own check."""

@@ -43,12 +43,12 @@ def test_composed_is_what_was_in_force(original, steps):
 @given(count=st.integers(0, 40), most=st.integers(1, 9))
 def test_very_many_factors_are_parts_of_a_switch(count, most):
     events = [Event(2 * n + 1, "scale", "x", 0.5 + n % 7 / 10) for n in range(count)]
-    original, usual = lr.cosine(0.1, 0.0, 100), sys.modules["learnrate.control.events"].MOST
-    sys.modules["learnrate.control.events"].MOST = most
+    original, usual = lr.cosine(0.1, 0.0, 100), sys.modules["learnrate.control.composition"].MOST
+    sys.modules["learnrate.control.composition"].MOST = most
     try:
         (schedule,) = composed([original], events)
     finally:
-        sys.modules["learnrate.control.events"].MOST = usual
+        sys.modules["learnrate.control.composition"].MOST = usual
     assert [schedule(n) for n in range(100)] == [by_hand(original, events, n) for n in range(100)]
     assert lr.parse(repr(schedule)) == schedule
 

@@ -75,3 +75,23 @@ def test_wrong_use_is_refused():
         Follow(lr.constant(0.1)).observe(1.0, accuracy=0.5)
     with pytest.raises(ArgumentTypeError, match=r"plateau\(\.\.\.\)"):
         Follow(lr.constant(0.1), plateau)
+
+
+def shape_of_my_own(n):
+    return 0.05 + 0.0 * n
+
+
+@pytest.mark.parametrize("function", [shape_of_my_own, lambda n: 0.05 + 0.0 * n], ids=["top level", "lambda"])
+def test_a_schedule_with_a_function_that_the_program_set_in_mid_run(function):
+    follow = lr.control.Follow(lr.constant(0.1))
+    follow.observe(1.0)
+    follow.control.replaced([lr.function(function)], 1)
+    follow.observe(1.0)
+    state = json.loads(json.dumps(follow.state_dict()))
+    refused = lr.control.Follow(lr.constant(0.1))
+    with pytest.raises(ArgumentError, match=r"(?s)function of the program.*begin the run that goes on with that schedule"):
+        refused.load_state_dict(state)
+    assert (refused.updates, refused.lr, refused.control.events) == (0, 0.1, [])
+    resumed = lr.control.Follow(lr.function(function))  # the remedy that the error names
+    resumed.load_state_dict(state)
+    assert (resumed.updates, resumed.lr) == (2, follow.lr) == (2, 0.05)

@@ -1,10 +1,11 @@
 """React while training: controllers, changes by hand, and the record of what happened."""
 
 from learnrate.control.by_hand import by_hand
+from learnrate.control.composition import composed
 from learnrate.control.control import Control
 from learnrate.control.controller import Action, Controller, Decision, Observation
 from learnrate.control.cooldown_now import cooldown_now
-from learnrate.control.events import Event, composed
+from learnrate.control.events import Event
 from learnrate.control.follow import Follow
 from learnrate.control.gradient_size import gradient_size
 from learnrate.control.guard import guard

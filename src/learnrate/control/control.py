@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from learnrate import checks
+from learnrate.control.composition import Composition, composed
 from learnrate.control.controller import Action, Controller, Decision, Observation, as_json, named, numbers_of, openers
-from learnrate.control.events import Event, composed
+from learnrate.control.events import Event
 from learnrate.control.listeners import Asked, Channel, Listener, opened
 from learnrate.control.past import Past, controllers_to_json, ended, read, require_resolved, usual_factor
 from learnrate.control.requests import AnyRequest, Cooldown, InForce, Stop, Undo, require_request
@@ -88,7 +89,7 @@ class Control:
         self._pending: list[Event] = []
         self._restart = Restarts(original[0])
         self._start_controllers()
-        self._composed: tuple[Schedule, ...] | None = None
+        self._composition = Composition(original)
         self._changed = True
 
     def restart(self, original: Sequence[Schedule]) -> None:
@@ -106,9 +107,7 @@ class Control:
     @property
     def schedules(self) -> tuple[Schedule, ...]:
         """What the run has followed and will follow if nothing else happens, factors included."""
-        if self._composed is None:
-            self._composed = composed(self.original, self.events)
-        return self._composed
+        return self._composition.schedules
 
     @property
     def schedule(self) -> Schedule | tuple[Schedule, ...]:
@@ -218,8 +217,7 @@ class Control:
 
     def previews(self, change: AnyRequest, update: int) -> tuple[Schedule, ...]:
         """The same for each parameter group. Any thread may call it: it changes nothing."""
-        event = self._event_of(change, update, "")
-        return composed(self.original, [*self.events, event])
+        return composed(self.original, [*self.events, self._event_of(change, update, "")])
 
     def waiting(self) -> bool:
         """Whether requests wait. Looks at the channels; False in every process but the first."""
@@ -321,10 +319,11 @@ class Control:
 
     def _add(self, event: Event) -> None:
         self.events.append(event)
+        self._composition.add(event)
         if event.kind == "stop":
             self.stopped = event
         elif event.kind not in ("skip", "rollback"):
-            self._composed, self._changed = None, True
+            self._changed = True
         if event.schedules is not None:
             self._restart = Restarts(event.schedules[0])
         for listener in self.listeners:
@@ -391,6 +390,8 @@ class Control:
         saved = read(state, self.original, self.controllers, functions)
         self._begin(self.original)
         self.events, self._pending, self._before_hand = list(saved.events), list(saved.pending), list(saved.before)
+        for event in self.events:
+            self._composition.add(event)
         self._present, self._restart = saved.present, Restarts(saved.present.schedules[0])
         self.states |= saved.states
         self._factors |= saved.factors

@@ -1,12 +1,12 @@
-"""What happened to the LR of a run, as values: events, and the schedule that follows from them."""
+"""What happened to the LR of a run, as values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from learnrate import checks, records
-from learnrate.schedules import Schedule, parse, piecewise_constant, switch
+from learnrate.errors import ArgumentError, ParseError
+from learnrate.schedules import Schedule, parse
 from learnrate.schedules.functions import Function
 
 Kind = Literal["scale", "replace", "cooldown", "undo", "skip", "rollback", "stop"]
@@ -74,36 +74,6 @@ class Event:
         )
 
 
-def composed(original: Sequence[Schedule], events: Iterable[Event]) -> tuple[Schedule, ...]:
-    """The schedules that a run really followed, and will follow if nothing else happens.
-
-    Args:
-        original: The schedules at its start, one for all parameter groups or one for each.
-        events: In their order.
-
-    Returns:
-        As many schedules: the original ones, times the factors, and from each replacement on the new ones. Their values are
-        equal, bit for bit, to those that the run used.
-
-    Example:
-        >>> from learnrate import linear
-        >>> composed([linear(0.1, 0.0, 100)], [Event(50, "scale", "plateau", factor=0.5)])
-        (linear(start=0.1, end=0.0, length=100) * piecewise_constant(values=(1.0, 0.5), milestones=(50,)),)
-    """
-    stretches = [_Stretch(0, tuple(original), {0: 1.0})]
-    for event in events:
-        if event.kind in WITHOUT_LR:
-            continue  # they name the update at fault, or the last one, which had the factor that was in force then
-        if event.schedules is not None:
-            if event.update <= stretches[-1].start:
-                stretches.pop()
-            stretches.append(_Stretch(event.update, event.schedules, {event.update: event.factor}))
-        else:
-            stretches[-1].factors[event.update] = event.factor
-    count = max(len(stretch.schedules) for stretch in stretches)
-    return tuple(_joined([part for stretch in stretches for part in stretch.parts(index)]) for index in range(count))
-
-
 def _object(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         checks.refuse_type(name, "a JSON object", value)
@@ -125,7 +95,21 @@ def schedules_of(
         ArgumentError: if a text is no schedule.
     """
     given = {repr(schedule): schedule for schedule in present}
-    return tuple(given[text] if text in given else parse(text, functions) for text in texts)
+    return tuple(given[text] if text in given else _read(text, functions) for text in texts)
+
+
+def _read(text: str, functions: Iterable[Function]) -> Schedule:
+    try:
+        return parse(text, functions)
+    except ParseError as error:
+        if not any(f"{name}(" in text for name in ("custom", "function")):
+            raise
+        raise ArgumentError(
+            "the schedules that a saved run followed must be readable from their texts, received one with a function of the "
+            f"program, {checks.shown(text)}: begin the run that goes on with that schedule, which is then not read, or give "
+            "functions at the top level of a module to Control.load_state_dict(state, functions=[...]) or "
+            "Record.load(path, functions=[...])"
+        ) from error
 
 
 def several_texts(name: str, value: object) -> tuple[str, ...]:
@@ -134,50 +118,6 @@ def several_texts(name: str, value: object) -> tuple[str, ...]:
     if not texts:
         checks.refuse(name, "at least one schedule", value)
     return texts
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """A part of a run with one schedule for each group: its first update, the schedules, and the factors by update."""
-
-    start: int
-    schedules: tuple[Schedule, ...]
-    factors: dict[int, float]
-
-    def parts(self, index: int) -> list[tuple[int, Schedule]]:
-        """What a group follows, with the first update of each part. One part, unless there are very many factors."""
-        schedule = self.schedules[index if len(self.schedules) > 1 else 0]
-        values: list[float] = []
-        milestones: list[int] = []
-        for update, factor in sorted(self.factors.items()):
-            if not values or factor != values[-1]:
-                values.append(factor)
-                milestones.append(update)
-        return [
-            (milestones[k], _scaled(schedule, tuple(values[k : k + MOST]), tuple(milestones[k + 1 : k + MOST])))
-            for k in range(0, len(values), MOST)
-        ]
-
-
-MOST = 256
-"""Factors in one part of a composed schedule. Parts that are complete are not built again with each further factor."""
-
-
-def _scaled(schedule: Schedule, values: tuple[float, ...], milestones: tuple[int, ...]) -> Schedule:
-    if milestones:
-        return schedule * _steps(values, milestones)
-    return schedule if values[0] == 1 else schedule * values[0]
-
-
-@lru_cache(maxsize=256)
-def _steps(values: tuple[float, ...], milestones: tuple[int, ...]) -> piecewise_constant:
-    return piecewise_constant(values, milestones)
-
-
-def _joined(parts: list[tuple[int, Schedule]]) -> Schedule:
-    if len(parts) == 1:
-        return parts[0][1]
-    return switch(tuple(schedule for _, schedule in parts), tuple(start for start, _ in parts[1:]))
 
 
 def _plain(value: Any) -> Any:

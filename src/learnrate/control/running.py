@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from learnrate import checks
 from learnrate.control.control import Control
+from learnrate.control.evaluations import Evaluations, waiting_for_metrics
 from learnrate.control.live import listen, page_settings
 from learnrate.schedules import Schedule
 
@@ -38,6 +39,9 @@ def begin(
         ArgumentError: if an argument breaks its rule.
         MissingExtraError: if the live page needs something that is not installed.
         OutputError: if the record cannot be written, is another file, or is written by another run.
+
+    Warns:
+        NotMeasuredWarning: at the end of a run in which a controller watched a metric, and no evaluation was made.
     """
     checks.optional(checks.path)("record", record)
     settings = page_settings(page)
@@ -53,6 +57,8 @@ def begin(
             running.listeners.append(Recorder(record, running.original))
         if settings is not None:
             listen(running, settings, start)
+        if waiting := waiting_for_metrics(running.controllers):
+            running.listeners.append(Evaluations(waiting))
     except BaseException:  # the port is taken, for example: what was begun so far has to end
         running.close()
         raise

@@ -13,6 +13,7 @@ from learnrate.control.controller import Action, Controller, Observation
 from learnrate.control.events import Event
 from learnrate.control.requests import AnyRequest, Cooldown, Replace
 from learnrate.control.running import Path, begin
+from learnrate.control.watched import LOSS
 from learnrate.errors import ArgumentError, LearnrateError
 from learnrate.jax.carried import ControlledState, Cooling, Row, unpacked
 from learnrate.jax.control_state import changed, control_of, product, with_hand
@@ -197,6 +198,7 @@ class _Replayed(Controller[Any]):
     def __init__(self, controller: Controller[Any]) -> None:
         self.controller = controller
         self.needs_snapshots = controller.needs_snapshots  # type: ignore[misc]
+        self.monitor = getattr(controller, "monitor", LOSS)
         self.next: tuple[Any, Action] = (None, Action())
 
     def init(self) -> Any:
@@ -234,8 +236,7 @@ def _require_possible(change: AnyRequest) -> None:
 
 def _cooling(control: Control, schedule: Schedule) -> tuple[int, float, float, int]:
     """The cooldown in force, as the state has it."""
-    followed = [event.schedules[0] for event in control.events if event.schedules is not None]
-    present = followed[-1] if followed else schedule
+    present = next((event.schedules[0] for event in reversed(control.events) if event.schedules is not None), schedule)
     if present == schedule:
         return -1, 0.0, 0.0, 1
     fall, begin = (present.schedule, present.by) if isinstance(present, Shifted) else (present, 0)

@@ -140,6 +140,11 @@ class piecewise_constant(Endless):
         yield from map(updates, self.milestones)
 
 
+def of_numbers(values: tuple[float, ...], milestones: tuple[int, ...]) -> piecewise_constant:
+    """A `piecewise_constant` of numbers that keep its rules. They are not looked at again: controllers add one at a time."""
+    return checks.unchecked(piecewise_constant, values=values, milestones=milestones, _steps=milestones)
+
+
 _FEW = 16
 """Up to this number of milestones a comparison with each is faster than a search, above all in a compiled function."""
 

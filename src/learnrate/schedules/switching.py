@@ -1,10 +1,12 @@
 """Another schedule from an update of the run on: what a run followed whose schedule was replaced."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar
+
+import numpy as np
 
 from learnrate import checks
 from learnrate.checks import checked, frozen
@@ -12,7 +14,7 @@ from learnrate.errors import ArgumentError
 from learnrate.schedules import durations
 from learnrate.schedules.base import Schedule, known_length, require_schedule
 from learnrate.schedules.durations import Horizon, updates
-from learnrate.schedules.numerics import NUMBERS, Namespace, known_range
+from learnrate.schedules.numerics import NUMBERS, Namespace, known_range, value_dtype
 
 __all__ = ["switch"]
 
@@ -64,24 +66,41 @@ class switch(Schedule):
             return None
         if isinstance(last, str) or any(isinstance(milestone, str) for milestone in self.milestones):
             return durations.UNRESOLVED
-        return max(last, *map(updates, self.milestones))
+        return max(last, updates(self.milestones[-1]))
 
     def _resolve(self, horizon: Horizon, rest: int | None) -> Schedule:
         schedules = tuple(schedule._resolve(horizon, rest) for schedule in self.schedules)
         return replace(super()._resolve(horizon, rest), schedules=schedules)  # type: ignore[type-var]
 
+    @property
+    def _in_updates(self) -> Sequence[float]:
+        return [updates(milestone) for milestone in self.milestones] if self._steps is None else self._steps
+
     def _at(self, n: Any, xp: Namespace) -> Any:
+        edges = self._in_updates
         if xp is NUMBERS:
-            return self.schedules[bisect_right(self._steps or [updates(milestone) for milestone in self.milestones], n)]._at(
-                n, xp
-            )
-        edges = [updates(milestone) for milestone in self.milestones]
+            return self.schedules[bisect_right(edges, n)]._at(n, xp)
         low, high = known_range(n, xp)
         first, last = bisect_right(edges, low), bisect_right(edges, high)
+        if first < last and xp is np:
+            return self._each_of(n)
         value = self.schedules[first]._at(n, xp)
         for edge, schedule in zip(edges[first:last], self.schedules[first + 1 : last + 1], strict=True):
             value = xp.where(n < edge, value, schedule._at(n, xp))
         return value
+
+    def _each_of(self, n: np.ndarray) -> np.ndarray:
+        """The values where several schedules are followed: each is evaluated only where it is, as there may be thousands."""
+        counts = n.reshape(-1)
+        values = np.empty(counts.shape, value_dtype(n, np))
+        places = np.searchsorted(self._in_updates, counts, side="right")
+        order = None if bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
+        in_turn = places if order is None else places[order]
+        edges = [0, *(np.flatnonzero(np.diff(in_turn)) + 1).tolist(), len(counts)]
+        for start, stop in pairwise(edges):
+            of_one = slice(start, stop) if order is None else order[start:stop]
+            values[of_one] = self.schedules[in_turn[start]]._at(counts[of_one], np)
+        return values.reshape(n.shape)
 
     def _range(self) -> tuple[float, float]:
         lows, highs = zip(*(schedule._range() for schedule in self.schedules), strict=True)
@@ -103,5 +122,24 @@ class switch(Schedule):
             yield from (end for end in schedule._cycle_ends(stop) if start < end <= stop)
 
     def _span(self) -> int:
-        last = max(map(updates, self.milestones), default=0)
+        last = updates(self.milestones[-1])
         return known_length(self) or max(last, *(schedule._span() for schedule in self.schedules))
+
+
+def of_parts(schedules: tuple[Schedule, ...], milestones: tuple[int, ...]) -> switch:
+    """A `switch` of what keeps its rules, which are not looked at again: a run that controllers drive has thousands."""
+    return checks.unchecked(switch, schedules=schedules, milestones=milestones, _steps=milestones)
+
+
+def in_force_since(schedule: Schedule, n: int) -> int:
+    """The update from which a resolved `switch` follows what it follows at update `n`; 0 for another schedule.
+
+    What is evaluated ahead of `n` can begin there, where `schedule` is that of a run that controllers drive.
+    """
+    since = 0
+    while isinstance(schedule, switch):
+        edges = schedule._in_updates
+        place = bisect_right(edges, n)
+        since = max(since, int(edges[place - 1])) if place else since
+        schedule = schedule.schedules[place]
+    return since

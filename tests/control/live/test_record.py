@@ -80,6 +80,33 @@ def test_a_record_is_followed_while_it_grows_and_when_it_is_resumed(tmp_path, re
         source.stop()
 
 
+@pytest.mark.parametrize("name", ["run.sqlite", "run.jsonl"])
+def test_another_run_at_the_same_place_is_shown_alone(tmp_path, recorded, monkeypatch, name):
+    monkeypatch.setattr("learnrate.control.live.recorded.INTERVAL", 0.05)
+    path, other = tmp_path / name, tmp_path / f"other.{name}"
+    control = begin([SCHEDULE], record=path)
+    train(control, 0, 50)
+    control.request(Scale(0.5), why="of the first run")
+    train(control, 50, 60)
+    control.observe(Observation(59, 0.1, metrics={"accuracy": 0.5}))
+    control.close()
+    source = recorded(path).follow()
+    try:
+        assert source.history.latest()["update"] == 59
+        control = begin([SCHEDULE], record=other)
+        train(control, 0, 80, loss=2.0)  # it has gone further than what is shown
+        control.close()
+        other.replace(path)
+        assert until(lambda: source.history.latest()["update"] == 79)
+        numbers, values = source.history.rows.window(0, 1000, 2000)
+        assert numbers[0].tolist() == list(range(80))
+        assert set(values[0, 1].tolist()) == {2.0}
+        assert (source.history.event_count, source.history.metrics) == (0, {})
+        assert source.schedules()[1] == (SCHEDULE,)
+    finally:
+        source.stop()
+
+
 def test_a_record_that_is_removed_is_named_once_and_what_was_read_stays(tmp_path, recorded, monkeypatch, capsys):
     monkeypatch.setattr("learnrate.control.live.recorded.INTERVAL", 0.05)
     path = tmp_path / "run.sqlite"

@@ -1,12 +1,15 @@
 """A guard in many processes: faults in single processes, one decision for all, the same weights everywhere."""
 
 import hashlib
+import math
+import warnings
 
 import torch
 from torch import nn
 
 import learnrate as lr
 from learnrate.control import guard
+from learnrate.errors import NotRestoredWarning
 
 UPDATES = 130
 
@@ -49,4 +52,43 @@ def guarded(rank, size, model, trained, optimizer):
         "used": used,
         "statistics": [bool(torch.isfinite(value).all()) for value in model.buffers()],
         "updates": attachment.updates,
+        "late": late(),
     }
+
+
+class Updates:
+    """A listener that keeps the updates."""
+
+    def __init__(self):
+        self.rows = []
+
+    def on_update(self, observation):
+        self.rows.append((observation.update, observation.lr, observation.loss))
+
+    def on_event(self, event):
+        """Nothing."""
+
+    def close(self):
+        """Nothing."""
+
+
+def late():
+    """Losses that are looked at one update later: of three updates, and then of none, as if a scaler skipped all."""
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = lr.linear(0.1, 0.05, 10)
+    attachment = lr.torch.attach(optimizer, schedule, control=guard(late=True), model=model)
+    heard = Updates()
+    attachment.control.listeners.append(heard)
+    for _ in range(3):
+        loss = model(torch.ones(2)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        attachment.observe(loss)
+        optimizer.step()
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        for _ in range(80):
+            attachment.observe(torch.tensor(math.nan))
+    attachment.detach()
+    rows = [(update, rate == schedule(update), loss is not None) for update, rate, loss in heard.rows]
+    return {"rows": rows, "warned": [warning.category is NotRestoredWarning for warning in caught]}

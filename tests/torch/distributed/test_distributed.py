@@ -124,6 +124,9 @@ def test_a_guard_decides_for_all_processes(launched, processes, name):
     assert first["restored"] == 40
     assert all(first["statistics"])
     assert first["updates"] == 127
+    # The loss of the last update is not agreed on where a process may close alone; its LR is recorded.
+    assert first["late"]["rows"] == [[0, True, True], [1, True, True], [2, True, False]]
+    assert first["late"]["warned"] == [True]  # that the guard cannot put anything back, once
     assert {0.01, 0.001} <= set(first["used"])
 
 

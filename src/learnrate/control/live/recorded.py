@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from learnrate.control.events import Event, composed
+from learnrate.control.composition import composed
+from learnrate.control.events import Event
 from learnrate.control.live.history import History
 from learnrate.control.live.sources import Schedules, Status, total_updates
 from learnrate.control.record import Record
@@ -52,6 +53,7 @@ class Recorded:
         self.status: Status = "running"
         self._path, self._functions = path, tuple(functions)
         self._ended = threading.Event()
+        self._attempts: list[tuple[int, float]] = []
         self._begun: set[int] = set()
         self._sizes = _sizes(path)  # before it is read, so that a change in between is seen
         self._take(self._load())
@@ -88,7 +90,8 @@ class Recorded:
         return Record.load(self._path, functions=self._functions)
 
     def _take(self, record: Record) -> None:
-        """Add what is new, or begin again if the run went on from a checkpoint before what is here."""
+        """Add what is new, or begin again if the run went on from a checkpoint before what is here, or is another run."""
+        self._forget_another_run(record)
         last_update = self.history.rows.last
         begun = {attempt.number: attempt.start for attempt in record.attempts if attempt.start is not None}
         again = [start for number, start in begun.items() if number not in self._begun]
@@ -114,6 +117,13 @@ class Recorded:
         for event in record.marks[self.history.event_count :]:
             self.history.add_event(event)
         self._schedules = self._planned(record)
+
+    def _forget_another_run(self, record: Record) -> None:
+        """Begin with an empty history if the file is that of another run now. A run only adds attempts to those it has."""
+        attempts = [(attempt.number, attempt.time) for attempt in record.attempts]
+        if attempts[: len(self._attempts)] != self._attempts:
+            self.history, self._begun = History(), set()
+        self._attempts = attempts
 
     def _planned(self, record: Record) -> tuple[Schedules, Schedules]:
         """What was planned and what is planned now; nothing if the schedules name functions that were not given."""

@@ -8,9 +8,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from learnrate.control.composition import Composition
 from learnrate.control.control import Control
 from learnrate.control.controller import Observation
-from learnrate.control.events import Event, composed
+from learnrate.control.events import Event
 from learnrate.control.live.history import History, Row, row_of
 from learnrate.control.live.thinned import Array
 from learnrate.control.requests import AnyRequest, InForce, Stop
@@ -79,7 +80,7 @@ class Running:
         self.woken: Callable[[], None] = lambda: None
         self._control, self._start = control, start
         self._waiting: deque[Row] = deque()
-        self._composed: tuple[tuple[int, int], tuple[tuple[Schedules, Schedules], InForce]] | None = None
+        self._plan = _Plan(control.original)
         self._last_event: Event | None = None
         self._stop: Future[Event] | None = None
         self._lock = threading.Lock()
@@ -132,23 +133,20 @@ class Running:
 
     def schedules(self) -> tuple[Schedules, Schedules]:
         """See `Source.schedules`."""
-        # Composed here: `Control.schedules` keeps what it composes, and belongs to the thread of the run.
-        return self._planned()[0]
+        return self._planned().schedules
 
-    def _planned(self) -> tuple[tuple[Schedules, Schedules], InForce]:
-        """The schedules, and what is in force without the factors; composed when there are other events."""
-        events = list(self._control.events)
-        key = len(events), id(events[-1]) if events else 0
-        if self._composed is None or self._composed[0] != key:
-            original = self._control.original
-            replaced = [event.schedules for event in events if event.schedules is not None]
-            planned = (original, composed(original, events)), InForce(replaced[-1] if replaced else original)
-            self._composed = key, planned
-        return self._composed[1]
+    def _planned(self) -> "_Plan":
+        """What the run follows; brought up to date when there are other events."""
+        original, events = self._control.original, self._control.events
+        with self._lock:
+            if not self._plan.goes_on(original, events):
+                self._plan = _Plan(original)
+            self._plan.add(events)
+            return self._plan
 
     def total(self, change: AnyRequest | None = None) -> int | None:
         """See `Source.total`."""
-        present = self._planned()[1]
+        present = self._planned().present
         return total_updates((present if change is None else change.applied(present, self._next)).schedules)
 
     @property
@@ -182,6 +180,38 @@ class Running:
             if isinstance(change, Stop):
                 self._stop = future
         return future
+
+
+class _Plan:
+    """What a run follows, composed beside its control: what that composes belongs to the thread of the run.
+
+    Attributes:
+        schedules: The original schedules, and those with all that happened.
+        present: What is in force, without the factors.
+    """
+
+    def __init__(self, original: Schedules) -> None:
+        self._original, self._composition = original, Composition(original)
+        self._count = 0
+        self._last: Event | None = None
+        self.schedules, self.present = (original, original), InForce(original)
+
+    def goes_on(self, original: Schedules, events: Sequence[Event]) -> bool:
+        """Whether these events begin with those so far. Another checkpoint brings others."""
+        if original is not self._original or len(events) < self._count:
+            return False
+        return self._count == 0 or events[self._count - 1] is self._last
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Take in what is new among these events."""
+        new = events[self._count :]
+        for event in new:
+            self._composition.add(event)
+            if event.schedules is not None:
+                self.present = InForce(event.schedules)
+        if new:
+            self._count, self._last = self._count + len(new), new[-1]
+            self.schedules = self._original, self._composition.schedules
 
 
 def state_of(source: Source, watchers: int = 0) -> dict[str, Any]:

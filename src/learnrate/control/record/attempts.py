@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnrate.control.events import WITHOUT_LR, Event, composed
+from learnrate.control.composition import composed
+from learnrate.control.events import WITHOUT_LR, Event
 from learnrate.schedules import Schedule, parse, switch
 from learnrate.schedules.functions import Function, dotted_name
 

@@ -1,5 +1,6 @@
 """What many processes have to agree on at each update: the means of their losses, and what people ask for in process 0."""
 
+import math
 from typing import Any, NamedTuple
 
 import torch.distributed as dist
@@ -22,6 +23,12 @@ class Seen(NamedTuple):
     norm: float | None
     waiting: bool
     mixed: bool
+
+
+def summary(losses: list[float], norm: float | None, waiting: bool) -> Seen:
+    """What this process has seen of an update."""
+    loss = sum(losses) / len(losses) if losses else None
+    return Seen(loss, norm, waiting, len(losses) > 1 and loss is not None and not math.isfinite(loss))
 
 
 def several_processes() -> bool:

@@ -12,10 +12,11 @@ from learnrate.control import Control, Decision
 from learnrate.control.guard import DELAY
 from learnrate.control.report import gave_up
 from learnrate.control.snapshots import wants_snapshot
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, NotRestoredWarning
 from learnrate.torch.control.measured import Number
 from learnrate.torch.control.options import ControlOptions
 from learnrate.torch.control.snapshots import Snapshots, Where
+from learnrate.user_code import warn
 
 NAMED = 3
 """How many parameters with the largest gradients are named."""
@@ -48,6 +49,7 @@ class Guarding:
         self.optimizer: Callable[[], Optimizer | None] = lambda: None
         self.has_scaler = scaler is not None and scaler.is_enabled()
         self.without_step = 0
+        self._has_warned = False
 
     @property
     def is_late(self) -> bool | None:
@@ -82,6 +84,21 @@ class Guarding:
         """Whether losses in a row were not finite, without an update, for so long that the weights are at fault."""
         self.without_step = 0 if math.isfinite(float(loss)) else (self.without_step + 1) % WITHOUT_STEP
         return self.without_step == 0 and not math.isfinite(float(loss))
+
+    def warn_that_it_is_stuck(self) -> None:
+        """Say once that nothing is put back where a gradient scaler skips every update in many processes.
+
+        Warns:
+            NotRestoredWarning: at the first call.
+        """
+        if not self._has_warned:
+            self._has_warned = True
+            warn(
+                f"the last {WITHOUT_STEP} losses were not finite, and no update was made, as where a gradient scaler skips "
+                "all: the guard puts no snapshot back, because in many processes it decides in optimizer.step(), which is "
+                "not called: stop the run, and go on from a checkpoint with a lower LR",
+                NotRestoredWarning,
+            )
 
     def mend(self) -> list[str]:
         """Put the buffers back that a batch has spoilt; returns their names."""

@@ -17,7 +17,7 @@ from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, LossError
 from learnrate.schedules import Schedule
 from learnrate.torch.control.closures import with_closure
-from learnrate.torch.control.exchange import Exchange, Seen, several_processes
+from learnrate.torch.control.exchange import Exchange, Seen, several_processes, summary
 from learnrate.torch.control.gradients import drop_gradients, gradient_norm
 from learnrate.torch.control.guarding import guarding
 from learnrate.torch.control.history import went_on
@@ -138,15 +138,18 @@ class Steering:
         """The run has ended, or is not driven any more."""
         self._is_closed = True
         try:
-            if not self._exchange.is_shared:  # others may not close theirs now
-                self._observe_last()
+            self._observe_last()
         finally:
             self._release()
 
     def _observe_last(self) -> None:
         """Observe an update whose numbers were to be read with the next one."""
         last, self._previous = self._previous, None
-        if last is not None:
+        if last is not None and self._exchange.is_shared:
+            # The others may not close theirs now, so that there is no exchange, and no loss on which all agree.
+            for listener in self.control.listeners:
+                listener.on_update(Observation(last.update, last.lr, restarts=last.restarts))
+        elif last is not None:
             self._decision(last, self._agreed(None, last))
 
     def _release(self) -> None:
@@ -174,7 +177,10 @@ class Steering:
 
     def _look_at(self, losses: list[Number]) -> None:
         """Notice that a gradient scaler skips every update, because no loss of these weights is finite."""
-        if self._guarding is None or self._exchange.is_shared or not any(map(self._guarding.is_stuck, losses)):
+        if self._guarding is None or not any(map(self._guarding.is_stuck, losses)):
+            return
+        if self._exchange.is_shared:  # to decide needs an exchange, for which a process that observes no losses never comes
+            self._guarding.warn_that_it_is_stuck()
             return
         # The last one stays, because it may be one of several of an update that is made after all.
         self._observe_last()
@@ -268,7 +274,7 @@ class Steering:
         waiting = self.control.waiting()
         losses = [] if observed is None else [float(loss) for loss in observed.losses]
         norm = None if observed is None or observed.norm is None else float(observed.norm)
-        seen = self._exchange.agree(_summary(losses, norm, waiting))
+        seen = self._exchange.agree(summary(losses, norm, waiting))
         if not seen.mixed:
             return seen
         # The gradients of a loss that is not finite are not finite. If these are, it belongs to an update that a gradient
@@ -283,7 +289,7 @@ class Steering:
         if self._guarding is not None:
             self._guarding.mend()
         last = max((number for number, loss in enumerate(losses) if not math.isfinite(loss)), default=-1)
-        return self._exchange.agree(_summary(losses[last + 1 :] or losses, norm, waiting))
+        return self._exchange.agree(summary(losses[last + 1 :] or losses, norm, waiting))
 
     def _decision(self, observed: Measured, seen: Seen) -> Decision:
         finite = all(number is None or math.isfinite(number) for number in (seen.loss, seen.norm))
@@ -388,11 +394,6 @@ class Steering:
             event = Event(0, "replace", HAND, 1.0, tuple(original), reason, {}, time.time())
             for listener in self.control.listeners:
                 listener.on_resume([event, *self.control.events])
-
-
-def _summary(losses: list[float], norm: float | None, waiting: bool) -> Seen:
-    loss = sum(losses) / len(losses) if losses else None
-    return Seen(loss, norm, waiting, len(losses) > 1 and loss is not None and not math.isfinite(loss))
 
 
 def _listed(schedules: Followed) -> list[Schedule]:

@@ -103,9 +103,7 @@ class Clock:
     def prepared(self, schedule: Schedule | Sequence[Schedule]) -> ScheduledValues:
         """The values of another schedule, for `take`. Nothing is changed yet, and whatever may fail fails here."""
         require_attached(self, self._attached)
-        scheduled = self._scheduled.following(schedule)
-        scheduled.block_at(self.last_epoch)
-        return scheduled
+        return self._scheduled.following(schedule, self.last_epoch)
 
     def take(self, scheduled: ScheduledValues) -> None:
         """Follow other values, at the same count."""

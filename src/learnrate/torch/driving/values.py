@@ -1,7 +1,8 @@
 """The values of one hyper-parameter at consecutive updates, for every parameter group of an optimizer.
 
 Values are computed in blocks, so that an update costs one look-up and one assignment per group, whatever the schedule.
-Blocks start at fixed multiples of their size: a resumed run reads exactly the floats that an uninterrupted run reads.
+Blocks start at fixed multiples of their size, or where the schedule was replaced: a resumed run reads exactly the floats
+that an uninterrupted run reads.
 """
 
 from array import array
@@ -14,6 +15,7 @@ from learnrate import checks
 from learnrate.errors import ArgumentError, LostRatiosWarning, PastEndWarning
 from learnrate.schedules import Schedule
 from learnrate.schedules.base import known_length
+from learnrate.schedules.switching import in_force_since
 from learnrate.torch.driving.ratios import ratios_of, record_initial_lrs, scales
 from learnrate.torch.driving.writing import Group, HasGroups, entry_of, unshare, writer_for
 from learnrate.user_code import warn
@@ -74,6 +76,7 @@ class ScheduledValues:
             largest, and the others follow in proportion. A factor "lr_scale" in a group is applied too.
         reference: The initial LR of which the ratios are shares, if `relative`; None for the largest.
         group_ids: Groups, by their `id`, whose own values were given up before.
+        first: The update whose values are computed at once.
 
     Attributes:
         key: The name of the hyper-parameter.
@@ -100,6 +103,7 @@ class ScheduledValues:
         relative: bool = False,
         reference: float | None = None,
         group_ids: frozenset[int] = frozenset(),
+        first: int = 0,
     ) -> None:
         self.schedules = _as_schedules(key, schedule, len(source.param_groups))
         self.relative, self.reference = relative, reference
@@ -110,10 +114,10 @@ class ScheduledValues:
         self._overrun = min(lengths) + 1 if lengths else None
         self._may_lose_values = len(self.schedules) == 1 and not relative
         self._group_ids = group_ids
-        self.block = self._compute_block(0)
+        self.block = self._compute_block(first)
 
-    def following(self, schedule: Schedule | Sequence[Schedule]) -> "ScheduledValues":
-        """The same for another schedule."""
+    def following(self, schedule: Schedule | Sequence[Schedule], n: int) -> "ScheduledValues":
+        """The same for another schedule, from update `n` on."""
         return ScheduledValues(
             self._source,
             self.key,
@@ -121,6 +125,7 @@ class ScheduledValues:
             relative=self.relative,
             reference=self.reference,
             group_ids=self._group_ids,
+            first=n,
         )
 
     def refer_to(self, reference: float) -> None:
@@ -163,8 +168,9 @@ class ScheduledValues:
             self.block = self._compute_block(self.block.first)
 
     def _compute_block(self, n: int) -> Block:
-        first = n - n % BLOCK
-        stop = first + BLOCK
+        stop = n - n % BLOCK + BLOCK
+        # A run that is driven has had thousands of schedules: what was followed before the present ones is not needed.
+        first = max(stop - BLOCK, min(in_force_since(schedule, n) for schedule in self.schedules))
         if self._overrun is not None and n < self._overrun:
             # The block ends here, so that the overrun is noticed without a comparison at every update.
             stop = min(stop, self._overrun)
