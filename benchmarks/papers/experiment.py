@@ -6,9 +6,6 @@ from typing import Any
 
 import learnrate as lr
 
-DATA = "LEARNRATE_DATA"
-"""The variable of the environment that names the folder of data sets."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -37,6 +34,7 @@ class Experiment:
         recipe: Creates what is trained.
         evaluate_every: Updates between two evaluations at full length.
         seeds: Trainings of each arm.
+        tune_each: Whether each arm is trained at the LR that `learnrate.tune` chooses for it.
         notes: What differs from the paper, or had to be inferred.
     """
 
@@ -47,6 +45,7 @@ class Experiment:
     recipe: Callable[[], Any]
     evaluate_every: int
     seeds: int = 1
+    tune_each: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,106 @@
+"""Run an experiment of a paper again.
+
+    make paper NAME=clr-table-1                      # whole, in hours
+    make paper NAME=clr-table-1 SCALE=0.1            # every length a tenth
+    python -m benchmarks.papers clr-table-1 --scale 0.1 --seeds 3 --executor 2
+
+LEARNRATE_DATA names the folder of the data sets. An experiment may be stopped and started again at any time, and several
+processes may work on it. The study lies in .cache/papers/; its record in benchmarks/results/papers/ is written after every
+training.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import learnrate as lr
+from benchmarks.papers import records
+from benchmarks.papers.data import MissingDataError
+from benchmarks.papers.experiment import Experiment, scaled
+from benchmarks.papers.experiments import EXPERIMENTS
+from learnrate.study.run import Message
+
+STUDIES = Path(__file__).parents[2] / ".cache" / "papers"
+
+SAY_EVERY = 60.0
+"""Seconds between two lines about the progress."""
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--scale", type=_scale, default=1.0, help="factor on every length, up to 1")
+    parser.add_argument("--seeds", type=int, help="trainings of each arm; by default as many as the experiment wants")
+    parser.add_argument("--arms", nargs="+", help="only these arms")
+    parser.add_argument("--executor", type=int, help="number of processes; by default one training after the other, here")
+    parser.add_argument("--study", type=Path, help="file of the study")
+    parser.add_argument("--results", type=Path, default=records.RESULTS, help="folder of the record")
+    options = parser.parse_args()
+    experiment = EXPERIMENTS[options.name]
+    try:
+        comparison = run(experiment, options.scale, options)
+    except MissingDataError as error:
+        print(f"skipped: {error}")
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
+        return 130
+    except lr.errors.LearnrateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(comparison)
+    for note in comparison.notes:
+        print(f"  {note}")
+    return 0
+
+
+def run(experiment: Experiment, scale: float, options: argparse.Namespace) -> lr.Comparison:
+    """Make what is left of an experiment.
+
+    Raises:
+        MissingDataError: if the data is not there.
+    """
+    rows = experiment.rows(scale)
+    unknown = sorted(set(options.arms or ()) - set(rows))
+    if unknown:
+        raise lr.errors.ArgumentError(f"--arms must be some of {', '.join(rows)}, received {unknown[0]}")
+    study = options.study or STUDIES / f"{experiment.name}-{scale:g}.sqlite"
+    study.parent.mkdir(parents=True, exist_ok=True)
+    said_at = 0.0
+
+    def say(message: Message) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at > SAY_EVERY:
+            said_at = time.monotonic()
+            done = f"update {message.updates:,} of {message.planned:,}, loss {message.loss:.4f}"
+            print(f"{time.strftime('%H:%M:%S')} {message.key}: {done}", flush=True)
+
+    def store(comparison: lr.Comparison) -> None:
+        records.write(experiment, scale, comparison, options.results)
+        print(f"{time.strftime('%H:%M:%S')} {sum(len(arm.trainings) for arm in comparison)} trainings", flush=True)
+
+    return lr.compare(
+        {name: row.arm for name, row in rows.items() if not options.arms or name in options.arms},
+        experiment.recipe(),
+        seeds=options.seeds or experiment.seeds,
+        updates=max(row.arm.updates or 1 for row in rows.values()),
+        evaluate_every=scaled(experiment.evaluate_every, scale),
+        tune_each=experiment.tune_each,
+        executor=options.executor,
+        study=study,
+        progress=say,
+        on_result=store,
+    )
+
+
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, received {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The record of an experiment: what docs/papers is made from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.papers.experiment import Experiment
+from learnrate import records
+from learnrate.study import Comparison, Training
+
+RESULTS = Path(__file__).parents[1] / "results" / "papers"
+
+MOST_LOSSES = 100
+"""Losses of a training in a record, each the mean of a part of it: as many as a picture needs."""
+
+
+def path_of(name: str, scale: float, folder: Path = RESULTS) -> Path:
+    """The file of an experiment at a scale."""
+    return folder / f"{name}-{scale:g}.json"
+
+
+def write(experiment: Experiment, scale: float, comparison: Comparison, folder: Path = RESULTS) -> Path:
+    """Write what is complete of an experiment so far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = comparison.as_record()
+    for arm in content["arms"].values():
+        for training in arm["trainings"]:
+            training["losses"], training["losses_every"] = _thinned(training["losses"], training["losses_every"])
+            training["seconds"] = round(training["seconds"], 1)
+            training["times"] = [round(seconds, 1) for seconds in training["times"]]
+    path = path_of(experiment.name, scale, folder)
+    text = json.dumps({"experiment": experiment.name, "scale": scale, **_without_host(content)}, indent=None)
+    records.write_atomically(path, (text.replace('}, {"seed"', '},\n{"seed"') + "\n").encode())
+    return path
+
+
+def _thinned(losses: list[Any], every: int) -> tuple[list[Any], int]:
+    """Means of several losses, so that few are left. A last one that is not finite stays as it is."""
+    together = -(-len(losses) // MOST_LOSSES)
+    if together <= 1:
+        return losses, every
+    values = [records.decode_float("loss", loss) for loss in losses]
+    parts = [values[start : start + together] for start in range(0, len(values), together)]
+    return [records.encode_float(round(sum(part) / len(part), 5)) for part in parts], every * together
+
+
+def _without_host(content: dict[str, Any]) -> dict[str, Any]:
+    """The record without the name of the machine."""
+    environments = [{k: v for k, v in each.items() if k != "host"} for each in content["environments"]]
+    distinct = [each for number, each in enumerate(environments) if each not in environments[:number]]
+    return {**content, "environments": distinct}
+
+
+def read(name: str, scale: float, folder: Path = RESULTS) -> dict[str, Any] | None:
+    """The record of an experiment; None if it was not made at this scale."""
+    path = path_of(name, scale, folder)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def scales(name: str, folder: Path = RESULTS) -> list[float]:
+    """The scales at which an experiment was made, the largest first."""
+    found = (path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*.json"))
+    return sorted((float(scale) for scale in found if scale.replace(".", "", 1).isdigit()), reverse=True)
+
+
+def trainings(record: dict[str, Any], arm: str) -> list[Training]:
+    """The trainings of an arm."""
+    return [Training.of_record(each) for each in record["arms"][arm]["trainings"]]
