@@ -6,13 +6,10 @@ Layers, fillers and multipliers as in Caffe's examples/cifar10/cifar10_full_trai
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from benchmarks.papers.nets.layout import channels_last, laid_out
 from benchmarks.papers.nets.lrn import WithinChannelNorm
-
-CHANNELS_LAST = torch.channels_last
-"""How weights and images lie in memory: on a CPU an update takes 0.6 of the time that it takes with channels first."""
 
 
 class Cifar10Full(nn.Module):
@@ -35,12 +32,11 @@ class Cifar10Full(nn.Module):
         fill(self.conv1, 0.0001)
         for layer in (self.conv2, self.conv3, self.ip1):
             fill(layer, 0.01)
-        self.to(memory_format=CHANNELS_LAST)  # type: ignore[call-overload]
+        channels_last(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
-        images = images.contiguous(memory_format=CHANNELS_LAST)
-        x = self.norm1(self.pool1(self.conv1(images)).relu_())
+        x = self.norm1(self.pool1(self.conv1(laid_out(images))).relu_())
         x = self.norm2(self.pool2(self.conv2(x).relu_()))
         x = self.pool3(self.conv3(x).relu_())
         return self.ip1(x.flatten(1))
@@ -67,12 +63,11 @@ class Cifar10FullSigmoid(nn.Module):
         fill(self.conv1, 0.0001)
         for layer in (self.conv2, self.conv3, self.ip1):
             fill(layer, 0.01)
-        self.to(memory_format=CHANNELS_LAST)  # type: ignore[call-overload]
+        channels_last(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
-        images = images.contiguous(memory_format=CHANNELS_LAST)
-        x = self.norm1(self.pool1(self.conv1(images))).sigmoid()
+        x = self.norm1(self.pool1(self.conv1(laid_out(images)))).sigmoid()
         x = self.pool2(self.norm2(self.conv2(x)).sigmoid())
         x = self.pool3(self.norm3(self.conv3(x)).sigmoid())
         return self.ip1(x.flatten(1))
