@@ -34,17 +34,6 @@ class AlexNet(nn.Module):
         return self.classifier(self.features(laid_out(images)).flatten(1))
 
 
-def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters by their multipliers in Caffe's ImageNet nets: biases learn twice as fast and do not decay."""
-    parameters = dict(model.named_parameters())
-    biases = [parameter for name, parameter in parameters.items() if name.endswith("bias")]
-    weights = [parameter for name, parameter in parameters.items() if not name.endswith("bias")]
-    return [
-        {"name": "weights", "params": weights, "lr_scale": 1.0, "weight_decay": weight_decay},
-        {"name": "biases", "params": biases, "lr_scale": 2.0, "weight_decay": 0.0},
-    ]
-
-
 def _norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 

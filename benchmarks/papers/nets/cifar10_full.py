@@ -3,9 +3,6 @@
 Layers, fillers and multipliers as in Caffe's examples/cifar10/cifar10_full_train_test.prototxt: 89,578 parameters.
 """
 
-from collections.abc import Iterable
-from typing import Any
-
 from torch import Tensor, nn
 
 from benchmarks.papers.nets.layout import channels_last, laid_out
@@ -78,23 +75,3 @@ def fill(layer: nn.Conv2d | nn.Linear, deviation: float) -> None:
     assert layer.bias is not None
     nn.init.normal_(layer.weight, std=deviation)
     nn.init.zeros_(layer.bias)
-
-
-def groups(model: Cifar10Full, weight_decay: float = 0.004) -> list[dict[str, Any]]:
-    """The parameters by their multipliers in Caffe.
-
-    The LR of the biases of the first two convolutions and of the last layer is twice that of the rest. It is written as
-    "lr_scale", which learnrate applies to the LR of a schedule: groups of different LRs would keep their ratios, too, but
-    the value of a schedule would be that of the largest. The last layer's weights decay 250 times as much, its bias not.
-    """
-    decay_of_last = 250 * weight_decay
-    return [
-        _group("weights", [model.conv1.weight, model.conv2.weight, *model.conv3.parameters()], 1.0, weight_decay),
-        _group("biases", [model.conv1.bias, model.conv2.bias], 2.0, weight_decay),
-        _group("last weights", [model.ip1.weight], 1.0, decay_of_last),
-        _group("last bias", [model.ip1.bias], 2.0, 0.0),
-    ]
-
-
-def _group(name: str, parameters: Iterable[Tensor | None], lr_scale: float, weight_decay: float) -> dict[str, Any]:
-    return {"name": name, "params": list(parameters), "lr_scale": lr_scale, "weight_decay": weight_decay}

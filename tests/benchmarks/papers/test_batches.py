@@ -6,8 +6,9 @@ import pytest
 import torch
 from benchmarks.papers.data import ImageBatches, Subset
 from benchmarks.papers.data.batches import channel_statistics, crop_and_flip, mean_image
+from benchmarks.papers.nets.caffe_groups import cifar10_full_groups
 from benchmarks.papers.nets.caffe_sgd import CaffeSGD
-from benchmarks.papers.nets.cifar10_full import Cifar10Full, groups
+from benchmarks.papers.nets.cifar10_full import Cifar10Full
 
 IMAGES = Subset(torch.randint(256, (23, 3, 8, 8), dtype=torch.uint8), torch.arange(23))
 MEAN = torch.zeros(3, 1, 1)
@@ -104,7 +105,7 @@ def test_multipliers_are_those_of_caffe():
     model = Cifar10Full()
     assert sum(parameter.numel() for parameter in model.parameters()) == 89_578
     multipliers = {}
-    for group in groups(model, weight_decay=0.004):
+    for group in cifar10_full_groups(model, weight_decay=0.004):
         for parameter in group["params"]:
             multipliers[id(parameter)] = group["lr_scale"], group["weight_decay"] / 0.004
     named = {name: multipliers[id(parameter)] for name, parameter in model.named_parameters()}

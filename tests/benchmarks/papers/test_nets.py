@@ -3,6 +3,7 @@
 import pytest
 import torch
 from benchmarks.papers.nets import alexnet, googlenet
+from benchmarks.papers.nets.caffe_groups import caffe_groups
 from benchmarks.papers.nets.cifar10_full import Cifar10Full, Cifar10FullSigmoid
 from benchmarks.papers.nets.densenet import DenseNet
 from benchmarks.papers.nets.lenet import LeNet
@@ -95,7 +96,7 @@ def test_blocks_are_left_out_as_often_as_their_depth_says():
 
 def test_biases_of_the_imagenet_nets_do_not_decay():
     with torch.device("meta"):
-        weights, biases = alexnet.groups(alexnet.AlexNet(), 0.0005)
+        weights, biases = caffe_groups(alexnet.AlexNet(), 0.0005)
     assert {parameter.ndim for parameter in biases["params"]} == {1}
     assert (biases["lr_scale"], biases["weight_decay"], len(biases["params"])) == (2.0, 0.0, 8)
     assert (weights["lr_scale"], weights["weight_decay"], len(weights["params"])) == (1.0, 0.0005, 8)
