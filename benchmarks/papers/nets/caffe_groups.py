@@ -1,7 +1,7 @@
 """Parameter groups by Caffe's multipliers of LR and decay.
 
-An LR multiplier is written as "lr_scale", which learnrate applies to the LR of a schedule. Groups of different LRs would keep
-their ratios, too, but the value of the schedule would be the LR of the biases: twice that of the weights.
+An LR multiplier is written as "lr_scale", which learnrate applies to the LR of a schedule. Groups of different LRs would
+keep their ratios, too, but the value of the schedule would be the LR of the biases: twice that of the weights.
 """
 
 from collections.abc import Iterable

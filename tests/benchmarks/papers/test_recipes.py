@@ -66,6 +66,20 @@ def test_a_schedule_gives_the_weights_their_lr_and_the_biases_twice_it(place, mo
     assert [group["lr"] for group in optimizer.param_groups] == [0.004, 0.008, 0.004, 0.008]
 
 
+@pytest.mark.parametrize("made", [0, 3, 30, 31])
+def test_a_training_that_is_restored_sees_the_same_batches(place, monkeypatch, made):
+    """Also in the middle of an epoch of 30 updates, and at its end; and in augmentation."""
+    monkeypatch.setenv("LEARNRATE_DATA", str(place))
+    trainable = recipes.resnet(1, batch=10).trainable(0, test=True)
+    for _ in range(made):
+        trainable.update(0.01)
+    state = trainable.save()
+    first = [float(trainable.update(0.01)["loss"]) for _ in range(4)]
+    trainable.restore(state)
+    assert [float(trainable.update(0.01)["loss"]) for _ in range(4)] == first
+    trainable.release(state)
+
+
 def test_the_validation_images_do_not_train(place, monkeypatch):
     monkeypatch.setenv("LEARNRATE_DATA", str(place))
     recipe = recipes.cifar10_full(batch=10, validation=290)
