@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adadelta, Adagrad, Adam, Optimizer, RMSprop
 
 import learnrate as lr
 from benchmarks.papers.data import cifar10, cifar100, mnist
@@ -34,6 +34,19 @@ OPTIMIZERS: dict[Momentum, type[SGD]] = {"caffe": CaffeSGD, "torch": SGD}
 
 Groups = list[dict[str, Any]]
 
+TABLE_3: dict[str, Callable[[Groups], Optimizer]] = {
+    "Nesterov": partial(CaffeSGD, lr=0.001, momentum=0.9, nesterov=True),
+    "Adam": partial(Adam, lr=0.0005),
+    "RMSprop": partial(RMSprop, lr=0.0001),
+    "AdaGrad": partial(Adagrad, lr=0.003, eps=1e-8),
+    "AdaDelta": partial(Adadelta, lr=0.01, rho=0.95),
+}
+"""The optimizers of Table 3 of the CLR paper, for `cifar10_full`.
+
+The paper gives their LRs only. The rest is as in Caffe, whose defaults are torch's but for the eps of AdaGrad; rho of AdaDelta
+is that of Caffe's mnist_adadelta_solver. Weights decay through the gradient, as in Caffe.
+"""
+
 SOURCES: dict[int, Source] = {10: cifar10, 100: cifar100}
 """CIFAR by its number of classes."""
 
@@ -51,7 +64,8 @@ def cifar10_full(
 
     Args:
         momentum: Which SGD: Caffe's, or torch's.
-        optimizer: Another optimizer instead: a function from the parameter groups, with Caffe's multipliers in them.
+        optimizer: Another optimizer instead, such as one of `TABLE_3`: a function from the parameter groups, which have
+            Caffe's multipliers.
         validation: Images at the end of the training set that do not train, but decide between trials; the papers have none.
         batch: Images in a batch.
         updates: Length of a training.

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.choice.data import FOLDER, MissingDataError
 from benchmarks.papers.data import binary, dct, pickles
@@ -61,13 +62,14 @@ def _jpeg_copy(path: Path) -> Split:
 
 
 def _tiny_imagenet(path: Path) -> Split:
-    """Each image of 64 x 64 pixels at half its size: the means of 2 x 2 pixels."""
-    halves = []
-    for part in ("train", "test"):
-        images, labels = dct.decoded(path, part)
-        blocks = images.reshape(len(images), 3, 32, 2, 32, 2)
-        halves.append(Subset.of(((blocks.sum((3, 5), dtype=np.uint16) + 2) // 4).astype(np.uint8), labels))
-    return Split(*halves, 100, "100 classes of Tiny-ImageNet at 32 x 32, JPEG of quality 75")
+    train, test = (Subset.of(*_half_size(*dct.decoded(path, part))) for part in ("train", "test"))
+    return Split(train, test, 100, "100 classes of Tiny-ImageNet at 32 x 32, JPEG of quality 75")
+
+
+def _half_size(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images of 64 x 64 pixels at 32 x 32: the means of 2 x 2 pixels."""
+    blocks = images.reshape(len(images), 3, 32, 2, 32, 2)
+    return ((blocks.sum((3, 5), dtype=np.uint16) + 2) // 4).astype(np.uint8), labels
 
 
 CIFAR10: Sequence[Form] = (

@@ -87,18 +87,22 @@ def test_a_view_is_a_window_of_the_padded_image_or_its_mirror_image():
     assert kinds == {(top, left, mirrored) for top in range(3) for left in range(3) for mirrored in (False, True)}
 
 
-def test_caffes_velocity_holds_the_lr():
-    """Against the two formulas, while the LR changes; torch's SGD gives something else then."""
-    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    optimizer = CaffeSGD([weight], lr=0.1, momentum=0.9, weight_decay=0.01)
-    w, v = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
-    for lr in (0.1, 0.1, 0.01, 0.2):
-        optimizer.param_groups[0]["lr"] = lr
-        weight.grad = 3 * weight.detach()
-        v = 0.9 * v + lr * (3 * w + 0.01 * w)
-        w = w - v
-        optimizer.step()
-        torch.testing.assert_close(weight.detach(), w)
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_caffes_velocity_holds_the_lr(nesterov):
+    """Against the formulas, while the LR changes; torch's SGD gives something else then."""
+    weights = [torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64)) for _ in range(2)]
+    optimizer = CaffeSGD([weights[0]], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
+    other = torch.optim.SGD([weights[1]], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
+    w, v = weights[0].detach().clone(), torch.zeros(2, dtype=torch.float64)
+    for update, lr in enumerate((0.1, 0.1, 0.01, 0.2)):
+        for weight, stepped in zip(weights, (optimizer, other), strict=True):
+            stepped.param_groups[0]["lr"] = lr
+            weight.grad = 3 * weight.detach()
+            stepped.step()
+        before, v = v, 0.9 * v + lr * (3 * w + 0.01 * w)
+        w = w - (1.9 * v - 0.9 * before if nesterov else v)
+        torch.testing.assert_close(weights[0].detach(), w)
+        assert torch.allclose(*weights) == (update < 2)  # the two first updates have one LR
 
 
 def test_multipliers_are_those_of_caffe():

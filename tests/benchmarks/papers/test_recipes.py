@@ -1,11 +1,12 @@
 """The recipes train, from files in the formats of the originals; they can be pickled, and their batches go on elsewhere."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.papers import recipes
+from benchmarks.papers import policies, recipes
 from benchmarks.papers.data import MissingDataError
 from benchmarks.papers.nets.caffe_sgd import CaffeSGD
 
@@ -37,6 +38,7 @@ def place(tmp_path_factory):
         recipes.cifar10_full,
         lambda **options: recipes.cifar10_full("torch", **options),
         recipes.cifar10_full_sigmoid,
+        *(partial(recipes.cifar10_full, optimizer=optimizer) for optimizer in recipes.TABLE_3.values()),
         lambda **options: recipes.resnet(1, 100, **options),
         lambda **options: recipes.resnet(1, survival=0.5, **options),
         lambda **options: recipes.densenet(10, 4, **options),
@@ -64,6 +66,12 @@ def test_a_schedule_gives_the_weights_their_lr_and_the_biases_twice_it(place, mo
     [optimizer] = trainable.optimizers.values()
     assert isinstance(optimizer, CaffeSGD)
     assert [group["lr"] for group in optimizer.param_groups] == [0.004, 0.008, 0.004, 0.008]
+
+
+def test_table_3_has_an_optimizer_for_each_row_with_its_lower_bound():
+    assert {name: build.keywords["lr"] for name, build in recipes.TABLE_3.items()} == {
+        name: base for name, (base, *_) in policies.TABLE_3.items()
+    }
 
 
 @pytest.mark.parametrize("made", [0, 3, 30, 31])
