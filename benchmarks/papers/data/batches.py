@@ -19,7 +19,7 @@ class ImageBatches:
     iteration goes on with the batch that would have followed, bit for bit. Every other iteration starts an epoch.
 
     Args:
-        subset: Images and labels.
+        subset: Images and labels, on the device where they train; the random numbers are the same on all devices.
         size: Images in a batch.
         seed: Of the order and the augmentation.
         mean: What is subtracted from the pixels (0 to 255): a mean image, or a mean for each channel, (channels, 1, 1).
@@ -59,7 +59,7 @@ class ImageBatches:
             self._epoch_start, self._position = present, 0
             order = self._order()
         for number in range(self._position, len(self)):
-            rows = order[number * self._size : (number + 1) * self._size]
+            rows = order[number * self._size : (number + 1) * self._size].to(self._subset.images.device)
             batch = self._images(rows), self._subset.labels[rows]
             self._position = number + 1
             if self._position == len(self):  # before the batch is given out: a state saved after it begins the next epoch
@@ -117,7 +117,7 @@ def crop_and_flip(images: Tensor, generator: torch.Generator, padding: int = 4) 
     number, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, [padding] * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (number, channels, top, left, height, width)
-    top, left = torch.randint(2 * padding + 1, (2, number), generator=generator)
-    crops = windows[torch.arange(number), :, top, left]
-    mirrored = torch.rand(number, generator=generator) < 0.5
+    top, left = torch.randint(2 * padding + 1, (2, number), generator=generator).to(images.device)
+    crops = windows[torch.arange(number, device=images.device), :, top, left]
+    mirrored = (torch.rand(number, generator=generator) < 0.5).to(images.device)
     return torch.where(mirrored[:, None, None, None], crops.flip(-1), crops)

@@ -77,8 +77,9 @@ def decode(coefficients: Coefficients) -> NDArray[np.uint8]:
     size = coefficients.size
     images = np.empty((coefficients.values.shape[2], 3, size, size), np.uint8)
     for rows, (y, cb, cr) in coefficients.planes():
-        cb, cr = _full_size(cb) - 128, _full_size(cr) - 128
-        red, green, blue = y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb  # ITU-T T.871, 7
+        blueness, redness = _full_size(cb) - 128, _full_size(cr) - 128
+        red, blue = y + 1.402 * redness, y + 1.772 * blueness  # ITU-T T.871, 7
+        green = y - 0.344136 * blueness - 0.714136 * redness
         for channel, plane in enumerate((red, green, blue)):
             images[rows, channel] = np.clip(np.rint(plane), 0, 255)
     return images
@@ -88,14 +89,15 @@ def _inverse_dct() -> NDArray[np.float64]:
     """The matrix from 64 coefficients to 64 pixels, in units of 2 ** -EXACT."""
     frequency = np.arange(8)
     waves = np.cos((2 * frequency[:, None] + 1) * frequency * np.pi / 16) * np.where(frequency, 0.5, 0.125**0.5)
-    return np.rint(np.kron(waves, waves) * 2**EXACT)
+    basis: NDArray[np.float64] = np.rint(np.kron(waves, waves) * 2**EXACT)
+    return basis
 
 
 def _plane(blocks: NDArray[np.int16], steps: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Blocks (64, side * side, number) as pixels (number, 8 * side, 8 * side) of whole values from 0 to 255."""
     scaled = blocks.reshape(64, -1) * steps.astype(np.float64)[:, None]
     pixels = np.clip(np.rint(_inverse_dct() @ scaled / 2**EXACT + 128), 0, 255).astype(np.float32)
-    in_place = pixels.reshape(8, 8, side, side, -1).transpose(4, 2, 0, 3, 1)
+    in_place: NDArray[np.float32] = pixels.reshape(8, 8, side, side, -1).transpose(4, 2, 0, 3, 1)
     return in_place.reshape(-1, 8 * side, 8 * side)
 
 

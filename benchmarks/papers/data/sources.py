@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.choice.data import FOLDER, MissingDataError
 from benchmarks.papers.data import binary, dct, pickles
 from benchmarks.papers.data.split import Split, Subset
 
-__all__ = ["MissingDataError", "cifar10", "cifar100", "folder"]
+__all__ = ["MissingDataError", "cifar10", "cifar100", "folder", "mnist"]
 
 Form = tuple[str, Callable[[Path], Split]]
 """Name of the file or folder, and what reads it."""
@@ -38,19 +41,35 @@ def cifar100() -> Split:
     return _first(folder(), "CIFAR-100", CIFAR100)
 
 
+def mnist() -> Split:
+    """MNIST from `mnist.npz`.
+
+    Raises:
+        MissingDataError: if it is not there.
+    """
+    return _first(folder(), "MNIST", MNIST)
+
+
+def _npz(path: Path) -> Split:
+    with np.load(path) as arrays:
+        train, test = (Subset.of(arrays[f"x_{part}"][:, None], arrays[f"y_{part}"]) for part in ("train", "test"))
+    return Split(train, test, 10, "original")
+
+
 def _jpeg_copy(path: Path) -> Split:
     train, test = (Subset.of(*dct.decoded(path, part)) for part in ("train", "test"))
     return Split(train, test, 10, "JPEG copy of quality 75")
 
 
 def _tiny_imagenet(path: Path) -> Split:
-    """Each image of 64 x 64 pixels at half its size: the means of 2 x 2 pixels."""
-    halves = []
-    for part in ("train", "test"):
-        images, labels = dct.decoded(path, part)
-        blocks = images.reshape(len(images), 3, 32, 2, 32, 2)
-        halves.append(Subset.of(((blocks.sum((3, 5), dtype="uint16") + 2) // 4).astype("uint8"), labels))
-    return Split(*halves, 100, "100 classes of Tiny-ImageNet at 32 x 32, JPEG of quality 75")
+    train, test = (Subset.of(*_half_size(*dct.decoded(path, part))) for part in ("train", "test"))
+    return Split(train, test, 100, "100 classes of Tiny-ImageNet at 32 x 32, JPEG of quality 75")
+
+
+def _half_size(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images of 64 x 64 pixels at 32 x 32: the means of 2 x 2 pixels."""
+    blocks = images.reshape(len(images), 3, 32, 2, 32, 2)
+    return ((blocks.sum((3, 5), dtype=np.uint16) + 2) // 4).astype(np.uint8), labels
 
 
 CIFAR10: Sequence[Form] = (
@@ -64,6 +83,8 @@ CIFAR100: Sequence[Form] = (
     ("cifar-100-python", pickles.cifar100),
     ("tiny_imagenet100_dct.npz", _tiny_imagenet),
 )
+
+MNIST: Sequence[Form] = (("mnist.npz", _npz),)
 
 
 @cache

@@ -34,6 +34,10 @@ class Subset:
         """A subset from arrays."""
         return cls(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels.astype(np.int64)))
 
+    def to(self, device: torch.device | str) -> "Subset":
+        """The subset on a device; itself if it is there."""
+        return Subset(self.images.to(device), self.labels.to(device))
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from benchmarks.papers.data import ImageBatches, Subset
 from benchmarks.papers.data.batches import channel_statistics, crop_and_flip, mean_image
+from benchmarks.papers.nets.caffe_groups import cifar10_full_groups
 from benchmarks.papers.nets.caffe_sgd import CaffeSGD
-from benchmarks.papers.nets.cifar10_full import Cifar10Full, groups
+from benchmarks.papers.nets.cifar10_full import Cifar10Full
 
 IMAGES = Subset(torch.randint(256, (23, 3, 8, 8), dtype=torch.uint8), torch.arange(23))
 MEAN = torch.zeros(3, 1, 1)
@@ -86,25 +87,29 @@ def test_a_view_is_a_window_of_the_padded_image_or_its_mirror_image():
     assert kinds == {(top, left, mirrored) for top in range(3) for left in range(3) for mirrored in (False, True)}
 
 
-def test_caffes_velocity_holds_the_lr():
-    """Against the two formulas, while the LR changes; torch's SGD gives something else then."""
-    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    optimizer = CaffeSGD([weight], lr=0.1, momentum=0.9, weight_decay=0.01)
-    w, v = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
-    for lr in (0.1, 0.1, 0.01, 0.2):
-        optimizer.param_groups[0]["lr"] = lr
-        weight.grad = 3 * weight.detach()
-        v = 0.9 * v + lr * (3 * w + 0.01 * w)
-        w = w - v
-        optimizer.step()
-        torch.testing.assert_close(weight.detach(), w)
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_caffes_velocity_holds_the_lr(nesterov):
+    """Against the formulas, while the LR changes; torch's SGD gives something else then."""
+    weights = [torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64)) for _ in range(2)]
+    optimizer = CaffeSGD([weights[0]], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
+    other = torch.optim.SGD([weights[1]], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
+    w, v = weights[0].detach().clone(), torch.zeros(2, dtype=torch.float64)
+    for update, lr in enumerate((0.1, 0.1, 0.01, 0.2)):
+        for weight, stepped in zip(weights, (optimizer, other), strict=True):
+            stepped.param_groups[0]["lr"] = lr
+            weight.grad = 3 * weight.detach()
+            stepped.step()
+        before, v = v, 0.9 * v + lr * (3 * w + 0.01 * w)
+        w = w - (1.9 * v - 0.9 * before if nesterov else v)
+        torch.testing.assert_close(weights[0].detach(), w)
+        assert torch.allclose(*weights) == (update < 2)  # the two first updates have one LR
 
 
 def test_multipliers_are_those_of_caffe():
     model = Cifar10Full()
     assert sum(parameter.numel() for parameter in model.parameters()) == 89_578
     multipliers = {}
-    for group in groups(model, weight_decay=0.004):
+    for group in cifar10_full_groups(model, weight_decay=0.004):
         for parameter in group["params"]:
             multipliers[id(parameter)] = group["lr_scale"], group["weight_decay"] / 0.004
     named = {name: multipliers[id(parameter)] for name, parameter in model.named_parameters()}
