@@ -17,7 +17,7 @@ from pathlib import Path
 import learnrate as lr
 from benchmarks.papers import records
 from benchmarks.papers.data import MissingDataError
-from benchmarks.papers.experiment import Experiment, scaled
+from benchmarks.papers.experiment import Experiment
 from benchmarks.papers.experiments import EXPERIMENTS
 from learnrate.study.run import Message
 
@@ -40,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     experiment = EXPERIMENTS[options.name]
     try:
-        comparison = run(experiment, options.scale, options)
+        comparison = run(options.name, experiment, options.scale, options)
     except MissingDataError as error:
         print(f"skipped: {error}")
         return 0
@@ -56,17 +56,17 @@ def main() -> int:
     return 0
 
 
-def run(experiment: Experiment, scale: float, options: argparse.Namespace) -> lr.Comparison:
+def run(name: str, experiment: Experiment, scale: float, options: argparse.Namespace) -> lr.Comparison:
     """Make what is left of an experiment.
 
     Raises:
         MissingDataError: if the data is not there.
     """
-    rows = experiment.rows(scale)
+    rows = experiment.by_name(scale)
     unknown = sorted(set(options.arms or ()) - set(rows))
     if unknown:
         raise lr.errors.ArgumentError(f"--arms must be some of {', '.join(rows)}, received {unknown[0]}")
-    study = options.study or STUDIES / f"{experiment.name}-{scale:g}.sqlite"
+    study = options.study or STUDIES / f"{name}-{scale:g}.sqlite"
     study.parent.mkdir(parents=True, exist_ok=True)
     said_at = 0.0
 
@@ -78,15 +78,15 @@ def run(experiment: Experiment, scale: float, options: argparse.Namespace) -> lr
             print(f"{time.strftime('%H:%M:%S')} {message.key}: {done}", flush=True)
 
     def store(comparison: lr.Comparison) -> None:
-        records.write(experiment, scale, comparison, options.results)
+        records.write(name, scale, comparison, options.results)
         print(f"{time.strftime('%H:%M:%S')} {sum(len(arm.trainings) for arm in comparison)} trainings", flush=True)
 
     return lr.compare(
-        {name: row.arm for name, row in rows.items() if not options.arms or name in options.arms},
+        {name: entry.arm() for name, entry in rows.items() if not options.arms or name in options.arms},
         experiment.recipe(),
         seeds=options.seeds or experiment.seeds,
-        updates=max(row.arm.updates or 1 for row in rows.values()),
-        evaluate_every=scaled(experiment.evaluate_every, scale),
+        updates=max(entry.row.updates for entry in rows.values()),
+        evaluate_every=max(1, round(experiment.evaluate_every * scale)),
         tune_each=experiment.tune_each,
         executor=options.executor,
         study=study,

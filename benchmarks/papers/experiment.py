@@ -1,54 +1,69 @@
-"""What an experiment of a paper is: arms, what they train, and the figures that the paper has for them."""
+"""What an experiment is: rows of a table of a paper, and what each of them trains."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import learnrate as lr
+from benchmarks.papers.policies import Row
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a table of a paper.
+class Entry:
+    """A row, and what it trains.
 
     Attributes:
-        arm: What is trained, at full length.
-        updates: Length in the paper, in updates.
-        paper: The paper's figure, in percent; None where it has none.
+        row: Its schedule and the paper's figures.
+        recipe: Creates its recipe; None for that of the experiment.
+        family: Name of a family of `learnrate.tune`, whose LR is chosen here instead of the schedule of the row.
     """
 
-    arm: lr.Arm
-    updates: int
-    paper: float | None = None
+    row: Row
+    recipe: Callable[[], Any] | None = None
+    family: str | None = None
+
+    def arm(self) -> lr.Arm:
+        """The row as an arm of a comparison."""
+        recipe = None if self.recipe is None else self.recipe()
+        return lr.Arm(self.family or self.row.schedule, recipe=recipe, updates=self.row.updates)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of a paper.
+    """An experiment.
 
     Attributes:
-        name: Its name on the command line, such as "clr-table-1".
         title: What it shows.
         source: The paper, with table or figure.
-        rows: From SCALE, the factor on every length, to the rows by name.
+        entries: From SCALE, the factor on every length, to the rows.
         recipe: Creates what is trained.
         evaluate_every: Updates between two evaluations at full length.
         seeds: Trainings of each arm.
         tune_each: Whether each arm is trained at the LR that `learnrate.tune` chooses for it.
-        notes: What differs from the paper, or had to be inferred.
+        target: The arm whose mean final accuracy the others are to reach; None where the paper does not ask for it.
+        notes: What differs from the paper.
     """
 
-    name: str
     title: str
     source: str
-    rows: Callable[[float], Mapping[str, Row]]
+    entries: Callable[[float], Iterable[Entry]]
     recipe: Callable[[], Any]
     evaluate_every: int
-    seeds: int = 1
+    seeds: int = 3
     tune_each: bool = False
+    target: str | None = None
     notes: tuple[str, ...] = ()
 
+    def by_name(self, scale: float) -> dict[str, Entry]:
+        """The rows by name."""
+        return {entry.row.name: entry for entry in self.entries(scale)}
 
-def scaled(length: float, scale: float) -> int:
-    """A length of the paper in updates, shortened; at least one update."""
-    return max(1, round(length * scale))
+
+def plain(rows: Callable[..., Iterable[Row]], *arguments: Any) -> Callable[[float], Iterable[Entry]]:
+    """The rows of a table that all train the same recipe."""
+    return partial(_entries, rows, arguments)
+
+
+def _entries(rows: Callable[..., Iterable[Row]], arguments: tuple[Any, ...], scale: float) -> Iterable[Entry]:
+    return [Entry(row) for row in rows(*arguments, scale=scale)]

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.papers.experiment import Experiment
 from learnrate import records
 from learnrate.study import Comparison, Training
 
@@ -19,7 +18,7 @@ def path_of(name: str, scale: float, folder: Path = RESULTS) -> Path:
     return folder / f"{name}-{scale:g}.json"
 
 
-def write(experiment: Experiment, scale: float, comparison: Comparison, folder: Path = RESULTS) -> Path:
+def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULTS) -> Path:
     """Write what is complete of an experiment so far."""
     folder.mkdir(parents=True, exist_ok=True)
     content = comparison.as_record()
@@ -28,8 +27,8 @@ def write(experiment: Experiment, scale: float, comparison: Comparison, folder: 
             training["losses"], training["losses_every"] = _thinned(training["losses"], training["losses_every"])
             training["seconds"] = round(training["seconds"], 1)
             training["times"] = [round(seconds, 1) for seconds in training["times"]]
-    path = path_of(experiment.name, scale, folder)
-    text = json.dumps({"experiment": experiment.name, "scale": scale, **_without_host(content)}, indent=None)
+    path = path_of(name, scale, folder)
+    text = json.dumps({"experiment": name, "scale": scale, **_without_host(content)}, indent=None)
     records.write_atomically(path, (text.replace('}, {"seed"', '},\n{"seed"') + "\n").encode())
     return path
 
@@ -59,8 +58,8 @@ def read(name: str, scale: float, folder: Path = RESULTS) -> dict[str, Any] | No
 
 def scales(name: str, folder: Path = RESULTS) -> list[float]:
     """The scales at which an experiment was made, the largest first."""
-    found = (path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*.json"))
-    return sorted((float(scale) for scale in found if scale.replace(".", "", 1).isdigit()), reverse=True)
+    parts = (path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*.json"))
+    return sorted((float(scale) for scale in parts if scale.replace(".", "", 1).isdigit()), reverse=True)
 
 
 def trainings(record: dict[str, Any], arm: str) -> list[Training]:

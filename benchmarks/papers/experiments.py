@@ -1,0 +1,127 @@
+"""The experiments by name."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.papers import policies, recipes
+from benchmarks.papers.experiment import Entry, Experiment, plain
+
+CLR = "Smith, Cyclical Learning Rates for Training Neural Networks, arXiv 1506.01186"
+
+HEADLINE_LENGTHS = (3_500, 7_000, 14_000)
+"""Half of the goal, the goal of a tenth of 70,000 updates, and twice the goal."""
+
+
+def _optimizers(scale: float) -> Iterable[Entry]:
+    """Table 3: each optimizer with its own recipe."""
+    for name, optimizer in recipes.TABLE_3.items():
+        for row in policies.clr_table_3(name, scale):
+            yield Entry(replace(row, name=f"{name}, {row.name}"), partial(recipes.cifar10_full, optimizer=optimizer))
+
+
+def _headline(scale: float) -> Iterable[Entry]:
+    """learnrate's own plan: two families at three lengths, each at the LR that `learnrate.tune` chooses."""
+    at = policies.Scale(scale)
+    for length in HEADLINE_LENGTHS:
+        for family in ("one_cycle", "warmup_cosine"):
+            row = at.row(f"{family}, {length:,}", policies.fixed(at, {length: 0.01}), length, None)
+            yield Entry(row, family=family)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "clr-table-1": Experiment(
+        title="Five policies on CIFAR-10",
+        source=f"{CLR}, Tables 1 and 2, Figure 1",
+        entries=plain(policies.clr_table_1),
+        recipe=recipes.cifar10_full,
+        evaluate_every=500,
+        target="fixed",
+    ),
+    "clr-table-3": Experiment(
+        title="Optimizers, each with a fixed LR and with triangular cycles",
+        source=f"{CLR}, Table 3 and Figure 5",
+        entries=_optimizers,
+        recipe=recipes.cifar10_full,
+        evaluate_every=1_000,
+        seeds=2,
+    ),
+    "clr-sigmoid": Experiment(
+        title="Sigmoids with batch normalisation",
+        source=f"{CLR}, section 4.1.3",
+        entries=plain(policies.clr_sigmoid),
+        recipe=recipes.cifar10_full_sigmoid,
+        evaluate_every=500,
+        target="fixed",
+    ),
+    "clr-windows": Experiment(
+        title="Three windows: triangular, Welch, Hann",
+        source=f"{CLR}, section 3.1",
+        entries=plain(policies.clr_windows),
+        recipe=recipes.cifar10_full,
+        evaluate_every=500,
+        notes=("The paper reports no figures, only that the three are equivalent.",),
+    ),
+    "headline": Experiment(
+        title="Updates to the accuracy of fixed at 70,000, with learnrate's own plan",
+        source=f"{CLR}, Table 1: triangular2 needs 2.8 times fewer updates",
+        entries=_headline,
+        recipe=partial(recipes.cifar10_full, validation=5_000),
+        evaluate_every=250,
+        tune_each=True,
+        notes=(
+            "5,000 of the 50,000 training images choose the LR and do not train, so that the test images decide nothing.",
+        ),
+    ),
+    **{
+        f"clr-table-4-{net.lower().replace(' ', '-')}-{classes}": Experiment(
+            title=f"{net}, {classes} classes",
+            source=f"{CLR}, Table 4",
+            entries=plain(policies.clr_table_4, net, classes),
+            recipe=recipe,
+            evaluate_every=2_000,
+            seeds=5,
+        )
+        for classes in (10, 100)
+        for net, recipe in {
+            "ResNet": partial(recipes.resnet, 9, classes),
+            "Stochastic depth": partial(recipes.resnet, 9, classes, 0.5),
+            "DenseNet": partial(recipes.densenet, classes=classes),
+        }.items()
+    },
+    "clr-alexnet": Experiment(
+        title="AlexNet on ImageNet's format",
+        source=f"{CLR}, Table 1",
+        entries=plain(policies.alexnet),
+        recipe=recipes.alexnet,
+        evaluate_every=10_000,
+        seeds=1,
+    ),
+    "clr-googlenet": Experiment(
+        title="GoogLeNet on ImageNet's format",
+        source=f"{CLR}, Table 1",
+        entries=plain(policies.googlenet),
+        recipe=recipes.googlenet,
+        evaluate_every=10_000,
+        seeds=1,
+    ),
+    **{
+        f"sgdr-{classes}": Experiment(
+            title=f"Warm restarts, {classes} classes",
+            source="Loshchilov and Hutter, SGDR, arXiv 1608.03983",
+            entries=plain(policies.sgdr, classes),
+            recipe=partial(recipes.wide_resnet, classes=classes),
+            evaluate_every=2_000,
+            seeds=2,
+        )
+        for classes in (10, 100)
+    },
+    "super-convergence": Experiment(
+        title="One cycle of high LRs against steps",
+        source="Smith and Topin, Super-Convergence, arXiv 1708.07120",
+        entries=plain(policies.super_convergence),
+        recipe=partial(recipes.resnet, 9, batch=1_000),
+        evaluate_every=500,
+        seeds=2,
+    ),
+}
