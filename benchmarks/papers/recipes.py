@@ -43,8 +43,8 @@ TABLE_3: dict[str, Callable[[Groups], Optimizer]] = {
 }
 """The optimizers of Table 3 of the CLR paper, for `cifar10_full`.
 
-The paper gives their LRs only. The rest is as in Caffe, whose defaults are torch's but for the eps of AdaGrad; rho of AdaDelta
-is that of Caffe's mnist_adadelta_solver. Weights decay through the gradient, as in Caffe.
+The paper gives their LRs only. The rest is as in Caffe, whose defaults are torch's but for the eps of AdaGrad; rho of
+AdaDelta is that of Caffe's mnist_adadelta_solver. Weights decay through the gradient, as in Caffe.
 """
 
 SOURCES: dict[int, Source] = {10: cifar10, 100: cifar100}
