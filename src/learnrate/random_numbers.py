@@ -1,6 +1,7 @@
 """The global random numbers of this process: those of Python and NumPy, and of torch where it is imported."""
 
 import ctypes
+import importlib
 import pickle
 import random
 import sys
@@ -48,9 +49,9 @@ def put_back(states: Mapping[str, Any]) -> None:
         elif name == "numpy":
             np.random.set_state(state)
         elif name == "torch":
-            sys.modules["torch"].set_rng_state(_as_tensor(state))
+            _torch().set_rng_state(_as_tensor(state))
         else:
-            getattr(sys.modules["torch"], name).set_rng_state_all([_as_tensor(entry) for entry in state])
+            getattr(_torch(), name).set_rng_state_all([_as_tensor(entry) for entry in state])
 
 
 def _numpy_sign() -> bytes:
@@ -74,5 +75,10 @@ def _of_torch() -> States:
 
 
 def _as_tensor(state: bytes) -> Any:
-    torch = sys.modules["torch"]
+    torch = _torch()
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)
+
+
+def _torch() -> Any:
+    """torch, imported if it was there when the states were taken: data may import it later, and take random numbers."""
+    return importlib.import_module("torch")
