@@ -144,13 +144,9 @@ class Followed:
                 f"batches are not the same when they are drawn again (batch {replay.taken - 1} of the iterator differs): "
                 "let all that is random in them follow from the seed, or give them a state_dict and a load_state_dict"
             )
-        self.taken, self._sign = replay.taken, replay.sign
+        self.taken, self._sign, self._after = replay.taken, replay.sign, random_numbers.signs()
         self.beginning, self.own, self._before = replay.beginning, replay.own, dict(replay.before)
         self._kept = sum(_size(state) for states in self._before.values() for state in states.values())
-
-    def settle(self) -> None:
-        """Take the present random numbers for those after the last draw."""
-        self._after = random_numbers.signs()
 
 
 def _size(state: Any) -> int:

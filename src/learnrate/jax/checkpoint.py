@@ -77,7 +77,6 @@ def put(checkpoint: Checkpoint, tree: Tree, stream: Stream) -> Tree:
     changed = [_loaded(*pair) for pair in zip(present, checkpoint.leaves, strict=True)]
     stream.go_to(checkpoint.position)
     random_numbers.put_back(checkpoint.random)
-    stream.settle()
     return jax.tree.unflatten(structure, changed)
 
 

@@ -80,7 +80,6 @@ def put(checkpoint: Checkpoint, model: Any, stream: Stream) -> None:
     if checkpoint.seed is not None:
         _load(global_seed_generator().state, checkpoint.seed)
     random_numbers.put_back(checkpoint.random)
-    stream.settle()
 
 
 def fingerprint(model: Any) -> str:
