@@ -101,7 +101,7 @@ def test_what_cannot_be_resumed_says_why(monkeypatch):
     checkpoint = with_batches([data()]).checkpoint()
     with pytest.raises(ValueError, match=facts("before the first update")):
         late.resume(checkpoint)
-    with pytest.raises(NotResumableError, match=facts("another model", "0.weight", "(4, 6)", "(8, 6)")):
+    with pytest.raises(NotResumableError, match=facts("another model", "model.0.weight", "(4, 6)", "(8, 6)")):
         with_batches([data()], lambda: plain(4)).resume(checkpoint)
     with pytest.raises(TypeError, match=facts("checkpoint", "dict")):
         with_batches([data()]).resume({})
