@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.xdist_group("resuming"), pytest.mark.slow]
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """What a training without checkpoints, one with a checkpoint before every update, and one in a new process gave."""
-    optimized = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)  # it compiles for longer than it runs
     folder, draw, here = tmp_path_factory.mktemp("resuming"), random.Random(18), {}
     for name in CASES:
@@ -35,7 +34,7 @@ def outcomes(tmp_path_factory):
                 (folder / f"{name}.pickle").write_bytes(pickle.dumps((update, checkpoint)))
             others += losses_of(training, update, update + 1)
         here[name] = (stop, losses, others, undisturbed.fingerprint(), training.fingerprint())
-    jax.config.update("jax_disable_most_optimizations", optimized)
+    jax.config.update("jax_disable_most_optimizations", False)
     command = [sys.executable, "-c", "from tests.jax.resuming import main; main()", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
