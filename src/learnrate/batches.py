@@ -100,7 +100,7 @@ class Stream:
     def go_to(self, position: Position) -> None:
         """Draw the batches that would have come next where this position was taken.
 
-        The random numbers of the process are changed: the caller sets them afterwards and then calls `settle`.
+        The random numbers of the process are changed: the caller sets them afterwards.
 
         Raises:
             NotResumableError: if the source gives other batches than before.
@@ -118,11 +118,6 @@ class Stream:
             self._followed.catch_up(position.replay)
         self._own.put(position.own)
         self.drawn, self.restarts, self._epoch = position.drawn, list(position.restarts), position.epoch
-
-    def settle(self) -> None:
-        """Take note of the random numbers that were set after `go_to`."""
-        if self._followed is not None:
-            self._followed.settle()
 
     @property
     def _is_stateful(self) -> bool:

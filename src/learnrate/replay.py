@@ -85,7 +85,7 @@ class Followed:
         self.own: Mapping[str, Change] = own.changes()
         self.taken = 0
         self._before: dict[int, States] = {}
-        self._kept, self._sign = 0, ""
+        self._kept, self._sample = 0, list[Any]()
         self._after: States = {}
         self._iterator: Iterator[Any] = iter(())
 
@@ -99,9 +99,12 @@ class Followed:
 
     def __next__(self) -> Any:
         before = random_numbers.signs()
-        moved = {name: random_numbers.state_of(name) for name, sign in before.items() if sign != self._after.get(name)}
+        moved = {
+            name: random_numbers.state_of_sign(name, sign) for name, sign in before.items() if sign != self._after.get(name)
+        }
         batch = next(self._iterator)
-        self._after = random_numbers.signs()
+        # Python's take so long to read that they are read once a batch: then they are kept also where the source took some.
+        self._after = {"python": before["python"], **random_numbers.signs(with_python=False)}
         moved = {
             name: state for name, state in moved.items() if name in ALWAYS_KEPT or self._after.get(name) != before[name]
         }
@@ -109,7 +112,7 @@ class Followed:
             self._before[self.taken] = moved
             self._kept += sum(map(_size, moved.values()))
         self.taken += 1
-        self._sign = sign_of(batch)
+        self._sample = sample(batch)
         return batch
 
     def replay(self) -> Replay:
@@ -123,7 +126,7 @@ class Followed:
                 f"batches take random numbers of the whole process at every batch, of which more than {ROOM >> 20} MiB "
                 "would have to be kept: give them a generator of their own, a shorter epoch, or a state_dict"
             )
-        return Replay(self.taken, self.beginning, self.own, dict(self._before), self._sign)
+        return Replay(self.taken, self.beginning, self.own, dict(self._before), sign_of(self._sample))
 
     def catch_up(self, replay: Replay) -> None:
         """Draw the batches that were drawn then. The random numbers are those of a replay afterwards.
@@ -139,46 +142,50 @@ class Followed:
                 raise NotResumableError(
                     f"batches ended after {number} when they were drawn again, and held at least {replay.taken} before"
                 ) from None
-        if replay.taken and sign_of(batch) != replay.sign:
+        if replay.taken and sign_of(sample(batch)) != replay.sign:
             raise NotResumableError(
                 f"batches are not the same when they are drawn again (batch {replay.taken - 1} of the iterator differs): "
                 "let all that is random in them follow from the seed, or give them a state_dict and a load_state_dict"
             )
-        self.taken, self._sign = replay.taken, replay.sign
+        self.taken, self._after = replay.taken, random_numbers.signs()
+        self._sample = sample(batch) if replay.taken else []
         self.beginning, self.own, self._before = replay.beginning, replay.own, dict(replay.before)
         self._kept = sum(_size(state) for states in self._before.values() for state in states.values())
 
-    def settle(self) -> None:
-        """Take the present random numbers for those after the last draw."""
-        self._after = random_numbers.signs()
-
 
 def _size(state: Any) -> int:
-    if isinstance(state, bytes):
-        return len(state)
-    return 625 * 36 if isinstance(state, tuple) and len(state) == 3 else 5000  # Python's: a tuple of numbers
+    return len(state) if isinstance(state, bytes) else 3000  # Python's and NumPy's have 625 words
 
 
-def sign_of(batch: Any) -> str:
-    """A hash of a batch: its structure, numbers and strings, and some elements of each array in main memory."""
-    digest = hashlib.sha256()
+def sample(batch: Any) -> list[Any]:
+    """What shows whether a batch is the same: its structure, numbers and strings, some elements of arrays in main memory.
+
+    Quick, because it is taken of every batch: a loss may change the batch itself.
+    """
+    samples: list[Any] = []
     pending = [batch]
     while pending:
         value = pending.pop()
+        samples.append(type(value).__name__)
         if isinstance(value, Mapping):
-            digest.update(repr(list(value)).encode())
+            samples.append(list(value))
             pending.extend(value.values())
         elif isinstance(value, (list, tuple)):
-            digest.update(f"{type(value).__name__} {len(value)}".encode())
+            samples.append(len(value))
             pending.extend(value)
         elif isinstance(value, (bool, int, float, complex, str, bytes)):
-            digest.update(repr(value).encode())
+            samples.append(value)
         else:
-            digest.update(f"{type(value).__name__} {getattr(value, 'shape', '')} {getattr(value, 'dtype', '')}".encode())
+            samples.append(getattr(value, "shape", None))
             array = _in_memory(value)
             if array is not None:
-                digest.update(array.flat[:: max(1, array.size // SAMPLED)].tobytes())
-    return digest.hexdigest()[:16]
+                samples.append(array.flat[:: max(1, array.size // SAMPLED)].tobytes())
+    return samples
+
+
+def sign_of(samples: list[Any]) -> str:
+    """A hash of what `sample` returned."""
+    return hashlib.sha256(repr(samples).encode()).hexdigest()[:16]
 
 
 def _in_memory(value: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["reporting.py", *(path.name for path in Path(__file__).parent.glob("*scenarios.py"))]
+collect_ignore = ["reporting.py", "resuming.py", *(path.name for path in Path(__file__).parent.glob("*scenarios.py"))]
 
 SCENARIOS = Path(__file__).with_name("scenarios.py")
 SUPPORT = Path(__file__).parents[1] / "support"

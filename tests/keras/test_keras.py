@@ -323,3 +323,13 @@ def test_a_recipe_builds_the_same_training_again(outcome):
     assert tells(shown["model"], "ArgumentTypeError", "Recipe.model", "lambda")
     assert tells(shown["updates"], "ArgumentError", "updates", 0)
     assert tells(shown["broken"], "RecipeError", "Recipe.model", "ZeroDivisionError")
+
+
+def test_a_training_goes_on_in_another_process_as_if_nothing_had_happened(outcome):
+    shown = outcome("resumed")
+    assert shown["with checkpoints"] == shown["losses"]
+    losses, fingerprint = shown["there"]
+    assert losses == shown["losses"][shown["stop"] :]
+    assert {*shown["fingerprints"], fingerprint} == {fingerprint}
+    assert shown["beginning"] != fingerprint
+    assert len(set(shown["losses"])) == len(shown["losses"])

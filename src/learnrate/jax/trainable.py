@@ -13,6 +13,7 @@ import optax
 from learnrate import checks
 from learnrate.batches import Batches, Stream, restarts_note
 from learnrate.errors import ArgumentError, LossError
+from learnrate.jax import checkpoint as checkpoints
 from learnrate.jax.ensemble import JaxEnsemble, worthwhile
 from learnrate.jax.kinds import traits_of
 from learnrate.jax.noise_scale import examples, noise_scale
@@ -21,6 +22,9 @@ from learnrate.jax.places import Tree, of_kind
 from learnrate.jax.probing import probing
 from learnrate.trainable import NOISE_BATCHES, SKIPPED, Ensemble, ExhaustedError, NotBatchableError, Probing, Trainable
 from learnrate.traits import OptimizerTraits
+
+COUNTERS = ("updates", "_examples", "_batches")
+"""Attributes of a training that belong to a checkpoint."""
 
 Loss = Callable[..., Any]
 """A function (params, batch) -> loss, or (params, batch, key) -> loss where a key is given: a scalar, or a mapping with the
@@ -221,6 +225,24 @@ class Training(Trainable):
     def probing(self) -> AbstractContextManager[Probing]:
         """See `Trainable.probing`."""
         return probing(self)
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """See `Trainable.checkpoint`."""
+        counters = {name: getattr(self, name) for name in COUNTERS}
+        return checkpoints.taken((self.params, self.opt_state), self.stream, counters)
+
+    def resume(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """See `Trainable.resume`."""
+        checks.instance(checkpoints.Checkpoint, "a checkpoint of a training in JAX")("checkpoint", checkpoint)
+        if self.updates:
+            checks.refuse("resume", "called before the first update", f"a call after {self.updates} updates")
+        self.params, self.opt_state = checkpoints.put(checkpoint, (self.params, self.opt_state), self.stream)
+        for name, value in checkpoint.counters.items():
+            setattr(self, name, value)
+
+    def fingerprint(self) -> str:
+        """See `Trainable.fingerprint`."""
+        return checkpoints.fingerprint(self.params)
 
     def _inputs(self) -> tuple[Any, jax.Array | None]:
         number = self.stream.drawn

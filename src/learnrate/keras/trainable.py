@@ -1,5 +1,6 @@
 """A compiled Keras model and its data as a `learnrate.Trainable`."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 from learnrate import checks
 from learnrate.batches import Stream, restarts_note
 from learnrate.errors import ArgumentError, LossError
+from learnrate.keras import checkpoint as checkpoints
 from learnrate.keras import snapshot
 from learnrate.keras.data import ArrayBatches, Data, batches_of, examples, unpacked, weighted
 from learnrate.keras.optimizers import accumulation_of, check_model, innermost, lr_of, traits_of
@@ -17,6 +19,10 @@ from learnrate.trainable import SKIPPED, Trainable
 
 Evaluate = Callable[[Any], Any]
 """A function from the model to a number, or to a mapping of numbers, of which the first decides; higher is better."""
+
+
+COUNTERS = ("updates", "_restarts", "_batch_size")
+"""Attributes of a training that belong to a checkpoint."""
 
 
 class Training(Trainable):
@@ -153,6 +159,27 @@ class Training(Trainable):
         snapshot.put_back(state)
         self.stream.rewind()
         self.updates, self._restarts = 0, []
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """See `Trainable.checkpoint`."""
+        self.steps.sync()
+        counters = {name: copy.copy(getattr(self, name)) for name in COUNTERS}
+        return checkpoints.taken(self.model, self.stream, counters)
+
+    def resume(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """See `Trainable.resume`."""
+        checks.instance(checkpoints.Checkpoint, "a checkpoint of a training with Keras")("checkpoint", checkpoint)
+        if self.updates:
+            checks.refuse("resume", "called before the first update", f"a call after {self.updates} updates")
+        self.steps.drop()
+        checkpoints.put(checkpoint, self.model, self.stream)
+        for name, value in checkpoint.counters.items():
+            setattr(self, name, copy.copy(value))
+
+    def fingerprint(self) -> str:
+        """See `Trainable.fingerprint`."""
+        self.steps.sync()
+        return checkpoints.fingerprint(self.model)
 
     def evaluate(self) -> Mapping[str, float] | float | None:
         """See `Trainable.evaluate`."""

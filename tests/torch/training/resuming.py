@@ -67,10 +67,10 @@ class Buffered(IterableDataset):
 
     def __iter__(self):
         buffer = []
-        for row in zip(*data(), strict=True):
+        for number, row in enumerate([*zip(*data(), strict=True)] * 10):
             buffer.append(row)
             if len(buffer) > 20:
-                yield buffer.pop(random.randrange(len(buffer)) if len(buffer) % 2 else int(torch.randint(20, ())))
+                yield buffer.pop(random.randrange(20) if number % 2 else int(torch.randint(20, ())))
         yield from buffer
 
 
@@ -108,7 +108,7 @@ class Slow(torch.optim.SGD):
         self.steps += 1
         self.average = 0.9 * self.average + self.param_groups[0]["params"][0].mean()
         for group in self.param_groups:
-            group["momentum"] = 0.95 - 0.01 * (self.steps % 7) + 0.01 * float(self.average)
+            group["momentum"] = 0.8 * group["momentum"] + 0.02 * (self.steps % 7) + 0.01 * float(self.average)
         super().step()
 
 
@@ -151,13 +151,17 @@ def training(batches, optimizer, loss=None, model=Net, **options):
     )
 
 
-def plain():
-    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 2))
+def plain(width=8):
+    return torch.nn.Sequential(torch.nn.Linear(6, width), torch.nn.Tanh(), torch.nn.Dropout(0.2), torch.nn.Linear(width, 2))
 
 
 def overflowing():
-    """Scales that grow until a gradient overflows."""
-    return torch.amp.GradScaler("cpu", init_scale=2.0**120, growth_interval=3)
+    """A scale that grows until a gradient overflows, again and again."""
+    return torch.amp.GradScaler("cpu", init_scale=2.0**117, growth_interval=3)
+
+
+def steep_loss(model, batch):
+    return 100 * torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
 
 
 def two():
@@ -205,7 +209,7 @@ CASES = {
     "buffered": lambda: training(lambda: DataLoader(Buffered(), 16), torch.optim.RMSprop),
     "endless": lambda: training(lambda: endless, torch.optim.Adam, remembering_loss()),
     "stateful": lambda: training(Counted, torch.optim.NAdam, remembering_loss()),
-    "scaler": lambda: training(shuffled, step_of_adam, model=plain, scaler=overflowing()),
+    "scaler": lambda: training(shuffled, step_of_adam, steep_loss, plain, scaler=overflowing()),
     "LBFGS": lambda: training(shuffled, lambda p: torch.optim.LBFGS(p, 0.1, max_iter=3), model=plain),
     "bfloat16": lambda: training(shuffled, SinglePrecision, bfloat16_loss, in_bfloat16),
     "two losses": two,

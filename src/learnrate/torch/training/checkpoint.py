@@ -170,7 +170,7 @@ class Parts:
 
     def _named_modules(self) -> Iterator[tuple[str, nn.Module]]:
         for root, module in self._modules.items():
-            yield from ((f"{root}.{name}", part) for name, part in module.named_modules())
+            yield from ((f"{root}.{name}" if name else root, part) for name, part in module.named_modules())
 
     def _with_extra_state(self) -> Iterator[tuple[str, nn.Module]]:
         for path, module in self._named_modules():
@@ -320,7 +320,6 @@ def put(parts: Parts, trainable: Any, checkpoint: Checkpoint) -> None:
     for objective, kind in zip(trainable.objectives, checkpoint.kinds, strict=True):
         objective.loss.is_criterion = kind
     random_numbers.put_back(checkpoint.random)
-    trainable.stream.settle()
 
 
 def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
