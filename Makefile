@@ -14,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast test-all test-pythons test-oldest dist-test check docs-site docs-serve format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry docs clean
+.PHONY: help tune test test-fast test-all test-pythons test-oldest dist-test check docs-site docs-serve format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry paper docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -36,6 +36,7 @@ help:
 	@echo "make bench-choice      measure how well tune chooses, on two tasks in minutes"
 	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
 	@echo "make bench-carry       measure how the best LR changes with batch, width, depth and length, in an hour; needs LEARNRATE_DATA"
+	@echo "make paper NAME=clr-table-1 SCALE=0.1  run an experiment of a paper again; needs LEARNRATE_DATA"
 	@echo "make docs    write the generated pages of docs/"
 	@echo "make docs-site   build the site into site/; a link to nothing is an error"
 	@echo "make docs-serve  show the site at http://localhost:8000, built again at each change"
@@ -106,6 +107,10 @@ bench-choice-all: $(PEERS)/choice.stamp
 
 bench-carry: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.carry
+
+# The name of an experiment, the factor on its lengths, and the number of processes: make paper NAME=clr-table-1 SCALE=0.1
+paper: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.papers $(or $(NAME),--help) --scale $(or $(SCALE),1) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EXECUTOR),--executor $(EXECUTOR))
 
 # How long, and the seed of a run to repeat: make fuzz SECONDS=3600 SEED=1
 fuzz: $(VENV)/test.stamp

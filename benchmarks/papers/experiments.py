@@ -21,7 +21,7 @@ def _optimizers(scale: float) -> Iterable[Entry]:
 
 
 def _headline(scale: float) -> Iterable[Entry]:
-    """learnrate's own plan: two families at three lengths, each at the LR that `learnrate.tune` chooses."""
+    """Learnrate's own plan: two families at three lengths, each at the LR that `learnrate.tune` chooses."""
     at = policies.Scale(scale)
     for length in HEADLINE_LENGTHS:
         for family in ("one_cycle", "warmup_cosine"):
