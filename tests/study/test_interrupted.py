@@ -124,6 +124,23 @@ def test_a_study_is_not_continued_with_other_values(tmp_path):
     assert len(make(study, seeds=2).seeds) == 2
 
 
+def test_a_study_is_not_continued_with_other_data(tmp_path):
+    study, file, folder = tmp_path / "study.sqlite", tmp_path / "data.bin", tmp_path / "images"
+    file.write_bytes(b"first")
+    folder.mkdir()
+    (folder / "one.png").write_bytes(b"12")
+    make(study, seeds=1, data=[file, folder])
+    make(study, seeds=1, data=file)
+    (folder / "two.png").write_bytes(b"12")
+    with pytest.raises(ValueError, match=facts("images", "study.sqlite")):
+        make(study, seeds=1, data=[file, folder])
+    file.write_bytes(b"other")
+    with pytest.raises(ValueError, match=facts("data.bin", "study.sqlite")):
+        make(study, seeds=1, data=file)
+    with pytest.raises(ValueError, match=facts("missing", "data")):
+        make(study, seeds=1, data=tmp_path / "missing")
+
+
 def test_what_is_no_study_is_refused_and_left_as_it_is(tmp_path):
     text, database = tmp_path / "text.sqlite", tmp_path / "other.sqlite"
     text.write_text("no database, but long enough to be read as one" * 20)

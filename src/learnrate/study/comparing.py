@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
 from learnrate.study.results import comparison_of
 from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
-from learnrate.study.source import Source, source_of
+from learnrate.study.source import Source, data_digests, source_of
 from learnrate.study.store import Store
 from learnrate.study.store.opened import opened
 
@@ -87,6 +87,7 @@ def compare(
     budget: str | None = None,
     executor: Any = None,
     study: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] = (),
     checkpoint_every: float = EVERY,
     progress: Callable[[Message], object] | None = None,
     on_result: Callable[[Comparison], object] | None = None,
@@ -115,6 +116,8 @@ def compare(
         study: A file that keeps every training as soon as it has ended, and from which an interrupted study goes on. Several
             processes may work on one study. A name that ends in "/" or is a folder is a study of JSON Lines, for network
             file systems. None to keep nothing.
+        data: Files or folders whose content is a part of what the study is: their hashes are stored, and a study is not
+            continued with others.
         checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
         progress: Called with a `Message` about the runs in progress now and then.
         on_result: Called with the comparison so far after every training.
@@ -149,19 +152,28 @@ def compare(
         >>> comparison.ranking()[0].name, comparison.metric
         ('constant', 'nearness')
     """
+    study = _absolute(study)  # before the recipe is loaded, which may change the current folder
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
     settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure)
     checks.function_or_none("progress", progress, "a Message")
     checks.function_or_none("on_result", on_result, "the comparison so far")
     checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
+    digests = data_digests(data)
     with as_executor(executor, progress) as workers, _store(study) as store:
-        uid = store.begin(settings.definition)
+        uid = store.begin(replace(settings.definition, data=digests))
         every = checkpoint_every if study is not None else None
         make = _Making(settings, store, workers, uid, limit, every, progress, on_result)
         make.choices()
         make.trainings()
         return make.comparison()
+
+
+def _absolute(study: str | Path | None) -> str | Path | None:
+    if study is None:
+        return None
+    path = checks.path("study", study).absolute()
+    return f"{path}/" if isinstance(study, str) and study.endswith("/") else path
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a study is: the part that must be the same when it is continued, here or by another process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from learnrate import checks
@@ -19,6 +19,7 @@ class Definition:
         tune_each: Whether each arm is trained at its own best LR, and the budget of that choice.
         until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
             stay right however often one looks.
+        data: Hashes of the data by path.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
@@ -26,6 +27,7 @@ class Definition:
     evaluate_every: int | None = None
     tune_each: float | str | bool = False
     until_sure: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
         """The definition as JSON holds it."""
@@ -35,6 +37,7 @@ class Definition:
             "evaluate_every": self.evaluate_every,
             "tune_each": self.tune_each,
             "until_sure": self.until_sure,
+            "data": dict(self.data),
         }
 
     def added_to(self, stored: Mapping[str, Any], path: object) -> "Definition":
@@ -51,6 +54,9 @@ class Definition:
         for name in ("updates", "evaluate_every", "tune_each"):
             if stored[name] != getattr(self, name):
                 checks.refuse(name, f"{stored[name]!r} as it is in the study", getattr(self, name), remedy)
+        for name in self.data.keys() & stored["data"].keys():
+            if self.data[name] != stored["data"][name]:
+                checks.refuse(f"the data in {name}", "as they were in the study", self.data[name], remedy)
         for arm in self.arms.keys() & stored["arms"].keys():
             before, now = stored["arms"][arm], dict(self.arms[arm])
             changed = sorted(name for name in now if before.get(name) != now[name])
@@ -61,4 +67,5 @@ class Definition:
                     "or the new arm another name"
                 )
         until_sure = self.until_sure or bool(stored["until_sure"])
-        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tune_each, until_sure)
+        arms, data = {**stored["arms"], **self.arms}, {**stored["data"], **self.data}
+        return Definition(arms, self.updates, self.evaluate_every, self.tune_each, until_sure, data)

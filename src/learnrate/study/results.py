@@ -48,9 +48,10 @@ def _failures(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _own_notes(outcomes: Sequence[Outcome]) -> list[str]:
-    return [
-        f"{Key(arm.name, training.seed)}: {note}"
-        for arm in outcomes
-        for training in arm.trainings
-        for note in training.notes
-    ]
+    """The notes of trainings, each once with the trainings that have it."""
+    owners: dict[str, list[Key]] = {}
+    for arm in outcomes:
+        for training in arm.trainings:
+            for note in training.notes:
+                owners.setdefault(note, []).append(Key(arm.name, training.seed))
+    return [f"{keys[0] if len(keys) == 1 else f'{len(keys)} trainings'}: {note}" for note, keys in owners.items()]

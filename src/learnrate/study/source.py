@@ -150,3 +150,30 @@ def _source(value: object) -> str:
         return inspect.getsource(inspect.unwrap(value))
     except (OSError, TypeError):
         return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def data_digests(data: object) -> dict[str, str]:
+    """Hashes of the data that a study depends on, by path as it was given.
+
+    Args:
+        data: Paths of files, which are read whole, and of folders, of which the names and sizes of all files count.
+
+    Raises:
+        ArgumentError: if there is nothing at a path.
+        ArgumentTypeError: if it is something else than paths.
+    """
+    if isinstance(data, (str, Path)):
+        data = [data]
+    paths = checks.several(checks.path, "paths")("data", data)
+    return {str(path): _data_digest(path) for path in paths}
+
+
+def _data_digest(path: Path) -> str:
+    if not path.exists():
+        checks.refuse("data", "a file or folder that exists", str(path))
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = "\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:DIGITS]
