@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
 
 EFFECT_VARIANCE = 1.5
 """Variance g of the prior on the effect size, the mean of the differences in units of their standard deviation.
@@ -20,6 +19,9 @@ smallest geometric mean of the expected numbers of seeds at nine effects from 0.
 and four arms, with at most 30 and at most 300 seeds): 1 to 2 are equally good, 0.25 needs 15 to 20 % more seeds, and 16
 needs 3 to 10 % more.
 """
+
+LARGEST = 1e150
+"""Numbers beyond it count as infinite: their squares are, and no training has such a score that has not diverged."""
 
 WHOLE_LINE = (-math.inf, math.inf)
 
@@ -171,17 +173,15 @@ def anytime_interval(
 
     Raises:
         ArgumentError: if an argument is out of its range.
-        ArgumentTypeError: if `level` or `comparisons` is of the wrong type.
+        ArgumentTypeError: if an argument is of the wrong type.
 
     Example:
         >>> anytime_interval([1.0, 1.5, 0.5, 1.2, 0.9, 1.1])
         (0.36, 1.71)
     """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1:
-        raise ArgumentError(f"differences must be one number for each seed, received an array of shape {values.shape}")
+    values = np.array(checks.several(checks.number, "numbers")("differences", differences), dtype=np.float64)
     fewest, log_bar = fewest_pairs(level, comparisons), math.log(_bar(level, comparisons))
-    if len(values) < fewest or not np.isfinite(values).all():
+    if len(values) < fewest or not (np.abs(values) <= LARGEST).all():
         return WHOLE_LINE
     scale, means, squares, zero_spread = _moments(values, tolerance)
     n = _counts(means)
