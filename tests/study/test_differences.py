@@ -94,6 +94,38 @@ def test_differences_that_are_all_equal_have_no_interval(anytime):
 
 
 @pytest.mark.parametrize("anytime", [False, True])
+def test_scores_that_differ_by_rounding_are_equal(anytime):
+    compared = difference([0.1 + 0.2] * 9, [0.3] * 9, anytime=anytime)
+    assert (compared.mean, compared.p_value, compared.probability, compared.sure) == (0.0, 1.0, 0.5, False)
+
+
+def test_the_p_value_accounts_for_other_comparisons():
+    scores = [0.91, 0.92, 0.92], [0.89, 0.90, 0.91]
+    alone, among = difference(*scores), difference(*scores, comparisons=3)
+    assert among.p_value == pytest.approx(3 * alone.p_value)
+    assert (alone.sure, among.sure) == (True, False)
+
+
+def test_seeds_that_are_added_take_no_evidence_away():
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([1 + rng.standard_normal(25), rng.standard_normal(10)])
+    compared = [difference(scores[:n], np.zeros(n), anytime=True) for n in range(1, len(scores) + 1)]
+    p_values = [each.p_value for each in compared]
+    assert p_values[:5] == [1.0] * 5  # nothing is sure before 6 seeds
+    assert p_values == sorted(p_values, reverse=True)
+    assert p_values[-1] == p_values[-2] < 0.05
+    assert [each.sure for each in compared] == sorted(each.sure for each in compared)
+
+
+def test_evidence_that_later_seeds_contradict_is_none():
+    scores = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 1.0, 1.1] + [-1.0, -1.1, -0.9] * 5
+    assert difference(scores[:8], [0.0] * 8, anytime=True).sure
+    compared = difference(scores, [0.0] * len(scores), anytime=True)
+    assert compared.p_value < 0.05
+    assert not compared.sure
+
+
+@pytest.mark.parametrize("anytime", [False, True])
 def test_tiny_scores_have_a_spread(anytime):
     compared = difference([1e-200, 2e-200, 4e-200] * 3, [0.0] * 9, anytime=anytime)
     assert 0 < compared.interval[0] < compared.mean < compared.interval[1] < 1e-199

@@ -83,6 +83,14 @@ def test_the_interval_contains_the_mean_at_every_number_of_seeds():
     assert missed <= 0.05 * 500
 
 
+def test_the_interval_is_never_wider_than_with_fewer_seeds():
+    for values in np.random.default_rng(4).standard_normal((20, 12)):
+        values[8:] *= 3  # the later seeds are less certain than the first ones
+        ends = np.array([anytime_interval(values[:n]) for n in range(1, 13)])
+        assert (np.diff(ends[5:, 0]) >= -1e-12).all()
+        assert (np.diff(ends[5:, 1]) <= 1e-12).all()
+
+
 def test_more_comparisons_need_more_evidence():
     values = np.random.default_rng(2).standard_normal(20) + 1
     widths = [np.ptp(anytime_interval(values, comparisons=comparisons)) for comparisons in (1, 3, 10, 45)]

@@ -82,6 +82,7 @@ def difference(
     differences = ours - theirs  # NaN where one of them has diverged
     finite = np.isfinite(differences)
     tolerance = ROUNDING * float(np.max(np.abs(np.concatenate([ours[finite], theirs[finite]])), initial=0.0))
+    differences = np.where(np.abs(differences) <= tolerance, 0.0, differences)
     order = _order(ours, theirs, higher_is_better, tolerance)
     compared = Difference(
         *pair,
@@ -163,7 +164,7 @@ def _judged_anytime(
         return compared
     level, comparisons = compared.level, compared.comparisons
     start = int(np.argmin(np.isfinite(differences))) if compared.not_finite else len(differences)
-    evidence = list(sequential.log_evidence(differences[:start], tolerance))
+    evidence = list(sequential.log_evidence(differences[:start]))
     before, wins, losses = (evidence[-1] if evidence else 0.0), 0, 0
     for each in order[start:]:
         wins, losses = wins + int(each > 0), losses + int(each < 0)
