@@ -186,6 +186,6 @@ def anytime_interval(
     widths = np.sqrt(squares[usable] / n[usable] * np.expm1(log_k[usable]) / room[usable])
     lows, highs = (scale * (means[usable] - widths), scale * (means[usable] + widths))
     low, high = float(lows.max()), float(highs.min())
-    # The mean lies in all of them with the same probability as in any. If no value does, the noise has changed: then the
+    # With the probability `level` the mean lies in all of them. If no number does, the differences have changed: then the
     # interval of the present number of seeds stands alone.
     return (low, high) if low <= high else (float(lows[-1]), float(highs[-1]))
