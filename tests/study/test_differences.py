@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from facts import facts
 from learnrate.errors import LearnrateError
 from learnrate.study.paired import difference
+from learnrate.study.sequential import anytime_interval
 from learnrate.study.statistics import differences, holm, surely_best
 
 score = st.floats(-10, 10).map(lambda x: round(x, 3))
@@ -245,6 +246,8 @@ def test_what_is_sure_excludes_0_and_accounts_for_all_pairs():
     assert {each.sure for each in compared} == {True, False}
     for each in compared:
         assert each.sure == (not each.interval[0] <= 0 <= each.interval[1]) == (each.p_value <= 0.05)
+        values = 2 * (int(each.first) - int(each.second)) + noise[int(each.first)] - noise[int(each.second)]
+        assert each.interval == pytest.approx(anytime_interval(values, comparisons=6))
 
 
 def test_the_record_is_json():
