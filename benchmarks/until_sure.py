@@ -95,7 +95,7 @@ def naive(differences: Array) -> NDArray[np.bool_]:
 
 def enough(differences: Array, comparisons: int) -> NDArray[np.bool_]:
     """Where the evidence alone is enough, without the limit of the number of seeds."""
-    return log_evidence(differences, tolerance=1e-12) >= math.log(comparisons / (1 - LEVEL))
+    return log_evidence(differences) >= math.log(comparisons / (1 - LEVEL))
 
 
 def false_claims(rng: np.random.Generator, studies: int, noises: dict[str, Noise]) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def false_claims(rng: np.random.Generator, studies: int, noises: dict[str, Noise
             scores = noise(rng, (MOST_SEEDS, studies, arms))
             pairs = list(combinations(range(arms), 2))
             differences = np.stack([scores[..., i] - scores[..., j] for i, j in pairs], axis=-1)
-            sure = sure_after(differences, LEVEL, len(pairs), tolerance=1e-12)
+            sure = sure_after(differences, LEVEL, len(pairs))
             rows.append(
                 {
                     "noise": name,

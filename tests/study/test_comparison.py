@@ -195,7 +195,7 @@ def test_no_training_begins_when_the_budget_is_spent():
 
 
 def test_a_budget_is_checked():
-    for budget, until_sure in (("3 seeds", False), ("many", True), ("0 updates", True), (3, True)):
+    for budget, until_sure in (("3 seeds", False), ("many", True), ("0 updates", True), (3, True), ("5 seeds", True)):
         with pytest.raises(LearnrateError, match="budget"):
             lr.compare(ARMS, RECIPE, seeds=1, budget=budget, until_sure=until_sure)
     with pytest.raises(ValueError, match="until_sure"):

@@ -5,23 +5,24 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from facts import facts
 from learnrate.errors import LearnrateError
 from learnrate.study.paired import difference
+from learnrate.study.sequential import anytime_interval
 from learnrate.study.statistics import differences, holm, surely_best
 
 score = st.floats(-10, 10).map(lambda x: round(x, 3))
 paired_scores = st.integers(2, 8).flatmap(lambda n: st.tuples(*[st.lists(score, min_size=n, max_size=n)] * 2))
-RNG = np.random.default_rng(0)
 
 
 def seeds(scores):
     return dict(enumerate(scores))
 
 
+@settings(max_examples=50)
 @given(paired_scores)
 def test_interval_and_p_value_are_those_of_scipy(scores):
     stats = pytest.importorskip("scipy.stats")
@@ -31,11 +32,11 @@ def test_interval_and_p_value_are_those_of_scipy(scores):
     np.testing.assert_allclose(compared.interval, test.confidence_interval(), rtol=1e-6, atol=1e-6)
     assert compared.p_value == pytest.approx(test.pvalue, rel=1e-6, abs=1e-10)
     assert compared.sure == (test.pvalue <= 0.05)
-    assert compared.probability == pytest.approx(
-        stats.ttest_rel(first, second, alternative="greater").pvalue * -1 + 1, abs=1e-9
-    )
+    one_sided = stats.ttest_rel(first, second, alternative="greater").pvalue
+    assert compared.probability == pytest.approx(1 - one_sided, abs=1e-9)
 
 
+@settings(max_examples=50)
 @given(paired_scores, st.floats(-5, 5), st.sampled_from([0.01, 3.0, 1000.0]), st.booleans(), st.booleans())
 def test_shift_scale_swap_and_direction(scores, shift, scale, anytime, higher):
     first, second = map(np.array, scores)
@@ -57,12 +58,13 @@ def test_shift_scale_swap_and_direction(scores, shift, scale, anytime, higher):
     assert negated.probability == pytest.approx(one.probability)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("n", [2, 3, 5])
 def test_the_interval_contains_the_true_difference_in_95_percent(n):
-    first, second = RNG.standard_normal((2, 2000, n)) * 2
-    compared = [difference(a + 1, b) for a, b in zip(first.tolist() if False else first, second, strict=True)]
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((2, 1000, n)) * 2
+    compared = [difference(a + 1, b) for a, b in zip(first, second, strict=True)]
     inside = np.mean([each.interval[0] <= 1 <= each.interval[1] for each in compared])
-    assert inside == pytest.approx(0.95, abs=0.02)
+    assert inside == pytest.approx(0.95, abs=0.025)
 
 
 def test_the_better_arm_is_named_whichever_direction_is_better():
@@ -93,6 +95,45 @@ def test_differences_that_are_all_equal_have_no_interval(anytime):
 
 
 @pytest.mark.parametrize("anytime", [False, True])
+def test_scores_that_differ_by_rounding_are_equal(anytime):
+    compared = difference([0.1 + 0.2] * 9, [0.3] * 9, anytime=anytime)
+    assert (compared.mean, compared.p_value, compared.probability, compared.sure) == (0.0, 1.0, 0.5, False)
+
+
+def test_the_p_value_accounts_for_other_comparisons():
+    scores = [0.91, 0.92, 0.92], [0.89, 0.90, 0.91]
+    alone, among = difference(*scores), difference(*scores, comparisons=3)
+    assert among.p_value == pytest.approx(3 * alone.p_value)
+    assert (alone.sure, among.sure) == (True, False)
+
+
+def test_seeds_that_are_added_take_no_evidence_away():
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([1 + rng.standard_normal(25), rng.standard_normal(10)])
+    compared = [difference(scores[:n], np.zeros(n), anytime=True) for n in range(1, len(scores) + 1)]
+    p_values = [each.p_value for each in compared]
+    assert p_values[:5] == [1.0] * 5  # nothing is sure before 6 seeds
+    assert p_values == sorted(p_values, reverse=True)
+    assert p_values[-1] == p_values[-2] < 0.05
+    assert [each.sure for each in compared] == sorted(each.sure for each in compared)
+
+
+def test_evidence_that_later_seeds_contradict_is_none():
+    scores = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 1.0, 1.1] + [-1.0, -1.1, -0.9] * 5
+    assert difference(scores[:8], [0.0] * 8, anytime=True).sure
+    compared = difference(scores, [0.0] * len(scores), anytime=True)
+    assert compared.p_value < 0.05
+    assert not compared.sure
+
+
+@pytest.mark.parametrize("anytime", [False, True])
+def test_tiny_scores_have_a_spread(anytime):
+    compared = difference([1e-200, 2e-200, 4e-200] * 3, [0.0] * 9, anytime=anytime)
+    assert 0 < compared.interval[0] < compared.mean < compared.interval[1] < 1e-199
+    assert compared.sure
+
+
+@pytest.mark.parametrize("anytime", [False, True])
 def test_equal_scores(anytime):
     compared = difference([0.5, 0.6, 0.7] * 4, [0.5, 0.6, 0.7] * 4, anytime=anytime)
     assert (compared.mean, compared.probability, compared.p_value, compared.sure) == (0.0, 0.5, 1.0, False)
@@ -100,7 +141,7 @@ def test_equal_scores(anytime):
     assert "equal" in str(compared)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e200, -1e308])
 @pytest.mark.parametrize("higher", [True, False])
 @pytest.mark.parametrize("anytime", [True, False])
 def test_a_training_that_has_diverged_is_worse_than_any_other(bad, higher, anytime):
@@ -116,14 +157,16 @@ def test_a_training_that_has_diverged_is_worse_than_any_other(bad, higher, anyti
 
 @pytest.mark.parametrize("anytime", [False, True])
 def test_an_arm_that_always_diverges_is_surely_worse(anytime):
-    fine = 0.9 + 0.01 * RNG.standard_normal(8)
+    rng = np.random.default_rng(0)
+    fine = 0.9 + 0.01 * rng.standard_normal(8)
     assert difference(fine, [math.nan] * 8, names=("a", "b"), anytime=anytime).better == "a"
     assert difference([math.nan] * 8, fine, names=("a", "b"), anytime=anytime).better == "b"
     assert difference(fine[:3], [math.nan] * 3, anytime=anytime).better is None
 
 
 def test_evidence_from_before_the_first_divergence_is_kept():
-    first, second = 1.0 + 0.3 * RNG.standard_normal(12), 0.3 * RNG.standard_normal(12)
+    rng = np.random.default_rng(0)
+    first, second = 1.0 + 0.3 * rng.standard_normal(12), 0.3 * rng.standard_normal(12)
     before = difference(first[:6], second[:6], anytime=True)
     second[6] = math.nan
     later = [difference(first[:n], second[:n], anytime=True) for n in range(6, 13)]
@@ -133,12 +176,14 @@ def test_evidence_from_before_the_first_divergence_is_kept():
 
 
 def test_false_claims_where_trainings_diverge():
-    scores = RNG.standard_normal((400, 2, 20))
-    scores[RNG.random(scores.shape) < 0.2] = math.nan
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((400, 2, 20))
+    scores[rng.random(scores.shape) < 0.2] = math.nan
     claims = sum(difference(first, second, anytime=True).p_value <= 0.05 for first, second in scores)
     assert claims <= 0.05 * 400
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_holm_is_the_closed_test_of_bonferroni(p_values):
     """A hypothesis is rejected if every set of hypotheses that contains it is, by its smallest p-value times its size."""
@@ -151,12 +196,13 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
 
 @pytest.mark.parametrize("anytime", [False, True])
 def test_all_pairs_together_keep_the_error_rate(anytime):
+    rng = np.random.default_rng(0)
     wrong = 0
-    for scores in RNG.standard_normal((250, 4, 9)):
+    for scores in rng.standard_normal((100, 4, 9)):
         wrong += any(
             each.sure for each in differences({str(i): seeds(arm) for i, arm in enumerate(scores)}, anytime=anytime)
         )
-    assert wrong <= 0.1 * 250  # 5 %, and what 250 studies can be away from it
+    assert wrong <= 12  # 5 %, and what 100 studies can be away from it; without an adjustment it is 20 %
 
 
 def test_pairs_are_made_by_seed_and_what_is_left_out_is_told():
@@ -181,9 +227,10 @@ def test_seeds_are_looked_at_in_the_order_in_which_they_were_planned():
 
 
 def test_the_best_arm_is_surely_better_than_every_other():
-    noise = 0.1 * RNG.standard_normal((3, 9))
+    rng = np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal((3, 9))
     far = {name: seeds(mean + each) for name, mean, each in zip("abc", (3, 2, 1), noise, strict=True)}
-    near = {**far, "b": seeds(3 + noise[1])}
+    near = {**far, "b": seeds(3 + noise[0] + 0.1 * (-1) ** np.arange(9))}
     for anytime in (False, True):
         assert surely_best(differences(far, anytime=anytime)) == "a"
         assert surely_best(differences(near, anytime=anytime)) is None
@@ -192,12 +239,15 @@ def test_the_best_arm_is_surely_better_than_every_other():
 
 
 def test_what_is_sure_excludes_0_and_accounts_for_all_pairs():
-    noise = RNG.standard_normal((4, 8))
-    compared = differences({str(i): seeds(i * 0.7 + each) for i, each in enumerate(noise)}, anytime=True)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((4, 8))
+    compared = differences({str(i): seeds(i * 2 + each) for i, each in enumerate(noise)}, anytime=True)
     assert {each.comparisons for each in compared} == {6}
     assert {each.sure for each in compared} == {True, False}
     for each in compared:
         assert each.sure == (not each.interval[0] <= 0 <= each.interval[1]) == (each.p_value <= 0.05)
+        values = 2 * (int(each.first) - int(each.second)) + noise[int(each.first)] - noise[int(each.second)]
+        assert each.interval == pytest.approx(anytime_interval(values, comparisons=6))
 
 
 def test_the_record_is_json():
@@ -235,6 +285,9 @@ def test_arguments_are_checked(arguments, named):
         (lambda: differences({"a": [0.1], "b": [0.2]}), ("scores['a']", "mapping")),
         (lambda: differences({"a": {0: 0.1}, "b": {7: 0.2}}, seeds=[0]), ("seeds", 7)),
         (lambda: differences({"a": {0: "x"}, "b": {0: 0.2}}), ("first[0]", "number")),
+        (lambda: differences({"a": {"x": 0.1}, "b": {"x": 0.2}}), ("scores['a']", "integer")),
+        (lambda: surely_best(5), ("compared", "sequence")),
+        (lambda: surely_best(["a"]), ("compared[0]", "Difference")),
         (lambda: holm([0.1, 1.5]), ("p_values[1]", "1.5")),
         (lambda: holm([math.nan]), ("p_values[0]", "nan")),
     ],

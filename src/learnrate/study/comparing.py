@@ -18,12 +18,13 @@ from learnrate.study.arms import Arm, read_arms
 from learnrate.study.budget import Budget
 from learnrate.study.budget import read as read_budget
 from learnrate.study.checkpoint import EVERY
-from learnrate.study.comparison import Comparison
+from learnrate.study.comparison import LEVEL, Comparison
 from learnrate.study.definition import Definition
 from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
 from learnrate.study.results import comparison_of
 from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
+from learnrate.study.sequential import fewest_pairs
 from learnrate.study.source import Source, data_digests, source_of
 from learnrate.study.store import Store
 from learnrate.study.store.opened import opened
@@ -155,7 +156,7 @@ def compare(
     study = _absolute(study)  # before the recipe is loaded, which may change the current folder
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
-    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure)
+    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure, limit)
     checks.function_or_none("progress", progress, "a Message")
     checks.function_or_none("on_result", on_result, "the comparison so far")
     checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
@@ -194,6 +195,7 @@ def _settings(
     evaluate_every: object,
     tune_each: Any,
     until_sure: bool,
+    budget: Budget,
 ) -> Settings:
     """The arguments of `compare`, checked."""
     read = read_arms(arms)
@@ -211,6 +213,11 @@ def _settings(
     length = checks.length("updates", common.load().updates if updates is None else updates)
     lengths = {name: arm.updates or length for name, arm in read.items()}
     every = checks.optional(checks.length)("evaluate_every", evaluate_every)
+    if until_sure and len(read) > 1:
+        fewest = fewest_pairs(LEVEL, math.comb(len(read), 2))
+        if budget.seeds < fewest:
+            rule = f"at least {fewest} seeds with {len(read)} arms, because before nothing is sure"
+            checks.refuse("budget", rule, f"{budget.seeds} seeds")
     if until_sure and len(read) < 2:
         raise ArgumentError("until_sure must be False with a single arm, received True: there is nothing to be sure of")
     return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each, until_sure)

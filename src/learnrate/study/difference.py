@@ -4,14 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from learnrate import records
 from learnrate.study import sequential
-
-ROUNDING = 16 * float(np.finfo(np.float64).eps)
-"""Differences that lie within this share of the largest score are equal: the scores have been rounded, and so is a
-difference of them. 0.97 - 0.95 is not 0.96 - 0.94."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,8 @@ class Difference:
         comparisons: Number of pairs of arms that `sure` accounts for.
         anytime: Whether seeds may be added until the difference is sure.
         higher_is_better: Which scores are better.
-        unpaired: Number of seeds that are left out, because only one of the two has been trained with them so far.
+        unpaired: Number of seeds that are left out, because a training with them is missing so far, or, with `anytime`,
+            with a seed that was planned before them.
     """
 
     first: str
@@ -94,13 +89,14 @@ class Difference:
             return f"{mean} with 1 seed, which shows no spread"
         if max(self.first_better, self.second_better) == 0:
             return f"the scores are equal with each of {seeds}"
-        if not self.spread > ROUNDING * abs(self.mean):
+        if self.spread == 0:
             return f"{mean} with each of {seeds}, and without a spread there is no interval, but {counts}"
         fewest = sequential.fewest_pairs(self.level, self.comparisons)
         return f"{mean} with {seeds}, and nothing is sure before {max(fewest, self.pairs + 1)} seeds"
 
     def _left_out(self) -> str:
-        return f"; {self.unpaired} seeds are left out, which only one of them has so far" if self.unpaired else ""
+        seeds = "1 seed is" if self.unpaired == 1 else f"{self.unpaired} seeds are"
+        return f"; {seeds} left out until missing trainings have ended" if self.unpaired else ""
 
     def __str__(self) -> str:
         return self.describe()

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.study import sequential, signs, student
-from learnrate.study.difference import ROUNDING, Difference
+from learnrate.study.difference import Difference
+
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+"""Differences that lie within this share of the largest score are equal: the scores have been rounded, and so is a
+difference of them. 0.97 - 0.95 is not 0.96 - 0.94."""
 
 
 def difference(
@@ -75,16 +79,16 @@ def difference(
     pair = checks.several(checks.text)("names", names)
     if len(pair) != 2 or pair[0] == pair[1]:
         checks.refuse("names", "two different names", names)
-    finite = np.isfinite(ours) & np.isfinite(theirs)
-    differences = np.subtract(ours, theirs, where=finite, out=np.full(len(ours), math.nan))
+    differences = ours - theirs  # NaN where one of them has diverged
+    finite = np.isfinite(differences)
     tolerance = ROUNDING * float(np.max(np.abs(np.concatenate([ours[finite], theirs[finite]])), initial=0.0))
+    differences = np.where(np.abs(differences) <= tolerance, 0.0, differences)
     order = _order(ours, theirs, higher_is_better, tolerance)
-    whole = finite.all() and len(ours) > 0
     compared = Difference(
         *pair,
         pairs=len(ours),
-        mean=float(differences.mean()) if whole else math.nan,
-        spread=float(differences.std(ddof=1)) if whole and len(ours) > 1 else math.nan,
+        mean=float(differences.mean()) if finite.any() else math.nan,
+        spread=_spread(differences, tolerance),
         interval=sequential.WHOLE_LINE,
         level=level,
         probability=signs.probability(int((order > 0).sum()), int((order < 0).sum())),
@@ -97,28 +101,36 @@ def difference(
         anytime=anytime,
         higher_is_better=higher_is_better,
     )
-    if whole and len(ours) > 1 and np.ptp(differences) > tolerance:
-        t = compared.mean / (compared.spread / math.sqrt(len(ours)))
-        compared = replace(compared, probability=float(student.cdf(t if higher_is_better else -t, len(ours) - 1)))
-        if not anytime:
-            half = student.quantile((1 + level) / 2, len(ours) - 1) * compared.spread / math.sqrt(len(ours))
-            two_sided = float(2 * student.cdf(-abs(t), len(ours) - 1))
-            compared = replace(compared, interval=(compared.mean - half, compared.mean + half), p_value=two_sided)
-    elif not anytime:
-        compared = replace(compared, p_value=signs.p_value(compared.first_better, compared.second_better))
-    if not anytime:
-        return adjusted(compared, min(1.0, comparisons * compared.p_value))
-    return _judged_anytime(compared, differences, order, tolerance)
+    if compared.spread > 0:
+        t = compared.mean / _standard_error(compared)
+        probability = student.cdf(t if higher_is_better else -t, compared.pairs - 1)
+        compared = replace(compared, probability=float(probability))
+    return _judged_anytime(compared, differences, order, tolerance) if anytime else _judged(compared)
 
 
 def _scores(name: str, values: Sequence[float]) -> NDArray[np.float64]:
-    return np.array(checks.several(checks.number, "numbers")(name, values), dtype=np.float64)
+    """The scores; NaN for those of trainings that have diverged."""
+    scores = np.array(checks.several(checks.number, "numbers")(name, values), dtype=np.float64)
+    return np.where(np.abs(scores) <= sequential.LARGEST, scores, math.nan)
+
+
+def _spread(differences: NDArray[np.float64], tolerance: float) -> float:
+    if len(differences) < 2 or not np.isfinite(differences).all():
+        return math.nan
+    if np.ptp(differences) <= tolerance:
+        return 0.0
+    scale = np.max(np.abs(differences))  # so that no square underflows
+    return float(scale * np.std(differences / scale, ddof=1))
+
+
+def _standard_error(compared: Difference) -> float:
+    return compared.spread / math.sqrt(compared.pairs)
 
 
 def _order(ours: NDArray[Any], theirs: NDArray[Any], higher_is_better: bool, tolerance: float) -> NDArray[np.int64]:
     """1 for each seed with which the first is better, -1 where the second is, 0 where neither is."""
     sign = 1.0 if higher_is_better else -1.0
-    ranks = [np.where(np.isfinite(scores), sign * scores, -math.inf) for scores in (ours, theirs)]
+    ranks = [np.where(np.isnan(scores), -math.inf, sign * scores) for scores in (ours, theirs)]
     with np.errstate(invalid="ignore"):
         apart = np.abs(ranks[0] - ranks[1]) > tolerance  # False for two that have diverged: their difference is NaN
     return np.where(apart, np.where(ranks[0] > ranks[1], 1, -1), 0)
@@ -127,6 +139,17 @@ def _order(ours: NDArray[Any], theirs: NDArray[Any], higher_is_better: bool, tol
 def adjusted(compared: Difference, p_value: float) -> Difference:
     """The difference with a p-value that accounts for other comparisons, and the decision that follows."""
     return replace(compared, p_value=p_value, sure=p_value <= 1 - compared.level)
+
+
+def _judged(compared: Difference) -> Difference:
+    """The difference with interval, p-value and decision for a number of seeds that was fixed beforehand."""
+    p_value = signs.p_value(compared.first_better, compared.second_better)
+    if compared.spread > 0:
+        error, degrees = _standard_error(compared), compared.pairs - 1
+        half = student.quantile((1 + compared.level) / 2, degrees) * error
+        compared = replace(compared, interval=(compared.mean - half, compared.mean + half))
+        p_value = float(2 * student.cdf(-abs(compared.mean / error), degrees))
+    return adjusted(compared, min(1.0, compared.comparisons * p_value))
 
 
 def _judged_anytime(
@@ -141,7 +164,7 @@ def _judged_anytime(
         return compared
     level, comparisons = compared.level, compared.comparisons
     start = int(np.argmin(np.isfinite(differences))) if compared.not_finite else len(differences)
-    evidence = list(sequential.log_evidence(differences[:start], tolerance))
+    evidence = list(sequential.log_evidence(differences[:start]))
     before, wins, losses = (evidence[-1] if evidence else 0.0), 0, 0
     for each in order[start:]:
         wins, losses = wins + int(each > 0), losses + int(each < 0)

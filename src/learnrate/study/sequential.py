@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
 
 EFFECT_VARIANCE = 1.5
 """Variance g of the prior on the effect size, the mean of the differences in units of their standard deviation.
@@ -20,6 +19,9 @@ smallest geometric mean of the expected numbers of seeds at nine effects from 0.
 and four arms, with at most 30 and at most 300 seeds): 1 to 2 are equally good, 0.25 needs 15 to 20 % more seeds, and 16
 needs 3 to 10 % more.
 """
+
+LARGEST = 1e150
+"""Numbers beyond it count as infinite: their squares are, and no training has such a score that has not diverged."""
 
 WHOLE_LINE = (-math.inf, math.inf)
 
@@ -57,9 +59,7 @@ def _bar(level: float, comparisons: int) -> float:
     return checks.whole("comparisons", comparisons, at_least=1) / (1 - level)
 
 
-def log_evidence(
-    differences: ArrayLike, tolerance: float = 0.0, effect_variance: float = EFFECT_VARIANCE
-) -> NDArray[np.float64]:
+def log_evidence(differences: ArrayLike, effect_variance: float = EFFECT_VARIANCE) -> NDArray[np.float64]:
     """Logarithm of the evidence against a mean of 0, after each seed.
 
     The evidence after n seeds is the likelihood of the differences if the effect size has the prior N(0, g), over their
@@ -72,7 +72,6 @@ def log_evidence(
 
     Args:
         differences: Finite numbers in the order in which the seeds were added; more axes than the first are other studies.
-        tolerance: Differences that lie within it are equal: the rounding of the scores that they were computed from.
         effect_variance: g.
 
     Returns:
@@ -88,10 +87,9 @@ def log_evidence(
         >>> np.exp(log_evidence([1.0, 1.5, 0.5, 1.2, 0.9, 1.1])).round(1).tolist()
         [1.0, 1.8, 2.6, 6.9, 18.8, 62.6]
     """
-    _, means, squares, zero_spread = _moments(np.asarray(differences, dtype=np.float64), tolerance)
+    _, means, squares = _moments(np.asarray(differences, dtype=np.float64))
     n = _counts(means)
     shrunk = 1 + n * effect_variance
-    squares = np.where(zero_spread, 0.0, squares)
     signal = n * means**2
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(squares + signal) - np.log(squares + signal / shrunk)
@@ -105,10 +103,8 @@ def _counts(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.arange(1, len(values) + 1, dtype=np.float64).reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _moments(
-    differences: NDArray[np.float64], tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Scale, and after each seed, on this scale: mean, sum of squares about it, and whether all differences are equal."""
+def _moments(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Scale, and after each seed, on this scale: the mean and the sum of squares about it."""
     scale = np.max(np.abs(differences), axis=0, initial=0.0)
     scale = np.where(scale == 0, 1.0, scale)
     values = differences / scale  # so that no square underflows or overflows
@@ -119,20 +115,16 @@ def _moments(
         mean = mean + deviation / (index + 1)
         square = square + deviation * (value - mean)
         means[index], squares[index] = mean, square
-    extent = np.maximum.accumulate(differences, axis=0) - np.minimum.accumulate(differences, axis=0)
-    return scale, means, squares, extent <= tolerance
+    return scale, means, squares
 
 
-def sure_after(
-    differences: ArrayLike, level: float = 0.95, comparisons: int = 1, tolerance: float = 0.0
-) -> NDArray[np.bool_]:
+def sure_after(differences: ArrayLike, level: float = 0.95, comparisons: int = 1) -> NDArray[np.bool_]:
     """Whether the rule is sure that the mean is not 0, after each seed.
 
     Args:
         differences: As `log_evidence` takes them.
         level: Of the interval, for example 0.95.
         comparisons: Number of pairs of arms that are compared.
-        tolerance: As `log_evidence` takes it.
 
     Returns:
         An array of the same shape.
@@ -145,7 +137,7 @@ def sure_after(
         >>> sure_after([1.0, 1.5, 0.5, 1.2, 0.9, 1.1]).tolist()
         [False, False, False, False, False, True]
     """
-    evidence = log_evidence(differences, tolerance)
+    evidence = log_evidence(differences)
     return (evidence >= math.log(_bar(level, comparisons))) & (_counts(evidence) >= fewest_pairs(level, comparisons))
 
 
@@ -163,7 +155,7 @@ def anytime_interval(
             them for every n, so seeds that end later than others must not be left out: a training that diverges ends early.
         level: Probability that it contains the mean, with all numbers of seeds and all comparisons together.
         comparisons: Number of pairs of arms that are compared.
-        tolerance: Differences that lie within it are equal.
+        tolerance: Differences that lie within it are equal: the rounding of the scores that they were computed from.
 
     Returns:
         Its ends; infinite with fewer seeds than `fewest_pairs`, with differences that are all equal, or if one of them is
@@ -171,30 +163,29 @@ def anytime_interval(
 
     Raises:
         ArgumentError: if an argument is out of its range.
-        ArgumentTypeError: if `level` or `comparisons` is of the wrong type.
+        ArgumentTypeError: if an argument is of the wrong type.
 
     Example:
         >>> anytime_interval([1.0, 1.5, 0.5, 1.2, 0.9, 1.1])
         (0.36, 1.71)
     """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1:
-        raise ArgumentError(f"differences must be one number for each seed, received an array of shape {values.shape}")
+    values = np.array(checks.several(checks.number, "numbers")("differences", differences), dtype=np.float64)
     fewest, log_bar = fewest_pairs(level, comparisons), math.log(_bar(level, comparisons))
-    if len(values) < fewest or not np.isfinite(values).all():
+    if len(values) < fewest or not (np.abs(values) <= LARGEST).all():
         return WHOLE_LINE
-    scale, means, squares, zero_spread = _moments(values, tolerance)
+    scale, means, squares = _moments(values)
     n = _counts(means)
+    differ = np.maximum.accumulate(values) - np.minimum.accumulate(values) > tolerance
     # E(n) = bar, solved for t ** 2 / (n - 1): with K = (bar * sqrt(1 + n g)) ** (2 / n) it is (K - 1) / (1 - K / (1 + n g)).
     shrunk = 1 + n * EFFECT_VARIANCE
     log_k = 2 / n * (log_bar + 0.5 * np.log(shrunk))
     room = -np.expm1(log_k - np.log(shrunk))
-    usable = (n >= fewest) & ~zero_spread & (room > 0)
+    usable = (n >= fewest) & differ & (room > 0)
     if not usable.any():
         return WHOLE_LINE
     widths = np.sqrt(squares[usable] / n[usable] * np.expm1(log_k[usable]) / room[usable])
     lows, highs = (scale * (means[usable] - widths), scale * (means[usable] + widths))
     low, high = float(lows.max()), float(highs.min())
-    # The mean lies in all of them with the same probability as in any. If no value does, the noise has changed: then the
+    # With the probability `level` the mean lies in all of them. If no number does, the differences have changed: then the
     # interval of the present number of seeds stands alone.
     return (low, high) if low <= high else (float(lows[-1]), float(highs[-1]))

@@ -55,15 +55,20 @@ class Speedup:
         seeds = f"{self.pairs} seed" + ("s" if self.pairs != 1 else "")
         missed = f"; with {self.censored} of them a training did not reach the target" if self.censored else ""
         if low == high and math.isfinite(low) and low > 0:
-            times = f"{low:.3g} times fewer" if low >= 1 else f"{1 / low:.3g} times more"
-        elif low >= 1:
+            times = "as many" if low == 1 else f"{low:.3g} times fewer" if low > 1 else f"{1 / low:.3g} times more"
+        elif low > 1:
             times = "infinitely many times fewer" if math.isinf(low) else f"at least {low:.3g} times fewer"
-        elif high <= 1:
+        elif high < 1:
             times = "infinitely many times more" if high == 0 else f"at least {1 / high:.3g} times more"
         else:
-            upper = "without an upper bound" if math.isinf(high) else f"and {high:.3g}"
-            return f"{self.second} over {self.first} in {self.unit} is between {low:.3g} {upper} ({seeds}{missed})"
-        return f"{self.first} needs {times} {self.unit} than {self.second} ({seeds}{missed}{self._shown()})"
+            where = f"between {low:.3g} and {high:.3g}"
+            if low == 0:
+                where = "not known" if math.isinf(high) else f"at most {high:.3g}"
+            elif math.isinf(high):
+                where = f"at least {low:.3g}"
+            return f"the ratio of the {self.unit} of {self.second} to those of {self.first} is {where} ({seeds}{missed})"
+        than = "as" if times == "as many" else "than"
+        return f"{self.first} needs {times} {self.unit} {than} {self.second} ({seeds}{missed}{self._shown()})"
 
     def _shown(self) -> str:
         low, high = self.interval
@@ -87,9 +92,10 @@ def speedup(
     """How many times fewer updates the first arm needs than the second, seed by seed.
 
     If every training has reached the target, it is the geometric mean of the ratios, with the t interval of their
-    logarithms. Otherwise each ratio is known between two bounds: a first arm that needed 1,000 updates, where the second
-    had not reached the target after 5,000, is at least 5 times faster. Then it is the median of the ratios, between the
-    median of the lower bounds and that of the upper bounds, and its interval lies between order statistics of these bounds.
+    logarithms, or, if they are all equal because the checkpoints are coarse, the interval of the median. Otherwise each
+    ratio is known between two bounds: a first arm that needed 1,000 updates, where the second had not reached the target
+    after 5,000, is at least 5 times faster. Then it is the median of the ratios, between the median of the lower bounds
+    and that of the upper bounds, and its interval lies between order statistics of these bounds.
     The trainings of the two arms may have been planned with different lengths.
 
     Args:
@@ -129,10 +135,13 @@ def speedup(
         interval, coverage = median_interval(bounds, level)
         return Speedup(*pair, len(bounds), censored, _median_bounds(bounds), interval, coverage, level, unit)
     logarithms = [math.log(low) for low, _ in bounds]
-    compared = paired.difference(logarithms, [0.0] * len(logarithms), level=level)
+    ends = paired.difference(logarithms, [0.0] * len(logarithms), level=level).interval
     mean = math.exp(float(np.mean(logarithms)))
-    low, high = (math.inf if end > LARGEST_EXPONENT else math.exp(end) for end in compared.interval)
-    return Speedup(*pair, len(bounds), 0, (mean, mean), (low, high), level, level, unit)
+    low, high = (math.inf if end > LARGEST_EXPONENT else math.exp(end) for end in ends)
+    coverage = level
+    if math.isinf(ends[0]):  # no spread: the checkpoints are coarse, or there is a single seed
+        (low, high), coverage = median_interval(bounds, level)
+    return Speedup(*pair, len(bounds), 0, (mean, mean), (low, high), coverage, level, unit)
 
 
 def _ratio(ours: Bounds, theirs: Bounds) -> Bounds:

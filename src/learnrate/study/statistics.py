@@ -80,6 +80,7 @@ def differences(
     """
     for name, each in checks.instance(Mapping, "a mapping from the names of arms to scores")("scores", scores).items():
         checks.instance(Mapping, "a mapping from seeds to scores")(f"scores[{name!r}]", each)
+        checks.several(checks.seed)(f"the seeds of scores[{name!r}]", list(each))
     present = dict.fromkeys(seed for each in scores.values() for seed in each)
     planned = list(present) if seeds is None else list(dict.fromkeys(checks.several(checks.seed)("seeds", seeds)))
     if missing := [seed for seed in present if seed not in set(planned)]:
@@ -116,11 +117,15 @@ def surely_best(compared: Sequence[Difference]) -> str | None:
     Returns:
         Its name; None if there is none.
 
+    Raises:
+        ArgumentTypeError: if `compared` is no sequence of differences.
+
     Example:
         >>> scores = {"wsd": {0: 0.910, 1: 0.913, 2: 0.911}, "cosine": {0: 0.900, 1: 0.902, 2: 0.901}}
         >>> surely_best(differences(scores))
         'wsd'
     """
+    compared = checks.several(checks.instance(Difference, "a Difference"), "Difference")("compared", compared)
     names = dict.fromkeys(name for each in compared for name in (each.first, each.second))
     for name in names:
         own = [each for each in compared if name in (each.first, each.second)]

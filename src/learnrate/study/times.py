@@ -108,7 +108,7 @@ def time_to_target(
         for index, count in enumerate(checks.several(lambda _, count: count, "integers")("checkpoints", checkpoints))
     ]
     measured = checks.several(checks.number, "numbers")("scores", scores)
-    clock = None if seconds is None else checks.several(checks.rate, "numbers")("seconds", seconds)
+    clock = None if seconds is None else checks.several(_duration, "numbers")("seconds", seconds)
     for name, values in (("scores", measured), ("seconds", clock)):
         if values is not None and len(values) != len(counts):
             raise ArgumentError(f"{name} must be one for each of the {len(counts)} checkpoints, received {len(values)}")
@@ -127,6 +127,13 @@ def time_to_target(
     if diverged:
         return TimeToTarget(False, math.inf, math.inf if clock else None, counts[-1])
     return TimeToTarget(False, counts[-1], clock[-1] if clock else None, counts[-1])
+
+
+def _duration(name: str, value: object) -> float:
+    checked = checks.finite(name, value)
+    if checked < 0:
+        checks.refuse(name, "at least 0", value, "count them from the start of the training")
+    return checked
 
 
 def target_score(target: float | str, final_scores: Mapping[str, Sequence[float]]) -> float:
@@ -152,6 +159,7 @@ def target_score(target: float | str, final_scores: Mapping[str, Sequence[float]
     """
     if not isinstance(target, str):
         return checks.finite("target", target)
+    checks.instance(Mapping, "a mapping from the names of arms to scores")("final_scores", final_scores)
     if target not in final_scores:
         checks.refuse("target", "a number or one of " + ", ".join(map(repr, final_scores)), target)
     scores = checks.several(checks.number, "numbers")(f"final_scores[{target!r}]", final_scores[target])
