@@ -33,6 +33,7 @@ FLOORS = [
     *("schedules", "finder", "tuner", "control", "study", "logs"),
     *(
         "torch.inputs",
+        "torch.optimizers",
         "torch.distributed",
         "torch.snapshot",
         "torch.control",
