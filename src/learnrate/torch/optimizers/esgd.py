@@ -44,6 +44,11 @@ REMEDY = (
     "and the update by optimizer.step(lambda: loss)"
 )
 
+OTHER_FORM = (
+    "use another form of that layer, such as attention by torch.nn.attention.sdpa_kernel(SDPBackend.MATH), "
+    "or another optimizer"
+)
+
 
 class ESGD(Optimizer):
     """Equilibrated SGD (Dauphin, de Vries and Bengio 2015, arXiv 1502.04390): p <- p - lr g / (D + damping).
@@ -203,6 +208,8 @@ class ESGD(Optimizer):
         # A gradient that does not depend on the weights has a row of zeros in H, and no graph.
         rows = [place for place, gradient in enumerate(gradients) if gradient is not None and gradient.requires_grad]
         outputs = [gradient for place in rows if (gradient := gradients[place]) is not None]
+        if self._updates() == 0:
+            _require_curved(outputs)
         made = max((self.state[parameter].get("products", 0) for parameter in inputs), default=0)
         count = self.param_groups[0]["first"] if self._updates() == 0 else 1
         for number in range(made, made + count):
@@ -250,16 +257,37 @@ def _differentiated(loss: Tensor, inputs: list[Tensor]) -> tuple[Tensor | None, 
         raise ArgumentError(f"the graph of the loss must be kept, torch says {own_line(error)!r}: {REMEDY}") from error
 
 
+def _require_curved(gradients: list[Tensor]) -> None:
+    """Refuse layers that cannot be differentiated twice, which torch would silently take for linear ones.
+
+    A function marked with `once_differentiable` leaves a node of its own in the graph of its gradient. The node raises an
+    error when a graph is followed to its ends, but not when it is followed to given inputs.
+    """
+    if not gradients:
+        raise ArgumentError(
+            "the loss must be differentiable twice, no gradient depends on the weights: it is linear in all of them, or made "
+            f"by a layer without a second derivative: {OTHER_FORM}"
+        )
+    nodes = {gradient.grad_fn for gradient in gradients}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if type(node).__name__ == "Error":
+            raise ArgumentError(
+                f"the loss must be differentiable twice, it has a function that is marked once_differentiable: {OTHER_FORM}"
+            )
+        following = {after for after, _ in node.next_functions if after is not None} - nodes if node is not None else set()
+        nodes |= following
+        waiting += following
+
+
 def _products(outputs: list[Tensor], inputs: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
     """The derivative of the scalar product of gradients and vectors, which is H v."""
-    if not outputs:
-        return [torch.zeros_like(entry) for entry in inputs]
     try:
         made = torch.autograd.grad(outputs, inputs, vectors, retain_graph=True, allow_unused=True)
     except RuntimeError as error:
         raise ArgumentError(
-            f"the loss must be differentiable twice, torch says {own_line(error)!r}: use another form of that layer, such "
-            "as attention by torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or another optimizer"
+            f"the loss must be differentiable twice, torch says {own_line(error)!r}: {OTHER_FORM}"
         ) from error
     return [torch.zeros_like(entry) if product is None else product for entry, product in zip(inputs, made, strict=True)]
 
