@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from benchmarks import controllers_page
+from benchmarks import controllers_page, optimizers_page
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,7 +41,8 @@ def text() -> list[str]:
             )
         lines.append("")
     reacting = live_page() + recording() + controllers_page.section(record_of("controllers"))
-    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + on_a_gpu()
+    optimizers = optimizers_page.section(record_of("optimizers"))
+    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + optimizers + on_a_gpu()
 
 
 def range_tests() -> list[str]:

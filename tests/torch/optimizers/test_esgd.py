@@ -170,7 +170,7 @@ class Once(torch.autograd.Function):
 )
 def test_a_loss_that_cannot_be_differentiated_twice_is_an_error(layer):
     weight = nn.Parameter(torch.ones(1, 2, 4, 8))
-    with pytest.raises(lr.errors.ArgumentError, match="must be differentiable twice.*another form of that layer"):
+    with pytest.raises(lr.errors.ArgumentError, match=r"must be differentiable twice.*another form of that layer"):
         update(ESGD([weight]), layer(weight).sum())
 
 
@@ -256,6 +256,38 @@ def test_options_of_updates_that_work_and_that_do_not():
         recipe(scaler=torch.amp.GradScaler("cpu")).trainable(seed=0)
     with pytest.raises(lr.errors.NoAnswerError, match="ESGD divides its steps by the curvature"):
         lr.probe(recipe().trainable(seed=0), updates=200)
+
+
+def test_a_gradient_scaler_takes_the_closure_by_position():
+    hessian, start = problem()
+    own, other = weights_at(start), weights_at(start)
+    optimizers, scaler = [ESGD(own, every=2), ESGD(other, every=2)], torch.amp.GradScaler("cpu", init_scale=256.0)
+    for n in range(5):
+        before = other[0].detach().clone()
+        update(optimizers[0], loss_of(hessian, own))
+        optimizers[1].zero_grad()
+        loss = loss_of(hessian, other)
+        scaler.scale(loss).backward(retain_graph=optimizers[1].needs_closure)
+        if n == 3:
+            other[0].grad[0, 0] = torch.inf  # this update is skipped
+        scaler.step(optimizers[1], lambda loss=loss: loss)
+        scaler.update()
+        if n == 3:
+            assert torch.equal(other[0], before)
+            update(optimizers[1], loss_of(hessian, other))
+        assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
+
+
+def test_several_processes_are_refused():
+    from torch.testing._internal.distributed.fake_pg import FakeStore  # a process group without other processes
+
+    weight = nn.Parameter(torch.ones(2))
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        with pytest.raises(lr.errors.ArgumentError, match="ESGD must run in one process, there are 2"):
+            update(ESGD([weight]), (weight**2).sum())
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_an_update_that_a_control_leaves_out_is_none():

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -23,7 +22,15 @@ from learnrate.torch.optimizers.groups import (
     learning_rate,
     with_gradients,
 )
-from learnrate.user_code import own_line
+from learnrate.torch.optimizers.hessian import (
+    REMEDY,
+    all_finite,
+    gradients_with_graph,
+    normal_vectors,
+    products_with,
+    require_curved,
+    require_one_process,
+)
 
 RULES: Rules = {
     "lr": learning_rate,
@@ -38,16 +45,6 @@ RULES: Rules = {
 
 OF_ALL_GROUPS = ("every", "first", "seed")
 """Settings that concern the Hessian, which has all parameters in it."""
-
-REMEDY = (
-    "make the gradients by loss.backward(retain_graph=optimizer.needs_closure), "
-    "and the update by optimizer.step(lambda: loss)"
-)
-
-OTHER_FORM = (
-    "use another form of that layer, such as attention by torch.nn.attention.sdpa_kernel(SDPBackend.MATH), "
-    "or another optimizer"
-)
 
 
 class ESGD(Optimizer):
@@ -196,7 +193,7 @@ class ESGD(Optimizer):
 
     def _measure(self, parameters: list[tuple[dict[str, Any], Tensor]], loss: object) -> None:
         """Add the squares of Hessian products."""
-        _require_one_process()
+        require_one_process()
         if not (isinstance(loss, Tensor) and loss.requires_grad):
             received = "no closure" if loss is None else "a loss without its graph"
             raise ArgumentError(
@@ -204,20 +201,20 @@ class ESGD(Optimizer):
                 f"received {received}: {REMEDY}"
             )
         inputs = [parameter for _, parameter in parameters]
-        gradients = _differentiated(loss, inputs)
+        gradients = gradients_with_graph(loss, inputs)
         # A gradient that does not depend on the weights has a row of zeros in H, and no graph.
         rows = [place for place, gradient in enumerate(gradients) if gradient is not None and gradient.requires_grad]
         outputs = [gradient for place in rows if (gradient := gradients[place]) is not None]
         if self._updates() == 0:
-            _require_curved(outputs)
+            require_curved(outputs)
         made = max((self.state[parameter].get("products", 0) for parameter in inputs), default=0)
         count = self.param_groups[0]["first"] if self._updates() == 0 else 1
         for number in range(made, made + count):
-            vectors = _vectors(inputs, self.param_groups[0]["seed"], number)
-            products = _products(outputs, inputs, [vectors[place] for place in rows])
-            if _all_finite(products):
+            vectors = normal_vectors(inputs, self.param_groups[0]["seed"], number)
+            products = products_with(outputs, inputs, [vectors[place] for place in rows])
+            if all_finite(products):
                 self._add(parameters, vectors, products)
-            elif _all_finite([parameter.grad for parameter in inputs if parameter.grad is not None]):
+            elif all_finite([parameter.grad for parameter in inputs if parameter.grad is not None]):
                 self._tell_not_finite()
 
     def _add(self, parameters: list[tuple[dict[str, Any], Tensor]], vectors: list[Tensor], products: list[Tensor]) -> None:
@@ -236,75 +233,3 @@ class ESGD(Optimizer):
                 "the loss does not exist at these weights, as that of a norm at 0 does not"
             )
         warnings.warn("a Hessian product is not finite and is left out", NotMeasuredWarning, stacklevel=5)
-
-
-def _require_one_process() -> None:
-    """Each process would measure the curvature of its own batch, and the copies of a model would become different."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ArgumentError(
-            f"ESGD must run in one process, there are {distributed.get_world_size()}: the Hessian products of several "
-            "processes are not averaged. Train in one process, or with another optimizer"
-        )
-
-
-def _differentiated(loss: Tensor, inputs: list[Tensor]) -> tuple[Tensor | None, ...]:
-    """The gradients with the graph that they were made by."""
-    try:
-        with torch.enable_grad():
-            return torch.autograd.grad(loss, inputs, create_graph=True, allow_unused=True)
-    except RuntimeError as error:
-        raise ArgumentError(f"the graph of the loss must be kept, torch says {own_line(error)!r}: {REMEDY}") from error
-
-
-def _require_curved(gradients: list[Tensor]) -> None:
-    """Refuse layers that cannot be differentiated twice, which torch would silently take for linear ones.
-
-    A function marked with `once_differentiable` leaves a node of its own in the graph of its gradient. The node raises an
-    error when a graph is followed to its ends, but not when it is followed to given inputs.
-    """
-    if not gradients:
-        raise ArgumentError(
-            "the loss must be differentiable twice, no gradient depends on the weights: it is linear in all of them, or made "
-            f"by a layer without a second derivative: {OTHER_FORM}"
-        )
-    nodes = {gradient.grad_fn for gradient in gradients}
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if type(node).__name__ == "Error":
-            raise ArgumentError(
-                f"the loss must be differentiable twice, it has a function that is marked once_differentiable: {OTHER_FORM}"
-            )
-        following = {after for after, _ in node.next_functions if after is not None} - nodes if node is not None else set()
-        nodes |= following
-        waiting += following
-
-
-def _products(outputs: list[Tensor], inputs: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
-    """The derivative of the scalar product of gradients and vectors, which is H v."""
-    try:
-        made = torch.autograd.grad(outputs, inputs, vectors, retain_graph=True, allow_unused=True)
-    except RuntimeError as error:
-        raise ArgumentError(
-            f"the loss must be differentiable twice, torch says {own_line(error)!r}: {OTHER_FORM}"
-        ) from error
-    return [torch.zeros_like(entry) if product is None else product for entry, product in zip(inputs, made, strict=True)]
-
-
-def _vectors(inputs: list[Tensor], seed: int, number: int) -> list[Tensor]:
-    """Vectors of normal random numbers: the same for the same seed, number of the product, device and parameters."""
-    state = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    generators: dict[torch.device, torch.Generator] = {}
-    for entry in inputs:
-        if entry.device not in generators:
-            generators[entry.device] = torch.Generator(entry.device).manual_seed(state)
-    return [
-        torch.randn(entry.shape, generator=generators[entry.device], device=entry.device, dtype=entry.dtype)
-        for entry in inputs
-    ]
-
-
-def _all_finite(tensors: list[Tensor]) -> bool:
-    device = tensors[0].device
-    return bool(torch.stack([tensor.isfinite().all().to(device) for tensor in tensors]).all())
