@@ -9,8 +9,10 @@ def section(record: dict[str, Any]) -> list[str]:
     lines = [
         "## ESGD and AdaSecant",
         "",
-        f"Measured by `python benchmarks/optimizers.py` on {machine['processor']} ({machine['cores']} cores, shared with other",
-        "work at the time; one thread used); " + ", ".join(f"{n} {v}" for n, v in record["versions"].items()) + ".",
+        f"Measured by `python benchmarks/optimizers.py` on {machine['processor']} ({machine['cores']} cores, shared with",
+        "other work at the time; one thread, its processor time); "
+        + ", ".join(f"{n} {v}" for n, v in record["versions"].items())
+        + ".",
         f"Ratios are taken within a round; median and range of {rounds} rounds, after one that is not counted.",
         "The record: [benchmarks/results/optimizers.json](../benchmarks/results/optimizers.json).",
         "",
@@ -26,8 +28,8 @@ def section(record: dict[str, Any]) -> list[str]:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"A whole update of ESGD with a Hessian product (batch {record['batch']}, four linear layers) over one without, and the",
-        "mean where one update in 20 has one:",
+        f"A whole update of ESGD with a Hessian product (batch {record['batch']}, four linear layers) over one without, and",
+        "the mean where one update in 20 has one:",
         "",
         "| | with a product | one in 20 |",
         "|---|---|---|",

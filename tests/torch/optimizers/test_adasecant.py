@@ -7,6 +7,7 @@ from torch import nn
 
 from learnrate.torch.optimizers import AdaSecant
 from learnrate.torch.optimizers.adasecant import _learning_rates
+from learnrate.torch.optimizers.groups import BLOCK
 
 
 def reference(start, gradients, rate, decay, gamma_max, eps, normalized, adagrad, weight_decay, sign):
@@ -112,6 +113,24 @@ def test_scaling_the_loss_changes_nothing_but_rounding():
             weight.grad = scale * (weight.detach() + row)
             optimizer.step()
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("adagrad", [False, True])
+def test_a_tensor_of_many_blocks_is_updated_as_a_whole(adagrad):
+    random = torch.Generator().manual_seed(0)
+    start = torch.randn(3 * BLOCK + 5, generator=random).reshape(-1, 1)
+    layouts = [start, start.repeat(1, 2)[:, ::2], start]  # the second cannot be split
+    weights = [nn.Parameter(start.clone()) for start in layouts]
+    weights[1].data = layouts[1].repeat(1, 2)[:, ::2]
+    assert not weights[1].is_contiguous()
+    optimizers = [AdaSecant([weight], adagrad=adagrad, foreach=n == 2) for n, weight in enumerate(weights)]
+    for _ in range(4):
+        gradient = start + torch.randn(start.shape, generator=random)
+        for weight, optimizer in zip(weights, optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=1e-5, atol=1e-6)
 
 
 def test_a_gradient_of_zero_is_no_obstacle():

@@ -15,6 +15,7 @@ from learnrate.torch.optimizers.groups import (
     flag,
     flag_or_none,
     gradients_of,
+    in_blocks,
     in_lists,
     learning_rate,
     with_gradients,
@@ -180,9 +181,13 @@ class AdaSecant(Optimizer):
             if not self.state[parameter]:
                 self.state[parameter] |= _first_state(parameter, gradient, adagrad=group["adagrad"])
             self.state[parameter]["step"] += 1
-        averages = {name: [self.state[parameter][name] for parameter in parameters] for name in AVERAGES}
-        sums = [self.state[parameter]["sum"] for parameter in parameters] if group["adagrad"] else None
-        torch._foreach_add_(parameters, _changes(group, averages, sums, gradients))
+        names = (*AVERAGES, "sum") if group["adagrad"] else AVERAGES
+        rows = [
+            [parameter, gradient, *(self.state[parameter][name] for name in names)]
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        ]
+        for targets, followed, *kept in in_blocks(rows):
+            torch._foreach_add_(targets, _changes(group, dict(zip(names, kept, strict=True)), followed))
 
 
 def _first_state(parameter: Tensor, gradient: Tensor, adagrad: bool) -> dict[str, Any]:
@@ -194,9 +199,7 @@ def _first_state(parameter: Tensor, gradient: Tensor, adagrad: bool) -> dict[str
     return state | ({"sum": torch.zeros_like(parameter)} if adagrad else {})
 
 
-def _changes(
-    group: dict[str, Any], averages: dict[str, list[Tensor]], sums: list[Tensor] | None, gradients: list[Tensor]
-) -> list[Tensor]:
+def _changes(group: dict[str, Any], averages: dict[str, list[Tensor]], gradients: list[Tensor]) -> list[Tensor]:
     """The changes of the parameters; the averages are updated in place."""
     weights = torch._foreach_reciprocal(averages["memory"])
     _average(averages, "gradient", gradients, 1 - group["decay"])
@@ -208,7 +211,8 @@ def _changes(
     changes = _learning_rates(averages, group["eps"])
     torch._foreach_mul_(changes, corrected)
     torch._foreach_mul_(changes, -float(group["lr"]))
-    if sums is not None:
+    if group["adagrad"]:
+        sums = averages["sum"]
         torch._foreach_addcmul_(sums, corrected, corrected)
         roots = torch._foreach_sqrt(sums)
         torch._foreach_clamp_min_(roots, 1.0)
