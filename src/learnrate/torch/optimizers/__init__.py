@@ -1,6 +1,7 @@
 """Optimizers of the papers on cyclical learning rates that torch lacks.
 
-They are ordinary optimizers of torch: any loop, any schedule and every call of `lr.torch` takes them.
+They are ordinary optimizers of torch: any loop, any schedule and every call of `lr.torch` but `probe`
+takes them.
 """
 
 from learnrate.torch.optimizers.adasecant import AdaSecant
