@@ -9,6 +9,7 @@ from torch import nn
 
 import learnrate as lr
 from learnrate.torch.optimizers import ESGD, AdaSecant
+from learnrate.torch.optimizers.groups import in_lists
 
 BOTH = pytest.mark.parametrize("kind", [ESGD, AdaSecant])
 
@@ -49,6 +50,12 @@ def test_one_call_for_all_parameters_gives_the_same_bits(kind):
             loss.backward(retain_graph=True)
             optimizer.step(lambda loss=loss: loss)
     assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+
+
+def test_parameters_are_updated_by_one_call_for_each_dtype_or_each_by_itself():
+    parameters = [torch.ones(2, dtype=dtype) for dtype in (torch.float32, torch.float64, torch.float32)]
+    sizes = {foreach: [len(together) for together in in_lists(parameters, foreach)] for foreach in (True, False, None)}
+    assert sizes == {True: [2, 1], False: [1, 1, 1], None: [1, 1, 1]}
 
 
 @BOTH
