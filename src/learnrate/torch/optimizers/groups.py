@@ -109,5 +109,5 @@ def in_blocks(rows: list[list[Tensor]]) -> Iterator[list[list[Tensor]]]:
     if others or first.device.type != "cpu" or not all(tensor.is_contiguous() for tensor in rows[0]):
         yield [list(kind) for kind in zip(*rows, strict=True)]
         return
-    blocks = [tensor.view(-1).split(BLOCK) for tensor in rows[0]]
+    blocks = [tensor.view(-1).split(BLOCK) for tensor in rows[0]]  # type: ignore[no-untyped-call]
     yield from ([[part] for part in block] for block in zip(*blocks, strict=True))
