@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+import learnrate as lr
 from learnrate.torch.optimizers import AdaSecant
 from learnrate.torch.optimizers.adasecant import _learning_rates
 from learnrate.torch.optimizers.groups import BLOCK
@@ -131,6 +132,15 @@ def test_a_tensor_of_many_blocks_is_updated_as_a_whole(adagrad):
             optimizer.step()
     for other in weights[1:]:
         torch.testing.assert_close(other, weights[0], rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_is_refused_because_its_range_is_too_small():
+    with pytest.raises(lr.errors.ArgumentError, match=r"wider range, received torch\.float16"):
+        AdaSecant([nn.Parameter(torch.ones(2, dtype=torch.float16))])
+    weight = nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+    weight.grad = torch.ones_like(weight)
+    AdaSecant([weight]).step()
+    assert (weight < 1).all()
 
 
 def test_a_gradient_of_zero_is_no_obstacle():

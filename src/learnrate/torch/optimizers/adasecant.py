@@ -90,7 +90,7 @@ class AdaSecant(Optimizer):
         foreach: Whether to update all parameters by one call of each operation; None (the default) on accelerators only.
 
     Raises:
-        ArgumentError: if a setting breaks its rule, or a parameter is complex.
+        ArgumentError: if a setting breaks its rule, or a parameter is complex or of float16.
         ArgumentTypeError: if a setting is of the wrong type.
 
     Example:
@@ -144,6 +144,9 @@ class AdaSecant(Optimizer):
         super().add_param_group(param_group)
         try:
             check_group("AdaSecant", self.param_groups[-1], RULES)
+            for parameter in self.param_groups[-1]["params"]:
+                if parameter.dtype == torch.float16:  # which holds neither `TINY` nor the longest average
+                    checks.refuse("the parameters of AdaSecant", "of a dtype with a wider range", parameter.dtype)
         except (ValueError, TypeError):
             self.param_groups.pop()
             raise

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.user_code import own_line
 
@@ -44,7 +45,9 @@ def gradients_with_graph(loss: Tensor, inputs: list[Tensor]) -> tuple[Tensor | N
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise ArgumentError(f"the graph of the loss must be kept, torch says {own_line(error)!r}: {REMEDY}") from error
+        raise ArgumentError(
+            f"the graph of the loss must be kept, torch says {checks.short(own_line(error), 80)!r}: {REMEDY}"
+        ) from error
 
 
 def require_curved(gradients: list[Tensor]) -> None:
@@ -88,7 +91,7 @@ def products_with(outputs: list[Tensor], inputs: list[Tensor], vectors: list[Ten
         raise
     except RuntimeError as error:
         raise ArgumentError(
-            f"the loss must be differentiable twice, torch says {own_line(error)!r}: {OTHER_FORM}"
+            f"the loss must be differentiable twice, torch says {checks.short(own_line(error), 80)!r}: {OTHER_FORM}"
         ) from error
     return [torch.zeros_like(entry) if product is None else product for entry, product in zip(inputs, made, strict=True)]
 
