@@ -18,15 +18,9 @@ def section(record: dict[str, Any]) -> list[str]:
         "",
         "### False claims",
         "",
-<<<<<<< HEAD
-        "Share of the studies in which a difference is claimed where there is none. The rule is held to 5 %, for all",
-        "pairs of arms together. Beside it: the rule without its limit of the number of seeds, and a wrong way, to stop as",
-        f"soon as a usual {level} interval excludes 0. The last column does not look again and again: it is the {level}",
-=======
         "Share of the studies in which a difference is claimed where there is none. The rule is held to 5 %, for all pairs",
         "of arms together. Beside it: the rule without its limit of the number of seeds, and a wrong way, to stop as soon",
         f"as a usual {level} interval excludes 0. The last column does not look again and again: it is the {level}",
->>>>>>> n-stats
         "interval of 3 seeds, without an adjustment for the number of pairs.",
         "",
         *_table(_CLAIMS, [_claims(row) for row in claims]),
@@ -44,11 +38,7 @@ def section(record: dict[str, Any]) -> list[str]:
         *_table(_CLAIMS, [_claims(row) for row in outside]),
         "### Seeds that it takes",
         "",
-<<<<<<< HEAD
-        "By the size of the difference of two arms, in standard deviations of the paired differences; normal noise.",
-=======
         "By the size of the difference of two arms, in standard deviations of the paired differences, with normal noise.",
->>>>>>> n-stats
         "The t-test has a number of seeds that was fixed beforehand, with which 80 % of the studies show the difference.",
         "The rule has no such number: 80 % are the seeds after which 80 % of the studies are sure, and the mean is over",
         "studies of at most 300 seeds. With four arms the six pairs share the error rate.",

@@ -18,6 +18,7 @@ SOURCES = Path(lr.__file__).parent.parent
 
 ROOMS = {
     "torch": ("PyTorch", "with-torch.md"),
+    "torch.optimizers": ("Optimizers", "optimizers.md"),
     "jax": ("JAX and optax", "with-jax.md"),
     "keras": ("Keras", "with-keras.md"),
     "lightning": ("Lightning", "with-lightning.md"),

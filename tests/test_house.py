@@ -38,6 +38,7 @@ FLOORS = [
     *("schedules", "finder", "tuner", "control", "logs"),
     *(
         "torch.inputs",
+        "torch.optimizers",
         "torch.distributed",
         "torch.snapshot",
         "torch.control",

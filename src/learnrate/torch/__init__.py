@@ -1,5 +1,6 @@
 """learnrate for PyTorch."""
 
+from learnrate.torch import optimizers as optimizers
 from learnrate.torch.accuracy_test import accuracy_test
 from learnrate.torch.driving import Attachment, Scheduler, attach
 from learnrate.torch.probe import probe

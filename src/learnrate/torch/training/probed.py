@@ -25,6 +25,7 @@ from torch.optim import (
 )
 
 from learnrate.torch.driving import Group
+from learnrate.torch.optimizers import ESGD, AdaSecant
 from learnrate.trainable import NotProbedError, ProbeMethod
 from learnrate.tuner.probe import METHODS
 
@@ -118,6 +119,8 @@ if hasattr(torch.optim, "Muon"):  # since torch 2.9
 WITHOUT: dict[type[Optimizer], str] = {
     LBFGS: "LBFGS finds the length of its steps from the curvature, and computes gradients inside of its step",
     Adadelta: "Adadelta finds its step size itself, and its LR is usually 1",
+    ESGD: "ESGD divides its steps by the curvature, and computes Hessian products inside of its step",
+    AdaSecant: "AdaSecant finds a step size for each weight, and its LR is usually 1",
     Rprop: "Rprop adapts a step size for each weight, and its LR is the first of them only",
 }
 """Why optimizers have no probe."""

@@ -14,6 +14,7 @@ from torch.optim import LBFGS, Optimizer
 from learnrate import checks
 from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.torch.inputs import has_two_calls, stepping
+from learnrate.torch.optimizers import ESGD
 
 Forward = Callable[[Any], "tuple[Tensor, dict[str, Any]]"]
 """From a micro-batch to the loss to minimise, and all values to record, "loss" among them."""
@@ -32,7 +33,8 @@ class UpdateOptions(TypedDict, total=False):
             optimizers an update counts as skipped if one of them skips it, although the others have made it.
         clip_norm: Maximum norm of all gradients of an optimizer, above 0; None (the default) for no limit.
         clip_value: Maximum absolute value of an element of a gradient, above 0; None (the default) for no limit.
-        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS and SAM.
+        closure: Whether `optimizer.step` needs a closure that computes the loss again; always true for LBFGS, SAM and
+            ESGD.
     """
 
     accumulate: int
@@ -106,7 +108,7 @@ class Updater:
 
     def needs_closure(self, optimizers: Iterable[Optimizer]) -> bool:
         """Whether the step of one of these optimizers needs a closure."""
-        return self.closure or any(isinstance(stepping(o), LBFGS) or has_two_calls(o) for o in optimizers)
+        return self.closure or any(isinstance(stepping(o), (LBFGS, ESGD)) or has_two_calls(o) for o in optimizers)
 
     def step(
         self,
@@ -161,12 +163,12 @@ class Updater:
         first: dict[str, Any] = {}
 
         def closure() -> Tensor:
-            values = self.backward(model, optimizers, batches, forward)
+            with_graph = any(_reads_graph(optimizer) for optimizer in optimizers)
+            values, loss = self._backward(model, optimizers, batches, forward, with_graph)
             before_step()
             first.update(values if not first else {})  # the loss before the update is recorded, as for other optimizers
             for optimizer in optimizers:
                 self.clip(optimizer)
-            loss: Tensor = values["loss"]
             return loss
 
         for optimizer in optimizers:
@@ -179,21 +181,46 @@ class Updater:
         self, model: nn.Module, optimizers: Sequence[Optimizer], batches: Sequence[Any], forward: Forward
     ) -> dict[str, Any]:
         """Compute the gradients of an update, the first half of `step`; returns the mean of the values of all passes."""
+        return self._backward(model, optimizers, batches, forward, with_graph=False)[0]
+
+    def _backward(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        batches: Sequence[Any],
+        forward: Forward,
+        with_graph: bool,
+    ) -> tuple[dict[str, Any], Tensor]:
+        """The values of `backward`, and the loss: the sum over the micro-batches, each divided by their number.
+
+        Args:
+            model: What is trained.
+            optimizers: Those whose gradients are computed.
+            batches: The micro-batches.
+            forward: The forward pass.
+            with_graph: Whether the loss keeps the graphs of all passes, which then are in memory together.
+        """
         for optimizer in optimizers:
             optimizer.zero_grad()
-        rows = []
+        rows, losses = [], []
         for number, batch in enumerate(batches, 1):
             with _unsynchronised(model) if number < len(batches) else nullcontext():
-                rows.append(self._add_gradient(model, batch, forward, len(batches)))
-        return means(rows)
+                values, loss = self._add_gradient(model, batch, forward, len(batches), with_graph)
+            rows.append(values)
+            losses.append(loss)
+        return means(rows), losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-    def _add_gradient(self, model: nn.Module, batch: Any, forward: Forward, micro_batches: int) -> dict[str, Any]:
+    def _add_gradient(
+        self, model: nn.Module, batch: Any, forward: Forward, micro_batches: int, with_graph: bool
+    ) -> tuple[dict[str, Any], Tensor]:
         with self.precision(model):
             loss, values = forward(batch)
         if micro_batches > 1:
             loss = loss / micro_batches
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward(retain_graph=with_graph)  # type: ignore[no-untyped-call]
+        detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
+        return detached, loss if with_graph else loss.detach()
 
     def precision(self, model: nn.Module) -> AbstractContextManager[Any]:
         """The precision of a forward pass."""
@@ -207,6 +234,12 @@ class Updater:
             nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip_norm)
         if self.clip_value is not None:
             nn.utils.clip_grad_value_(_parameters(optimizer), self.clip_value)
+
+
+def _reads_graph(optimizer: Optimizer) -> bool:
+    """Whether its next step differentiates the loss of the closure."""
+    inner = stepping(optimizer)
+    return isinstance(inner, ESGD) and inner.needs_closure
 
 
 def refuse_scaler_with_closure() -> None:
