@@ -84,6 +84,7 @@ class Outcome:
             "updates": self.updates,
             "mean": records.encode_float(self.mean) if self.trainings else None,
             "std": records.encode_float(self.std) if self.trainings else None,
+            "tuned_lr": None if self.chosen is None else self.chosen.max_lr,
             "tuning_updates": None if self.chosen is None else self.chosen.updates,
             "failures": {str(seed): failure.error for seed, failure in self.failures.items()},
             "trainings": [training.as_record() for training in self.trainings],

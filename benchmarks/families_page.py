@@ -1,0 +1,90 @@
+"""The page docs/families.md, from the records of families.py: none of its numbers is written by hand."""
+
+import json
+from typing import Any
+
+from benchmarks.choice.about import about
+from benchmarks.families import RESULTS
+
+
+def text() -> list[str]:
+    """The lines of the page."""
+    records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    seeds = len(next(iter(records[0]["arms"].values()))["trainings"])
+    return [
+        "# A worked example: four families of schedules",
+        "",
+        "Which family of schedules is best, if each has its own best LR? The example takes some minutes on two cores:",
+        "",
+        "```",
+        "python -m benchmarks.families",
+        "```",
+        "",
+        "It is one call of `lr.compare` for each task, with a study that goes on after an interruption:",
+        "",
+        '<!-- skip: next "it trains for minutes" -->',
+        "```python",
+        "families = {",
+        '    "one-cycle": "one_cycle",',
+        '    "warm-up and cosine": "warmup_cosine",',
+        '    "warm-up, stable, decay": "wsd",',
+        '    "triangular2": "triangular2",',
+        "}",
+        'comparison = lr.compare(families, recipe, seeds=5, tune_each=True, study="digits.sqlite")',
+        "```",
+        "",
+        f"Each family is tuned by `lr.tune` on validation data, and then trained with {seeds} seeds, which are the same for all",
+        "four. The scores are on test data.",
+        "",
+        *(line for record in records for line in _task(record)),
+        *_together(records),
+    ]
+
+
+def _task(record: dict[str, Any]) -> list[str]:
+    """The section of a task."""
+    task = about(record["task"])
+    arms = sorted(record["arms"].items(), key=lambda arm: -arm[1]["mean"])
+    lines = [
+        f"## {task.about}",
+        "",
+        f"| | {record['metric']} | LR (peak) | tuning, updates | training, updates |",
+        "|---|---|---|---|---|",
+    ]
+    for name, arm in arms:
+        trained = {training["updates"] for training in arm["trainings"]}
+        lines.append(
+            f"| {name} | {arm['mean']:.2f} ± {arm['std']:.2f} | {arm['tuned_lr']:.2g} | {arm['tuning_updates']} | "
+            f"{', '.join(map(str, sorted(trained)))} |"
+        )
+    return [*lines, "", *_claims(record), ""]
+
+
+def _claims(record: dict[str, Any]) -> list[str]:
+    """What is sure."""
+    sure = [each for each in record["differences"] if each["sure"]]
+    if not sure:
+        widest = max(record["differences"], key=lambda each: abs(each["mean"]))
+        low, high = widest["interval"]
+        return [
+            "No difference is sure. The largest is that of "
+            f"{widest['first']} and {widest['second']}: {widest['mean']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f}."
+        ]
+    return [
+        f"Sure: {each['first']} - {each['second']} is {each['mean']:+.2f}, 95 % interval {each['interval'][0]:+.2f} to "
+        f"{each['interval'][1]:+.2f}."
+        for each in sure
+    ]
+
+
+def _together(records: list[dict[str, Any]]) -> list[str]:
+    """What the tasks have in common."""
+    pairs = sum(len(record["differences"]) for record in records)
+    sure = sum(each["sure"] for record in records for each in record["differences"])
+    return [
+        "## What it shows",
+        "",
+        f"Of {pairs} differences between two families on {len(records)} tasks, {sure} are sure with this number of seeds. Whoever",
+        "had run each family once would have found a winner on every task. `until_sure=True` adds seeds until there is one,",
+        "or until the budget is spent.",
+    ]
