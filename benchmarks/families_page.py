@@ -67,8 +67,9 @@ def _claims(record: dict[str, Any]) -> list[str]:
         widest = max(record["differences"], key=lambda each: abs(each["mean"]))
         low, high = widest["interval"]
         return [
-            "No difference is sure. The largest is that of "
-            f"{widest['first']} and {widest['second']}: {widest['mean']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f}."
+            f"No difference is sure, with all {len(record['differences'])} pairs accounted for. The largest is that of "
+            f"{widest['first']} and {widest['second']}: {widest['mean']:+.2f}, with a 95 % interval, of this pair alone, "
+            f"of {low:+.2f} to {high:+.2f}."
         ]
     return [
         f"Sure: {each['first']} - {each['second']} is {each['mean']:+.2f}, 95 % interval {each['interval'][0]:+.2f} to "
@@ -84,7 +85,7 @@ def _together(records: list[dict[str, Any]]) -> list[str]:
     return [
         "## What it shows",
         "",
-        f"Of {pairs} differences between two families on {len(records)} tasks, {sure} are sure with this number of seeds. Whoever",
-        "had run each family once would have found a winner on every task. `until_sure=True` adds seeds until there is one,",
-        "or until the budget is spent.",
+        f"Of {pairs} differences between two families on {len(records)} tasks, {sure} are sure with this number",
+        "of seeds. Whoever had run each family once would have found a winner on every task. `until_sure=True` adds seeds",
+        "until there is one, or until the budget is spent.",
     ]
