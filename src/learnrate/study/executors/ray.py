@@ -1,0 +1,365 @@
+"""Runs as tasks of a Ray cluster."""
+
+import math
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future as ThreadFuture
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+from learnrate import checks
+from learnrate.errors import ExecutorError, LearnrateWarning
+from learnrate.study.executors.executor import NodeLostError, WorkerLostError, missing
+from learnrate.study.run import Message
+from learnrate.study.source import RecipeObject
+from learnrate.user_code import warn
+
+RETRIES = 2
+"""Times that a run is made again whose worker was lost."""
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at the tasks."""
+
+READ_EVERY = 1.0
+"""Seconds between two looks at the nodes, and whether the head answers; and between two that fetch messages."""
+
+HEAD_PATIENCE = 20.0
+"""Seconds that the head may be away. After 60, Ray would end this process without a word to it
+(`RAY_gcs_rpc_server_reconnect_timeout_s`)."""
+
+
+class Ray:
+    """Makes runs as core tasks of Ray, on a cluster that runs already or on one that is started on this machine.
+
+    Each run asks for its share of a node. The number of runs in progress follows the nodes that come and go. A run whose
+    worker is lost is made again; one that was lost with its whole node does not count as an attempt. It goes on from its
+    checkpoint if the study is in a folder that the nodes share, otherwise from its start.
+
+    Workers get the recipe with its first run: its file as text, an object by cloudpickle. What it imports has to be there, or
+    to be shipped with `runtime_env`: {"working_dir": "the folder of the recipe"} for modules beside it.
+
+    Args:
+        address: Of the cluster, such as "auto" or "ray://head:10001"; None for the one that this process has joined already,
+            that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end.
+        num_cpus: Cores of a run.
+        num_gpus: GPUs of a run; 0.25 for four runs on each.
+        retries: Times that a run is made again whose worker was lost.
+        runtime_env: Environment of the runs, as Ray describes it.
+        log_to_driver: Whether what workers print is printed here. Only where this process has not joined a cluster already.
+        options: Further options of the tasks, such as {"memory": 2e9, "resources": {"slow": 1}}.
+
+    Attributes:
+        workers: See `Executor`.
+        attempts: See `Executor`.
+        report: See `Executor`.
+
+    Raises:
+        ArgumentError: if a number is out of range.
+        ArgumentTypeError: if a value is of the wrong type.
+        ExecutorError: if there is no cluster at the address.
+        MissingExtraError: if Ray is not installed.
+
+    Warns:
+        LearnrateWarning: if no node has what a run asks for. Runs wait until there is one.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        num_cpus: float = 1.0,
+        num_gpus: float = 0.0,
+        retries: int = RETRIES,
+        runtime_env: Mapping[str, Any] | None = None,
+        log_to_driver: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        shares = {"CPU": _share("num_cpus", num_cpus), "GPU": _share("num_gpus", num_gpus)}
+        self.attempts = 1 + checks.whole("retries", retries, at_least=0)
+        checks.flag("log_to_driver", log_to_driver)
+        checks.optional(checks.text)("address", address)
+        for name, value in (("runtime_env", runtime_env), ("options", options)):
+            checks.optional(checks.instance(Mapping, "a mapping"))(name, value)  # type: ignore[type-abstract]
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise missing("ray", "ray", error) from error
+        self._ray = ray
+        self._is_own = not ray.is_initialized()
+        if self._is_own:
+            _join(address, log_to_driver)
+        try:
+            tasks = {**(options or {}), "num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": 0}
+            if runtime_env is not None:
+                tasks["runtime_env"] = dict(runtime_env)
+            self._call = ray.remote(_call).options(**tasks)
+            self._cluster = _Cluster(ray, shares)
+            self._mail = _Mail(ray)
+        except BaseException:
+            self.close()
+            raise
+        self.report: Callable[[Message], object] | None = self._mail.report
+        self._shipped: dict[int, tuple[RecipeObject, Any]] = {}
+        self._running: dict[Any, None] = {}
+        self._ended: set[Any] = set()
+        self._looked_at = 0.0
+
+    @property
+    def workers(self) -> int:
+        """See `Executor.workers`."""
+        return self._cluster.workers()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "_RayFuture":
+        """See `Executor.submit`."""
+        self._cluster.require_head()
+        first, *others = arguments or (None,)
+        source = getattr(first, "source", None)
+        if isinstance(source, RecipeObject) and is_dataclass(first) and not isinstance(first, type):
+            # The recipe may have data: it is stored in the cluster once, not sent with every run.
+            reference = self._call.remote(function, self._stored(source), replace(first, source=None), *others)  # type: ignore[arg-type]
+        else:
+            reference = self._call.remote(function, None, *arguments)
+        self._running[reference] = None
+        return _RayFuture(self, reference)
+
+    def _stored(self, source: RecipeObject) -> Any:
+        if id(source) not in self._shipped:
+            self._shipped[id(source)] = source, self._ray.put(source)  # with the source, so that its id stays its own
+        return self._shipped[id(source)][1]
+
+    def messages(self) -> Sequence[Message]:
+        """See `Executor.messages`."""
+        self._cluster.require_head()
+        return self._mail.messages()
+
+    def is_ended(self, reference: Any) -> bool:
+        """Whether a task has ended. One look at all of them serves the futures of all."""
+        if self._running and time.monotonic() - self._looked_at >= LOOK_EVERY:
+            self._cluster.require_head()
+            ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+            self._ended.update(ready)
+            for each in ready:
+                del self._running[each]
+            self._looked_at = time.monotonic()
+        return reference in self._ended
+
+    def result(self, reference: Any) -> Any:
+        """What a task gave."""
+        errors = self._ray.exceptions
+        while not self.is_ended(reference):
+            time.sleep(LOOK_EVERY)
+        self._ended.discard(reference)
+        try:
+            return self._ray.get(reference)
+        except (errors.NodeDiedError, errors.ObjectLostError) as error:
+            raise NodeLostError(f"the node of the run was lost: {_line(error)}") from error
+        except errors.WorkerCrashedError as error:
+            if self._cluster.has_lost_nodes():
+                raise NodeLostError(f"the node of the run was lost: {_line(error)}") from error
+            raise WorkerLostError(f"the worker of the run ended: {_line(error)}") from error
+        except errors.RuntimeEnvSetupError as error:
+            raise ExecutorError(f"Ray cannot make the runtime_env: {_line(error)}") from error
+
+    def cancel(self, reference: Any) -> None:
+        """End a task with its worker."""
+        self._running.pop(reference, None)
+        self._ended.discard(reference)
+        self._ray.cancel(reference, force=True)
+
+    def close(self) -> None:
+        """Leave the cluster if this object has joined it; shut it down if it has started it."""
+        if self._is_own:
+            self._ray.shutdown()
+
+
+class _RayFuture:
+    """The result of a task."""
+
+    def __init__(self, executor: Ray, reference: Any) -> None:
+        self._executor, self._reference = executor, reference
+
+    def done(self) -> bool:
+        """See `Future.done`."""
+        return self._executor.is_ended(self._reference)
+
+    def result(self) -> Any:
+        """See `Future.result`."""
+        return self._executor.result(self._reference)
+
+    def cancel(self) -> bool:
+        """See `Future.cancel`."""
+        self._executor.cancel(self._reference)
+        return True
+
+
+def _share(name: str, value: object) -> float:
+    number = checks.number(name, value)
+    if not 0 <= number < math.inf or (number > 1 and number != int(number)):
+        checks.refuse(name, "a number of at least 0, and whole above 1", value)
+    return number
+
+
+def _join(address: str | None, log_to_driver: bool) -> None:
+    """Join a cluster, or start one, quietly."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
+    except (ConnectionError, ValueError, TimeoutError) as error:
+        raise ExecutorError(f"there is no Ray cluster at {address}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    return checks.short(" ".join(str(error).split()) or type(error).__name__, 300)
+
+
+class _Cluster:
+    """The nodes of a cluster, and its head."""
+
+    def __init__(self, ray: Any, shares: Mapping[str, float]) -> None:
+        self._ray, self._shares = ray, {name: share for name, share in shares.items() if share > 0}
+        # None for a client of the form ray://, which Ray itself watches.
+        gcs = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().gcs_address
+        self._head = None if gcs is None else (gcs.rpartition(":")[0].strip("[]"), int(gcs.rpartition(":")[2]))
+        # In a thread, because the question waits for a head that does not answer.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="learnrate-ray")
+        self._reading: ThreadFuture[Any] | None = None
+        self._read_at = self._answered_at = self._asked_at = time.monotonic()
+        self._alive: set[str] = set()
+        self._lost_at = -math.inf
+        self._workers = 1
+        self._read(ray.nodes())
+        if self._workers == 0:
+            wanted = ", ".join(f"{share:g} {name}" for name, share in self._shares.items())
+            warn(f"no node of the Ray cluster has {wanted}: runs wait until there is one", LearnrateWarning)
+
+    def workers(self) -> int:
+        """Runs that fit on the nodes, at least one: a cluster may grow when a task waits."""
+        self.require_head()
+        if self._reading is not None and self._reading.done():
+            try:
+                self._read(self._reading.result())
+            except ConnectionError as error:
+                raise self._gone() from error
+            self._reading = None
+        if self._reading is None and time.monotonic() - self._read_at >= READ_EVERY:
+            self._reading = self._reader.submit(self._ray.nodes)
+        return max(1, self._workers)
+
+    def has_lost_nodes(self) -> bool:
+        """Whether a node has gone a short time ago."""
+        self._read(self._ray.nodes())
+        return time.monotonic() - self._lost_at < HEAD_PATIENCE
+
+    def _read(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        alive = [node for node in nodes if node["Alive"]]
+        names = {node["NodeID"] for node in alive}
+        if self._alive - names:
+            self._lost_at = time.monotonic()
+        self._alive = names
+        self._workers = sum(self._fitting(node["Resources"]) for node in alive)
+        self._read_at = time.monotonic()
+
+    def _fitting(self, resources: Mapping[str, float]) -> int:
+        """Runs that fit on a node. A run has a GPU of its own, or a share of a single one."""
+        if not self._shares:
+            return int(resources.get("CPU", 0))
+        return min(_parts(resources.get(name, 0.0), share) for name, share in self._shares.items())
+
+    def require_head(self) -> None:
+        """Refuse to go on without the head of the cluster."""
+        now = time.monotonic()
+        if self._head is None:
+            if not self._ray.util.client.ray.is_connected():
+                raise self._gone()
+            return
+        if now - self._asked_at >= READ_EVERY:
+            if _answers(self._head):
+                self._answered_at = now
+            self._asked_at = time.monotonic()
+        if self._asked_at - self._answered_at >= HEAD_PATIENCE:
+            raise self._gone()
+
+    def _gone(self) -> ExecutorError:
+        where = "" if self._head is None else f" at {self._head[0]}:{self._head[1]}"
+        return ExecutorError(
+            f"the head of the Ray cluster{where} does not answer any more. The study goes on from what it has when it is "
+            "started again"
+        )
+
+
+def _parts(amount: float, share: float) -> int:
+    if share >= 1:
+        return int(amount // share)
+    return int(amount) * int(1 / share + 1e-9) if amount >= 1 else int(amount / share + 1e-9)
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+class _Mail:
+    """The way of messages from workers to this process: an actor that keeps them until they are fetched.
+
+    An actor that is lost with its node is started again elsewhere; the messages that it had are lost.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._actor = ray.remote(_Box).options(num_cpus=0, max_restarts=-1).remote()
+        self.report = _Report(self._actor)
+        self._fetching: Any = None
+        self._fetched_at = 0.0
+
+    def messages(self) -> list[Message]:
+        """What has arrived. It does not wait for the actor."""
+        if self._fetching is None:
+            if time.monotonic() - self._fetched_at < READ_EVERY / 2:
+                return []
+            self._fetching = self._actor.fetch.remote()
+            self._fetched_at = time.monotonic()
+        if not self._ray.wait([self._fetching], timeout=0)[0]:
+            return []
+        fetching, self._fetching = self._fetching, None
+        try:
+            messages: list[Message] = self._ray.get(fetching)
+        except self._ray.exceptions.RayError:  # the actor is being started again, or cannot be
+            return []
+        return messages
+
+
+class _Box:
+    """The actor."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+
+    def add(self, message: Message) -> None:
+        self._messages.append(message)
+
+    def fetch(self) -> list[Message]:
+        messages, self._messages = self._messages, []
+        return messages
+
+
+class _Report:
+    """Sends messages from a worker. It waits for nothing."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __call__(self, message: Message) -> None:
+        self._actor.add.remote(message)
+
+
+def _call(function: Callable[..., Any], source: RecipeObject | None, task: Any = None, *others: Any) -> Any:
+    """The task of Ray."""
+    if source is not None:
+        task = replace(task, source=source)
+    return function(*(() if task is None else (task,)), *others)
