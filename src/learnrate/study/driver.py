@@ -60,13 +60,14 @@ class Driver:
                 begun = self._begin(waiting, running, is_over)
                 ended = self._collect(running, waiting)
                 self._pass_messages()
-                is_idle = not running and not begun and not ended
-                if is_idle and (not waiting or is_over() or not self.store.others_work()):
-                    # What is left has failed, or was made by others since this call began.
+                if begun or ended:
+                    pause = PAUSES[0]
+                    continue
+                # Without a run here, what is left is made by others, has failed, or is not to be begun any more.
+                if not running and (not waiting or is_over() or not self.store.others_work()):
                     return
-                pause = PAUSES[0] if begun or ended else min(2 * pause, PAUSES[1] if running else WAIT_FOR_OTHERS)
-                if not begun and not ended:
-                    time.sleep(pause)
+                time.sleep(pause)
+                pause = min(2 * pause, PAUSES[1] if running else WAIT_FOR_OTHERS)
         finally:
             for key, (future, _) in running.items():
                 future.cancel()

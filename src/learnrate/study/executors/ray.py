@@ -1,6 +1,7 @@
 """Runs as tasks of a Ray cluster."""
 
 import math
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,8 +42,9 @@ class Ray:
     to be shipped with `runtime_env`: {"working_dir": "the folder of the recipe"} for modules beside it.
 
     Args:
-        address: Of the cluster, such as "auto" or "ray://head:10001"; None for the one that this process has joined already,
-            that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end.
+        address: Of the cluster: "host:port" of its head, "ray://host:10001", or "auto" for the one that runs on this machine;
+            None for that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end. A cluster
+            that this process has joined already is used in any case.
         num_cpus: Cores of a run.
         num_gpus: GPUs of a run; 0.25 for four runs on each.
         retries: Times that a run is made again whose worker was lost.
@@ -205,10 +207,27 @@ def _join(address: str | None, log_to_driver: bool) -> None:
     """Join a cluster, or start one, quietly."""
     import ray
 
+    # Without an address, Ray would join what the last cluster of this machine has left behind, running or not.
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    at = _cluster_of_this_machine() if address == "auto" else address
+    host, _, port = at.rpartition(":")
+    if host and port.isdigit() and "://" not in host and not _answers((host.strip("[]"), int(port))):
+        at = ""
+    if not at:
+        raise ExecutorError(
+            f"there is no Ray cluster at {address!r}: give the address of its head as host:port, or None to start one here"
+        )
     try:
-        ray.init(address=address, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
-    except (ConnectionError, ValueError, TimeoutError) as error:
-        raise ExecutorError(f"there is no Ray cluster at {address}: {_line(error)}") from error
+        ray.init(address=at, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
+    except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
+        raise ExecutorError(f"there is no Ray cluster at {address!r}: {_line(error)}") from error
+
+
+def _cluster_of_this_machine() -> str:
+    """The address that `ray start` has written down; it may be that of a cluster that has ended."""
+    from ray._private.utils import read_ray_address
+
+    return read_ray_address() or ""
 
 
 def _line(error: BaseException) -> str:
