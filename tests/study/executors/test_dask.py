@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]
 def client():
     """Two workers with two threads each: runs in threads of one process would change each other's random numbers."""
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -35,7 +35,8 @@ def test_a_client_of_the_user_makes_the_same_study_also_when_a_worker_is_killed(
     client.wait_for_workers(2, timeout=60)
 
 
-def test_runs_that_are_cancelled_end(client, study, waiting):
+def test_runs_that_are_cancelled_end(client, waiting):
+    client.wait_for_workers(2, timeout=60)
     executor = Dask(client)
     assert executor.workers == 2
     future = executor.submit(report_for_ever, executor.report)
@@ -58,7 +59,7 @@ def report_for_ever(report):
 
 def test_a_cluster_that_is_gone_ends_the_study_in_one_line(study, serial, compared):
     study.set(pause=0.02)
-    cluster = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None, silence_logs=50)
+    cluster = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50)
     client = distributed.Client(cluster)
 
     def close(comparison):

@@ -16,8 +16,14 @@ def executor_in(folder):
     return executor
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("end", "jobs"), [(signal.SIGKILL, 3), (signal.SIGUSR2, 2)], ids=["killed", "queued again"])
+@pytest.mark.parametrize(
+    ("end", "jobs"),
+    [
+        # submitit waits 15 seconds for the result of a job that ended without one.
+        pytest.param(signal.SIGKILL, 3, marks=pytest.mark.heavy, id="killed"),
+        pytest.param(signal.SIGUSR2, 2, marks=pytest.mark.slow, id="queued again"),
+    ],
+)
 def test_a_job_that_ends_early_costs_only_its_run(study, serial, compared, end, jobs):
     # The second signal is what Slurm sends before the time of a job is over: submitit queues the job again by itself.
     study.set(signal=end)

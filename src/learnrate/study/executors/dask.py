@@ -2,6 +2,8 @@
 
 import logging
 import os
+import random
+import sys
 import threading
 import time
 import uuid
@@ -16,6 +18,9 @@ from learnrate.study.run import Key, Message
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the number of workers."""
+
+SHARE_RANDOM_NUMBERS = ("dask.sizeof", "distributed.utils_comm", "distributed.comm.core", "distributed.worker", "tornado.ioloop")
+"""Modules that draw from the random numbers of the whole process while a worker runs."""
 
 _turn = threading.Lock()
 """Of a worker: who has it makes a run. A worker may have several threads, but the random numbers of a framework belong to the
@@ -124,7 +129,7 @@ def _connected(address: Any) -> Any:
 
     if address is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return Client(LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL))
+        return Client(LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL))
     if not isinstance(address, str):
         checks.refuse_type("client", "a client of distributed, the address of a scheduler, or None", address)
     try:
@@ -192,7 +197,20 @@ def _end_if_cancelled() -> None:
         raise Cancelled
 
 
+def _leave_random_numbers_alone() -> None:
+    """Give the modules of Dask random numbers of their own.
+
+    They draw from those of the whole process, for example at each message, to estimate its size from a sample (`dask.sizeof`).
+    A training that uses them too would depend on the moments of its messages.
+    """
+    for name in SHARE_RANDOM_NUMBERS:
+        module = sys.modules.get(name)
+        if getattr(module, "random", None) is random:
+            module.random = random.Random()  # type: ignore[union-attr]
+
+
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     with _turn:
         _end_if_cancelled()
+        _leave_random_numbers_alone()
         return function(*arguments)

@@ -1,8 +1,10 @@
 """Runs as jobs of Slurm, or of another scheduler that submitit knows."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +99,24 @@ class _Call:
     """A call that may be made again: what submitit asks when the time of a job is over, or another one takes its place."""
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments)
+        # In a thread: submitit ends the job by a SystemExit from the handler of a signal, which runs in the main thread.
+        # The run itself would take it for one of the recipe, and store a failure.
+        future: Future[Any] = Future()
+        threading.Thread(target=_give, args=(future, function, *arguments), daemon=True).start()
+        return future.result()
 
     def checkpoint(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the next job has to call: the same, because the training itself has its checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, function, *arguments)
+
+
+def _give(future: "Future[Any]", function: Callable[..., Any], *arguments: Any) -> None:
+    try:
+        future.set_result(function(*arguments))
+    except BaseException as error:
+        future.set_exception(error)
 
 
 class _SubmititFuture:
