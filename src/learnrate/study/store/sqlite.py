@@ -119,8 +119,10 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> list[Key]:
             ended = self._read_ended(connection)
-            taken = self._claimed(connection)
-            free = (key for key in keys if key not in ended and key not in taken)
+            self._void_claims(connection)
+            sql = "SELECT 1 FROM claims WHERE arm = ? AND seed = ?"
+            left = (key for key in keys if key not in ended)
+            free = (key for key in left if connection.execute(sql, (key.arm, key.seed)).fetchone() is None)
             claimed = list(itertools.islice(free, most))
             values = [(key.arm, key.seed, self._driver, time.time()) for key in claimed]
             connection.executemany("INSERT INTO claims VALUES (?, ?, ?, ?)", values)
@@ -136,13 +138,12 @@ class SqliteStore:
                 self._ended.add(Key(arm, seed))
         return self._ended
 
-    def _claimed(self, connection: sqlite3.Connection) -> set[Key]:
-        """The runs that living processes have claimed. The claims of others are removed."""
+    def _void_claims(self, connection: sqlite3.Connection) -> None:
+        """Remove the claims of processes that have ended."""
         drivers = [row[0] for row in connection.execute("SELECT DISTINCT driver FROM claims")]
         for driver in drivers:
             if driver != self._driver and not locks.is_taken(self._lock_of(driver)):
                 connection.execute("DELETE FROM claims WHERE driver = ?", (driver,))
-        return {Key(*row) for row in connection.execute("SELECT arm, seed FROM claims")}
 
     def finish(self, made: Made) -> None:
         """See `Store.finish`."""
@@ -180,12 +181,13 @@ class SqliteStore:
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""
-        mine = "SELECT count(*) FROM claims WHERE driver = ?"
+        sql = "SELECT 1 FROM claims WHERE driver != ? LIMIT 1"
 
-        def count(connection: sqlite3.Connection) -> bool:
-            return len(self._claimed(connection)) > int(connection.execute(mine, (self._driver,)).fetchone()[0])
+        def look(connection: sqlite3.Connection) -> bool:
+            self._void_claims(connection)
+            return connection.execute(sql, (self._driver,)).fetchone() is not None
 
-        return self._written(count)
+        return self._written(look)
 
     def close(self) -> None:
         """See `Store.close`."""
