@@ -78,7 +78,8 @@ def test_a_cluster_that_is_gone_ends_the_study_in_one_line(study, serial, compar
 def test_what_is_no_scheduler_is_refused():
     with pytest.raises(TypeError, match="client"):
         Dask(3)
-    with pytest.raises(ExecutorError, match=facts("127.0.0.1:9")), dask.config.set(
-        {"distributed.comm.timeouts.connect": "0.5s"}
+    with (
+        pytest.raises(ExecutorError, match=facts("127.0.0.1:9")),
+        dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
     ):
         Dask("tcp://127.0.0.1:9")

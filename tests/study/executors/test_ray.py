@@ -10,6 +10,8 @@ from facts import facts
 from learnrate.errors import ExecutorError, LearnrateWarning
 from learnrate.study.executors import Ray
 from learnrate.study.executors import ray as executor_of_ray
+from learnrate.study.run import Key, Run, make
+from learnrate.study.source import source_of
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -60,7 +62,7 @@ def test_a_worker_that_is_killed_costs_only_its_run(executor, study, serial, com
     assert compared(on_a_pool) == serial
 
 
-def test_recipes_are_shipped(executor, tmp_path, serial, compared):
+def test_objects_are_shipped(executor, compared):
     class Descent(lr.Trainable):  # of a function: another process cannot import it
         def __init__(self, seed):
             self.weight = 1.0 + seed
@@ -79,19 +81,37 @@ def test_recipes_are_shipped(executor, tmp_path, serial, compared):
     arms = {"constant": lr.constant(0.1), "custom": lr.custom(0.1, 0.0, lambda p: p**3, 20)}
     assert compared(lr.compare(arms, recipe, executor=executor, seeds=2)) == compared(lr.compare(arms, recipe, seeds=2))
 
-    folder = tmp_path / "with siblings"
-    folder.mkdir()
-    (folder / "its_sibling.py").write_text("import learnrate as lr\nclass Flat(lr.Trainable):\n    def __init__(self, seed): pass\n"
-        "    def update(self, lr): return 1.0\n    def save(self): pass\n    def restore(self, state): pass\n")
-    file = folder / "recipe.py"
-    file.write_text("import learnrate as lr\nimport its_sibling\ndef recipe(): return lr.Recipe(its_sibling.Flat, updates=3)\n")
-    source = lr.study.source.source_of(file)
-    run = lr.study.run.Run(lr.study.run.Key("flat", 0), source, lr.constant(0.1), 3)
-    file.unlink()  # a worker on another machine has no such file
-    (folder / "its_sibling.py").rename(tmp_path / "its_sibling.py")
-    with_siblings = Ray(runtime_env={"working_dir": str(tmp_path)})
-    made = with_siblings.submit(lr.study.run.make, run, with_siblings.report).result()
-    assert made.result.losses == (1.0, 1.0, 1.0)
+
+SIBLING = """
+import learnrate as lr
+
+class Flat(lr.Trainable):
+    def __init__(self, seed): pass
+    def update(self, lr): return 1.0
+    def save(self): pass
+    def restore(self, state): pass
+"""
+
+RECIPE = """
+import its_sibling
+import learnrate as lr
+
+def recipe(): return lr.Recipe(its_sibling.Flat, updates=3)
+"""
+
+
+def test_modules_beside_a_recipe_are_shipped(cluster, tmp_path):
+    (tmp_path / "its_sibling.py").write_text(SIBLING)
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    run = Run(Key("flat", 0), source_of(tmp_path / "recipe.py"), lr.constant(0.1), 3)
+    executor = Ray(cluster.address, runtime_env={"working_dir": str(tmp_path)})
+    with pytest.raises(ValueError, match=facts("runtime_env", "ray.init")):
+        Ray(runtime_env={"working_dir": str(tmp_path)})
+    for file in list(tmp_path.glob("*.py")):  # a worker on another machine has none of them
+        file.unlink()
+    made = executor.submit(make, run, executor.report).result()
+    executor.close()
+    assert getattr(made.result, "losses", made.result) == (1.0, 1.0, 1.0)
 
 
 def test_a_run_goes_on_without_the_actor_that_takes_its_messages(executor, study, serial, compared):
@@ -106,7 +126,7 @@ def test_a_run_goes_on_without_the_actor_that_takes_its_messages(executor, study
 def test_a_node_that_is_lost_and_one_that_comes(cluster, executor, study, serial, compared, waiting):
     study.set(pause=0.1)
     numbers = [executor.workers]
-    node = cluster.list_all_nodes[1] if hasattr(cluster, "list_all_nodes") else list(cluster.worker_nodes)[0]
+    node = next(iter(cluster.worker_nodes))
 
     def change():
         waiting(lambda: len(study.workers()) == 2, "runs on both nodes")

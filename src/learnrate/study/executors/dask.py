@@ -19,7 +19,13 @@ from learnrate.study.run import Key, Message
 LOOK_EVERY = 1.0
 """Seconds between two looks at the number of workers."""
 
-SHARE_RANDOM_NUMBERS = ("dask.sizeof", "distributed.utils_comm", "distributed.comm.core", "distributed.worker", "tornado.ioloop")
+SHARE_RANDOM_NUMBERS = (
+    "dask.sizeof",
+    "distributed.utils_comm",
+    "distributed.comm.core",
+    "distributed.worker",
+    "tornado.ioloop",
+)
 """Modules that draw from the random numbers of the whole process while a worker runs."""
 
 _turn = threading.Lock()
@@ -129,7 +135,9 @@ def _connected(address: Any) -> Any:
 
     if address is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return Client(LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL))
+        return Client(
+            LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL)
+        )
     if not isinstance(address, str):
         checks.refuse_type("client", "a client of distributed, the address of a scheduler, or None", address)
     try:

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass, replace
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ExecutorError, LearnrateWarning
+from learnrate.errors import ArgumentError, ExecutorError, LearnrateWarning
 from learnrate.study.executors.executor import NodeLostError, WorkerLostError, missing
 from learnrate.study.run import Message
 from learnrate.study.source import RecipeObject
@@ -91,12 +91,12 @@ class Ray:
         self._ray = ray
         self._is_own = not ray.is_initialized()
         if self._is_own:
-            _join(address, log_to_driver)
+            _join(address, log_to_driver, runtime_env)
         try:
             tasks = {**(options or {}), "num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": 0}
-            if runtime_env is not None:
+            if runtime_env is not None and not self._is_own:
                 tasks["runtime_env"] = dict(runtime_env)
-            self._call = ray.remote(_call).options(**tasks)
+            self._call = _remote(tasks)
             self._cluster = _Cluster(ray, shares)
             self._mail = _Mail(ray)
         except BaseException:
@@ -203,7 +203,19 @@ def _share(name: str, value: object) -> float:
     return number
 
 
-def _join(address: str | None, log_to_driver: bool) -> None:
+def _remote(options: Mapping[str, Any]) -> Any:
+    import ray
+
+    try:
+        return ray.remote(_call).options(**options)
+    except ValueError as error:
+        raise ArgumentError(
+            f"Ray refuses the options of its tasks: {_line(error)}. Folders can be shipped only by the process's own ray.init: "
+            "give runtime_env there, or let this executor join the cluster"
+        ) from error
+
+
+def _join(address: str | None, log_to_driver: bool, runtime_env: Mapping[str, Any] | None) -> None:
     """Join a cluster, or start one, quietly."""
     import ray
 
@@ -218,7 +230,8 @@ def _join(address: str | None, log_to_driver: bool) -> None:
             f"there is no Ray cluster at {address!r}: give the address of its head as host:port, or None to start one here"
         )
     try:
-        ray.init(address=at, log_to_driver=log_to_driver, logging_level="ERROR", configure_logging=True)
+        env = None if runtime_env is None else dict(runtime_env)
+        ray.init(address=at, log_to_driver=log_to_driver, logging_level="ERROR", runtime_env=env)
     except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
         raise ExecutorError(f"there is no Ray cluster at {address!r}: {_line(error)}") from error
 
@@ -263,13 +276,14 @@ class _Cluster:
             except ConnectionError as error:
                 raise self._gone() from error
             self._reading = None
-        if self._reading is None and time.monotonic() - self._read_at >= READ_EVERY:
+        if self._reading is None and time.monotonic() - self._read_at >= READ_EVERY and self._head_answers():
             self._reading = self._reader.submit(self._ray.nodes)
         return max(1, self._workers)
 
     def has_lost_nodes(self) -> bool:
         """Whether a node has gone a short time ago."""
-        self._read(self._ray.nodes())
+        if self._head_answers():
+            self._read(self._ray.nodes())
         return time.monotonic() - self._lost_at < HEAD_PATIENCE
 
     def _read(self, nodes: Sequence[Mapping[str, Any]]) -> None:
@@ -289,17 +303,18 @@ class _Cluster:
 
     def require_head(self) -> None:
         """Refuse to go on without the head of the cluster."""
-        now = time.monotonic()
-        if self._head is None:
-            if not self._ray.util.client.ray.is_connected():
+        if time.monotonic() - self._asked_at >= READ_EVERY and not self._head_answers():
+            patience = 0.0 if self._head is None else HEAD_PATIENCE
+            if self._asked_at - self._answered_at >= patience:
                 raise self._gone()
-            return
-        if now - self._asked_at >= READ_EVERY:
-            if _answers(self._head):
-                self._answered_at = now
-            self._asked_at = time.monotonic()
-        if self._asked_at - self._answered_at >= HEAD_PATIENCE:
-            raise self._gone()
+
+    def _head_answers(self) -> bool:
+        """Whether the head answers now. A question to Ray itself would wait for it, and after a minute end this process."""
+        self._asked_at = time.monotonic()
+        is_there = self._ray.util.client.ray.is_connected() if self._head is None else _answers(self._head)
+        if is_there:
+            self._answered_at = self._asked_at
+        return bool(is_there)
 
     def _gone(self) -> ExecutorError:
         where = "" if self._head is None else f" at {self._head[0]}:{self._head[1]}"

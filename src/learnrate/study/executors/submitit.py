@@ -50,9 +50,7 @@ class Submitit:
     attempts = ATTEMPTS
     report: Report | None = None
 
-    def __init__(
-        self, executor: Any, *, workers: int | None = None, cluster: str | None = None, **parameters: Any
-    ) -> None:
+    def __init__(self, executor: Any, *, workers: int | None = None, cluster: str | None = None, **parameters: Any) -> None:
         try:
             import submitit
         except ModuleNotFoundError as error:

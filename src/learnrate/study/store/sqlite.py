@@ -133,7 +133,8 @@ class SqliteStore:
     def _read_ended(self, connection: sqlite3.Connection) -> set[Key]:
         """The runs that are not to be made again. Only what is new is read, so that a study of N runs does not cost N²."""
         sql = f"SELECT rowid, arm, seed, kind != 'failure' OR finished >= ? FROM runs {_NEW}"
-        for self._last_ended, arm, seed, has_ended in connection.execute(sql, (self._began, self._last_ended)):
+        for rowid, arm, seed, has_ended in connection.execute(sql, (self._began, self._last_ended)):
+            self._last_ended = rowid
             if has_ended:
                 self._ended.add(Key(arm, seed))
         return self._ended
@@ -172,11 +173,11 @@ class SqliteStore:
             if not values:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
             sql = f"SELECT rowid, arm, seed, kind, record, losses, environment, finished FROM runs {_NEW}"
-            for self._last_run, arm, seed, kind, record, losses, made_with, finished in self._connection.execute(
-                sql, (self._last_run,)
-            ):
+            new = self._connection.execute(sql, (self._last_run,))
+            for rowid, arm, seed, kind, record, losses, made_with, finished in new:
                 self._runs.pop(Key(arm, seed), None)  # one that had failed goes to the end, as in the file
                 self._runs[Key(arm, seed)] = Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
+                self._last_run = rowid
         return Contents(json.loads(values["definition"]), dict(self._runs))
 
     def others_work(self) -> bool:
