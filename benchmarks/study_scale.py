@@ -1,9 +1,9 @@
-"""What a study of 10,000 runs on 100 nodes costs its driver, simulated: the real driver and store, with trainings that only pass.
+"""What a study of 10,000 runs on 100 nodes costs its driver, simulated: the real driver and store, and no training.
 
     python benchmarks/study_scale.py [--runs 10000]
 
-The executor completes its runs in the order of a simulated clock: none is trained, and no time passes between two of them. What
-remains is the driver's own work, which is measured by the time of the processor.
+The executor completes its runs in the order of a simulated clock: none is trained, and no time passes between two of
+them. What remains is the driver's own work, which is measured by the time of the processor.
 Writes benchmarks/results/study_scale.json; `python docs/make.py` writes the tables of docs/scale.md from it.
 """
 
@@ -38,7 +38,7 @@ MESSAGES_A_SECOND = 2.0
 
 
 class Simulated:
-    """An executor whose runs take simulated minutes: at each look at its messages its clock moves to the end of the next run."""
+    """An executor whose runs take simulated minutes: each look at its messages moves its clock to the next end."""
 
     attempts, report = 3, None
 

@@ -36,8 +36,8 @@ TUNING_SEED = 2**32 - 1
 
 
 LOOK_SHARE = 0.1
-"""Share of the time that the comparisons for `on_result` may take, once they take longer than `SHORT_LOOK`: the comparison of a
-study of N runs takes a time that grows with N, so that one after every run would take a time that grows with N²."""
+"""Share of the time that the comparisons for `on_result` may take, once they take longer than `SHORT_LOOK`. That of N runs
+takes a time that grows with N, so that one after every run would take a time that grows with N²."""
 
 SHORT_LOOK = 0.01
 """Seconds below which a comparison is made after every training."""
@@ -125,8 +125,8 @@ def compare(
             file systems. None to keep nothing.
         checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
         progress: Called with a `Message` about the runs in progress now and then.
-        on_result: Called with the comparison so far after every training; less often in a study so large that this would take
-            more than a tenth of the time, but always after the last one.
+        on_result: Called with the comparison so far after every training; less often in a study so large that this would
+            take more than a tenth of the time, but always after the last one.
 
     Returns:
         The comparison.

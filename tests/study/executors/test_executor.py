@@ -33,9 +33,9 @@ def test_a_pool_of_the_user_that_breaks_ends_the_study_in_one_line(study, serial
     import signal
 
     study.set(signal=signal.SIGKILL)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with pytest.raises(ExecutorError, match=facts("ProcessPoolExecutor", "BrokenProcessPool", "started again")):
-            study.make(pool)
+    said = facts("ProcessPoolExecutor", "BrokenProcessPool", "started again")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, pytest.raises(ExecutorError, match=said):
+        study.make(pool)
     assert study.was_ended
     assert compared(study.make()) == serial
 

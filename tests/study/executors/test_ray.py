@@ -1,7 +1,7 @@
 """A Ray cluster of two nodes in processes of their own: the same study as on a pool, whatever becomes of its parts."""
 
 import signal
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,20 +128,18 @@ def test_a_node_that_is_lost_and_one_that_comes(cluster, executor, study, serial
     numbers = [executor.workers]
     node = next(iter(cluster.worker_nodes))
 
-    def change():
-        waiting(lambda: len(study.workers()) == 2, "runs on both nodes")
-        cluster.remove_node(node, allow_graceful=False)
-        waiting(lambda: numbers[-1] == 1, "one worker less")
-        cluster.add_node(**NODE)
-        waiting(lambda: numbers[-1] == 2, "one worker more")
-        study.set()
-
-    changing = threading.Thread(target=change)
-    changing.start()
-    try:
-        comparison = study.make(executor, progress=lambda message: numbers.append(executor.workers), seeds=6)
-    finally:
-        changing.join()
+    # In a thread, because Ray starts nodes in the main thread only.
+    with ThreadPoolExecutor(1) as driver:
+        making = driver.submit(study.make, executor, progress=lambda message: numbers.append(executor.workers), seeds=6)
+        try:
+            waiting(lambda: len(study.workers()) == 2, "runs on both nodes")
+            cluster.remove_node(node, allow_graceful=False)
+            waiting(lambda: numbers[-1] == 1, "one worker less")
+            cluster.add_node(**NODE)
+            waiting(lambda: numbers[-1] == 2, "one worker more")
+        finally:
+            study.set()
+        comparison = making.result(timeout=90)
     assert [numbers[0], min(numbers), numbers[-1]] == [2, 1, 2]
     assert {key: run for key, run in compared(comparison).items() if key[1] < 3} == serial
 

@@ -29,8 +29,8 @@ SHARE_RANDOM_NUMBERS = (
 """Modules that draw from the random numbers of the whole process while a worker runs."""
 
 _turn = threading.Lock()
-"""Of a worker: who has it makes a run. A worker may have several threads, but the random numbers of a framework belong to the
-process."""
+"""Of a worker: the thread that has it makes a run. A worker may have several threads, but the random numbers of a framework
+belong to the process."""
 
 
 class Dask:
@@ -208,7 +208,7 @@ def _end_if_cancelled() -> None:
 def _leave_random_numbers_alone() -> None:
     """Give the modules of Dask random numbers of their own.
 
-    They draw from those of the whole process, for example at each message, to estimate its size from a sample (`dask.sizeof`).
+    They draw from those of the whole process: `dask.sizeof`, for example, estimates the size of each message from a sample.
     A training that uses them too would depend on the moments of its messages.
     """
     for name in SHARE_RANDOM_NUMBERS:

@@ -38,13 +38,13 @@ class Ray:
     worker is lost is made again; one that was lost with its whole node does not count as an attempt. It goes on from its
     checkpoint if the study is in a folder that the nodes share, otherwise from its start.
 
-    Workers get the recipe with its first run: its file as text, an object by cloudpickle. What it imports has to be there, or
-    to be shipped with `runtime_env`: {"working_dir": "the folder of the recipe"} for modules beside it.
+    Workers get the recipe with their first run: its file as text, an object by cloudpickle. What it imports has to be there,
+    or to be shipped with `runtime_env`: {"working_dir": "the folder of the recipe"} for modules beside it.
 
     Args:
-        address: Of the cluster: "host:port" of its head, "ray://host:10001", or "auto" for the one that runs on this machine;
-            None for that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end. A cluster
-            that this process has joined already is used in any case.
+        address: Of the cluster: "host:port" of its head, "ray://host:10001", or "auto" for the one of this machine; None for
+            that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end. A cluster that
+            this process has joined already is used in any case.
         num_cpus: Cores of a run.
         num_gpus: GPUs of a run; 0.25 for four runs on each.
         retries: Times that a run is made again whose worker was lost.
@@ -210,8 +210,8 @@ def _remote(options: Mapping[str, Any]) -> Any:
         return ray.remote(_call).options(**options)
     except ValueError as error:
         raise ArgumentError(
-            f"Ray refuses the options of its tasks: {_line(error)}. Folders can be shipped only by the process's own ray.init: "
-            "give runtime_env there, or let this executor join the cluster"
+            f"Ray refuses the options of its tasks: {_line(error)}. Folders are shipped only where a process joins: "
+            "give runtime_env to ray.init, or let this executor join"
         ) from error
 
 

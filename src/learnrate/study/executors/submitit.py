@@ -23,8 +23,8 @@ MINUTES = 240
 class Submitit:
     """Makes each run as a job of submitit. Nothing tells the progress of a job; its logs are in the folder.
 
-    A job that meets its time limit, or makes room for another one, is queued again by submitit, and its training goes on from
-    its checkpoint. Therefore the study must be in a folder that all nodes have.
+    A job that meets its time limit, or makes room for another one, is queued again by submitit, and its training goes on
+    from its checkpoint. Therefore the study must be in a folder that all nodes have.
 
     A driver that is killed leaves its jobs in the queue.
 

@@ -44,8 +44,8 @@ TABLES = (
 
 
 _NEW = "WHERE rowid >= ? ORDER BY rowid"
-"""The rows that were not read yet. A row that is written or replaced gets a number above that of all others; or, if it was the
-last one itself, its own again. Therefore the last row is always read again."""
+"""The rows that were not read yet. A row that is written or replaced gets a number above that of all others; or its own
+again, if it was the last one itself. Therefore the last row is always read again."""
 
 
 class SqliteStore:
