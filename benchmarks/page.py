@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from benchmarks import controllers_page, until_sure_page
+from benchmarks import controllers_page, executors_page, until_sure_page
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,7 +41,7 @@ def text() -> list[str]:
             )
         lines.append("")
     reacting = live_page() + recording() + controllers_page.section(record_of("controllers"))
-    comparing = until_sure_page.section(record_of("until_sure"))
+    comparing = until_sure_page.section(record_of("until_sure")) + executors_page.section(record_of("executors"))
     return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + comparing + on_a_gpu()
 
 

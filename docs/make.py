@@ -266,6 +266,13 @@ def guard_results() -> str:
     return GENERATED + within_the_site("\n".join(guard_page.text()))
 
 
+def scale() -> str:
+    """The page on what a large study costs."""
+    from benchmarks import scale_page
+
+    return GENERATED + within_the_site("\n".join(scale_page.text()))
+
+
 PAGES = {
     **{name: written_by(page) for name, page in api_pages.pages().items()},
     "frameworks.md": frameworks,
@@ -275,6 +282,7 @@ PAGES = {
     "choice.md": choice,
     "carry.md": carry,
     "guard-results.md": guard_results,
+    "scale.md": scale,
 }
 
 
