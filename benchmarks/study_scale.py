@@ -202,11 +202,13 @@ def study(runs: int, folder: Path, watched: bool) -> dict[str, Any]:
     seeds = runs // ARMS
     comparison = lr.compare(arms, recipe, seeds=seeds, executor=executor, study=path, on_result=look)
     assert sum(len(arm.trainings) for arm in comparison) == runs
+    peak, submitted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 - fifths.memory, executor.submitted
     begin = time.process_time()
     with opened(path, to_read=True) as store:
         again = comparison_of(store.contents())
     reading = time.process_time() - begin
     assert again == comparison
+    del again, comparison
     begin = time.process_time()
     lr.compare(arms, recipe, seeds=seeds, executor=executor, study=path)
     return {
@@ -216,9 +218,9 @@ def study(runs: int, folder: Path, watched: bool) -> dict[str, Any]:
         "rows": fifths.rows,
         "reading": reading,
         "starting again": time.process_time() - begin,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak": peak,
         "hours": executor.clock / 3600,
-        "simulated": executor.submitted == runs,
+        "submitted": submitted,
     }
 
 

@@ -8,8 +8,7 @@ import pytest
 import learnrate as lr
 from facts import facts
 from learnrate.errors import ExecutorError, LearnrateWarning
-from learnrate.study.executors import Ray
-from learnrate.study.executors import ray as executor_of_ray
+from learnrate.study.executors import Ray, ray_nodes
 from learnrate.study.run import Key, Run, make
 from learnrate.study.source import source_of
 
@@ -118,7 +117,7 @@ def test_a_run_goes_on_without_the_actor_that_takes_its_messages(executor, study
     study.set(pause=0.02)
 
     def kill_actor(message):
-        ray.kill(executor._mail._actor, no_restart=True)
+        ray.kill(executor._messages._actor, no_restart=True)
 
     assert compared(study.make(executor, progress=kill_actor)) == serial
 
@@ -172,13 +171,15 @@ def test_what_is_no_cluster_is_refused_at_once(cluster):
 def test_a_head_that_is_lost_ends_the_study_in_one_line_and_the_next_head_goes_on(
     cluster, study, serial, compared, monkeypatch
 ):
-    monkeypatch.setattr(executor_of_ray, "HEAD_PATIENCE", 3.0)
+    monkeypatch.setattr(ray_nodes, "HEAD_PATIENCE", 3.0)
     study.set(pause=0.1)
     first = Ray(cluster.address)
-    with pytest.raises(ExecutorError, match=facts("head", cluster.address, "started again")):
-        study.make(first, progress=lambda message: cluster.head_node.kill_gcs_server(check_alive=False))
-    first.close()
-    cluster.shutdown()
+    try:
+        with pytest.raises(ExecutorError, match=facts("head", cluster.address, "started again")):
+            study.make(first, progress=lambda message: cluster.head_node.kill_gcs_server(check_alive=False))
+    finally:
+        first.close()  # within a minute: Ray ends a process that waits longer for its head
+        cluster.shutdown()
     other = started()
     study.set()
     second = Ray(other.address)

@@ -2,33 +2,24 @@
 
 import math
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future as ThreadFuture
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ArgumentError, ExecutorError, LearnrateWarning
+from learnrate.errors import ArgumentError, ExecutorError
 from learnrate.study.executors.executor import NodeLostError, WorkerLostError, missing
+from learnrate.study.executors.ray_messages import Messages
+from learnrate.study.executors.ray_nodes import Cluster, answers
 from learnrate.study.run import Message
 from learnrate.study.source import RecipeObject
-from learnrate.user_code import warn
 
 RETRIES = 2
 """Times that a run is made again whose worker was lost."""
 
 LOOK_EVERY = 0.05
 """Seconds between two looks at the tasks."""
-
-READ_EVERY = 1.0
-"""Seconds between two looks at the nodes, and whether the head answers; and between two that fetch messages."""
-
-HEAD_PATIENCE = 20.0
-"""Seconds that the head may be away. After 60, Ray would end this process without a word to it
-(`RAY_gcs_rpc_server_reconnect_timeout_s`)."""
 
 
 class Ray:
@@ -83,7 +74,7 @@ class Ray:
         checks.flag("log_to_driver", log_to_driver)
         checks.optional(checks.text)("address", address)
         for name, value in (("runtime_env", runtime_env), ("options", options)):
-            checks.optional(checks.instance(Mapping, "a mapping"))(name, value)  # type: ignore[type-abstract]
+            checks.optional(checks.instance(Mapping, "a mapping"))(name, value)
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -97,12 +88,13 @@ class Ray:
             if runtime_env is not None and not self._is_own:
                 tasks["runtime_env"] = dict(runtime_env)
             self._call = _remote(tasks)
-            self._cluster = _Cluster(ray, shares)
-            self._mail = _Mail(ray)
+            self._cluster = Cluster(ray, shares)
+            self._messages = Messages(ray)
         except BaseException:
-            self.close()
+            if self._is_own:
+                ray.shutdown()
             raise
-        self.report: Callable[[Message], object] | None = self._mail.report
+        self.report: Callable[[Message], object] | None = self._messages.report
         self._shipped: dict[int, tuple[RecipeObject, Any]] = {}
         self._running: dict[Any, None] = {}
         self._ended: set[Any] = set()
@@ -120,7 +112,7 @@ class Ray:
         source = getattr(first, "source", None)
         if isinstance(source, RecipeObject) and is_dataclass(first) and not isinstance(first, type):
             # The recipe may have data: it is stored in the cluster once, not sent with every run.
-            reference = self._call.remote(function, self._stored(source), replace(first, source=None), *others)  # type: ignore[arg-type]
+            reference = self._call.remote(function, self._stored(source), replace(first, source=None), *others)
         else:
             reference = self._call.remote(function, None, *arguments)
         self._running[reference] = None
@@ -134,7 +126,7 @@ class Ray:
     def messages(self) -> Sequence[Message]:
         """See `Executor.messages`."""
         self._cluster.require_head()
-        return self._mail.messages()
+        return self._messages.fetch()
 
     def is_ended(self, reference: Any) -> bool:
         """Whether a task has ended. One look at all of them serves the futures of all."""
@@ -172,8 +164,11 @@ class Ray:
 
     def close(self) -> None:
         """Leave the cluster if this object has joined it; shut it down if it has started it."""
+        self._cluster.close()
         if self._is_own:
             self._ray.shutdown()
+        elif self._cluster.head_answers():
+            self._messages.close()
 
 
 class _RayFuture:
@@ -223,7 +218,7 @@ def _join(address: str | None, log_to_driver: bool, runtime_env: Mapping[str, An
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     at = _cluster_of_this_machine() if address == "auto" else address
     host, _, port = at.rpartition(":")
-    if host and port.isdigit() and "://" not in host and not _answers((host.strip("[]"), int(port))):
+    if host and port.isdigit() and "://" not in host and not answers((host.strip("[]"), int(port))):
         at = ""
     if not at:
         raise ExecutorError(
@@ -245,151 +240,6 @@ def _cluster_of_this_machine() -> str:
 
 def _line(error: BaseException) -> str:
     return checks.short(" ".join(str(error).split()) or type(error).__name__, 300)
-
-
-class _Cluster:
-    """The nodes of a cluster, and its head."""
-
-    def __init__(self, ray: Any, shares: Mapping[str, float]) -> None:
-        self._ray, self._shares = ray, {name: share for name, share in shares.items() if share > 0}
-        # None for a client of the form ray://, which Ray itself watches.
-        gcs = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().gcs_address
-        self._head = None if gcs is None else (gcs.rpartition(":")[0].strip("[]"), int(gcs.rpartition(":")[2]))
-        # In a thread, because the question waits for a head that does not answer.
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="learnrate-ray")
-        self._reading: ThreadFuture[Any] | None = None
-        self._read_at = self._answered_at = self._asked_at = time.monotonic()
-        self._alive: set[str] = set()
-        self._lost_at = -math.inf
-        self._workers = 1
-        self._read(ray.nodes())
-        if self._workers == 0:
-            wanted = ", ".join(f"{share:g} {name}" for name, share in self._shares.items())
-            warn(f"no node of the Ray cluster has {wanted}: runs wait until there is one", LearnrateWarning)
-
-    def workers(self) -> int:
-        """Runs that fit on the nodes, at least one: a cluster may grow when a task waits."""
-        self.require_head()
-        if self._reading is not None and self._reading.done():
-            try:
-                self._read(self._reading.result())
-            except ConnectionError as error:
-                raise self._gone() from error
-            self._reading = None
-        if self._reading is None and time.monotonic() - self._read_at >= READ_EVERY and self._head_answers():
-            self._reading = self._reader.submit(self._ray.nodes)
-        return max(1, self._workers)
-
-    def has_lost_nodes(self) -> bool:
-        """Whether a node has gone a short time ago."""
-        if self._head_answers():
-            self._read(self._ray.nodes())
-        return time.monotonic() - self._lost_at < HEAD_PATIENCE
-
-    def _read(self, nodes: Sequence[Mapping[str, Any]]) -> None:
-        alive = [node for node in nodes if node["Alive"]]
-        names = {node["NodeID"] for node in alive}
-        if self._alive - names:
-            self._lost_at = time.monotonic()
-        self._alive = names
-        self._workers = sum(self._fitting(node["Resources"]) for node in alive)
-        self._read_at = time.monotonic()
-
-    def _fitting(self, resources: Mapping[str, float]) -> int:
-        """Runs that fit on a node. A run has a GPU of its own, or a share of a single one."""
-        if not self._shares:
-            return int(resources.get("CPU", 0))
-        return min(_parts(resources.get(name, 0.0), share) for name, share in self._shares.items())
-
-    def require_head(self) -> None:
-        """Refuse to go on without the head of the cluster."""
-        if time.monotonic() - self._asked_at >= READ_EVERY and not self._head_answers():
-            patience = 0.0 if self._head is None else HEAD_PATIENCE
-            if self._asked_at - self._answered_at >= patience:
-                raise self._gone()
-
-    def _head_answers(self) -> bool:
-        """Whether the head answers now. A question to Ray itself would wait for it, and after a minute end this process."""
-        self._asked_at = time.monotonic()
-        is_there = self._ray.util.client.ray.is_connected() if self._head is None else _answers(self._head)
-        if is_there:
-            self._answered_at = self._asked_at
-        return bool(is_there)
-
-    def _gone(self) -> ExecutorError:
-        where = "" if self._head is None else f" at {self._head[0]}:{self._head[1]}"
-        return ExecutorError(
-            f"the head of the Ray cluster{where} does not answer any more. The study goes on from what it has when it is "
-            "started again"
-        )
-
-
-def _parts(amount: float, share: float) -> int:
-    if share >= 1:
-        return int(amount // share)
-    return int(amount) * int(1 / share + 1e-9) if amount >= 1 else int(amount / share + 1e-9)
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
-class _Mail:
-    """The way of messages from workers to this process: an actor that keeps them until they are fetched.
-
-    An actor that is lost with its node is started again elsewhere; the messages that it had are lost.
-    """
-
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
-        self._actor = ray.remote(_Box).options(num_cpus=0, max_restarts=-1).remote()
-        self.report = _Report(self._actor)
-        self._fetching: Any = None
-        self._fetched_at = 0.0
-
-    def messages(self) -> list[Message]:
-        """What has arrived. It does not wait for the actor."""
-        if self._fetching is None:
-            if time.monotonic() - self._fetched_at < READ_EVERY / 2:
-                return []
-            self._fetching = self._actor.fetch.remote()
-            self._fetched_at = time.monotonic()
-        if not self._ray.wait([self._fetching], timeout=0)[0]:
-            return []
-        fetching, self._fetching = self._fetching, None
-        try:
-            messages: list[Message] = self._ray.get(fetching)
-        except self._ray.exceptions.RayError:  # the actor is being started again, or cannot be
-            return []
-        return messages
-
-
-class _Box:
-    """The actor."""
-
-    def __init__(self) -> None:
-        self._messages: list[Message] = []
-
-    def add(self, message: Message) -> None:
-        self._messages.append(message)
-
-    def fetch(self) -> list[Message]:
-        messages, self._messages = self._messages, []
-        return messages
-
-
-class _Report:
-    """Sends messages from a worker. It waits for nothing."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def __call__(self, message: Message) -> None:
-        self._actor.add.remote(message)
 
 
 def _call(function: Callable[..., Any], source: RecipeObject | None, task: Any = None, *others: Any) -> Any:
