@@ -49,8 +49,8 @@ def text() -> list[str]:
         ),
         "",
         *_item(
-            f"- **Events:** {possible:,.0f} results a second in the slowest fifth; the study needs {needed:.1f}. The cost of "
-            "a run does not grow with their number: a claim and a comparison read only what is new in the database."
+            f"- **Events:** {possible:,.0f} results a second in the slowest fifth; the study needs {needed:.1f}. The cost "
+            "of a run does not grow with their number: a claim and a comparison read only what is new in the database."
         ),
         *_item(f"- **Database:** {kilobytes:.0f} kB a run, {last['megabytes']:.0f} MB in all."),
         *_item(
@@ -71,11 +71,11 @@ def text() -> list[str]:
         "",
         *_item(
             f"1. **Memory of the comparison.** Its Python objects take {memory:.0f} kB a run: ten times as many runs take "
-            f"{10 * watched['peak'] / 1e3:.0f} GB, and to read them {10 * plain['reading']:.0f} s. Give large questions a "
-            "study each: `compare` reads all runs of its study."
+            f"{10 * watched['peak'] / 1e3:.0f} GB, and to read them {10 * plain['reading']:.0f} s. Give large questions "
+            "a study each: `compare` reads all runs of its study."
         ),
         *_item(
-            f"2. **Messages.** All {messages:,.0f} a second pass through one actor or scheduler, which is not measured here. "
+            f"2. **Messages.** All {messages:,.0f} a second pass through one actor or scheduler, which is not measured. "
             "Too many only arrive later: a run does not wait for its message."
         ),
         *_item(

@@ -78,10 +78,11 @@ class Cluster:
 
     def require_head(self) -> None:
         """Refuse to go on without the head of the cluster."""
-        if time.monotonic() - self._asked_at >= READ_EVERY and not self.head_answers():
-            patience = 0.0 if self._head is None else HEAD_PATIENCE
-            if self._asked_at - self._answered_at >= patience:
-                raise self._gone()
+        if time.monotonic() - self._asked_at >= READ_EVERY:
+            self.head_answers()
+        silent, patience = self._asked_at - self._answered_at, 0.0 if self._head is None else HEAD_PATIENCE
+        if silent > 0 and silent >= patience:
+            raise self._gone()
 
     def head_answers(self) -> bool:
         """Whether the head answers now. A question to Ray itself would wait for it, and after a minute end this process."""
