@@ -14,16 +14,16 @@ def section(record: dict[str, Any]) -> list[str]:
     """Its lines."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     columns = [row["runs"] for row in record["executors"][0]["rows"]]
-    head = ["executor", "start, s", *(f"{runs:,} runs" for runs in columns), f"driver, {columns[-1]:,} runs"]
+    head = ["executor", *(f"{runs:,} runs" for runs in columns), f"by the clock, {columns[-1]:,} runs", "start"]
     return [
         "## What an executor costs a run",
         "",
         f"Measured by `python benchmarks/executors.py` on {record['hardware']['processor']}",
-        f"({record['hardware']['cores']} cores); {versions}.",
-        f"Studies whose runs do nothing, with {record['workers']} workers: milliseconds a run by the clock, and in the last",
-        "column milliseconds of the processor in the process of the driver, median and range of",
-        f"{record['rounds']} rounds. The scheduler of a Dask cluster on this machine is a part of that process, the head of",
-        "Ray is not. The start is the time until the first runs have ended.",
+        f"({record['hardware']['cores']} cores, shared with other programs); {versions}.",
+        f"Studies whose runs do nothing, with {record['workers']} workers: milliseconds of the processor a run in the",
+        "process of the driver, the file of the study included; then the time by the clock, with the worker,",
+        f"and the seconds until the first runs have ended. Median and range of {record['rounds']} rounds. The",
+        "scheduler of a Dask cluster on this machine is a part of the process of the driver, the head of Ray is not.",
         "The record: [benchmarks/results/executors.json](../benchmarks/results/executors.json).",
         "",
         "| " + " | ".join(head) + " |",
@@ -34,8 +34,8 @@ def section(record: dict[str, Any]) -> list[str]:
 
 
 def _row(each: dict[str, Any]) -> list[str]:
-    clock = [f"{_figure(row['clock'])} ms" for row in each["rows"]]
-    return [NAMES[each["executor"]], f"{each['starting']:.1f}", *clock, f"{_figure(each['rows'][-1]['driver'])} ms"]
+    driver = [f"{_figure(row['driver'])} ms" for row in each["rows"]]
+    return [NAMES[each["executor"]], *driver, f"{_figure(each['rows'][-1]['clock'])} ms", f"{each['starting']:.1f} s"]
 
 
 def _figure(spread: dict[str, float]) -> str:
