@@ -22,8 +22,9 @@ def section(record: dict[str, Any]) -> list[str]:
         f"({record['hardware']['cores']} cores, shared with other programs); {versions}.",
         f"Studies whose runs do nothing, with {record['workers']} workers: milliseconds of the processor a run in the",
         "process of the driver, the file of the study included; then the time by the clock, with the worker,",
-        f"and the seconds until the first runs have ended. Median and range of {record['rounds']} rounds. The",
-        "scheduler of a Dask cluster on this machine is a part of the process of the driver, the head of Ray is not.",
+        f"and the seconds until the first runs have ended. Median and range of {record['rounds']} rounds, the longest study",
+        "once. The scheduler of a Dask cluster on this machine is a part of the process of the driver, the head of Ray is",
+        "not.",
         "The record: [benchmarks/results/executors.json](../benchmarks/results/executors.json).",
         "",
         "| " + " | ".join(head) + " |",
@@ -39,4 +40,6 @@ def _row(each: dict[str, Any]) -> list[str]:
 
 
 def _figure(spread: dict[str, float]) -> str:
+    if spread["min"] == spread["max"]:
+        return f"{spread['median']:.3g}"
     return f"{spread['median']:.3g} ({spread['min']:.3g}-{spread['max']:.3g})"

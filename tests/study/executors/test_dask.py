@@ -49,6 +49,26 @@ def test_runs_that_are_cancelled_end(client, waiting):
     assert Dask(client, workers=7).workers == 7
 
 
+def test_runs_end_when_their_driver_is_killed(client, study, waiting):
+    study.set(pause=0.5)  # half a minute for a run
+    driver = study.begin("dask", client.scheduler.address)
+    try:
+        waiting(study.workers, "a run in progress")
+    finally:
+        driver.kill()
+        driver.communicate()
+    executor = Dask(client, workers=1)
+    assert executor.submit(pow, 2, 3).result() == 8
+    waiting(lambda: not any(client.run(is_busy).values()), "the run has ended", seconds=10)
+    executor.close()
+
+
+def is_busy():
+    from learnrate.study.executors import dask
+
+    return dask._turn.locked()
+
+
 def report_for_ever(report):
     import time
 

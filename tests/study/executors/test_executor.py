@@ -43,7 +43,7 @@ def test_a_pool_of_the_user_that_breaks_ends_the_study_in_one_line(study, serial
 def test_names():
     with pytest.raises(ValueError, match=facts("executor", "slurm", "processes", "ray")):
         as_executor("slurm").__enter__()
-    for wrong in (True, 1.5, object()):
+    for wrong in (True, 1.5, object(), ThreadPoolExecutor):
         with pytest.raises(TypeError, match="executor"):
             as_executor(wrong).__enter__()
     with pytest.raises(ValueError, match="executor"):

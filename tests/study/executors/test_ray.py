@@ -151,6 +151,17 @@ def test_an_interrupted_study_cancels_its_runs_and_goes_on(cluster, study, seria
     assert compared(study.make()) == serial
 
 
+def test_tasks_end_when_their_driver_is_killed(cluster, study, alive, waiting):
+    study.set(pause=1.0)
+    driver = study.begin("ray", cluster.address)
+    try:
+        waiting(study.workers, "a run in progress")
+    finally:
+        driver.kill()
+        driver.communicate()
+    waiting(lambda: not any(map(alive, study.workers())), "the workers have ended", seconds=30)
+
+
 def test_shares_of_nodes(cluster, executor):
     assert Ray(num_cpus=0.5).workers == 4
     with pytest.warns(LearnrateWarning, match=facts("1 GPU")):

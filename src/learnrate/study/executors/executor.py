@@ -178,7 +178,7 @@ def _opened(value: object, progress: Report | None) -> tuple[Executor, bool]:
         return Here(progress), True
     if _is_executor(value):
         return value, False
-    if callable(getattr(value, "submit", None)):
+    if callable(getattr(value, "submit", None)) and not isinstance(value, type):
         return _around(value), True  # closes what it has added, not what the user has opened
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         return _by_name(value), True

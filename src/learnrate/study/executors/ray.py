@@ -227,8 +227,10 @@ def _join(address: str | None, log_to_driver: bool, runtime_env: Mapping[str, An
     try:
         env = None if runtime_env is None else dict(runtime_env)
         ray.init(address=at, log_to_driver=log_to_driver, logging_level="ERROR", runtime_env=env)
-    except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
-        raise ExecutorError(f"there is no Ray cluster at {address!r}: {_line(error)}") from error
+    except Exception as error:  # Ray raises a plain Exception where a node does not start
+        ray.shutdown()
+        what = "no Ray cluster can be started here" if address == "local" else f"there is no Ray cluster at {address!r}"
+        raise ExecutorError(f"{what}: {_line(error)}") from error
 
 
 def _cluster_of_this_machine() -> str:
