@@ -49,6 +49,7 @@ def test_runs_that_are_cancelled_end(client, waiting):
     assert Dask(client, workers=7).workers == 7
 
 
+@pytest.mark.heavy  # for its time
 def test_runs_end_when_their_driver_is_killed(client, study, waiting):
     study.set(pause=0.5)  # half a minute for a run
     driver = study.begin("dask", client.scheduler.address)

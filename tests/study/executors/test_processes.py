@@ -72,7 +72,7 @@ def test_calls_errors_and_what_cannot_be_pickled():
         executor.close()
 
 
-@pytest.mark.slow
+@pytest.mark.heavy  # for its time: each attempt costs a process
 def test_a_run_that_always_ends_its_worker_fails_and_the_others_are_made(tmp_path):
     recipe = tmp_path / "deadly.py"
     recipe.write_text(

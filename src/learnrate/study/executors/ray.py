@@ -159,7 +159,7 @@ class Ray:
     def cancel(self, reference: Any) -> None:
         """End a task with its worker."""
         self._running.pop(reference, None)
-        self._ended.discard(reference)
+        self._ended.add(reference)
         self._ray.cancel(reference, force=True)
 
     def close(self) -> None:

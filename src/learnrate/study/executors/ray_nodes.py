@@ -29,7 +29,8 @@ class Cluster:
         # In a thread, because the question waits for a head that does not answer.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="learnrate-ray")
         self._reading: Future[Any] | None = None
-        self._read_at = self._answered_at = self._asked_at = time.monotonic()
+        self._read_at = self._asked_at = time.monotonic()
+        self._silent_since: float | None = None
         self._alive: set[str] = set()
         self._lost_at = -math.inf
         self._workers = 1
@@ -74,14 +75,15 @@ class Cluster:
         """Runs that fit on a node. A run has a GPU of its own, or a share of a single one."""
         if not self._shares:
             return int(resources.get("CPU", 0))
-        return min(_parts(resources.get(name, 0.0), share) for name, share in self._shares.items())
+        parts = {"CPU": _parts_of_all, "GPU": _parts_of_each}
+        return min(parts[name](resources.get(name, 0.0), share) for name, share in self._shares.items())
 
     def require_head(self) -> None:
         """Refuse to go on without the head of the cluster."""
         if time.monotonic() - self._asked_at >= READ_EVERY:
             self.head_answers()
-        silent, patience = self._asked_at - self._answered_at, 0.0 if self._head is None else HEAD_PATIENCE
-        if silent > 0 and silent >= patience:
+        patience = 0.0 if self._head is None else HEAD_PATIENCE
+        if self._silent_since is not None and self._asked_at - self._silent_since >= patience:
             raise self._gone()
 
     def head_answers(self) -> bool:
@@ -89,7 +91,9 @@ class Cluster:
         self._asked_at = time.monotonic()
         is_there = self._ray.util.client.ray.is_connected() if self._head is None else answers(self._head)
         if is_there:
-            self._answered_at = self._asked_at
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = self._asked_at
         return bool(is_there)
 
     def _gone(self) -> ExecutorError:
@@ -100,10 +104,12 @@ class Cluster:
         )
 
 
-def _parts(amount: float, share: float) -> int:
-    if share >= 1:
-        return int(amount // share)
-    return int(amount) * int(1 / share + 1e-9) if amount >= 1 else int(amount / share + 1e-9)
+def _parts_of_all(amount: float, share: float) -> int:
+    return int(amount / share + 1e-9)
+
+
+def _parts_of_each(amount: float, share: float) -> int:
+    return _parts_of_all(amount, share) if share >= 1 else int(amount) * _parts_of_all(1, share)
 
 
 def answers(address: tuple[str, int]) -> bool:
