@@ -176,6 +176,8 @@ def test_shares_of_nodes(cluster, executor):
 def test_what_is_no_cluster_is_refused_at_once(cluster):
     with pytest.raises(ExecutorError, match=facts("127.0.0.1:9")):
         Ray("127.0.0.1:9")
+    with pytest.raises(ValueError, match=facts("address", "ray://")):
+        Ray("ray://127.0.0.1:10001")
     assert not ray.is_initialized()
 
 

@@ -33,9 +33,10 @@ class Ray:
     or to be shipped with `runtime_env`: {"working_dir": "the folder of the recipe"} for modules beside it.
 
     Args:
-        address: Of the cluster: "host:port" of its head, "ray://host:10001", or "auto" for the one of this machine; None for
-            that of the variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end. A cluster that
-            this process has joined already is used in any case.
+        address: Of the cluster: "host:port" of its head, or "auto" for the one of this machine; None for that of the
+            variable RAY_ADDRESS, or a new one on this machine, which is shut down at the end. A cluster that this process
+            has joined already is used in any case. The driver runs on a node of the cluster: Ray Client ("ray://") is
+            refused.
         num_cpus: Cores of a run.
         num_gpus: GPUs of a run; 0.25 for four runs on each.
         retries: Times that a run is made again whose worker was lost.
@@ -79,6 +80,7 @@ class Ray:
             import ray
         except ModuleNotFoundError as error:
             raise missing("ray", "ray", error) from error
+        _refuse_client(address or os.environ.get("RAY_ADDRESS"))
         self._ray = ray
         self._is_own = not ray.is_initialized()
         if self._is_own:
@@ -210,6 +212,16 @@ def _remote(options: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def _refuse_client(address: str | None) -> None:
+    import ray
+
+    if (address or "").startswith("ray://") or ray.util.client.ray.is_connected():
+        raise ArgumentError(
+            "address must be host:port, 'auto' or None, received one of Ray Client (ray://), which is not "
+            "supported: start the driver on a node of the cluster"
+        )
+
+
 def _join(address: str | None, log_to_driver: bool, runtime_env: Mapping[str, Any] | None) -> None:
     """Join a cluster, or start one, quietly."""
     import ray
@@ -218,7 +230,7 @@ def _join(address: str | None, log_to_driver: bool, runtime_env: Mapping[str, An
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     at = _cluster_of_this_machine() if address == "auto" else address
     host, _, port = at.rpartition(":")
-    if host and port.isdigit() and "://" not in host and not answers((host.strip("[]"), int(port))):
+    if host and port.isdigit() and not answers((host.strip("[]"), int(port))):
         at = ""
     if not at:
         raise ExecutorError(

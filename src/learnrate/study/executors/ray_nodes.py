@@ -23,9 +23,8 @@ class Cluster:
 
     def __init__(self, ray: Any, shares: Mapping[str, float]) -> None:
         self._ray, self._shares = ray, {name: share for name, share in shares.items() if share > 0}
-        # None for a client of the form ray://, which Ray itself watches.
-        gcs = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().gcs_address
-        self._head = None if gcs is None else (gcs.rpartition(":")[0].strip("[]"), int(gcs.rpartition(":")[2]))
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = host.strip("[]"), int(port)
         # In a thread, because the question waits for a head that does not answer.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="learnrate-ray")
         self._reading: Future[Any] | None = None
@@ -82,25 +81,23 @@ class Cluster:
         """Refuse to go on without the head of the cluster."""
         if time.monotonic() - self._asked_at >= READ_EVERY:
             self.head_answers()
-        patience = 0.0 if self._head is None else HEAD_PATIENCE
-        if self._silent_since is not None and self._asked_at - self._silent_since >= patience:
+        if self._silent_since is not None and self._asked_at - self._silent_since >= HEAD_PATIENCE:
             raise self._gone()
 
     def head_answers(self) -> bool:
         """Whether the head answers now. A question to Ray itself would wait for it, and after a minute end this process."""
         self._asked_at = time.monotonic()
-        is_there = self._ray.util.client.ray.is_connected() if self._head is None else answers(self._head)
+        is_there = answers(self._head)
         if is_there:
             self._silent_since = None
         elif self._silent_since is None:
             self._silent_since = self._asked_at
-        return bool(is_there)
+        return is_there
 
     def _gone(self) -> ExecutorError:
-        where = "" if self._head is None else f" at {self._head[0]}:{self._head[1]}"
         return ExecutorError(
-            f"the head of the Ray cluster{where} does not answer any more. The study goes on from what it has when it is "
-            "started again"
+            f"the head of the Ray cluster at {self._head[0]}:{self._head[1]} does not answer any more. The study goes on from "
+            "what it has when it is started again"
         )
 
 
