@@ -96,8 +96,8 @@ class Cluster:
 
     def _gone(self) -> ExecutorError:
         return ExecutorError(
-            f"the head of the Ray cluster at {self._head[0]}:{self._head[1]} does not answer any more. The study goes on from "
-            "what it has when it is started again"
+            f"the head of the Ray cluster at {self._head[0]}:{self._head[1]} does not answer any more. The study goes "
+            "on from what it has when it is started again"
         )
 
 
