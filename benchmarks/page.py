@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from benchmarks import controllers_page, optimizers_page, until_sure_page
+from benchmarks import controllers_page, executors_page, optimizers_page, until_sure_page
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,8 +41,10 @@ def text() -> list[str]:
             )
         lines.append("")
     reacting = live_page() + recording() + actions() + controllers_page.section(record_of("controllers"))
-    studies = until_sure_page.section(record_of("until_sure")) + optimizers_page.section(record_of("optimizers"))
-    return lines + range_tests() + long_curves() + tuning() + trials() + adapters() + reacting + studies + on_a_gpu()
+    comparing = until_sure_page.section(record_of("until_sure")) + executors_page.section(record_of("executors"))
+    optimizers = optimizers_page.section(record_of("optimizers"))
+    before = lines + range_tests() + long_curves() + tuning() + trials() + adapters()
+    return before + reacting + comparing + optimizers + on_a_gpu()
 
 
 def range_tests() -> list[str]:

@@ -273,6 +273,13 @@ def families() -> str:
     return GENERATED + within_the_site("\n".join(families_page.text()))
 
 
+def scale() -> str:
+    """The page on what a large study costs."""
+    from benchmarks import scale_page
+
+    return GENERATED + within_the_site("\n".join(scale_page.text()))
+
+
 PAGES = {
     **{name: written_by(page) for name, page in api_pages.pages().items()},
     "frameworks.md": frameworks,
@@ -283,6 +290,7 @@ PAGES = {
     "carry.md": carry,
     "guard-results.md": guard_results,
     "families.md": families,
+    "scale.md": scale,
 }
 
 

@@ -13,6 +13,7 @@
     ├── GaveUpError          (RuntimeError)  a guard has given the run up; has its report
     ├── FailedTrainingsError (RuntimeError)  trainings of a study raised errors
     ├── RankError            (RuntimeError)  one of several processes failed
+    ├── ExecutorError        (RuntimeError)  what makes the runs of a study cannot make further ones
     ├── AlreadyDrivenError   (RuntimeError)  something else drives this LR
     ├── OutputError          (OSError)       a result cannot be written or read
     └── MissingExtraError    (ImportError)   an optional dependency is not installed
@@ -115,6 +116,10 @@ class RankError(LearnrateError, RuntimeError):
 
     def __reduce__(self) -> tuple[type["RankError"], tuple[str, int | None]]:
         return type(self), (str(self), self.rank)
+
+
+class ExecutorError(LearnrateError, RuntimeError):
+    """What makes the runs of a study, such as a cluster, is gone. The study can be continued."""
 
 
 class AlreadyDrivenError(LearnrateError, RuntimeError):

@@ -36,6 +36,14 @@ TUNING_SEED = 2**32 - 1
 """The seed of the training from which the LR of each arm is chosen: one that no comparison begins to count at."""
 
 
+LOOK_SHARE = 0.1
+"""Share of the time that the comparisons for `on_result` may take, once they take longer than `SHORT_LOOK`. That of N runs
+takes a time that grows with N, so that one after every run would take a time that grows with N²."""
+
+SHORT_LOOK = 0.01
+"""Seconds below which a comparison is made after every training."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is to be compared, checked.
@@ -121,7 +129,8 @@ def compare(
             continued with others.
         checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
         progress: Called with a `Message` about the runs in progress now and then.
-        on_result: Called with the comparison so far after every training.
+        on_result: Called with the comparison so far after every training; less often in a study so large that this would
+            take more than a tenth of the time, but always after the last one.
 
     Returns:
         The comparison.
@@ -259,6 +268,7 @@ class _Making:
         self.checkpoint_every, self.on_result = checkpoint_every, on_result
         self.driver = Driver(store, executor, self._stored, progress)
         self.schedules = {name: arm.schedule for name, arm in settings.arms.items()}
+        self.next_look, self.is_behind = 0.0, False
 
     def choices(self) -> None:
         """Choose the LR of each arm, where that is wanted."""
@@ -288,6 +298,11 @@ class _Making:
 
     def trainings(self) -> None:
         """Train each arm with each seed, and then with further seeds until one arm is surely the best."""
+        self._train_all()
+        if self.is_behind:
+            self._look()
+
+    def _train_all(self) -> None:
         seeds = list(self.settings.seeds)
         self._train(seeds)
         if not self.settings.until_sure:
@@ -308,7 +323,13 @@ class _Making:
         """Whether the budget is spent."""
         if time.monotonic() - self.began >= self.budget.seconds:
             return True
-        return self.budget.updates < math.inf and self.comparison().cost.updates >= self.budget.updates
+        return self.budget.updates < math.inf and self._updates() >= self.budget.updates
+
+    def _updates(self) -> int:
+        """What all runs so far cost. Asked before each run, so that it is not read from a comparison."""
+        runs = self.store.contents().runs.items()
+        own = (stored.result for key, stored in runs if key.arm in self.settings.arms)
+        return sum(result.updates for result in own if not isinstance(result, Failure))
 
     def _run(self, name: str, seed: int) -> Run:
         settings, schedule = self.settings, self.schedules[name]
@@ -324,8 +345,21 @@ class _Making:
         return run(settings.arms[name].control, str(file), self.checkpoint_every, identity)
 
     def _stored(self, made: Made) -> None:
-        if self.on_result is not None and not isinstance(made.result, (Chosen, Failure)):
-            self.on_result(self.comparison())
+        if self.on_result is None or isinstance(made.result, (Chosen, Failure)):
+            return
+        self.is_behind = time.monotonic() < self.next_look
+        if not self.is_behind:
+            self._look()
+
+    def _look(self) -> None:
+        """Show the comparison so far."""
+        assert self.on_result is not None
+        begin = time.monotonic()
+        comparison = self.comparison()
+        seconds = time.monotonic() - begin
+        self.is_behind = False
+        self.on_result(comparison)
+        self.next_look = time.monotonic() + (seconds * (1 / LOOK_SHARE - 1) if seconds > SHORT_LOOK else 0.0)
 
     def comparison(self) -> Comparison:
         """The comparison so far."""

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from learnrate.study.executors import Executor, Future
+from learnrate.errors import ExecutorError
+from learnrate.study.executors.executor import Executor, Future, NodeLostError
 from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
 from learnrate.study.store import Store
 
-LOST_WORKERS = 3
-"""Times that a run is tried whose worker ended, or was lost, before it gave a result."""
+LOST_NODES = 20
+"""Times that a run is tried whose machine was lost. A run that brings machines down must end some time."""
 
 PAUSES = (0.001, 0.25)
 """Seconds between two looks at the futures: the first pause, and the longest, to which it grows while nothing happens."""
@@ -29,6 +30,7 @@ class Driver:
         on_result: Called with each result, after it was stored.
         on_message: Called with the progress of runs.
         lost: How often the worker of each run was lost.
+        lost_nodes: How often its machine was lost.
     """
 
     store: Store
@@ -36,6 +38,7 @@ class Driver:
     on_result: Callable[[Made], object]
     on_message: Callable[[Message], object] | None = None
     lost: dict[Key, int] = field(default_factory=dict)
+    lost_nodes: dict[Key, int] = field(default_factory=dict)
 
     def make(self, tasks: Sequence[Run | Choice], is_over: Callable[[], bool] = lambda: False) -> None:
         """Make those of the runs that have not ended, here or in other processes that work on the same study.
@@ -46,6 +49,7 @@ class Driver:
 
         Raises:
             OutputError: if a result cannot be stored. What was stored before is kept.
+            ExecutorError: if the executor cannot make further runs.
             KeyboardInterrupt: at Ctrl-C. The runs in progress are given back.
         """
         waiting = {task.key: task for task in tasks}
@@ -111,12 +115,17 @@ class Driver:
         """The result of a future; None if the run is to be tried again, because its worker was lost."""
         try:
             made: Made = future.result()
+        except ExecutorError:
+            raise
         except Exception as error:  # each library has errors of its own for a worker that was lost
-            self.lost[key] = self.lost.get(key, 0) + 1
-            if self.lost[key] < LOST_WORKERS:
+            is_node = isinstance(error, NodeLostError)
+            losses, most = (self.lost_nodes, LOST_NODES) if is_node else (self.lost, self.executor.attempts)
+            losses[key] = losses.get(key, 0) + 1
+            if losses[key] < most:
                 return None
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return Made(key, Failure(f"no result after {LOST_WORKERS} attempts: {reason}"), {})
+            attempts = "1 attempt" if losses[key] == 1 else f"{losses[key]} attempts"
+            return Made(key, Failure(f"no result after {attempts}: {reason}"), {})
         return made
 
     def _pass_messages(self) -> None:

@@ -92,8 +92,13 @@ def _unpickled(content: bytes) -> RecipeObject:
     return RecipeObject(pickle.loads(content))
 
 
-def pickled(name: str, value: object) -> bytes:
+def pickled(name: str, value: object, remedy: str = "give the file of the recipe instead of the object") -> bytes:
     """An object as another process can read it.
+
+    Args:
+        name: What it is, for messages.
+        value: The object.
+        remedy: What to do if it cannot be pickled.
 
     Raises:
         ArgumentTypeError: if it cannot be pickled.
@@ -104,8 +109,9 @@ def pickled(name: str, value: object) -> bytes:
         pickler = pickle
     try:
         content: bytes = pickler.dumps(value)
+    except ArgumentTypeError:  # of a part of it
+        raise
     except Exception as error:  # objects of the user may raise anything here
-        remedy = "give the file of the recipe instead of the object"
         if pickler is pickle:
             remedy += ", or install cloudpickle, which can pickle functions that are written in place"
         raise ArgumentTypeError(

@@ -1,18 +1,30 @@
 """What makes the runs of a study: anything that takes a function and returns a future."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeGuard
 
 from learnrate import checks
+from learnrate.errors import ArgumentError, ExecutorError, MissingExtraError
 from learnrate.study.run import Message, Report
 
 FOREIGN_WORKERS = 32
 """Runs in progress at most on an executor that does not say how many workers it has."""
 
+ATTEMPTS = 3
+"""Times that a run is tried whose worker was lost, unless the executor says otherwise."""
 
-NAMES = ("here", "processes")
+NAMES = ("here", "processes", "ray", "dask")
 """Executors that have a name."""
+
+
+class WorkerLostError(RuntimeError):
+    """The process that made a run has ended before it: it was killed, or out of memory."""
+
+
+class NodeLostError(RuntimeError):
+    """The machine that made a run was lost, which is no fault of the run: it does not count as an attempt."""
 
 
 class Future(Protocol):
@@ -38,13 +50,20 @@ class Submits(Protocol):
 class Executor(Submits, Protocol):
     """What makes the runs of a study.
 
+    A future raises `WorkerLostError` or any other error if its run gave nothing, which is then tried again;
+    `NodeLostError` if that is no fault of the run; and `ExecutorError` if no run can be made any more.
+
     Attributes:
-        workers: Number of runs that it makes at the same time.
+        attempts: Times that a run is tried whose worker is lost; 1 if the executor itself tries it again.
         report: What a run tells its progress to, wherever it is made; None if nothing can be told.
     """
 
-    workers: int
+    attempts: int
     report: Report | None
+
+    @property
+    def workers(self) -> int:
+        """Number of runs that it makes at the same time. It may change while nodes come and go."""
 
     def messages(self) -> Sequence[Message]:
         """What was reported since the last call."""
@@ -61,18 +80,34 @@ class Foreign:
 
     Attributes:
         workers: See `Executor`.
+        attempts: See `Executor`.
         report: Nothing can be told: not every library has a way back from a running call.
+
+    Raises:
+        ArgumentError: if it makes several runs in one process, or in processes that are forked.
     """
 
+    attempts = ATTEMPTS
     report: Report | None = None
 
     def __init__(self, executor: Submits) -> None:
         self._executor = executor
         self.workers = _workers(executor)
+        _require_own_processes(executor, self.workers)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
-        """See `Executor.submit`."""
-        return self._executor.submit(function, *arguments)
+        """See `Executor.submit`.
+
+        Raises:
+            ExecutorError: if the executor accepts no call any more.
+        """
+        try:
+            return self._executor.submit(function, *arguments)
+        except (BrokenExecutor, RuntimeError) as error:  # RuntimeError: it was shut down
+            raise ExecutorError(
+                f"the executor {type(self._executor).__name__} accepts no further run: {type(error).__name__}: {error}. "
+                "The study goes on from what it has when it is started again with another executor"
+            ) from error
 
     def messages(self) -> Sequence[Message]:
         """See `Executor.messages`."""
@@ -90,8 +125,27 @@ def _workers(executor: object) -> int:
     return FOREIGN_WORKERS
 
 
+def _require_own_processes(executor: object, workers: int) -> None:
+    """Refuse what would mix the random numbers of runs, or fork a process in which frameworks have threads."""
+    if isinstance(executor, ThreadPoolExecutor) and workers > 1:
+        raise ArgumentError(
+            "executor must make each run in a process of its own, received a ThreadPoolExecutor: the random numbers of a "
+            "framework belong to the process, so that runs in threads would change each other's: give executor=N for N "
+            "processes"
+        )
+    context = getattr(executor, "_mp_context", None)
+    if isinstance(executor, ProcessPoolExecutor) and context is not None and context.get_start_method() == "fork":
+        raise ArgumentError(
+            "executor must start new processes, received a ProcessPoolExecutor that forks this one: frameworks do not "
+            "survive a fork: give executor=N for N processes, or "
+            "ProcessPoolExecutor(N, mp_context=multiprocessing.get_context('spawn'))"
+        )
+
+
 def _is_executor(value: object) -> TypeGuard[Executor]:
-    return all(hasattr(value, name) for name in ("submit", "workers", "report", "messages", "close"))
+    # Of the type, because to read the number of workers may ask a cluster.
+    methods = all(hasattr(type(value), name) for name in ("submit", "messages", "close"))
+    return methods and all(hasattr(value, name) for name in ("attempts", "workers", "report"))
 
 
 @contextmanager
@@ -100,11 +154,12 @@ def as_executor(value: object, progress: Report | None = None) -> Iterator[Execu
 
     Args:
         value: None for one run after the other, here; a number of processes; "processes", "ray" or "dask"; or an executor:
-            one of `learnrate.study.executors`, of `concurrent.futures`, a client of Dask, an executor of submitit.
+            one of `learnrate.study.executors`, of `concurrent.futures`, a client of Dask, an executor of submitit. One that
+            is given is left open.
         progress: Called with the progress of the runs that are made here, where nothing reads messages meanwhile.
 
     Raises:
-        ArgumentError: if the name is unknown, or the number is below 1.
+        ArgumentError: if the name is unknown, the number is below 1, or the executor would mix the random numbers of runs.
         ArgumentTypeError: if it is nothing of these.
         MissingExtraError: if a library is not installed.
     """
@@ -123,8 +178,8 @@ def _opened(value: object, progress: Report | None) -> tuple[Executor, bool]:
         return Here(progress), True
     if _is_executor(value):
         return value, False
-    if callable(getattr(value, "submit", None)):
-        return Foreign(value), False  # type: ignore[arg-type]
+    if callable(getattr(value, "submit", None)) and not isinstance(value, type):
+        return _around(value), True  # closes what it has added, not what the user has opened
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         return _by_name(value), True
     rule = "None, a number of processes, 'processes', 'ray', 'dask', or an object with submit(function, *arguments)"
@@ -138,4 +193,35 @@ def _by_name(value: int | str) -> Executor:
     if isinstance(value, int):
         return Processes(checks.length("executor", value))
     name = checks.choice("executor", value, NAMES)
+    if name == "ray":
+        from learnrate.study.executors.ray import Ray
+
+        return Ray()
+    if name == "dask":
+        from learnrate.study.executors.dask import Dask
+
+        return Dask()
     return Here() if name == "here" else Processes()
+
+
+def _around(value: Any) -> Executor:
+    """What makes runs with an executor or a client of another library."""
+    library = type(value).__module__.partition(".")[0]
+    if library == "distributed":
+        from learnrate.study.executors.dask import Dask
+
+        return Dask(value)
+    if library == "submitit":
+        from learnrate.study.executors.submitit import Submitit
+
+        return Submitit(value)
+    return Foreign(value)
+
+
+def missing(library: str, extra: str, error: ModuleNotFoundError) -> MissingExtraError:
+    """The error for a library that is not installed. The error is raised again if it is about another one."""
+    if error.name is None or error.name.partition(".")[0] != library:
+        raise error
+    return MissingExtraError(
+        f"this executor needs {library}, which is not installed: pip install 'learnrate[{extra}]'", name=library
+    )

@@ -15,10 +15,12 @@ class Here:
 
     Attributes:
         workers: One.
+        attempts: See `Executor`.
         report: See `Executor`.
     """
 
     workers = 1
+    attempts = 1
 
     def __init__(self, on_message: Callable[[Message], object] | None = None) -> None:
         self.report: Callable[[Message], object] | None = on_message

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from learnrate import checks
+from learnrate.study.executors.executor import ATTEMPTS, WorkerLostError
 from learnrate.study.run import Message
+from learnrate.study.source import pickled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Variables by which numerical libraries are told how many threads to use. They read them when they are imported."""
 
+REMEDY = "give schedules and controllers whose functions are those of a module"
+"""What to do about a run that cannot be pickled."""
+
 PATIENCE = 5.0
 """Seconds that a worker has to end after it was asked to."""
-
-
-class WorkerLostError(RuntimeError):
-    """The process that made a run has ended before it: it was killed, or out of memory."""
 
 
 class Processes:
@@ -40,6 +40,7 @@ class Processes:
 
     Attributes:
         workers: The argument.
+        attempts: See `Executor`.
         report: See `Executor`.
 
     Raises:
@@ -52,6 +53,8 @@ class Processes:
         [8, 16, 32]
         >>> executor.close()
     """
+
+    attempts = ATTEMPTS
 
     def __init__(self, workers: int | None = None) -> None:
         cores = _cores()
@@ -69,7 +72,7 @@ class Processes:
             ArgumentTypeError: if an argument cannot be pickled.
         """
         future = _ProcessFuture(self)
-        self._waiting.append((future, bytes(ForkingPickler.dumps((function, arguments)))))
+        self._waiting.append((future, pickled("a run", (function, arguments), REMEDY)))
         self.advance()
         return future
 

@@ -1,5 +1,6 @@
 """A study in one file of sqlite, which several processes of one machine may write."""
 
+import itertools
 import json
 import sqlite3
 import time
@@ -42,6 +43,11 @@ TABLES = (
 64-bit floats in little-endian order. `evaluations` repeats those of the records for those who read the file with sqlite."""
 
 
+_NEW = "WHERE rowid >= ? ORDER BY rowid"
+"""The rows that were not read yet. A row that is written or replaced gets a number above that of all others; or its own
+again, if it was the last one itself. Therefore the last row is always read again."""
+
+
 class SqliteStore:
     """See `Store`.
 
@@ -60,6 +66,9 @@ class SqliteStore:
         self._driver = uuid.uuid4().hex[:12]
         self._began = time.time()
         self._lock: locks.Lock | None = None
+        self._ended: set[Key] = set()
+        self._runs: dict[Key, Stored] = {}
+        self._last_ended = self._last_run = 0  # numbers of the last rows that were read into these
         self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -109,22 +118,33 @@ class SqliteStore:
         """See `Store.claim`."""
 
         def write(connection: sqlite3.Connection) -> list[Key]:
-            ended = "SELECT arm, seed FROM runs WHERE kind != 'failure' OR finished >= ?"
-            taken = {Key(*row) for row in connection.execute(ended, (self._began,))} | self._claimed(connection)
-            claimed = [key for key in keys if key not in taken][:most]
+            ended = self._read_ended(connection)
+            self._void_claims(connection)
+            sql = "SELECT 1 FROM claims WHERE arm = ? AND seed = ?"
+            left = (key for key in keys if key not in ended)
+            free = (key for key in left if connection.execute(sql, (key.arm, key.seed)).fetchone() is None)
+            claimed = list(itertools.islice(free, most))
             values = [(key.arm, key.seed, self._driver, time.time()) for key in claimed]
             connection.executemany("INSERT INTO claims VALUES (?, ?, ?, ?)", values)
             return claimed
 
         return self._written(write)
 
-    def _claimed(self, connection: sqlite3.Connection) -> set[Key]:
-        """The runs that living processes have claimed. The claims of others are removed."""
+    def _read_ended(self, connection: sqlite3.Connection) -> set[Key]:
+        """The runs that are not to be made again. Only what is new is read, so that a study of N runs does not cost N²."""
+        sql = f"SELECT rowid, arm, seed, kind != 'failure' OR finished >= ? FROM runs {_NEW}"
+        for rowid, arm, seed, has_ended in connection.execute(sql, (self._began, self._last_ended)):
+            self._last_ended = rowid
+            if has_ended:
+                self._ended.add(Key(arm, seed))
+        return self._ended
+
+    def _void_claims(self, connection: sqlite3.Connection) -> None:
+        """Remove the claims of processes that have ended."""
         drivers = [row[0] for row in connection.execute("SELECT DISTINCT driver FROM claims")]
         for driver in drivers:
             if driver != self._driver and not locks.is_taken(self._lock_of(driver)):
                 connection.execute("DELETE FROM claims WHERE driver = ?", (driver,))
-        return {Key(*row) for row in connection.execute("SELECT arm, seed FROM claims")}
 
     def finish(self, made: Made) -> None:
         """See `Store.finish`."""
@@ -152,21 +172,23 @@ class SqliteStore:
             values = dict(self._connection.execute("SELECT name, value FROM study"))
             if not values:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
-            sql = "SELECT arm, seed, kind, record, losses, environment, finished FROM runs ORDER BY rowid"
-            runs = {
-                Key(arm, seed): Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
-                for arm, seed, kind, record, losses, made_with, finished in self._connection.execute(sql)
-            }
-        return Contents(json.loads(values["definition"]), runs)
+            sql = f"SELECT rowid, arm, seed, kind, record, losses, environment, finished FROM runs {_NEW}"
+            new = self._connection.execute(sql, (self._last_run,))
+            for rowid, arm, seed, kind, record, losses, made_with, finished in new:
+                self._runs.pop(Key(arm, seed), None)  # one that had failed goes to the end, as in the file
+                self._runs[Key(arm, seed)] = Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
+                self._last_run = rowid
+        return Contents(json.loads(values["definition"]), dict(self._runs))
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""
-        mine = "SELECT count(*) FROM claims WHERE driver = ?"
+        sql = "SELECT 1 FROM claims WHERE driver != ? LIMIT 1"
 
-        def count(connection: sqlite3.Connection) -> bool:
-            return len(self._claimed(connection)) > int(connection.execute(mine, (self._driver,)).fetchone()[0])
+        def look(connection: sqlite3.Connection) -> bool:
+            self._void_claims(connection)
+            return connection.execute(sql, (self._driver,)).fetchone() is not None
 
-        return self._written(count)
+        return self._written(look)
 
     def close(self) -> None:
         """See `Store.close`."""

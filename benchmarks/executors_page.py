@@ -1,0 +1,45 @@
+"""The section of docs/benchmarks.md on executors, from the record of executors.py."""
+
+from typing import Any
+
+NAMES = {
+    "here": "one after the other, here",
+    "processes": "processes",
+    "dask": "Dask, a cluster on this machine",
+    "ray": "Ray, a cluster on this machine",
+}
+
+
+def section(record: dict[str, Any]) -> list[str]:
+    """Its lines."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    columns = [row["runs"] for row in record["executors"][0]["rows"]]
+    head = ["executor", *(f"{runs:,} runs" for runs in columns), f"by the clock, {columns[-1]:,} runs", "start"]
+    return [
+        "## What an executor costs a run",
+        "",
+        f"Measured by `python benchmarks/executors.py` on {record['hardware']['processor']}",
+        f"({record['hardware']['cores']} cores, shared with other programs); {versions}.",
+        f"Studies whose runs do nothing, with {record['workers']} workers: milliseconds of the processor a run in the",
+        "process of the driver, the file of the study included; then the time by the clock, with the worker,",
+        f"and the seconds until the first runs have ended. Median and range of {record['rounds']} rounds, the longest study",
+        "once. The scheduler of a Dask cluster on this machine is a part of the process of the driver, the head of Ray is",
+        "not.",
+        "The record: [benchmarks/results/executors.json](../benchmarks/results/executors.json).",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---" + "|---:" * (len(head) - 1) + "|",
+        *("| " + " | ".join(_row(each)) + " |" for each in record["executors"]),
+        "",
+    ]
+
+
+def _row(each: dict[str, Any]) -> list[str]:
+    driver = [f"{_figure(row['driver'])} ms" for row in each["rows"]]
+    return [NAMES[each["executor"]], *driver, f"{_figure(each['rows'][-1]['clock'])} ms", f"{each['starting']:.1f} s"]
+
+
+def _figure(spread: dict[str, float]) -> str:
+    if spread["min"] == spread["max"]:
+        return f"{spread['median']:.3g}"
+    return f"{spread['median']:.3g} ({spread['min']:.3g}-{spread['max']:.3g})"
