@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from learnrate.errors import OutputError
 from learnrate.study.executors import Executor, Future
 from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
 from learnrate.study.store import Store
@@ -65,9 +67,11 @@ class Driver:
                 time.sleep(pause)
                 pause = min(2 * pause, PAUSES[1] if running else WAIT_FOR_OTHERS)
         finally:
-            for key, (future, _) in running.items():
+            for future, _ in running.values():
                 future.cancel()
-                self.store.release(key)
+            for key in running:
+                with suppress(OutputError):  # after an error of the store, which is raised; claims end with this process
+                    self.store.release(key)
 
     def _begin(
         self,
