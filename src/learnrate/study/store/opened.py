@@ -31,8 +31,8 @@ def opened(study: str | Path, *, to_read: bool = False) -> Iterator[Store]:
         raise OutputError(
             f"cannot open the study {study}: {path} is a file, and a name with a slash at its end is a folder's"
         )
-    kind = FolderStore if is_folder or path.is_dir() else SqliteStore
-    store: Store = kind(path.absolute(), to_read=to_read)
+    path = path.absolute()
+    store: Store = FolderStore(path, to_read=to_read) if is_folder or path.is_dir() else SqliteStore(path, to_read=to_read)
     try:
         yield store
     finally:
