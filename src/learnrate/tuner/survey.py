@@ -50,6 +50,7 @@ class Survey:
         curve: The range test; None if there was none.
         bounds: Its bounds; None likewise.
         probe_fall: Share of the loss that fell in the probe; 0 if there was none.
+        first_loss: The loss of the first update, which every trial starts with as well.
     """
 
     start: Start
@@ -59,6 +60,7 @@ class Survey:
     curve: Curve | None
     bounds: Bounds | NoAnswer | None
     probe_fall: float = 0.0
+    first_loss: float = math.nan
 
     @property
     def probed(self) -> float | None:
@@ -120,7 +122,9 @@ def survey(
         start = start_of(curve, score, unbounded)
         beginning = from_curve(curve, bounds, request.low, request.high)
     fall = Fall.of(measurement).share if probe is not None and isinstance(measurement, Measurement) else 0.0
-    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall)
+    first_losses = measurement.losses if isinstance(measurement, Measurement) else curve.losses if curve else [math.nan]
+    reasons = (probe_reason, *beginning.reasons)
+    return Survey(start, beginning, probe, reasons, curve, bounds, fall, float(first_losses[0]))
 
 
 def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:
