@@ -1,7 +1,7 @@
 """What a study is: the part that must be the same when it is continued, here or by another process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from learnrate import checks
@@ -19,6 +19,7 @@ class Definition:
         tune_each: Whether each arm is trained at its own best LR, and the budget of that choice.
         until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
             stay right however often one looks.
+        batched: Whether arms of one seed are trained as one batch where that is possible.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
@@ -26,6 +27,7 @@ class Definition:
     evaluate_every: int | None = None
     tune_each: float | str | bool = False
     until_sure: bool = False
+    batched: bool = False
 
     def as_record(self) -> dict[str, Any]:
         """The definition as JSON holds it."""
@@ -35,6 +37,7 @@ class Definition:
             "evaluate_every": self.evaluate_every,
             "tune_each": self.tune_each,
             "until_sure": self.until_sure,
+            "batched": self.batched,
         }
 
     def added_to(self, stored: Mapping[str, Any], path: object) -> "Definition":
@@ -48,9 +51,10 @@ class Definition:
             ArgumentError: if something differs that the trainings of the file depend on.
         """
         remedy = f"continue {path} with the values of its beginning, or give the new study another file"
-        for name in ("updates", "evaluate_every", "tune_each"):
-            if stored[name] != getattr(self, name):
-                checks.refuse(name, f"{stored[name]!r} as it is in the study", getattr(self, name), remedy)
+        for name in ("updates", "evaluate_every", "tune_each", "batched"):
+            before = stored.get(name, False)  # "batched" is younger than other values
+            if before != getattr(self, name):
+                checks.refuse(name, f"{before!r} as it is in the study", getattr(self, name), remedy)
         for arm in self.arms.keys() & stored["arms"].keys():
             before, now = stored["arms"][arm], dict(self.arms[arm])
             changed = sorted(name for name in now if before.get(name) != now[name])
@@ -61,4 +65,4 @@ class Definition:
                     "or the new arm another name"
                 )
         until_sure = self.until_sure or bool(stored["until_sure"])
-        return Definition({**stored["arms"], **self.arms}, self.updates, self.evaluate_every, self.tune_each, until_sure)
+        return replace(self, arms={**stored["arms"], **self.arms}, until_sure=until_sure)

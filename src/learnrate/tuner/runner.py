@@ -14,6 +14,7 @@ from learnrate.tuner.search import Proposal, Stop
 from learnrate.tuner.side_by_side import Guess, SideBySide, guesses, noise_cost
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
+from learnrate.tuner.worker import Outcome
 from learnrate.updates import Check, Progress, StopReason, UpdateLoop, raise_if_interrupted
 
 DIVERGED = StopReason("diverged", "the loss diverged")
@@ -191,20 +192,20 @@ class Runner:
             evaluation = None if reason else outcome.evaluation
             results.append(self._result(proposal, guess.max_lr, name, losses, reason, evaluation))
             if not results[-1].diverged:
-                self._measure_noise(reserve, lambda scale=outcome.noise_scale: scale)
+                self._measure_noise(reserve, outcome)
         return results
 
     @property
     def _noise_is_cheap(self) -> bool:
         return THRESHOLDS.noise_share * self.horizon >= NOISE_BATCHES
 
-    def _measure_noise(self, reserve: int, measure: Callable[[], float | None] | None = None) -> None:
+    def _measure_noise(self, reserve: int, outcome: Outcome | None = None) -> None:
         """Measure the noise scale of the gradient, once, at the end of a trial; see `Plan.carry`."""
         if self.noise_measured or not self._noise_is_cheap:
             return
         self.noise_measured = True
         if self._remaining(reserve) >= NOISE_BATCHES:
-            self.noise_scale = (measure or self.trainable.noise_scale)()
+            self.noise_scale = self.trainable.noise_scale() if outcome is None else outcome.noise_scale
             self.spending.spent += NOISE_BATCHES if self.noise_scale is not None else 0
 
     def _train(self, lrs: Sequence[float], losses: "Losses") -> StopReason | None:
