@@ -1,11 +1,17 @@
 """Where a training comes from: how another process builds the same one."""
 
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from learnrate import checks
 from learnrate.errors import ArgumentTypeError
+
+RECIPE_MODULES = "learnrate_recipe_"
+"""How the names of modules begin that are files of recipes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ def pickled(trainable: Any) -> bytes:
         pickler = pickle
     origin = getattr(trainable, "origin", None)
     try:
-        content: bytes = pickler.dumps(trainable if origin is None else origin)
+        with _by_value(pickler):
+            content: bytes = pickler.dumps(trainable if origin is None else origin)
     except Exception as error:  # objects of the user may raise anything here
         what = "the recipe of the trainable" if origin is not None else "a trainable that was not made by a recipe"
         remedy = "make it with a learnrate Recipe, whose functions can be pickled"
@@ -58,6 +65,22 @@ def pickled(trainable: Any) -> bytes:
             f"{checks.short(str(error))}: {remedy}"
         ) from error
     return content
+
+
+@contextmanager
+def _by_value(pickler: Any) -> Iterator[None]:
+    """Let the functions of recipe files travel with their code, because other processes have not loaded these files."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(RECIPE_MODULES)]
+    if pickler is pickle or not modules:
+        yield
+        return
+    for module in modules:
+        pickler.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            pickler.unregister_pickle_by_value(module)
 
 
 def built(content: bytes) -> Any:

@@ -201,8 +201,11 @@ def test_a_run_whose_file_is_cut_off_is_made_again_and_said(tmp_path, cut):
 def test_a_file_without_one_of_its_lines_is_damaged():
     lines = run_files.encode(made(KEYS[0]), "d", 1.0).splitlines(keepends=True)
     assert run_files.decode(b"".join(lines), "file")[0] == KEYS[0]
+    assert run_files.attempt_of(b"".join(lines), "file").driver == "d"
     for number in range(len(lines)):
-        assert run_files.decode(b"".join(lines[:number] + lines[number + 1 :]), "file") is None
+        for content in (lines[:number] + lines[number + 1 :], lines[:number]):
+            assert run_files.decode(b"".join(content), "file") is None
+            assert run_files.attempt_of(b"".join(content), "file") is None
 
 
 @pytest.mark.parametrize("content", [None, "", f"{0:012d} another-machine/1 {os.getpid():012d}\n"])

@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import learnrate as lr
 from facts import facts
+from learnrate.recipes.loading import load
 from learnrate.study.executors import Here, Processes
 from trainables import NotFinite, Quadratic, Regression, check_reasons
 
@@ -188,6 +190,40 @@ def test_a_training_without_a_recipe_travels_whole(pool):
     plan = lr.tune(trainable, updates=400, executor=pool)
     assert pickle.dumps(trainable.save()) == before
     assert same(plan, lr.tune(trainable, updates=400))
+
+
+RECIPE_FILE = """
+import random
+import learnrate as lr
+
+class Bowl(lr.Trainable):
+    def __init__(self, seed):
+        self.random, self.weight = random.Random(seed), 3.0
+    def update(self, lr):
+        loss = self.weight**2
+        self.weight -= lr * (2 * self.weight + 0.1 * self.random.gauss(0, 1))
+        return loss
+    def save(self):
+        return self.weight, self.random.getstate()
+    def restore(self, state):
+        self.weight = state[0]
+        self.random.setstate(state[1])
+
+def recipe():
+    return lr.Recipe(lambda seed: Bowl(seed), updates=300)
+"""
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_file_travels_with_its_code(pool, tmp_path):
+    (tmp_path / "bowl.py").write_text(RECIPE_FILE)
+    recipe = load(tmp_path / "bowl.py")
+    assert same(plan_of(recipe, pool), plan_of(recipe))
+
+
+def test_threads_do_not_disturb_each_other():
+    with ThreadPoolExecutor(3) as executor:
+        assert same(plan_of(RECIPES["network"], executor), plan_of(RECIPES["network"]))
 
 
 def test_what_cannot_be_pickled_is_one_clear_error():

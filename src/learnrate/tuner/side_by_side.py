@@ -106,6 +106,7 @@ class SideBySide:
             for future in self._futures.values():
                 future.cancel()
             self._futures.clear()
+            worker.forget()
 
     def outcome(self, wanted: Guess, others: Sequence[Guess], lrs: Lrs, with_noise_scale: bool) -> worker.Outcome:
         """The outcome of a trial. Others are begun in its time.

@@ -1,6 +1,7 @@
 """What a worker of `tune(..., executor=)` does: it trains one trial from its LRs, and judges nothing."""
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from learnrate.origin import built
 from learnrate.trainable import Metrics, Trainable
 from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
+
+_lock = threading.Lock()
+"""Trials in threads of one process would train the same objects, and share its random numbers."""
 
 _built: dict[bytes, tuple[Trainable, Any]] = {}
 """The training that this worker has built last, and the state that every trial starts from."""
@@ -39,6 +43,16 @@ def train(source: bytes, lrs: Sequence[float], with_noise_scale: bool) -> Outcom
         lrs: The LR of each update.
         with_noise_scale: Whether to measure the noise scale at the end.
     """
+    with _lock:
+        return _train(source, lrs, with_noise_scale)
+
+
+def forget() -> None:
+    """Free what was built in this process, if a trial was trained here."""
+    _built.clear()
+
+
+def _train(source: bytes, lrs: Sequence[float], with_noise_scale: bool) -> Outcome:
     if source not in _built:
         _built.clear()
         trainable = built(source)

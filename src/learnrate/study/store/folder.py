@@ -7,10 +7,10 @@ renaming a file replaces another one at once.
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from learnrate import records
 from learnrate.errors import OutputError, RecordWarning
@@ -19,6 +19,8 @@ from learnrate.study.run import Failure, Key, Made
 from learnrate.study.store import drivers, run_files
 from learnrate.study.store.claims import Claims, last_numbers
 from learnrate.study.store.store import Contents, Stored
+
+T = TypeVar("T")
 
 DEFINITION = "definition"
 """The name of the file of the definition, and of the claim of whoever changes it."""
@@ -50,8 +52,9 @@ class FolderStore:
         self._driver = uuid.uuid4().hex[:12]
         self._claims = Claims(self._runs, self._driver, drivers.Observer(self._drivers))
         self._heartbeat: drivers.Heartbeat | None = None
-        self._ended: dict[str, tuple[Key, Stored]] = {}
-        self._before: dict[str, tuple[str, float]] = {}
+        self._ended: set[str] = set()
+        self._contents: dict[str, tuple[Key, Stored]] = {}
+        self._before: dict[str, run_files.Attempt] = {}
         self._broken: set[str] = set()
         with self._errors("read" if to_read else "write"):
             if not to_read:
@@ -63,9 +66,8 @@ class FolderStore:
         if self._definition() is not None:
             return
         names = {name for name in _files(self.path) if not name.endswith(".part")}
-        # A driver that was killed before it wrote the definition leaves its own file.
-        in_drivers = _files(self._drivers) if "drivers" in names else []
-        begun = bool(in_drivers) and all(name.endswith(drivers.ENDING) for name in in_drivers)
+        # A driver that has not yet written the definition, or was killed before that, has made its own folder first.
+        begun = "drivers" in names and all(name.endswith(drivers.ENDING) for name in _files(self._drivers))
         if names and not (begun and names <= set(FOLDERS)):
             raise OutputError(f"{self.path} is a folder of something else. Nothing was changed; give the study another name")
 
@@ -84,8 +86,8 @@ class FolderStore:
                 self._heartbeat = drivers.Heartbeat(self._drivers / f"{self._driver}{drivers.ENDING}")
                 self._runs.mkdir(exist_ok=True)
                 self.checkpoints.mkdir(exist_ok=True)
-                failures = {name: self._read(name) for name in self._names() if name not in self._ended}
-                self._before = {name: _attempt(run) for name, run in failures.items() if run is not None}
+                attempts = {name: self._attempt(name) for name in self._names()}
+                self._before = {name: attempt for name, attempt in attempts.items() if attempt and attempt.failed}
             while not self._claims.take(DEFINITION, last_numbers(_files(self._runs))):
                 time.sleep(WAIT)
             try:
@@ -123,24 +125,33 @@ class FolderStore:
             return True
         if files is not None and f"{name}{run_files.ENDING}" not in files:
             return False
-        run = self._read(name)
-        return run is not None and self._before.get(name) != _attempt(run)
+        attempt = self._attempt(name)
+        return attempt is not None and self._before.get(name) != attempt
 
-    def _read(self, name: str) -> tuple[Key, Stored, str] | None:
+    def _attempt(self, name: str) -> run_files.Attempt | None:
+        """The attempt that the file of a run is of; None if there is none, or it is damaged."""
+        attempt = self._read(name, run_files.attempt_of)
+        if attempt is not None and not attempt.failed:
+            self._ended.add(name)
+        return attempt
+
+    def _stored(self, name: str) -> tuple[Key, Stored] | None:
         """The run of a file; None if there is none, or it is damaged. What has ended well is read once."""
+        run = self._contents.get(name) or self._read(name, run_files.decode)
+        if run is not None and not isinstance(run[1].result, Failure):
+            self._contents[name] = run
+        return run
+
+    def _read(self, name: str, decode: Callable[[bytes, str], T | None]) -> T | None:
         file = self._runs / f"{name}{run_files.ENDING}"
         try:
-            run = run_files.decode(file.read_bytes(), str(file))
+            content = decode(file.read_bytes(), str(file))
         except FileNotFoundError:
             return None
-        if run is None:
-            if name not in self._broken:
-                self._broken.add(name)
-                warnings.warn(f"{file} is damaged: this run counts as not made", RecordWarning, stacklevel=2)
-            return None
-        if not isinstance(run[1].result, Failure):
-            self._ended[name] = run[:2]
-        return run
+        if content is None and name not in self._broken:
+            self._broken.add(name)
+            warnings.warn(f"{file} is damaged: this run counts as not made", RecordWarning, stacklevel=2)
+        return content
 
     def _names(self) -> list[str]:
         files = (file for file in _files(self._runs) if not file.startswith("."))
@@ -151,7 +162,7 @@ class FolderStore:
         name = run_files.name_of(made.key)
         with self._errors("write"):
             # If this process was stopped for minutes, another one has made the run meanwhile.
-            self._read(name)
+            self._attempt(name)
             if name not in self._ended:
                 content = run_files.encode(made, self._driver, time.time())
                 records.write_atomically(self._runs / f"{name}{run_files.ENDING}", content)
@@ -170,7 +181,7 @@ class FolderStore:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
             runs: dict[Key, Stored] = {}
             for name in self._names() if self._runs.exists() else ():
-                run = self._ended.get(name) or self._read(name)
+                run = self._stored(name)
                 if run is not None:
                     runs[run[0]] = run[1]
         in_order = sorted(runs.items(), key=lambda item: (item[1].finished, item[0].arm, item[0].seed))
@@ -205,8 +216,3 @@ class FolderStore:
 
 def _files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
-
-
-def _attempt(run: tuple[Key, Stored, str]) -> tuple[str, float]:
-    """What tells an attempt to make a run from others: its driver, and when it ended."""
-    return run[2], run[1].finished

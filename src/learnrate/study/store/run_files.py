@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from learnrate import records
 from learnrate.errors import OutputError
-from learnrate.study.run import Key, Made
+from learnrate.study.run import Failure, Key, Made
 from learnrate.study.store import rows
 from learnrate.study.store.store import Stored
 
@@ -49,24 +51,58 @@ def encode(made: Made, driver: str, finished: float) -> bytes:
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
 
 
-def decode(content: bytes, file: str) -> tuple[Key, Stored, str] | None:
-    """The run, its result and its driver; None if the file is cut off or damaged.
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to make a run, which has ended.
+
+    Attributes:
+        kind: See `learnrate.study.store.rows`.
+        driver: Who has made it.
+        finished: When it ended, in seconds since 1970.
+    """
+
+    kind: str
+    driver: str
+    finished: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised an error."""
+        return self.kind == rows.KINDS[Failure]
+
+
+def attempt_of(content: bytes, file: str) -> Attempt | None:
+    """The attempt that a file is of, from its first and last lines; None if the file is cut off or damaged.
 
     Raises:
         OutputError: if it is the file of another version.
     """
+    with suppress(ValueError, TypeError, KeyError):  # of JSON, or of what it holds
+        header = json.loads(content[: content.index(b"\n")])
+        last = content.rindex(b"\n", 0, -1) + 1
+        if header["learnrate"] == "run" and header["version"] != VERSION:
+            raise OutputError(f"{file} must have version {VERSION}, but has {header['version']}: upgrade learnrate")
+        end = json.loads(content[last:])
+        if header["learnrate"] == "run" and "end" in end and end["lines"] == content.count(b"\n") - 1:
+            return Attempt(str(header["kind"]), str(header["driver"]), float(header["finished"]))
+    return None
+
+
+def decode(content: bytes, file: str) -> tuple[Key, Stored] | None:
+    """The run and its result; None if the file is cut off or damaged.
+
+    Raises:
+        OutputError: if it is the file of another version.
+    """
+    attempt = attempt_of(content, file)
+    if attempt is None:
+        return None
     try:
         header, *lines, end = [json.loads(line) for line in content.decode().splitlines()]
-        if header["learnrate"] != "run":
-            return None
-        if header["version"] != VERSION:
-            raise OutputError(f"{file} must have version {VERSION}, but has {header['version']}: upgrade learnrate")
-        if "end" not in end or end["lines"] != 1 + len(lines):
-            return None
-        losses = [records.decode_float("loss", value) for line in lines for value in line.get("losses", ())]
-        result = rows.decode(header["kind"], json.dumps(end["end"]), np.asarray(losses, "<f8").tobytes())
+        losses = [loss for line in lines for loss in records.decode_floats("losses", line.get("losses", []))]
+        result = rows.decode(attempt.kind, json.dumps(end["end"]), np.asarray(losses, "<f8").tobytes())
         key = Key(str(header["arm"]), int(header["seed"]))
-        return key, Stored(result, header["environment"], float(header["finished"])), str(header["driver"])
+        return key, Stored(result, header["environment"], attempt.finished)
     except OutputError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError):  # of JSON, or of what it holds
