@@ -61,6 +61,17 @@ def test_what_is_stored_is_read_back_as_it_was(study):
     assert contents.runs[KEYS[0]].result == Failure("no memory", "Traceback")
 
 
+def test_a_study_can_be_read_while_it_is_made(study):
+    with begun(study) as store:
+        store.claim(KEYS, 1)
+        store.finish(made(KEYS[0]))
+        with opened(study, to_read=True) as reader:
+            assert list(reader.contents().runs) == KEYS[:1]
+            store.claim(KEYS, 1)
+            store.finish(made(KEYS[1]))
+            assert list(reader.contents().runs) == KEYS[:2]
+
+
 def test_names_that_differ_in_what_file_systems_ignore_are_different_runs(tmp_path):
     names = ["cosine", "Cosine", "cosine/", "cosine\\", "c" * 80, "c" * 79]
     files = {run_files.name_of(Key(name, 0)).lower() for name in names}

@@ -221,6 +221,12 @@ def test_the_recipe_of_a_file_travels_with_its_code(pool, tmp_path):
     assert same(plan_of(recipe, pool), plan_of(recipe))
 
 
+def test_a_curve_of_the_user_may_come_from_other_batches():
+    curve = lr.range_test(RECIPES["regression"].trainable(7), updates=60)
+    plans = [plan_of(RECIPES["regression"], executor, curve=curve, budget=0.4) for executor in (Here(), None)]
+    assert same(*plans)
+
+
 def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(3) as executor:
         assert same(plan_of(RECIPES["network"], executor), plan_of(RECIPES["network"]))

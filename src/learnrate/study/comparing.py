@@ -288,7 +288,8 @@ class _Making:
         if not self.settings.until_sure:
             return
         # As many seeds at once as keep all workers busy. The rule is right for any number of them.
-        at_once = max(1, round(self.driver.executor.workers / len(self.settings.arms)))
+        calls = 1 if self.settings.batched else len(self.settings.arms)
+        at_once = max(1, round(self.driver.executor.workers / calls))
         while not self._is_over() and len(seeds) < self.budget.seeds and self.comparison().best() is None:
             more = [max(seeds) + 1 + n for n in range(min(at_once, int(min(self.budget.seeds, 2**31)) - len(seeds)))]
             if more[-1] >= TUNING_SEED:

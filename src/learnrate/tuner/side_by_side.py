@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.origin import pickled
-from learnrate.trainable import NOISE_BATCHES, Trainable
+from learnrate.trainable import NOISE_BATCHES, Metrics, Trainable
 from learnrate.tuner import worker
 from learnrate.tuner.search import Proposal, Stop
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial
+from learnrate.updates import UpdateLoop, raise_if_interrupted
 
 WORKERS = 4
 """Trials in progress at most on an executor that does not say how many workers it has: the trials that a search may want
@@ -180,10 +181,10 @@ def guesses(
         most: The number of trials that are wanted at most.
         family: The name of the family.
     """
-    found = [Guess(max_lr, proposal.updates, family) for max_lr in proposal.max_lrs]
+    likely = [Guess(max_lr, proposal.updates, family) for max_lr in proposal.max_lrs]
     states = [(proposal, list(trials), remaining)]
     for proposed, so_far, left in states:
-        if len(found) >= most:
+        if len(likely) >= most:
             break
         left -= len(proposed.max_lrs) * proposed.updates
         for outcome in _OUTCOMES:
@@ -194,8 +195,8 @@ def guesses(
             if isinstance(following, Proposal) and following.updates <= left:
                 states.append((following, later, left))
                 new = [Guess(max_lr, following.updates, family) for max_lr in following.max_lrs]
-                found += [guess for guess in new if guess not in found]
-    return found[len(proposal.max_lrs) :][: max(0, most - len(proposal.max_lrs))]
+                likely += [guess for guess in new if guess not in likely]
+    return likely[len(proposal.max_lrs) :][: max(0, most - len(proposal.max_lrs))]
 
 
 def _better(guess: Guess, trials: Sequence[Trial], start: Start) -> Trial:
@@ -225,6 +226,17 @@ def _imagined(guess: Guess, trials: Sequence[Trial], start: Start, more: float) 
     change = more * (start.loss - best.loss)
     losses = tuple(loss - change for loss in best.final_losses)
     return replace(best, max_lr=guess.max_lr, loss=best.loss - change, final_losses=losses)
+
+
+def first_loss_of(trainable: Trainable, lr: float) -> float:
+    """The loss of the next update, for comparison with workers. It costs an update, which is not part of the budget."""
+    losses: list[float] = []
+
+    def watch(_: float, metrics: Metrics) -> None:
+        losses.append(metrics["loss"])
+
+    raise_if_interrupted(UpdateLoop(trainable, watch).run([lr]))
+    return losses[0]
 
 
 def noise_cost(is_measured: bool) -> int:

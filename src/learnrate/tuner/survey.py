@@ -50,7 +50,7 @@ class Survey:
         curve: The range test; None if there was none.
         bounds: Its bounds; None likewise.
         probe_fall: Share of the loss that fell in the probe; 0 if there was none.
-        first_loss: The loss of the first update, which every trial starts with as well.
+        first_loss: The loss of the first update, which every trial starts with as well; None if it was not measured here.
     """
 
     start: Start
@@ -60,7 +60,7 @@ class Survey:
     curve: Curve | None
     bounds: Bounds | NoAnswer | None
     probe_fall: float = 0.0
-    first_loss: float = math.nan
+    first_loss: float | None = None
 
     @property
     def probed(self) -> float | None:
@@ -122,9 +122,10 @@ def survey(
         start = start_of(curve, score, unbounded)
         beginning = from_curve(curve, bounds, request.low, request.high)
     fall = Fall.of(measurement).share if probe is not None and isinstance(measurement, Measurement) else 0.0
-    first_losses = measurement.losses if isinstance(measurement, Measurement) else curve.losses if curve else [math.nan]
-    reasons = (probe_reason, *beginning.reasons)
-    return Survey(start, beginning, probe, reasons, curve, bounds, fall, float(first_losses[0]))
+    # A curve of the user may come from other batches.
+    measured = measurement.losses if isinstance(measurement, Measurement) else curve.losses if not request.curve else None
+    first_loss = None if measured is None else float(measured[0])
+    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall, first_loss)
 
 
 def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:

@@ -28,7 +28,7 @@ from learnrate.tuner.plan import Plan
 from learnrate.tuner.request import HIGH, LOW, Request, trial_length
 from learnrate.tuner.runner import Runner
 from learnrate.tuner.search import Limits, next_trials
-from learnrate.tuner.side_by_side import SideBySide, TrialExecutor, check_executor
+from learnrate.tuner.side_by_side import SideBySide, TrialExecutor, check_executor, first_loss_of
 from learnrate.tuner.survey import OnCurve, Progress, Survey, survey
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import rungs
@@ -145,12 +145,16 @@ def _plan(
     return Plan.of(choice, before, run, optimizer=kind, batch=batch, noise_scale=runner.noise_scale)
 
 
-def _by_executor(runner: Runner, executor: TrialExecutor | None, first_loss: float) -> AbstractContextManager[None]:
+def _by_executor(runner: Runner, executor: TrialExecutor | None, first_loss: float | None) -> AbstractContextManager[None]:
     """The time in which an executor trains the trials."""
     if executor is None:
         return nullcontext()
-    runner.trainable.restore(runner.state)  # a training without a recipe travels as it is
-    runner.side_by_side = SideBySide.of(executor, runner.trainable, first_loss)
+    trainable = runner.trainable
+    if first_loss is None:
+        trainable.restore(runner.state)
+        first_loss = first_loss_of(trainable, LOW)
+    trainable.restore(runner.state)  # a training without a recipe travels as it is
+    runner.side_by_side = SideBySide.of(executor, trainable, first_loss)
     return runner.side_by_side.ended()
 
 
