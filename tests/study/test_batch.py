@@ -108,6 +108,9 @@ def test_members_are_trained_as_by_themselves(study, tmp_path):
         assert any("one batch with 2 other arms" in note for note in notes)
         assert any("no checkpoints" in note for note in notes) == study
     assert not any(notes_of(alone).values())
+    assert [note for note in together.notes if "one batch" in note] == [
+        note for note in together.notes if note.startswith("every training")
+    ]
     assert all(training.seconds > 0 and training.times for arm in together for training in arm.trainings)
 
 

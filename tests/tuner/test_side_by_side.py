@@ -131,7 +131,7 @@ def test_what_was_begun_and_not_needed_is_told_and_given_back():
     assert more > 0
     assert executor.cancelled == more
     updates = sum(len(lrs) for _, lrs, _ in executor.calls) - sum(trial.updates for trial in plan.trials)
-    assert any(f"{more} more, of {updates} updates" in reason for reason in plan.reasons.trials)
+    assert any(f"not needed: {more} ({updates} updates)" in reason for reason in plan.reasons.trials)
     assert plan.spent == plan_of(RECIPES["steep"]).spent
 
 

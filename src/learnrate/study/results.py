@@ -48,9 +48,12 @@ def _failures(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _own_notes(outcomes: Sequence[Outcome]) -> list[str]:
-    return [
-        f"{Key(arm.name, training.seed)}: {note}"
-        for arm in outcomes
-        for training in arm.trainings
-        for note in training.notes
-    ]
+    """What trainings say of themselves; what all of them say, once."""
+    keys: dict[str, list[Key]] = {}
+    for arm in outcomes:
+        for training in arm.trainings:
+            for note in training.notes:
+                keys.setdefault(note, []).append(Key(arm.name, training.seed))
+    count = sum(len(arm.trainings) for arm in outcomes)
+    shared = [f"every training: {note}" for note, of in keys.items() if len(of) == count > 1]
+    return [*shared, *(f"{key}: {note}" for note, of in keys.items() if not len(of) == count > 1 for key in of)]

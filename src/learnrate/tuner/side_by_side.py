@@ -144,8 +144,8 @@ class SideBySide:
         text = f"An executor trained the trials, up to {self.workers} side by side"
         if self.not_needed:
             text += (
-                f"; {self.not_needed} more, of {self.not_needed_updates} updates in all, were begun before it was clear "
-                "that they were not needed, and count neither as evidence nor as cost"
+                f"; trials begun before it was clear that they were not needed: {self.not_needed} "
+                f"({self.not_needed_updates} updates), which count neither as evidence nor as cost"
             )
         return f"{text}."
 

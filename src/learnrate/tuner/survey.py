@@ -122,8 +122,9 @@ def survey(
         start = start_of(curve, score, unbounded)
         beginning = from_curve(curve, bounds, request.low, request.high)
     fall = Fall.of(measurement).share if probe is not None and isinstance(measurement, Measurement) else 0.0
-    # A curve of the user may come from other batches.
-    measured = measurement.losses if isinstance(measurement, Measurement) else curve.losses if not request.curve else None
+    measured = measurement.losses if isinstance(measurement, Measurement) else None
+    if curve is not None and measured is None and request.curve is None:  # a curve of the user may be of other batches
+        measured = curve.losses
     first_loss = None if measured is None else float(measured[0])
     return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall, first_loss)
 

@@ -71,7 +71,8 @@ def tune(
         low: The lowest LR to try, and the first one of a range test.
         high: The highest LR to try, and the last one of a range test.
         curve: A range test that was run before, from the same start; its updates count as spent.
-        progress: Called after every update with ("probe", "range test" or "trials", updates made, updates planned).
+        progress: Called after every update with ("probe", "range test" or "trials", updates made, updates planned); with an
+            executor after every trial.
         on_curve: Called with a range test and its bounds as soon as it has ended, also by an interrupt; not called if there
             is none, or if a `curve` is given.
         executor: What trains the trials, side by side: one of `learnrate.study.executors`, such as `Processes(2)`, or any
