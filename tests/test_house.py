@@ -27,6 +27,7 @@ FLOORS = [
         "noise_scale",
         "metrics",
         "trainable",
+        "origin",
         "random_numbers",
         "own_state",
         "replay",

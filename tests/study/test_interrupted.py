@@ -60,66 +60,87 @@ def kill_again_and_again(study, times, executor=()):
     driver.communicate()
 
 
+@pytest.fixture(params=["study.sqlite", "study/"])
+def study(request, tmp_path):
+    return f"{tmp_path}/{request.param}"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [(), (2,)], ids=["here", "processes"])
-def test_a_driver_that_is_killed_three_times_ends_with_the_same_study(tmp_path, undisturbed, executor):
-    study = tmp_path / "study.sqlite"
-    kill_again_and_again(study, 3, executor)
+def test_a_driver_that_is_killed_three_times_ends_with_the_same_study(study, undisturbed):
+    kill_again_and_again(study, 3)
     assert facts_of(read(study)) == undisturbed
-    assert not (tmp_path / "study.sqlite.checkpoints").exists()
+    assert not left_over(study)
+
+
+@pytest.mark.slow
+def test_a_driver_with_workers_that_is_killed_three_times_ends_with_the_same_study(tmp_path, undisturbed):
+    study = tmp_path / "study.sqlite"
+    kill_again_and_again(study, 3, (2,))
+    assert facts_of(read(study)) == undisturbed
+    assert not left_over(study)
 
 
 @pytest.mark.heavy
-def test_a_driver_that_is_killed_twenty_times_ends_with_the_same_study(tmp_path, undisturbed):
-    study = tmp_path / "study.sqlite"
+def test_a_driver_that_is_killed_twenty_times_ends_with_the_same_study(study, undisturbed):
     kill_again_and_again(study, 20)
     assert facts_of(read(study)) == undisturbed
 
 
+def left_over(study):
+    """Claims and checkpoints of a study that has ended."""
+    if Path(study).is_file():
+        return list(Path(study).parent.glob("*.checkpoints"))
+    return [*Path(study).glob("runs/*.claim"), *Path(study).glob("checkpoints/*")]
+
+
+def records_of(study):
+    """Driver of each run that has ended, and the number of evaluations, read without learnrate."""
+    if Path(study).is_dir():
+        files = [[json.loads(line) for line in file.read_text().splitlines()] for file in Path(study).glob("runs/*.jsonl")]
+        evaluations = sum("metric" in line for lines in files for line in lines)
+        return [lines[0]["driver"] for lines in files], evaluations
+    try:
+        with contextlib.closing(sqlite3.connect(study)) as connection:
+            [evaluations] = connection.execute("SELECT count(*) FROM evaluations").fetchone()
+            return [driver for (driver,) in connection.execute("SELECT driver FROM runs")], evaluations
+    except sqlite3.Error:  # not written yet
+        return [], 0
+
+
 @pytest.mark.slow
-def test_two_processes_share_the_work_of_a_study(tmp_path, undisturbed):
-    study = tmp_path / "study.sqlite"
+def test_two_processes_share_the_work_of_a_study(study, undisturbed):
     drivers = [begin(study), begin(study)]
     for driver in drivers:
         assert driver.wait(60) == 0, driver.stderr.read().decode()
         driver.communicate()
     assert facts_of(read(study)) == undisturbed
-    with contextlib.closing(sqlite3.connect(study)) as connection:
-        made = dict(connection.execute("SELECT driver, count(*) FROM runs GROUP BY driver"))
-        evaluations = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
-    assert len(made) == 2
-    assert sum(made.values()) == 12
+    made, evaluations = records_of(study)
+    assert len(set(made)) == 2
+    assert len(made) == 12
     assert evaluations == 12 * 2 * 9
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_made_and_gives_the_rest_back(tmp_path, undisturbed):
-    study = tmp_path / "study.sqlite"
+def test_ctrl_c_keeps_what_was_made_and_gives_the_rest_back(study, undisturbed):
     driver = begin(study)
-    while not study.exists() or not made(study):
+    while not Path(study).exists() or not records_of(study)[0]:
         time.sleep(0.02)
         assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=30)
-    assert 0 < made(study) < 12
-    with contextlib.closing(sqlite3.connect(study)) as connection:
-        assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,)
+    assert 0 < len(records_of(study)[0]) < 12
+    if Path(study).is_file():
+        with contextlib.closing(sqlite3.connect(study)) as connection:
+            assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,)
+    assert not list(Path(study).glob("runs/*.claim"))
+    assert not list(Path(study).glob("drivers/*"))
     assert facts_of(make(study)) == undisturbed
 
 
-def made(study):
-    try:
-        with contextlib.closing(sqlite3.connect(study)) as connection:
-            return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-    except sqlite3.Error:  # not written yet
-        return 0
-
-
-def test_a_study_is_not_continued_with_other_values(tmp_path):
-    study = tmp_path / "study.sqlite"
+def test_a_study_is_not_continued_with_other_values(study):
     make(study, seeds=1)
     for changes in ({"updates": 61}, {"evaluate_every": 8}, {"tune_each": True}):
-        with pytest.raises(ValueError, match=facts(next(iter(changes)), "study.sqlite")):
+        with pytest.raises(ValueError, match=facts(next(iter(changes)), Path(study).name)):
             make(study, seeds=1, **changes)
     assert len(make(study, seeds=2).seeds) == 2
 
@@ -151,6 +172,25 @@ def test_what_is_no_study_is_refused_and_left_as_it_is(tmp_path):
         with pytest.raises(OSError, match=facts(path.name)):
             make(path, seeds=1)
         assert (path.read_bytes() if path.exists() else None) == before
+
+
+@pytest.mark.parametrize("content", [["notes.txt"], ["runs/one.jsonl", "checkpoints/last"], ["definition.json"]])
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path, content):
+    for name in content:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OSError, match=facts(tmp_path.name)):
+        make(tmp_path, seeds=1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_name_of_a_folder_is_not_taken_for_that_of_a_file(tmp_path):
+    (tmp_path / "study").write_text("mine")
+    with pytest.raises(OSError, match="is a file"):
+        make(f"{tmp_path}/study/", seeds=1)
+    with pytest.raises(OSError, match="missing"):
+        make(f"{tmp_path}/missing/study/", seeds=1)
 
 
 def test_the_study_can_be_read_with_sqlite_alone(tmp_path):

@@ -11,6 +11,7 @@ from learnrate.checks import check_fields, checked, frozen
 from learnrate.jax.optimizers import Optimizer
 from learnrate.jax.places import Tree
 from learnrate.jax.trainable import Evaluate, Loss, Training
+from learnrate.origin import mark
 from learnrate.user_code import call_user
 
 
@@ -95,9 +96,11 @@ class Recipe:
         params = call_user(lambda: self.params(for_params), "Recipe.params(key) failed")
         batches = call_user(lambda: self.batches(seed), "Recipe.batches(seed) failed")
         check_rewindable(batches)
-        return Training(
+        training = Training(
             *(params, self.optimizer, batches, self.loss, self.evaluate if self.test is None or not test else self.test),
             key=for_updates if self.with_key else None,
             lr=self.lr,
             metric=self.metric,
         )
+        mark(training, self, seed, test)
+        return training

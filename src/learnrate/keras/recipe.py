@@ -9,6 +9,7 @@ from learnrate import checks
 from learnrate.checks import checked, frozen
 from learnrate.keras.data import Data
 from learnrate.keras.trainable import Evaluate, Training
+from learnrate.origin import mark
 from learnrate.user_code import call_user
 
 
@@ -76,4 +77,5 @@ class Recipe:
             *(model, data, evaluate), batch_size=self.batch_size, class_weight=self.class_weight, metric=self.metric
         )
         training.start()
+        mark(training, self, seed, test)
         return training

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from learnrate import checks
 from learnrate.errors import RecipeError
+from learnrate.origin import RECIPE_MODULES
 from learnrate.recipes.recipe import AnyRecipe
 from learnrate.trainable import Trainable
 from learnrate.user_code import call_user
@@ -63,7 +64,7 @@ def _received(recipe: object) -> str:
 
 def _run(path: Path) -> ModuleType:
     # A name of its own: a recipe called random.py or torch.py must not replace the real module.
-    spec = importlib.util.spec_from_file_location(f"learnrate_recipe_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{RECIPE_MODULES}{path.stem}", path)
     if spec is None or spec.loader is None:
         raise RecipeError(f"the recipe must be a Python file with the ending .py, received {path.name}")
     loader, module = spec.loader, importlib.util.module_from_spec(spec)

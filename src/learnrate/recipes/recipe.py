@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from learnrate import checks
+from learnrate.origin import mark
 from learnrate.trainable import Trainable, require_trainable
 from learnrate.user_code import call_user
 
@@ -102,6 +103,7 @@ class Recipe:
         options = {"test": test} if _takes_test(self.create) else {}
         trainable = call_user(lambda: self.create(seed, **options), "Recipe.trainable failed")
         require_trainable("what Recipe.trainable returns", trainable)
+        mark(trainable, self, seed, test)
         return trainable
 
 

@@ -57,6 +57,7 @@ class Settings:
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
         tune_each: Whether each arm is trained at its own best LR, or the budget of that choice.
         until_sure: Whether seeds are added until one arm is surely better than every other one.
+        batched: Whether arms of one seed are trained as one batch where that is possible.
     """
 
     arms: Mapping[str, Arm]
@@ -67,6 +68,7 @@ class Settings:
     evaluate_every: int | None
     tune_each: float | str | bool
     until_sure: bool
+    batched: bool = False
 
     @property
     def definition(self) -> Definition:
@@ -76,7 +78,20 @@ class Settings:
             | {"source": self.sources[name].digest}
             for name, arm in self.arms.items()
         }
-        return Definition(arms, self.updates, self.evaluate_every, self.tune_each, self.until_sure)
+        return Definition(
+            arms,
+            self.updates,
+            self.evaluate_every,
+            self.tune_each,
+            until_sure=self.until_sure,
+            batched=self.batched,
+        )
+
+    def batch(self, name: str, seed: int) -> str:
+        """What the runs of this seed have in common that may be trained as one batch with an arm; empty if none may."""
+        if not self.batched or self.arms[name].control is not None:
+            return ""
+        return f"{seed} {self.lengths[name]} {self.sources[name].digest}"
 
     @property
     def budget(self) -> float | str | None:
@@ -98,6 +113,7 @@ def compare(
     study: str | Path | None = None,
     data: str | Path | Sequence[str | Path] = (),
     checkpoint_every: float = EVERY,
+    batched: bool = False,
     progress: Callable[[Message], object] | None = None,
     on_result: Callable[[Comparison], object] | None = None,
 ) -> Comparison:
@@ -128,6 +144,9 @@ def compare(
         data: Files or folders whose content is a part of what the study is: their hashes are stored, and a study is not
             continued with others.
         checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
+        batched: Whether the arms of one seed that differ in their schedule alone are trained as one batch, which shares a
+            GPU between them. The results differ by rounding from those of single trainings, and the time of the batch is
+            shared equally. Such trainings have no checkpoints, and notes say what was not possible.
         progress: Called with a `Message` about the runs in progress now and then.
         on_result: Called with the comparison so far after every training; less often in a study so large that this would
             take more than a tenth of the time, but always after the last one.
@@ -166,6 +185,8 @@ def compare(
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
     settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure, limit)
+    checks.flag("batched", batched)
+    settings = replace(settings, batched=batched)
     checks.function_or_none("progress", progress, "a Message")
     checks.function_or_none("on_result", on_result, "the comparison so far")
     checkpoint_every = checks.positive("checkpoint_every", checkpoint_every)
@@ -308,7 +329,8 @@ class _Making:
         if not self.settings.until_sure:
             return
         # As many seeds at once as keep all workers busy. The rule is right for any number of them.
-        at_once = max(1, round(self.driver.executor.workers / len(self.settings.arms)))
+        calls = 1 if self.settings.batched else len(self.settings.arms)
+        at_once = max(1, round(self.driver.executor.workers / calls))
         while not self._is_over() and len(seeds) < self.budget.seeds and self.comparison().best() is None:
             more = [max(seeds) + 1 + n for n in range(min(at_once, int(min(self.budget.seeds, 2**31)) - len(seeds)))]
             if more[-1] >= TUNING_SEED:
@@ -339,10 +361,11 @@ class _Making:
             Run, Key(name, seed), settings.sources[name], schedule, settings.lengths[name], settings.evaluate_every
         )
         if self.checkpoint_every is None:
-            return run(control=settings.arms[name].control)
+            return run(control=settings.arms[name].control, batch=settings.batch(name, seed))
         file = self.store.checkpoints / f"{number}-{seed}.checkpoint"
         identity = f"{self.uid} {name} {seed} {schedule!r} {settings.lengths[name]} {settings.sources[name].digest}"
-        return run(settings.arms[name].control, str(file), self.checkpoint_every, identity)
+        batch = settings.batch(name, seed)
+        return run(settings.arms[name].control, str(file), self.checkpoint_every, identity, batch)
 
     def _stored(self, made: Made) -> None:
         if self.on_result is None or isinstance(made.result, (Chosen, Failure)):

@@ -1,7 +1,7 @@
 """What a study is: the part that must be the same when it is continued, here or by another process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from learnrate import checks
@@ -20,6 +20,7 @@ class Definition:
         until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
             stay right however often one looks.
         data: Hashes of the data by path.
+        batched: Whether arms of one seed are trained as one batch where that is possible.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
@@ -28,6 +29,7 @@ class Definition:
     tune_each: float | str | bool = False
     until_sure: bool = False
     data: Mapping[str, str] = field(default_factory=dict)
+    batched: bool = False
 
     def as_record(self) -> dict[str, Any]:
         """The definition as JSON holds it."""
@@ -38,6 +40,7 @@ class Definition:
             "tune_each": self.tune_each,
             "until_sure": self.until_sure,
             "data": dict(self.data),
+            "batched": self.batched,
         }
 
     def added_to(self, stored: Mapping[str, Any], path: object) -> "Definition":
@@ -51,7 +54,7 @@ class Definition:
             ArgumentError: if something differs that the trainings of the file depend on.
         """
         remedy = f"continue {path} with the values of its beginning, or give the new study another file"
-        for name in ("updates", "evaluate_every", "tune_each"):
+        for name in ("updates", "evaluate_every", "tune_each", "batched"):
             if stored[name] != getattr(self, name):
                 checks.refuse(name, f"{stored[name]!r} as it is in the study", getattr(self, name), remedy)
         for name in self.data.keys() & stored["data"].keys():
@@ -68,4 +71,4 @@ class Definition:
                 )
         until_sure = self.until_sure or bool(stored["until_sure"])
         arms, data = {**stored["arms"], **self.arms}, {**stored["data"], **self.data}
-        return Definition(arms, self.updates, self.evaluate_every, self.tune_each, until_sure, data)
+        return replace(self, arms=arms, data=data, until_sure=until_sure)

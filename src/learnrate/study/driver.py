@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from learnrate.errors import ExecutorError
+from learnrate.errors import ExecutorError, OutputError
+from learnrate.study.batch import Declined, Part, batches_of, make_together
 from learnrate.study.executors.executor import Executor, Future, NodeLostError
 from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
 from learnrate.study.store import Store
@@ -69,9 +71,11 @@ class Driver:
                 time.sleep(pause)
                 pause = min(2 * pause, PAUSES[1] if running else WAIT_FOR_OTHERS)
         finally:
-            for key, (future, _) in running.items():
+            for future, _ in running.values():
                 future.cancel()
-                self.store.release(key)
+            for key in running:
+                with suppress(OutputError):  # after an error of the store, which is raised; claims end with this process
+                    self.store.release(key)
 
     def _begin(
         self,
@@ -80,19 +84,38 @@ class Driver:
         is_over: Callable[[], bool],
     ) -> bool:
         """Submit as many runs as there are workers for. Returns whether there was one."""
-        free = self.executor.workers - len(running)
+        calls = {id(future.whole if isinstance(future, Part) else future) for future, _ in running.values()}
+        free = self.executor.workers - len(calls)
         if free <= 0 or not waiting or is_over():
             return False
-        claimed = self.store.claim(list(waiting), free)
-        for number, key in enumerate(claimed):
-            task = waiting.pop(key)
+        claimed = self._claim(waiting, free)
+        for number, keys in enumerate(claimed):
+            tasks = [waiting.pop(key) for key in keys]
             try:
-                running[key] = self.executor.submit(make, task, self.executor.report), task
+                running |= self._submitted(tasks)
             except BaseException:
-                for other in claimed[number:]:
+                for other in (key for keys in claimed[number:] for key in keys):
                     self.store.release(other)
                 raise
         return bool(claimed)
+
+    def _claim(self, waiting: dict[Key, Run | Choice], free: int) -> list[list[Key]]:
+        """Claim as much as there are workers for: the runs of each worker."""
+        batches = batches_of(waiting.values())
+        if len(batches) == len(waiting):
+            return [[key] for key in self.store.claim(list(waiting), free)]
+        claimed: list[list[Key]] = []
+        for batch in batches:
+            if len(claimed) < free and (keys := self.store.claim([task.key for task in batch], len(batch))):
+                claimed.append(keys)
+        return claimed
+
+    def _submitted(self, tasks: Sequence[Run | Choice]) -> dict[Key, tuple[Future, Run | Choice]]:
+        """The futures of tasks, which are one batch if they are several."""
+        if len(tasks) == 1:
+            return {tasks[0].key: (self.executor.submit(make, tasks[0], self.executor.report), tasks[0])}
+        whole = self.executor.submit(make_together, tasks, self.executor.report)
+        return {task.key: (Part(whole, task.key), task) for task in tasks}
 
     def _collect(self, running: dict[Key, tuple[Future, Run | Choice]], waiting: dict[Key, Run | Choice]) -> bool:
         """Store what has ended. Returns whether there was something."""
@@ -100,7 +123,10 @@ class Driver:
         for key in ended:
             future, task = running[key]
             made = self._result(key, future)
-            if made is None:
+            if isinstance(made, Declined):
+                self.store.release(key)
+                waiting[key] = made.apart(task) if isinstance(task, Run) else task
+            elif made is None:
                 self.store.release(key)
                 waiting[key] = task
             else:
@@ -111,10 +137,10 @@ class Driver:
             del running[key]
         return bool(ended)
 
-    def _result(self, key: Key, future: Future) -> Made | None:
+    def _result(self, key: Key, future: Future) -> Made | Declined | None:
         """The result of a future; None if the run is to be tried again, because its worker was lost."""
         try:
-            made: Made = future.result()
+            made: Made | Declined = future.result()
         except ExecutorError:
             raise
         except Exception as error:  # each library has errors of its own for a worker that was lost

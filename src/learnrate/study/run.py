@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Run:
         checkpoint: The file that it goes on from after an interruption; None for none.
         checkpoint_every: Seconds between two checkpoints.
         identity: What makes it another training than one of the same key in another study.
+        batch: Runs with the same text here may be trained as one batch; see `learnrate.study.batch`. Empty for none.
+        notes: What the record is to say of it.
     """
 
     key: Key
@@ -66,6 +68,8 @@ class Run:
     checkpoint: str | None = None
     checkpoint_every: float = 60.0
     identity: str = ""
+    batch: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,18 +174,24 @@ def make(task: Run | Choice, report: Report | None = None) -> Made:
         recipe = task.source.load()
         result = _train(recipe, task, report) if isinstance(task, Run) else _choose(recipe, task)
     except (Exception, SystemExit) as error:  # a recipe may raise anything
-        line = str(error) if isinstance(error, LearnrateError) else own_line(error)
-        return Made(task.key, Failure(" ".join(line.split()), traceback.format_exc()), environment())
+        return Made(task.key, failure_of(error), environment())
     return Made(task.key, result, environment())
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The failure of a run whose error is being handled."""
+    line = str(error) if isinstance(error, LearnrateError) else own_line(error)
+    return Failure(" ".join(line.split()), traceback.format_exc())
 
 
 def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
     trainable = recipe.trainable(run.key.seed, test=True)
     require_trainable("what Recipe.trainable returns", trainable)
     file = None if run.checkpoint is None else CheckpointFile(Path(run.checkpoint), run.identity, run.checkpoint_every)
-    progress = None if report is None else _Throttled(run.key, report)
+    progress = None if report is None else Throttled(run.key, report)
     every, seed = run.evaluate_every, run.key.seed
-    return train(trainable, run.schedule, seed, run.updates, progress, evaluate_every=every, checkpoint=file)
+    training = train(trainable, run.schedule, seed, run.updates, progress, evaluate_every=every, checkpoint=file)
+    return replace(training, notes=(*run.notes, *training.notes))
 
 
 def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
@@ -202,7 +212,7 @@ def with_peak(schedule: Schedule, max_lr: float) -> Schedule:
     return schedule * (max_lr / schedule.max)
 
 
-class _Throttled:
+class Throttled:
     """Reports the progress of a training, not more often than somebody can read it."""
 
     def __init__(self, key: Key, report: Report) -> None:
@@ -210,6 +220,7 @@ class _Throttled:
         self._reported_at = 0.0
 
     def __call__(self, updates: int, planned: int, loss: float) -> None:
+        """See `learnrate.study.training.Progress`."""
         now = time.monotonic()
         if updates == planned or now - self._reported_at >= REPORT_EVERY:
             self._reported_at = now

@@ -175,6 +175,14 @@ class Course:
         if self.updates > self.planned - self.tail_length:
             self.tail += loss
 
+    def add_evaluation(self, updates: int, returned: Any) -> None:
+        """What an evaluation after this number of updates returned; nothing if there is no evaluation."""
+        evaluation = scores(returned)
+        if evaluation:
+            self.checkpoints.append(updates)
+            self.times.append(self.seconds)
+            self.evaluations.append(evaluation)
+
     def record(self, seed: int, schedule: Schedule, end: str | None, notes: tuple[str, ...]) -> Training:
         """The record of the training, which has ended here."""
         losses = (*self.losses, *([_mean(self.block)] if self.block else []))
@@ -281,6 +289,15 @@ def train(
     return course.record(seed, schedule, trainable.fingerprint(), notes)
 
 
+def evaluation_is_due(updates: int, planned: int, every: int | None) -> bool:
+    """Whether a training is evaluated after this number of updates; see `train`."""
+    if updates == planned:
+        return True
+    if every is not None:
+        return updates % every == 0
+    return updates * EVALUATIONS // planned > (updates - 1) * EVALUATIONS // planned
+
+
 class _Updates:
     """The updates of a training that are left, with its evaluations and checkpoints between them."""
 
@@ -320,7 +337,7 @@ class _Updates:
 
     def _between(self, count: int) -> StopReason | None:
         """What is due after an update."""
-        due = self._evaluation_is_due(count)
+        due = evaluation_is_due(count, self.course.planned, self.evaluate_every)
         if not due and (self.checkpoint is None or not self.checkpoint.is_due()):
             return None
         # Losses that are not read yet belong to the record before what follows.
@@ -338,17 +355,5 @@ class _Updates:
     def _stop_clock(self) -> None:
         self.course.seconds += time.perf_counter() - self._since
 
-    def _evaluation_is_due(self, count: int) -> bool:
-        planned = self.course.planned
-        if count == planned:
-            return True
-        if self.evaluate_every is not None:
-            return count % self.evaluate_every == 0
-        return count * EVALUATIONS // planned > (count - 1) * EVALUATIONS // planned
-
     def _evaluate(self, count: int) -> None:
-        evaluation = scores(self.trainable.evaluate())
-        if evaluation:
-            self.course.checkpoints.append(count)
-            self.course.times.append(self.course.seconds)
-            self.course.evaluations.append(evaluation)
+        self.course.add_evaluation(count, self.trainable.evaluate())

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from learnrate import checks
+from learnrate.origin import mark
 from learnrate.torch.driving import require_undriven
 from learnrate.torch.ensemble import ensemble_of
 from learnrate.torch.inputs import check_model, check_optimizer, check_pair
@@ -139,13 +140,15 @@ class Recipe:
         """
         checks.flag("test", test)
         model, optimizer, batches = self.build(seed)
-        return TorchTrainable(
+        trainable = TorchTrainable(
             *(model, optimizer, batches, self.loss, self._test() if test else self.evaluate),
             updater=replace(self.updater, scaler=copy.deepcopy(self.updater.scaler)),
             metric=self.metric,
             ensemble=ensemble_of,
             check_batches=False if test else None,  # a training that is measured ends as the user's own would
         )
+        mark(trainable, self, seed, test)
+        return trainable
 
     def _test(self) -> Evaluate | HeldOut | None:
         return self.evaluate if self.test is None else self.test

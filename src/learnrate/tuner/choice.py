@@ -82,6 +82,7 @@ class Choice:
         cut_trials: Number of trials that ended without a result because the time was over.
         unscored: Number of evaluations that gave no finite number.
         trials: All trials, in their order.
+        by_executor: How an executor trained the trials, in a sentence; empty if they were trained here.
     """
 
     family: str
@@ -104,6 +105,7 @@ class Choice:
     cut_trials: int
     unscored: int
     trials: tuple[Trial, ...]
+    by_executor: str = ""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -167,6 +169,7 @@ def choose(
         cut_trials=runner.cut_trials,
         unscored=runner.unscored,
         trials=tuple(runner.trials),
+        by_executor="" if runner.side_by_side is None else runner.side_by_side.reason(),
     )
 
 

@@ -93,7 +93,9 @@ def _trials(choice: Choice) -> Iterator[str]:
         )
     if choice.spike is not None:
         yield f"At LR {choice.spike:.2g} the loss had a large spike: no higher LR is chosen."
-    if choice.not_batchable:
+    if choice.by_executor:
+        yield choice.by_executor
+    elif choice.not_batchable:
         yield f"The trials ran one by one: {choice.not_batchable}."
     elif choice.batches:
         yield "Several trials at a time were trained as one batch."

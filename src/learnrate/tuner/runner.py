@@ -11,8 +11,10 @@ from learnrate.trainable import NOISE_BATCHES, Ensemble, Metrics, NotBatchableEr
 from learnrate.tuner.budget import OUT_OF_TIME, Spending
 from learnrate.tuner.families import Family
 from learnrate.tuner.search import Proposal, Stop
+from learnrate.tuner.side_by_side import Guess, SideBySide, guesses, noise_cost
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import Start, Trial, squeezed
+from learnrate.tuner.worker import Outcome
 from learnrate.updates import Check, Progress, StopReason, UpdateLoop, raise_if_interrupted
 
 DIVERGED = StopReason("diverged", "the loss diverged")
@@ -39,6 +41,7 @@ class Runner:
         unscored: Number of evaluations that gave no finite number.
         noise_scale: See `learnrate.Trainable.noise_scale`; None if it is not known.
         noise_measured: Whether that was asked for.
+        side_by_side: The executor that trains the trials; None to train them here.
     """
 
     trainable: Trainable
@@ -54,6 +57,7 @@ class Runner:
     unscored: int = 0
     noise_scale: float | None = None
     noise_measured: bool = False
+    side_by_side: SideBySide | None = None
 
     def search(
         self,
@@ -75,11 +79,26 @@ class Runner:
         """
         trials: list[Trial] = []
         while isinstance(proposal := propose(trials, self._remaining(reserve)), Proposal):
-            results = self.run(proposal, family, name, reserve)
+            ahead = self._ahead(propose, trials, proposal, name, reserve)
+            results = self.run(proposal, family, name, reserve, ahead)
             trials += results
             if len(results) < len(proposal.max_lrs):
                 return trials, self._too_expensive(proposal)
         return trials, proposal
+
+    def _ahead(
+        self,
+        propose: Callable[[Sequence[Trial], int], Proposal | Stop],
+        trials: Sequence[Trial],
+        proposal: Proposal,
+        name: str,
+        reserve: int,
+    ) -> list[Guess]:
+        """The trials that the search may want after those of a proposal, for workers that have nothing to do meanwhile."""
+        if self.side_by_side is None:
+            return []
+        remaining = self._remaining(reserve) - noise_cost(self.noise_measured)
+        return guesses(proposal, trials, remaining, propose, self.start, self.side_by_side.workers, name)
 
     def _remaining(self, reserve: int) -> int:
         return max(0, self.spending.remaining() - reserve)
@@ -90,7 +109,9 @@ class Runner:
         lrs = ", ".join(f"{max_lr:.2g}" for max_lr in proposal.max_lrs)
         return Stop(f"the {limit} of {proposal.updates} updates, at LR {lrs} ({proposal.purpose})")
 
-    def run(self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0) -> list[Trial]:
+    def run(
+        self, proposal: Proposal, family: Family, name: str = "", reserve: int = 0, ahead: Sequence[Guess] = ()
+    ) -> list[Trial]:
         """Train with the schedules of a family, shortened to the length of the trials.
 
         Args:
@@ -98,13 +119,16 @@ class Runner:
             family: The schedules.
             name: The name of the family.
             reserve: Updates of the budget that must remain.
+            ahead: What may be wanted after them, which an executor may begin.
 
         Returns:
             The trials that have a result: all, unless the budget or the time does not cover them.
         """
         max_lrs = proposal.max_lrs[: self._remaining(reserve) // proposal.updates]
         results = self._as_one_batch(proposal, max_lrs, family, name)
-        if results is None:
+        if results is None and self.side_by_side is not None:
+            results = self._by_workers(proposal, max_lrs, family, name, reserve, ahead)
+        elif results is None:
             results = self._one_by_one(proposal, max_lrs, family, name, reserve)
         self.trials += results
         return results
@@ -137,13 +161,51 @@ class Runner:
                 self._measure_noise(reserve)
         return results
 
-    def _measure_noise(self, reserve: int) -> None:
+    def _by_workers(
+        self,
+        proposal: Proposal,
+        max_lrs: Sequence[float],
+        family: Family,
+        name: str,
+        reserve: int,
+        ahead: Sequence[Guess],
+    ) -> list[Trial]:
+        """As `_one_by_one`, but the executor trains. The trials are judged here, in the order of the proposal."""
+        assert self.side_by_side is not None
+        results: list[Trial] = []
+        wanted = [Guess(max_lr, proposal.updates, name) for max_lr in max_lrs]
+        for number, guess in enumerate(wanted):
+            if self._remaining(reserve) < proposal.updates:
+                break
+            outcome = self.side_by_side.outcome(
+                guess,
+                (*wanted[number + 1 :], *ahead),
+                lambda max_lr, updates: squeezed(family(max_lr), updates, self.horizon),
+                not self.noise_measured and self._noise_is_cheap,
+            )
+            losses = Losses(proposal.updates, self.start, _deepest_fall([*self.trials, *results], self.start))
+            reasons = (losses.watch(math.nan, {"loss": loss}) for loss in outcome.losses)
+            reason = next((reason for reason in reasons if reason), outcome.ended)
+            self.spending.spent += len(losses.values)
+            if self.progress is not None:
+                self.progress(self.spending.spent, self.spending.budget.updates)
+            evaluation = None if reason else outcome.evaluation
+            results.append(self._result(proposal, guess.max_lr, name, losses, reason, evaluation))
+            if not results[-1].diverged:
+                self._measure_noise(reserve, outcome)
+        return results
+
+    @property
+    def _noise_is_cheap(self) -> bool:
+        return THRESHOLDS.noise_share * self.horizon >= NOISE_BATCHES
+
+    def _measure_noise(self, reserve: int, outcome: Outcome | None = None) -> None:
         """Measure the noise scale of the gradient, once, at the end of a trial; see `Plan.carry`."""
-        if self.noise_measured or THRESHOLDS.noise_share * self.horizon < NOISE_BATCHES:
+        if self.noise_measured or not self._noise_is_cheap:
             return
         self.noise_measured = True
         if self._remaining(reserve) >= NOISE_BATCHES:
-            self.noise_scale = self.trainable.noise_scale()
+            self.noise_scale = self.trainable.noise_scale() if outcome is None else outcome.noise_scale
             self.spending.spent += NOISE_BATCHES if self.noise_scale is not None else 0
 
     def _train(self, lrs: Sequence[float], losses: "Losses") -> StopReason | None:

@@ -50,6 +50,7 @@ class Survey:
         curve: The range test; None if there was none.
         bounds: Its bounds; None likewise.
         probe_fall: Share of the loss that fell in the probe; 0 if there was none.
+        first_loss: The loss of the first update, which every trial starts with as well; None if it was not measured here.
     """
 
     start: Start
@@ -59,6 +60,7 @@ class Survey:
     curve: Curve | None
     bounds: Bounds | NoAnswer | None
     probe_fall: float = 0.0
+    first_loss: float | None = None
 
     @property
     def probed(self) -> float | None:
@@ -120,7 +122,11 @@ def survey(
         start = start_of(curve, score, unbounded)
         beginning = from_curve(curve, bounds, request.low, request.high)
     fall = Fall.of(measurement).share if probe is not None and isinstance(measurement, Measurement) else 0.0
-    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall)
+    measured = measurement.losses if isinstance(measurement, Measurement) else None
+    if curve is not None and measured is None and request.curve is None:  # a curve of the user may be of other batches
+        measured = curve.losses
+    first_loss = None if measured is None else float(measured[0])
+    return Survey(start, beginning, probe, (probe_reason, *beginning.reasons), curve, bounds, fall, first_loss)
 
 
 def _measured(trainable: Trainable, request: Request, spending: Spending, progress: Progress | None) -> Measurement | str:

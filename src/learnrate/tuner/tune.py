@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,9 +28,12 @@ from learnrate.tuner.plan import Plan
 from learnrate.tuner.request import HIGH, LOW, Request, trial_length
 from learnrate.tuner.runner import Runner
 from learnrate.tuner.search import Limits, next_trials
+from learnrate.tuner.side_by_side import SideBySide, TrialExecutor, check_executor, first_loss_of
 from learnrate.tuner.survey import OnCurve, Progress, Survey, survey
 from learnrate.tuner.thresholds import THRESHOLDS
 from learnrate.tuner.trials import rungs
+
+NO_CLOCK = "how many trials fit into a time depends on the workers, so the choice would not be the same"
 
 
 def tune(
@@ -43,6 +47,7 @@ def tune(
     curve: Curve | None = None,
     progress: Progress | None = None,
     on_curve: OnCurve | None = None,
+    executor: TrialExecutor | None = None,
 ) -> Plan:
     """Choose a schedule for a training run: a probe, trials at a few LRs, a plan.
 
@@ -66,9 +71,14 @@ def tune(
         low: The lowest LR to try, and the first one of a range test.
         high: The highest LR to try, and the last one of a range test.
         curve: A range test that was run before, from the same start; its updates count as spent.
-        progress: Called after every update with ("probe", "range test" or "trials", updates made, updates planned).
+        progress: Called after every update with ("probe", "range test" or "trials", updates made, updates planned); with an
+            executor after every trial.
         on_curve: Called with a range test and its bounds as soon as it has ended, also by an interrupt; not called if there
             is none, or if a `curve` is given.
+        executor: What trains the trials, side by side: one of `learnrate.study.executors`, such as `Processes(2)`, or any
+            object with `submit(function, *arguments)` that returns a future. Trials and plan are the same as without it:
+            while a trial is in progress, other workers train those that may be wanted next. The trainable must be one that a
+            recipe has just made, or picklable. Probe and range test, and trials that train as one batch, run here.
 
     Returns:
         The plan.
@@ -78,6 +88,7 @@ def tune(
         ArgumentTypeError: if an argument is of the wrong type.
         NoAnswerError: if every LR diverges, none learns within the budget, a batch gives no finite loss at any LR, or the
             budget leaves no trials for one of several families.
+        Exception: what a worker raised.
 
     Example:
         >>> import learnrate as lr
@@ -98,12 +109,22 @@ def tune(
     require_trainable("trainable", trainable)
     checks.function_or_none("progress", progress, "(what, updates made, updates planned)")
     checks.function_or_none("on_curve", on_curve, "of the range test and its bounds")
+    check_executor(executor)
     request = Request.of(updates=updates, family=family, budget=budget, low=low, high=high, curve=curve)
+    if executor is not None and request.budget.is_timed:
+        checks.refuse("budget", "a share of one training run or a number of updates with an executor", budget, NO_CLOCK)
     updates_per_epoch(trainable)  # an error in it ends the call now, not after the range test
-    return within(restored(trainable), lambda state: _plan(trainable, state, request, progress, on_curve))
+    return within(restored(trainable), lambda state: _plan(trainable, state, request, progress, on_curve, executor))
 
 
-def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress | None, on_curve: OnCurve | None) -> Plan:
+def _plan(
+    trainable: Trainable,
+    state: Any,
+    request: Request,
+    progress: Progress | None,
+    on_curve: OnCurve | None,
+    executor: TrialExecutor | None,
+) -> Plan:
     given = 0 if request.curve is None else len(request.curve)
     spending = Spending(request.budget, given, given, agree=trainable.agree)
     evaluation = scores(trainable.evaluate())
@@ -116,12 +137,26 @@ def _plan(trainable: Trainable, state: Any, request: Request, progress: Progress
     runner.unscored += bool(evaluation) and before.start.score is None
     families = {name: bind(builder, run) for name, builder in request.families.items()}
     limits = _limits(before, runner, len(families))
-    candidates = _search(runner, families, limits, before.late_probe is not None)
+    with _by_executor(runner, executor, before.first_loss):
+        candidates = _search(runner, families, limits, before.late_probe is not None)
     metric = next(iter(evaluation), "score")
     allowed = request.low, request.high
     choice = choose(candidates, runner, run, trainable.traits.lr_drift, before, allowed, metric)
     kind, batch = trainable.traits.kind, trainable.batch_size()
     return Plan.of(choice, before, run, optimizer=kind, batch=batch, noise_scale=runner.noise_scale)
+
+
+def _by_executor(runner: Runner, executor: TrialExecutor | None, first_loss: float | None) -> AbstractContextManager[None]:
+    """The time in which an executor trains the trials."""
+    if executor is None:
+        return nullcontext()
+    trainable = runner.trainable
+    if first_loss is None:
+        trainable.restore(runner.state)
+        first_loss = first_loss_of(trainable, LOW)
+    trainable.restore(runner.state)  # a training without a recipe travels as it is
+    runner.side_by_side = SideBySide.of(executor, trainable, first_loss)
+    return runner.side_by_side.ended()
 
 
 def _limits(before: Survey, runner: Runner, families: int) -> Limits:

@@ -55,21 +55,35 @@ class SqliteStore:
 
     Args:
         path: The file; it is made if there is none.
+        to_read: Whether nothing is to be made or changed, so that a file that may not be written can be read.
 
     Raises:
         OutputError: if it cannot be written, or is something else than a study of this version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
         self.path = path
         self.checkpoints = path.with_name(f"{path.name}.checkpoints")
         self._driver = uuid.uuid4().hex[:12]
-        self._began = time.time()
+        self._before: dict[Key, tuple[str, float]] = {}
         self._lock: locks.Lock | None = None
         self._ended: set[Key] = set()
         self._runs: dict[Key, Stored] = {}
         self._last_ended = self._last_run = 0  # numbers of the last rows that were read into these
-        self._connection = self._open()
+        self._connection = self._open_to_read() if to_read else self._open()
+        self._file = _identity(path)
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        with self._errors("read"):
+            connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", timeout=WAIT, isolation_level=None, uri=True)
+            try:
+                _check(connection, self.path)
+                if not connection.execute("PRAGMA application_id").fetchone()[0]:
+                    raise OutputError(f"{self.path} has no study: the file is empty")
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         with self._errors("write"):
@@ -102,14 +116,28 @@ class SqliteStore:
             content = {"uid": uid, "definition": json.dumps(merged.as_record())}
             connection.executemany("INSERT OR REPLACE INTO study VALUES (?, ?)", content.items())
             here = json.dumps(environment())
-            connection.execute("INSERT OR REPLACE INTO drivers VALUES (?, ?, ?)", (self._driver, self._began, here))
+            connection.execute("INSERT OR REPLACE INTO drivers VALUES (?, ?, ?)", (self._driver, time.time(), here))
             return uid
 
-        if self._lock is None:
-            with self._errors("write"):
+        is_first = self._lock is None
+        self._show_life()
+        uid = self._written(write)
+        if is_first:
+            self._before = self._failures(self._connection)
+        return uid
+
+    def _show_life(self) -> None:
+        """Have the lock by which others see that this process lives, also after somebody has removed its file."""
+        with self._errors("write"):
+            if self._lock is None or not self._lock.path.exists():
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 self._lock = locks.take(self._lock_of(self._driver))
-        return self._written(write)
+
+    def _failures(self, connection: sqlite3.Connection) -> dict[Key, tuple[str, float]]:
+        """The runs that have failed, and what tells each attempt from others. The clock alone could have been set back."""
+        sql = "SELECT arm, seed, driver, finished FROM runs WHERE kind = 'failure'"
+        with self._errors("read"):
+            return {Key(arm, seed): (driver, finished) for arm, seed, driver, finished in connection.execute(sql)}
 
     def _lock_of(self, driver: str) -> Path:
         return self.checkpoints / f"{driver}.lock"
@@ -128,14 +156,15 @@ class SqliteStore:
             connection.executemany("INSERT INTO claims VALUES (?, ?, ?, ?)", values)
             return claimed
 
+        self._show_life()
         return self._written(write)
 
     def _read_ended(self, connection: sqlite3.Connection) -> set[Key]:
         """The runs that are not to be made again. Only what is new is read, so that a study of N runs does not cost N²."""
-        sql = f"SELECT rowid, arm, seed, kind != 'failure' OR finished >= ? FROM runs {_NEW}"
-        for rowid, arm, seed, has_ended in connection.execute(sql, (self._began, self._last_ended)):
+        sql = f"SELECT rowid, arm, seed, kind, driver, finished FROM runs {_NEW}"
+        for rowid, arm, seed, kind, driver, finished in connection.execute(sql, (self._last_ended,)):
             self._last_ended = rowid
-            if has_ended:
+            if kind != "failure" or self._before.get(Key(arm, seed)) != (driver, finished):
                 self._ended.add(Key(arm, seed))
         return self._ended
 
@@ -151,13 +180,16 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> None:
             key = (made.key.arm, made.key.seed)
+            connection.execute("DELETE FROM claims WHERE arm = ? AND seed = ?", key)
+            # If somebody has removed the lock of this process, another one may have made the run meanwhile.
+            if connection.execute("SELECT 1 FROM runs WHERE arm = ? AND seed = ? AND kind != 'failure'", key).fetchone():
+                return
             row = rows.encode(made.result)
             values = (*key, *row, json.dumps(made.environment), time.time(), self._driver)
             connection.execute(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(values))})", values)
             connection.execute("DELETE FROM evaluations WHERE arm = ? AND seed = ?", key)
             evaluations = [(*key, *evaluation) for evaluation in rows.evaluations(made.result)]
             connection.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?, ?)", evaluations)
-            connection.execute("DELETE FROM claims WHERE arm = ? AND seed = ?", key)
 
         self._written(write)
 
@@ -196,18 +228,26 @@ class SqliteStore:
             if self._lock is not None:
                 self._written(lambda connection: connection.execute("DELETE FROM claims WHERE driver = ?", (self._driver,)))
                 self._lock.release()
+                self._lock = None
                 if not any(self.checkpoints.iterdir()):
                     self.checkpoints.rmdir()
-            self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA journal_mode = DELETE")  # a single file, which can be copied
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA journal_mode = DELETE")  # a single file, which can be copied
         except (OSError, sqlite3.Error, OutputError):  # somebody else uses the study; or the disk is full, which was said
             pass
         finally:
+            if self._lock is not None:  # its file may stay: others see that nobody has it
+                self._lock.release()
             self._connection.close()
 
     def _written(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Do something as one transaction."""
         with self._errors("write"):
+            # sqlite would go on in a file that has no name any more, and all of it would be lost at the end.
+            if _identity(self.path) != self._file:
+                raise OutputError(
+                    f"cannot write the study {self.path}: the file was removed or replaced while it was in use"
+                )
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 result = write(self._connection)
@@ -229,6 +269,15 @@ class SqliteStore:
             raise OutputError(f"cannot {what} the study {self.path}: {reason}") from error
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that has its name later."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a database of somebody else, before anything is written into it."""
     try:
@@ -242,4 +291,5 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if mark != APPLICATION_ID and (mark or objects):
         raise OutputError(f"{path} is a database of something else. Nothing was changed; give the study another name")
     if mark and version != VERSION:
-        raise OutputError(f"{path} must be a study of version {VERSION}, but has version {version}: upgrade learnrate")
+        remedy = "upgrade learnrate" if version > VERSION else "continue it with the version of learnrate that has made it"
+        raise OutputError(f"{path} must be a study of version {VERSION}, but has version {version}: {remedy}")

@@ -1,0 +1,109 @@
+"""The file of one run in a folder of JSON Lines: header, evaluations, losses, end."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learnrate import records
+from learnrate.errors import OutputError
+from learnrate.study.run import Failure, Key, Made
+from learnrate.study.store import rows
+from learnrate.study.store.store import Stored
+
+VERSION = 1
+ENDING = ".jsonl"
+
+LOSSES_A_LINE = 100
+"""Losses in one line of the file: lines that an editor shows."""
+
+READABLE = 40
+"""Characters of the name of an arm that the name of its files has, for those who look into the folder."""
+
+
+def name_of(key: Key) -> str:
+    """The name of the files of a run.
+
+    File systems allow fewer characters, and shorter names, than arms have, and some do not tell "A" from "a": a hash does.
+    """
+    readable = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in key.arm)[:READABLE]
+    return f"{readable}-{hashlib.sha256(key.arm.encode()).hexdigest()[:8]}-{key.seed}"
+
+
+def encode(made: Made, driver: str, finished: float) -> bytes:
+    """The content of the file."""
+    kind, _, _, _, record, losses = rows.encode(made.result)
+    header = {"learnrate": "run", "version": VERSION, "arm": made.key.arm, "seed": made.key.seed, "kind": kind}
+    lines: list[Any] = [{**header, "driver": driver, "finished": finished, "environment": made.environment}]
+    lines += [
+        {"updates": updates, "metric": metric, "value": value} for updates, metric, value in rows.evaluations(made.result)
+    ]
+    values = np.frombuffer(losses or b"", "<f8").tolist()
+    lines += [
+        {"losses": [records.encode_float(value) for value in values[start : start + LOSSES_A_LINE]]}
+        for start in range(0, len(values), LOSSES_A_LINE)
+    ]
+    # The number of lines before it shows that none is missing.
+    lines.append({"end": json.loads(record), "lines": len(lines)})
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to make a run, which has ended.
+
+    Attributes:
+        kind: See `learnrate.study.store.rows`.
+        driver: Who has made it.
+        finished: When it ended, in seconds since 1970.
+    """
+
+    kind: str
+    driver: str
+    finished: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised an error."""
+        return self.kind == rows.KINDS[Failure]
+
+
+def attempt_of(content: bytes, file: str) -> Attempt | None:
+    """The attempt that a file is of, from its first and last lines; None if the file is cut off or damaged.
+
+    Raises:
+        OutputError: if it is the file of another version.
+    """
+    with suppress(ValueError, TypeError, KeyError):  # of JSON, or of what it holds
+        header = json.loads(content[: content.index(b"\n")])
+        last = content.rindex(b"\n", 0, -1) + 1
+        if header["learnrate"] == "run" and header["version"] != VERSION:
+            raise OutputError(f"{file} must have version {VERSION}, but has {header['version']}: upgrade learnrate")
+        end = json.loads(content[last:])
+        if header["learnrate"] == "run" and "end" in end and end["lines"] == content.count(b"\n") - 1:
+            return Attempt(str(header["kind"]), str(header["driver"]), float(header["finished"]))
+    return None
+
+
+def decode(content: bytes, file: str) -> tuple[Key, Stored] | None:
+    """The run and its result; None if the file is cut off or damaged.
+
+    Raises:
+        OutputError: if it is the file of another version.
+    """
+    attempt = attempt_of(content, file)
+    if attempt is None:
+        return None
+    try:
+        header, *lines, end = [json.loads(line) for line in content.decode().splitlines()]
+        losses = [loss for line in lines for loss in records.decode_floats("losses", line.get("losses", []))]
+        result = rows.decode(attempt.kind, json.dumps(end["end"]), np.asarray(losses, "<f8").tobytes())
+        key = Key(str(header["arm"]), int(header["seed"]))
+        return key, Stored(result, header["environment"], attempt.finished)
+    except OutputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError):  # of JSON, or of what it holds
+        return None
