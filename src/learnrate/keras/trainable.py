@@ -154,6 +154,17 @@ class Training(Trainable):
         self.stream.rewind()
         self.updates, self._restarts = 0, []
 
+    def snapshot(self) -> list[Any]:
+        """See `Trainable.snapshot`."""
+        self.steps.sync()
+        return [keras.ops.copy(variable.value) for variable in snapshot.of_rollbacks(self.model)]
+
+    def put_back(self, values: list[Any]) -> None:
+        """See `Trainable.put_back`."""
+        self.steps.sync()  # what is not put back, such as seeds, goes on from here
+        for variable, value in zip(snapshot.of_rollbacks(self.model), values, strict=True):
+            variable.assign(keras.ops.copy(value))
+
     def evaluate(self) -> Mapping[str, float] | float | None:
         """See `Trainable.evaluate`."""
         if self._evaluate is None:

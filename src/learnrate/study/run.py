@@ -181,7 +181,12 @@ def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
     file = None if run.checkpoint is None else CheckpointFile(Path(run.checkpoint), run.identity, run.checkpoint_every)
     progress = None if report is None else _Throttled(run.key, report)
     every, seed = run.evaluate_every, run.key.seed
-    return train(trainable, run.schedule, seed, run.updates, progress, evaluate_every=every, checkpoint=file)
+    return train(
+        *(trainable, run.schedule, seed, run.updates, progress),
+        evaluate_every=every,
+        checkpoint=file,
+        control=run.control,
+    )
 
 
 def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
