@@ -27,6 +27,7 @@ FLOORS = [
         "noise_scale",
         "metrics",
         "trainable",
+        "trainer_runs",
         "random_numbers",
         "own_state",
         "replay",
@@ -57,6 +58,7 @@ FLOORS = [
     *("lightning.text", "lightning.horizon", "lightning.changes", "lightning.observing", "lightning.scheduler"),
     *("lightning.owners", "lightning.driven", "lightning.drives", "lightning.follow"),
     *("lightning.training", "lightning.range_test", "lightning.tune"),
+    *("lightning.listening", "lightning.recipe"),
     *("accelerate", "transformers"),
     *("recipes", "study", "cli"),
 ]

@@ -50,7 +50,7 @@ class TrainingListener(Protocol):
         """The first update begins; with the fingerprint of the weights, None if it is not known."""
 
     def updated(self, loss: float) -> bool:
-        """An update was made, which counts. Returns whether the training is to go on: not after a loss that is not finite."""
+        """An update was made. Returns whether the training is to go on: not after a loss that is not finite."""
 
     def pause(self) -> None:
         """An evaluation begins: its time is not that of the training."""

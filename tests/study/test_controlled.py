@@ -102,7 +102,7 @@ def test_a_batch_at_fault_is_left_out_as_if_it_had_never_been_drawn():
     assert max(training.losses[20:]) < 2
     assert abs(trainable.weight) < 0.2
     assert training.schedule == repr(lr.constant(0.05))
-    assert any("guard" in note and "left out 2" in note for note in training.notes)
+    assert any("guard" in note and "left out (2 times)" in note for note in training.notes)
 
 
 def test_losses_that_are_late_cost_a_rollback_and_the_batches_go_on():

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import _TunerExitException
 
 from learnrate import checks
 from learnrate.checks import check_fields, checked, frozen
+from learnrate.control.report import summary
 from learnrate.errors import ArgumentError, GaveUpError
 from learnrate.lightning.follow import Follow
 from learnrate.lightning.listening import Listening
@@ -45,9 +46,9 @@ class Recipe:
 
     Args:
         module: Creates a new module. All random numbers are seeded before it is called, and it is called first.
-        trainer: From a `learnrate.TrainerRun` to a new trainer: `lambda run: Trainer(max_steps=run.updates,
-            default_root_dir=run.folder)`. It makes that number of updates, on one device, and what it writes into this folder is
-            removed.
+        trainer: From a run, with its `seed`, `updates` and `folder`, to a new trainer:
+            `lambda run: Trainer(max_steps=run.updates, default_root_dir=run.folder)`. It makes that number of updates, on
+            one device. What it writes into this folder is removed.
         data: Creates the data: a `LightningDataModule`, the training data alone, or a pair of training and validation data.
             None if the module has its own.
         monitor: The metric, logged in validation, that decides; None for the training loss.
@@ -109,7 +110,9 @@ class Recipe:
                 notes = (checks.short(str(error)),)
             if self.monitor is not None and listening.evaluated_at != listening.updates:
                 self._validate(trainer, module, data)
-        text = listening.schedule if control is None else repr(follow.control.schedules[0])
+        text = listening.schedule
+        if control is not None:
+            text, notes = repr(follow.control.schedules[0]), (*summary(follow.control), *notes)
         return Ended(text, fingerprint(module), notes)
 
     def choose(self, family: Families, run: TrainerRun, budget: float | str | None = None) -> Plan:
@@ -135,7 +138,7 @@ class Recipe:
             ArgumentError: always.
         """
         raise ArgumentError(
-            "recipe must be one that is trained update by update here, received a learnrate.lightning.Recipe, which its own "
+            "recipe must be one that is trained update by update, received a learnrate.lightning.Recipe, which its own "
             "trainer trains: compare trains it; to tune, use learnrate.lightning.Tune, or compare(..., tune_each=True)"
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.recipes.recipe import AnyRecipe
+from learnrate.recipes.recipe import AnyRecipe, TrainerRecipe
 from learnrate.schedules import Schedule, parse
 from learnrate.study.arms import Arm, read_arms
 from learnrate.study.budget import Budget
@@ -22,6 +22,7 @@ from learnrate.study.comparison import Comparison
 from learnrate.study.definition import Definition
 from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
+from learnrate.study.one_process import require_one_process
 from learnrate.study.results import comparison_of
 from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
 from learnrate.study.source import Source, source_of
@@ -123,7 +124,8 @@ def compare(
         The comparison.
 
     Raises:
-        ArgumentError: if an argument breaks its rule, or the study in the file is another one.
+        ArgumentError: if an argument breaks its rule, the study in the file is another one, or this is one of the processes
+            of a launcher such as torchrun.
         ArgumentTypeError: if an argument is of the wrong type.
         RecipeError: if the recipe cannot be loaded.
         OutputError: if the study cannot be written.
@@ -149,6 +151,7 @@ def compare(
         >>> comparison.ranking()[0].name, comparison.metric
         ('constant', 'nearness')
     """
+    require_one_process()
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
     settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure)
@@ -199,6 +202,12 @@ def _settings(
     length = checks.length("updates", common.load().updates if updates is None else updates)
     lengths = {name: arm.updates or length for name, arm in read.items()}
     every = checks.optional(checks.length)("evaluate_every", evaluate_every)
+    by_trainer = [name for name, source in sources.items() if isinstance(source.load(), TrainerRecipe)]
+    if every is not None and by_trainer:
+        raise ArgumentError(
+            f"evaluate_every must be None with a recipe that its own trainer trains, received {every} for the arm "
+            f"{by_trainer[0]!r}: that trainer decides when it evaluates"
+        )
     if until_sure and len(read) < 2:
         raise ArgumentError("until_sure must be False with a single arm, received True: there is nothing to be sure of")
     return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each, until_sure)

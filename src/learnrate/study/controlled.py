@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from learnrate.control import Control, Decision, Observation
-from learnrate.control.report import KINDS
 from learnrate.control.running import begin
 from learnrate.control.snapshots import Snapshot, Snapshots
 from learnrate.errors import ArgumentError
@@ -171,10 +170,6 @@ class Controlled(Trainable):
         """What a checkpoint keeps."""
         return Saved(self.control.state_dict(), None if self._snapshots is None else self._snapshots.state())
 
-    def notes(self, updates: int) -> list[str]:
-        """What the controllers did, in a sentence."""
-        return notes_of(self.control)
-
     def agree(self, decision: Any) -> Any:
         """See `Trainable.agree`."""
         return self._trainable.agree(decision)
@@ -186,12 +181,3 @@ class Controlled(Trainable):
     def restore(self, state: Any) -> None:
         """See `Trainable.restore`. Not needed in a training that is made once."""
         raise NotImplementedError
-
-
-def notes_of(control: Control) -> list[str]:
-    """What the controllers of a run did, in a sentence; none if they did nothing."""
-    counts: dict[tuple[str, str], int] = {}
-    for event in control.events:
-        counts[event.who, event.kind] = counts.get((event.who, event.kind), 0) + 1
-    parts = [f"{who}: {KINDS.get(kind, kind)} {count} times" for (who, kind), count in counts.items()]
-    return [f"controllers acted, {'; '.join(parts)}"] if parts else []

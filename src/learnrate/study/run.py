@@ -10,8 +10,8 @@ from typing import Any
 from learnrate.errors import LearnrateError
 from learnrate.recipes.recipe import AnyRecipe, TrainerRecipe
 from learnrate.schedules import Schedule
-from learnrate.study.checkpoint import CheckpointFile
 from learnrate.study.by_trainer import folder, of_run, train_by_trainer
+from learnrate.study.checkpoint import CheckpointFile
 from learnrate.study.environment import environment
 from learnrate.study.source import Source
 from learnrate.study.training import Training, resolved, train

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnrate import checks, records
+from learnrate.control.report import summary
 from learnrate.schedules import Horizon, Schedule
 from learnrate.study.checkpoint import CheckpointFile
 from learnrate.study.controlled import Controlled, Saved
@@ -300,7 +301,7 @@ def train(
         raise_if_interrupted(reason)
     notes = tuple(checkpoint.notes) if checkpoint is not None else ()
     if controlled is not None:
-        schedule, notes = controlled.control.schedules[0], (*notes, *controlled.notes(course.updates))
+        schedule, notes = controlled.control.schedules[0], (*notes, *summary(controlled.control))
     if reason is not None:
         notes = (*notes, f"ended after {course.updates} of {updates} updates: {reason.text}")
     return course.record(seed, repr(schedule), trainable.fingerprint(), notes)
