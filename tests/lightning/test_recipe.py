@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,10 +88,10 @@ def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
         assert training.metric == "-val_loss"
         assert training.score == training.scores[-1] < 0 < training.more["val_score"][-1]
         assert len(training.losses) == training.updates == UPDATES
-        assert 0 < training.seconds
-        assert not os.path.exists(run.folder)
+        assert training.seconds > 0
+        assert not Path(run.folder).exists()
     assert comparison["a"].trainings[0].end != comparison["b"].trainings[0].end
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
     assert dict(os.environ) == environment
     assert calls[-1].updates == UPDATES
 

@@ -4,6 +4,7 @@ import math
 import pickle
 import random
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pytest
 
@@ -19,7 +20,7 @@ from learnrate.trainable import SKIPPED, LeftOut, Reading
 class Noisy(lr.Trainable):
     """A noisy parabola with data that go on after a rollback, and a batch at fault at some draws."""
 
-    faulty = {}
+    faulty = MappingProxyType({})
 
     def __init__(self, seed=0):
         self.random, self.weight, self.momentum, self.drawn, self.lrs = random.Random(seed), 5.0, 0.0, 0, []
@@ -38,8 +39,6 @@ class Noisy(lr.Trainable):
 
     def save(self):
         return self.snapshot()
-
-    restore = None
 
     def snapshot(self):
         return self.weight, self.momentum

@@ -1,7 +1,7 @@
 """A comparison whose trainings a Trainer of Transformers makes, by its own loop."""
 
-import os
 import re
+from pathlib import Path
 
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -67,10 +67,10 @@ def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
         assert training.score == training.scores[-1] < 0
         assert len(training.losses) == training.updates == UPDATES
         assert training.seconds > 0
-        assert not os.path.exists(run.folder)
+        assert not Path(run.folder).exists()
     assert comparison["a"].trainings[0].end != comparison["b"].trainings[0].end
     assert comparison["a"].trainings[0].losses == comparison["c"].trainings[0].losses
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_losses_are_those_of_the_trainer_and_a_guard_leaves_batches_out():

@@ -154,6 +154,16 @@ class Training(Trainable):
         self.stream.rewind()
         self.updates, self._restarts = 0, []
 
+    def evaluate(self) -> Mapping[str, float] | float | None:
+        """See `Trainable.evaluate`."""
+        if self._evaluate is None:
+            return None
+        self.steps.sync()
+        kept = [*snapshot.metrics(self.model), *snapshot.modes(self.model), *snapshot.random_numbers()]
+        with snapshot.preserved(kept):
+            evaluation = self._evaluate(self.model)
+        return evaluation if isinstance(evaluation, Mapping) else {self._metric: evaluation}
+
     def snapshot(self) -> list[Any]:
         """See `Trainable.snapshot`."""
         self.steps.sync()
@@ -164,16 +174,6 @@ class Training(Trainable):
         self.steps.sync()  # what is not put back, such as seeds, goes on from here
         for variable, value in zip(snapshot.of_rollbacks(self.model), values, strict=True):
             variable.assign(keras.ops.copy(value))
-
-    def evaluate(self) -> Mapping[str, float] | float | None:
-        """See `Trainable.evaluate`."""
-        if self._evaluate is None:
-            return None
-        self.steps.sync()
-        kept = [*snapshot.metrics(self.model), *snapshot.modes(self.model), *snapshot.random_numbers()]
-        with snapshot.preserved(kept):
-            evaluation = self._evaluate(self.model)
-        return evaluation if isinstance(evaluation, Mapping) else {self._metric: evaluation}
 
     def updates_per_epoch(self) -> int | None:
         """See `Trainable.updates_per_epoch`."""

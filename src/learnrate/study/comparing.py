@@ -151,7 +151,6 @@ def compare(
         >>> comparison.ranking()[0].name, comparison.metric
         ('constant', 'nearness')
     """
-    require_one_process()
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
     settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure)
@@ -187,6 +186,7 @@ def _settings(
     until_sure: bool,
 ) -> Settings:
     """The arguments of `compare`, checked."""
+    require_one_process()
     read = read_arms(arms)
     if not isinstance(tune_each, (bool, float, int, str)):
         checks.refuse_type("tune_each", "True, False, or the budget of the choice, such as 0.5 or '500 updates'", tune_each)
@@ -199,18 +199,21 @@ def _settings(
         )
     common = source_of(recipe)
     sources = {name: common if arm.recipe is None else source_of(arm.recipe) for name, arm in read.items()}
+    _require_own_evaluations(sources, evaluate_every)
     length = checks.length("updates", common.load().updates if updates is None else updates)
     lengths = {name: arm.updates or length for name, arm in read.items()}
     every = checks.optional(checks.length)("evaluate_every", evaluate_every)
-    by_trainer = [name for name, source in sources.items() if isinstance(source.load(), TrainerRecipe)]
-    if every is not None and by_trainer:
-        raise ArgumentError(
-            f"evaluate_every must be None with a recipe that its own trainer trains, received {every} for the arm "
-            f"{by_trainer[0]!r}: that trainer decides when it evaluates"
-        )
     if until_sure and len(read) < 2:
         raise ArgumentError("until_sure must be False with a single arm, received True: there is nothing to be sure of")
     return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each, until_sure)
+
+
+def _require_own_evaluations(sources: Mapping[str, Source], evaluate_every: object) -> None:
+    """Refuse a number of updates between evaluations where the trainer of a recipe decides when it evaluates."""
+    by_trainer = [name for name, source in sources.items() if isinstance(source.load(), TrainerRecipe)]
+    if evaluate_every is not None and by_trainer:
+        remedy = f"that trainer decides when it evaluates (arm {by_trainer[0]!r})"
+        checks.refuse("evaluate_every", "None with a recipe that its own trainer trains", evaluate_every, remedy)
 
 
 def read_seeds(seeds: object) -> tuple[int, ...]:
