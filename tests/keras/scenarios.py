@@ -14,6 +14,7 @@ import line_scenarios  # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
 import control_scenarios  # noqa: F401 # isort: skip
 import real_control_scenarios  # noqa: F401 # isort: skip
+import compare_scenarios  # noqa: F401 # isort: skip
 
 
 def main():

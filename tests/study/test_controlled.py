@@ -278,3 +278,11 @@ class Nameless(Controller):
 def test_what_is_no_controller_is_refused_when_the_arm_is_made(control, words):
     with pytest.raises((lr.errors.ArgumentError, lr.errors.ArgumentTypeError), match=facts(*words)):
         lr.Arm(lr.constant(0.1), control=control)
+
+
+def test_a_comparison_inside_of_torchrun_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(lr.errors.ArgumentError, match=facts("one process", 2, "torchrun")):
+        lr.compare({"arm": lr.constant(0.1)}, lr.Recipe(Noisy, updates=20))
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert len(lr.compare({"arm": lr.constant(0.1)}, lr.Recipe(Noisy, updates=20), seeds=1)["arm"].trainings) == 1

@@ -250,7 +250,7 @@ class Training(Trainable):
         values, gradients = self._differentiate(params, batch, key)
         if self._measures_norm:
             row = values if isinstance(values, Mapping) else {"loss": values}
-            values = {**row, "gradient_norm": optax.global_norm(gradients)}
+            values = {**row, "gradient_norm": optax.tree.norm(gradients)}
         return *self._step(lr, gradients, state, params), values
 
     def _differentiate(self, params: Tree, batch: Any, key: jax.Array | None) -> tuple[Any, Tree]:
