@@ -68,7 +68,8 @@ class Listening(TrainerCallback):
         """The training begins."""
         assert self._follow.attachment is not None
         self.schedule = self._follow.attachment.state_dict()["schedules"]["lr"]
-        self._listener.began(fingerprint(self._trainer.model))
+        model: Any = self._trainer.model
+        self._listener.began(fingerprint(model))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Forget what is left of an update that was not made."""
