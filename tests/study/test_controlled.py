@@ -129,15 +129,16 @@ def test_a_guard_that_gives_up_ends_the_training_with_good_weights():
     assert any("ended after 49 of 100" in note for note in training.notes)
 
 
+@dataclass(frozen=True)
+class stop(Controller):
+    def init(self):
+        return Constant()
+
+    def update(self, state, observation):
+        return state, Action(stop=observation.update == 49)
+
+
 def test_the_loss_of_a_training_that_was_ended_is_the_mean_of_its_own_last_fifth():
-    @dataclass(frozen=True)
-    class stop(Controller):
-        def init(self):
-            return Constant()
-
-        def update(self, state, observation):
-            return state, Action(stop=observation.update == 49)
-
     trainable = Noisy()
     trainable.evaluate = lambda: None
     training = train(trainable, lr.constant(0.05), 0, 100, control=stop())
@@ -235,6 +236,14 @@ def test_a_training_that_is_killed_goes_on_with_its_control_bit_for_bit(tmp_path
     assert [*lrs, *trainable.lrs] == whole.lrs
     assert any("rollback" in note for note in expected.notes)
     assert replace(trained, seconds=0, times=()) == replace(expected, seconds=0, times=())
+
+
+def test_a_training_that_is_killed_just_after_its_end_was_decided_ends_there(tmp_path):
+    def make():
+        file = CheckpointFile(tmp_path / "file", "identity", every=1e-9)
+        return train(Noisy(), lr.constant(0.05), 0, 100, control=stop(), checkpoint=file)
+
+    assert (make().updates, make().updates) == (50, 50)
 
 
 def test_controllers_are_arms_of_a_comparison():

@@ -22,10 +22,12 @@ class Saved(NamedTuple):
     Attributes:
         control: The state of the control.
         snapshots: The snapshots, and which of them was put back last; None without a controller that may roll back.
+        is_stopped: Whether a controller has ended the training.
     """
 
     control: dict[str, Any]
     snapshots: tuple[list[Snapshot], int | None] | None
+    is_stopped: bool = False
 
 
 class Controlled(Trainable):
@@ -64,6 +66,8 @@ class Controlled(Trainable):
         self._before: Any = None
         if saved is not None:
             self.control.load_state_dict(saved.control)
+            if saved.is_stopped:  # which a run of a user forgets when it goes on, because that is asked for
+                self.control.stopped = [event for event in self.control.events if event.kind == "stop"][-1]
             if self._snapshots is not None and saved.snapshots is not None:
                 self._snapshots.load(saved.snapshots)
         self.lr = self.control.schedules[0](self.updates)
@@ -168,7 +172,8 @@ class Controlled(Trainable):
 
     def state(self) -> Saved:
         """What a checkpoint keeps."""
-        return Saved(self.control.state_dict(), None if self._snapshots is None else self._snapshots.state())
+        snapshots = None if self._snapshots is None else self._snapshots.state()
+        return Saved(self.control.state_dict(), snapshots, self.control.stopped is not None)
 
     def agree(self, decision: Any) -> Any:
         """See `Trainable.agree`."""
