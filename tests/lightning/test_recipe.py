@@ -67,6 +67,7 @@ def empty_log():
     LOG.clear()
 
 
+@pytest.mark.slow
 def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     environment = dict(os.environ)
@@ -128,6 +129,7 @@ def test_a_guard_acts_and_one_that_gives_up_ends_the_training_with_good_weights(
     assert any("left out" in note for note in training.notes)
 
 
+@pytest.mark.slow
 def test_each_arm_is_tuned_by_trials_inside_of_its_trainer():
     arms = {"a": "linear(1, 0, '100%')", "b": "one_cycle"}
     comparison = lr.compare(arms, recipe(updates=40), seeds=1, tune_each="200 updates")

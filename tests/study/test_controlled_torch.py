@@ -117,6 +117,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bad", "acted"), [(NAN, "left out"), (HIGH, "rollback")])
 def test_a_training_that_is_killed_ends_as_the_run_through(tmp_path, bad, acted):
     def of_seed():
