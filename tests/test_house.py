@@ -28,6 +28,7 @@ FLOORS = [
         "metrics",
         "trainable",
         "origin",
+        "trainer_runs",
         "random_numbers",
         "own_state",
         "replay",
@@ -59,6 +60,7 @@ FLOORS = [
     *("lightning.text", "lightning.horizon", "lightning.changes", "lightning.observing", "lightning.scheduler"),
     *("lightning.owners", "lightning.driven", "lightning.drives", "lightning.follow"),
     *("lightning.training", "lightning.range_test", "lightning.tune"),
+    *("lightning.listening", "lightning.recipe"),
     *("accelerate", "transformers"),
     *("recipes", "study", "cli"),
 ]

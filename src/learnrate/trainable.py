@@ -59,6 +59,10 @@ class NotProbedError(Exception):
     """There is no probe for a training. The text is the reason: "no answer: {reason}."."""
 
 
+class NoSnapshotError(Exception):
+    """A training cannot go back to earlier weights and go on with its data. The text is the reason."""
+
+
 class NotResumableError(Exception):
     """A training cannot go on in another process. The text is the reason: "it starts again: {reason}."."""
 
@@ -275,6 +279,29 @@ class Trainable(Protocol):
         """
         raise NotResumableError("this kind of training has no checkpoints")
 
+    def snapshot(self) -> Any:
+        """Copy what a rollback puts back: weights, averages of batch norms and the like, and the state of the optimizer.
+
+        Unlike what `save` returns it has neither random numbers nor the position in the data, because a training goes
+        on with its next batch after a rollback. A training that has checkpoints returns something that can be pickled.
+
+        Raises:
+            NoSnapshotError: if it is not possible. Then such a training cannot have a guard.
+        """
+        raise NoSnapshotError("this kind of training cannot put weights back without its data and random numbers")
+
+    def put_back(self, snapshot: Any) -> None:
+        """Put back what `snapshot` returned. The same one may be put back many times."""
+        raise NoSnapshotError("this kind of training cannot put weights back without its data and random numbers")
+
+    def measure_gradient_norm(self) -> bool:
+        """Let each later update also return "gradient_norm", the norm over all parameters before gradients are clipped.
+
+        Returns:
+            Whether it does.
+        """
+        return False
+
     def fingerprint(self) -> str | None:
         """A short hash of the weights now: 16 hexadecimal digits of SHA-256; None if it is not known.
 
@@ -288,7 +315,7 @@ MEMBERS = (
     *REQUIRED,
     *("release", "read", "agree"),
     *("evaluate", "updates_per_epoch", "batch_size", "noise_scale", "current_lr", "notes", "ensemble", "probing"),
-    *("checkpoint", "resume", "fingerprint"),
+    *("checkpoint", "resume", "snapshot", "put_back", "measure_gradient_norm", "fingerprint"),
 )
 
 

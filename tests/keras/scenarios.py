@@ -11,6 +11,7 @@ import traceback
 from reporting import BACKEND, FOLDER, SCENARIOS  # first: it chooses the backend
 
 import line_scenarios  # isort: skip
+import compare_scenarios  # noqa: F401 # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
 import control_scenarios  # noqa: F401 # isort: skip
 import real_control_scenarios  # noqa: F401 # isort: skip

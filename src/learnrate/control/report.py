@@ -24,6 +24,15 @@ def report(events: Iterable[Event], who: str = "guard") -> str:
     return "\n".join(_line(event) for event in events if event.who == who)
 
 
+def summary(control: Control) -> tuple[str, ...]:
+    """What was done in a run and how often, in a sentence; none if nothing was."""
+    counts: dict[tuple[str, str], int] = {}
+    for event in control.events:
+        counts[event.who, event.kind] = counts.get((event.who, event.kind), 0) + 1
+    parts = [f"{who}: {KINDS.get(kind, kind)} ({count} times)" for (who, kind), count in counts.items()]
+    return (f"what controllers did: {'; '.join(parts)}",) if parts else ()
+
+
 def gave_up(control: Control) -> GaveUpError | None:
     """The error that says that a guard has ended the run, with its report; None if something else or nothing has."""
     stopped = control.stopped

@@ -43,6 +43,17 @@ class Snapshots:
         self._new: Snapshot | None = None
         self._used: Snapshot | None = None
 
+    def state(self) -> tuple[list[Snapshot], int | None]:
+        """What a checkpoint keeps: the snapshots, and which of them was put back last."""
+        used = next((number for number, snapshot in enumerate(self._kept) if snapshot is self._used), None)
+        return list(self._kept), used
+
+    def load(self, state: tuple[list[Snapshot], int | None]) -> None:
+        """Go on with what `state` returned."""
+        kept, used = state
+        self._kept, self._new = list(kept), None
+        self._used = None if used is None else self._kept[used]
+
     def is_due(self, update: int) -> bool:
         """Whether one is to be taken before this update, as far as its loss is not needed to know."""
         return not self._kept or wants_snapshot(self._control, update)

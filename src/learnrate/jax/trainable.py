@@ -121,6 +121,7 @@ class Training(Trainable):
             )
         self._examples: int | None = None
         self._batches = 1
+        self._measures_norm = False
         self._loss, self._evaluate, self._key = loss, evaluate, key
         self._updated, self._answered = jax.jit(self._update), jax.jit(self.optimizer.update)
         self._gradients, self._stepped = jax.jit(self._differentiate), jax.jit(self._step)
@@ -164,6 +165,21 @@ class Training(Trainable):
         self.params, self.opt_state = state
         self.stream.rewind()
         self.updates = 0
+
+    def snapshot(self) -> Any:
+        """See `Trainable.snapshot`."""
+        return self.params, self.opt_state
+
+    def put_back(self, snapshot: Any) -> None:
+        """See `Trainable.put_back`."""
+        self.params, self.opt_state = snapshot
+
+    def measure_gradient_norm(self) -> bool:
+        """See `Trainable.measure_gradient_norm`. Not where `optax.MultiSteps` adds the gradients up out of sight."""
+        if not (self._accumulates or self._measures_norm):
+            self._measures_norm = True
+            self._updated = jax.jit(self._update)
+        return self._measures_norm
 
     def evaluate(self) -> float | Mapping[str, float] | None:
         """See `Trainable.evaluate`."""
@@ -254,6 +270,9 @@ class Training(Trainable):
 
     def _update(self, lr: Any, params: Tree, state: Tree, batch: Any, key: jax.Array | None) -> tuple[Tree, Tree, Any]:
         values, gradients = self._differentiate(params, batch, key)
+        if self._measures_norm:
+            row = values if isinstance(values, Mapping) else {"loss": values}
+            values = {**row, "gradient_norm": optax.tree.norm(gradients)}
         return *self._step(lr, gradients, state, params), values
 
     def _differentiate(self, params: Tree, batch: Any, key: jax.Array | None) -> tuple[Any, Tree]:

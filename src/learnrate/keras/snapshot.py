@@ -33,6 +33,11 @@ def all_variables(model: Any) -> list[keras.Variable]:
     return list({id(variable): variable for variable in variables}.values())
 
 
+def of_rollbacks(model: Any) -> list[keras.Variable]:
+    """The weights of a model and the variables of its optimizer: without the seeds of dropout and the sums of metrics."""
+    return [*model.weights, *model.optimizer.variables]
+
+
 def metrics(model: Any) -> list[Undo]:
     """How to put back the metrics of a model."""
     return [_variable(variable) for variable in model.metrics_variables]

@@ -191,6 +191,17 @@ class Training(Trainable):
             evaluation = self._evaluate(self.model)
         return evaluation if isinstance(evaluation, Mapping) else {self._metric: evaluation}
 
+    def snapshot(self) -> list[Any]:
+        """See `Trainable.snapshot`."""
+        self.steps.sync()
+        return [keras.ops.copy(variable.value) for variable in snapshot.of_rollbacks(self.model)]
+
+    def put_back(self, values: list[Any]) -> None:
+        """See `Trainable.put_back`."""
+        self.steps.sync()  # what is not put back, such as seeds, goes on from here
+        for variable, value in zip(snapshot.of_rollbacks(self.model), values, strict=True):
+            variable.assign(keras.ops.copy(value))
+
     def updates_per_epoch(self) -> int | None:
         """See `Trainable.updates_per_epoch`."""
         steps = getattr(self._batches, "steps", None) or self.stream.epoch()

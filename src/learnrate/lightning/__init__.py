@@ -4,6 +4,7 @@ import sys
 
 from learnrate.lightning.follow import Follow
 from learnrate.lightning.range_test import RangeTest, range_test
+from learnrate.lightning.recipe import Recipe
 from learnrate.lightning.scheduler import Scheduler, configure
 from learnrate.lightning.text import register_schedule_type
 from learnrate.lightning.tune import Tune
@@ -14,6 +15,7 @@ if "jsonargparse" in sys.modules:
 __all__ = [
     "Follow",
     "RangeTest",
+    "Recipe",
     "Scheduler",
     "Tune",
     "configure",

@@ -188,6 +188,11 @@ class Driven:
         if self._swa is not None:
             tell_of_averaging(owner, self._swa)
 
+    def updates_of(self, number: int) -> int:
+        """Updates so far of one optimizer."""
+        driven = self._optimizers[str(number)]
+        return max((attachment.updates for attachment in driven.attachments), default=int(driven.start["updates"]))
+
     def _drive(self, number: int, schedules: Mapping[str, Read], saved: State | None, on_change: OnChange) -> None:
         optimizer = self._trainer.optimizers[number]
         start = 0

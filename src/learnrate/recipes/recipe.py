@@ -3,11 +3,14 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from learnrate import checks
 from learnrate.origin import mark
+from learnrate.schedules import Schedule
 from learnrate.trainable import Trainable, require_trainable
+from learnrate.trainer_runs import Ended, TrainerRun, TrainingListener
+from learnrate.tuner import Families, Plan
 from learnrate.user_code import call_user
 
 
@@ -31,6 +34,39 @@ class AnyRecipe(Protocol):
         Args:
             seed: From 0 to 2 ** 32 - 1.
             test: Whether its evaluation measures a finished training instead of deciding between trials.
+        """
+
+
+@runtime_checkable
+class TrainerRecipe(Protocol):
+    """A recipe that is trained by a trainer of its own, by the trainer's loop; its `trainable` says so in an error.
+
+    `learnrate.lightning.Recipe` and `learnrate.transformers.Recipe` are such recipes.
+    """
+
+    name: str
+    updates: int
+
+    def fit(self, schedule: Schedule, run: TrainerRun, listener: TrainingListener, control: Any = None) -> Ended:
+        """Make one training.
+
+        Args:
+            schedule: LR of each update. Its lengths may be in epochs or shares of the training.
+            run: The seed, from which everything random follows, the number of updates, and a folder that is removed.
+            listener: What is told about the training.
+            control: A controller, several, or a mapping from names; None for none.
+        """
+
+    def choose(self, family: Families, run: TrainerRun, budget: float | str | None = None) -> Plan:
+        """Choose the LR of such trainings.
+
+        Args:
+            family: The kind of schedule; see `learnrate.tune`.
+            run: Seed, number of updates, and a folder.
+            budget: The maximum cost; see `learnrate.tune`.
+
+        Raises:
+            NoAnswerError: if there is no answer.
         """
 
 

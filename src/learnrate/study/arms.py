@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from learnrate import checks
+from learnrate.control.controller import named, openers
 from learnrate.errors import ArgumentError
 from learnrate.recipes.recipe import AnyRecipe
 from learnrate.schedules import Schedule, parse
@@ -24,7 +25,8 @@ class Arm:
             "one_cycle", which is tuned from scratch; see `learnrate.tune`.
         recipe: What is trained, if it is not the recipe of the whole comparison: with another optimizer, say. A recipe, or
             the path of its file.
-        control: Controllers of `learnrate.control`, which act during each training.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names. They act during each
+            training, each with a state of its own.
         updates: Length of its trainings in updates, if it is not that of the whole comparison.
 
     Raises:
@@ -53,6 +55,7 @@ class Arm:
                 "schedule of an arm", "a learnrate schedule, its text, or the name of a family", schedule, remedy
             )
         object.__setattr__(self, "schedule", schedule)
+        _require_controllers(self.control)
         object.__setattr__(self, "updates", checks.optional(checks.length)("updates of an arm", self.updates))
 
     @property
@@ -67,6 +70,24 @@ class Arm:
             "control": None if self.control is None else repr(self.control),
             "updates": self.updates,
         }
+
+
+def _require_controllers(control: Any) -> None:
+    """Refuse what cannot act in a study, or cannot be compared with that of a study which goes on."""
+    if control is None:
+        return
+    if openers(control):
+        raise ArgumentError(
+            "control of an arm must act by itself, received something by which people act: all trainings of an arm are to "
+            "be made alike"
+        )
+    controllers = named(control)
+    if not controllers:
+        checks.refuse("control of an arm", "at least one controller, or None", control)
+    for name, controller in controllers.items():
+        if " at 0x" in repr(controller):
+            remedy = "make its class a frozen dataclass"
+            checks.refuse(f"repr of the controller {name}", "the same in every process", repr(controller), remedy)
 
 
 def read_arms(arms: object) -> dict[str, Arm]:

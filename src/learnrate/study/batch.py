@@ -60,7 +60,7 @@ def make_together(runs: Sequence[Run], report: Report | None = None) -> list[Mad
         failure = failure_of(error)
         return [Made(run.key, failure, environment()) for run in runs]
     trainings = [
-        course.record(run.key.seed, schedule, None, (*run.notes, *remarks))
+        course.record(run.key.seed, repr(schedule), None, (*run.notes, *remarks))
         for run, course, schedule, remarks in zip(runs, courses, schedules, notes, strict=True)
     ]
     return [Made(run.key, training, environment()) for run, training in zip(runs, trainings, strict=True)]

@@ -5,35 +5,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
 from learnrate.recipes.recipe import AnyRecipe
 from learnrate.schedules import Schedule, parse
-from learnrate.study.arms import Arm, read_arms
+from learnrate.study.arms import Arm
 from learnrate.study.budget import Budget
 from learnrate.study.budget import read as read_budget
 from learnrate.study.checkpoint import EVERY
-from learnrate.study.comparison import LEVEL, Comparison
-from learnrate.study.definition import Definition
+from learnrate.study.comparison import Comparison
 from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
 from learnrate.study.results import comparison_of
 from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
-from learnrate.study.sequential import fewest_pairs
-from learnrate.study.source import Source, data_digests, source_of
+from learnrate.study.settings import TUNING_SEED, Settings, read_settings
+from learnrate.study.source import data_digests
 from learnrate.study.store import Store
 from learnrate.study.store.opened import opened
 
 SEEDS = 5
 """Trainings of each arm: the fewest with which a difference of two spreads is seen in most comparisons."""
-
-TUNING_SEED = 2**32 - 1
-"""The seed of the training from which the LR of each arm is chosen: one that no comparison begins to count at."""
 
 
 LOOK_SHARE = 0.1
@@ -42,61 +37,6 @@ takes a time that grows with N, so that one after every run would take a time th
 
 SHORT_LOOK = 0.01
 """Seconds below which a comparison is made after every training."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is to be compared, checked.
-
-    Attributes:
-        arms: The arms by name.
-        sources: Where the recipe of each arm comes from.
-        lengths: Length of the trainings of each arm in updates.
-        seeds: The seeds.
-        updates: Length of a training in updates, unless an arm has its own.
-        evaluate_every: Updates between two evaluations; None for a twentieth of each training.
-        tune_each: Whether each arm is trained at its own best LR, or the budget of that choice.
-        until_sure: Whether seeds are added until one arm is surely better than every other one.
-        batched: Whether arms of one seed are trained as one batch where that is possible.
-    """
-
-    arms: Mapping[str, Arm]
-    sources: Mapping[str, Source]
-    lengths: Mapping[str, int]
-    seeds: tuple[int, ...]
-    updates: int
-    evaluate_every: int | None
-    tune_each: float | str | bool
-    until_sure: bool
-    batched: bool = False
-
-    @property
-    def definition(self) -> Definition:
-        """What must be the same when the study is continued."""
-        arms = {
-            name: {**arm.as_record(), "updates": self.lengths[name], "recipe": self.sources[name].name}
-            | {"source": self.sources[name].digest}
-            for name, arm in self.arms.items()
-        }
-        return Definition(
-            arms,
-            self.updates,
-            self.evaluate_every,
-            self.tune_each,
-            until_sure=self.until_sure,
-            batched=self.batched,
-        )
-
-    def batch(self, name: str, seed: int) -> str:
-        """What the runs of this seed have in common that may be trained as one batch with an arm; empty if none may."""
-        if not self.batched or self.arms[name].control is not None:
-            return ""
-        return f"{seed} {self.lengths[name]} {self.sources[name].digest}"
-
-    @property
-    def budget(self) -> float | str | None:
-        """What the choice of an LR may cost; see `learnrate.tune`."""
-        return None if self.tune_each is True else self.tune_each
 
 
 def compare(
@@ -155,7 +95,8 @@ def compare(
         The comparison.
 
     Raises:
-        ArgumentError: if an argument breaks its rule, or the study in the file is another one.
+        ArgumentError: if an argument breaks its rule, the study in the file is another one, or this is one of the processes
+            of a launcher such as torchrun.
         ArgumentTypeError: if an argument is of the wrong type.
         RecipeError: if the recipe cannot be loaded.
         OutputError: if the study cannot be written.
@@ -184,7 +125,7 @@ def compare(
     study = _absolute(study)  # before the recipe is loaded, which may change the current folder
     checks.flag("until_sure", until_sure)
     limit = read_budget(budget, until_sure)
-    settings = _settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure, limit)
+    settings = read_settings(arms, recipe, seeds, updates, evaluate_every, tune_each, until_sure, limit)
     checks.flag("batched", batched)
     settings = replace(settings, batched=batched)
     checks.function_or_none("progress", progress, "a Message")
@@ -215,59 +156,6 @@ def _store(study: str | Path | None) -> Iterator[Store]:
         return
     with tempfile.TemporaryDirectory(prefix="learnrate-study-") as folder, opened(Path(folder) / "study.sqlite") as store:
         yield store
-
-
-def _settings(
-    arms: object,
-    recipe: object,
-    seeds: object,
-    updates: object,
-    evaluate_every: object,
-    tune_each: Any,
-    until_sure: bool,
-    budget: Budget,
-) -> Settings:
-    """The arguments of `compare`, checked."""
-    read = read_arms(arms)
-    if not isinstance(tune_each, (bool, float, int, str)):
-        checks.refuse_type("tune_each", "True, False, or the budget of the choice, such as 0.5 or '500 updates'", tune_each)
-    families = [name for name, arm in read.items() if arm.family is not None]
-    if families and tune_each is False:
-        arm = read[families[0]]
-        raise ArgumentError(
-            f"tune_each must be True where an arm is the name of a family, received False with {arm.family!r}: "
-            f"give tune_each=True, or the arm as a schedule, such as {arm.family}(...)"
-        )
-    common = source_of(recipe)
-    sources = {name: common if arm.recipe is None else source_of(arm.recipe) for name, arm in read.items()}
-    length = checks.length("updates", common.load().updates if updates is None else updates)
-    lengths = {name: arm.updates or length for name, arm in read.items()}
-    every = checks.optional(checks.length)("evaluate_every", evaluate_every)
-    if until_sure and len(read) > 1:
-        fewest = fewest_pairs(LEVEL, math.comb(len(read), 2))
-        if budget.seeds < fewest:
-            rule = f"at least {fewest} seeds with {len(read)} arms, because before nothing is sure"
-            checks.refuse("budget", rule, f"{budget.seeds} seeds")
-    if until_sure and len(read) < 2:
-        raise ArgumentError("until_sure must be False with a single arm, received True: there is nothing to be sure of")
-    return Settings(read, sources, lengths, read_seeds(seeds), length, every, tune_each, until_sure)
-
-
-def read_seeds(seeds: object) -> tuple[int, ...]:
-    """The seeds of a comparison: a number of them, or the seeds themselves.
-
-    Raises:
-        ArgumentError: if there is none, one is out of range, or one is there twice.
-        ArgumentTypeError: if it is something else.
-    """
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        return tuple(range(checks.length("seeds", seeds)))
-    several = checks.several(checks.numpy_seed)("seeds", seeds)
-    if not several or len(set(several)) < len(several):
-        checks.refuse("seeds", "at least one seed, each once", seeds)
-    if TUNING_SEED in several:
-        checks.refuse("seeds", f"below {TUNING_SEED}, which is the seed of tune_each", seeds)
-    return several
 
 
 class _Making:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from learnrate.errors import LearnrateError
-from learnrate.recipes.recipe import AnyRecipe
+from learnrate.recipes.recipe import AnyRecipe, TrainerRecipe
 from learnrate.schedules import Schedule
+from learnrate.study.by_trainer import folder, of_run, train_by_trainer
 from learnrate.study.checkpoint import CheckpointFile
 from learnrate.study.environment import environment
 from learnrate.study.source import Source
 from learnrate.study.training import Training, resolved, train
 from learnrate.trainable import require_trainable
-from learnrate.tuner import tune
+from learnrate.trainer_runs import TrainerRun
+from learnrate.tuner import Families, tune
 from learnrate.user_code import own_line
 
 REPORT_EVERY = 0.5
@@ -185,26 +187,44 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
+    if isinstance(recipe, TrainerRecipe):
+        throttled = None if report is None else Throttled(run.key, report)
+        return train_by_trainer(recipe, run.schedule, run.key.seed, run.updates, throttled, control=run.control)
     trainable = recipe.trainable(run.key.seed, test=True)
     require_trainable("what Recipe.trainable returns", trainable)
     file = None if run.checkpoint is None else CheckpointFile(Path(run.checkpoint), run.identity, run.checkpoint_every)
     progress = None if report is None else Throttled(run.key, report)
     every, seed = run.evaluate_every, run.key.seed
-    training = train(trainable, run.schedule, seed, run.updates, progress, evaluate_every=every, checkpoint=file)
+    training = train(
+        *(trainable, run.schedule, seed, run.updates, progress),
+        evaluate_every=every,
+        checkpoint=file,
+        control=run.control,
+    )
     return replace(training, notes=(*run.notes, *training.notes))
 
 
 def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
     begin = time.perf_counter()
-    trainable = recipe.trainable(choice.seed)
-    require_trainable("what Recipe.trainable returns", trainable)
-    family: Any = choice.schedule
-    if isinstance(family, Schedule):
-        shape = resolved(family, trainable, choice.updates)
-        family = {choice.key.arm: lambda max_lr: with_peak(shape, max_lr)}
-    plan = tune(trainable, updates=choice.updates, family=family, budget=choice.budget)
+    if isinstance(recipe, TrainerRecipe):
+        with folder() as path:
+            run = TrainerRun(choice.seed, choice.updates, path)
+            plan = recipe.choose(_family(choice, lambda schedule: of_run(schedule, choice.updates)), run, choice.budget)
+    else:
+        trainable = recipe.trainable(choice.seed)
+        require_trainable("what Recipe.trainable returns", trainable)
+        family = _family(choice, lambda schedule: resolved(schedule, trainable, choice.updates))
+        plan = tune(trainable, updates=choice.updates, family=family, budget=choice.budget)
     reasons = [sentence for sentences in plan.reasons.sections().values() for sentence in sentences]
     return Chosen(repr(plan.schedule), plan.max_lr, plan.spent, time.perf_counter() - begin, tuple(reasons))
+
+
+def _family(choice: Choice, resolve: Callable[[Schedule], Schedule]) -> Families:
+    """What `tune` chooses the peak of: a family by its name, or the schedule of the arm, resolved."""
+    if isinstance(choice.schedule, str):
+        return choice.schedule
+    shape = resolve(choice.schedule)
+    return {choice.key.arm: lambda max_lr: with_peak(shape, max_lr)}
 
 
 def with_peak(schedule: Schedule, max_lr: float) -> Schedule:

@@ -69,10 +69,14 @@ class RecipeObject:
 
     @property
     def digest(self) -> str:
-        """Hash of the source of its functions. What they call, and the values that they refer to, are not part of it."""
+        """Hash of the source of its functions, its texts and its numbers, without its name.
+
+        What the functions call, and the values that they refer to, are not part of it.
+        """
         digest = hashlib.sha256(repr(self.recipe.updates).encode())
-        for _, value in sorted(vars(self.recipe).items()):
-            digest.update(_source(value).encode())
+        for name, value in sorted(vars(self.recipe).items()):
+            is_plain = isinstance(value, (str, int, float)) and name != "name"
+            digest.update((repr(value) if is_plain else _source(value)).encode())
         return digest.hexdigest()[:DIGITS]
 
     @property

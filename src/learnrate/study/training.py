@@ -3,12 +3,15 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from learnrate import checks, records
+from learnrate.control.report import summary
 from learnrate.schedules import Horizon, Schedule
 from learnrate.study.checkpoint import CheckpointFile
+from learnrate.study.controlled import Controlled, Saved
 from learnrate.trainable import Metrics, Trainable, scores, updates_per_epoch
 from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
 
@@ -133,6 +136,7 @@ class Course:
         first_loss: Loss of the first update.
         start: Fingerprint of the weights at the start.
         seconds: Time that the updates took.
+        control: The control at a checkpoint; None without one.
     """
 
     planned: int
@@ -146,6 +150,7 @@ class Course:
     first_loss: float = math.nan
     start: str | None = None
     seconds: float = 0.0
+    control: Saved | None = None
 
     @property
     def losses_every(self) -> int:
@@ -175,22 +180,36 @@ class Course:
         if self.updates > self.planned - self.tail_length:
             self.tail += loss
 
-    def add_evaluation(self, updates: int, returned: Any) -> None:
-        """What an evaluation after this number of updates returned; nothing if there is no evaluation."""
+    def add_evaluation(self, updates: int, returned: Any) -> dict[str, float]:
+        """Keep what an evaluation after this number of updates returned, and give it by name; empty if there is none."""
         evaluation = scores(returned)
         if evaluation:
             self.checkpoints.append(updates)
             self.times.append(self.seconds)
             self.evaluations.append(evaluation)
+        return evaluation
 
-    def record(self, seed: int, schedule: Schedule, end: str | None, notes: tuple[str, ...]) -> Training:
+    def _last_fifth(self) -> float:
+        """The mean loss of the last fifth of the updates; the last loss if it is not finite."""
+        if self.updates == self.planned or not math.isfinite(self.tail):
+            return self.tail / (self.tail_length if math.isfinite(self.tail) else 1)
+        # A training that was ended early: from the means of blocks, of which the first may count in part.
+        wanted, total, taken = max(1, self.updates // 5), 0.0, 0
+        blocks = [(loss, self.losses_every) for loss in self.losses] + [(loss, 1) for loss in self.block]
+        while blocks and taken < wanted:
+            loss, length = blocks.pop()
+            length = min(length, wanted - taken)
+            total, taken = total + loss * length, taken + length
+        return total / taken if taken else math.nan
+
+    def record(self, seed: int, schedule: str, end: str | None, notes: tuple[str, ...]) -> Training:
         """The record of the training, which has ended here."""
         losses = (*self.losses, *([_mean(self.block)] if self.block else []))
         names = list(self.evaluations[-1]) if self.evaluations else []
         series = {name: tuple(evaluation.get(name, math.nan) for evaluation in self.evaluations) for name in names}
         metric = names[0] if names else "loss"
         measured = series.pop(metric, ())
-        score = measured[-1] if measured else self.tail / (self.tail_length if math.isfinite(self.tail) else 1)
+        score = measured[-1] if measured else self._last_fifth()
         return Training(
             seed=seed,
             score=score,
@@ -206,7 +225,7 @@ class Course:
             first_loss=self.first_loss,
             start=self.start,
             end=end,
-            schedule=repr(schedule),
+            schedule=schedule,
             notes=notes,
         )
 
@@ -235,6 +254,7 @@ def train(
     *,
     evaluate_every: int | None = None,
     checkpoint: CheckpointFile | None = None,
+    control: Any = None,
 ) -> Training:
     """Train with a schedule.
 
@@ -247,12 +267,14 @@ def train(
         evaluate_every: Updates between two evaluations; by default a twentieth of the training. The last update is always
             followed by one.
         checkpoint: The file that an interrupted training goes on from.
+        control: A controller of `learnrate.control`, several in a list, or a mapping from names; None for none. Then each
+            loss is read before the next update begins, and the schedule in the record is the one that was really used.
 
     Returns:
         The record of the training.
 
     Raises:
-        ArgumentError: if a number is below 1.
+        ArgumentError: if a number is below 1, or a controller needs something that the training does not have.
         LossError: if an update returns no usable loss, or the first update is skipped again and again.
         ExhaustedError: if the batches run out.
         KeyboardInterrupt: at Ctrl-C, also in another process.
@@ -277,16 +299,21 @@ def train(
         checks.length("evaluate_every", evaluate_every)
     schedule = resolved(schedule, trainable, updates)
     course = checkpoint.resumed(trainable, Course) if checkpoint is not None else None
-    if course is None:
-        course = Course(updates, start=trainable.fingerprint())
-        if checkpoint is not None:
+    is_new = course is None
+    course = course or Course(updates, start=trainable.fingerprint())
+    controlled = None if control is None else Controlled(trainable, schedule, control, course.updates, course.control)
+    # Also after an error, because a listener may hold something open.
+    with closing(controlled.control) if controlled is not None else nullcontext():
+        if is_new and checkpoint is not None:
             checkpoint.prepare(trainable)
-    reason = _Updates(trainable, course, progress, evaluate_every, checkpoint).make(schedule)
-    raise_if_interrupted(reason)
+        reason = _Updates(trainable, course, progress, evaluate_every, checkpoint, controlled).make(schedule)
+        raise_if_interrupted(reason)
     notes = tuple(checkpoint.notes) if checkpoint is not None else ()
+    if controlled is not None:
+        schedule, notes = controlled.control.schedules[0], (*notes, *summary(controlled.control))
     if reason is not None:
         notes = (*notes, f"ended after {course.updates} of {updates} updates: {reason.text}")
-    return course.record(seed, schedule, trainable.fingerprint(), notes)
+    return course.record(seed, repr(schedule), trainable.fingerprint(), notes)
 
 
 def evaluation_is_due(updates: int, planned: int, every: int | None) -> bool:
@@ -308,10 +335,19 @@ class _Updates:
         progress: Progress | None,
         evaluate_every: int | None,
         checkpoint: CheckpointFile | None,
+        controlled: Controlled | None = None,
     ) -> None:
         self.trainable, self.course, self.progress = trainable, course, progress
         self.evaluate_every, self.checkpoint = evaluate_every, checkpoint
-        self.loop = UpdateLoop(trainable, self._watch, on_update=self._report, after=self._between, updates=course.updates)
+        self.controlled = controlled
+        self.loop = UpdateLoop(
+            trainable if controlled is None else controlled,
+            self._watch,
+            before=None if controlled is None else controlled.stop_reason,
+            on_update=self._report,
+            after=self._between,
+            updates=course.updates,
+        )
         self._since = 0.0
         self._loss = math.nan
 
@@ -348,6 +384,7 @@ class _Updates:
         if due:
             self._evaluate(count)
         if self.checkpoint is not None and self.checkpoint.is_due():
+            self.course.control = None if self.controlled is None else self.controlled.state()
             self.checkpoint.write(self.trainable, self.course)
         self._since = time.perf_counter()
         return None
@@ -356,4 +393,6 @@ class _Updates:
         self.course.seconds += time.perf_counter() - self._since
 
     def _evaluate(self, count: int) -> None:
-        self.course.add_evaluation(count, self.trainable.evaluate())
+        evaluation = self.course.add_evaluation(count, self.trainable.evaluate())
+        if evaluation and self.controlled is not None and self.controlled.control.stopped is None:
+            self.controlled.evaluated(evaluation)

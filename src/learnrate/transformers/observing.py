@@ -69,12 +69,13 @@ class Observing:
 
     def evaluated(self, metrics: Mapping[str, Any]) -> None:
         """Observe the scores of an evaluation."""
-        scores = {name: value for name, value in metrics.items() if _is_score(name, value)}
+        scores = {name: value for name, value in metrics.items() if is_score(name, value)}
         if scores and self._attachment.reads_losses:
             self._attachment.evaluated(scores)
 
 
-def _is_score(name: str, value: Any) -> bool:
+def is_score(name: str, value: Any) -> bool:
+    """Whether an entry of the metrics of an evaluation is a score, and no time."""
     return (
         name != "epoch" and not name.endswith(OF_THE_CLOCK) and not isinstance(value, bool) and hasattr(value, "__float__")
     )

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from learnrate.torch.driving import Group, SweptGroups
 from learnrate.torch.training.probed import Driven, common_method, driven_by
 from learnrate.torch.training.step_sizes import DoWG, Measure, Prodigy, StepSize
+from learnrate.torch.training.update import Updater
 from learnrate.trainable import NotProbedError
 
 PLACEHOLDER = 1.0
@@ -84,6 +85,25 @@ class TorchProbing:
 
 def _owner(group: Group, driven: Sequence[Driven]) -> Driven:
     return next(owner for owner in driven if any(group is other for other in owner.optimizer.param_groups))
+
+
+def require_probeable(driven: int, objectives: int, updater: Updater) -> None:
+    """Refuse a training that has no probe.
+
+    Args:
+        driven: The number of optimizers that take the LR.
+        objectives: The number of losses.
+        updater: How an update is made.
+
+    Raises:
+        NotProbedError: with the reason.
+    """
+    if updater.closure:
+        raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
+    if driven > 1 and objectives > 1:
+        raise NotProbedError("several optimizers with losses of their own take the LR, and a probe follows one loss")
+    if driven > 1 and (updater.clips or updater.scaler is not None):
+        raise NotProbedError("several optimizers take the LR, and their gradients are clipped or scaled one after the other")
 
 
 @contextmanager

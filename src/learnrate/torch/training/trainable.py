@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from learnrate import checks
 from learnrate.batches import Batches, restarts_note
 from learnrate.errors import LossError, NotMeasuredWarning
+from learnrate.torch.control.gradients import gradient_norm
 from learnrate.torch.distributed import Processes, SingleProcess
 from learnrate.torch.driving import Only, SweptGroups, drivers_paused
 from learnrate.torch.inputs import Optimizers, check_pair, optimizers_by_name, stepping
@@ -24,7 +25,8 @@ from learnrate.torch.training.evaluation import Evaluate, HeldOut, evaluating, e
 from learnrate.torch.training.faults import BadBatch, Buffers, NotFiniteError, note, require_finite
 from learnrate.torch.training.losses import BatchLoss, Losses, objectives
 from learnrate.torch.training.noise_scale import noise_scale
-from learnrate.torch.training.probing import probing
+from learnrate.torch.training.probing import probing, require_probeable
+from learnrate.torch.training.rows import ON_DEVICE, ON_HOST, fetched, prefixed
 from learnrate.torch.training.traits import traits_of
 from learnrate.torch.training.update import Updater, refuse_scaler_with_closure
 from learnrate.trainable import (
@@ -33,11 +35,10 @@ from learnrate.trainable import (
     Ensemble,
     LeftOut,
     Metrics,
+    NoSnapshotError,
     NotBatchableError,
-    NotProbedError,
     NotResumableError,
     Probing,
-    Reading,
     Trainable,
     scalars,
 )
@@ -47,13 +48,6 @@ T = TypeVar("T")
 
 COUNTERS = ("updates", "_batch_size", "_restarts", "_left_out")
 """Attributes of a trainable that belong to a checkpoint."""
-
-ON_DEVICE = Reading(every=8, within=math.inf)
-"""On an accelerator each reading makes the host wait until the device has finished its work."""
-
-ON_HOST = Reading(every=8, within=0.01)
-"""On the host reading is a little faster in blocks. Only a range test does that: updates that are made in vain cost it
-nothing, but they cost tuning a part of its budget."""
 
 
 class TorchTrainable(Trainable):
@@ -135,6 +129,8 @@ class TorchTrainable(Trainable):
         self._restarts: list[int] = []
         self._left_out: list[BadBatch] = []
         self._parts: checkpoints.Parts | None = None
+        self._measures_norm = False
+        self._norm: Tensor | None = None
 
     def update(self, lr: float) -> Any:
         """See `Trainable.update`."""
@@ -174,11 +170,11 @@ class TorchTrainable(Trainable):
         for objective in self.objectives:
             forward = partial(self.forward, objective.loss)
             row, updated = self.updater.step(
-                *(self.model, objective.optimizers, batches, forward, self._require_not_abandoned),
+                *(self.model, objective.optimizers, batches, forward, self._before_step),
                 needs_closure=self._need_closure[objective.name],
             )
             complete = complete and updated
-            values |= _prefixed(objective.name, row) if objective.name else row
+            values |= prefixed(objective.name, row) if objective.name else row
         self.swept.require_untouched(lr)
         if not complete:
             return SKIPPED
@@ -187,6 +183,8 @@ class TorchTrainable(Trainable):
             # Only the losses of the optimizers that are swept, because their LR does not determine the other losses.
             swept = [objective.name for objective in self.objectives if self.swept.drives(objective.optimizers)]
             values["loss"] = sum(values[name] for name in swept)
+        if self._norm is not None:
+            values["gradient_norm"] = self._norm
         return values
 
     def draw(self) -> list[Any]:
@@ -335,15 +333,7 @@ class TorchTrainable(Trainable):
     def probing(self) -> AbstractContextManager[Probing]:
         """See `Trainable.probing`."""
         driven = [optimizer for optimizer in self.optimizers.values() if self.swept.drives([optimizer])]
-        if self.updater.closure:
-            raise NotProbedError("a closure computes the gradient inside the step, and the LR has to follow from it")
-        if len(driven) > 1:
-            if len(self.objectives) > 1:
-                raise NotProbedError("several optimizers with losses of their own take the LR, and a probe follows one loss")
-            if self.updater.clips or self.updater.scaler is not None:
-                raise NotProbedError(
-                    "several optimizers take the LR, and their gradients are clipped or scaled one after the other"
-                )
+        require_probeable(len(driven), len(self.objectives), self.updater)
         return probing([stepping(optimizer) for optimizer in driven], self.swept, self.update)
 
     def checkpoint(self) -> checkpoints.Checkpoint:
@@ -358,6 +348,21 @@ class TorchTrainable(Trainable):
         if self.updates:
             checks.refuse("resume", "called before the first update", f"a call after {self.updates} updates")
         checkpoints.put(self._kept_parts(), self, checkpoint)
+
+    def snapshot(self) -> checkpoints.State:
+        """See `Trainable.snapshot`. In main memory."""
+        if self.processes.size > 1:
+            raise NoSnapshotError("it has many processes, each with weights of its own")
+        return self._kept_parts().state()
+
+    def put_back(self, snapshot: checkpoints.State) -> None:
+        """See `Trainable.put_back`."""
+        self._kept_parts().put(snapshot)
+
+    def measure_gradient_norm(self) -> bool:
+        """See `Trainable.measure_gradient_norm`. Not for several losses, nor where a closure computes the gradients."""
+        self._measures_norm = len(self.objectives) == 1 and not any(self._need_closure.values())
+        return self._measures_norm
 
     def _kept_parts(self) -> checkpoints.Parts:
         if self._parts is None:
@@ -375,20 +380,14 @@ class TorchTrainable(Trainable):
         with drivers_paused(self.optimizers.values()), same_random_numbers(self.model):
             yield
 
+    def _before_step(self) -> None:
+        """Called when the gradients of an update are complete."""
+        self._require_not_abandoned()
+        if self._measures_norm:
+            norms = [gradient_norm(optimizer) for optimizer in self.objectives[0].optimizers]
+            scale = 1.0 if self.updater.scaler is None else self.updater.scaler.get_scale()
+            self._norm = torch.linalg.vector_norm(torch.stack(norms)) / scale
+
     def _require_not_abandoned(self) -> None:
         if self._abandoned.is_set():
             raise RuntimeError("this update was abandoned")
-
-
-def _prefixed(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of one of several losses: the loss itself under the name of its optimizer."""
-    return {name if key == "loss" else f"{name} {key}": value for key, value in row.items()}
-
-
-def fetched(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Values of updates with all scalars as Python numbers, copied together because each copy waits for the device."""
-    waiting = [v for row in rows for v in row.values() if isinstance(v, Tensor) and v.numel() == 1]
-    scalars_on_device = [v.detach().double().reshape(()).to(waiting[0].device) for v in waiting]
-    numbers = torch.stack(scalars_on_device).tolist() if waiting else []
-    number_of = {id(v): number for v, number in zip(waiting, numbers, strict=True)}
-    return [{name: number_of.get(id(v), v) for name, v in row.items()} for row in rows]

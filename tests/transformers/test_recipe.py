@@ -1,0 +1,144 @@
+"""A comparison whose trainings a Trainer of Transformers makes, by its own loop."""
+
+import re
+from pathlib import Path
+
+import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import learnrate as lr
+from facts import facts
+from learnrate.errors import ArgumentError, ArgumentTypeError
+from trainers import Given, Quiet, Used, arguments, examples, sentences
+
+pytestmark = [
+    pytest.mark.xdist_group("transformers"),
+    pytest.mark.slow,
+    # Accelerate passes through a module, and says so.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+UPDATES = 12
+LOG = []
+"""What the trainings of a test have used, in their order."""
+
+
+def model():
+    sizes = {"vocab_size": 32, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+
+
+def new_trainer(run, new_model=model, data=None, **changes):
+    used = Used()
+    LOG.append((run, used))
+    settings = {"seed": run.seed, "max_steps": run.updates, "gradient_accumulation_steps": 2, "eval_strategy": "steps"}
+    settings |= {"eval_steps": 5, "save_strategy": "steps", "save_steps": 6, "learning_rate": 9.0}
+    data = sentences() if data is None else data
+    args = arguments(run.folder, **{**settings, **changes})
+    return Quiet(new_model(), args, train_dataset=data, eval_dataset=data[:8], callbacks=[used])
+
+
+def recipe(new=new_trainer, **options):
+    return lr.transformers.Recipe(new, **{"monitor": "eval_loss", "mode": "min", "updates": UPDATES, **options})
+
+
+@pytest.fixture(autouse=True)
+def empty_log():
+    LOG.clear()
+
+
+def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arms = {"a": lr.constant(0.02), "b": "warmup(0.1, '25%') >> cosine(0.1, 0)"}
+    control = [lr.control.plateau(patience=1, monitor="eval_loss"), lr.control.guard()]
+    arms["c"] = lr.Arm("constant(0.02)", control=control)
+    comparison = lr.compare(arms, recipe(), seeds=2)
+    first = [[training.first_loss for training in comparison[name].trainings] for name in arms]
+    starts = [[training.start for training in comparison[name].trainings] for name in arms]
+    assert first[0] == first[1] == first[2]
+    assert first[0][0] != first[0][1]
+    assert starts[0] == starts[1] == starts[2]
+    trainings = [training for seed in range(2) for training in (comparison[name].trainings[seed] for name in arms)]
+    for (run, used), training in zip(LOG, trainings, strict=True):
+        assert run.seed == training.seed
+        assert used.first == [lr.parse(training.schedule)(update) for update in range(UPDATES)]
+        assert training.checkpoints == (5, 10, 12)  # two evaluations of the trainer, and one at the end
+        assert training.metric == "-eval_loss"
+        assert training.score == training.scores[-1] < 0
+        assert len(training.losses) == training.updates == UPDATES
+        assert training.seconds > 0
+        assert not Path(run.folder).exists()
+    assert comparison["a"].trainings[0].end != comparison["b"].trainings[0].end
+    assert comparison["a"].trainings[0].losses == comparison["c"].trainings[0].losses
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_losses_are_those_of_the_trainer_and_a_guard_leaves_batches_out():
+    logged = []
+
+    def new(run):
+        trainer = new_trainer(run, Given, examples(), gradient_accumulation_steps=1, max_steps=24, optim="sgd")
+        logged.append(trainer)
+        return trainer
+
+    arms = {"plain": lr.constant(0.01), "guarded": lr.Arm("constant(0.01)", control=lr.control.guard())}
+    comparison = lr.compare(arms, recipe(new, monitor=None, mode=None, updates=24), seeds=1)
+    [plain], [guarded] = (comparison[name].trainings for name in arms)
+    assert plain.updates < 24
+    assert any("ended after" in note for note in plain.notes)
+    assert guarded.updates == 22  # the trainer counts the two batches that were left out
+    assert any("left out (2 times)" in note for note in guarded.notes)
+    rows = [row["loss"] for row in logged[0].state.log_history if "loss" in row]
+    assert plain.losses[:-1] == pytest.approx(rows[: plain.updates - 1], abs=1e-4)
+
+
+def test_an_arm_is_tuned_by_trials_of_its_trainer():
+    arms = {"a": "linear(1, 0, '100%')"}
+    comparison = lr.compare(arms, recipe(updates=40), seeds=1, tune_each="150 updates")
+    chosen, [training] = comparison["a"].chosen, comparison["a"].trainings
+    assert chosen.updates > 0
+    assert lr.parse(training.schedule).max == pytest.approx(chosen.max_lr)
+
+
+def failures(new):
+    comparison = lr.compare({"a": lr.constant(0.02)}, recipe(new), seeds=1)
+    return " ".join(failure.error for failure in comparison["a"].failures.values())
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (lambda run: new_trainer(run, max_steps=3), ("max_steps", 12, 3)),
+        (lambda run: new_trainer(run, seed=3), ("seed", 0, 3)),
+        (lambda run: new_trainer(run, output_dir="elsewhere"), ("output_dir", "run.folder")),
+        (lambda run: None, ("Recipe.trainer", "Trainer")),
+        (lambda run: run.sed, ("Recipe.trainer", "sed")),
+    ],
+)
+def test_what_would_be_another_training_is_refused(new, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert re.search(facts(*words), failures(new))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": None}, ("monitor", "mode", "together")),
+        ({"mode": "higher"}, ("mode", "min", "max")),
+        ({"new": Quiet}, ("Recipe.trainer", "function")),
+        ({"updates": 0}, ("updates", 1, 0)),
+    ],
+)
+def test_arguments_are_checked_when_a_recipe_is_made(options, words):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=facts(*words)):
+        recipe(**options)
+
+
+def test_a_monitor_that_is_not_measured_is_refused():
+    comparison = lr.compare({"a": lr.constant(0.02)}, recipe(monitor="eval_lost"), seeds=1)
+    assert re.search(facts("eval_lost", "eval_loss"), str(comparison["a"].failures[0].error))
+
+
+def test_it_has_no_updates_to_drive():
+    with pytest.raises(ArgumentError, match=facts("transformers", "tune")):
+        recipe().trainable(0)
