@@ -2,15 +2,12 @@
 
 import contextlib
 import csv
-import json
 import os
 import random
-import subprocess
-import sys
 
 import keras
 import numpy as np
-from reporting import BACKEND, CALLS, FOLDER, ONES, SCHEDULE, Steps, caught, fit, line, scenario, warned
+from reporting import BACKEND, CALLS, FOLDER, ONES, SCHEDULE, Steps, afterwards, caught, fit, line, scenario, warned
 
 import learnrate as lr
 
@@ -69,8 +66,9 @@ def accumulation():
     }
 
 
+@afterwards
 def loaded():
-    """What goes on from a saved model; also in a process of its own, which has to import the class of the schedule."""
+    """What goes on from a saved model; also in a fresh process, which has to import the class of the schedule."""
     import learnrate.keras  # noqa: F401
 
     return {"used": fit(keras.models.load_model(FOLDER / f"{BACKEND}.keras"), x=ONES[:8])[0].used}
@@ -83,9 +81,6 @@ def saved():
     fit(model, x=ONES[:11])
     model.save(FOLDER / f"{BACKEND}.keras")
     facts = {"goes on": fit(model, x=ONES[:8])[0].used, "here": loaded()["used"]}
-    strict = [f"-W{option}" for option in sys.warnoptions]
-    subprocess.run([sys.executable, *strict, sys.argv[0], BACKEND, str(FOLDER), "loaded"], check=True)
-    facts["fresh"] = json.loads((FOLDER / f"{BACKEND}.json").read_text())["loaded"]["used"]
     custom = lr.keras.Schedule(lr.function(np.sqrt))
     facts["function"] = caught(custom.get_config)
     return facts

@@ -26,12 +26,17 @@ else:
     jax.config.update("jax_disable_most_optimizations", True)  # it compiles for longer than it runs
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 20)
-SCENARIOS = {}
-"""Functions without arguments that return facts, by their names."""
+SCENARIOS, AFTERWARDS = {}, {}
+"""Functions without arguments that return facts, by their names; the second ones in a fresh process after all others."""
 
 
 def scenario(function):
     SCENARIOS[function.__name__] = function
+    return function
+
+
+def afterwards(function):
+    AFTERWARDS[function.__name__] = function
     return function
 
 
