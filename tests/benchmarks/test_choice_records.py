@@ -95,7 +95,7 @@ def test_an_interrupt_ends_the_run_and_not_only_one_task(tmp_path):
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, **options)
     wait_until(lambda: (tmp_path / f"{TASK}.jsonl").is_file() or parent.poll() is not None)
     os.killpg(parent.pid, signal.SIGINT)
-    _, error = parent.communicate(timeout=60)
+    _, error = parent.communicate(timeout=300)
     assert parent.returncode == 130
     assert len(error.splitlines()) == 1
     assert tells(error, "interrupted", tmp_path)

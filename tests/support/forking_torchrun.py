@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT = 240
+LIMIT = 900
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
 
