@@ -31,6 +31,7 @@ SCENARIOS, AFTERWARDS = {}, {}
 
 
 def scenario(function):
+    assert function.__name__ not in SCENARIOS, f"two scenarios are named {function.__name__}"
     SCENARIOS[function.__name__] = function
     return function
 

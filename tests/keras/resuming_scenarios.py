@@ -33,7 +33,7 @@ def losses_of(training, first, last=UPDATES):
 
 
 @scenario
-def resumed():
+def resumed_training():
     undisturbed = new_training()
     beginning = undisturbed.fingerprint()
     losses = losses_of(undisturbed, 0)
@@ -53,7 +53,7 @@ def resumed():
 
 
 @afterwards
-def gone_on():
+def training_gone_on():
     random.seed(99)
     training = new_training()
     training.resume(pickle.loads((FOLDER / f"{BACKEND}.pickle").read_bytes()))

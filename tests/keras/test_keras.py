@@ -330,9 +330,10 @@ def test_a_recipe_builds_the_same_training_again(outcome):
 
 
 def test_a_training_goes_on_in_another_process_as_if_nothing_had_happened(outcome):
-    shown = outcome("resumed")
+    shown = outcome("resumed_training")
     assert shown["with checkpoints"] == shown["losses"]
-    losses, fingerprint = outcome("gone_on")["losses"], outcome("gone_on")["fingerprint"]
+    there = outcome("training_gone_on")
+    losses, fingerprint = there["losses"], there["fingerprint"]
     assert losses == shown["losses"][shown["stop"] :]
     assert {*shown["fingerprints"], fingerprint} == {fingerprint}
     assert shown["beginning"] != fingerprint

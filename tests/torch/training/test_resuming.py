@@ -15,8 +15,6 @@ from learnrate import replay
 from learnrate.torch.training import TorchTrainable
 from learnrate.trainable import NotResumableError
 
-pytestmark = [pytest.mark.xdist_group("resuming")]
-
 
 @pytest.fixture(scope="module")
 def outcomes(commands, tmp_path_factory):
