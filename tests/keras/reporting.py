@@ -1,5 +1,6 @@
 """What the scenarios share: the backend, how facts are collected, and a line, whose weight shows the LR of each update."""
 
+import gc
 import os
 import sys
 import warnings
@@ -11,10 +12,15 @@ os.environ["KERAS_BACKEND"] = BACKEND
 warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
 warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
 
+gc.disable()  # there is no garbage while modules are imported
+
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import learnrate as lr  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 if BACKEND == "torch":
     import torch

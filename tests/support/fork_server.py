@@ -74,5 +74,5 @@ def run(arguments, folder, environment, out, err, script=None):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    gc.freeze()  # what is imported is no garbage: no fork needs to look at it
+    gc.freeze()  # no fork needs to look at what is imported
     serve()
