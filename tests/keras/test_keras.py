@@ -32,6 +32,7 @@ def test_each_update_uses_the_value_of_the_schedule(outcome, backend):
 
 def test_torch_compiler_takes_the_schedule_without_a_warning(both_backends):
     shown = both_backends["torch"]["torch_compiler"]
+    assert any(shown["traced"])
     assert close(shown["used"], [0, 0.02])  # the value of batch 1 would be 0.04
     assert shown["warnings"] == []
 
