@@ -1,5 +1,6 @@
 """Fixtures of all tests, and the order in which they run."""
 
+import gc
 import os
 import shutil
 import sys
@@ -29,8 +30,19 @@ hypothesis.settings.load_profile("learnrate")
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the modules of all frameworks from the collector of garbage: each of its passes would take half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 # Fixtures that start processes: all tests that use one run in the same worker, which starts them once.
-SHARED = ("launched", "browser")
+SHARED = ("launched", "browser", "commands")
 
 
 def pytest_itemcollected(item):
@@ -38,7 +50,8 @@ def pytest_itemcollected(item):
     for name in SHARED:
         if name in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(name))
-            item.add_marker(pytest.mark.slow)
+            if name != "commands":
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(items):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def run(*arguments, **environment):
     command = ["bash", "benchmarks/gpu.sh", *map(str, arguments)]
     environment = os.environ | {"PYTHON": sys.executable} | environment
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.heavy

@@ -15,6 +15,8 @@ from recipes import QUADRATIC
 
 pytestmark = pytest.mark.slow
 
+WITH_USUAL_LR = QUADRATIC.replace("def save", "def current_lr(self):\n        return 0.01\n    def save")
+
 
 def test_json_is_one_object_on_stdout_and_the_report_is_on_stderr(commands, recipe, tmp_path):
     loud = recipe(("def recipe():", "print('LOADING')\ndef recipe():\n    print('BUILDING')"))
@@ -140,12 +142,13 @@ def test_the_constant_lr_is_the_highest_of_the_parameter_groups(commands, recipe
     assert json.loads(ended.stdout)["results"]["constant"]["lr"] == 0.01
 
 
-def test_an_ascii_terminal_and_a_recipe_that_changes_the_folder_lose_no_results(recipe, tmp_path):
+def test_an_ascii_terminal_and_a_recipe_that_changes_the_folder_lose_no_results(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    path = recipe(("def recipe():", f"def recipe():\n    import os\n    os.chdir({str(elsewhere)!r})"))
+    changing = f"def recipe():\n    import os\n    os.chdir({str(elsewhere)!r})"
+    (tmp_path / "mine.py").write_text(WITH_USUAL_LR.replace("def recipe():", changing))
     environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
-    ended = learnrate("tune", path, "--updates", 200, "--out", "results", folder=tmp_path, environment=environment)
+    ended = learnrate("tune", "mine.py", "--updates", 200, "--out", "results", folder=tmp_path, environment=environment)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "results" / "result.json").exists()
 
@@ -189,8 +192,8 @@ def test_a_recipe_may_be_a_relative_path_a_link_or_a_name_with_spaces(commands, 
 
 
 @pytest.mark.parametrize("arguments", ["--help", "mine.py --no-train --out results"])
-def test_a_closed_pipe_prints_no_error_and_loses_no_result(recipe, tmp_path, arguments):
-    recipe(("def accuracy(model):", "def accuracy(model):\n        print('SCORE' * 10_000)"))
+def test_a_closed_pipe_prints_no_error_and_loses_no_result(tmp_path, arguments):
+    (tmp_path / "mine.py").write_text(QUADRATIC.replace("loss = self", "print('SCORE' * 10_000)\n        loss = self"))
     command = f"{sys.executable} -m learnrate tune {arguments} | head -1"
     ended = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.stderr == ""
@@ -200,7 +203,7 @@ def test_a_closed_pipe_prints_no_error_and_loses_no_result(recipe, tmp_path, arg
 
 @pytest.mark.parametrize("name", ["c$_^$x.py", b"caf\xe9.py".decode("utf-8", "surrogateescape"), "x" * 200 + ".py", "字.py"])
 def test_a_recipe_may_have_any_name_that_a_file_can_have(commands, tmp_path, name):
-    (tmp_path / name).write_text(QUADRATIC.replace("def save", "def current_lr(self):\n        return 0.01\n    def save"))
+    (tmp_path / name).write_text(WITH_USUAL_LR)
     ended = commands.run("tune", name, "--seeds", 1, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     (folder,) = (tmp_path / "runs").iterdir()

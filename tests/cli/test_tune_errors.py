@@ -140,11 +140,12 @@ def test_an_unwritable_folder_is_refused_before_any_training(commands, recipe, t
 
 @pytest.mark.parametrize(
     ("change", "code"),
-    [(("torch.nn.Linear(6, 2)", "torch.nn.Linear(7, 2)"), 1), (("def recipe()", "def prescription()"), 2)],
+    [(("loss = self.weight**2", "loss = 1 / 0"), 1), (("def recipe()", "def prescription()"), 2)],
     ids=["a failed run", "bad input"],
 )
-def test_the_interpreter_ends_with_that_line_and_exit_code(recipe, tmp_path, change, code):
-    ended = learnrate("tune", recipe(change), folder=tmp_path)
+def test_the_interpreter_ends_with_that_line_and_exit_code(tmp_path, change, code):
+    (tmp_path / "mine.py").write_text(QUADRATIC.replace(*change))
+    ended = learnrate("tune", "mine.py", folder=tmp_path)
     assert ended.returncode == code
     assert one_line(ended)
 
@@ -155,23 +156,17 @@ def test_debug_shows_the_traceback(commands, recipe, tmp_path):
     assert "Traceback" in ended.stderr
 
 
-def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(recipe, tmp_path):
-    # The second evaluation, called after the range test is written, leaves no room for the plan. There is no probe for Rprop.
-    path = recipe(
-        (
-            "def accuracy(model):",
-            "def accuracy(model):\n        limited(next(calls))",
-        ),
-        (SGD, SGD.replace("SGD", "Rprop")),
-        (
-            "def recipe():",
-            "import itertools, resource, signal\n\ncalls = itertools.count(1)\n\ndef limited(call):\n    if call == 2:\n        "
-            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n        "
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n\ndef recipe():",
-        ),
-    )
+def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(tmp_path):
+    # The first update after the range test was written leaves no room for the plan.
+    limited = """
+        import pathlib, resource, signal
+        if pathlib.Path("results/range-test.png").exists():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        loss = self"""
+    (tmp_path / "mine.py").write_text(QUADRATIC.replace("\n        loss = self", limited))
     # Through pipes, which the limit does not concern.
-    ended = learnrate("tune", path, "--out", "results", folder=tmp_path)
+    ended = learnrate("tune", "mine.py", "--out", "results", folder=tmp_path)
     assert ended.returncode == 1, ended.stderr
     assert tells(one_line(ended), "plan.json", "File too large")
     assert len(lr.Curve.load(tmp_path / "results" / "curve.json")) > 10

@@ -320,7 +320,7 @@ def test_a_real_process_is_steered_from_outside(commands):
     process.send_signal(signal.SIGUSR1)
     wait_for(lambda: "SIGUSR1: applied" in log.read_text(), process)
     append(commands, "scale 0.1\nstop\n")
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert float(printed) == pytest.approx(0.1 * 0.5 * 0.1)
 

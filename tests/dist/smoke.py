@@ -47,7 +47,17 @@ def environment(python: str, folder: Path, *packages: object) -> Path:
     """A new virtual environment with these packages; returns its interpreter."""
     run(python, "-m", "venv", folder)
     interpreter = folder / "bin" / "python"
-    run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt", *packages)
+    run(
+        interpreter,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-c",
+        ROOT / "constraints.txt",
+        *packages,
+    )
     return interpreter
 
 

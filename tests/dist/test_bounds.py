@@ -29,7 +29,7 @@ def test_the_lower_bounds_are_the_versions_of_constraints_oldest():
     bounds = set(required([*PROJECT["dependencies"], *(each for extra in FOR_USERS for each in EXTRAS[extra])]))
     lines = [line for line in (ROOT / "constraints-oldest.txt").read_text().splitlines() if not line.startswith("#")]
     tested = {name: tuple(map(int, version.split("."))) for name, version in (line.split("==") for line in lines)}
-    assert {name for name, _ in bounds} == set(tested)
+    assert {name for name, _ in bounds} == set(tested) - {"flax"}  # which only tests use
     for name, bound in bounds:
         # "2.9" is the bound of 2.9.0
         assert bound + (0,) * (len(tested[name]) - len(bound)) == tested[name], name

@@ -38,7 +38,7 @@ PHONE, DESKTOP = 390, 1440
 
 def zensical(folder):
     command = [sys.executable, "-m", "zensical", "build", "--strict"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")

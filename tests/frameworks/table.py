@@ -61,7 +61,10 @@ def shown() -> list[Shown]:
 
 
 def _marked(path: Path) -> Iterator[Shown]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    text = path.read_text()
+    if "pytest.mark.shows" not in text:  # to parse all files takes a second
+        return
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.shows":

@@ -36,7 +36,7 @@ def test_two_processes_use_the_same_lrs_and_choose_the_same_plan():
         for rank in (0, 1)
     ]
     try:
-        outputs = [process.communicate(timeout=240) for process in started]
+        outputs = [process.communicate(timeout=900) for process in started]
     finally:
         for process in started:
             process.kill()

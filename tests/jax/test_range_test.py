@@ -50,7 +50,7 @@ def update(state, batch, rate):
     return (optax.apply_updates(params, steps), opt_state), value
 
 
-STATE = state_of(jax.random.key(0))
+STATE = jax.jit(state_of)(jax.random.key(0))  # one program in place of one for each operation
 
 
 @pytest.mark.slow

@@ -2,15 +2,12 @@
 
 import contextlib
 import csv
-import json
 import os
 import random
-import subprocess
-import sys
 
 import keras
 import numpy as np
-from reporting import BACKEND, CALLS, FOLDER, ONES, SCHEDULE, Steps, caught, fit, line, scenario, warned
+from reporting import BACKEND, CALLS, FOLDER, ONES, SCHEDULE, Steps, afterwards, caught, fit, line, scenario, warned
 
 import learnrate as lr
 
@@ -37,17 +34,30 @@ def schedule():
 
 @scenario
 def torch_compiler():
-    """On torch, jit_compile=True: torch's compiler sees the schedule. Its backend "eager" traces alike, and builds nothing."""
+    """On torch, jit_compile=True: torch's compiler sees the schedule. Its backend "eager" traces alike, and builds nothing.
+
+    The loss is not traced, because that takes longer than the optimizer with the schedule, and holds nothing of learnrate.
+    """
     if BACKEND != "torch":
         return {}
     compile_with, torch.compile = torch.compile, lambda function: compile_with(function, backend="eager")
+    called, traced = lr.keras.Schedule.__call__, []
+
+    def call(schedule, step):
+        traced.append(torch.compiler.is_compiling())
+        return called(schedule, step)
+
+    lr.keras.Schedule.__call__ = call
     try:
         model = line(keras.optimizers.SGD(lr.keras.Schedule(SCHEDULE), gradient_accumulation_steps=2), jit_compile=True)
+        model._loss_tracker.update_state = torch.compiler.disable(model._loss_tracker.update_state)
+        model.compute_loss = torch.compiler.disable(model.compute_loss)
+        model.call = torch.compiler.disable(model.call)
         (steps, _), issued = warned(lambda: fit(model, x=ONES[:2]))
     finally:
-        torch.compile = compile_with
+        torch.compile, lr.keras.Schedule.__call__ = compile_with, called
     ours = [text for text in issued if "learnrate" in text or "lru_cache" in text or "array_api" in text]
-    return {"used": steps.used, "warnings": ours}
+    return {"used": steps.used, "warnings": ours, "traced": traced}
 
 
 @scenario
@@ -69,8 +79,9 @@ def accumulation():
     }
 
 
+@afterwards
 def loaded():
-    """What goes on from a saved model; also in a process of its own, which has to import the class of the schedule."""
+    """What goes on from a saved model; also in a fresh process, which has to import the class of the schedule."""
     import learnrate.keras  # noqa: F401
 
     return {"used": fit(keras.models.load_model(FOLDER / f"{BACKEND}.keras"), x=ONES[:8])[0].used}
@@ -83,9 +94,6 @@ def saved():
     fit(model, x=ONES[:11])
     model.save(FOLDER / f"{BACKEND}.keras")
     facts = {"goes on": fit(model, x=ONES[:8])[0].used, "here": loaded()["used"]}
-    strict = [f"-W{option}" for option in sys.warnoptions]
-    subprocess.run([sys.executable, *strict, sys.argv[0], BACKEND, str(FOLDER), "loaded"], check=True)
-    facts["fresh"] = json.loads((FOLDER / f"{BACKEND}.json").read_text())["loaded"]["used"]
     custom = lr.keras.Schedule(lr.function(np.sqrt))
     facts["function"] = caught(custom.get_config)
     return facts

@@ -146,7 +146,7 @@ def live_page():
                     asking.join(0.01)
 
     steps, _ = fit(line(keras.optimizers.SGD(0.5)), follow, Watcher(), x=ONES[:8])
-    threads[0].join(10)
+    threads[0].join(120)
     page, answer = seen[0]
     page.stop()
     return {"lrs": steps.lrs, "answer": answer, "threads": threading.active_count() - before}

@@ -1,5 +1,6 @@
 """What the scenarios share: the backend, how facts are collected, and a line, whose weight shows the LR of each update."""
 
+import gc
 import os
 import sys
 import warnings
@@ -11,10 +12,15 @@ os.environ["KERAS_BACKEND"] = BACKEND
 warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
 warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
 
+gc.disable()  # there is no garbage while modules are imported
+
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import learnrate as lr  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 if BACKEND == "torch":
     import torch
@@ -26,12 +32,18 @@ else:
     jax.config.update("jax_disable_most_optimizations", True)  # it compiles for longer than it runs
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 20)
-SCENARIOS = {}
-"""Functions without arguments that return facts, by their names."""
+SCENARIOS, AFTERWARDS = {}, {}
+"""Functions without arguments that return facts, by their names; the second ones in a fresh process after all others."""
 
 
 def scenario(function):
+    assert function.__name__ not in SCENARIOS, f"two scenarios are named {function.__name__}"
     SCENARIOS[function.__name__] = function
+    return function
+
+
+def afterwards(function):
+    AFTERWARDS[function.__name__] = function
     return function
 
 

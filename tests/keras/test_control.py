@@ -1,14 +1,17 @@
 """Control in Keras on its torch and JAX backends: these tests judge the facts of control_scenarios.py; see conftest.py."""
 
 import math
+from importlib.util import find_spec
 
 import pytest
 
 from facts import tells
 
-pytest.importorskip("keras")
-
-pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.xdist_group("keras"),
+    pytest.mark.slow,
+    pytest.mark.skipif(not find_spec("keras"), reason="no Keras"),
+]
 
 
 @pytest.mark.shows("keras", "control")

@@ -1,12 +1,16 @@
 """The controllers of learnrate in Keras: these tests judge the facts of real_control_scenarios.py; see conftest.py."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from facts import tells
 
-pytest.importorskip("keras")
-
-pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.xdist_group("keras"),
+    pytest.mark.slow,
+    pytest.mark.skipif(not find_spec("keras"), reason="no Keras"),
+]
 
 
 @pytest.mark.shows("keras", "control")

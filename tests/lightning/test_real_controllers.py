@@ -174,7 +174,7 @@ def test_a_live_page_applies_a_change_and_ends_with_the_run():
 
     trainer(follow, Watcher(), used, max_epochs=1).fit(Faulty({}), loader())
     assert used.first == [0.5] * 5 + [0.25] * 3
-    threads[0].join(10)
+    threads[0].join(120)
     page, answer = answers[0]
     assert answer["update"] == 5
     page.stop()

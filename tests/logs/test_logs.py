@@ -322,7 +322,7 @@ def test_a_tracker_reads_back_what_was_written(tracker, tmp_path, plan):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

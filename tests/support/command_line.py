@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-LIMIT = 120
+LIMIT = 600
 """Seconds that a command may take."""
 
 

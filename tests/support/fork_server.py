@@ -3,6 +3,7 @@
 A request is one line of JSON on stdin, its answer one line on stdout.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -73,4 +74,5 @@ def run(arguments, folder, environment, out, err, script=None):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    gc.freeze()  # no fork needs to look at what is imported
     serve()

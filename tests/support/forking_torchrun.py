@@ -4,13 +4,14 @@ Importing torch and a trainer takes each process longer than most scenarios. Age
 environment are torchrun's own: only its `start_method` differs. The worker is a script with a function `main`.
 """
 
+import gc
 import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-LIMIT = 240
+LIMIT = 900
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
 
@@ -24,10 +25,13 @@ def torchrun(worker, *arguments, processes, **environment):
 
 
 def main(processes, worker):
+    gc.disable()
     import torch._dynamo  # noqa: F401 - DDP and optimizers import it at their first use
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     work = runpy.run_path(worker, run_name="worker")["main"]
+    gc.freeze()  # no fork needs to look for garbage in what is imported
+    gc.enable()
     one_machine = {"min_nodes": 1, "max_nodes": 1, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": "tests"}
     elastic_launch(LaunchConfig(nproc_per_node=processes, start_method="fork", max_restarts=0, **one_machine), work)()
 

@@ -132,7 +132,7 @@ def test_a_live_page_applies_a_change(tmp_path):
                     asking.join(0.01)
 
     used, _, _ = run(tmp_path, follow, Watcher(), data=rows(()), max_steps=8)
-    threads[0].join(10)
+    threads[0].join(120)
     page, answer = answers[0]
     page.stop()
     plain = SCHEDULE.resolve(8)

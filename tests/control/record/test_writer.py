@@ -100,7 +100,7 @@ def test_a_run_is_read_while_it_is_written_and_a_killed_one_loses_a_second_at_mo
 def test_an_end_without_close_loses_nothing(end, tmp_path):
     path = tmp_path / "run.sqlite"
     process = started(f"run(range(3000))\n{end}", path)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert ("KeyboardInterrupt" in errors) == ("kill" in end)
     assert "Warning" not in errors
     assert len(lr.Record.load(path)) == 3000
@@ -128,7 +128,7 @@ assert len(lr.Record.load(sys.argv[1])) == 1000
 """
     path = tmp_path / "run.sqlite"
     process = started(code, path)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.count("RecordWarning") == 1
     assert "forked process is not recorded" in errors
@@ -152,7 +152,7 @@ run(range(6000, 6010))
 """
     path = tmp_path / form
     process = started(code, path)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.count("RecordWarning") == 1
     assert "cannot be written" in errors

@@ -1,7 +1,4 @@
-"""Torch trainings of all kinds, to be stopped in one process and resumed in another.
-
-python -c "from tests.torch.training.resuming import main; main()" FOLDER
-"""
+"""Torch trainings of all kinds, to be stopped in one process and resumed in another: python resuming.py FOLDER."""
 
 import json
 import pickle
@@ -16,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from learnrate.torch.training import TorchTrainable
 from learnrate.torch.training.update import Updater
 
-UPDATES = 40
+UPDATES = 30
 
 
 def data():
@@ -258,3 +255,10 @@ def main():
         assert losses_of(fourth, middle) == losses[middle - update :], name
         outcome[name] = [losses, trainable.fingerprint(), fourth.fingerprint(), trainable.notes(100)]
     print(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    from tests.torch.training import resuming  # the module in which the checkpoints look for their classes
+
+    resuming.main()

@@ -3,12 +3,11 @@
 import json
 import pickle
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from tests.torch.training import resuming
 from tests.torch.training.resuming import CASES, UPDATES, data, losses_of, plain
 
 from facts import facts
@@ -16,11 +15,9 @@ from learnrate import replay
 from learnrate.torch.training import TorchTrainable
 from learnrate.trainable import NotResumableError
 
-pytestmark = [pytest.mark.xdist_group("resuming")]
-
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(commands, tmp_path_factory):
     """What a training without checkpoints, one with a checkpoint before every update, and one in a new process gave."""
     folder, draw = tmp_path_factory.mktemp("resuming"), random.Random(18)
     here = {}
@@ -35,8 +32,7 @@ def outcomes(tmp_path_factory):
             other_losses += losses_of(trainable, update, update + 1)
         random.setstate(state)
         here[name] = (stop, losses, other_losses, undisturbed.fingerprint(), trainable.fingerprint(), undisturbed.notes(100))
-    command = [sys.executable, "-c", "from tests.torch.training.resuming import main; main()", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = commands.run(folder, folder=folder, script=resuming.__file__)
     assert result.returncode == 0, result.stderr
     return here, json.loads(result.stdout)
 
