@@ -45,9 +45,9 @@ def _poster(results: Results) -> Iterator[str]:
             yield from _picture(name)
     yield from [
         "Accuracies are percent on the test images. CIFAR-10 here is a JPEG copy of the original (quality 75), so that",
-        "accuracies are somewhat lower: compare differences and ratios of updates, not the figures. The scale shortens every",
-        "length alike: at a scale of 0.2, 70,000 updates (optimizer steps) are 14,000. Intervals are 95 %, over the seeds, of",
-        "the paired difference ([how](statistics.md)).",
+        "accuracies are somewhat lower: compare differences and ratios of updates, not the figures. The scale shortens",
+        "every length alike: at a scale of 0.2, 70,000 updates (optimizer steps) are 14,000. Intervals are 95 %, over the",
+        "seeds, of the paired difference ([how](statistics.md)).",
         "",
     ]
 
