@@ -2,7 +2,7 @@
 
     benchmarks/gpu.sh --papers                            on a machine with a GPU; LEARNRATE_DATA names the data's folder
     benchmarks/gpu.sh --papers --limit 300 --seeds 1      in less time
-    python -m benchmarks.papers.gpu --device cpu --scale 0.0001      to see whether it runs
+    python -m benchmarks.papers.gpu --device cpu --scale 0.0002      to see whether it runs
 
 All trainings of a table are one batch: a member of it is one training with its own seed, order of images, optimizer and LRs.
 The records are those of `python -m benchmarks.papers`, in files of their own. What does not fit into the limit is not begun
@@ -26,6 +26,7 @@ from benchmarks.papers.experiments import EXPERIMENTS
 from benchmarks.papers.together.members import Member, members
 from benchmarks.papers.together.net import CONVOLUTIONS
 from benchmarks.papers.together.training import Setting, Together, expected_seconds, seconds_an_update
+from learnrate.errors import LearnrateError
 from learnrate.study import Comparison, Outcome, Training
 from learnrate.study.environment import environment
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if device.type == "cuda" and not torch.cuda.is_available():
         print(
             f"error: torch {torch.__version__} sees no GPU: on a CPU, make paper NAME=clr-table-1 makes the same trainings "
-            "one by one; --device cpu --scale 0.0001 checks that this command runs",
+            "one by one; --device cpu --scale 0.0002 checks that this command runs",
             file=sys.stderr,
         )
         return 1
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MissingDataError as error:
         print(f"skipped: {error}")
         return 0
+    except LearnrateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted: what has ended is in the records", file=sys.stderr)
         return 130

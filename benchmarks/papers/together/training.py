@@ -151,10 +151,11 @@ class Together:
         return self.courses[member].record(member.seed, member.row.schedule, None, notes)
 
 
-def seconds_an_update(members: Sequence[Member], setting: Setting, say: Say, updates: int = 30) -> float:
+def seconds_an_update(members: Sequence[Member], setting: Setting, say: Say) -> float:
     """How long one update of all these members takes, with its losses; their trainings are thrown away."""
     trial = Together(members, setting, say)
-    trial._updates(min(5, updates))  # not counted: algorithms are chosen
+    updates = min(30, len(trial.lrs) // 2) if setting.device.type == "cuda" else 1
+    trial._updates(updates)  # not counted: algorithms are chosen
     start = time.perf_counter()
     trial._updates(updates)
     return (time.perf_counter() - start) / updates

@@ -1,7 +1,7 @@
 """Trainings side by side are the trainings one by one: losses, weights, records; and the command that makes them on a GPU."""
 
-import json
 import math
+from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 
@@ -103,20 +103,45 @@ def test_the_members_are_those_of_the_tables():
     assert {each.kind for each in members("clr-table-1", 1.0, range(1))} == {"SGD"}
 
 
-def test_the_command_makes_the_records_and_says_what_it_leaves_out(data, tmp_path, capsys):
-    small = ["--device", "cpu", "--scale", "0.00003", "--results", str(tmp_path), "--seeds", "2"]
-    assert gpu.main([*small, "--tables", "1", "--convolutions", "grouped"]) == 0
-    record = records.read("clr-table-1", 0.00003, tmp_path, on_gpu=True)
-    assert {name: [each["seed"] for each in arm["trainings"]] for name, arm in record["arms"].items()} == {
-        name: [0, 1] for name in ("fixed", "triangular2", "decay", "exp", "exp_range")
-    }
-    (measured,) = results.read(tmp_path).of("clr-table-1")
-    assert (measured.on_gpu, measured.seeds, measured.complete) == (True, 2, True)
-    out = capsys.readouterr().out
-    assert tells(out, "clr-table-1", "10 trainings", "fixed, seed 1")
+SCALE = 0.00012
 
-    assert gpu.main([*small, "--tables", "1", "--limit", "20.001", "--convolutions", "grouped"]) == 1
-    assert tells(capsys.readouterr().out, "2 seeds would take", "not run")
+
+def test_the_records_are_those_that_the_page_reads(data, tmp_path, capsys):
+    options = Namespace(scale=SCALE, results=tmp_path)
+    wanted = members("clr-table-1", SCALE, range(1))
+    assert gpu._trained("clr-table-1", options, wanted, setting()) == len(wanted) == 5
+    record = records.read("clr-table-1", SCALE, tmp_path, on_gpu=True)
+    assert {name: [each["seed"] for each in arm["trainings"]] for name, arm in record["arms"].items()} == {
+        name: [0] for name in ("fixed", "triangular2", "decay", "exp", "exp_range")
+    }
+    assert all("host" not in environment for environment in record["environments"])
+    (measured,) = results.read(tmp_path).of("clr-table-1")
+    assert (measured.on_gpu, measured.seeds, measured.complete) == (True, 1, True)
+    assert tells(capsys.readouterr().out, "fixed, seed 0")
+
+
+def test_the_limit_leaves_trainings_unfinished_and_says_so(data, tmp_path, capsys):
+    options = Namespace(scale=SCALE, results=tmp_path)
+    assert gpu._trained("clr-table-1", options, members("clr-table-1", SCALE, range(1)), setting(deadline=0.0)) == 0
+    assert tells(capsys.readouterr().out, "5 trainings", "unfinished")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.heavy
+def test_the_command_makes_the_records_and_says_what_it_leaves_out(data, tmp_path, capsys):
+    small = ["--device", "cpu", "--scale", str(SCALE), "--results", str(tmp_path), "--tables", "1", "--seeds", "1"]
+    assert gpu.main(small) == 0
+    assert results.read(tmp_path).of("clr-table-1")[0].complete
+    out = capsys.readouterr().out
+    assert tells(out, "clr-table-1", "5 trainings", "TFLOP/s")
+    assert gpu.main([*small, "--limit", "20.001", "--convolutions", "grouped"]) == 1
+    assert tells(capsys.readouterr().out, "1 seeds would take", "not run")
+
+
+def test_a_scale_that_leaves_no_schedule_is_one_line(data, tmp_path, capsys):
+    assert gpu.main(["--device", "cpu", "--scale", "0.00001", "--results", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert tells(line, "scale", "1e-05")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -129,7 +154,7 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path, capsys):
 
 def test_without_data_it_is_skipped_with_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LEARNRATE_DATA", str(tmp_path))
-    assert gpu.main(["--device", "cpu", "--scale", "0.0001", "--results", str(tmp_path / "records")]) == 0
+    assert gpu.main(["--device", "cpu", "--scale", "0.001", "--results", str(tmp_path / "records")]) == 0
     assert tells(capsys.readouterr().out.splitlines()[-1], "skipped", "CIFAR-10", "LEARNRATE_DATA")
 
 
@@ -147,9 +172,3 @@ def test_the_estimate_counts_the_convolutions():
     expected = 2 * sum(convolutions) + sum(convolutions[1:])
     assert pytest.approx(expected, rel=0.01) == gpu.MULTIPLICATIONS
     assert gpu.operations(members("clr-table-1", 1.0, range(1))) == pytest.approx(2 * expected * 100 * 232_000, rel=0.01)
-
-
-def test_a_record_of_the_command_is_json_without_the_name_of_the_machine(data, tmp_path):
-    gpu.main(["--device", "cpu", "--scale", "0.00002", "--results", str(tmp_path), "--seeds", "1", "--tables", "1"])
-    content = json.loads((tmp_path / "clr-table-1-2e-05-gpu.json").read_text())
-    assert all("host" not in environment for environment in content["environments"])
