@@ -39,7 +39,7 @@ def _poster(results: Results) -> Iterator[str]:
         "",
     ]
     if shown:
-        yield from [*(f"- **{each.title}**: {_in_one_sentence(each)}" for each in shown), ""]
+        yield from [*(f"- **At {each.title}**: {_in_one_sentence(each)}" for each in shown), ""]
     for name in pictures.of(None, results):
         if name != "figure-3":
             yield from _picture(name)

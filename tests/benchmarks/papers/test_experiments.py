@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def imagenet(tmp_path, monkeypatch):
 @pytest.mark.parametrize("recipe", [recipes.alexnet, recipes.googlenet])
 def test_the_nets_for_imagenet_train_from_files_and_are_measured(recipe, imagenet):
     trainable = recipe(batch=3, workers=0).trainable(0, test=True)
-    losses = [float(trainable.update(0.001)["loss"]) for _ in range(3)]
+    losses = [float(trainable.update(0.001)["loss"]) for _ in range(2)]
     assert torch.isfinite(torch.tensor(losses)).all()
     if recipe is recipes.alexnet:
         assert 0 <= trainable.evaluate()["accuracy"] <= 100
@@ -89,7 +90,7 @@ def test_a_variant_differs_in_one_thing(data):
         net = recipe.model()
         optimizer = recipe.optimizer(net)
         groups = {group["name"]: group["weight_decay"] for group in optimizer.param_groups}
-        spread = round(float(net.conv1.weight.std()), 4)
+        spread = round(float(net.conv1.weight.detach().std()), 4)
         return type(net.norm1).__name__, isinstance(optimizer, CaffeSGD), groups["last weights"], spread
 
     usual = described("as in Caffe")
@@ -185,7 +186,7 @@ class Interruption:
 
 @pytest.mark.slow
 def test_an_interrupted_experiment_goes_on_to_the_same_record(data, tmp_path, monkeypatch, capsys):
-    name, scale = "super-convergence-mnist", 0.002
+    name, scale = "super-convergence-mnist", 0.001
     options = [name, "--scale", scale, "--seeds", 2]
     smaller_lenet = partial(recipes.lenet, batch=16)
     monkeypatch.setattr(program, "EXPERIMENTS", {name: _with_recipe(EXPERIMENTS[name], smaller_lenet)})
@@ -193,7 +194,7 @@ def test_an_interrupted_experiment_goes_on_to_the_same_record(data, tmp_path, mo
         which: ["--study", tmp_path / f"{which}.sqlite", "--results", tmp_path / which] for which in ("whole", "parts")
     }
     assert call(monkeypatch, *options, *places["whole"]) == 0
-    for after in (13, 25):  # in the middle of the first training, and of another one
+    for after in (6, 9):  # in the middle of the first training, and of another one
         with monkeypatch.context() as patched:
             interruption = Interruption(after)
             patched.setattr(recipes.lr.torch.Recipe, "trainable", lambda *a, i=interruption, **o: i.trainable(*a, **o))
@@ -206,8 +207,6 @@ def test_an_interrupted_experiment_goes_on_to_the_same_record(data, tmp_path, mo
 
 
 def _with_recipe(experiment, recipe):
-    from dataclasses import replace
-
     return replace(experiment, recipe=recipe)
 
 
@@ -223,17 +222,17 @@ def test_the_range_test_of_figure_3_keeps_its_record_and_goes_on(data, tmp_path,
     test = range_tests.RANGE_TESTS["clr-figure-3"]
     assert (test.epochs, test.high, test.paper) == (8, 0.02, (0.001, 0.006))
     monkeypatch.setitem(range_tests.RANGE_TESTS, "clr-figure-3", _with_recipe(test, partial(recipes.cifar10_full, batch=10)))
-    options = ["clr-figure-3", "--scale", 0.002, "--results", tmp_path]
+    options = ["clr-figure-3", "--scale", 0.004, "--results", tmp_path]
     assert call(monkeypatch, *options, "--seeds", 1) == 0
-    first = json.loads((tmp_path / "clr-figure-3-0.002.json").read_text())
+    first = json.loads((tmp_path / "clr-figure-3-0.004.json").read_text())
     assert call(monkeypatch, *options, "--seeds", 2) == 0
-    record = json.loads((tmp_path / "clr-figure-3-0.002.json").read_text())
+    record = json.loads((tmp_path / "clr-figure-3-0.004.json").read_text())
     assert record["tests"][0] == first["tests"][0]
     assert [each["seed"] for each in record["tests"]] == [0, 1]
     for each in record["tests"]:
         assert each["lrs"] == sorted(each["lrs"])
         assert each["lrs"][-1] == pytest.approx(0.02)
-        assert len(each["lrs"]) == len(each["accuracies"]) == 8  # an epoch of one update
+        assert len(each["lrs"]) == len(each["accuracies"]) == 16  # epochs of two updates
     assert "host" not in record["environment"]
     assert tells(capsys.readouterr().out, "clr-figure-3", "seed 1")
 
