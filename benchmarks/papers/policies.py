@@ -242,13 +242,13 @@ def super_convergence_mnist(scale: float = 1.0) -> tuple[Row, ...]:
     """Super-convergence: LeNet on MNIST, batches of 512; 85 epochs of steps, or 12 epochs with one cycle."""
     at, epoch = Scale(scale), 60_000 / 512
     drops = (at.updates(42.5 * epoch), at.updates(63.75 * epoch))
-    half, end = at.updates(5 * epoch), at.updates(2 * epoch)
-    cycle = lr.linear(0.01, 0.1, half) >> lr.linear(0.1, 0.01, half) >> lr.linear(0.01, 0.0001, end)
+    up_and_down = lr.triangular(0.01, 0.1, at.period(5 * epoch), cycles=1)
+    cycle = up_and_down >> lr.linear(0.01, 0.0001, at.updates(2 * epoch))
     steps = "0.01, a tenth after a half and after three quarters"
-    up_and_down = "0.01 to 0.1 and back in 5 epochs each, then down to 0.0001 in 2"
+    assumed = "0.01 to 0.1 and back in 5 epochs each, then down to 0.0001 in 2"
     return (
         at.row("steps", lr.multistep(0.01, 0.1, drops), round(85 * epoch), 99.03, steps),
-        at.row("one cycle", cycle, round(12 * epoch), 99.25, up_and_down),
+        at.row("one cycle", cycle, round(12 * epoch), 99.25, assumed),
     )
 
 
