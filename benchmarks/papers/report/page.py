@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from benchmarks.papers import gpu
 from benchmarks.papers.experiments import EXPERIMENTS
 from benchmarks.papers.range_tests import RANGE_TESTS
 from benchmarks.papers.report import figure_3, pictures
@@ -10,6 +11,11 @@ from benchmarks.papers.report.claims import CLAIMS, HOLDS, OPEN, Claim, deciding
 from benchmarks.papers.report.headline import GOAL, PAPER, PLANS, Contender, Headline, headlines
 from benchmarks.papers.report.results import Results, read
 from benchmarks.papers.report.tables import NOT_RUN, accuracy, assumed, beside, ended_early, table
+from benchmarks.papers.together.members import members
+
+
+GPU_SEEDS, GPU_SECONDS = 3, 540.0
+"""Trainings of each row in the command for a GPU, and what its limit leaves for them."""
 
 
 def text(results: Results | None = None) -> list[str]:
@@ -181,6 +187,14 @@ def _runs(results: Results) -> Iterator[str]:
         "Trainings by arm and seed. Each experiment is run, and goes on after an interruption, by",
         "`make paper NAME=... SCALE=...` with `LEARNRATE_DATA` naming the folder of the data sets; its record is in",
         "[benchmarks/results/papers/](../benchmarks/results/papers/), and this page is made from the records alone.",
+        "",
+    ]
+    wanted = [member for table in gpu.TABLES.values() for member in members(table, 1.0, range(GPU_SEEDS))]
+    updates, operations = sum(member.row.updates for member in wanted), gpu.operations(wanted)
+    yield from [
+        f"On a GPU, `benchmarks/gpu.sh --papers` makes Tables 1 to 3 whole, {GPU_SEEDS} seeds, in one command of under 10",
+        f"minutes: {len(wanted)} trainings with {updates / 1e6:.1f} million updates side by side, {operations / 1e15:.0f} x 10^15",
+        f"operations. That takes {operations / GPU_SECONDS / 1e12:.0f} TFLOP/s; on a slower GPU it leaves out seeds, and says which.",
         "",
     ]
     rows = []

@@ -36,7 +36,8 @@ def unfolded(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 CONVOLUTIONS: dict[str, Convolution] = {"grouped": grouped, "unfolded": unfolded}
 
-_LAYERS = Cifar10Full()
+with torch.device("meta"):  # nothing is drawn from the global random numbers, and nothing is kept
+    _LAYERS = Cifar10Full()
 """Its pools and norms, which have no weights."""
 
 
