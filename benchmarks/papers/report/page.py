@@ -193,8 +193,8 @@ def _runs(results: Results) -> Iterator[str]:
     yield from [
         f"On a GPU, `benchmarks/gpu.sh --papers` makes Tables 1 to 3 whole, {GPU_SEEDS} seeds, in one command of under 10",
         f"minutes: {len(wanted)} trainings with {updates / 1e6:.1f} million updates side by side,",
-        f"{operations / 1e15:.0f} x 10^15 operations. That takes {operations / GPU_SECONDS / 1e12:.0f} TFLOP/s; where the GPU",
-        "is slower, it leaves out seeds, and says which.",
+        f"{operations / 1e15:.0f} x 10^15 operations. That takes {operations / GPU_SECONDS / 1e12:.0f} TFLOP/s; on a slower",
+        "GPU it leaves out seeds, and says which.",
         "",
     ]
     rows = []
