@@ -98,7 +98,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         evaluate_every=500,
         seeds=2,
         notes=(
-            "Meant for a scale of 0.05 to 0.1: which of them moves the accuracy of the fixed LR, and which the difference.",
+            "Meant for a scale of 0.05 to 0.1. That the images are a JPEG copy cannot be tried without the original; where it "
+            "is there, Table 1 trains on it.",
         ),
     ),
     "clr-sigmoid": Experiment(

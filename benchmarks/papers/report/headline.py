@@ -96,7 +96,7 @@ def headlines(results: Results) -> list[Headline]:
         reference = measured.arm("fixed")
         if reference is None:
             continue
-        plans = [plan for plan in results.of(PLANS) if (plan.scale, plan.on_gpu) == (measured.scale, measured.on_gpu)]
+        plans = [plan for plan in results.of(PLANS) if plan.scale == measured.scale]
         rows = [(arm, False) for arm in measured.comparison if arm.name != "fixed"]
         rows += [(arm, True) for plan in plans for arm in plan.comparison]
         target = reference.mean

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from benchmarks.papers import gpu
 from benchmarks.papers.experiments import EXPERIMENTS
 from benchmarks.papers.range_tests import RANGE_TESTS
-from benchmarks.papers.report import figure_3, pictures
+from benchmarks.papers.report import figure_3, pictures, why
 from benchmarks.papers.report.claims import CLAIMS, HOLDS, OPEN, Claim, deciding, verdicts
 from benchmarks.papers.report.headline import GOAL, PAPER, PLANS, Contender, Headline, headlines
 from benchmarks.papers.report.results import Results, read
@@ -165,7 +165,7 @@ def _experiment(results: Results, name: str) -> Iterator[str]:
     yield from [f"## {experiment.title}", "", f"{experiment.source}.", ""]
     for picture in pictures.of(name, results):
         yield from _picture(picture)
-    yield from beside(results, name)
+    yield from why.differences(measured) if name == why.NAME else beside(results, name)
     remarks = [*assumed(measured), *experiment.notes]
     if remarks:
         yield from ["Where the paper leaves something open, or this differs from it:", ""]

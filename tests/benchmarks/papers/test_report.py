@@ -189,6 +189,19 @@ def test_a_record_with_the_gpu_is_another_column(folder):
     assert results.read(folder).best("clr-table-1").title == "scale 1, GPU"  # the other one is not complete
 
 
+def test_why_shows_what_each_variant_changes(tmp_path):
+    scores = {arm: 75.0 for arm in EXPERIMENTS["clr-why"].by_name(0.1)}
+    scores |= {"fixed, no LRN": 73.0, "triangular2, no LRN": 74.0}
+    records.write("clr-why", 0.1, comparison("clr-why", 0.1, scores), tmp_path)
+    lines = page.text(results.read(tmp_path))
+    _, fixed, cycles, moved, apart = row(lines, "no LRN")
+    assert fixed.startswith("**73.")
+    assert cycles.startswith("**74.")
+    assert float(moved.split()[0]) == pytest.approx(-2, abs=0.1)
+    assert float(apart.split()[0]) == pytest.approx(1, abs=0.1)
+    assert row(lines, "as in Caffe")[3] == ""
+
+
 def test_scales_are_read_from_the_names_of_the_files(tmp_path):
     for name in ("sgdr-10-0.1", "sgdr-100-0.2", "sgdr-10-1", "sgdr-10-2e-05", "sgdr-10-0.2-gpu", "sgdr-10-notes"):
         (tmp_path / f"{name}.json").touch()
