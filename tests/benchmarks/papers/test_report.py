@@ -190,7 +190,7 @@ def test_a_record_with_the_gpu_is_another_column(folder):
 
 
 def test_why_shows_what_each_variant_changes(tmp_path):
-    scores = {arm: 75.0 for arm in EXPERIMENTS["clr-why"].by_name(0.1)}
+    scores = dict.fromkeys(EXPERIMENTS["clr-why"].by_name(0.1), 75.0)
     scores |= {"fixed, no LRN": 73.0, "triangular2, no LRN": 74.0}
     records.write("clr-why", 0.1, comparison("clr-why", 0.1, scores), tmp_path)
     lines = page.text(results.read(tmp_path))
