@@ -98,8 +98,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         evaluate_every=500,
         seeds=2,
         notes=(
-            "Meant for a scale of 0.05 to 0.1. What the JPEG copy changes cannot be tried without the original images; where "
-            "they are there, all experiments train on them.",
+            "Meant for a scale of 0.05 to 0.1. What the JPEG copy changes cannot be tried without the original; where it "
+            "is there, all experiments train on it.",
         ),
     ),
     "clr-sigmoid": Experiment(
