@@ -128,7 +128,7 @@ def _headline(results: Results) -> Iterator[str]:
         "training images, which then do not train; the last column counts the updates of this choice as well.",
         "",
         f"The paper's {PAPER:g} is the ratio of whole lengths, 70,000 over 25,000 updates, at the same accuracy in the end:",
-        'for that see the columns "updates" and "minus fixed". The first time at the accuracy comes earlier, also by chance.',
+        'see the columns "updates" and "minus fixed" for it. The first time at this accuracy comes earlier, also by chance.',
         "",
     ]
     for headline in shown:
