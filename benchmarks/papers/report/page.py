@@ -37,12 +37,12 @@ def _poster(results: Results) -> Iterator[str]:
     rows = [deciding(verdicts(results, claim)) for claim in CLAIMS]
     words = [row[1].word for row in rows if row is not None]
     shown = headlines(results)
-    yield from [
-        f"**{words.count(HOLDS)} of {len(CLAIMS)} claims of the papers hold here,"
+    summary = (
+        f"{words.count(HOLDS)} of {len(CLAIMS)} claims of the papers hold here,"
         f" {len(words) - words.count(HOLDS) - words.count(OPEN)} do not, {words.count(OPEN)} are open"
-        f" because the seeds are too few to tell, {len(CLAIMS) - len(words)} were {NOT_RUN}.**",
-        "",
-    ]
+        f" because the seeds are too few to tell, {len(CLAIMS) - len(words)} were {NOT_RUN}."
+    )
+    yield from [f"**{summary if words else f'{len(CLAIMS)} claims of the papers: {NOT_RUN}.'}**", ""]
     if shown:
         yield from [*(f"- **At {each.title}**: {_in_one_sentence(each)}" for each in shown), ""]
     for name in pictures.of(None, results):
