@@ -4,6 +4,9 @@
 #   benchmarks/gpu.sh [--out FILE] [--rounds N]     on a machine with a GPU; the record is ONE JSON file, by default
 #                                                   benchmarks/results/gpu.json
 #   benchmarks/gpu.sh --device cpu --small          tiny sizes, to see whether it runs; says what it skips
+#   benchmarks/gpu.sh --papers [--limit SECONDS]    Tables 1 to 3 of the CLR paper instead, in under 10 minutes: see
+#                                                   benchmarks/papers/gpu.py. LEARNRATE_DATA names the folder of the data, of
+#                                                   which CIFAR-10 is needed (cifar10_dct.npz, 18 MiB)
 #   benchmarks/gpu.sh --fetch                       on a machine with a network: downloads what a bare machine may lack into
 #                                                   benchmarks/wheels/, which is then copied along with the repository
 #
@@ -53,6 +56,12 @@ for package in $required; do
   has "$python" "$package" || die "$package is missing and cannot be installed here: run 'benchmarks/gpu.sh --fetch' on a machine with" \
     "a network and copy $wheels along, or install $package for $python"
 done
+
+if [ "${1:-}" = --papers ]; then
+  shift
+  timeout 595 "$python" -m benchmarks.papers.gpu "$@"
+  exit
+fi
 
 # The Python part stops by itself in time; this is for a hang.
 timeout 475 "$python" benchmarks/gpu.py "$@"

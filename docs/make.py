@@ -1,6 +1,6 @@
 """Write the generated pages of the documentation: API, frameworks, gallery, "Coming from other libraries", benchmarks.
 
-python docs/make.py            # all pages, and the pictures of the gallery and of the choices
+python docs/make.py            # all pages, and the pictures of the gallery, of the choices and of the papers
 python docs/make.py --check    # name the pages that are out of date; exit 1 if there are any
 """
 
@@ -15,6 +15,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "images" / "gallery"
 CHOICE_PICTURES = DOCS / "images" / "choice"
+PAPER_PICTURES = DOCS / "images" / "papers"
 sys.path[:0] = [str(ROOT / "tests" / "schedules"), str(ROOT), str(DOCS)]
 
 import api_pages  # noqa: E402
@@ -280,6 +281,20 @@ def scale() -> str:
     return GENERATED + within_the_site("\n".join(scale_page.text()))
 
 
+def papers() -> str:
+    """The page on the papers' experiments."""
+    from benchmarks.papers.report import page
+
+    return GENERATED + within_the_site("\n".join(page.text()).rstrip())
+
+
+def draw_papers() -> list[Path]:
+    """Its pictures: those whose records have changed."""
+    from benchmarks.papers.report import pictures, results
+
+    return pictures.draw_all(results.read(), PAPER_PICTURES)
+
+
 PAGES = {
     **{name: written_by(page) for name, page in api_pages.pages().items()},
     "frameworks.md": frameworks,
@@ -291,6 +306,7 @@ PAGES = {
     "guard-results.md": guard_results,
     "families.md": families,
     "scale.md": scale,
+    "papers.md": papers,
 }
 
 
@@ -308,7 +324,7 @@ def main() -> int:
         (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(pages[name])
     draw_gallery()
-    drawn = sum(map(len, GALLERY.values())) + len(draw_choice())
+    drawn = sum(map(len, GALLERY.values())) + len(draw_choice()) + len(draw_papers())
     print(f"written: {', '.join(stale) or 'nothing new'}; drawn: {drawn} pictures")
     return 0
 

@@ -19,6 +19,8 @@ from benchmarks.papers import records
 from benchmarks.papers.data import MissingDataError
 from benchmarks.papers.experiment import Experiment
 from benchmarks.papers.experiments import EXPERIMENTS
+from benchmarks.papers.range_tests import RANGE_TESTS
+from benchmarks.papers.range_tests import run as run_range_tests
 from learnrate.study.run import Message
 
 STUDIES = Path(__file__).parents[2] / ".cache" / "papers"
@@ -30,17 +32,20 @@ SAY_EVERY = 60.0
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=sorted(EXPERIMENTS))
+    parser.add_argument("name", choices=sorted([*EXPERIMENTS, *RANGE_TESTS]))
     parser.add_argument("--scale", type=_scale, default=1.0, help="factor on every length, up to 1")
-    parser.add_argument("--seeds", type=int, help="trainings of each arm; by default as many as the experiment wants")
+    parser.add_argument("--seeds", type=_number, help="trainings of each arm; by default as many as the experiment wants")
     parser.add_argument("--arms", nargs="+", help="only these arms")
-    parser.add_argument("--executor", type=int, help="number of processes; by default one training after the other, here")
+    parser.add_argument(
+        "--executor", type=_number, help="number of processes; by default one training after the other, here"
+    )
     parser.add_argument("--study", type=Path, help="file of the study")
     parser.add_argument("--results", type=Path, default=records.RESULTS, help="folder of the record")
     options = parser.parse_args()
-    experiment = EXPERIMENTS[options.name]
     try:
-        comparison = run(options.name, experiment, options.scale, options)
+        if options.name in RANGE_TESTS:
+            return range_tests(options)
+        comparison = run(options.name, EXPERIMENTS[options.name], options.scale, options)
     except MissingDataError as error:
         print(f"skipped: {error}")
         return 0
@@ -53,6 +58,20 @@ def main() -> int:
     print(comparison)
     for note in comparison.notes:
         print(f"  {note}")
+    return 0
+
+
+def range_tests(options: argparse.Namespace) -> int:
+    """Make what is left of range tests by accuracy.
+
+    Raises:
+        MissingDataError: if the data is not there.
+    """
+    for option in ("arms", "executor", "study"):
+        if getattr(options, option) is not None:
+            value = getattr(options, option)
+            raise lr.errors.ArgumentError(f"--{option} must be left out with a range test, received {value}")
+    run_range_tests(options.name, options.scale, options.seeds, options.results, print)
     return 0
 
 
@@ -96,9 +115,19 @@ def run(name: str, experiment: Experiment, scale: float, options: argparse.Names
 
 
 def _scale(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, received {text}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1, received {text}")
+    return value
+
+
+def _number(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, received {text}")
     return value
 
 

@@ -56,8 +56,17 @@ class Experiment:
     notes: tuple[str, ...] = ()
 
     def by_name(self, scale: float) -> dict[str, Entry]:
-        """The rows by name."""
-        return {entry.row.name: entry for entry in self.entries(scale)}
+        """The rows by name.
+
+        Raises:
+            ArgumentError: if so small a scale leaves no schedule.
+        """
+        try:
+            return {entry.row.name: entry for entry in self.entries(scale)}
+        except lr.errors.ArgumentError as error:
+            raise lr.errors.ArgumentError(
+                f"the scale must leave each part an update, received {scale:g}: {error}"
+            ) from error
 
 
 def plain(rows: Callable[..., Iterable[Row]], *arguments: Any) -> Callable[[float], Iterable[Entry]]:

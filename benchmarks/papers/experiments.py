@@ -4,10 +4,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
+import learnrate as lr
 from benchmarks.papers import policies, recipes
 from benchmarks.papers.experiment import Entry, Experiment, plain
+from benchmarks.papers.nets.variants import VARIANTS
 
 CLR = "Smith, Cyclical Learning Rates for Training Neural Networks, arXiv 1506.01186"
+
+SMALL_IMAGENET, SMALL_BATCH = 2_000, 32
+"""Images that `benchmarks.papers.data.as_imagenet` writes by default, and batches with which an epoch is some minutes."""
 
 HEADLINE_LENGTHS = (3_500, 7_000, 14_000)
 """Half of the goal, the goal of a tenth of 70,000 updates, and twice the goal."""
@@ -18,6 +23,31 @@ def _optimizers(scale: float) -> Iterable[Entry]:
     for name, optimizer in recipes.TABLE_3.items():
         for row in policies.clr_table_3(name, scale):
             yield Entry(replace(row, name=f"{name}, {row.name}"), partial(recipes.cifar10_full, optimizer=optimizer))
+
+
+def _beside(scale: float) -> Iterable[Entry]:
+    """Optimizers that the paper names beside those of Table 3."""
+    for name, optimizer in recipes.beside_table_3().items():
+        for row in policies.clr_table_3_beside(name, scale):
+            yield Entry(replace(row, name=f"{name}, {row.name}"), partial(recipes.cifar10_full, optimizer=optimizer))
+
+
+def _why(scale: float) -> Iterable[Entry]:
+    """Two rows of Table 1 with each variant of the net and of its training."""
+    for variant in VARIANTS:
+        for row in policies.clr_table_1(scale)[:2]:
+            yield Entry(replace(row, name=f"{row.name}, {variant}"), partial(recipes.cifar10_full_variant, variant))
+
+
+def _small_imagenet(scale: float) -> Iterable[Entry]:
+    """One epoch of the images that `benchmarks.papers.data.as_imagenet` writes, for each net."""
+    at, updates = policies.Scale(scale), SMALL_IMAGENET // SMALL_BATCH
+    for name, recipe, base, top in (
+        ("AlexNet", recipes.alexnet, 0.01, 0.015),
+        ("GoogLeNet", recipes.googlenet, 0.01, 0.026),
+    ):
+        row = at.row(name, lr.triangular2(base, top, at.period(updates / 2)), updates, None)
+        yield Entry(row, partial(recipe, batch=SMALL_BATCH))
 
 
 def _headline(scale: float) -> Iterable[Entry]:
@@ -45,6 +75,32 @@ EXPERIMENTS: dict[str, Experiment] = {
         recipe=recipes.cifar10_full,
         evaluate_every=1_000,
         seeds=2,
+    ),
+    **(
+        {
+            "clr-table-3-beside": Experiment(
+                title="ESGD and AdaSecant, each with a fixed LR and with triangular cycles",
+                source=f"{CLR}, section 4.1.2, which names them without figures",
+                entries=_beside,
+                recipe=recipes.cifar10_full,
+                evaluate_every=1_000,
+                seeds=2,
+            )
+        }
+        if recipes.beside_table_3()
+        else {}
+    ),
+    "clr-why": Experiment(
+        title="What the figures of Table 1 depend on",
+        source="Two rows of Table 1, each with one thing otherwise than in Caffe",
+        entries=_why,
+        recipe=recipes.cifar10_full,
+        evaluate_every=500,
+        seeds=2,
+        notes=(
+            "Meant for a scale of 0.05 to 0.1. What the JPEG copy changes cannot be tried without the original; where it "
+            "is there, all experiments train on it.",
+        ),
     ),
     "clr-sigmoid": Experiment(
         title="Sigmoids with batch normalisation",
@@ -105,6 +161,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         evaluate_every=10_000,
         seeds=1,
     ),
+    "small-imagenet": Experiment(
+        title="AlexNet and GoogLeNet: one epoch of a small set in ImageNet's format",
+        source=f"{CLR}, Table 1: the whole code, not the figures",
+        entries=_small_imagenet,
+        recipe=recipes.alexnet,
+        evaluate_every=1_000,
+        seeds=1,
+        notes=(
+            "100 classes of Tiny-ImageNet as JPEG files, 20 images each, written by `python -m "
+            "benchmarks.papers.data.as_imagenet FOLDER`; one epoch shows that everything runs, and trains next to nothing.",
+        ),
+    ),
     **{
         f"sgdr-{classes}": Experiment(
             title=f"Warm restarts, {classes} classes",
@@ -123,5 +191,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         recipe=partial(recipes.resnet, 9, batch=1_000),
         evaluate_every=500,
         seeds=2,
+    ),
+    "super-convergence-mnist": Experiment(
+        title="One cycle against steps, LeNet on MNIST",
+        source="Smith and Topin, Super-Convergence, arXiv 1708.07120",
+        entries=plain(policies.super_convergence_mnist),
+        recipe=recipes.lenet,
+        evaluate_every=117,
+        seeds=5,
     ),
 }

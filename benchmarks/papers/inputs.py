@@ -1,6 +1,6 @@
 """What trains and measures a net of the papers: batches of a data set, as the net receives them, and accuracies on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,12 @@ class Inputs:
     def test_accuracy(self, model: nn.Module) -> float:
         """Accuracy in percent on the test images."""
         return accuracy(model, self._subset("test"), self._prepare)
+
+    def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The test images as the net receives them, in their order."""
+        test = self._subset("test")
+        for images, labels in zip(test.images.split(size), test.labels.split(size), strict=True):
+            yield self._prepare(images), labels
 
     def _prepare(self, images: Tensor) -> Tensor:
         return prepared(images, *_statistics(self, folder()))

@@ -120,6 +120,22 @@ def clr_table_3(optimizer: str, scale: float = 1.0) -> tuple[Row, ...]:
     return (*rows, at.row("triangular, long", cycles, 70_000, long, assumed)) if long is not None else tuple(rows)
 
 
+BESIDE_TABLE_3 = {"ESGD": (0.02, 0.2), "AdaSecant": (0.3, 1.2)}
+"""Bounds of the optimizers that the paper names beside those of Table 3, without figures: a factor of 10 that ends at twice
+the usual LR of ESGD, and about the LR of 1 with which AdaSecant is the method of its paper."""
+
+
+def clr_table_3_beside(optimizer: str, scale: float = 1.0) -> tuple[Row, ...]:
+    """ESGD or AdaSecant in the schedules of Table 3."""
+    at = Scale(scale)
+    base, top = BESIDE_TABLE_3[optimizer]
+    assumed = "the lengths and step_size of Table 3; the paper gives no bounds and no figures"
+    return (
+        at.row("fixed", lr.constant(base), 70_000, None, assumed),
+        at.row("triangular", lr.triangular(base, top, at.period(2500)), 25_000, None, assumed),
+    )
+
+
 def clr_sigmoid(scale: float = 1.0) -> tuple[Row, ...]:
     """CLR, section 4.1.3: sigmoids with batch normalisation."""
     at = Scale(scale)
@@ -222,11 +238,27 @@ def super_convergence(scale: float = 1.0) -> tuple[Row, ...]:
     )
 
 
+def super_convergence_mnist(scale: float = 1.0) -> tuple[Row, ...]:
+    """Super-convergence: LeNet on MNIST, batches of 512; 85 epochs of steps, or 12 epochs with one cycle."""
+    at, epoch = Scale(scale), 60_000 / 512
+    drops = (at.updates(42.5 * epoch), at.updates(63.75 * epoch))
+    up_and_down = lr.triangular(0.01, 0.1, at.period(5 * epoch), cycles=1)
+    cycle = up_and_down >> lr.linear(0.01, 0.0001, at.updates(2 * epoch))
+    steps = "0.01, a tenth after a half and after three quarters"
+    assumed = "0.01 to 0.1 and back in 5 epochs each, then down to 0.0001 in 2"
+    return (
+        at.row("steps", lr.multistep(0.01, 0.1, drops), round(85 * epoch), 99.03, steps),
+        at.row("one cycle", cycle, round(12 * epoch), 99.25, assumed),
+    )
+
+
 def tables(scale: float = 1.0) -> Iterator[tuple[str, tuple[Row, ...]]]:
     """All tables with their names."""
     yield "clr-table-1", clr_table_1(scale)
     for optimizer in TABLE_3:
         yield f"clr-table-3-{optimizer.lower()}", clr_table_3(optimizer, scale)
+    for optimizer in BESIDE_TABLE_3:
+        yield f"clr-table-3-beside-{optimizer.lower()}", clr_table_3_beside(optimizer, scale)
     yield "clr-sigmoid", clr_sigmoid(scale)
     yield "clr-windows", clr_windows(scale)
     for net in TABLE_4:
@@ -237,3 +269,4 @@ def tables(scale: float = 1.0) -> Iterator[tuple[str, tuple[Row, ...]]]:
     for classes in (10, 100):
         yield f"sgdr-{classes}", sgdr(classes, scale)
     yield "super-convergence", super_convergence(scale)
+    yield "super-convergence-mnist", super_convergence_mnist(scale)

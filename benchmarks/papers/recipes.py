@@ -6,7 +6,7 @@ The recipes can be pickled, and are small: what they refer to loads the data in 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,10 +25,8 @@ from benchmarks.papers.nets.cifar10_full import Cifar10Full, Cifar10FullSigmoid
 from benchmarks.papers.nets.densenet import DenseNet
 from benchmarks.papers.nets.lenet import LeNet
 from benchmarks.papers.nets.resnet import ResNet
+from benchmarks.papers.nets.variants import VARIANTS, Momentum
 from benchmarks.papers.nets.wide_resnet import WideResNet
-
-Momentum = Literal["caffe", "torch"]
-"""Where the LR is in SGD: inside the velocity, or outside."""
 
 OPTIMIZERS: dict[Momentum, type[SGD]] = {"caffe": CaffeSGD, "torch": SGD}
 
@@ -46,6 +44,15 @@ TABLE_3: dict[str, Callable[[Groups], Optimizer]] = {
 The paper gives their LRs only. The rest is as in Caffe, whose defaults are torch's but for the eps of AdaGrad; rho of
 AdaDelta is that of Caffe's mnist_adadelta_solver. Weights decay through the gradient, as in Caffe.
 """
+
+
+def beside_table_3() -> dict[str, Callable[[Groups], Optimizer]]:
+    """ESGD and AdaSecant at their lower bounds in `policies.BESIDE_TABLE_3`; none where learnrate lacks them."""
+    optimizers = getattr(lr.torch, "optimizers", None)
+    if optimizers is None:
+        return {}
+    return {"ESGD": partial(optimizers.ESGD, lr=0.02), "AdaSecant": partial(optimizers.AdaSecant, lr=0.3)}
+
 
 SOURCES: dict[int, Source] = {10: cifar10, 100: cifar100}
 """CIFAR by its number of classes."""
@@ -77,6 +84,28 @@ def cifar10_full(
     build = optimizer or partial(OPTIMIZERS[momentum], lr=0.001, momentum=0.9)
     inputs = Inputs(cifar10, validation=validation, device=device)
     return _recipe("cifar10_full", Cifar10Full, partial(_on_groups, build, cifar10_full_groups), inputs, batch, updates)
+
+
+def cifar10_full_variant(name: str, *, batch: int = 100, updates: int = 70_000, device: str = "cpu") -> "lr.torch.Recipe":
+    """`cifar10_full` with one thing otherwise: why a figure of the paper may not come out.
+
+    Args:
+        name: One of `variants.VARIANTS`.
+        batch: Images in a batch.
+        updates: Length of a training.
+        device: Where it trains.
+
+    Raises:
+        ValueError: if there is no such variant.
+        MissingDataError: if the data is not there.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"name must be one of {', '.join(VARIANTS)}, received {name!r}")
+    variant = VARIANTS[name]
+    build = partial(OPTIMIZERS[variant.momentum], lr=0.001, momentum=0.9)
+    groups = partial(cifar10_full_groups, last_decay=variant.last_decay)
+    inputs = Inputs(cifar10, device=device)
+    return _recipe(f"cifar10_full, {name}", variant.net, partial(_on_groups, build, groups), inputs, batch, updates)
 
 
 def cifar10_full_sigmoid(

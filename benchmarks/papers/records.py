@@ -1,6 +1,7 @@
 """The record of an experiment: what docs/papers is made from."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ MOST_LOSSES = 100
 """Losses of a training in a record, each the mean of a part of it: as many as a picture needs."""
 
 
-def path_of(name: str, scale: float, folder: Path = RESULTS) -> Path:
+ON_GPU = "-gpu"
+"""End of the name of a record whose trainings were made side by side on a GPU."""
+
+
+def path_of(name: str, scale: float, folder: Path = RESULTS, on_gpu: bool = False) -> Path:
     """The file of an experiment at a scale."""
-    return folder / f"{name}-{scale:g}.json"
+    return folder / f"{name}-{scale:g}{ON_GPU if on_gpu else ''}.json"
 
 
-def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULTS) -> Path:
+def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULTS, on_gpu: bool = False) -> Path:
     """Write what is complete of an experiment so far."""
     folder.mkdir(parents=True, exist_ok=True)
     content = comparison.as_record()
@@ -27,7 +32,7 @@ def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULT
             training["losses"], training["losses_every"] = _thinned(training["losses"], training["losses_every"])
             training["seconds"] = round(training["seconds"], 1)
             training["times"] = [round(seconds, 1) for seconds in training["times"]]
-    path = path_of(name, scale, folder)
+    path = path_of(name, scale, folder, on_gpu)
     text = json.dumps({"experiment": name, "scale": scale, **_without_host(content)}, indent=None)
     records.write_atomically(path, (text.replace('}, {"seed"', '},\n{"seed"') + "\n").encode())
     return path
@@ -50,16 +55,16 @@ def _without_host(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "environments": distinct}
 
 
-def read(name: str, scale: float, folder: Path = RESULTS) -> dict[str, Any] | None:
+def read(name: str, scale: float, folder: Path = RESULTS, on_gpu: bool = False) -> dict[str, Any] | None:
     """The record of an experiment; None if it was not made at this scale."""
-    path = path_of(name, scale, folder)
+    path = path_of(name, scale, folder, on_gpu)
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def scales(name: str, folder: Path = RESULTS) -> list[float]:
     """The scales at which an experiment was made, the largest first."""
-    parts = (path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*.json"))
-    return sorted((float(scale) for scale in parts if scale.replace(".", "", 1).isdigit()), reverse=True)
+    parts = (path.stem.removeprefix(f"{name}-").removesuffix(ON_GPU) for path in folder.glob(f"{name}-*.json"))
+    return sorted({float(scale) for scale in parts if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", scale)}, reverse=True)
 
 
 def trainings(record: dict[str, Any], arm: str) -> list[Training]:

@@ -53,3 +53,11 @@ def test_without_a_gpu_the_command_says_so_and_writes_nothing(tmp_path):
     assert done.returncode == 2
     assert "sees no GPU" in done.stderr
     assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.heavy
+def test_the_papers_command_says_so_as_well(tmp_path):
+    done = run("--papers", "--results", tmp_path, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1
+    assert "sees no GPU" in done.stderr
+    assert not list(tmp_path.iterdir())

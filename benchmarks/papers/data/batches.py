@@ -67,6 +67,19 @@ class ImageBatches:
                 self._epoch_start, self._position = self._generator.get_state(), 0
             yield batch
 
+    def orders(self) -> Iterator[Tensor]:
+        """The rows of the images in each batch, an epoch after the other, as iterations give them from here on.
+
+        Only without augmentation, which draws from the same random numbers.
+
+        Yields:
+            (batches, images in a batch), int64.
+        """
+        if self._augment is not None:
+            raise ValueError("orders must be of batches without augmentation, these have it")
+        while True:
+            yield self._order()[: len(self) * self._size].reshape(len(self), self._size)
+
     def state_dict(self) -> dict[str, Any]:
         """Where the batches are: epoch, position in it, and the generator's states at its start and now."""
         return {

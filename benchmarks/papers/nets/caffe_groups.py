@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from benchmarks.papers.nets.cifar10_full import Cifar10Full
 
 
-def cifar10_full_groups(model: Cifar10Full, weight_decay: float = 0.004) -> list[dict[str, Any]]:
+def cifar10_full_groups(model: Cifar10Full, weight_decay: float = 0.004, last_decay: float = 250.0) -> list[dict[str, Any]]:
     """The parameters by their multipliers in Caffe.
 
     The LR of the biases of the first two convolutions and of the last layer is twice that of the rest. The last layer's
     weights decay 250 times as much, its bias not.
+
+    Args:
+        model: The net.
+        weight_decay: Of the other layers.
+        last_decay: Factor on it for the weights of the last layer.
     """
-    decay_of_last = 250 * weight_decay
+    decay_of_last = last_decay * weight_decay
     return [
         _group("weights", [model.conv1.weight, model.conv2.weight, *model.conv3.parameters()], 1.0, weight_decay),
         _group("biases", [model.conv1.bias, model.conv2.bias], 2.0, weight_decay),

@@ -56,8 +56,19 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None]:
         x, scale, factor = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient will be differentiated: for that, scale and factor depend on x
+            return _differentiable_gradient(x, gradient, ctx.size, ctx.alpha, ctx.beta), None, None, None
         mean = _window_mean((gradient * x).mul_(factor).div_(scale), ctx.size)
         return torch.addcmul(gradient * factor, x, mean, value=-2 * ctx.alpha * ctx.beta), None, None, None
+
+
+def _differentiable_gradient(x: Tensor, gradient: Tensor, size: int, alpha: float, beta: float) -> Tensor:
+    """The gradient as autograd can follow it, for products with the Hessian."""
+    scale = 1 + alpha * _window_mean(x.square(), size)
+    root = scale.rsqrt()
+    factor = root.sqrt() * root if beta == 0.75 else scale.pow(-beta)
+    mean = _window_mean(gradient * x * factor / scale, size)
+    return gradient * factor - 2 * alpha * beta * x * mean
 
 
 def _window_mean(x: Tensor, size: int) -> Tensor:

@@ -32,6 +32,12 @@ def test_its_gradient_is_that_of_the_formula(beta):
     assert torch.autograd.gradcheck(WithinChannelNorm(3, 2.0, beta), x)
 
 
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+def test_its_gradient_can_be_differentiated_for_products_with_the_hessian(beta):
+    x = torch.randn(1, 2, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(WithinChannelNorm(3, 2.0, beta), x)
+
+
 def test_several_nets_can_be_one_batch():
     norm = WithinChannelNorm(3, 2.0, 0.75)
     x = torch.randn(3, 2, 2, 4, 5)
