@@ -109,7 +109,7 @@ def stacked(width: float, heights: Sequence[float]) -> list[Axes]:
     except ModuleNotFoundError as error:
         raise _missing() from error
     figure = pyplot.figure(figsize=(width, sum(heights)), layout="constrained")
-    return list(figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": list(heights)}))
+    return list(figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)})[:, 0])
 
 
 def close(figure: Figure) -> None:

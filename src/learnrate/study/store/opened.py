@@ -16,7 +16,7 @@ def opened(study: str | Path, *, to_read: bool = False) -> Iterator[Store]:
 
     Args:
         study: The file of a study of sqlite; or the folder of one of JSON Lines, whose name ends in "/" if it is new.
-        to_read: Whether there has to be a study already.
+        to_read: Whether there has to be a study already, which is read and left as it is.
 
     Raises:
         OutputError: if it cannot be opened, or is no study.
@@ -27,7 +27,7 @@ def opened(study: str | Path, *, to_read: bool = False) -> Iterator[Store]:
     is_folder = path.is_dir() or (isinstance(study, str) and study.endswith("/"))
     if is_folder:
         raise NotImplementedError
-    store: Store = SqliteStore(path.absolute())
+    store: Store = SqliteStore(path.absolute(), to_read=to_read)
     try:
         yield store
     finally:

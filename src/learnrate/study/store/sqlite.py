@@ -49,18 +49,30 @@ class SqliteStore:
 
     Args:
         path: The file; it is made if there is none.
+        to_read: Whether it is only read, also while others write it.
 
     Raises:
         OutputError: if it cannot be written, or is something else than a study of this version.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
+        self.path, self._to_read = path, to_read
         self.checkpoints = path.with_name(f"{path.name}.checkpoints")
         self._driver = uuid.uuid4().hex[:12]
         self._began = time.time()
         self._lock: locks.Lock | None = None
-        self._connection = self._open()
+        self._connection = self._open_to_read() if to_read else self._open()
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        with self._errors("read"):
+            connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=WAIT, isolation_level=None)
+            try:
+                if not _check(connection, self.path):
+                    raise OutputError(f"{self.path} is not a study: it is empty")
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         with self._errors("write"):
@@ -157,7 +169,10 @@ class SqliteStore:
                 Key(arm, seed): Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
                 for arm, seed, kind, record, losses, made_with, finished in self._connection.execute(sql)
             }
-        return Contents(json.loads(values["definition"]), runs)
+            claims = list(self._connection.execute("SELECT arm, seed, driver FROM claims ORDER BY time"))
+            living = {driver for _, _, driver in claims if driver == self._driver or locks.is_taken(self._lock_of(driver))}
+        in_progress = tuple(Key(arm, seed) for arm, seed, driver in claims if driver in living)
+        return Contents(json.loads(values["definition"]), runs, in_progress)
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""
@@ -170,6 +185,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store.close`."""
+        if self._to_read:
+            self._connection.close()
+            return
         try:
             if self._lock is not None:
                 self._written(lambda connection: connection.execute("DELETE FROM claims WHERE driver = ?", (self._driver,)))
@@ -207,8 +225,8 @@ class SqliteStore:
             raise OutputError(f"cannot {what} the study {self.path}: {reason}") from error
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database of somebody else, before anything is written into it."""
+def _check(connection: sqlite3.Connection, path: Path) -> bool:
+    """Refuse a database of somebody else, before anything is written into it. Returns whether there is a study already."""
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -221,3 +239,4 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise OutputError(f"{path} is a database of something else. Nothing was changed; give the study another name")
     if mark and version != VERSION:
         raise OutputError(f"{path} must be a study of version {VERSION}, but has version {version}: upgrade learnrate")
+    return bool(mark)
