@@ -37,19 +37,19 @@ def draw_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         MissingExtraError: if matplotlib is not installed.
     """
     ax = figures.axes_or_new(ax)
-    drawn: list[Floats] = []
+    drawn: list[tuple[Floats, Floats]] = []
     trained = sum(bool(arm.trainings) for arm in comparison.arms)
     for number, arm in enumerate(comparison.arms):
         counts, values = series(comparison, arm)
         if not len(counts):
             continue
-        mean, look_of = values.mean(axis=0), look.line(number)
+        mean, look_of, spread = values.mean(axis=0), look.line(number), np.zeros(len(counts))
         mark = {"marker": "o", "markersize": 4} if len(counts) == 1 else {}
         ax.plot(counts, mean, **look_of, **mark, linewidth=2, label=look.label(arm.name))
         if len(values) > 1 and trained <= MOST_BANDS:
             spread = values.std(axis=0, ddof=1)
             ax.fill_between(counts, mean - spread, mean + spread, color=look_of["color"], alpha=0.15, linewidth=0)
-        drawn.append(mean)
+        drawn.append((mean, mean + spread))
     _limit(ax, drawn, comparison)
     ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, look.longest(comparison)))
     return look.style(ax)
@@ -81,15 +81,14 @@ def _smoothed(counts: Floats, losses: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def _limit(ax: Axes, means: list[Floats], comparison: Comparison) -> None:
-    """Show what arms differ in: not the first measurements, in which all are bad, nor an arm that has diverged."""
-    means = [mean for mean in means if np.isfinite(mean).all()]
-    if not means:
+def _limit(ax: Axes, drawn: list[tuple[Floats, Floats]], comparison: Comparison) -> None:
+    """Show what arms differ in: not the first measurements, in which all are bad. `drawn` has means and tops of bands."""
+    if not drawn:
         return
     if comparison.higher_is_better:
-        low = min(float(mean[len(mean) // 3 :].min()) for mean in means)
-        high = max(float(mean.max()) for mean in means)
+        low = min(float(mean[len(mean) // 3 :].min()) for mean, _ in drawn)
+        high = max(float(top.max()) for _, top in drawn)
         room = (high - low) or abs(high) or 1.0
-        ax.set_ylim(low - 0.25 * room, high + 0.08 * room)
-    elif all((mean > 0).all() for mean in means):
+        ax.set_ylim(low - 0.25 * room, high + 0.05 * room)
+    elif all((mean > 0).all() for mean, _ in drawn):
         ax.set_yscale("log")

@@ -60,8 +60,8 @@ def _draw_row(ax: Axes, comparison: Comparison, height: int, row: Row) -> None:
         ax.plot(row.interval, [height, height], "|", color=color, markersize=9, markeredgewidth=2)
     else:
         ax.plot(ax.get_xlim(), [height, height], color=color, linewidth=1.2, linestyle=":")
-        ax.plot(ax.get_xlim()[:1], [height], "<", color=color, markersize=5, clip_on=False)
-        ax.plot(ax.get_xlim()[1:], [height], ">", color=color, markersize=5, clip_on=False)
+        look.marks(ax, ax.get_xlim()[:1], [height], "<", color=color, markersize=5)
+        look.marks(ax, ax.get_xlim()[1:], [height], ">", color=color, markersize=5)
     sure = row.difference is not None and row.difference.sure
     ax.plot(
         [row.mean], [height], "o", color=color, markersize=8, markeredgewidth=2, markerfacecolor=color if sure else "white"

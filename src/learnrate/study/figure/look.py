@@ -62,6 +62,13 @@ def finite_mean(values: Sequence[float]) -> float:
     return float(np.mean(finite)) if finite else math.nan
 
 
+def marks(ax: Axes, xs: Sequence[float], ys: Sequence[float], marker: str, **options: Any) -> None:
+    """Draw marks that may stand on the edge of the axes. They take no part in the layout, which they would spoil."""
+    if len(xs):
+        for drawn in ax.plot(xs, ys, marker, clip_on=False, **options):
+            drawn.set_in_layout(False)
+
+
 def style(ax: Axes) -> Axes:
     """The style of the axes of this room: thousands have a comma on the axis of updates."""
     ax.xaxis.set_major_locator(_ticks())

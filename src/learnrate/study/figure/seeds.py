@@ -52,7 +52,7 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
         ax.plot([mean, mean], [row - 0.26, row + 0.26], color=color, linewidth=2.4, zorder=3)
         diverged = len(arm.trainings) - len(finite)
         if diverged and limits:
-            ax.plot([limits[0]] * diverged, [row] * diverged, "<", color=ORANGE, markersize=7, clip_on=False)
+            look.marks(ax, [limits[0]] * diverged, [row] * diverged, "<", color=ORANGE, markersize=7)
     if limits:
         ax.set_xlim(*limits)
     ax.set_yticks(range(len(arms)), [look.label(arm.name) for arm in arms])

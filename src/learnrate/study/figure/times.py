@@ -51,7 +51,7 @@ def draw_times(comparison: Comparison, target: float | str, ax: Axes | None = No
         ax.step([*xs, max(last, xs[-1])], [*ys, ys[-1]], where="post", **line, linewidth=2, label=look.label(arm.name))
         censored = [low for low, high in bounds if math.isinf(high) and math.isfinite(low)]
         heights = [_height(steps, low) + shift for low in censored]
-        ax.plot(censored, heights, "|", color=line["color"], markersize=13, markeredgewidth=2, clip_on=False, zorder=3)
+        look.marks(ax, censored, heights, "|", color=line["color"], markersize=13, markeredgewidth=2, zorder=3)
     ax.set(xlabel=unit.removesuffix("s"), ylabel="share that has reached it", ylim=(-0.03, 1.05), xlim=(0, end or 1))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     return look.style(ax)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 WIDTH, CURVES, ROW, TIMES = 8.0, 4.0, 0.34, 2.8
 """In inches: width of the figure, heights of the curves, of an arm among the differences, and of the times."""
 
-COLUMNS = 4
-"""Names of a legend that stand side by side at most."""
+CHARACTERS = 88
+"""Of a row of the legend; each name takes six more, for its line."""
 
 
 def draw_comparison(comparison: Comparison, target: float | str | None = None) -> tuple[Axes, ...]:
@@ -49,12 +49,12 @@ def draw_comparison(comparison: Comparison, target: float | str | None = None) -
     return tuple(axes)
 
 
-def legend(ax: Axes, columns: int = COLUMNS) -> Legend | None:
+def legend(ax: Axes, characters: int = CHARACTERS) -> Legend | None:
     """A legend above the axes, where it hides no data; none without lines."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return None
-    columns = min(columns, len(labels))
+    columns = max(1, min(len(labels), characters // (max(map(len, map(str, labels))) + 6)))
     return ax.legend(
         handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=9, borderaxespad=0.2
     )
