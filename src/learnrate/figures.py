@@ -152,10 +152,18 @@ def save(figure: Figure, path: Path) -> None:
     records.write_atomically(path, png.getvalue())
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element, to be shown alone or inside an HTML page."""
+def svg(figure: Figure, *, as_text: bool = False) -> str:
+    """The figure as an `<svg>` element, to be shown alone or inside an HTML page.
+
+    Args:
+        figure: The figure.
+        as_text: Whether texts stay texts, in a font of the reader's; otherwise they are drawn, and look the same everywhere.
+    """
+    import matplotlib as mpl
+
     text = io.StringIO()
-    figure.savefig(text, format="svg")
+    with mpl.rc_context({"svg.fonttype": "none" if as_text else "path"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=as_text)
     document = text.getvalue()
     return document[document.index("<svg") :]  # an XML declaration is not allowed inside an HTML page
 

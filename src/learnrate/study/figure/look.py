@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from learnrate import figures
 from learnrate.figures import BLUE, GREEN, GREY, ORANGE
 
@@ -54,12 +52,6 @@ def limits(values: Iterable[float], margin: float = 0.08) -> tuple[float, float]
     low, high = min(finite), max(finite)
     room = (high - low) * margin or max(abs(high) * margin, 1e-9)
     return low - room, high + room
-
-
-def finite_mean(values: Sequence[float]) -> float:
-    """The mean of the values that are finite; NaN if there is none."""
-    finite = [value for value in values if math.isfinite(value)]
-    return float(np.mean(finite)) if finite else math.nan
 
 
 def marks(ax: Axes, xs: Sequence[float], ys: Sequence[float], marker: str, **options: Any) -> None:

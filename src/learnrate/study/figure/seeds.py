@@ -21,7 +21,7 @@ MOST_JOINED = 40
 
 
 def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
-    """Draw the score of every training, arm by arm from the best mean on, with the means as bars.
+    """Draw the score of every training, arm by arm from the best mean on, with the means as bars where all are finite.
 
     A thin line joins the trainings of one seed, which began alike: where these lines are parallel, the differences of the
     arms are sure although the seeds spread. A triangle is a training that has diverged.
@@ -48,17 +48,17 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
         color = look.line(look.number_of(comparison, arm.name))["color"]
         finite = {seed: each.score for seed, each in arm.by_seed().items() if math.isfinite(each.score)}
         ax.plot(list(finite.values()), [row + places[seed] for seed in finite], "o", color=color, markersize=5, alpha=0.85)
-        mean = look.finite_mean(arm.scores)
-        ax.plot([mean, mean], [row - 0.26, row + 0.26], color=color, linewidth=2.4, zorder=3)
         diverged = len(arm.trainings) - len(finite)
-        if diverged and limits:
+        if not diverged:
+            ax.plot([arm.mean, arm.mean], [row - 0.26, row + 0.26], color=color, linewidth=2.4, zorder=3)
+        elif limits:
             look.marks(ax, [limits[0]] * diverged, [row] * diverged, "<", color=ORANGE, markersize=7)
     if limits:
         ax.set_xlim(*limits)
     ax.set_yticks(range(len(arms)), [look.label(arm.name) for arm in arms])
     ax.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     ax.set_xlabel(figures.literal(comparison.score_title) + ("" if comparison.higher_is_better else ", lower is better"))
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=10)
     figures.style(ax)
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False, axis="y")

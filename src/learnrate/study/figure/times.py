@@ -43,7 +43,8 @@ def draw_times(comparison: Comparison, target: float | str, ax: Axes | None = No
             continue
         steps = shares_reached(bounds)
         xs, ys = [0.0, *(at for at, _ in steps)], [0.0, *(share for _, share in steps)]
-        last = max((time for pair in bounds for time in pair if math.isfinite(time)), default=0.0)
+        # A share of all stays what it is. Another one is not known after the last training has ended.
+        last = end if ys[-1] == 1 else max((time for pair in bounds for time in pair if math.isfinite(time)), default=0.0)
         # Lines of several arms that lie on each other would hide all but one.
         shift = 0.004 * (number - (len(comparison.arms) - 1) / 2)
         line = look.line(number)
