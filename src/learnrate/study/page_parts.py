@@ -43,7 +43,8 @@ figcaption { margin-top: 8px; }
 .wide { overflow-x: auto; }
 .wide th, .wide td { white-space: nowrap; padding-right: 20px; }
 .wide td.text { white-space: normal; min-width: 16em; overflow-wrap: anywhere; }
-.wide th.name { white-space: normal; min-width: 9em; overflow-wrap: anywhere; }
+.wide th.name { white-space: normal; min-width: 11em; overflow-wrap: anywhere; }
+.alert { margin-top: 20px; }
 .arm { display: flex; align-items: baseline; }
 td.figures, th.figures { text-align: right; }
 .swatch { flex: none; width: 22px; height: 10px; margin-right: 8px; }
@@ -143,7 +144,8 @@ def table(identity: str, headings: Sequence[str], rows: Sequence[str], caption: 
     head = "".join(f'<th scope="col"{kind}>{escape(each.strip())}</th>' for kind, each in zip(kinds, headings, strict=True))
     below = f'<p class="quiet">{escape(caption)}</p>' if caption else ""  # outside, where it is not scrolled
     body = "\n".join(rows)
-    return f'<div class="wide"><table id="{identity}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>{below}'
+    whole = f'<table id="{identity}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    return f'<div class="wide">{whole}</div>{below}'
 
 
 def _row(comparison: Comparison, name: str, cells: Sequence[str]) -> str:
@@ -173,8 +175,7 @@ def ranking_table(comparison: Comparison, goal: float | None) -> str:
                 summary.interval(row),
                 summary.probability(row),
                 *([summary.median(times[row.arm.name])] if times else []),
-                f"{row.arm.cost.updates:,}",
-                f"{row.arm.cost.seconds:,.3g}",
+                *summary.cost(row.arm.cost),
             ],
         )
         for row in rows

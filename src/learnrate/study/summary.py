@@ -13,6 +13,7 @@ from learnrate.study.survival import MedianTime, median_time
 
 if TYPE_CHECKING:
     from learnrate.study.comparison import Comparison
+    from learnrate.study.outcome import Cost
     from learnrate.study.times import Unit
 
 
@@ -131,6 +132,12 @@ def speedups(comparison: Comparison, target: float) -> Iterator[str]:
                 continue
 
 
+def cost(spent: Cost) -> tuple[str, str]:
+    """Updates and seconds."""
+    seconds = f"{spent.seconds:,.0f}" if spent.seconds >= 1000 else f"{spent.seconds:.3g}"
+    return f"{spent.updates:,}", seconds
+
+
 def plural(number: int, what: str) -> str:
     """A number of things."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
@@ -147,13 +154,13 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """How much was trained, and what it cost."""
     trainings = sum(len(arm.trainings) for arm in comparison.arms)
     failed = sum(len(arm.failures) for arm in comparison.arms)
-    cost, tuning = comparison.cost, sum(arm.chosen.updates for arm in comparison.arms if arm.chosen)
+    spent, tuning = comparison.cost, sum(arm.chosen.updates for arm in comparison.arms if arm.chosen)
     rows = [
         ("arms", str(len(comparison.arms))),
         ("trainings", f"{trainings:,}" + (f", and {failed} failed" if failed else "")),
         ("seeds that all arms have", _seeds(comparison.seeds)),
         ("metric", f"{comparison.score_title}, {'higher' if comparison.higher_is_better else 'lower'} is better"),
-        ("cost", f"{plural(cost.updates, 'update')}, {duration(cost.seconds)} of training"),
+        ("cost", f"{plural(spent.updates, 'update')}, {duration(spent.seconds)} of training"),
     ]
     if tuning:
         rows.append(("of which to choose LRs", plural(tuning, "update")))

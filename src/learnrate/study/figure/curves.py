@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def draw_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         if not len(counts):
             continue
         mean, look_of, spread = values.mean(axis=0), look.line(number), np.zeros(len(counts))
-        mark = {"marker": "o", "markersize": 4} if len(counts) == 1 else {}
+        mark: dict[str, Any] = {"marker": "o", "markersize": 4} if len(counts) == 1 else {}
         ax.plot(counts, mean, **look_of, **mark, linewidth=2, label=look.label(arm.name))
         if len(values) > 1 and trained <= MOST_BANDS:
             spread = values.std(axis=0, ddof=1)

@@ -1,0 +1,213 @@
+"""`learnrate compare`: several schedules with the same seeds, and which is better."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from learnrate import checks, figures
+from learnrate.cli.compared import comparison_json, print_compared
+from learnrate.cli.folder import Folder
+from learnrate.cli.output import with_output
+from learnrate.cli.run import Loaded, in_folder, load_recipe
+from learnrate.cli.schedules import read_schedules
+from learnrate.cli.streams import Bars
+from learnrate.cli.tune import share_or_text
+from learnrate.recipes.loading import BUILT_IN
+from learnrate.schedules import Schedule
+from learnrate.study import Comparison, compare
+from learnrate.study.budget import read as read_budget
+from learnrate.study.run import Message
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command; see `learnrate compare --help`."""
+
+    recipe: Path | None
+    schedule: list[str]
+    seeds: int
+    tune_each: str | None
+    until_sure: bool
+    budget: str | None
+    updates: int | None
+    evaluate_every: int | None
+    target: str | None
+    executor: str | None
+    study: Path | None
+    out: Path | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options, checked.
+
+    Attributes:
+        arms: The schedules by name.
+        options: The options of the command.
+        study: The study that is continued or made, as an absolute path; None for one in the folder of the run.
+        target: The metric to reach, or the name of an arm.
+    """
+
+    arms: dict[str, Schedule | str]
+    options: Options
+    study: Path | None
+    target: float | str | None
+
+
+def compare_command(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        FailedTrainingsError: if trainings failed; the others are shown and kept.
+    """
+    comparisons: list[Comparison] = []
+    with_output(lambda: run_command(options, comparisons), as_json=options.json)
+    for comparison in comparisons:
+        comparison.require_complete()
+
+
+def run_command(options: Options, comparisons: list[Comparison]) -> dict[str, Any]:
+    """Everything but the JSON on stdout, which is returned. `comparisons` receives the result."""
+    figures.require()
+    arms = read_schedules(options.schedule)
+    read_budget(options.budget, options.until_sure)
+    target = read_target(options.target, tuple(arms))
+    # A study of JSON Lines is a folder, whose path ends in "/" where it is new.
+    study = None if options.study is None else Path(options.study).absolute()
+    loaded = load_recipe(options.recipe, options.out)
+    request = Request(arms, options, study, target)
+    return in_folder(
+        loaded,
+        lambda folder, console, bars: make_comparison(request, loaded, folder, console, bars, comparisons),
+        as_json=options.json,
+        study=study,
+    )
+
+
+def read_target(text: str | None, arms: tuple[str, ...]) -> float | str | None:
+    """The target of a command line: a number, or the name of an arm.
+
+    Raises:
+        ArgumentError: if it is neither.
+    """
+    if text is None or text in arms:
+        return text
+    with suppress(ValueError):
+        return checks.finite("--target", float(text))
+    return checks.refuse("--target", "a number or one of " + ", ".join(map(repr, arms)), text)
+
+
+def read_executor(text: str | None) -> int | str | None:
+    """The executor of a command line: a number of processes, or a name."""
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() else text
+
+
+def make_comparison(
+    request: Request, loaded: Loaded, folder: Folder, console: Console, bars: Bars, comparisons: list[Comparison]
+) -> dict[str, Any]:
+    """Train, print, write; returns what --json prints."""
+    options = request.options
+    study = request.study or folder.path / "study.sqlite"
+    again = command_line(options, study, folder.path)
+    arms = ", ".join(request.arms)
+    console.print(f"[bold]{escape(loaded.name)}[/bold]: {escape(arms)}; the study is {escape(str(study))}")
+    progress = Progress(bars)
+    try:
+        comparison = compare(
+            request.arms,
+            options.recipe or BUILT_IN,
+            seeds=options.seeds,
+            updates=options.updates,
+            evaluate_every=options.evaluate_every,
+            tune_each=tuning(options.tune_each),
+            until_sure=options.until_sure,
+            budget=options.budget,
+            executor=read_executor(options.executor),
+            study=f"{study}{os.sep}" if str(options.study).endswith(os.sep) else study,
+            progress=progress.show,
+            on_result=progress.count,
+        )
+    except KeyboardInterrupt:
+        if not study.exists():
+            raise
+        ended = "1 training has" if progress.ended == 1 else f"{progress.ended} trainings have"
+        raise KeyboardInterrupt(f"{ended} ended; what was trained is in {study}; go on with: {again}") from None
+    comparisons.append(comparison)
+    summary = {**comparison_json(comparison, request.target), "study": str(study), "out": str(folder.path)}
+    # Each result is printed and written, even if the other fails: a disk may be full, a pipe closed.
+    try:
+        print_compared(console, comparison, request.target)
+    finally:
+        folder.write_summary("compare", summary)
+        folder.write_report(comparison, request.target, f"{loaded.name}: {len(request.arms)} schedules compared")
+    console.print(f"\nThe report is [bold]{escape(str(folder.path / 'report.html'))}[/bold]")
+    if any(arm.failures for arm in comparison):
+        console.print(f"Make the runs that failed again with: {escape(again)}")
+    return summary
+
+
+def tuning(text: str | None) -> bool | float | str:
+    """The choice of LRs: none, with the usual budget, or with this one."""
+    if text is None:
+        return False
+    budget = share_or_text(text) if text else True
+    return True if budget is None else budget
+
+
+class Progress:
+    """Shows the runs in progress, and counts those that have ended."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars, self.ended = bars, 0
+
+    def show(self, message: Message) -> None:
+        """Move the bar of a run."""
+        if message.updates < message.planned:
+            self.bars.show(str(message.key), message.updates, message.planned)
+        else:
+            self.bars.end(str(message.key))
+
+    def count(self, comparison: Comparison) -> None:
+        """Remove the bars of what has ended."""
+        self.ended = sum(len(arm.trainings) for arm in comparison)
+        for arm in comparison:
+            for training in arm.trainings:
+                self.bars.end(f"{arm.name}, seed {training.seed}")
+
+
+def command_line(options: Options, study: Path, out: Path) -> str:
+    """The command that goes on with a study, for a shell."""
+    return shlex.join(["learnrate", "compare", *_arguments(options), "--study", _near(study), "--out", _near(out)])
+
+
+def _arguments(options: Options) -> Iterator[str]:
+    if options.recipe is not None:
+        yield str(options.recipe)
+    for schedule in options.schedule:
+        yield from ("--schedule", schedule)
+    yield from ("--seeds", str(options.seeds))
+    if options.tune_each is not None:
+        yield f"--tune-each={options.tune_each}" if options.tune_each else "--tune-each"
+    if options.until_sure:
+        yield "--until-sure"
+    for name in ("budget", "updates", "evaluate_every", "target", "executor"):
+        value = getattr(options, name)
+        if value is not None:
+            yield from (f"--{name.replace('_', '-')}", str(value))
+    if options.json:
+        yield "--json"
+
+
+def _near(path: Path) -> str:
+    """A path as a user of the current folder would write it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
