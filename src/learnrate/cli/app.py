@@ -201,13 +201,11 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[int, Option(help="Number of trainings of each schedule.", min=1)] = 5,
-    tune_each: Annotated[
+    tune_each: Annotated[bool, Option("--tune-each", help="Train each schedule at its own best LR.")] = False,
+    tune_budget: Annotated[
         str | None,
         Option(
-            is_flag=False,
-            flag_value="",
-            metavar="[BUDGET]",
-            help="Train each schedule at its own best LR; with the budget of that choice, as for tune.",
+            help="Maximum cost of the choice of each LR, as the budget of tune.", show_default="by the length of the run"
         ),
     ] = None,
     until_sure: Annotated[
@@ -249,7 +247,7 @@ def compare(
     def command() -> None:
         from learnrate.cli.compare import Options, compare_command
 
-        limits = (tune_each, until_sure, budget, updates, evaluate_every)
+        limits = (tune_each, tune_budget, until_sure, budget, updates, evaluate_every)
         compare_command(Options(recipe, schedule or [], seeds, *limits, target, executor, study, out, json))
 
     _guarded(command)

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ class Options:
     recipe: Path | None
     schedule: list[str]
     seeds: int
-    tune_each: str | None
+    tune_each: bool
+    tune_budget: str | None
     until_sure: bool
     budget: str | None
     updates: int | None
@@ -54,12 +55,14 @@ class Request:
         options: The options of the command.
         study: The study that is continued or made, as an absolute path; None for one in the folder of the run.
         target: The metric to reach, or the name of an arm.
+        tune_each: Whether the LR of each is chosen, or the budget of that choice.
     """
 
     arms: dict[str, Schedule | str]
     options: Options
     study: Path | None
     target: float | str | None
+    tune_each: bool | float | str
 
 
 def compare_command(options: Options) -> None:
@@ -80,10 +83,11 @@ def run_command(options: Options, comparisons: list[Comparison]) -> dict[str, An
     arms = read_schedules(options.schedule)
     read_budget(options.budget, options.until_sure)
     target = read_target(options.target, tuple(arms))
+    tune_each = tuning(options, arms)
     # A study of JSON Lines is a folder, whose path ends in "/" where it is new.
     study = None if options.study is None else Path(options.study).absolute()
     loaded = load_recipe(options.recipe, options.out)
-    request = Request(arms, options, study, target)
+    request = Request(arms, options, study, target, tune_each)
     return in_folder(
         loaded,
         lambda folder, console, bars: make_comparison(request, loaded, folder, console, bars, comparisons),
@@ -119,8 +123,7 @@ def make_comparison(
     options = request.options
     study = request.study or folder.path / "study.sqlite"
     again = command_line(options, study, folder.path)
-    arms = ", ".join(request.arms)
-    console.print(f"[bold]{escape(loaded.name)}[/bold]: {escape(arms)}; the study is {escape(str(study))}")
+    console.print(f"[bold]{escape(loaded.name)}[/bold]: {escape(', '.join(request.arms))}")
     progress = Progress(bars)
     try:
         comparison = compare(
@@ -129,7 +132,7 @@ def make_comparison(
             seeds=options.seeds,
             updates=options.updates,
             evaluate_every=options.evaluate_every,
-            tune_each=tuning(options.tune_each),
+            tune_each=request.tune_each,
             until_sure=options.until_sure,
             budget=options.budget,
             executor=read_executor(options.executor),
@@ -150,17 +153,27 @@ def make_comparison(
     finally:
         folder.write_summary("compare", summary)
         folder.write_report(comparison, request.target, f"{loaded.name}: {len(request.arms)} schedules compared")
-    console.print(f"\nThe report is [bold]{escape(str(folder.path / 'report.html'))}[/bold]")
+    console.print(f"\nThe report is [bold]{escape(str(folder.path / 'report.html'))}[/bold], the study {escape(str(study))}")
     if any(arm.failures for arm in comparison):
         console.print(f"Make the runs that failed again with: {escape(again)}")
     return summary
 
 
-def tuning(text: str | None) -> bool | float | str:
-    """The choice of LRs: none, with the usual budget, or with this one."""
-    if text is None:
+def tuning(options: Options, arms: Mapping[str, Schedule | str]) -> bool | float | str:
+    """The choice of LRs: none, with the usual budget, or with this one.
+
+    Raises:
+        ArgumentError: if there is a budget and no choice, or a schedule that has to be chosen.
+    """
+    if not options.tune_each:
+        if options.tune_budget is not None:
+            checks.refuse("--tune-budget", "given together with --tune-each", options.tune_budget)
+        families = [arm for arm in arms.values() if isinstance(arm, str)]
+        if families:
+            remedy = f"or write its numbers: {families[0]}(...)"
+            checks.refuse("--schedule", "an expression, unless --tune-each chooses its LR", families[0], remedy)
         return False
-    budget = share_or_text(text) if text else True
+    budget = share_or_text(options.tune_budget)
     return True if budget is None else budget
 
 
@@ -196,14 +209,13 @@ def _arguments(options: Options) -> Iterator[str]:
     for schedule in options.schedule:
         yield from ("--schedule", schedule)
     yield from ("--seeds", str(options.seeds))
-    if options.tune_each is not None:
-        yield f"--tune-each={options.tune_each}" if options.tune_each else "--tune-each"
-    if options.until_sure:
-        yield "--until-sure"
-    for name in ("budget", "updates", "evaluate_every", "target", "executor"):
+    for name in ("tune_each", "until_sure"):
+        if getattr(options, name):
+            yield f"--{name.replace('_', '-')}"
+    for name in ("tune_budget", "budget", "updates", "evaluate_every", "target", "executor"):
         value = getattr(options, name)
         if value is not None:
-            yield from (f"--{name.replace('_', '-')}", str(value))
+            yield f"--{name.replace('_', '-')}={value}"  # as one word, because a value may begin with "-"
     if options.json:
         yield "--json"
 

@@ -20,7 +20,7 @@ MOST_SENTENCES = 10
 MOST_NOTES = 20
 """Notes that are printed."""
 
-WIDE, NUMBERS_WIDE, NUMBERS, SHORTEST = 124, 104, 62, 14
+WIDE, NUMBERS_WIDE, NUMBERS, SHORTEST = 124, 100, 66, 12
 """Characters: of a terminal in which everything fits into one table; of the columns of numbers in that table, and in the
 ranking alone; and of a name, at least."""
 
@@ -71,12 +71,12 @@ def _tables(console: Console, comparison: Comparison, times: dict[str, MedianTim
     wide = console.width >= WIDE
     for row in rows:
         names[row.arm.name] = _name(row.arm.name, console.width - (NUMBERS_WIDE if wide else NUMBERS))
-    compared: dict[str, list[str]] = {comparison.score_title: [], "spread": []}
+    compared: dict[str, list[str]] = {comparison.score_title: []}
     if len(rows) > 1:
         compared |= {"difference": [], "95 % interval": [], "probability": []}
     spent: dict[str, list[str]] = {**({f"updates to {goal:.4g}": []} if times else {}), "updates": [], "seconds": []}
     for row in rows:
-        cells = [summary.score(row.arm.mean), summary.spread(comparison, row.arm.name)]
+        cells = [f"{summary.score(row.arm.mean)} {summary.spread(comparison, row.arm.name)}".strip()]
         cells += [summary.difference(row), summary.interval(row), summary.probability(row)] if len(rows) > 1 else []
         for column, cell in zip(compared.values(), cells, strict=True):
             column.append(cell)
@@ -84,7 +84,7 @@ def _tables(console: Console, comparison: Comparison, times: dict[str, MedianTim
         for column, cell in zip(spent.values(), [*costs, *summary.cost(row.arm.cost)], strict=True):
             column.append(cell)
     for columns in [compared | spent] if wide else [compared, spent]:
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("  schedule")
         for heading in columns:
             table.add_column(heading, justify="right", no_wrap=True)

@@ -55,17 +55,20 @@ def read_study(study: str | os.PathLike[str]) -> Comparison:
         OutputError: if it cannot be read, or is something else.
     """
     path = checks.path("study", study)
-    if path.is_file() and not _is_sqlite(path):
+    beginning = _beginning(path) if path.is_file() else b""
+    if beginning.startswith(b"{"):
         return records.load(path, KIND, of_record)
+    if beginning not in (SQLITE, b""):
+        raise OutputError(f"{checks.shown(str(path))} is not a study: it begins with {checks.shown(beginning[:6])}")
     with opened(path, to_read=True) as store:
         return comparison_of(store.contents())
 
 
-def _is_sqlite(path: Path) -> bool:
-    """Whether a file begins as databases of sqlite do; an empty one is left to sqlite too."""
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file."""
     try:
         with path.open("rb") as file:
-            return file.read(len(SQLITE)) in (SQLITE, b"")
+            return file.read(len(SQLITE))
     except OSError as error:
         raise OutputError(f"cannot read the study {path}: {error.strerror or error}") from error
 

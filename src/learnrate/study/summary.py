@@ -66,7 +66,7 @@ def spread(comparison: Comparison, name: str) -> str:
     """The sample standard deviation of the scores of an arm."""
     arm = comparison[name]
     if len(arm.trainings) < 2:
-        return "1 seed"
+        return "(1 seed)"
     return f"± {score(arm.std)}" if math.isfinite(arm.std) else ""
 
 
