@@ -227,7 +227,7 @@ def compare(
         Option(help="Where it is trained: a number of processes, 'processes', 'ray' or 'dask'.", show_default="here"),
     ] = None,
     study: Annotated[
-        Path | None,
+        str | None,
         Option(
             help="File that keeps every training, from which a comparison goes on.", show_default="study.sqlite in --out"
         ),

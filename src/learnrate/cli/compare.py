@@ -41,7 +41,7 @@ class Options:
     evaluate_every: int | None
     target: str | None
     executor: str | None
-    study: Path | None
+    study: str | None
     out: Path | None
     json: bool
 
@@ -136,7 +136,7 @@ def make_comparison(
             until_sure=options.until_sure,
             budget=options.budget,
             executor=read_executor(options.executor),
-            study=f"{study}{os.sep}" if str(options.study).endswith(os.sep) else study,
+            study=f"{study}{os.sep}" if (options.study or "").endswith(("/", os.sep)) else study,
             progress=progress.show,
             on_result=progress.count,
         )
@@ -199,7 +199,7 @@ class Progress:
 
 
 def command_line(options: Options, study: Path, out: Path) -> str:
-    """The command that goes on with a study, for a shell."""
+    """The command that goes on with a study, for a shell. A study that is a folder exists when it is printed."""
     return shlex.join(["learnrate", "compare", *_arguments(options), "--study", _near(study), "--out", _near(out)])
 
 

@@ -84,7 +84,7 @@ def _differences(comparison: Comparison) -> Iterator[str]:
     if not sentences:
         return
     yield "<h2>Differences in words</h2>"
-    yield html.bullets(sentences[:MOST_SENTENCES], "differences")
+    yield html.bullets(sentences[:MOST_SENTENCES], "differences-in-words")
     if len(sentences) > MOST_SENTENCES:
         rest = sentences[MOST_SENTENCES:]
         yield f"<details><summary>{len(rest)} more pairs</summary>{html.bullets(rest)}</details>"
