@@ -81,8 +81,14 @@ def test_every_comparison_has_a_page_that_loads_and_runs_nothing(kind, tmp_path)
     assert [each for each, count in Counter(page.ids).items() if count > 1] == []
     assert "default-src 'none'" in text
     assert len(page.rows.get("arms", [])) == 1 + len(KINDS[kind])
-    assert "<svg" in KINDS[kind]._repr_html_()
-    assert KINDS[kind].plot()
+
+
+@pytest.mark.parametrize("kind", ["broken", "nothing yet"])
+def test_a_notebook_shows_the_answer_and_the_figure(kind):
+    shown = KINDS[kind]._repr_html_()
+    assert "<svg" in shown
+    assert escape(NASTY) in shown or kind != "broken"
+    assert len(KINDS[kind].plot(*([0.85] if kind == "broken" else []))) == (3 if kind == "broken" else 1)
 
 
 def test_what_names_and_errors_contain_is_shown_as_it_is(tmp_path):
