@@ -24,7 +24,7 @@ class Noisy(lr.Trainable):
     def update(self, lr):
         if pathlib.Path("slow").exists():
             time.sleep(0.004)
-        loss = self.weight**2 + 0.01
+        loss = self.weight * self.weight + 0.01
         self.weight -= lr * (2 * self.weight + self.random.gauss(0, 0.1))
         return loss
     def save(self):
@@ -133,6 +133,17 @@ def test_a_failed_training_is_exit_code_1_and_the_others_are_shown(commands, pat
     assert [len(arm["scores"]) for arm in printed["arms"].values()] == [2, 2]
     assert "ZeroDivisionError" in printed["arms"]["high"]["failures"]["0"]
     assert "ZeroDivisionError" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_target_that_cannot_be_used_loses_no_results(commands, path, tmp_path):
+    arms = ("--schedule", "diverges=constant(1e200)", "--schedule", "[b]fine[/b] and a name that is long=constant(0.1)")
+    ended = commands.run(
+        "compare", path, *arms, "--seeds", 1, "--target", "diverges", "--out", tmp_path / "out", folder=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert tells(ended.stdout, "target", "an arm whose final scores are all finite", "[b]fine[/b]")
+    assert "diverged" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.slow

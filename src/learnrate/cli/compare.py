@@ -23,7 +23,10 @@ from learnrate.recipes.loading import BUILT_IN
 from learnrate.schedules import Schedule
 from learnrate.study import Comparison, compare
 from learnrate.study.budget import read as read_budget
-from learnrate.study.run import Message
+from learnrate.study.run import Key, Message
+
+LABEL = 40
+"""Characters of the name of a run beside its bar."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def make_comparison(
     except KeyboardInterrupt:
         if not study.exists():
             raise
-        ended = "1 training has" if progress.ended == 1 else f"{progress.ended} trainings have"
+        ended = {0: "no training has", 1: "1 training has"}.get(progress.ended, f"{progress.ended} trainings have")
         raise KeyboardInterrupt(f"{ended} ended; what was trained is in {study}; go on with: {again}") from None
     comparisons.append(comparison)
     summary = {**comparison_json(comparison, request.target), "study": str(study), "out": str(folder.path)}
@@ -152,7 +155,7 @@ def make_comparison(
         print_compared(console, comparison, request.target)
     finally:
         folder.write_summary("compare", summary)
-        folder.write_report(comparison, request.target, f"{loaded.name}: {len(request.arms)} schedules compared")
+        folder.write_report(comparison, summary["target"], f"{loaded.name}: {len(request.arms)} schedules compared")
     console.print(f"\nThe report is [bold]{escape(str(folder.path / 'report.html'))}[/bold], the study {escape(str(study))}")
     if any(arm.failures for arm in comparison):
         console.print(f"Make the runs that failed again with: {escape(again)}")
@@ -186,16 +189,21 @@ class Progress:
     def show(self, message: Message) -> None:
         """Move the bar of a run."""
         if message.updates < message.planned:
-            self.bars.show(str(message.key), message.updates, message.planned)
+            self.bars.show(_label(message.key), message.updates, message.planned)
         else:
-            self.bars.end(str(message.key))
+            self.bars.end(_label(message.key))
 
     def count(self, comparison: Comparison) -> None:
         """Remove the bars of what has ended."""
         self.ended = sum(len(arm.trainings) for arm in comparison)
         for arm in comparison:
             for training in arm.trainings:
-                self.bars.end(f"{arm.name}, seed {training.seed}")
+                self.bars.end(_label(Key(arm.name, training.seed)))
+
+
+def _label(key: Key) -> str:
+    """A run beside its bar, whose text is markup."""
+    return escape(checks.short(str(key), LABEL))
 
 
 def command_line(options: Options, study: Path, out: Path) -> str:
