@@ -12,7 +12,7 @@ from learnrate.errors import ArgumentError
 from learnrate.study import figure, summary
 from learnrate.study.figure import curves, look
 from learnrate.study.figure.schedules import lrs
-from learnrate.study.figure.together import legend
+from learnrate.study.figure.together import LINE, legend, legend_rows
 from learnrate.study.ranking import ranked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ figcaption { margin-top: 8px; }
 .wide { overflow-x: auto; }
 .wide th, .wide td { white-space: nowrap; padding-right: 20px; }
 .wide td.text { white-space: normal; min-width: 16em; overflow-wrap: anywhere; }
-.wide th.name { white-space: normal; min-width: 11em; overflow-wrap: anywhere; }
+.wide th.name { white-space: normal; min-width: 15em; overflow-wrap: anywhere; }
 .alert { margin-top: 20px; }
 .arm { display: flex; align-items: baseline; }
 td.figures, th.figures { text-align: right; }
@@ -54,6 +54,7 @@ details { margin-top: 8px; color: var(--quiet); }
 summary { cursor: pointer; margin-bottom: 6px; }
 @media (max-width: 820px) { .pictures { grid-template-columns: 1fr; } }
 @media (max-width: 640px) {
+  .wide th.name { min-width: 11em; }
   thead { display: table-header-group; }
   tbody tr { display: table-row; }
   tbody th, td { border-top: 1px solid var(--rule); padding: 7px 16px 7px 0; }
@@ -96,7 +97,7 @@ def pictures(comparison: Comparison, goal: float | None) -> Iterator[Picture]:
     if not rows:
         return
     tall = 1.1 + ROW * len(rows)
-    canvas, (ax,) = figures.new_figure(WIDTH, HEIGHT + 0.18 * (len(rows) // 2))
+    canvas, (ax,) = figures.new_figure(WIDTH, HEIGHT - LINE + LINE * legend_rows(comparison, LEGEND))
     legend(figure.draw_curves(comparison, ax), LEGEND)
     bands = curves.CAPTION if len(rows) <= curves.MOST_BANDS else "Lines are means over the seeds."
     yield Picture("curves", "Learning curves", bands, canvas)
@@ -160,7 +161,9 @@ def ranking_table(comparison: Comparison, goal: float | None) -> str:
         return '<p class="quiet">No training has ended yet.</p>'
     leader = rows[0].arm.name
     times = summary.medians(comparison, goal) if goal is not None and _has_times(comparison, goal) else {}
-    headings = ["arm", comparison.score_title, "spread", "seeds", "difference", "95 % interval", "probability"]
+    several = len(rows) > 1
+    headings = ["arm", comparison.score_title, "spread", "seeds"]
+    headings += ["difference", "95 % interval", "probability"] if several else []
     headings += [f"updates to {goal:.4g}"] if times else []
     headings += ["updates", "seconds"]
     body = [
@@ -171,9 +174,7 @@ def ranking_table(comparison: Comparison, goal: float | None) -> str:
                 summary.score(row.arm.mean),
                 summary.spread(comparison, row.arm.name),
                 str(len(row.arm.trainings)),
-                summary.difference(row),
-                summary.interval(row),
-                summary.probability(row),
+                *([summary.difference(row), summary.interval(row), summary.probability(row)] if several else []),
                 *([summary.median(times[row.arm.name])] if times else []),
                 *summary.cost(row.arm.cost),
             ],
@@ -181,7 +182,7 @@ def ranking_table(comparison: Comparison, goal: float | None) -> str:
         for row in rows
     ]
     caption = "Spread is the sample standard deviation over the seeds. "
-    if len(rows) > 1:
+    if several:
         caption += f"Difference: to {leader}, seed by seed. Probability: that {leader} is better. "
     if times:
         caption += "Updates to the target: the median, and how many trainings reached it. "

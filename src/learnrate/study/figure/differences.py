@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from learnrate.study.comparison import Comparison
 
 
+LONGEST_LEADER = 20
+"""Characters of the name of the best arm in the title of the axis, which is to fit below a narrow figure."""
+
+
 def draw_differences(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """Draw how much each arm differs from the one with the best mean, as a point with its 95 % interval.
 
@@ -40,8 +44,9 @@ def draw_differences(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(rows) - 0.5 if rows else 0.5, -0.5)
     if rows:
         better = "" if comparison.higher_is_better else ", lower is better"
-        leader = look.label(ranked(comparison)[0].arm.name)
-        ax.set_xlabel(f"{figures.literal(comparison.score_title)} minus that of {leader}{better}")
+        leader = ranked(comparison)[0].arm.name
+        whose = look.label(leader) if len(leader) <= LONGEST_LEADER else "the best arm"
+        ax.set_xlabel(f"{figures.literal(comparison.score_title)} minus that of {whose}{better}")
     ax.tick_params(axis="y", length=0)
     figures.style(ax)
     ax.spines["left"].set_visible(False)
