@@ -54,7 +54,7 @@ def _task(record: dict[str, Any]) -> list[str]:
     for name, arm in arms:
         trained = {training["updates"] for training in arm["trainings"]}
         lines.append(
-            f"| {name} | {arm['mean']:.2f} ± {arm['std']:.2f} | {arm['tuned_lr']:.2g} | {arm['tuning_updates']} | "
+            f"| {name} | {arm['mean']:.2f} ± {arm['std']:.2f} | {arm['chosen']['max_lr']:.2g} | {arm['chosen']['updates']} | "
             f"{', '.join(map(str, sorted(trained)))} |"
         )
     return [*lines, "", *_claims(record), ""]

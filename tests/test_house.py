@@ -154,7 +154,7 @@ def test_importing_learnrate_imports_nothing_heavy():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys\nfrom learnrate.cli.app import run\nfor command in ('tune', 'range-test', 'show'):\n"
+        "import sys\nfrom learnrate.cli.app import run\nfor command in ('tune', 'range-test', 'show', 'compare', 'report'):\n"
         "    sys.argv = ['learnrate', command, '--help']; run()\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     )

@@ -109,7 +109,7 @@ def stacked(width: float, heights: Sequence[float]) -> list[Axes]:
     except ModuleNotFoundError as error:
         raise _missing() from error
     figure = pyplot.figure(figsize=(width, sum(heights)), layout="constrained")
-    return list(figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": list(heights)}))
+    return list(figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)})[:, 0])
 
 
 def close(figure: Figure) -> None:
@@ -152,10 +152,18 @@ def save(figure: Figure, path: Path) -> None:
     records.write_atomically(path, png.getvalue())
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element, to be shown alone or inside an HTML page."""
+def svg(figure: Figure, *, as_text: bool = False) -> str:
+    """The figure as an `<svg>` element, to be shown alone or inside an HTML page.
+
+    Args:
+        figure: The figure.
+        as_text: Whether texts stay texts, in a font of the reader's; otherwise they are drawn, and look the same everywhere.
+    """
+    import matplotlib as mpl
+
     text = io.StringIO()
-    figure.savefig(text, format="svg")
+    with mpl.rc_context({"svg.fonttype": "none" if as_text else "path"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=as_text)
     document = text.getvalue()
     return document[document.index("<svg") :]  # an XML declaration is not allowed inside an HTML page
 

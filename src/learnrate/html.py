@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from learnrate import records
 from learnrate.errors import MissingExtraError
-from learnrate.figures import GREEN, ORANGE
+from learnrate.figures import BLUE, GREEN, GREY, ORANGE
 
 INK, QUIET, RULE, EDGE = "#1f2328", "#656d76", "#e6e8eb", "#b6bcc3"
 """Colours of the text, of secondary text, of rules between rows, and of axes and buttons."""
@@ -23,9 +24,9 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
+ content="default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light">
+<meta name="color-scheme" content="{schemes}">
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>{style}</style>
@@ -36,42 +37,48 @@ _PAGE = """<!doctype html>
 <h1>{title}</h1>
 {lead}
 </header>
-<figure aria-label="{description}">
-<div class="picture">{picture}</div>
-<figcaption>{caption}</figcaption>
-</figure>
-{sections}
+{content}
 </main>
 </body>
 </html>
 """
 
+_FIGURE = """<figure aria-label="{description}">
+<div class="picture">{picture}</div>
+<figcaption>{caption}</figcaption>
+</figure>
+"""
+
 STYLE = f"""
+:root {{
+  --ink: {INK}; --quiet: {QUIET}; --rule: {RULE}; --edge: {EDGE}; --paper: #fff; --alert: #fdf5f0; --blue: {BLUE};
+  --orange: {ORANGE}; --green: {GREEN}; --grey: {GREY}; --pink: #CC79A7; --amber: #E69F00; --sky: #56B4E9;
+}}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; background: #fff; color: {INK}; font: 16px/1.5 {FONT}; -webkit-text-size-adjust: 100%; }}
+body {{ margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 {FONT}; -webkit-text-size-adjust: 100%; }}
 main {{ max-width: 1120px; margin: 0 auto; padding: 36px 32px 48px; }}
 h1 {{ margin: 0; font-size: 28px; line-height: 1.25; font-weight: 650; letter-spacing: -0.015em; }}
 h2 {{ margin: 32px 0 8px; font-size: 17px; font-weight: 650; }}
 p {{ margin: 0; }}
 .lead {{ margin-top: 6px; font-size: 18px; }}
 .lead b {{ font-weight: 650; white-space: nowrap; }}
-.facts, figcaption, caption, .quiet {{ color: {QUIET}; font-size: 14px; }}
-.green {{ color: {GREEN}; }}
-.orange {{ color: {ORANGE}; }}
+.facts, figcaption, caption, .quiet {{ color: var(--quiet); font-size: 14px; }}
+.green {{ color: var(--green); }}
+.orange {{ color: var(--orange); }}
 .sentence::first-letter {{ text-transform: uppercase; }}
 figure {{ margin: 12px 0 28px; }}
 .picture {{ height: clamp(400px, 62vh, 620px); }}
 figcaption {{ margin-top: 2px; }}
 table {{ width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 caption {{ caption-side: bottom; text-align: left; padding-top: 8px; }}
-th, td {{ padding: 9px 24px 9px 0; text-align: left; vertical-align: baseline; border-top: 1px solid {RULE}; }}
-thead th {{ border: 0; padding-bottom: 5px; color: {QUIET}; font-size: 13px; font-weight: 400; }}
+th, td {{ padding: 9px 24px 9px 0; text-align: left; vertical-align: baseline; border-top: 1px solid var(--rule); }}
+thead th {{ border: 0; padding-bottom: 5px; color: var(--quiet); font-size: 13px; font-weight: 400; }}
 tbody th {{ font-weight: 650; white-space: nowrap; }}
 td.number {{ font-weight: 650; white-space: nowrap; }}
-td.reason {{ width: 100%; padding-right: 0; color: {QUIET}; }}
-.alert {{ padding: 14px 18px; border-left: 4px solid {ORANGE}; background: #fdf5f0; overflow-wrap: anywhere; }}
+td.reason {{ width: 100%; padding-right: 0; color: var(--quiet); }}
+.alert {{ padding: 14px 18px; border-left: 4px solid var(--orange); background: var(--alert); overflow-wrap: anywhere; }}
 .alert h2 {{ margin-top: 0; }}
-ul {{ margin: 0; padding-left: 20px; color: {QUIET}; overflow-wrap: anywhere; }}
+ul {{ margin: 0; padding-left: 20px; color: var(--quiet); overflow-wrap: anywhere; }}
 li {{ white-space: pre-line; }}
 @media (max-width: 640px) {{
   main {{ padding: 24px 16px 36px; }}
@@ -79,12 +86,36 @@ li {{ white-space: pre-line; }}
   .lead {{ font-size: 16px; }}
   .picture {{ height: 500px; }}
   thead {{ display: none; }}
-  tbody tr {{ display: grid; grid-template-columns: 1fr auto; border-top: 1px solid {RULE}; padding: 9px 0; }}
+  tbody tr {{ display: grid; grid-template-columns: 1fr auto; border-top: 1px solid var(--rule); padding: 9px 0; }}
   tbody th, td {{ border: 0; padding: 0; }}
   td.reason {{ grid-column: 1 / 3; font-size: 15px; }}
 }}
 @media print {{ main {{ max-width: none; padding: 0; }} .hint {{ display: none; }} }}
 """
+
+DARK = """
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6e8eb; --quiet: #a0a7b0; --rule: #30363d; --edge: #57606a; --paper: #15181c; --alert: #2a1d15; --blue: #4da9e4;
+    --orange: #ff8e4d; --green: #35c497; --grey: #9aa0a9; --pink: #e09cc4; --amber: #f0b83d; --sky: #8ccdf2;
+  }
+}
+"""
+"""Colours of `document` in the dark. A page is printed in the light ones."""
+
+THEME = {
+    "#000000": "ink",
+    "#ffffff": "paper",
+    "#b0b0b0": "edge",
+    BLUE: "blue",
+    ORANGE: "orange",
+    GREEN: "green",
+    GREY: "grey",
+    "#CC79A7": "pink",
+    "#E69F00": "amber",
+    "#56B4E9": "sky",
+}
+"""The colours of figures, and the variables of the style that take their place in a page. The third is that of grids."""
 
 _CAPTION = (
     '<span class="hint">Drag to zoom. Double-click to reset the zoom, and again to show all values. '
@@ -120,15 +151,36 @@ def page(title: str, *, lead: str, picture: str, description: str, sections: Ite
         description: Plain text that screen readers read instead of the picture.
         sections: HTML below the picture.
     """
-    return _PAGE.format(
-        title=escape(title),
-        style=STYLE,
-        lead=lead,
-        picture=picture,
-        description=escape(description),
-        caption=_CAPTION,
-        sections="\n".join(sections),
-    )
+    figure = _FIGURE.format(picture=picture, description=escape(description), caption=_CAPTION)
+    content = figure + "\n".join(sections)
+    scripts = "script-src 'unsafe-inline'; "
+    return _PAGE.format(title=escape(title), style=STYLE, lead=lead, content=content, schemes="light", scripts=scripts)
+
+
+def document(title: str, *, lead: str, sections: Iterable[str], style: str = "") -> str:
+    """A whole HTML page without scripts, in the light or dark colours of the reader's system.
+
+    Args:
+        title: Plain text.
+        lead: HTML below the title.
+        sections: HTML of the content; pictures from `themed`.
+        style: CSS after that of every page.
+    """
+    content = "\n".join(sections)
+    style = STYLE + DARK + style
+    return _PAGE.format(title=escape(title), style=style, lead=lead, content=content, schemes="light dark", scripts="")
+
+
+def themed(svg: str) -> str:
+    """A picture of `figures.svg(figure, as_text=True)` with the colours and the font of a page of `document`."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    svg = re.sub(r' (width|height)="[0-9.]+pt"', "", svg)
+    # Several pictures of one page would have the same ids; those that are referred to are random.
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if f"#{match[1]}" in svg else "", svg)
+    for colour, variable in THEME.items():
+        svg = re.sub(f"{colour}(?![0-9a-f])", f"var(--{variable})", svg, flags=re.IGNORECASE)
+    return svg
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:

@@ -25,6 +25,7 @@ completed ra
 completed range-test --hi
 completed show 'one_'
 completed show 'warmup(0.1,500)>>cosi'
+completed compare --schedule 'short=cosi'
 """
 
 
@@ -41,7 +42,7 @@ def test_bash_completes_commands_options_and_schedules(tmp_path):
     assert ended.stderr == ""
     registered, *completed = ended.stdout.splitlines()
     assert registered.endswith("learnrate")
-    assert completed == ["range-test", "--high", "one_cycle one_minus_sqrt", "warmup(0.1,500)>>cosine"]
+    assert completed == ["range-test", "--high", "one_cycle one_minus_sqrt", "warmup(0.1,500)>>cosine", "short=cosine"]
     assert "learnrate.sh" in (tmp_path / ".bashrc").read_text()
 
 

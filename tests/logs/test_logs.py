@@ -15,6 +15,7 @@ from facts import facts
 from learnrate.control import Observation, Scale
 from learnrate.control.running import begin
 from learnrate.errors import ArgumentError, ArgumentTypeError
+from learnrate.study import Comparison, Outcome, Training
 
 SCHEDULE = lr.warmup(0.1, 4) >> lr.cosine(0.1, 0.0, 12)
 CURVE = lr.Curve(np.geomspace(1e-3, 1, 40), np.concatenate([np.linspace(2, 1, 35), np.linspace(1, 9, 5)]), notes=("a note",))
@@ -52,6 +53,23 @@ def recorded(folder):
     control.observe(Observation(19, lr=control.schedule(19), metrics={"accuracy": 0.75}))
     control.close()
     return lr.Record.load(f"{folder}/run.sqlite")
+
+
+def compared():
+    """A comparison of two arms with two seeds, whose second name has characters that not every tracker allows."""
+
+    def training(seed, level):
+        return Training(seed, level, (2.0, 1.0, 0.5), (2, 3), (level / 2, level), "accuracy", updates=3)
+
+    arms = [
+        Outcome(name, "constant(0.1)", 3, (training(0, level), training(1, level + 0.1 * level)))
+        for name, level in (("wsd", 0.8), ("50 % <b>$x", 0.6))
+    ]
+    return Comparison(3, tuple(arms))
+
+
+COMPARED = {"wsd/seed 0": 0.8, "wsd/seed 1": 0.88, "50 _ _b__x/seed 0": 0.6, "50 _ _b__x/seed 1": 0.66}
+"""The final accuracies of `compared`, by the names that a tracker gets."""
 
 
 def write_everything(log, plan):
@@ -170,7 +188,7 @@ def test_a_fault_is_named(call, error, words):
 PREPARE = """
 import json, sys, types
 sys.path[:0] = {paths!r}
-from test_logs import SCHEDULE, CURVE, Quadratic, recorded, write_everything
+from test_logs import COMPARED, SCHEDULE, CURVE, Quadratic, compared, recorded, write_everything
 import learnrate as lr
 plan = lr.tune(Quadratic(), updates=100)
 """
@@ -182,6 +200,7 @@ run.log({"loss": 1.0})  # the user's own, over the user's own step
 write_everything(lr.logs.to(wandb), plan)  # the module
 lr.logs.to(run)(16, momentum=0.5)
 lr.logs.to(run).record(recorded("."))
+compared().log(run)
 folder = run.settings.sync_dir
 run.finish()
 wandb.teardown()  # ends the process that writes the file
@@ -222,6 +241,11 @@ print(json.dumps({
     "record": [[row["run/updates"], row["run/lr"]] for row in history if "run/lr" in row],
     "accuracy": [[row["run/updates"], row["run/accuracy"]] for row in history if "run/accuracy" in row],
     "events": config["run/events"],
+    "compared": {
+        key: [[row["study/updates"], row[f"study/{key}/accuracy"]] for row in history if f"study/{key}/accuracy" in row]
+        for key in COMPARED
+    },
+    "differences": config["study/differences"], "compared_schedule": config["study/wsd/schedule"],
 }))
 """
 
@@ -241,12 +265,19 @@ def read(run_id, client):
         "accuracy": [[entry.step, entry.value] for entry in client.get_metric_history(run_id, "run/accuracy")],
         "record_axis": "run/updates", "used": run.data.params["run/schedule"],
         "events": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/run/events.txt"),
+        "compared": {
+            key: [[each.step, each.value] for each in client.get_metric_history(run_id, f"study/{key}/accuracy")]
+            for key in COMPARED
+        },
+        "differences": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/study/differences.txt"),
+        "compared_schedule": run.data.params["study/wsd/schedule"],
     }
 client = mlflow.MlflowClient()
 experiment = client.create_experiment("learnrate", artifact_location="artifacts")
 with mlflow.start_run(experiment_id=experiment) as run:
     write_everything(lr.logs.to(mlflow), plan)
     lr.logs.to(mlflow).record(recorded("."))
+    compared().log(mlflow)
     long = lr.multistep(1.0, 0.9, tuple(range(1, 3000)))
     lr.logs.to(mlflow).schedule(long, "long")
 by_module = read(run.info.run_id, client)
@@ -284,11 +315,16 @@ trackio.finish()
 trackio.init(project="learnrate", name="second", embed=False, auto_log_cpu=False)
 lr.logs.to(trackio).record(recorded("."))
 trackio.finish()
+trackio.init(project="learnrate", name="third", embed=False, auto_log_cpu=False)
+compared().log(trackio)
+trackio.finish()
 from trackio.sqlite_storage import SQLiteStorage
 rows = SQLiteStorage.get_logs("learnrate", "first")
 config = SQLiteStorage.get_run_config("learnrate", "first")
 record = SQLiteStorage.get_logs("learnrate", "second")
 facts = SQLiteStorage.get_run_config("learnrate", "second")
+history = SQLiteStorage.get_logs("learnrate", "third")
+config_of_study = SQLiteStorage.get_run_config("learnrate", "third")
 print(json.dumps({
     "lr": [[row["updates"], row["lr"]] for row in rows if "lr" in row][:16],
     "loss": [row["range_test/loss"] for row in rows if "range_test/loss" in row],
@@ -297,6 +333,11 @@ print(json.dumps({
     "record": [[row["run/updates"], row["run/lr"]] for row in record if "run/lr" in row],
     "accuracy": [[row["run/updates"], row["run/accuracy"]] for row in record if "run/accuracy" in row],
     "events": facts["run/events"],
+    "compared": {
+        key: [[row["study/updates"], row[f"study/{key}/accuracy"]] for row in history if f"study/{key}/accuracy" in row]
+        for key in COMPARED
+    },
+    "differences": config_of_study["study/differences"], "compared_schedule": config_of_study["study/wsd/schedule"],
 }))
 """
 
@@ -337,3 +378,8 @@ def test_a_tracker_reads_back_what_was_written(tracker, tmp_path, plan):
     assert (written["record_axis"], written["accuracy"]) == ("run/updates", [[19, 0.75]])
     assert used(8) == 0.5 * lr.linear(0.2, 0.1, 20)(8)
     assert "it stalls" in written["events"]
+    assert written["compared"] == {
+        key: [[2, pytest.approx(end / 2, abs=0.05)], [3, pytest.approx(end)]] for key, end in COMPARED.items()
+    }
+    assert [str(each) in written["differences"] for each in compared().differences()] == [True]
+    assert written["compared_schedule"] == "constant(0.1)"

@@ -147,6 +147,14 @@ def test_a_study_is_not_continued_with_other_values(study):
     assert len(make(study, seeds=2).seeds) == 2
 
 
+def test_nothing_is_left_of_a_checkpoint_whose_writing_was_cut_short(tmp_path):
+    folder = tmp_path / "study.sqlite.checkpoints"
+    folder.mkdir()
+    (folder / ".0-0.checkpoint.0123abcd.part").write_bytes(b"half")
+    make(tmp_path / "study.sqlite", seeds=1)
+    assert not folder.exists()
+
+
 def test_a_study_is_not_continued_with_other_data(tmp_path):
     study, file, folder = tmp_path / "study.sqlite", tmp_path / "data.bin", tmp_path / "images"
     file.write_bytes(b"first")

@@ -20,8 +20,10 @@ import torch._dynamo
 import typer._adapters  # noqa: F401
 
 import learnrate.cli.app
+import learnrate.cli.compare
 import learnrate.cli.range_test
 import learnrate.cli.show
+import learnrate.cli.study
 import learnrate.cli.tune
 import learnrate.torch  # noqa: F401
 from learnrate.cli import main

@@ -1,4 +1,4 @@
-"""The command line: `learnrate tune`, `range-test`, `show`."""
+"""The command line: `learnrate tune`, `range-test`, `show`, `watch`, `compare`, `report`."""
 
 import os
 import signal

@@ -76,6 +76,10 @@ RecipeFile = Annotated[
 ]
 Seed = Annotated[int, Option(help="Seed of all random numbers.", min=0)]
 Out = Annotated[Path | None, Option(help="Folder for the results, new or empty.", show_default="runs/<time>-<recipe>")]
+Target = Annotated[
+    str | None,
+    Option(help="Tell the updates to this metric, or to the mean final metric of the schedule of this name."),
+]
 Json = Annotated[bool, Option("--json", help="One JSON object on stdout, everything else on stderr.")]
 Debug = Annotated[bool, Option("--debug", help="Show tracebacks.")]
 
@@ -181,6 +185,93 @@ def watch(
         from learnrate.cli.watch import Options, watch_command
 
         watch_command(Options(record, host, port, open_browser))
+
+    _guarded(command)
+
+
+@app.command()
+def compare(
+    recipe: RecipeFile = None,
+    schedule: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME=SCHEDULE",
+            help="A schedule, with or without a name; give one for each that is compared.",
+            autocompletion=_complete_schedule,
+        ),
+    ] = None,
+    seeds: Annotated[int, Option(help="Number of trainings of each schedule.", min=1)] = 5,
+    tune_each: Annotated[bool, Option("--tune-each", help="Train each schedule at its own best LR.")] = False,
+    tune_budget: Annotated[
+        str | None,
+        Option(
+            help="Maximum cost of the choice of each LR, as the budget of tune.", show_default="by the length of the run"
+        ),
+    ] = None,
+    until_sure: Annotated[
+        bool, Option("--until-sure", help="Add seeds until one schedule is surely the best, or the budget is spent.")
+    ] = False,
+    budget: Annotated[
+        str | None,
+        Option(help="Maximum cost: '20 seeds', '500000 updates' or '2 hours'.", show_default="30 seeds with --until-sure"),
+    ] = None,
+    updates: Annotated[
+        int | None, Option(help="Length of a training in updates.", show_default="that of the recipe", min=1)
+    ] = None,
+    evaluate_every: Annotated[
+        int | None, Option(help="Updates between two evaluations.", show_default="a twentieth of a training", min=1)
+    ] = None,
+    target: Target = None,
+    executor: Annotated[
+        str | None,
+        Option(help="Where it is trained: a number of processes, 'processes', 'ray' or 'dask'.", show_default="here"),
+    ] = None,
+    study: Annotated[
+        str | None,
+        Option(
+            help="File that keeps every training, from which a comparison goes on.", show_default="study.sqlite in --out"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Folder for the results: new, empty, or that of --study.", show_default="runs/<time>-<recipe>"),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train with several schedules and the same seeds, and say which is better, by how much, and how sure that is.
+
+    learnrate compare RECIPE.py --schedule "cosine=cosine(0.1, 0)" --schedule "wsd=wsd(0.1)" --seeds 5
+    """
+
+    def command() -> None:
+        from learnrate.cli.compare import Options, compare_command
+
+        limits = (tune_each, tune_budget, until_sure, budget, updates, evaluate_every)
+        compare_command(Options(recipe, schedule or [], seeds, *limits, target, executor, study, out, json))
+
+    _guarded(command)
+
+
+@app.command()
+def report(
+    study: Annotated[Path, Argument(help="A study of compare: its file or folder. It may still be in progress.")],
+    out: Annotated[
+        Path | None, Option(help="The page; an existing one is replaced.", show_default="<study>.html beside the study")
+    ] = None,
+    target: Target = None,
+    open_browser: Annotated[bool, Option("--open/--no-open", help="Open the page in the browser.")] = False,
+    png: Annotated[bool, Option("--png", help="Write each picture as PNG too.")] = False,
+    svg: Annotated[bool, Option("--svg", help="Write each picture as SVG too.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make one HTML page of a study: ranking, differences, curves, times to a target, cost, and how it was made."""
+
+    def command() -> None:
+        from learnrate.cli.study import Options, report_command
+
+        report_command(Options(study, out, target, open_browser, png, svg, json))
 
     _guarded(command)
 

@@ -16,6 +16,7 @@ from learnrate.interrupts import delayed_interrupts
 from learnrate.schedules.figure import draw_schedule
 from learnrate.study import Comparison
 from learnrate.study.figure import draw_losses, draw_scores
+from learnrate.study.page import write_comparison
 from learnrate.tuner import Plan
 from learnrate.tuner.figure import draw_trials
 
@@ -91,6 +92,11 @@ class Folder:
         figure.suptitle(figures.literal(title), x=0.01, ha="left", fontsize=12)
         figures.save(figure, self.path / "comparison.png")
 
+    @delayed_interrupts()
+    def write_report(self, comparison: Comparison, target: float | str | None, title: str) -> None:
+        """report.html: the page of a comparison."""
+        write_comparison(comparison, self.path / "report.html", target, title=title)
+
     def write_page(self, curve: Curve) -> bool:
         """range-test.html, with hover and zoom. Returns False if plotly, which draws it, is not installed."""
         try:
@@ -104,20 +110,21 @@ class Folder:
         records.save(self.path / "result.json", command, summary)
 
 
-def open_folder(out: Path | None, runs: Path, name: str) -> Folder:
+def open_folder(out: Path | None, runs: Path, name: str, study: Path | None = None) -> Folder:
     """Create the folder, check that files can be written into it, and reserve it for this run.
 
     Args:
         out: The folder, new or empty; by default <time>-<name> in `runs`, numbered if that exists already.
         runs: Where the default lies.
         name: Name of the recipe.
+        study: A study that is continued: the folder in which it lies need not be empty, because it is that of the study.
 
     Raises:
         ArgumentError: if the folder cannot be created or written to, or is not empty.
     """
     try:
         created = out is None or not out.exists()
-        path = _create_new(runs, name) if out is None else _create(out)
+        path = _create_new(runs, name) if out is None else _create(out, study)
         lock = _lock(path / MARK)
     except (FileExistsError, BlockingIOError) as error:
         raise ArgumentError(f"--out must be a folder of this run's own, {out or runs} is a file or in use") from error
@@ -149,8 +156,10 @@ def _lock(mark: Path) -> BinaryIO:
         lock.close()  # another run removed the file between its opening and its locking
 
 
-def _create(out: Path) -> Path:
+def _create(out: Path, study: Path | None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
+    if study is not None and study.exists() and study.parent.resolve() == out.resolve():
+        return out
     # A run that was killed leaves the file, but not its lock.
     if any(path.name != MARK for path in out.iterdir()):
         raise ArgumentError(f"--out must be a new or empty folder, {out} holds files: nothing is overwritten")

@@ -47,26 +47,34 @@ def load_recipe(path: Path | None, out: Path | None) -> Loaded:
     return Loaded(recipe, recipe.name or path.stem, out, runs)
 
 
-def in_folder(loaded: Loaded, work: Callable[[Folder, Console, Bars], dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
+def in_folder(
+    loaded: Loaded,
+    work: Callable[[Folder, Console, Bars], dict[str, Any]],
+    *,
+    as_json: bool,
+    study: Path | None = None,
+) -> dict[str, Any]:
     """Do the work of a command with a folder of its own, a console for the report, and progress bars.
 
     Args:
         loaded: The recipe.
         work: Returns the summary.
         as_json: Whether the report goes to stderr.
+        study: A study that is continued, which may lie in the folder.
 
     Raises:
         KeyboardInterrupt: at Ctrl-C; its text says where the results so far are.
     """
-    folder = open_folder(loaded.out, loaded.runs, loaded.name)
+    folder = open_folder(loaded.out, loaded.runs, loaded.name, study)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         with progress_bars() as bars:
             return work(folder, console, bars)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         folder.close()
         left = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
-        raise KeyboardInterrupt(left) from None
+        # The work may know more: how to go on, for example.
+        raise KeyboardInterrupt(*(stop.args if stop.args and folder.path.exists() else (left,))) from None
     finally:
         folder.close()
 

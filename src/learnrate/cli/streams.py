@@ -111,3 +111,8 @@ class Bars:
         if name not in self._tasks:
             self._tasks[name] = self.progress.add_task(name, total=planned)
         self.progress.update(self._tasks[name], completed=done)
+
+    def end(self, name: str) -> None:
+        """Remove the bar of a part that has ended: of hundreds of runs, those in progress are shown."""
+        if name in self._tasks:
+            self.progress.remove_task(self._tasks.pop(name))

@@ -2,8 +2,9 @@
 
 from learnrate.study.arms import Arm
 from learnrate.study.comparing import compare
-from learnrate.study.comparison import Comparison, Outcome
+from learnrate.study.comparison import Comparison
 from learnrate.study.difference import Difference
+from learnrate.study.outcome import Outcome
 from learnrate.study.paired import difference
 from learnrate.study.sequential import anytime_interval, fewest_pairs
 from learnrate.study.speedup import Speedup, speedup

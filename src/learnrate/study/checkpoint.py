@@ -86,6 +86,9 @@ class CheckpointFile:
             self.notes.append(f"has no checkpoint: {error}")
         self._written_at = time.monotonic()
 
-    def remove(self) -> None:
-        """The training has ended, and its record is kept elsewhere."""
-        self.path.unlink(missing_ok=True)
+
+def remove(path: Path) -> None:
+    """Remove the checkpoint of a training that has ended, and what a process left of it that was killed while it wrote."""
+    path.unlink(missing_ok=True)
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink(missing_ok=True)

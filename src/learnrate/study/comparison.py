@@ -1,94 +1,36 @@
 """The result of a comparison: its arms with their trainings, and what follows from them."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from learnrate import checks, records
 from learnrate.errors import FailedTrainingsError
 from learnrate.study.difference import Difference
-from learnrate.study.run import Chosen, Failure, Key
+from learnrate.study.outcome import Cost, Outcome
+from learnrate.study.run import Key
 from learnrate.study.speedup import Speedup, speedup
 from learnrate.study.statistics import differences, surely_best
+from learnrate.study.tables import columns
 from learnrate.study.times import TimeToTarget, Unit, target_score, time_to_target
 from learnrate.study.training import Training
+from learnrate.tables import as_csv, as_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 LEVEL = 0.95
 """Of intervals: the usual one."""
 
+KIND = "comparison"
+"""What a file of `Comparison.save` says that it is."""
 
-@dataclass(frozen=True)
-class Cost:
-    """What trainings cost, with the choice of their LRs.
-
-    Attributes:
-        updates: Updates made.
-        seconds: The time that they took.
-    """
-
-    updates: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An arm and its trainings.
-
-    Attributes:
-        name: Name of the arm.
-        schedule: Its schedule, as text.
-        updates: Length of its trainings in updates.
-        trainings: One for each seed, in the order of the seeds.
-        chosen: How its LR was chosen; None if it was given.
-        failures: The trainings that raised an error, by seed.
-    """
-
-    name: str
-    schedule: str
-    updates: int
-    trainings: tuple[Training, ...] = ()
-    chosen: Chosen | None = None
-    failures: Mapping[int, Failure] = field(default_factory=dict)
-
-    @property
-    def scores(self) -> tuple[float, ...]:
-        """The score of every seed."""
-        return tuple(training.score for training in self.trainings)
-
-    @property
-    def mean(self) -> float:
-        """Mean score over the seeds; NaN without a training."""
-        return float(np.mean(self.scores)) if self.trainings else float("nan")
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation of the score over the seeds; 0 for a single seed."""
-        return float(np.std(self.scores, ddof=1)) if len(self.trainings) > 1 else 0.0
-
-    @property
-    def cost(self) -> Cost:
-        """What its trainings, and the choice of its LR, cost."""
-        runs: list[Training | Chosen] = [*self.trainings, *([self.chosen] if self.chosen else [])]
-        return Cost(sum(run.updates for run in runs), sum(run.seconds for run in runs))
-
-    def by_seed(self) -> dict[int, Training]:
-        """The trainings by seed."""
-        return {training.seed: training for training in self.trainings}
-
-    def as_record(self) -> dict[str, Any]:
-        """The outcome as JSON holds it."""
-        return {
-            "schedule": self.schedule,
-            "updates": self.updates,
-            "mean": records.encode_float(self.mean) if self.trainings else None,
-            "std": records.encode_float(self.std) if self.trainings else None,
-            "tuned_lr": None if self.chosen is None else self.chosen.max_lr,
-            "tuning_updates": None if self.chosen is None else self.chosen.updates,
-            "failures": {str(seed): failure.error for seed, failure in self.failures.items()},
-            "trainings": [training.as_record() for training in self.trainings],
-        }
+Each = Literal["training", "evaluation"]
+"""What a row of a table is."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,6 +43,7 @@ class Comparison:
         notes: What a reader has to know: arms of a seed that did not begin alike, for example.
         environments: The different sets of versions and hardware that the trainings were made with.
         anytime: Whether seeds were added until a difference was sure.
+        in_progress: The runs that were being made when the study was read.
 
     Example:
         >>> def outcome(name, *scores):
@@ -116,6 +59,38 @@ class Comparison:
     notes: tuple[str, ...] = ()
     environments: tuple[Mapping[str, str], ...] = ()
     anytime: bool = False
+    in_progress: tuple[Key, ...] = ()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Comparison":
+        """Read a study, also while it is being made; or a comparison that `save` wrote.
+
+        Args:
+            path: The file or folder that was given as `study=`, or the file of `save`.
+
+        Raises:
+            ArgumentTypeError: if it is no path.
+            OutputError: if it cannot be read, or is something else.
+
+        Example:
+            >>> import tempfile, learnrate as lr
+            >>> comparison = Comparison(100, (Outcome("wsd", "wsd(0.1, 100)", 100, (Training(0, 0.9, (0.5,)),)),))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     comparison.save(f"{folder}/comparison.json")
+            ...     lr.Comparison.load(f"{folder}/comparison.json") == comparison
+            True
+        """
+        from learnrate.study.results import read_study
+
+        return read_study(path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the comparison with every training as one file of JSON, which `load` reads.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        records.save(path, KIND, self.as_record())
 
     @property
     def metric(self) -> str:
@@ -245,6 +220,82 @@ class Comparison:
         error.add_note(failure.traceback)
         raise error
 
+    def plot(self, target: float | str | None = None) -> "tuple[Axes, ...]":
+        """Draw the learning curves, the differences to the best arm, and when the trainings reached a target.
+
+        Args:
+            target: See `times`; None to leave the last one out.
+
+        Returns:
+            The axes, from top to bottom; `axes[0].figure.savefig(path)` writes the figure.
+
+        Raises:
+            ArgumentError: if the target is no target.
+            MissingExtraError: if matplotlib is not installed.
+        """
+        from learnrate.study.figure import draw_comparison
+
+        return draw_comparison(self, target)
+
+    def to_html(self, path: str | os.PathLike[str], target: float | str | None = None) -> None:
+        """Write the comparison as one HTML page with its tables and figures, which loads nothing from elsewhere.
+
+        Args:
+            path: The file; an existing one is replaced.
+            target: See `times`; None for no times to a target.
+
+        Raises:
+            ArgumentError: if the target is no target.
+            MissingExtraError: if matplotlib is not installed.
+            OutputError: if the file cannot be written.
+        """
+        from learnrate.study.page import write_comparison
+
+        write_comparison(self, path, target)
+
+    def to_pandas(self, each: Each = "training") -> "pd.DataFrame":
+        """The comparison as a pandas DataFrame.
+
+        Args:
+            each: What a row is: a "training", or an "evaluation".
+
+        Raises:
+            ArgumentError: if `each` is another word.
+            MissingExtraError: if pandas is not installed.
+        """
+        return as_frame(columns(self, each))
+
+    def to_csv(self, path: str | os.PathLike[str], each: Each = "training") -> None:
+        """Write the same table as CSV. Numbers have all digits.
+
+        Raises:
+            ArgumentError: if `each` is another word.
+            OutputError: if the file cannot be written.
+        """
+        records.write_atomically(path, as_csv(columns(self, each)).encode("utf-8", "backslashreplace"))
+
+    def log(self, tracker: Any, name: str = "study", *, run_id: str | None = None) -> None:
+        """Write the comparison into a tracker: its facts, sentences, and the metrics of every training over its updates.
+
+        Args:
+            tracker: TensorBoard, W&B, MLflow or trackio; see `learnrate.logs.to`. trackio gets it before any other value.
+            name: Comes before the name of each value: "study/wsd/seed 0/accuracy".
+            run_id: The run, if `tracker` is an MlflowClient.
+
+        Raises:
+            ArgumentError: if `run_id` is missing for an MlflowClient, or is given for something else.
+            ArgumentTypeError: if `tracker` is no tracker.
+        """
+        from learnrate.study.export import write
+
+        write(self, tracker, name, run_id)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the differences, the notes, and the figure."""
+        from learnrate.study.page import notebook
+
+        return notebook(self)
+
     def __repr__(self) -> str:
         rows = [f"  {arm.name}: {arm.mean:.4g} ± {arm.std:.2g} ({len(arm.trainings)} seeds)" for arm in self.ranking()]
         compared = [f"  {difference}" for difference in self.differences()]
@@ -255,6 +306,7 @@ class Comparison:
         return {
             "metric": self.metric,
             "updates": self.updates,
+            "anytime": self.anytime,
             "arms": {arm.name: arm.as_record() for arm in self.arms},
             "differences": [difference.as_record() for difference in self.differences()],
             "notes": list(self.notes),

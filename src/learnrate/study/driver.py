@@ -8,6 +8,7 @@ from pathlib import Path
 
 from learnrate.errors import ExecutorError, OutputError
 from learnrate.study.batch import Declined, Part, batches_of, make_together
+from learnrate.study.checkpoint import remove
 from learnrate.study.executors.executor import Executor, Future, NodeLostError
 from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
 from learnrate.study.store import Store
@@ -132,7 +133,7 @@ class Driver:
             else:
                 self.store.finish(made)
                 if isinstance(task, Run) and task.checkpoint is not None:
-                    Path(task.checkpoint).unlink(missing_ok=True)
+                    remove(Path(task.checkpoint))
                 self.on_result(made)
             del running[key]
         return bool(ended)

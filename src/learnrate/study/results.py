@@ -1,11 +1,22 @@
-"""From what a store holds to a comparison."""
+"""From what a store or a file holds to a comparison."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from learnrate.study.comparison import Comparison, Outcome, pairing_notes
+from learnrate import checks, records
+from learnrate.errors import OutputError
+from learnrate.study.comparison import KIND, Comparison, pairing_notes
+from learnrate.study.outcome import Outcome
 from learnrate.study.run import TUNING, Chosen, Failure, Key
 from learnrate.study.store import Contents
+from learnrate.study.store.opened import opened
 from learnrate.study.training import Training
+
+SQLITE = b"SQLite format 3\0"
+"""How a database of sqlite begins."""
 
 
 def comparison_of(contents: Contents, arms: Sequence[str] | None = None) -> Comparison:
@@ -22,7 +33,88 @@ def comparison_of(contents: Contents, arms: Sequence[str] | None = None) -> Comp
     environments = {tuple(sorted(run.environment.items())): run.environment for run in contents.runs.values()}
     notes = (*pairing_notes(outcomes, hashes), *_failures(outcomes), *_own_notes(outcomes))
     until_sure = bool(contents.definition["until_sure"])
-    return Comparison(int(contents.definition["updates"]), outcomes, notes, tuple(environments.values()), until_sure)
+    in_progress = tuple(key for key in contents.in_progress if key.arm in names)
+    return Comparison(
+        updates=int(contents.definition["updates"]),
+        arms=outcomes,
+        notes=notes,
+        environments=tuple(environments.values()),
+        anytime=until_sure,
+        in_progress=in_progress,
+    )
+
+
+def read_study(study: str | os.PathLike[str]) -> Comparison:
+    """The comparison of a study on disk, also of one that is being made.
+
+    Args:
+        study: Its file or folder; or what `Comparison.save` wrote.
+
+    Raises:
+        ArgumentTypeError: if it is no path.
+        OutputError: if it cannot be read, or is something else.
+    """
+    path = checks.path("study", study)
+    beginning = _beginning(path) if path.is_file() else b""
+    if beginning.startswith(b"{"):
+        return records.load(path, KIND, of_record)
+    if beginning not in (SQLITE, b""):
+        raise OutputError(f"{checks.shown(str(path))} is not a study: it begins with {checks.shown(beginning[:6])}")
+    with opened(path, to_read=True) as store:
+        return comparison_of(store.contents())
+
+
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE))
+    except OSError as error:
+        raise OutputError(f"cannot read the study {path}: {error.strerror or error}") from error
+
+
+def of_record(record: Mapping[str, Any]) -> Comparison:
+    """The comparison of `Comparison.as_record`.
+
+    Raises:
+        ArgumentError: if a field is missing or breaks its rule.
+        ArgumentTypeError: if a field has the wrong type.
+    """
+    fields = records.Fields(record)
+    arms = fields.read("arms", checks.instance(Mapping, "an object"))
+    texts = checks.several(checks.text)
+    return Comparison(
+        updates=fields.read("updates", checks.length),
+        arms=tuple(records.nested(partial(_outcome_of, name))(f"arms.{name}", arm) for name, arm in arms.items()),
+        notes=fields.read("notes", texts),
+        environments=tuple(dict(each) for each in fields.read("environments", _objects)),
+        anytime=fields.read("anytime", _flag),
+    )
+
+
+def _flag(name: str, value: object) -> bool:
+    checks.flag(name, value)
+    return bool(value)
+
+
+def _objects(name: str, value: object) -> tuple[Mapping[str, Any], ...]:
+    return checks.several(checks.instance(Mapping, "an object"), "objects")(name, value)
+
+
+def _outcome_of(name: str, record: Any) -> Outcome:
+    fields = records.Fields(record)
+    chosen = fields["chosen"]
+    failures = fields.read("failures", checks.instance(Mapping, "an object"))
+    return Outcome(
+        name=name,
+        schedule=fields.read("schedule", checks.text),
+        updates=fields.read("updates", checks.length),
+        trainings=tuple(map(Training.of_record, fields.read("trainings", _objects))),
+        chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
+        failures={int(seed): Failure(str(error)) for seed, error in failures.items()},
+        recipe=fields.read("recipe", checks.text),
+        source=fields.read("source", checks.text),
+    )
 
 
 def _outcome(name: str, arm: dict[str, object], contents: Contents) -> Outcome:
@@ -40,6 +132,8 @@ def _outcome(name: str, arm: dict[str, object], contents: Contents) -> Outcome:
         trainings=trainings,
         chosen=chosen if isinstance(chosen, Chosen) else None,
         failures=failures,
+        recipe=str(arm["recipe"]),
+        source=str(arm["source"]),
     )
 
 

@@ -90,16 +90,25 @@ def median_time(times: Sequence[TimeToTarget], unit: Unit = "updates", level: fl
     return MedianTime(len(each), reached, _kaplan_meier_median(bounds), interval, coverage, unit)
 
 
-def _kaplan_meier_median(bounds: Sequence[Bounds]) -> float:
-    """The first time at which the estimated share of those not yet there is at most one half."""
-    remaining = 1.0
+def shares_reached(bounds: Sequence[Bounds]) -> list[tuple[float, float]]:
+    """The estimated share of trainings that has reached the target, at each time at which it rises (Kaplan and Meier).
+
+    Args:
+        bounds: Between which numbers the time of each training lies: two equal ones if it has reached the target.
+    """
+    shares, remaining = [], 1.0
     for time in sorted({low for low, high in bounds if low == high and math.isfinite(low)}):
         at_risk = sum(low >= time for low, _ in bounds)  # one that is censored at this time is still at risk in it
         reached = sum(low == high == time for low, high in bounds)
         remaining *= 1 - reached / at_risk
-        if remaining <= 0.5 + 1e-12:  # 1 - 1/3 - ... of a half is not exactly a half
-            return time
-    return math.inf
+        shares.append((time, 1 - remaining))
+    return shares
+
+
+def _kaplan_meier_median(bounds: Sequence[Bounds]) -> float:
+    """The first time at which the estimated share of those that are there is at least one half."""
+    # 1 - 1/3 - ... of a half is not exactly a half.
+    return next((time for time, share in shares_reached(bounds) if share >= 0.5 - 1e-12), math.inf)
 
 
 def median_interval(bounds: Sequence[Bounds], level: float) -> tuple[Bounds, float]:

@@ -210,7 +210,10 @@ class SqliteStore:
                 self._runs.pop(Key(arm, seed), None)  # one that had failed goes to the end, as in the file
                 self._runs[Key(arm, seed)] = Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
                 self._last_run = rowid
-        return Contents(json.loads(values["definition"]), dict(self._runs))
+            claims = list(self._connection.execute("SELECT arm, seed, driver FROM claims ORDER BY time"))
+            living = {driver for _, _, driver in claims if driver == self._driver or locks.is_taken(self._lock_of(driver))}
+        in_progress = tuple(Key(arm, seed) for arm, seed, driver in claims if driver in living)
+        return Contents(json.loads(values["definition"]), dict(self._runs), in_progress)
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""

@@ -32,10 +32,12 @@ class Contents:
     Attributes:
         definition: What it is, as JSON.
         runs: The runs that have ended.
+        in_progress: The runs that living processes are making.
     """
 
     definition: Mapping[str, Any]
     runs: Mapping[Key, Stored]
+    in_progress: tuple[Key, ...] = ()
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""The figures of a comparison, drawn with matplotlib."""
+"""Loss and metric along the trainings of a comparison: a line for each seed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate import figures
-from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+from learnrate.study.figure import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from learnrate.study.comparison import Comparison, Outcome
+    from learnrate.study.comparison import Comparison
+    from learnrate.study.outcome import Outcome
     from learnrate.study.training import Training
-
-COLORS = (BLUE, ORANGE, GREEN, GREY)
-DASHES = ("-", "--", ":", "-.")
-"""Used after all colours, so that sixteen arms can be told apart."""
 
 SEED: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.45}
 """Style of the line of one seed."""
@@ -37,9 +34,9 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
         MissingExtraError: if matplotlib is not installed.
     """
     ax = figures.axes_or_new(ax)
-    width = max(1, _longest(comparison) // 30)
+    width = max(1, look.longest(comparison) // 30)
     for number, arm in enumerate(comparison.arms):
-        line = _line(number)
+        line = look.line(number)
         drawn = [_loss_series(training, width) for training in arm.trainings]
         for counts, losses in drawn:
             ax.plot(counts, losses, **line, **SEED)
@@ -49,7 +46,7 @@ def draw_losses(comparison: Comparison, ax: Axes | None = None) -> Axes:
             ax.plot(shortest, mean, **line, label=figures.literal(arm.name), **MEAN)
     negative = any(loss < 0 for arm in comparison.arms for training in arm.trainings for loss in training.losses)
     scale = "linear" if negative else "log"
-    ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, _longest(comparison)))
+    ax.set(xlabel="update", ylabel="training loss", yscale=scale, xlim=(0, look.longest(comparison)))
     if ax.lines:
         ax.legend(frameon=False, fontsize=9)
     return figures.style(ax)
@@ -68,7 +65,7 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     means = []
     for number, arm in enumerate(comparison.arms):
-        line = _line(number)
+        line = look.line(number)
         measured = [dict(zip(training.checkpoints, training.scores, strict=True)) for training in arm.trainings]
         for scores in measured:
             ax.plot(list(scores), list(scores.values()), **line, **SEED)
@@ -87,13 +84,8 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
         )
         ax.set_ylim(low - (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
         ax.legend(loc="lower right", frameon=False, fontsize=9)
-    ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, _longest(comparison)))
+    ax.set(xlabel="update", ylabel=figures.literal(comparison.score_title), xlim=(0, look.longest(comparison)))
     return figures.style(ax)
-
-
-def _longest(comparison: Comparison) -> int:
-    """Length of the longest trainings in updates."""
-    return max((arm.updates for arm in comparison.arms), default=comparison.updates)
 
 
 def _loss_series(training: Training, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -101,11 +93,6 @@ def _loss_series(training: Training, width: int) -> tuple[NDArray[np.float64], N
     losses = np.array(training.losses)
     counts = np.minimum(np.arange(1, len(losses) + 1) * training.losses_every, max(training.updates, len(losses)))
     return counts, _trailing_mean(losses, max(1, width // training.losses_every))
-
-
-def _line(number: int) -> dict[str, Any]:
-    """Colour and dashes of an arm."""
-    return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
 
 
 def _final_score(arm: Outcome) -> str:

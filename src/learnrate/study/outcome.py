@@ -1,0 +1,88 @@
+"""An arm of a comparison with its trainings, and what they cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from learnrate import records
+from learnrate.study.run import Chosen, Failure
+from learnrate.study.training import Training
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What trainings cost, with the choice of their LRs.
+
+    Attributes:
+        updates: Updates made.
+        seconds: The time that they took.
+    """
+
+    updates: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An arm and its trainings.
+
+    Attributes:
+        name: Name of the arm.
+        schedule: Its schedule, as text.
+        updates: Length of its trainings in updates.
+        trainings: One for each seed, in the order of the seeds.
+        chosen: How its LR was chosen; None if it was given.
+        failures: The trainings that raised an error, by seed.
+        recipe: Name of its recipe.
+        source: Hash of the source of its recipe.
+    """
+
+    name: str
+    schedule: str
+    updates: int
+    trainings: tuple[Training, ...] = ()
+    chosen: Chosen | None = None
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    recipe: str = ""
+    source: str = ""
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The score of every seed."""
+        return tuple(training.score for training in self.trainings)
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the seeds; NaN without a training."""
+        return float(np.mean(self.scores)) if self.trainings else float("nan")
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation of the score over the seeds; 0 for a single seed."""
+        return float(np.std(self.scores, ddof=1)) if len(self.trainings) > 1 else 0.0
+
+    @property
+    def cost(self) -> Cost:
+        """What its trainings, and the choice of its LR, cost."""
+        runs: list[Training | Chosen] = [*self.trainings, *([self.chosen] if self.chosen else [])]
+        return Cost(sum(run.updates for run in runs), sum(run.seconds for run in runs))
+
+    def by_seed(self) -> dict[int, Training]:
+        """The trainings by seed."""
+        return {training.seed: training for training in self.trainings}
+
+    def as_record(self) -> dict[str, Any]:
+        """The outcome as JSON holds it."""
+        return {
+            "schedule": self.schedule,
+            "updates": self.updates,
+            "mean": records.encode_float(self.mean) if self.trainings else None,
+            "std": records.encode_float(self.std) if self.trainings else None,
+            "recipe": self.recipe,
+            "source": self.source,
+            "chosen": None if self.chosen is None else vars(self.chosen),
+            "failures": {str(seed): failure.error for seed, failure in self.failures.items()},
+            "trainings": [training.as_record() for training in self.trainings],
+        }
