@@ -54,8 +54,8 @@ def _task(record: dict[str, Any]) -> list[str]:
     for name, arm in arms:
         trained = {training["updates"] for training in arm["trainings"]}
         lines.append(
-            f"| {name} | {arm['mean']:.2f} ± {arm['std']:.2f} | {arm['chosen']['max_lr']:.2g} | {arm['chosen']['updates']} | "
-            f"{', '.join(map(str, sorted(trained)))} |"
+            f"| {name} | {arm['mean']:.2f} ± {arm['std']:.2f} | {arm['chosen']['max_lr']:.2g} | "
+            f"{arm['chosen']['updates']} | {', '.join(map(str, sorted(trained)))} |"
         )
     return [*lines, "", *_claims(record), ""]
 
