@@ -25,16 +25,16 @@ from measure import keep
 
 import learnrate as lr
 from learnrate.study.results import comparison_of
-from learnrate.study.run import Made, Message, Run
+from learnrate.study.running.run import Made, Message, Run
+from learnrate.study.running.training import Training
 from learnrate.study.store.opened import opened
 from learnrate.study.store.sqlite import SqliteStore
-from learnrate.study.training import Training
 
 RUNS, NODES, WORKERS_OF_A_NODE, MINUTES = 10_000, 100, 8, 10.0
 ARMS = 20
 LOSSES, EVALUATIONS = 2_000, 20
 MESSAGES_A_SECOND = 2.0
-"""What each worker sends at most; see `learnrate.study.run.REPORT_EVERY`."""
+"""What each worker sends at most; see `learnrate.study.running.run.REPORT_EVERY`."""
 
 
 class Simulated:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measure import keep
-from learnrate.study import student
-from learnrate.study.paired import difference
-from learnrate.study.sequential import EFFECT_VARIANCE, fewest_pairs, log_evidence, sure_after
+from learnrate.study.statistics import student
+from learnrate.study.statistics.paired import difference
+from learnrate.study.statistics.sequential import EFFECT_VARIANCE, fewest_pairs, log_evidence, sure_after
 
 Array = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Array]

@@ -12,7 +12,7 @@ import learnrate as lr
 from learnrate import figures
 from learnrate.errors import MissingExtraError, OutputError
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.figure import draw_losses, draw_scores
+from learnrate.study.report.figure import draw_losses, draw_scores
 
 
 def test_a_new_figure_has_its_axes_side_by_side_and_pyplot_does_not_keep_it():

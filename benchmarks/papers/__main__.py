@@ -21,7 +21,7 @@ from benchmarks.papers.experiment import Experiment
 from benchmarks.papers.experiments import EXPERIMENTS
 from benchmarks.papers.range_tests import RANGE_TESTS
 from benchmarks.papers.range_tests import run as run_range_tests
-from learnrate.study.run import Message
+from learnrate.study.running.run import Message
 
 STUDIES = Path(__file__).parents[2] / ".cache" / "papers"
 

@@ -28,7 +28,7 @@ from benchmarks.papers.together.net import CONVOLUTIONS
 from benchmarks.papers.together.training import Setting, Together, expected_seconds, seconds_an_update
 from learnrate.errors import LearnrateError
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.environment import environment
+from learnrate.study.running.environment import environment
 
 TABLES = {"1": "clr-table-1", "3": "clr-table-3"}
 """Table 2 is the schedule of triangular2 in Table 1."""

@@ -16,7 +16,7 @@ from benchmarks.papers.inputs import Inputs
 from benchmarks.papers.policies import Scale
 from benchmarks.papers.recipes import cifar10_full
 from learnrate.records import write_atomically
-from learnrate.study.environment import environment
+from learnrate.study.running.environment import environment
 
 HELD_OUT = 10
 """Batches of 500 test images that measure the accuracy each time."""

@@ -5,7 +5,7 @@ import math
 import re
 from pathlib import Path
 
-from learnrate.study.sequential import EFFECT_VARIANCE
+from learnrate.study.statistics.sequential import EFFECT_VARIANCE
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp  # noqa: E402
 import learnrate as lr  # noqa: E402
 from learnrate.control import gradient_size, guard, plateau  # noqa: E402
 from learnrate.study import train  # noqa: E402
-from learnrate.study.checkpoint import CheckpointFile  # noqa: E402
+from learnrate.study.running.checkpoint import CheckpointFile  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("jax"), pytest.mark.slow]
 

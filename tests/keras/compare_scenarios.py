@@ -10,7 +10,7 @@ from reporting import FOLDER, scenario
 import learnrate as lr
 from learnrate.control import guard, plateau
 from learnrate.study import train
-from learnrate.study.checkpoint import CheckpointFile
+from learnrate.study.running.checkpoint import CheckpointFile
 
 UPDATES = 40
 CONTROL = [plateau(patience=12), guard(every=5, recovery=20)]

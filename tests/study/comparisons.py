@@ -6,7 +6,7 @@ import numpy as np
 
 import learnrate as lr
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.run import Chosen, Failure
+from learnrate.study.running.run import Chosen, Failure
 
 NASTY = "<b>x</b> & $\\frac{1}$"
 UPDATES = 200

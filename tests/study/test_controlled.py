@@ -13,7 +13,7 @@ from facts import facts
 from learnrate.control import Action, Controller, guard, plateau
 from learnrate.control.cooldown_now import Constant
 from learnrate.study import train
-from learnrate.study.checkpoint import CheckpointFile
+from learnrate.study.running.checkpoint import CheckpointFile
 from learnrate.trainable import SKIPPED, LeftOut, Reading
 
 

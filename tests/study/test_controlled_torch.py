@@ -10,7 +10,7 @@ import torch
 import learnrate as lr
 from learnrate.control import gradient_size, guard, plateau
 from learnrate.study import train
-from learnrate.study.checkpoint import CheckpointFile
+from learnrate.study.running.checkpoint import CheckpointFile
 
 UPDATES = 60
 CONTROL = [plateau(patience=12), guard(every=5, recovery=20), gradient_size(smoothing=6, step=0.05, max_factor=2.0)]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from facts import facts
 from learnrate.errors import LearnrateError
-from learnrate.study.paired import difference
-from learnrate.study.sequential import anytime_interval
-from learnrate.study.statistics import differences, holm, surely_best
+from learnrate.study.statistics.differences import differences, holm, surely_best
+from learnrate.study.statistics.paired import difference
+from learnrate.study.statistics.sequential import anytime_interval
 
 score = st.floats(-10, 10).map(lambda x: round(x, 3))
 paired_scores = st.integers(2, 8).flatmap(lambda n: st.tuples(*[st.lists(score, min_size=n, max_size=n)] * 2))

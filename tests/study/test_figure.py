@@ -5,7 +5,7 @@ import pytest
 
 from learnrate import figures
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.figure import draw_losses, draw_scores
+from learnrate.study.report.figure import draw_losses, draw_scores
 
 UPDATES = 40
 

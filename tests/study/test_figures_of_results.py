@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from comparisons import KINDS, broken, usual
 from learnrate import figures
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.figure import draw_curves, draw_differences, draw_schedules, draw_seeds, draw_times
+from learnrate.study.report.figure import draw_curves, draw_differences, draw_schedules, draw_seeds, draw_times
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import learnrate as lr
 from learnrate.study import comparing
 from learnrate.study.definition import Definition
-from learnrate.study.run import Failure, Key, Made
+from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.training import Training
 from learnrate.study.store import rows
 from learnrate.study.store.sqlite import SqliteStore
-from learnrate.study.training import Training
 
 KEYS = [Key("arm", seed) for seed in range(40)]
 

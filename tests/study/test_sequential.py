@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from facts import facts
 from learnrate.errors import LearnrateError
-from learnrate.study.sequential import EFFECT_VARIANCE, WHOLE_LINE, anytime_interval, fewest_pairs, log_evidence, sure_after
+from learnrate.study.statistics.sequential import (
+    EFFECT_VARIANCE,
+    WHOLE_LINE,
+    anytime_interval,
+    fewest_pairs,
+    log_evidence,
+    sure_after,
+)
 
 differences = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=1, max_size=15)
 

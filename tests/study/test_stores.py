@@ -16,10 +16,10 @@ from driver_script import make
 from facts import facts
 from learnrate.errors import OutputError, RecordWarning
 from learnrate.study.definition import Definition
-from learnrate.study.run import Failure, Key, Made
+from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.training import Training
 from learnrate.study.store import drivers, run_files
 from learnrate.study.store.opened import opened
-from learnrate.study.training import Training
 
 DEFINITION = Definition({"a": {"schedule": "constant(0.1)"}}, updates=3)
 KEYS = [Key("a", seed) for seed in range(4)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from facts import facts
 from learnrate.errors import LearnrateError
-from learnrate.study import signs, student
+from learnrate.study.statistics import signs, student
 
 DEGREES = (1, 2, 3, 4, 5, 10, 29, 100, 1001)
 

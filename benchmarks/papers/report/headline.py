@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.papers.report.results import Measured, Results, between
 from learnrate.study import Difference, Outcome, Speedup, TimeToTarget, speedup, time_to_target
-from learnrate.study.survival import median_time
+from learnrate.study.statistics.survival import median_time
 
 PAPER = 2.8
 """How many times fewer updates triangular2 needs in the paper: 25,000 instead of 70,000."""

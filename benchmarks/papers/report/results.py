@@ -10,7 +10,7 @@ from benchmarks.papers import records
 from benchmarks.papers.experiment import Entry
 from benchmarks.papers.experiments import EXPERIMENTS
 from learnrate.study import Comparison, Difference, Outcome, difference
-from learnrate.study.run import Chosen, Failure
+from learnrate.study.running.run import Chosen, Failure
 
 
 @dataclass(frozen=True)

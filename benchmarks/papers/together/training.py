@@ -15,7 +15,7 @@ from benchmarks.papers.together.ensemble import Ensemble
 from benchmarks.papers.together.members import Beginning, Member, beginning, rows_of
 from benchmarks.papers.together.net import Convolution, stacked
 from learnrate.study import Training
-from learnrate.study.training import Course
+from learnrate.study.running.training import Course
 
 Say = Callable[[str], object]
 

@@ -23,7 +23,7 @@ from learnrate.recipes.loading import BUILT_IN
 from learnrate.schedules import Schedule
 from learnrate.study import Comparison, compare
 from learnrate.study.budget import read as read_budget
-from learnrate.study.run import Key, Message
+from learnrate.study.running.run import Key, Message
 
 LABEL = 40
 """Characters of the name of a run beside its bar."""

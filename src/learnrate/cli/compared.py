@@ -12,7 +12,7 @@ from learnrate import records
 from learnrate.cli.report import print_section
 from learnrate.errors import ArgumentError
 from learnrate.study import Comparison, MedianTime, summary
-from learnrate.study.ranking import ranked
+from learnrate.study.report.ranking import ranked
 
 MOST_SENTENCES = 10
 """Sentences of differences that are printed; the report has all of them."""

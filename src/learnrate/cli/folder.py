@@ -15,8 +15,8 @@ from learnrate.finder.figure import draw_curve
 from learnrate.interrupts import delayed_interrupts
 from learnrate.schedules.figure import draw_schedule
 from learnrate.study import Comparison
-from learnrate.study.figure import draw_losses, draw_scores
-from learnrate.study.page import write_comparison
+from learnrate.study.report.figure import draw_losses, draw_scores
+from learnrate.study.report.page import write_comparison
 from learnrate.tuner import Plan
 from learnrate.tuner.figure import draw_trials
 

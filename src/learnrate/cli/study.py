@@ -14,8 +14,8 @@ from learnrate.cli.compared import comparison_json, print_compared
 from learnrate.cli.output import with_output
 from learnrate.errors import ArgumentError
 from learnrate.study import Comparison
-from learnrate.study.page import write_comparison
-from learnrate.study.page_parts import pictures
+from learnrate.study.report.page import write_comparison
+from learnrate.study.report.page_parts import pictures
 
 
 @dataclass(frozen=True)

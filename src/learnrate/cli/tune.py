@@ -18,7 +18,7 @@ from learnrate.finder import Bounds, Curve, NoAnswer
 from learnrate.schedules import constant
 from learnrate.study import Comparison, compare
 from learnrate.study.executors import Here
-from learnrate.study.run import Message
+from learnrate.study.running.run import Message
 from learnrate.tuner import Plan, tune
 from learnrate.tuner.request import Request
 

@@ -3,15 +3,15 @@
 from learnrate.study.arms import Arm
 from learnrate.study.comparing import compare
 from learnrate.study.comparison import Comparison
-from learnrate.study.difference import Difference
 from learnrate.study.outcome import Outcome
-from learnrate.study.paired import difference
-from learnrate.study.sequential import anytime_interval, fewest_pairs
-from learnrate.study.speedup import Speedup, speedup
-from learnrate.study.statistics import differences, holm, surely_best
-from learnrate.study.survival import MedianTime, median_time
-from learnrate.study.times import TimeToTarget, target_score, time_to_target
-from learnrate.study.training import Training, train
+from learnrate.study.running.training import Training, train
+from learnrate.study.statistics.difference import Difference
+from learnrate.study.statistics.differences import differences, holm, surely_best
+from learnrate.study.statistics.paired import difference
+from learnrate.study.statistics.sequential import anytime_interval, fewest_pairs
+from learnrate.study.statistics.speedup import Speedup, speedup
+from learnrate.study.statistics.survival import MedianTime, median_time
+from learnrate.study.statistics.times import TimeToTarget, target_score, time_to_target
 
 __all__ = [
     "Arm",

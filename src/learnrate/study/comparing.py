@@ -16,14 +16,14 @@ from learnrate.schedules import Schedule, parse
 from learnrate.study.arms import Arm
 from learnrate.study.budget import Budget
 from learnrate.study.budget import read as read_budget
-from learnrate.study.checkpoint import EVERY
 from learnrate.study.comparison import Comparison
 from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
 from learnrate.study.results import comparison_of
-from learnrate.study.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
+from learnrate.study.running.checkpoint import EVERY
+from learnrate.study.running.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
+from learnrate.study.running.source import data_digests
 from learnrate.study.settings import TUNING_SEED, Settings, read_settings
-from learnrate.study.source import data_digests
 from learnrate.study.store import Store
 from learnrate.study.store.opened import opened
 

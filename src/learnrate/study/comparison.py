@@ -9,14 +9,14 @@ import numpy as np
 
 from learnrate import checks, records
 from learnrate.errors import FailedTrainingsError
-from learnrate.study.difference import Difference
 from learnrate.study.outcome import Cost, Outcome
-from learnrate.study.run import Key
-from learnrate.study.speedup import Speedup, speedup
-from learnrate.study.statistics import differences, surely_best
-from learnrate.study.tables import columns
-from learnrate.study.times import TimeToTarget, Unit, target_score, time_to_target
-from learnrate.study.training import Training
+from learnrate.study.report.tables import columns
+from learnrate.study.running.run import Key
+from learnrate.study.running.training import Training
+from learnrate.study.statistics.difference import Difference
+from learnrate.study.statistics.differences import differences, surely_best
+from learnrate.study.statistics.speedup import Speedup, speedup
+from learnrate.study.statistics.times import TimeToTarget, Unit, target_score, time_to_target
 from learnrate.tables import as_csv, as_frame
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Comparison:
             ArgumentError: if the target is no target.
             MissingExtraError: if matplotlib is not installed.
         """
-        from learnrate.study.figure import draw_comparison
+        from learnrate.study.report.figure import draw_comparison
 
         return draw_comparison(self, target)
 
@@ -249,7 +249,7 @@ class Comparison:
             MissingExtraError: if matplotlib is not installed.
             OutputError: if the file cannot be written.
         """
-        from learnrate.study.page import write_comparison
+        from learnrate.study.report.page import write_comparison
 
         write_comparison(self, path, target)
 
@@ -286,13 +286,13 @@ class Comparison:
             ArgumentError: if `run_id` is missing for an MlflowClient, or is given for something else.
             ArgumentTypeError: if `tracker` is no tracker.
         """
-        from learnrate.study.export import write
+        from learnrate.study.report.export import write
 
         write(self, tracker, name, run_id)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the differences, the notes, and the figure."""
-        from learnrate.study.page import notebook
+        from learnrate.study.report.page import notebook
 
         return notebook(self)
 

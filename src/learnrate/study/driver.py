@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from learnrate.errors import ExecutorError, OutputError
-from learnrate.study.batch import Declined, Part, batches_of, make_together
-from learnrate.study.checkpoint import remove
 from learnrate.study.executors.executor import Executor, Future, NodeLostError
-from learnrate.study.run import Choice, Failure, Key, Made, Message, Run, make
+from learnrate.study.running.batch import Declined, Part, batches_of, make_together
+from learnrate.study.running.checkpoint import remove
+from learnrate.study.running.run import Choice, Failure, Key, Made, Message, Run, make
 from learnrate.study.store import Store
 
 LOST_NODES = 20

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from learnrate import records
-from learnrate.study.run import Chosen, Failure
-from learnrate.study.training import Training
+from learnrate.study.running.run import Chosen, Failure
+from learnrate.study.running.training import Training
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from learnrate import checks, records
 from learnrate.errors import OutputError
 from learnrate.study.comparison import KIND, Comparison, pairing_notes
 from learnrate.study.outcome import Outcome
-from learnrate.study.run import TUNING, Chosen, Failure, Key
+from learnrate.study.running.run import TUNING, Chosen, Failure, Key
+from learnrate.study.running.training import Training
 from learnrate.study.store import Contents
 from learnrate.study.store.opened import opened
-from learnrate.study.training import Training
 
 SQLITE = b"SQLite format 3\0"
 """How a database of sqlite begins."""

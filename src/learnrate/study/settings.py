@@ -12,9 +12,9 @@ from learnrate.study.arms import Arm, read_arms
 from learnrate.study.budget import Budget
 from learnrate.study.comparison import LEVEL
 from learnrate.study.definition import Definition
-from learnrate.study.one_process import require_one_process
-from learnrate.study.sequential import fewest_pairs
-from learnrate.study.source import Source, source_of
+from learnrate.study.running.one_process import require_one_process
+from learnrate.study.running.source import Source, source_of
+from learnrate.study.statistics.sequential import fewest_pairs
 
 TUNING_SEED = 2**32 - 1
 """The seed of the training from which the LR of each arm is chosen: one that no comparison begins to count at."""

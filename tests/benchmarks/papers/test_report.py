@@ -13,7 +13,7 @@ from benchmarks.papers.experiments import EXPERIMENTS
 from benchmarks.papers.report import claims, headline, page, pictures, results
 
 from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.run import Chosen, Failure
+from learnrate.study.running.run import Chosen, Failure
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "docs"))

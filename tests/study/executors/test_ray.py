@@ -9,8 +9,8 @@ import learnrate as lr
 from facts import facts
 from learnrate.errors import ExecutorError, LearnrateWarning
 from learnrate.study.executors import Ray, ray_nodes
-from learnrate.study.run import Key, Run, make
-from learnrate.study.source import source_of
+from learnrate.study.running.run import Key, Run, make
+from learnrate.study.running.source import source_of
 
 ray = pytest.importorskip("ray")
 pytestmark = [

@@ -14,7 +14,7 @@ from typing import Any
 from learnrate import checks
 from learnrate.errors import ArgumentError, ExecutorError
 from learnrate.study.executors.executor import NodeLostError, WorkerLostError, missing
-from learnrate.study.run import Key, Message
+from learnrate.study.running.run import Key, Message
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the number of workers."""

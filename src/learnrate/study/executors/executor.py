@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeGuard
 
 from learnrate import checks
 from learnrate.errors import ArgumentError, ExecutorError, MissingExtraError
-from learnrate.study.run import Message, Report
+from learnrate.study.running.run import Message, Report
 
 FOREIGN_WORKERS = 32
 """Runs in progress at most on an executor that does not say how many workers it has."""

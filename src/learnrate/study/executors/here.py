@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from learnrate.study.run import Message
+from learnrate.study.running.run import Message
 
 
 class Here:

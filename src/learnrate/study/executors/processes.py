@@ -14,8 +14,8 @@ from typing import Any
 
 from learnrate import checks
 from learnrate.study.executors.executor import ATTEMPTS, WorkerLostError
-from learnrate.study.run import Message
-from learnrate.study.source import pickled
+from learnrate.study.running.run import Message
+from learnrate.study.running.source import pickled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Variables by which numerical libraries are told how many threads to use. They read them when they are imported."""

@@ -12,8 +12,8 @@ from learnrate.errors import ArgumentError, ExecutorError
 from learnrate.study.executors.executor import NodeLostError, WorkerLostError, missing
 from learnrate.study.executors.ray_messages import Messages
 from learnrate.study.executors.ray_nodes import Cluster, answers
-from learnrate.study.run import Message
-from learnrate.study.source import RecipeObject
+from learnrate.study.running.run import Message
+from learnrate.study.running.source import RecipeObject
 
 RETRIES = 2
 """Times that a run is made again whose worker was lost."""

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from learnrate.study.run import Message
+from learnrate.study.running.run import Message
 
 FETCH_EVERY = 0.5
 """Seconds between two calls that fetch messages."""

@@ -11,7 +11,7 @@ from typing import Any
 from learnrate import checks
 from learnrate.errors import ArgumentError
 from learnrate.study.executors.executor import ATTEMPTS, FOREIGN_WORKERS, WorkerLostError, missing
-from learnrate.study.run import Message, Report
+from learnrate.study.running.run import Message, Report
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at a job: each look reads the shared folder."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from learnrate import records
 from learnrate.errors import OutputError, RecordWarning
 from learnrate.study.definition import Definition
-from learnrate.study.run import Failure, Key, Made
+from learnrate.study.running.run import Failure, Key, Made
 from learnrate.study.store import drivers, run_files
 from learnrate.study.store.claims import Claims, last_numbers
 from learnrate.study.store.store import Contents, Stored

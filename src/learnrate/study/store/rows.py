@@ -10,8 +10,8 @@ import numpy as np
 
 from learnrate import records
 from learnrate.errors import OutputError
-from learnrate.study.run import Chosen, Failure
-from learnrate.study.training import Training
+from learnrate.study.running.run import Chosen, Failure
+from learnrate.study.running.training import Training
 
 Result = Training | Chosen | Failure
 

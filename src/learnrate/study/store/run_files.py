@@ -10,7 +10,7 @@ import numpy as np
 
 from learnrate import records
 from learnrate.errors import OutputError
-from learnrate.study.run import Failure, Key, Made
+from learnrate.study.running.run import Failure, Key, Made
 from learnrate.study.store import rows
 from learnrate.study.store.store import Stored
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 from learnrate import locks
 from learnrate.errors import OutputError
 from learnrate.study.definition import Definition
-from learnrate.study.environment import environment
-from learnrate.study.run import Key, Made
+from learnrate.study.running.environment import environment
+from learnrate.study.running.run import Key, Made
 from learnrate.study.store import rows
 from learnrate.study.store.store import Contents, Stored
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from learnrate.study.definition import Definition
-from learnrate.study.run import Chosen, Failure, Key, Made
-from learnrate.study.training import Training
+from learnrate.study.running.run import Chosen, Failure, Key, Made
+from learnrate.study.running.training import Training
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate import figures
-from learnrate.study.figure import look
+from learnrate.study.report.figure import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

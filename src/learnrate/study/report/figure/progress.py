@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnrate import figures
-from learnrate.study.figure import look
+from learnrate.study.report.figure import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from learnrate.study.comparison import Comparison
     from learnrate.study.outcome import Outcome
-    from learnrate.study.training import Training
+    from learnrate.study.running.training import Training
 
 SEED: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.45}
 """Style of the line of one seed."""

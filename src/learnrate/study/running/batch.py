@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from learnrate.schedules import Schedule
-from learnrate.study.environment import environment
 from learnrate.study.executors.executor import Future
-from learnrate.study.run import Choice, Key, Made, Report, Run, Throttled, failure_of
-from learnrate.study.training import Course, evaluation_is_due, resolved
+from learnrate.study.running.environment import environment
+from learnrate.study.running.run import Choice, Key, Made, Report, Run, Throttled, failure_of
+from learnrate.study.running.training import Course, evaluation_is_due, resolved
 from learnrate.trainable import Ensemble, Metrics, NotBatchableError, require_trainable
 
 

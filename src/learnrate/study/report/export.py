@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learnrate import checks, figures, logs, records
-from learnrate.study import summary
+from learnrate.study.report import summary
 from learnrate.tables import free_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from learnrate import figures
 from learnrate.errors import LearnrateError
 from learnrate.schedules import parse
-from learnrate.study.figure import look
+from learnrate.study.report.figure import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

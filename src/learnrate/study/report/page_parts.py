@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from learnrate import checks, figures, html
 from learnrate.errors import ArgumentError
-from learnrate.study import figure, summary
-from learnrate.study.figure import curves, look
-from learnrate.study.figure.schedules import lrs
-from learnrate.study.figure.together import LINE, legend, legend_rows
-from learnrate.study.ranking import ranked
+from learnrate.study.report import figure, summary
+from learnrate.study.report.figure import curves, look
+from learnrate.study.report.figure.schedules import lrs
+from learnrate.study.report.figure.together import LINE, legend, legend_rows
+from learnrate.study.report.ranking import ranked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

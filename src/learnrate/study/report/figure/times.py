@@ -6,14 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 from learnrate import figures
-from learnrate.study.figure import look
-from learnrate.study.survival import shares_reached
+from learnrate.study.report.figure import look
+from learnrate.study.statistics.survival import shares_reached
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from learnrate.study.comparison import Comparison
-    from learnrate.study.times import Unit
+    from learnrate.study.statistics.times import Unit
 
 
 def draw_times(comparison: Comparison, target: float | str, ax: Axes | None = None, unit: Unit = "updates") -> Axes:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from learnrate import figures, html
 from learnrate.errors import MissingExtraError
-from learnrate.study import summary
-from learnrate.study.page_parts import STYLE, Picture, arms_table, pictures, provenance, ranking_table, times_section
+from learnrate.study.report import summary
+from learnrate.study.report.page_parts import STYLE, Picture, arms_table, pictures, provenance, ranking_table, times_section
 
 if TYPE_CHECKING:
     from learnrate.study.comparison import Comparison
@@ -93,7 +93,7 @@ def _differences(comparison: Comparison) -> Iterator[str]:
 def notebook(comparison: Comparison) -> str:
     """What a notebook shows for a comparison: the answer, the facts, the differences, the notes, and the figure."""
     try:
-        from learnrate.study.figure import draw_comparison
+        from learnrate.study.report.figure import draw_comparison
 
         figure = draw_comparison(comparison)[0].get_figure(root=True)
         assert figure is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from learnrate.recipes.recipe import TrainerRecipe
 from learnrate.schedules import Horizon, Schedule
-from learnrate.study.training import Course, Progress, Training
+from learnrate.study.running.training import Course, Progress, Training
 from learnrate.trainer_runs import TrainerRun
 
 

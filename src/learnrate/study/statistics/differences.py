@@ -6,8 +6,8 @@ from itertools import combinations
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.study.difference import Difference
-from learnrate.study.paired import adjusted, difference
+from learnrate.study.statistics.difference import Difference
+from learnrate.study.statistics.paired import adjusted, difference
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.study.times import TimeToTarget, Unit
+from learnrate.study.statistics.times import TimeToTarget, Unit
 
 Bounds = tuple[float, float]
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from learnrate.study.difference import Difference
+from learnrate.study.statistics.difference import Difference
 
 if TYPE_CHECKING:
     from learnrate.study.comparison import Comparison

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learnrate import figures
-from learnrate.study.figure import look
-from learnrate.study.figure.curves import draw_curves
-from learnrate.study.figure.differences import draw_differences
-from learnrate.study.figure.times import draw_times
-from learnrate.study.ranking import ranked
+from learnrate.study.report.figure import look
+from learnrate.study.report.figure.curves import draw_curves
+from learnrate.study.report.figure.differences import draw_differences
+from learnrate.study.report.figure.times import draw_times
+from learnrate.study.report.ranking import ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

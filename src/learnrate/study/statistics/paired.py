@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.study import sequential, signs, student
-from learnrate.study.difference import Difference
+from learnrate.study.statistics import sequential, signs, student
+from learnrate.study.statistics.difference import Difference
 
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
 """Differences that lie within this share of the largest score are equal: the scores have been rounded, and so is a
@@ -33,7 +33,7 @@ def difference(
     For a number of seeds that is fixed beforehand the interval is the paired t interval, which is right for any number from
     two on if the differences are normally distributed; the probability is the posterior one under the prior
     p(mean, s) = 1 / s, a t distribution with one degree of freedom less than seeds. With `anytime` the interval and `sure`
-    follow the rule of `learnrate.study.sequential`, and stay right if one looks after every seed.
+    follow the rule of `learnrate.study.statistics.sequential`, and stay right if one looks after every seed.
 
     A single seed, or differences that are all equal, have no spread that an interval could be made of. Scores that are not
     finite have no mean. In these cases the interval is infinite, and the signs of the differences decide.

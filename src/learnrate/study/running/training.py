@@ -10,8 +10,8 @@ from typing import Any
 from learnrate import checks, records
 from learnrate.control.report import summary
 from learnrate.schedules import Horizon, Schedule
-from learnrate.study.checkpoint import CheckpointFile
-from learnrate.study.controlled import Controlled, Saved
+from learnrate.study.running.checkpoint import CheckpointFile
+from learnrate.study.running.controlled import Controlled, Saved
 from learnrate.trainable import Metrics, Trainable, scores, updates_per_epoch
 from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.study.ranking import Row, ranked
-from learnrate.study.survival import MedianTime, median_time
+from learnrate.study.report.ranking import Row, ranked
+from learnrate.study.statistics.survival import MedianTime, median_time
 
 if TYPE_CHECKING:
     from learnrate.study.comparison import Comparison
     from learnrate.study.outcome import Cost
-    from learnrate.study.times import Unit
+    from learnrate.study.statistics.times import Unit
 
 
 def answer(comparison: Comparison) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.study import paired
-from learnrate.study.survival import Bounds, median_interval
-from learnrate.study.times import TimeToTarget, Unit
+from learnrate.study.statistics import paired
+from learnrate.study.statistics.survival import Bounds, median_interval
+from learnrate.study.statistics.times import TimeToTarget, Unit
 
 LARGEST_EXPONENT = 700.0
 """The largest float is exp(709.8)."""

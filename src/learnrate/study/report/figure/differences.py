@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from learnrate import figures
 from learnrate.figures import GREY
-from learnrate.study.figure import look
-from learnrate.study.ranking import Row, ranked
+from learnrate.study.report.figure import look
+from learnrate.study.report.ranking import Row, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,11 @@ from typing import Any
 from learnrate.errors import LearnrateError
 from learnrate.recipes.recipe import AnyRecipe, TrainerRecipe
 from learnrate.schedules import Schedule
-from learnrate.study.by_trainer import folder, of_run, train_by_trainer
-from learnrate.study.checkpoint import CheckpointFile
-from learnrate.study.environment import environment
-from learnrate.study.source import Source
-from learnrate.study.training import Training, resolved, train
+from learnrate.study.running.by_trainer import folder, of_run, train_by_trainer
+from learnrate.study.running.checkpoint import CheckpointFile
+from learnrate.study.running.environment import environment
+from learnrate.study.running.source import Source
+from learnrate.study.running.training import Training, resolved, train
 from learnrate.trainable import require_trainable
 from learnrate.trainer_runs import TrainerRun
 from learnrate.tuner import Families, tune
@@ -57,7 +57,7 @@ class Run:
         checkpoint: The file that it goes on from after an interruption; None for none.
         checkpoint_every: Seconds between two checkpoints.
         identity: What makes it another training than one of the same key in another study.
-        batch: Runs with the same text here may be trained as one batch; see `learnrate.study.batch`. Empty for none.
+        batch: Runs with the same text here may be trained as one batch; see `learnrate.study.running.batch`. Empty for none.
         notes: What the record is to say of it.
     """
 
@@ -240,7 +240,7 @@ class Throttled:
         self._reported_at = 0.0
 
     def __call__(self, updates: int, planned: int, loss: float) -> None:
-        """See `learnrate.study.training.Progress`."""
+        """See `learnrate.study.running.training.Progress`."""
         now = time.monotonic()
         if updates == planned or now - self._reported_at >= REPORT_EVERY:
             self._reported_at = now

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from learnrate import records
-from learnrate.study import sequential
+from learnrate.study.statistics import sequential
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from learnrate import figures
 from learnrate.figures import GREY, ORANGE
-from learnrate.study.figure import look
+from learnrate.study.report.figure import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

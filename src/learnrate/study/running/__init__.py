@@ -1,0 +1,1 @@
+"""What a worker does: gets a recipe, makes a training, and tells what it measured."""
