@@ -11,7 +11,8 @@ from rich.table import Table
 from learnrate import records
 from learnrate.cli.report import print_section
 from learnrate.errors import ArgumentError
-from learnrate.study import Comparison, MedianTime, summary
+from learnrate.study import Comparison, MedianTime
+from learnrate.study.report import summary
 from learnrate.study.report.ranking import ranked
 
 MOST_SENTENCES = 10
