@@ -74,7 +74,8 @@ class Comparison:
 
         Example:
             >>> import tempfile, learnrate as lr
-            >>> comparison = Comparison(100, (Outcome("wsd", "wsd(0.1, 100)", 100, (Training(0, 0.9, (0.5,)),)),))
+            >>> training = Training(0, 0.9, (0.5,), first_loss=0.5)
+            >>> comparison = Comparison(100, (Outcome("wsd", "wsd(0.1, 100)", 100, (training,)),))
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     comparison.save(f"{folder}/comparison.json")
             ...     lr.Comparison.load(f"{folder}/comparison.json") == comparison
