@@ -74,6 +74,7 @@ class Comparison:
 
         Example:
             >>> import tempfile, learnrate as lr
+            >>> from learnrate.study import Comparison, Outcome, Training
             >>> training = Training(0, 0.9, (0.5,), first_loss=0.5)
             >>> comparison = Comparison(100, (Outcome("wsd", "wsd(0.1, 100)", 100, (training,)),))
             >>> with tempfile.TemporaryDirectory() as folder:
