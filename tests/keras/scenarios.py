@@ -12,6 +12,7 @@ import traceback
 
 from reporting import AFTERWARDS, BACKEND, FOLDER, SCENARIOS  # first: it chooses the backend
 
+import line_scenarios  # noqa: F401 # isort: skip
 import compare_scenarios  # noqa: F401 # isort: skip
 import network_scenarios  # noqa: F401 # isort: skip
 import control_scenarios  # noqa: F401 # isort: skip
