@@ -80,6 +80,7 @@ def schedules() -> Iterator[Target]:
         yield Target(
             scaling.__name__, lambda scaling=scaling: (scaling, {"lr": 0.1, "batch_size": 64, "base_batch_size": 32})
         )
+    yield Target("Arm", lambda: (lr.Arm, {"schedule": lr.constant(0.1), "updates": 10}))
     yield Target("inverse_sqrt_scaling", lambda: (lr.inverse_sqrt_scaling, {"k": 0.1, "batch_size": 64}))
 
 

@@ -110,13 +110,13 @@ def comparison_of(record: Mapping[str, Any]) -> Comparison:
 
 def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
     arm = record["arms"][name]
-    cost = arm["tuning_updates"]
+    chosen = arm["chosen"]
     return Outcome(
         name=name,
         schedule=arm["schedule"],
         updates=arm["updates"],
         trainings=tuple(records.trainings(record, name)),
-        chosen=None if cost is None else Chosen(arm["schedule"], peak(arm["schedule"]), cost, 0.0),
+        chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
         failures={int(seed): Failure(error) for seed, error in arm["failures"].items()},
     )
 

@@ -148,7 +148,7 @@ class Together:
         if member in self.diverged:
             planned = member.row.updates
             notes = (*notes, f"ended after {self.diverged[member]} of {planned} updates: the loss is not finite")
-        return self.courses[member].record(member.seed, member.row.schedule, None, notes)
+        return self.courses[member].record(member.seed, repr(member.row.schedule), None, notes)
 
 
 def seconds_an_update(members: Sequence[Member], setting: Setting, say: Say) -> float:

@@ -74,7 +74,7 @@ def report_for_ever(report):
     import time
 
     while True:
-        report(lr.study.run.Message(lr.study.run.Key("arm", 0), 1, 2, 0.5))
+        report(lr.study.running.run.Message(lr.study.running.run.Key("arm", 0), 1, 2, 0.5))
         time.sleep(0.02)
 
 
