@@ -3,7 +3,7 @@
     python -m benchmarks.families                       # three tasks that need no data set, in minutes
     python -m benchmarks.families --tasks cifar_cnn     # another one; LEARNRATE_DATA names the folder of data sets
 
-docs/families.md is made from the record. An interrupted run goes on: the studies lie in .cache/families/.
+docs/families.md is made from the record. An interrupted run goes on: the studies lie in runs/families/.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from benchmarks.choice.task import Task
 from learnrate import records
 
 ROOT = Path(__file__).parents[1]
-STUDIES = ROOT / ".cache" / "families"
+STUDIES = ROOT / "runs" / "families"
+"""Not in .cache, which the site empties when it is built."""
+
 RESULTS = ROOT / "benchmarks" / "results" / "families"
 
 TASKS = ("digits_mlp", "digits_cnn", "digits_adam")

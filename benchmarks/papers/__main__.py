@@ -5,7 +5,7 @@
     python -m benchmarks.papers clr-table-1 --scale 0.1 --seeds 3 --executor 2
 
 LEARNRATE_DATA names the folder of the data sets. An experiment may be stopped and started again at any time, and several
-processes may work on it. The study lies in .cache/papers/; its record in benchmarks/results/papers/ is written after every
+processes may work on it. The study lies in runs/papers/; its record in benchmarks/results/papers/ is written after every
 training.
 """
 
@@ -23,7 +23,8 @@ from benchmarks.papers.range_tests import RANGE_TESTS
 from benchmarks.papers.range_tests import run as run_range_tests
 from learnrate.study.running.run import Message
 
-STUDIES = Path(__file__).parents[2] / ".cache" / "papers"
+STUDIES = Path(__file__).parents[2] / "runs" / "papers"
+"""Not in .cache, which the site empties when it is built."""
 
 SAY_EVERY = 60.0
 """Seconds between two lines about the progress."""
