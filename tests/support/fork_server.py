@@ -3,7 +3,9 @@
 A request is one line of JSON on stdin, its answer one line on stdout.
 """
 
+import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -14,10 +16,8 @@ from pathlib import Path
 # Imported for the forks: what typer and torch import when they are first used takes longer than most commands.
 import matplotlib.figure  # noqa: F401
 import plotly.io  # noqa: F401
-import pydantic.type_adapter  # noqa: F401
 import torch
 import torch._dynamo
-import typer._adapters  # noqa: F401
 
 import learnrate.cli.app
 import learnrate.cli.compare
@@ -27,6 +27,10 @@ import learnrate.cli.study
 import learnrate.cli.tune
 import learnrate.torch  # noqa: F401
 from learnrate.cli import main
+
+for module in ("pydantic.type_adapter", "typer._adapters"):
+    with contextlib.suppress(ModuleNotFoundError):  # the oldest versions do without
+        importlib.import_module(module)
 
 
 def serve():

@@ -96,10 +96,10 @@ class switch(Schedule):
         places = np.searchsorted(self._in_updates, counts, side="right")
         order = None if bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
         in_turn = places if order is None else places[order]
-        edges = [0, *(np.flatnonzero(np.diff(in_turn)) + 1).tolist(), len(counts)]
+        edges = [0, *(np.flatnonzero(np.diff(in_turn)) + 1).tolist(), len(counts)] if len(counts) else []
         for start, stop in pairwise(edges):
-            of_one = slice(start, stop) if order is None else order[start:stop]
-            values[of_one] = self.schedules[in_turn[start]]._at(counts[of_one], np)
+            followed = slice(start, stop) if order is None else order[start:stop]
+            values[followed] = self.schedules[in_turn[start]]._at(counts[followed], np)
         return values.reshape(n.shape)
 
     def _range(self) -> tuple[float, float]:
