@@ -147,10 +147,11 @@ def test_a_study_is_not_continued_with_other_values(study):
     assert len(make(study, seeds=2).seeds) == 2
 
 
-def test_nothing_is_left_of_a_checkpoint_whose_writing_was_cut_short(tmp_path):
+def test_nothing_is_left_of_processes_that_were_killed(tmp_path):
     folder = tmp_path / "study.sqlite.checkpoints"
     folder.mkdir()
     (folder / ".0-0.checkpoint.0123abcd.part").write_bytes(b"half")
+    (folder / "0123456789ab.lock").touch()  # of a process that was killed before it claimed a run
     make(tmp_path / "study.sqlite", seeds=1)
     assert not folder.exists()
 

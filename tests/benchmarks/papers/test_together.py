@@ -24,6 +24,14 @@ ARMS = {"fixed": recipes.cifar10_full} | {
 }
 
 
+@pytest.fixture(autouse=True)
+def same_flags():
+    """The program chooses the fastest convolutions, for its whole process."""
+    before = torch.backends.cudnn.benchmark
+    yield
+    torch.backends.cudnn.benchmark = before
+
+
 def member(arm, seed, updates, schedule):
     return Member(arm, seed, kind_of(arm), policies.Row(arm, schedule, updates, updates, None))
 

@@ -232,6 +232,8 @@ class SqliteStore:
                 self._written(lambda connection: connection.execute("DELETE FROM claims WHERE driver = ?", (self._driver,)))
                 self._lock.release()
                 self._lock = None
+                for file in self.checkpoints.glob("*.lock"):  # of processes that were killed before they claimed a run
+                    locks.is_taken(file)
                 if not any(self.checkpoints.iterdir()):
                     self.checkpoints.rmdir()
                 self._connection.execute("PRAGMA busy_timeout = 0")
