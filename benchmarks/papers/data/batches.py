@@ -13,7 +13,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class ImageBatches:
-    """Batches in an order drawn anew for each epoch; the last, smaller batch of an epoch is left out.
+    """Batches in an order drawn again for each epoch; the last, smaller batch of an epoch is left out.
 
     All random numbers come from one generator. `state_dict` says where the batches are; after `load_state_dict` the next
     iteration goes on with the batch that would have followed, bit for bit. Every other iteration starts an epoch.

@@ -27,7 +27,7 @@ class Controlled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     @property
     def settings(self) -> Settings:
         """What it was built with."""
-        # Not an attribute: a transformation is a tuple, which `jax.tree.map` and the `nnx.jit` of flax 0.11 build anew.
+        # Not an attribute: a transformation is a tuple, which `jax.tree.map` and the `nnx.jit` of flax 0.11 build again.
         settings: Settings = self.init.args[0]
         return settings
 

@@ -28,7 +28,7 @@ PATIENCE = 5.0
 
 
 class Processes:
-    """Makes runs in processes that are started anew, not forked: frameworks do not survive a fork.
+    """Makes runs in new processes, not in forks: frameworks do not survive a fork.
 
     Each worker uses its own cores, and as many threads as it has cores. It ends when this process ends, in whatever way, so
     that no run goes on that nobody waits for. A worker that ends is replaced.

@@ -65,8 +65,7 @@ class CheckpointFile:
         try:
             trainable.checkpoint()
         except NotResumableError as error:
-            self._works = False
-            self.notes.append(f"has no checkpoints: {error}")
+            self._end(f"has no checkpoints: {error}")
 
     def is_due(self) -> bool:
         """Whether it is time for the next checkpoint."""
@@ -79,12 +78,15 @@ class CheckpointFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             records.write_atomically(self.path, content)
         except NotResumableError as error:
-            self._works = False
-            self.notes.append(f"has no checkpoints: {error}")
+            self._end(f"has no checkpoints: {error}")
         except (OutputError, OSError, pickle.PicklingError, TypeError, AttributeError) as error:
-            self._works = False
-            self.notes.append(f"has no checkpoint: {error}")
+            self._end(f"has no checkpoint: {error}")
         self._written_at = time.monotonic()
+
+    def _end(self, note: str) -> None:
+        """The training goes on without further checkpoints."""
+        self._works = False
+        self.notes.append(note)
 
 
 def remove(path: Path) -> None:

@@ -31,11 +31,16 @@ def _versions() -> dict[str, str]:
     versions = {"Python": platform.python_version()}
     for name in LIBRARIES:
         if name in sys.modules:
-            try:
-                versions[name] = version(name)
-            except PackageNotFoundError:  # imported from a folder
-                versions[name] = str(getattr(sys.modules[name], "__version__", "not installed"))
+            versions[name] = _version(name)
     return versions
+
+
+@functools.cache  # reading it takes longer than a short run
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # imported from a folder
+        return str(getattr(sys.modules[name], "__version__", "not installed"))
 
 
 @functools.cache

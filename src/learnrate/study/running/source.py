@@ -142,8 +142,11 @@ def source_of(recipe: object) -> Source:
         recipe = BUILT_IN
     if isinstance(recipe, (str, Path)):
         path = Path(recipe)
-        load(path)  # refuses it here and now, in words
-        return RecipeFile(str(path.resolve() if path != BUILT_IN else path), path.read_bytes())
+        if not path.is_file():
+            load(path)  # says in words what is wrong
+        source = RecipeFile(str(path.resolve() if path != BUILT_IN else path), path.read_bytes())
+        source.load()  # refused here and now; and kept for whoever needs it next
+        return source
     if isinstance(recipe, type) or not isinstance(recipe, AnyRecipe):
         rule = "a recipe, such as learnrate.torch.Recipe or learnrate.Recipe, or the path of its file"
         checks.refuse_type("recipe", rule, recipe)

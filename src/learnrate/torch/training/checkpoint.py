@@ -1,7 +1,7 @@
 """Checkpoints of a torch training, with which it goes on in another process, bit for bit.
 
 A `Snapshot` puts the same objects back and may keep references to them; a checkpoint must find each thing again in objects
-that were built anew. So tensors are named by their place in the modules, states of optimizers by the number of their
+that were built again. So tensors are named by their place in the modules, states of optimizers by the number of their
 parameter, and all else by the path on which it is reached from model, losses and optimizers (`own_state`). torch's own
 `load_state_dict` of an optimizer is not used, because it casts the state to the type of the parameter.
 """

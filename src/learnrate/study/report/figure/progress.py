@@ -89,7 +89,7 @@ def draw_scores(comparison: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def _loss_series(training: Training, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Number of updates before each loss of the record, and the losses, smoothed over so many updates."""
+    """Number of updates before each loss of the record, and the losses, smoothed over `width` updates."""
     losses = np.array(training.losses)
     counts = np.minimum(np.arange(1, len(losses) + 1) * training.losses_every, max(training.updates, len(losses)))
     return counts, _trailing_mean(losses, max(1, width // training.losses_every))
