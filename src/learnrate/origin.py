@@ -41,30 +41,51 @@ def mark(trainable: Any, recipe: Any, seed: int, test: bool) -> None:
         return
 
 
-def pickled(trainable: Any) -> bytes:
+def pickled(name: str, value: object, purpose: str, remedy: str) -> bytes:
+    """An object as another process can read it, by cloudpickle if that is installed.
+
+    Args:
+        name: What it is, for messages.
+        value: The object.
+        purpose: What it has to be picklable for.
+        remedy: What to do if it cannot be pickled.
+
+    Raises:
+        ArgumentTypeError: if it cannot be pickled.
+    """
+    pickler = _pickler()
+    try:
+        content: bytes = pickler.dumps(value)
+    except ArgumentTypeError:  # of a part of it
+        raise
+    except Exception as error:  # objects of the user may raise anything here
+        if pickler is pickle:
+            remedy += "; or install cloudpickle, which can pickle functions that are written in place"
+        raise ArgumentTypeError(
+            f"{name} must be picklable {purpose}: {type(error).__name__}: {checks.short(str(error))}: {remedy}"
+        ) from error
+    return content
+
+
+def _pickler() -> Any:
+    try:
+        import cloudpickle
+    except ImportError:
+        return pickle
+    return cloudpickle
+
+
+def packed(trainable: Any) -> bytes:
     """What another process builds a training from: its recipe and seed if it was made by a recipe, otherwise itself.
 
     Raises:
         ArgumentTypeError: if it cannot be pickled.
     """
-    try:
-        import cloudpickle as pickler
-    except ImportError:
-        pickler = pickle
     origin = getattr(trainable, "origin", None)
-    try:
-        with _by_value(pickler):
-            content: bytes = pickler.dumps(trainable if origin is None else origin)
-    except Exception as error:  # objects of the user may raise anything here
-        what = "the recipe of the trainable" if origin is not None else "a trainable that was not made by a recipe"
-        remedy = "make it with a learnrate Recipe, whose functions can be pickled"
-        if pickler is pickle:
-            remedy += "; or install cloudpickle, which can pickle functions that are written in place"
-        raise ArgumentTypeError(
-            f"{what} must be picklable to be trained by an executor: {type(error).__name__}: "
-            f"{checks.short(str(error))}: {remedy}"
-        ) from error
-    return content
+    name = "the recipe of the trainable" if origin is not None else "a trainable that was not made by a recipe"
+    remedy = "make it with a learnrate Recipe, whose functions can be pickled"
+    with _by_value(_pickler()):
+        return pickled(name, trainable if origin is None else origin, "to be trained by an executor", remedy)
 
 
 @contextmanager
@@ -84,6 +105,6 @@ def _by_value(pickler: Any) -> Iterator[None]:
 
 
 def built(content: bytes) -> Any:
-    """The training of `pickled`."""
+    """The training of `packed`."""
     value = pickle.loads(content)
     return value.build() if isinstance(value, Origin) else value

@@ -1,6 +1,5 @@
 """The records of the experiments, as comparisons: everything that the page and its pictures show of them."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +118,6 @@ def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
         chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
         failures={int(seed): Failure(error) for seed, error in arm["failures"].items()},
     )
-
-
-def peak(schedule: str) -> float:
-    """The highest LR in the text of a schedule; NaN if it has none."""
-    found = re.search(r"max_lr=([\d.e+-]+)", schedule)
-    return float(found[1]) if found else float("nan")
 
 
 def entries(measured: Measured) -> dict[str, Entry]:

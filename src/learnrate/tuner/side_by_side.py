@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from learnrate import checks
 from learnrate.errors import ArgumentError
-from learnrate.origin import pickled
+from learnrate.origin import packed
 from learnrate.trainable import NOISE_BATCHES, Metrics, Trainable
 from learnrate.tuner import worker
 from learnrate.tuner.search import Proposal, Stop
@@ -94,7 +94,7 @@ class SideBySide:
         Raises:
             ArgumentTypeError: if the training cannot be brought to another process.
         """
-        return cls(executor, pickled(trainable), first_loss, _workers(executor))
+        return cls(executor, packed(trainable), first_loss, _workers(executor))
 
     @contextmanager
     def ended(self) -> Iterator[None]:

@@ -13,9 +13,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from learnrate import checks
+from learnrate.origin import pickled
 from learnrate.study.executors.executor import ATTEMPTS, WorkerLostError
 from learnrate.study.running.run import Message
-from learnrate.study.running.source import pickled
+from learnrate.study.running.source import TRAVELS
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Variables by which numerical libraries are told how many threads to use. They read them when they are imported."""
@@ -72,7 +73,7 @@ class Processes:
             ArgumentTypeError: if an argument cannot be pickled.
         """
         future = _ProcessFuture(self)
-        self._waiting.append((future, pickled("a run", (function, arguments), REMEDY)))
+        self._waiting.append((future, pickled("a run", (function, arguments), TRAVELS, REMEDY)))
         self.advance()
         return future
 

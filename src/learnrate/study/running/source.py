@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError
+from learnrate.origin import pickled
 from learnrate.recipes.loading import BUILT_IN, load
 from learnrate.recipes.recipe import AnyRecipe
+
+TRAVELS = "to be trained in another process"
+"""Why something has to be picklable, for messages."""
 
 DIGITS = 16
 """Hexadecimal digits of a hash that is shown and stored."""
@@ -89,40 +92,11 @@ class RecipeObject:
         return self.recipe
 
     def __reduce__(self) -> tuple[Callable[[bytes], "RecipeObject"], tuple[bytes]]:
-        return _unpickled, (pickled("recipe", self.recipe),)
+        return _unpickled, (pickled("recipe", self.recipe, TRAVELS, "give the file of the recipe instead of the object"),)
 
 
 def _unpickled(content: bytes) -> RecipeObject:
     return RecipeObject(pickle.loads(content))
-
-
-def pickled(name: str, value: object, remedy: str = "give the file of the recipe instead of the object") -> bytes:
-    """An object as another process can read it.
-
-    Args:
-        name: What it is, for messages.
-        value: The object.
-        remedy: What to do if it cannot be pickled.
-
-    Raises:
-        ArgumentTypeError: if it cannot be pickled.
-    """
-    try:
-        import cloudpickle as pickler
-    except ImportError:
-        pickler = pickle
-    try:
-        content: bytes = pickler.dumps(value)
-    except ArgumentTypeError:  # of a part of it
-        raise
-    except Exception as error:  # objects of the user may raise anything here
-        if pickler is pickle:
-            remedy += ", or install cloudpickle, which can pickle functions that are written in place"
-        raise ArgumentTypeError(
-            f"{name} must be picklable to be trained in another process: {type(error).__name__}: "
-            f"{checks.short(str(error))}: {remedy}"
-        ) from error
-    return content
 
 
 Source = RecipeFile | RecipeObject
