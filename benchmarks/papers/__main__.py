@@ -10,7 +10,6 @@ training.
 """
 
 import argparse
-import math
 import sys
 import time
 from pathlib import Path
@@ -107,22 +106,13 @@ def run(name: str, experiment: Experiment, scale: float, options: argparse.Names
         experiment.recipe(),
         seeds=options.seeds or experiment.seeds,
         updates=max(entry.row.updates for entry in rows.values()),
-        evaluate_every=evaluate_every(experiment, scale),
+        evaluate_every=experiment.evaluations_every(scale),
         tune_each=experiment.tune_each,
         executor=options.executor,
         study=study,
         progress=say,
         on_result=store,
     )
-
-
-def evaluate_every(experiment: Experiment, scale: float) -> int:
-    """Updates between two evaluations.
-
-    They shrink with the square root of the scale: an evaluation takes the same time at every scale, so that as many of them
-    in a fifth of the updates would take a third of the time of cifar10_full.
-    """
-    return max(1, round(experiment.evaluate_every * math.sqrt(scale)))
 
 
 def _scale(text: str) -> float:

@@ -100,16 +100,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _set_up(device: torch.device, precision: str) -> None:
+    if device.type != "cuda":
+        return
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = True
-    if device.type == "cuda":
-        torch.zeros(1, device=device)  # so that the environment names the GPU
+    torch.zeros(1, device=device)  # so that the environment names the GPU
 
 
 def _table(table: str, options: argparse.Namespace, device: torch.device, deadline: float) -> bool:
     """Make the trainings of a table; returns whether all that were wanted have ended."""
     name = TABLES[table]
-    every = max(1, round(EXPERIMENTS[name].evaluate_every * options.scale))
+    every = EXPERIMENTS[name].evaluations_every(options.scale)
     kinds = list(CONVOLUTIONS) if options.convolutions == "fastest" else [options.convolutions]
     wanted = members(name, options.scale, range(options.seeds))
     print(f"{name}: {len(wanted)} trainings, {operations(wanted) / 1e15:.2g} x 10^15 operations", flush=True)
