@@ -19,7 +19,10 @@ import matplotlib
 import pytest
 import torch
 
+import keras_backends
+import launches
 import learnrate as lr
+from background import Background
 from command_line import ForkServer
 
 matplotlib.use("Agg")
@@ -44,6 +47,9 @@ def pytest_collection():
 # Fixtures that start processes: all tests that use one run in the same worker, which starts them once.
 SHARED = ("launched", "browser", "commands")
 
+# Fixtures whose programs run in the background from the start.
+IN_BACKGROUND = {"launched", "both_backends"}
+
 
 def pytest_itemcollected(item):
     # Here, because xdist reads the groups before the hook that orders the tests is called.
@@ -55,8 +61,39 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(items):
-    # The slow ones first, so that no worker is alone with one of them at the end.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    # The slow ones first, so that no worker is alone with one of them at the end; last of them those that wait for programs.
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("slow") is None,
+            not IN_BACKGROUND.isdisjoint(getattr(item, "fixturenames", ())),
+        )
+    )
+
+
+def pytest_collection_finish(session):
+    """Start the programs that the chosen tests wait for: once, in the first worker."""
+    config = session.config
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" or config.option.collectonly:
+        return
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    background, programs = background_of(config), []
+    if "launched" in used:
+        programs += launches.programs(background)
+    if "both_backends" in used:
+        programs += keras_backends.programs(background, strict="error" in config.getini("filterwarnings"))
+    if programs:
+        background.start(programs, os.getppid() if hasattr(config, "workerinput") else os.getpid())
+
+
+def background_of(config):
+    """The programs in the background of this run of pytest."""
+    return Background(getattr(config, "workerinput", {"testrunuid": os.getpid()})["testrunuid"])
+
+
+@pytest.fixture(scope="session")
+def background(pytestconfig):
+    """The programs that run beside the tests."""
+    return background_of(pytestconfig)
 
 
 def pytest_unconfigure():

@@ -15,13 +15,18 @@ LIMIT = 900
 """Seconds that a launch may take; a hang would take torch's half an hour."""
 
 
+def command(worker, *arguments, processes, **environment):
+    """The command that launches a worker in so many processes, and the variables that it needs in its environment."""
+    return [sys.executable, __file__, str(processes), str(worker), *map(str, arguments)], {
+        "OMP_NUM_THREADS": "1"
+    } | environment
+
+
 def torchrun(worker, *arguments, processes, **environment):
-    """Launch a worker in so many processes; returns what they wrote to stderr."""
-    command = [sys.executable, __file__, str(processes), str(worker), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment, check=False)
+    """Launch a worker in so many processes."""
+    line, variables = command(worker, *arguments, processes=processes, **environment)
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT, env=os.environ | variables, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    return ended.stderr
 
 
 def main(processes, worker):

@@ -1,10 +1,8 @@
 """The range test and tuning in many processes: real ones, under torchrun with gloo, with every fault injected."""
 
 import functools
-import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,88 +10,17 @@ import torch.distributed as dist
 
 import learnrate as lr
 from facts import tells
-from forking_torchrun import torchrun
+from launches import EXPECTED, GUARDED, PROBED, REFUSED, SCENARIOS, STEERED, TUNED, WITHOUT_FAULT, outcomes
 from learnrate.torch.distributed.group import ProcessGroup
 from worker_process import SLOW, probed, tuned
-
-WORKER = Path(__file__).with_name("worker_process.py")
-
-WITHOUT_FAULT = (
-    "ddp",
-    "ddp accumulated",
-    "fsdp",
-    "evaluated",
-    "slow",
-    "scaler",
-    "interrupted",
-    "interrupted callback",
-    "interrupted stop rule",
-    "time limit",
-)
-GROUP_SURVIVES = ("other arguments", "evaluate on the first", "bad argument", "nan", "other metrics")
-EXPECTED = {
-    "other arguments": (None, ("lrs", "same", "process")),
-    "evaluate on the first": (None, ("evaluate must be the same in every process",)),
-    "bad argument": (1, ("rank 1", "ArgumentTypeError", "stop")),
-    "nan": (1, ("rank 1", "loss", "nan")),
-    "other metrics": (None, ("metrics", "same", "process")),
-    "raising forward": (1, ("rank 1", "ZeroDivisionError", "a bug in the model")),
-    "raising forward on the first": (0, ("rank 0", "ZeroDivisionError", "a bug in the model")),
-    "raising loss": (1, ("rank 1", "ZeroDivisionError", "a bug in the loss")),
-    "raising loader": (1, ("rank 1", "OSError", "a broken file")),
-    "exhausted": (1, ("rank 1", "ExhaustedError", "batches", 8)),
-    "empty": (1, ("rank 1", "DataError", "batches", "at least one")),
-    "abandoned": (1, ("rank 1", "OSError", "a broken file")),
-    "interrupting loss": (1, ("rank 1", "KeyboardInterrupt")),
-    "loss without the model": (1, ("rank 0 waits", "rank 1", "did not take part", "loss", "backward")),
-}
-TUNED = ("tune", "tune in seconds")
-STEERED = ("steered", "steered by a scheduler", "steered parts")
-GUARDED = ("guard", "guard of parts")
-PROBED = ("probe", "probe of SGD", "probe of parts")
-REFUSED = {
-    "probe with other arguments": "updates must be the same in every process",
-    "tune with other arguments": "budget must be the same in every process",
-    "tune of another family": "family must be the same in every process",
-    "tune beside range_test": "every process must call the same function",
-    "tune with a bad argument": "together must be True, False or None",
-}
-
-# By number of processes: what runs together in one process group, and what runs in a group of its own because it breaks
-# the group. Four processes on two cores are slow: they run one scenario of each kind.
-GROUP_BREAKS = [name for name in EXPECTED if name not in (*GROUP_SURVIVES, "raising forward")]
-SCENARIOS = {
-    2: (
-        (*GUARDED, *TUNED, *PROBED, *STEERED, *REFUSED, *WITHOUT_FAULT, *GROUP_SURVIVES, "raising forward"),
-        (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
-    ),
-    4: (
-        (*TUNED, "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
-        ("raising loader", "tune interrupted", "tune fails", "dies"),
-    ),
-}
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this torch is built without torch.distributed")
 
 
-def launch(folder, processes):
-    """Run the scenarios of this number of processes under torchrun; returns their outcomes by rank."""
-    together, others = SCENARIOS[processes]
-    printed = torchrun(WORKER, folder, *together, *(word for name in others for word in ("--", name)), processes=processes)
-    return {name: [outcome(folder, name, rank, printed) for rank in range(processes)] for name in (*together, *others)}
-
-
-def outcome(folder, name, rank, printed):
-    path = folder / f"{name}.{rank}.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    return {"error": f"rank {rank} ended without an outcome: {printed[-3000:]}", "seconds": 0.0, "given back": False}
-
-
 @pytest.fixture(scope="session")
-def launched(tmp_path_factory):
-    """The outcomes of all scenarios by number of processes; each launch is made once."""
-    return functools.cache(lambda processes: launch(tmp_path_factory.mktemp("ranks"), processes))
+def launched(background):
+    """The outcomes of all scenarios by number of processes."""
+    return functools.cache(lambda processes: outcomes(background, processes))
 
 
 def for_scenarios(*names):

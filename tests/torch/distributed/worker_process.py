@@ -318,7 +318,7 @@ SCENARIOS = {
     "probe of parts": lambda rank: probed(rank, dist.get_world_size(), wrap=sharded),
     "probe with other arguments": lambda rank: probed(rank, dist.get_world_size(), other=True),
     "tune": tune_scenario(),
-    "tune in seconds": tune_scenario(budget="3 seconds"),
+    "tune in seconds": tune_scenario(budget="6 seconds"),
     "tune interrupted": tune_scenario(fault=lambda: os.kill(os.getpid(), signal.SIGINT)),
     "tune with other arguments": lambda rank: tuned(rank, dist.get_world_size(), budget=1.0 if rank else 0.5),
     "tune of another family": lambda rank: tuned(rank, dist.get_world_size(), family="wsd" if rank else "one_cycle"),
