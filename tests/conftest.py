@@ -47,8 +47,8 @@ def pytest_collection():
 # Fixtures that start processes: all tests that use one run in the same worker, which starts them once.
 SHARED = ("launched", "browser", "commands")
 
-# Fixtures whose programs run in the background from the start.
-IN_BACKGROUND = {"launched", "both_backends"}
+# Groups of tests that wait for programs in the background.
+WAITING = {"launched", "keras"}
 
 
 def pytest_itemcollected(item):
@@ -62,12 +62,13 @@ def pytest_itemcollected(item):
 
 def pytest_collection_modifyitems(items):
     # The slow ones first, so that no worker is alone with one of them at the end; last of them those that wait for programs.
-    items.sort(
-        key=lambda item: (
-            item.get_closest_marker("slow") is None,
-            not IN_BACKGROUND.isdisjoint(getattr(item, "fixturenames", ())),
-        )
-    )
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, group_of(item) in WAITING))
+
+
+def group_of(item):
+    """The tests that run in the same worker; None for a test that may run in any."""
+    mark = item.get_closest_marker("xdist_group")
+    return mark.args[0] if mark else None
 
 
 def pytest_collection_finish(session):
