@@ -58,7 +58,7 @@ SCENARIOS = {
         (*GROUP_BREAKS, "tune interrupted", "tune fails", "dies"),
     ),
     4: (
-        (*TUNED, "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
+        ("tune", "ddp", "fsdp", "evaluated", "interrupted", "other arguments", "nan", "raising forward"),
         ("raising loader", "tune interrupted", "tune fails", "dies"),
     ),
 }
