@@ -79,11 +79,18 @@ def pytest_collection_finish(session):
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     background, programs = background_of(config), []
     if "launched" in used:
-        programs += launches.programs(background)
+        programs += launches.programs(background, sizes=sorted({processes_of(item) for item in session.items} - {None}))
     if "both_backends" in used:
         programs += keras_backends.programs(background, strict="error" in config.getini("filterwarnings"))
     if programs:
         background.start(programs, os.getppid() if hasattr(config, "workerinput") else os.getpid())
+
+
+def processes_of(item):
+    """The number of processes whose outcomes a test looks at; None if of none."""
+    if "launched" not in getattr(item, "fixturenames", ()):
+        return None
+    return item.callspec.params.get("processes", 2) if hasattr(item, "callspec") else 2
 
 
 def background_of(config):

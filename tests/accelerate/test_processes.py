@@ -12,7 +12,7 @@ WORKER = Path(__file__).with_name("processes.py")
 
 pytestmark = [
     pytest.mark.xdist_group("transformers"),
-    pytest.mark.slow,
+    pytest.mark.heavy,
     pytest.mark.skipif(not dist.is_available(), reason="this torch is built without torch.distributed"),
 ]
 

@@ -29,7 +29,7 @@ def main() -> int:
     files = [f"tests/schedules/test_{name}.py" for name in SCHEDULES]
     files += [f"tests/{room}" for room in ROOMS if (ROOT / "tests" / room).is_dir()]
     deselected = [option for test in LEFT_OUT for option in ("--deselect", test)]
-    options = ["-p", "no:cacheprovider", "-o", "filterwarnings=default", "-m", "not heavy", *deselected, *files]
+    options = ["-p", "no:cacheprovider", "-o", "filterwarnings=default", *deselected, *files]
     return subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT).returncode
 
 

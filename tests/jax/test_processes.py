@@ -22,7 +22,7 @@ def free_port():
         return listening.getsockname()[1]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.xdist_group("jax")
 @pytest.mark.shows("jax", "many processes")
 @pytest.mark.shows("jax", "control")

@@ -12,7 +12,7 @@ WORKER = Path(__file__).with_name("worker_process.py")
 
 SHAPE = lr.warmup(0.1, "25%") >> lr.cosine(0.1, 0)
 
-pytestmark = [pytest.mark.xdist_group("lightning"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("lightning"), pytest.mark.heavy]
 
 
 @pytest.fixture(scope="module")

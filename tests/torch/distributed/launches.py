@@ -64,9 +64,9 @@ SCENARIOS = {
 }
 
 
-def programs(background):
-    """A launch for each number of processes."""
-    return [Program(name(processes), *launch(background.folder_of(name(processes)), processes)) for processes in SCENARIOS]
+def programs(background, sizes):
+    """A launch for each of these numbers of processes."""
+    return [Program(name(processes), *launch(background.folder_of(name(processes)), processes)) for processes in sizes]
 
 
 def name(processes):

@@ -23,10 +23,14 @@ def launched(background):
     return functools.cache(lambda processes: outcomes(background, processes))
 
 
+# Four processes on two cores take as long as all scenarios of two.
+MARKS = {2: (), 4: (pytest.mark.heavy,)}
+
+
 def for_scenarios(*names):
     """A test of each of these scenarios, with every number of processes that runs it."""
     cases = [
-        pytest.param(processes, name, id=f"{name}, {processes} processes")
+        pytest.param(processes, name, id=f"{name}, {processes} processes", marks=MARKS[processes])
         for processes, groups in SCENARIOS.items()
         for name in names
         if name in (*groups[0], *groups[1])
@@ -39,7 +43,7 @@ def test_one_worker_makes_all_launches(launched, request):
     assert request.node.nodeid.endswith("@launched")
 
 
-both_sizes = pytest.mark.parametrize("processes", SCENARIOS)
+both_sizes = pytest.mark.parametrize("processes", [pytest.param(number, marks=MARKS[number]) for number in SCENARIOS])
 
 
 @for_scenarios(*GUARDED)
