@@ -276,8 +276,9 @@ def test_moving_about(browser):
         assert tab.js(window)[2] == "follow"
         ActionChains(browser).move_to_element_with_offset(canvas, -150, 0).perform()
         until(lambda: tab.js("return view.panes.cross") is not None)
-        legend = browser.find_element(By.CSS_SELECTOR, ".legend b").text
-        assert float(legend) == pytest.approx(SCHEDULE(tab.js("return view.panes.cross")), rel=1e-3)
+        legend = browser.find_element(By.CSS_SELECTOR, ".legend b")
+        # The legend is drawn with the next frame.
+        until(lambda: float(legend.text) == pytest.approx(SCHEDULE(tab.js("return view.panes.cross")), rel=1e-3))
         body.send_keys("l")
         assert tab.js("return view.panes.panes.get('loss').chart.log") is True
         body.send_keys("?")
