@@ -6,7 +6,9 @@
 
 LEARNRATE_DATA names the folder of the data sets. An experiment may be stopped and started again at any time, and several
 processes may work on it. The study lies in runs/papers/; its record in benchmarks/results/papers/ is written after every
-training.
+training, beside what it has of other arms and seeds, so that machines that share no study may each make a part:
+
+    python -m benchmarks.papers clr-table-1 --seeds 1 --first-seed 2 --arms fixed exp
 """
 
 import argparse
@@ -36,6 +38,7 @@ def main() -> int:
     parser.add_argument("name", choices=sorted([*EXPERIMENTS, *RANGE_TESTS]))
     parser.add_argument("--scale", type=_scale, default=1.0, help="factor on every length, up to 1")
     parser.add_argument("--seeds", type=_number, help="trainings of each arm; by default as many as the experiment wants")
+    parser.add_argument("--first-seed", type=_seed, default=0, help="the others follow; the record keeps those before")
     parser.add_argument("--arms", nargs="+", help="only these arms")
     parser.add_argument(
         "--executor", type=_number, help="number of processes; by default one training after the other, here"
@@ -68,10 +71,12 @@ def range_tests(options: argparse.Namespace) -> int:
     Raises:
         MissingDataError: if the data is not there.
     """
-    for option in ("arms", "executor", "study"):
-        if getattr(options, option) is not None:
+    for option in ("arms", "executor", "study", "first_seed"):
+        if getattr(options, option):
             value = getattr(options, option)
-            raise lr.errors.ArgumentError(f"--{option} must be left out with a range test, received {value}")
+            raise lr.errors.ArgumentError(
+                f"--{option.replace('_', '-')} must be left out with a range test, received {value}"
+            )
     run_range_tests(options.name, options.scale, options.seeds, options.results, print)
     return 0
 
@@ -104,7 +109,7 @@ def run(name: str, experiment: Experiment, scale: float, options: argparse.Names
     return lr.compare(
         {name: entry.arm() for name, entry in rows.items() if not options.arms or name in options.arms},
         experiment.recipe(),
-        seeds=options.seeds or experiment.seeds,
+        seeds=range(options.first_seed, options.first_seed + (options.seeds or experiment.seeds)),
         updates=max(entry.row.updates for entry in rows.values()),
         evaluate_every=experiment.evaluations_every(scale),
         tune_each=experiment.tune_each,
@@ -126,9 +131,17 @@ def _scale(text: str) -> float:
 
 
 def _number(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, received {text}")
+    return _whole(text, at_least=1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, at_least=0)
+
+
+def _whole(text: str, at_least: int) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else -1
+    if value < at_least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {at_least}, received {text}")
     return value
 
 

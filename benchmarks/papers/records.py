@@ -2,11 +2,15 @@
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from learnrate import records
-from learnrate.study import Comparison, Training
+from learnrate.errors import ArgumentError
+from learnrate.study import Comparison, Outcome, Training
+from learnrate.study.running.run import Chosen, Failure
 
 RESULTS = Path(__file__).parents[1] / "results" / "papers"
 
@@ -24,9 +28,16 @@ def path_of(name: str, scale: float, folder: Path = RESULTS, on_gpu: bool = Fals
 
 
 def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULTS, on_gpu: bool = False) -> Path:
-    """Write what is complete of an experiment so far."""
+    """Write what is complete of an experiment so far, beside what the file has of other arms and seeds.
+
+    So an experiment may be run in pieces on several machines, which share no study.
+
+    Raises:
+        ArgumentError: if the file has trainings of an arm with another schedule or length.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    content = comparison.as_record()
+    earlier = read(name, scale, folder, on_gpu)
+    content = (comparison if earlier is None else _joined(comparison_of(earlier), comparison)).as_record()
     for arm in content["arms"].values():
         for training in arm["trainings"]:
             training["losses"], training["losses_every"] = _thinned(training["losses"], training["losses_every"])
@@ -67,6 +78,55 @@ def scales(name: str, folder: Path = RESULTS) -> list[float]:
     return sorted({float(scale) for scale in parts if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", scale)}, reverse=True)
 
 
-def trainings(record: dict[str, Any], arm: str) -> list[Training]:
+def trainings(record: Mapping[str, Any], arm: str) -> list[Training]:
     """The trainings of an arm."""
     return [Training.of_record(each) for each in record["arms"][arm]["trainings"]]
+
+
+def comparison_of(record: Mapping[str, Any]) -> Comparison:
+    """The comparison of a record."""
+    arms = tuple(_outcome(name, record) for name in record["arms"])
+    return Comparison(record["updates"], arms, tuple(record["notes"]), tuple(record["environments"]))
+
+
+def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
+    arm = record["arms"][name]
+    chosen = arm["chosen"]
+    return Outcome(
+        name=name,
+        schedule=arm["schedule"],
+        updates=arm["updates"],
+        trainings=tuple(trainings(record, name)),
+        chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
+        failures={int(seed): Failure(error) for seed, error in arm["failures"].items()},
+        recipe=arm["recipe"],
+        source=arm["source"],
+    )
+
+
+def _joined(earlier: Comparison, later: Comparison) -> Comparison:
+    """Two parts of an experiment as one. What both have is that of the later one."""
+    arms = {arm.name: arm for arm in earlier}
+    for arm in later:
+        arms[arm.name] = arm if arm.name not in arms else _with_trainings_of(arms[arm.name], arm)
+    environments = (*earlier.environments, *(each for each in later.environments if each not in earlier.environments))
+    notes = (*earlier.notes, *(note for note in later.notes if note not in earlier.notes))
+    return replace(
+        later, updates=max(earlier.updates, later.updates), arms=tuple(arms.values()), notes=notes, environments=environments
+    )
+
+
+def _with_trainings_of(earlier: Outcome, later: Outcome) -> Outcome:
+    if (earlier.schedule, earlier.updates) != (later.schedule, later.updates):
+        raise ArgumentError(
+            f"the record must have one schedule for arm {later.name!r}, it has {earlier.schedule} over {earlier.updates:,} "
+            f"updates, received {later.schedule} over {later.updates:,}: move the old record away, or name another folder"
+        )
+    together = earlier.by_seed() | later.by_seed()
+    failures = {seed: failure for seed, failure in earlier.failures.items() if seed not in together}
+    return replace(
+        later,
+        trainings=tuple(together[seed] for seed in sorted(together)),
+        chosen=later.chosen or earlier.chosen,
+        failures=failures | dict(later.failures),
+    )

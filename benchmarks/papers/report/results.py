@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.papers import records
 from benchmarks.papers.experiment import Entry
 from benchmarks.papers.experiments import EXPERIMENTS
 from learnrate.study import Comparison, Difference, Outcome, difference
-from learnrate.study.running.run import Chosen, Failure
 
 
 @dataclass(frozen=True)
@@ -96,28 +94,9 @@ def _measured(name: str, folder: Path) -> Iterable[Measured]:
     for scale in records.scales(name, folder):
         for on_gpu in (False, True):
             record = records.read(name, scale, folder, on_gpu)
-            comparison = None if record is None else comparison_of(record)
+            comparison = None if record is None else records.comparison_of(record)
             if comparison is not None and any(arm.trainings for arm in comparison):
                 yield Measured(name, scale, comparison, on_gpu)
-
-
-def comparison_of(record: Mapping[str, Any]) -> Comparison:
-    """The comparison of a record."""
-    arms = tuple(_outcome(name, record) for name in record["arms"])
-    return Comparison(record["updates"], arms, tuple(record["notes"]), tuple(record["environments"]))
-
-
-def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
-    arm = record["arms"][name]
-    chosen = arm["chosen"]
-    return Outcome(
-        name=name,
-        schedule=arm["schedule"],
-        updates=arm["updates"],
-        trainings=tuple(records.trainings(record, name)),
-        chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
-        failures={int(seed): Failure(error) for seed, error in arm["failures"].items()},
-    )
 
 
 def entries(measured: Measured) -> dict[str, Entry]:

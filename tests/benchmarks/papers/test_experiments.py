@@ -206,6 +206,29 @@ def test_an_interrupted_experiment_goes_on_to_the_same_record(data, tmp_path, mo
     assert sum(len(arm["trainings"]) for arm in whole["arms"].values()) == 4
 
 
+@pytest.mark.slow
+def test_parts_that_share_no_study_are_one_record(data, tmp_path, monkeypatch, capsys):
+    name, scale = "super-convergence-mnist", 0.002
+    smaller_lenet = partial(recipes.lenet, batch=16)
+    monkeypatch.setattr(program, "EXPERIMENTS", {name: _with_recipe(EXPERIMENTS[name], smaller_lenet)})
+    arms = list(EXPERIMENTS[name].by_name(scale))
+
+    def made(place, *options):
+        study = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
+        return call(monkeypatch, name, "--scale", scale, "--study", study, "--results", tmp_path / place, *options)
+
+    assert made("whole", "--seeds", 2) == 0
+    assert made("parts", "--seeds", 1, "--first-seed", 1) == 0
+    for arm in arms:
+        assert made("parts", "--seeds", 1, "--arms", arm) == 0
+    whole, parts = (_without_times(records.read(name, scale, tmp_path / which)) for which in ("whole", "parts"))
+    assert whole == parts
+    path = records.path_of(name, scale, tmp_path / "parts")
+    path.write_text(path.read_text().replace(whole["arms"][arms[0]]["schedule"], "constant(0.1)"))
+    assert made("parts", "--seeds", 1) == 1
+    assert tells(capsys.readouterr().err, "record", arms[0], "constant(0.1)")
+
+
 def _with_recipe(experiment, recipe):
     return replace(experiment, recipe=recipe)
 
