@@ -9,7 +9,8 @@ import pytest
 import learnrate as lr
 from facts import facts
 from learnrate.errors import FailedTrainingsError, LearnrateError
-from learnrate.study import Training
+from learnrate.study import Comparison, Outcome, Training
+from learnrate.study.report.summary import answer
 
 ARMS = {"plan": lr.constant(0.2), "constant": "constant(0.1)"}
 
@@ -220,3 +221,15 @@ def test_progress_is_told_while_a_training_is_made():
     lr.compare(ARMS, RECIPE, seeds=1, progress=messages.append)
     assert {(message.key.arm, message.planned) for message in messages} == {("plan", 10), ("constant", 10)}
     assert messages[-1].updates == 10
+
+
+def test_arms_of_one_mean_are_no_ranking():
+    scores = {"cosine": (0.97, 0.81), "wsd": (0.95, 0.83), "step": (0.6, 0.6)}
+    trainings = {
+        name: tuple(Training(seed, score, (0.5,), metric="accuracy") for seed, score in enumerate(both))
+        for name, both in scores.items()
+    }
+    arms = [Outcome(name, "constant(0.1)", 9, each) for name, each in trainings.items()]
+    sentence = answer(Comparison(9, tuple(arms)))
+    assert "cosine and wsd have the same mean" in sentence
+    assert "best mean" not in sentence

@@ -100,6 +100,13 @@ def test_scores_that_differ_by_rounding_are_equal(anytime):
     assert (compared.mean, compared.p_value, compared.probability, compared.sure) == (0.0, 1.0, 0.5, False)
 
 
+def test_differences_of_which_only_rounding_is_left_have_mean_0():
+    compared = difference([0.97, 0.81], [0.95, 0.83])
+    assert compared.mean == 0.0
+    assert compared.probability == 0.5
+    assert compared.interval[0] == -compared.interval[1]
+
+
 def test_the_p_value_accounts_for_other_comparisons():
     scores = [0.91, 0.92, 0.92], [0.89, 0.90, 0.91]
     alone, among = difference(*scores), difference(*scores, comparisons=3)

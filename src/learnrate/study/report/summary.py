@@ -30,11 +30,15 @@ def answer(comparison: Comparison) -> str:
     if comparison.best() == leader.name:
         many = "the other" if len(others) == 1 else f"each of the {len(others)} others"
         return f"{leader.name} is better than {many}{_by(others[0])}"
+    if equal := [row.arm.name for row in others if row.mean == 0]:
+        return f"{_listed([leader.name, *equal], 'and')} have the same mean, so that none of them is surely the best"
     unsure = [row.arm.name for row in others if row.difference is None or row.difference.better != leader.name]
-    names = unsure[0] if len(unsure) == 1 else f"{', '.join(unsure[:-1])} or {unsure[-1]}"
-    if len(unsure) > 3:
-        names = f"{len(unsure)} of the {len(others)} others"
+    names = f"{len(unsure)} of the {len(others)} others" if len(unsure) > 3 else _listed(unsure, "or")
     return f"{leader.name} has the best mean, but it is not sure that it is better than {names}"
+
+
+def _listed(names: list[str], word: str) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def _by(row: Row) -> str:

@@ -87,7 +87,7 @@ def difference(
     compared = Difference(
         *pair,
         pairs=len(ours),
-        mean=float(differences.mean()) if finite.any() else math.nan,
+        mean=_mean(differences, tolerance),
         spread=_spread(differences, tolerance),
         interval=sequential.WHOLE_LINE,
         level=level,
@@ -112,6 +112,12 @@ def _scores(name: str, values: Sequence[float]) -> NDArray[np.float64]:
     """The scores; NaN for those of trainings that have diverged."""
     scores = np.array(checks.several(checks.number, "numbers")(name, values), dtype=np.float64)
     return np.where(np.abs(scores) <= sequential.LARGEST, scores, math.nan)
+
+
+def _mean(differences: NDArray[np.float64], tolerance: float) -> float:
+    """The mean of the differences; 0 if it is no more than a rounding error of theirs."""
+    mean = float(differences.mean()) if len(differences) else math.nan
+    return 0.0 if abs(mean) <= tolerance else mean
 
 
 def _spread(differences: NDArray[np.float64], tolerance: float) -> float:
