@@ -46,8 +46,9 @@ def test_a_study_is_read_without_being_changed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_is_read_while_it_is_made(tmp_path):
-    study = tmp_path / "study.sqlite"
+@pytest.mark.parametrize("name", ["study.sqlite", "study/"])
+def test_a_study_is_read_while_it_is_made(tmp_path, name):
+    study = f"{tmp_path}/{name}"
     driver = subprocess.Popen([sys.executable, SCRIPT, study], env={**os.environ, "PAUSE": "0.005"})
     try:
         comparison = None

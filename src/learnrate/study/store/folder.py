@@ -7,7 +7,7 @@ renaming a file replaces another one at once.
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -184,8 +184,17 @@ class FolderStore:
                 run = self._stored(name)
                 if run is not None:
                     runs[run[0]] = run[1]
+            in_progress = tuple(self._in_progress(stored["definition"]["arms"])) if self._runs.exists() else ()
         in_order = sorted(runs.items(), key=lambda item: (item[1].finished, item[0].arm, item[0].seed))
-        return Contents(stored["definition"], dict(in_order))
+        return Contents(stored["definition"], dict(in_order), in_progress)
+
+    def _in_progress(self, arms: Iterable[str]) -> Iterator[Key]:
+        """The runs that living processes have claimed and not ended."""
+        last = last_numbers(_files(self._runs))
+        for arm in arms:
+            for seed, name in run_files.seeds_of(arm, last).items():
+                if not self._has_ended(name) and self._claims.is_taken(name, last):
+                    yield Key(arm, seed)
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,19 @@ def name_of(key: Key) -> str:
 
     File systems allow fewer characters, and shorter names, than arms have, and some do not tell "A" from "a": a hash does.
     """
-    readable = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in key.arm)[:READABLE]
-    return f"{readable}-{hashlib.sha256(key.arm.encode()).hexdigest()[:8]}-{key.seed}"
+    return f"{_name_of_arm(key.arm)}-{key.seed}"
+
+
+def seeds_of(arm: str, names: Iterable[str]) -> dict[int, str]:
+    """The names of the files of the runs of an arm, by seed."""
+    beginning = f"{_name_of_arm(arm)}-"
+    own = (name for name in names if name.startswith(beginning))
+    return {int(seed): name for name in own if (seed := name.removeprefix(beginning)).isdigit()}
+
+
+def _name_of_arm(arm: str) -> str:
+    readable = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in arm)[:READABLE]
+    return f"{readable}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
 def encode(made: Made, driver: str, finished: float) -> bytes:
