@@ -11,6 +11,7 @@ from facts import facts
 from learnrate.errors import FailedTrainingsError, LearnrateError
 from learnrate.study import Comparison, Outcome, Training
 from learnrate.study.report.summary import answer
+from learnrate.study.running.run import TUNING, Key
 
 ARMS = {"plan": lr.constant(0.2), "constant": "constant(0.1)"}
 
@@ -221,6 +222,16 @@ def test_progress_is_told_while_a_training_is_made():
     lr.compare(ARMS, RECIPE, seeds=1, progress=messages.append)
     assert {(message.key.arm, message.planned) for message in messages} == {("plan", 10), ("constant", 10)}
     assert messages[-1].updates == 10
+
+
+def test_progress_is_told_while_an_lr_is_chosen():
+    messages = []
+    lr.compare(ARMS, lr.Recipe(Descent, updates=200), seeds=1, tune_each=True, progress=messages.append)
+    for arm in ARMS:
+        of_choice = [message for message in messages if message.key == Key(arm, TUNING)]
+        assert len(of_choice) > 1
+        assert of_choice[-1].updates == of_choice[-1].planned
+        assert all(math.isnan(message.loss) for message in of_choice)
 
 
 def test_arms_of_one_mean_are_no_ranking():

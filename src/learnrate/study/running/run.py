@@ -1,5 +1,6 @@
 """What a worker does: one training of a study, or the choice of the LR of one arm."""
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -150,7 +151,7 @@ class Message:
         key: Of which run.
         updates: Updates so far.
         planned: Updates planned.
-        loss: The last loss that was read.
+        loss: The last loss that was read; NaN while an LR is chosen.
     """
 
     key: Key
@@ -174,7 +175,7 @@ def make(task: Run | Choice, report: Report | None = None) -> Made:
     """
     try:
         recipe = task.source.load()
-        result = _train(recipe, task, report) if isinstance(task, Run) else _choose(recipe, task)
+        result = _train(recipe, task, report) if isinstance(task, Run) else _choose(recipe, task, report)
     except (Exception, SystemExit) as error:  # a recipe may raise anything
         return Made(task.key, failure_of(error), environment())
     return Made(task.key, result, environment())
@@ -204,8 +205,14 @@ def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
     return replace(training, notes=(*run.notes, *training.notes))
 
 
-def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
+def _choose(recipe: AnyRecipe, choice: Choice, report: Report | None) -> Chosen:
     begin = time.perf_counter()
+    throttled = None if report is None else Throttled(choice.key, report)
+
+    def progress(what: str, updates: int, planned: int) -> None:
+        if throttled is not None:
+            throttled(updates, planned, math.nan)
+
     if isinstance(recipe, TrainerRecipe):
         with folder() as path:
             run = TrainerRun(choice.seed, choice.updates, path)
@@ -214,7 +221,8 @@ def _choose(recipe: AnyRecipe, choice: Choice) -> Chosen:
         trainable = recipe.trainable(choice.seed)
         require_trainable("what Recipe.trainable returns", trainable)
         family = _family(choice, lambda schedule: resolved(schedule, trainable, choice.updates))
-        plan = tune(trainable, updates=choice.updates, family=family, budget=choice.budget)
+        plan = tune(trainable, updates=choice.updates, family=family, budget=choice.budget, progress=progress)
+    progress("trials", plan.spent, plan.spent)  # it may have ended before what was planned
     reasons = [sentence for sentences in plan.reasons.sections().values() for sentence in sentences]
     return Chosen(repr(plan.schedule), plan.max_lr, plan.spent, time.perf_counter() - begin, tuple(reasons))
 
