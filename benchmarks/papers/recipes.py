@@ -87,7 +87,7 @@ def cifar10_full(
 
 
 def cifar10_full_variant(name: str, *, batch: int = 100, updates: int = 70_000, device: str = "cpu") -> "lr.torch.Recipe":
-    """`cifar10_full` with one thing otherwise: why a figure of the paper may not come out.
+    """`cifar10_full` with one setting that differs from Caffe: why a figure of the paper may not reproduce.
 
     Args:
         name: One of `variants.VARIANTS`.
