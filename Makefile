@@ -113,7 +113,7 @@ bench-choice-all: $(PEERS)/choice.stamp
 bench-carry: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.carry
 
-bench-families: $(VENV)/demo.stamp
+bench-families: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.families
 
 bench-until-sure: $(VENV)/test.stamp

@@ -282,7 +282,7 @@ def _imagenet_recipe(
     device: str,
 ) -> "lr.torch.Recipe":
     inputs, build = ImageNetInputs(side, batch, workers), partial(CaffeSGD, lr=0.01, momentum=0.9)
-    inputs.batches()  # what is not there is told now
+    inputs.batches()  # raises an error here if data are missing
     return lr.torch.Recipe(
         model=partial(_on_device, net, device),
         optimizer=partial(_on_groups, build, partial(caffe_groups, weight_decay=weight_decay)),

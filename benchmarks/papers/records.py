@@ -1,4 +1,4 @@
-"""The record of an experiment: what docs/papers is made from."""
+"""The record of an experiment, from which docs/papers.md is made."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from learnrate.study.running.run import Chosen, Failure
 RESULTS = Path(__file__).parents[1] / "results" / "papers"
 
 MOST_LOSSES = 100
-"""Losses of a training in a record, each the mean of a part of it: as many as a picture needs."""
+"""Losses of a training in a record, each the mean of a part of it: enough for a picture."""
 
 
 ON_GPU = "-gpu"

@@ -68,7 +68,7 @@ class Results:
     """All experiments that have been run.
 
     Attributes:
-        measured: They by name, the largest scale first.
+        measured: The experiments by name; each at its scales, the largest first.
         folder: Where the records are.
     """
 
