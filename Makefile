@@ -14,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # compiles learnrate again, and each worker of pytest rewrites its plugins: half a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tune test test-fast test-all test-pythons test-oldest dist-test check docs-site docs-serve format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry paper docs clean
+.PHONY: help tune test test-fast test-all test-pythons test-oldest dist-test check docs-site docs-serve format fuzz bench bench-range-test bench-long-curves bench-trials bench-tune bench-gpu bench-choice bench-choice-all bench-carry bench-families bench-until-sure bench-executors bench-study-scale bench-tune-executor paper docs clean
 
 help:
 	@echo "make tune    find a learning rate, plan a schedule, show what it gains (real data, no download)"
@@ -36,6 +36,11 @@ help:
 	@echo "make bench-choice      measure how well tune chooses, on two tasks in minutes"
 	@echo "make bench-choice-all  the whole of it, beside other libraries, in hours; LEARNRATE_DATA names the folder of data sets"
 	@echo "make bench-carry       measure how the best LR changes with batch, width, depth and length, in an hour; needs LEARNRATE_DATA"
+	@echo "make bench-families    compare four families of schedules, each at its own best LR, on three tasks in minutes"
+	@echo "make bench-until-sure  simulate how often adding seeds until a difference is sure ends in a false claim"
+	@echo "make bench-executors   measure what each executor costs a run; installs Ray and Dask"
+	@echo "make bench-study-scale measure what a study of 10,000 runs costs its driver"
+	@echo "make bench-tune-executor  measure how much time tune saves with trials side by side"
 	@echo "make paper NAME=clr-table-1 SCALE=0.1  run an experiment of a paper again; needs LEARNRATE_DATA"
 	@echo "make docs    write the generated pages of docs/"
 	@echo "make docs-site   build the site into site/; a link to nothing is an error"
@@ -107,6 +112,21 @@ bench-choice-all: $(PEERS)/choice.stamp
 
 bench-carry: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.carry
+
+bench-families: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.families
+
+bench-until-sure: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/until_sure.py
+
+bench-executors: $(VENV)/test-all.stamp
+	$(BIN)/python benchmarks/executors.py
+
+bench-study-scale: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/study_scale.py
+
+bench-tune-executor: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/tune_executor.py
 
 # The name of an experiment, the factor on its lengths, and the number of processes: make paper NAME=clr-table-1 SCALE=0.1
 paper: $(VENV)/test.stamp

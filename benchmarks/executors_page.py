@@ -11,20 +11,20 @@ NAMES = {
 
 
 def section(record: dict[str, Any]) -> list[str]:
-    """Its lines."""
+    """The lines of the section."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     columns = [row["runs"] for row in record["executors"][0]["rows"]]
-    head = ["executor", *(f"{runs:,} runs" for runs in columns), f"by the clock, {columns[-1]:,} runs", "start"]
+    head = ["executor", *(f"{runs:,} runs" for runs in columns), f"elapsed, {columns[-1]:,} runs", "start"]
     return [
         "## What an executor costs a run",
         "",
         f"Measured by `python benchmarks/executors.py` on {record['hardware']['processor']}",
         f"({record['hardware']['cores']} cores, shared with other programs); {versions}.",
-        f"Studies whose runs do nothing, with {record['workers']} workers: milliseconds of the processor a run in the",
-        "process of the driver, the file of the study included; then the time by the clock, with the worker,",
-        f"and the seconds until the first runs have ended. Median and range of {record['rounds']} rounds, the longest study",
-        "once. The scheduler of a Dask cluster on this machine is a part of the process of the driver, the head of Ray is",
-        "not.",
+        f"Studies whose runs do nothing, with {record['workers']} workers: processor time of the driver for each run, with",
+        "writing the file of the study; then the elapsed time for each run, with the worker; and the seconds from the",
+        f"start of the executor to the end of its first runs. Median and range of {record['rounds']} rounds; the longest",
+        "study was made once. The scheduler of a Dask cluster on this machine is in the process of the driver, the head of",
+        "Ray is not.",
         "The record: [benchmarks/results/executors.json](../benchmarks/results/executors.json).",
         "",
         "| " + " | ".join(head) + " |",

@@ -3,7 +3,7 @@
     python -m benchmarks.families                       # three tasks that need no data set, in minutes
     python -m benchmarks.families --tasks cifar_cnn     # another one; LEARNRATE_DATA names the folder of data sets
 
-docs/families.md is made from the record. An interrupted run goes on: the studies lie in runs/families/.
+docs/families.md is made from the record. An interrupted run continues: the studies are in runs/families/.
 """
 
 import argparse

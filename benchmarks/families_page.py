@@ -1,6 +1,7 @@
 """The page docs/families.md, from the records of families.py: none of its numbers is written by hand."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from benchmarks.choice.about import about
@@ -17,10 +18,10 @@ def text() -> list[str]:
         "Which family of schedules is best, if each has its own best LR? The example takes some minutes on two cores:",
         "",
         "```",
-        "python -m benchmarks.families",
+        "make bench-families",
         "```",
         "",
-        "It is one call of `lr.compare` for each task, with a study that goes on after an interruption:",
+        "It is one call of `lr.compare` for each task, with a study that continues after an interruption:",
         "",
         '<!-- skip: next "it trains for minutes" -->',
         "```python",
@@ -33,8 +34,8 @@ def text() -> list[str]:
         'comparison = lr.compare(families, recipe, seeds=5, tune_each=True, study="digits.sqlite")',
         "```",
         "",
-        f"Each family is tuned by `lr.tune` on validation data, and then trained with {seeds} seeds, which are the same for",
-        "all four. The scores are on test data.",
+        f"`lr.tune` chooses the LR of each family on validation data. Then each is trained with {seeds} seeds, the same for",
+        "all four. The scores are on test data: mean ± sample standard deviation over the seeds.",
         "",
         *(line for record in records for line in _task(record)),
         *_together(records),
@@ -85,7 +86,21 @@ def _together(records: list[dict[str, Any]]) -> list[str]:
     return [
         "## What it shows",
         "",
-        f"Of {pairs} differences between two families on {len(records)} tasks, {sure} are sure with this number",
-        "of seeds. Whoever had run each family once would have found a winner on every task. `until_sure=True` adds seeds",
-        "until there is one, or until the budget is spent.",
+        f"Of {pairs} differences between two families on {len(records)} tasks, {sure} are sure with this number of seeds.",
+        "With a single seed, the family with the best score would have depended on the seed. Seeds with which each",
+        "family is the best one (equal scores count for each):",
+        "",
+        *(f"- {about(record['task']).about}. {best_by_seed(record)}" for record in records),
+        "",
+        "`until_sure=True` adds seeds until one family is surely the best, or until the budget is spent.",
     ]
+
+
+def best_by_seed(record: dict[str, Any]) -> str:
+    """With how many seeds each family has the best score; equal scores count for each of them."""
+    by_seed: dict[int, dict[str, float]] = {}
+    for name, arm in record["arms"].items():
+        for training in arm["trainings"]:
+            by_seed.setdefault(training["seed"], {})[name] = training["score"]
+    counts = Counter(name for scores in by_seed.values() for name in scores if scores[name] == max(scores.values()))
+    return "; ".join(f"{name}: {count} of {len(by_seed)}" for name, count in counts.most_common())

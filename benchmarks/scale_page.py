@@ -27,20 +27,20 @@ def text() -> list[str]:
             f"time, {needed:.1f} results a second, {plain['hours']:.1f} hours in all."
         ),
         *_paragraph(
-            "It is simulated by `python benchmarks/study_scale.py`: the driver, the store and the comparison are the real "
-            f"ones, the runs pass at simulated times. Each gives {setting['losses']:,} losses and {setting['evaluations']} "
-            f"evaluations; there are {setting['arms']} arms. Times are those of the processor, on "
+            "It is simulated by `make bench-study-scale`: the driver, the store and the comparison are the real ones, the "
+            f"runs end at simulated times. Each run returns {setting['losses']:,} losses and {setting['evaluations']} "
+            f"evaluations; there are {setting['arms']} arms. Times are processor times, on "
             f"{record['hardware']['processor']}. The record: "
             "[benchmarks/results/study_scale.json](../benchmarks/results/study_scale.json)."
         ),
         "## The driver",
         "",
         *_paragraph(
-            "What a run costs while the study grows. The last two columns are with a comparison for `on_result`, which is "
-            "made less often when it would take more than a tenth of the time; here, where nothing else takes time, "
+            "What a run costs while the study grows. The last two columns are with `on_result`, for which a comparison is "
+            "made less often when it would take more than a tenth of the time; here, where the runs take no time, "
             f"{watched['looks']} times."
         ),
-        "| runs so far | a run | of it claiming | storing | database | memory | a run, with comparisons | memory |",
+        "| runs so far | a run | of which claiming | storing | database | memory | a run, with comparisons | memory |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
         *(
             f"| {row['runs']:,} | {row['a run']:.2f} ms | {row['claim']:.2f} ms | {row['finish']:.2f} ms | "
@@ -54,42 +54,42 @@ def text() -> list[str]:
         ),
         *_item(f"- **Database:** {kilobytes:.0f} kB a run, {last['megabytes']:.0f} MB in all."),
         *_item(
-            f"- **Memory:** while it makes runs, the driver holds none that have ended: +{last['memory']:.0f} MB. The "
-            f"comparison at the end holds all: +{plain['peak']:.0f} MB; with comparisons in between, "
+            f"- **Memory:** during the study the driver keeps no results in memory: +{last['memory']:.0f} MB. The "
+            f"comparison at the end has all of them in memory: +{plain['peak']:.0f} MB; with comparisons in between, "
             f"+{watched['peak']:.0f} MB."
         ),
         *_item(
-            f"- **Starting again:** {plain['starting again']:.1f} s for a study of which all runs have ended; to read "
-            f"and compare it takes {plain['reading']:.1f} s of that."
+            f"- **Starting again:** {plain['starting again']:.1f} s for a study whose runs have all ended, of which "
+            f"reading and comparing take {plain['reading']:.1f} s."
         ),
         *_item(
-            f"- **Messages:** a worker reports at most {setting['messages a second']:g} times a second, {workers} workers "
-            f"{messages:,.0f} times. They pass through one actor of Ray, or the scheduler of Dask."
+            f"- **Messages:** a worker reports at most {setting['messages a second']:g} times a second, so {workers} "
+            f"workers report {messages:,.0f} times. They pass through one actor of Ray, or the scheduler of Dask."
         ),
         "",
         "## What breaks first",
         "",
         *_item(
             f"1. **Memory of the comparison.** Its Python objects take {memory:.0f} kB a run: ten times as many runs take "
-            f"{10 * watched['peak'] / 1e3:.0f} GB, and to read them {10 * plain['reading']:.0f} s. Give large questions "
-            "a study each: `compare` reads all runs of its study."
+            f"{10 * watched['peak'] / 1e3:.0f} GB, and {10 * plain['reading']:.0f} s to read. Use a study of its own for "
+            "each question: `compare` reads all runs of its study."
         ),
         *_item(
-            f"2. **Messages.** All {messages:,.0f} a second pass through one actor or scheduler, which is not measured. "
-            "Too many only arrive later: a run does not wait for its message."
+            f"2. **Messages.** All {messages:,.0f} a second pass through one actor or scheduler, which was not measured. "
+            "If there are too many, they arrive late, but a run does not wait for its message."
         ),
         *_item(
-            f"3. **Checkpoints on a shared file system**, not measured either. {workers} runs write one each a minute, "
-            f"{workers / 60:.0f} a second, each as large as the model with the state of its optimizer. "
-            "`checkpoint_every=600` writes a tenth."
+            f"3. **Checkpoints on a shared file system**, which were not measured either. {workers} runs write one "
+            f"each minute, {workers / 60:.0f} a second in all, each as large as the model with the state of its optimizer. "
+            "`checkpoint_every=600` writes a tenth of that."
         ),
         *_item(
-            "4. **One writer.** The driver stores one result after the other. Runs that take under "
-            f"{workers / possible:.1f} s on as many workers bring more than it can; make such runs longer."
+            f"4. **One writer.** The driver stores one result after the other. If {workers} workers make runs shorter than "
+            f"{workers / possible:.1f} s, results arrive faster than it stores them; make such runs longer."
         ),
         *_item(
-            "5. **The driver** is one process. When it is killed, the next start goes on from the study, and the runs that "
-            "were in progress from their checkpoints."
+            "5. **The driver** is one process. When it is killed, the next start continues the study, and the runs that "
+            "were in progress continue from their checkpoints."
         ),
         "",
     ]

@@ -25,7 +25,7 @@ from measure import keep
 
 import learnrate as lr
 from learnrate.study.results import comparison_of
-from learnrate.study.running.run import Made, Message, Run
+from learnrate.study.running.run import EndedRun, Message, Run
 from learnrate.study.running.training import Training
 from learnrate.study.store.opened import opened
 from learnrate.study.store.sqlite import SqliteStore
@@ -73,7 +73,7 @@ class Simulated:
 
 
 class SimulatedFuture:
-    """A run that passes."""
+    """A run that ends at a simulated time."""
 
     def __init__(self, task: Run, chance: random.Random) -> None:
         self.task, self.random, self.has_ended = task, chance, False
@@ -82,7 +82,7 @@ class SimulatedFuture:
         """Whether the clock has reached its end."""
         return self.has_ended
 
-    def result(self) -> Made:
+    def result(self) -> EndedRun:
         """A record of the usual size, different for each run."""
         random_number, run = self.random.random, self.task
         scores = tuple(random_number() for _ in range(EVALUATIONS))
@@ -102,7 +102,7 @@ class SimulatedFuture:
             end="0123456789abcdef",
             schedule=repr(run.schedule),
         )
-        return Made(run.key, training, ENVIRONMENT)
+        return EndedRun(run.key, training, ENVIRONMENT)
 
     def cancel(self) -> None:
         """Nothing runs."""

@@ -60,7 +60,7 @@ class Virtual:
 
 @dataclass
 class Later:
-    """The result of such a call, which ends at a time."""
+    """The future of a call of `Virtual`, which ends at a time of its clock."""
 
     executor: Virtual
     ends_at: int
@@ -76,7 +76,7 @@ class Later:
         return self.call()
 
     def cancel(self) -> None:
-        """Nothing: it is not made if nobody asks."""
+        """Nothing to do: the call is made only when its result is asked for."""
 
 
 def in_updates(workers: int, seed: int) -> tuple[int, int]:

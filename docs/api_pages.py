@@ -26,7 +26,8 @@ ROOMS = {
     "accelerate": ("Accelerate", "with-accelerate.md"),
     "control": ("Control", ""),
     "logs": ("Logs", ""),
-    "study": ("Study", ""),
+    "study": ("Study", "comparing.md"),
+    "study.executors": ("Executors", "executors.md"),
 }
 """Modules with a page of their own, and the guide to each."""
 
@@ -135,7 +136,7 @@ def entry(module: str, name: str, heading: str = "") -> list[str]:
 
 def written(module: str, name: str) -> str:
     """A name as a user writes it after `import learnrate as lr`."""
-    return f"{module}.{name}" if module == "learnrate.study" else f"{module.replace('learnrate', 'lr', 1)}.{name}"
+    return f"{module}.{name}" if module.startswith("learnrate.study") else f"{module.replace('learnrate', 'lr', 1)}.{name}"
 
 
 def schedules() -> Iterator[str]:
@@ -185,7 +186,7 @@ def core(page: str) -> Iterator[str]:
 def room(module: str) -> Iterator[str]:
     """The page of a module that is imported on first use."""
     title, guide = ROOMS[module]
-    yield from [f"# lr.{module}: {title}", ""]
+    yield from [f"# {written(f'learnrate.{module}', '').removesuffix('.')}: {title}", ""]
     text = ast.get_docstring(tree(f"learnrate.{module}")) or ""
     yield from [text + (f" The guide: [{title}](../{guide})." if guide else ""), ""]
     for name in public(f"learnrate.{module}"):
@@ -214,7 +215,7 @@ def overview() -> Iterator[str]:
     for module, (title, _) in ROOMS.items():
         where = f"learnrate.{module}"
         if names := public(where):
-            yield from [f"## {'learnrate' if module == 'study' else 'lr'}.{module}: {title}", ""]
+            yield from [f"## {written(where, '').removesuffix('.')}: {title}", ""]
             yield from _table([_row(where, name, f"{module}.md") for name in names])
     yield from ["## Schedules", ""]
     about = {name: _first_paragraph(inspect.getdoc(getattr(lr, name)) or "") for name in NAMES}

@@ -5,8 +5,8 @@
     python -m benchmarks.papers clr-table-1 --scale 0.1 --seeds 3 --executor 2
 
 LEARNRATE_DATA names the folder of the data sets. An experiment may be stopped and started again at any time, and several
-processes may work on it. The study lies in runs/papers/; its record in benchmarks/results/papers/ is written after every
-training, beside what it has of other arms and seeds, so that machines that share no study may each make a part:
+processes may work on it. The study is in runs/papers/. Its record in benchmarks/results/papers/ is written after every
+training and keeps the other arms and seeds that it has, so that machines that share no study may each make a part:
 
     python -m benchmarks.papers clr-table-1 --seeds 1 --first-seed 2 --arms fixed exp
 """
@@ -37,8 +37,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted([*EXPERIMENTS, *RANGE_TESTS]))
     parser.add_argument("--scale", type=_scale, default=1.0, help="factor on every length, up to 1")
-    parser.add_argument("--seeds", type=_number, help="trainings of each arm; by default as many as the experiment wants")
-    parser.add_argument("--first-seed", type=_seed, default=0, help="the others follow; the record keeps those before")
+    parser.add_argument("--seeds", type=_number, help="trainings of each arm; by default the number of the experiment")
+    parser.add_argument(
+        "--first-seed", type=_seed, default=0, help="the first seed; the record keeps trainings with other seeds"
+    )
     parser.add_argument("--arms", nargs="+", help="only these arms")
     parser.add_argument(
         "--executor", type=_number, help="number of processes; by default one training after the other, here"

@@ -59,8 +59,8 @@ class Experiment:
     def evaluations_every(self, scale: float) -> int:
         """Updates between two evaluations.
 
-        They shrink with the square root of the scale: an evaluation takes the same time at every scale, so that as many of
-        them in a fifth of the updates would take a third of the time of cifar10_full.
+        Their number falls with the square root of the scale: an evaluation takes the same time at every scale, and with the
+        same number of evaluations in a fifth of the updates they would take a third of the time of cifar10_full.
         """
         return max(1, round(self.evaluate_every * math.sqrt(scale)))
 

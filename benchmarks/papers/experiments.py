@@ -92,14 +92,14 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "clr-why": Experiment(
         title="What the figures of Table 1 depend on",
-        source="Two rows of Table 1, each with one thing otherwise than in Caffe",
+        source="Two rows of Table 1, each with one setting that differs from Caffe",
         entries=_why,
         recipe=recipes.cifar10_full,
         evaluate_every=500,
         seeds=2,
         notes=(
-            "Meant for a scale of 0.05 to 0.1. What the JPEG copy changes cannot be tried without the original; where it "
-            "is there, all experiments train on it.",
+            "Meant for a scale of 0.05 to 0.1. The effect of the JPEG copy can be measured only with the original data; "
+            "where they are installed, all experiments use them.",
         ),
     ),
     "clr-sigmoid": Experiment(
@@ -126,7 +126,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         evaluate_every=250,
         tune_each=True,
         notes=(
-            "5,000 of the 50,000 training images choose the LR and do not train, so that the test images decide nothing.",
+            "5,000 of the 50,000 training images choose the LR and do not train, so that the test images are used for the "
+            "scores only.",
         ),
     ),
     **{

@@ -5,8 +5,8 @@
     python -m benchmarks.papers.gpu --device cpu --scale 0.0002      to see whether it runs
 
 All trainings of a table are one batch: a member of it is one training with its own seed, order of images, optimizer and LRs.
-The records are those of `python -m benchmarks.papers`, in files of their own. What does not fit into the limit is not begun
-and said: first seeds are left out, then tables.
+The records are those of `python -m benchmarks.papers`, in files of their own. What does not fit into the limit is not
+begun, and the command says so: first seeds are left out, then tables.
 """
 
 import argparse
@@ -38,10 +38,10 @@ MULTIPLICATIONS = 34.4e6
 weights, and 9.8 for those of the images of the second and third convolution. Two operations each."""
 
 RESERVE = 20.0
-"""Seconds before the limit after which nothing is trained any more: an evaluation and the records need some."""
+"""Seconds before the limit after which no update begins: the last evaluation and the records need time."""
 
 SHARE = 0.9
-"""Of the time that is left, what the trainings of a table may be expected to take."""
+"""Share of the remaining time that the expected time of a table may take."""
 
 
 def operations(wanted: Iterable[Member], batch: int = 100) -> float:

@@ -18,7 +18,7 @@ Source = Callable[[], Split]
 Part = Literal["train", "validation", "test"]
 
 Centre = Literal["mean image", "channels", "none"]
-"""What is done to pixels: minus the mean image, as Caffe has it; each channel to mean 0 and deviation 1; a 256th of them."""
+"""How pixels are scaled: minus the mean image, as in Caffe; each channel to mean 0 and deviation 1; or divided by 256."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Inputs:
 
     Attributes:
         source: The data set.
-        centre: What is done to pixels, by the images that train.
+        centre: How pixels are scaled, with statistics of the training images.
         augment: Whether random crops and mirror images train.
         validation: Images at the end of the training set that do not train.
         device: Where the images are.
@@ -84,7 +84,7 @@ def accuracy(model: nn.Module, subset: Subset, prepare: Callable[[Tensor], Tenso
     return 100 * int(right) / len(subset)
 
 
-# What is kept belongs to the folder of data sets, which may be another one at the next call.
+# The folder is a part of the keys of these caches, because the next call may use another folder of data sets.
 
 
 @cache

@@ -1,7 +1,7 @@
 """The schedules of the papers' tables, a row each, at any scale: `scale` shortens every length alike.
 
-Lengths are updates, step_size, stages, and the time in which a factor `gamma` takes effect: what falls to a half in 1,000
-updates falls to it in 200 at a scale of 0.2. Where a paper leaves a number open, the row says what was assumed.
+Lengths are updates, step_size, stages, and the time in which a factor `gamma` takes effect: an LR that halves in 1,000
+updates halves in 200 at a scale of 0.2. Where a paper leaves a number open, the row says what was assumed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +74,7 @@ STAGES = ((0.001, 0.005, 2000, 4), (0.0001, 0.0005, 1000, 3), (0.00001, 0.00005,
 
 
 def three_stages(scale: Scale, window: str = "triangular") -> lr.Schedule:
-    """Table 2: halving cycles, in each stage from the full height of its bounds."""
+    """Table 2: halving cycles; each stage starts with the full amplitude between its bounds."""
     stages = [
         lr.cyclical(base, top, scale.period(step_size), window=window, envelope="halving", cycles=cycles)
         for base, top, step_size, cycles in STAGES

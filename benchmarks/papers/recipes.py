@@ -87,7 +87,7 @@ def cifar10_full(
 
 
 def cifar10_full_variant(name: str, *, batch: int = 100, updates: int = 70_000, device: str = "cpu") -> "lr.torch.Recipe":
-    """`cifar10_full` with one thing otherwise: why a figure of the paper may not come out.
+    """`cifar10_full` with one setting that differs from Caffe: why a figure of the paper may not reproduce.
 
     Args:
         name: One of `variants.VARIANTS`.
@@ -282,7 +282,7 @@ def _imagenet_recipe(
     device: str,
 ) -> "lr.torch.Recipe":
     inputs, build = ImageNetInputs(side, batch, workers), partial(CaffeSGD, lr=0.01, momentum=0.9)
-    inputs.batches()  # what is not there is told now
+    inputs.batches()  # raises an error here if data are missing
     return lr.torch.Recipe(
         model=partial(_on_device, net, device),
         optimizer=partial(_on_groups, build, partial(caffe_groups, weight_decay=weight_decay)),

@@ -1,4 +1,4 @@
-"""The record of an experiment: what docs/papers is made from."""
+"""The record of an experiment, from which docs/papers.md is made."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from learnrate.study.running.run import Chosen, Failure
 RESULTS = Path(__file__).parents[1] / "results" / "papers"
 
 MOST_LOSSES = 100
-"""Losses of a training in a record, each the mean of a part of it: as many as a picture needs."""
+"""Losses of a training in a record, each the mean of a part of it: enough for a picture."""
 
 
 ON_GPU = "-gpu"
@@ -28,9 +28,9 @@ def path_of(name: str, scale: float, folder: Path = RESULTS, on_gpu: bool = Fals
 
 
 def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULTS, on_gpu: bool = False) -> Path:
-    """Write what is complete of an experiment so far, beside what the file has of other arms and seeds.
+    """Write the trainings of an experiment that have ended; other arms and seeds in the file are kept.
 
-    So an experiment may be run in pieces on several machines, which share no study.
+    So an experiment may be run in parts on several machines that share no study.
 
     Raises:
         ArgumentError: if the file has trainings of an arm with another schedule or length.
@@ -105,7 +105,7 @@ def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
 
 
 def _joined(earlier: Comparison, later: Comparison) -> Comparison:
-    """Two parts of an experiment as one. What both have is that of the later one."""
+    """Two parts of an experiment as one. Of trainings that both have, those of the later part are taken."""
     arms = {arm.name: arm for arm in earlier}
     for arm in later:
         arms[arm.name] = arm if arm.name not in arms else _with_trainings_of(arms[arm.name], arm)

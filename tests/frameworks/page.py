@@ -17,6 +17,7 @@ EXPLAINED = {
     "config text": "a schedule from the text of a configuration",
     "control": "controllers and people change the LR while training, and a run with them resumes exactly",
     "record": "what was really used, and why, is written to a file whose schedule repeats the run",
+    "compare": "`lr.compare` trains a recipe of the framework with several schedules, paired by seed",
 }
 
 

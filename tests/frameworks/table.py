@@ -32,9 +32,14 @@ FEATURES = (
     "config text",
     "control",
     "record",
+    "compare",
 )
 
 NO: dict[tuple[str, str], str] = {
+    ("accelerate", "compare"): (
+        "`lr.compare` trains recipes, and Accelerate has none, because the loop is part of your script: compare the same model "
+        "with `lr.torch.Recipe`."
+    ),
     ("keras", "many processes"): "It was not tested with `keras.distribution`, nor with DistributedDataParallel.",
 }
 """The reason of each cell that no test shows."""

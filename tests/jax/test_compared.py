@@ -57,6 +57,7 @@ def comparison():
     return lr.compare(arms, RECIPE, seeds=2, evaluate_every=20)
 
 
+@pytest.mark.shows("jax", "compare")
 def test_arms_are_paired_by_seed(comparison):
     first = [[training.first_loss for training in comparison[name].trainings] for name in ("plain", "guarded")]
     assert first[0] == first[1]

@@ -8,6 +8,7 @@ pytest.importorskip("keras")
 pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.slow]
 
 
+@pytest.mark.shows("keras", "compare")
 def test_arms_are_paired_by_seed(outcome):
     shown = outcome("compared")
     assert shown["failures"] == []

@@ -68,6 +68,7 @@ def empty_log():
 
 
 @pytest.mark.slow
+@pytest.mark.shows("lightning", "compare")
 def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     environment = dict(os.environ)

@@ -30,6 +30,7 @@ def notes_of(comparison):
 
 
 @pytest.mark.slow
+@pytest.mark.shows("torch", "compare")
 def test_torch_trainings_as_one_batch_have_the_curves_of_single_ones():
     recipe = lr.torch.Recipe(network, sgd, shuffled, torch.nn.MSELoss(), nearness, updates=40, metric="nearness")
     arms = {f"constant {number}": lr.constant(0.002 * 2**number) for number in range(6)}
@@ -37,6 +38,8 @@ def test_torch_trainings_as_one_batch_have_the_curves_of_single_ones():
     together = lr.compare(arms, recipe, seeds=2, evaluate_every=7, batched=True)
     alone = lr.compare(arms, recipe, seeds=2, evaluate_every=7)
     assert all(any("one batch with 7" in note for note in notes) for notes in notes_of(together))
+    starts = {(training.seed, training.start, training.first_loss) for arm in alone for training in arm.trainings}
+    assert len(starts) == 2  # paired by seed
     for arm in alone:
         for training, single in zip(together[arm.name].trainings, arm.trainings, strict=True):
             assert training.losses == pytest.approx(single.losses, rel=1e-3, abs=1e-4)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import learnrate as lr
 from learnrate.study import comparing
 from learnrate.study.definition import Definition
-from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.run import EndedRun, Failure, Key
 from learnrate.study.running.training import Training
 from learnrate.study.store import rows
 from learnrate.study.store.sqlite import SqliteStore
@@ -15,7 +15,7 @@ KEYS = [Key("arm", seed) for seed in range(40)]
 
 
 def made(key, score=1.0):
-    return Made(key, Training(seed=key.seed, score=score, losses=(1.0, 0.5), updates=2), {})
+    return EndedRun(key, Training(seed=key.seed, score=score, losses=(1.0, 0.5), updates=2), {})
 
 
 def new_store(path):
@@ -40,7 +40,7 @@ def test_what_another_process_stores_or_replaces_is_seen(tmp_path):
     assert first.claim([a, b], 2) == [a, b]
     assert second.claim(KEYS[:3], 3) == [c]
     first.finish(made(a))
-    first.finish(Made(b, Failure("no data"), {}))  # the last row, which keeps its number when it is replaced
+    first.finish(EndedRun(b, Failure("no data"), {}))  # the last row, which keeps its number when it is replaced
     assert isinstance(second.contents().runs[b].result, Failure)
     third = new_store(tmp_path / "study.sqlite")
     assert third.claim([a, b], 2) == [b]  # tried again by a process that began later

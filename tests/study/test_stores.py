@@ -16,7 +16,7 @@ from driver_script import make
 from facts import facts
 from learnrate.errors import OutputError, RecordWarning
 from learnrate.study.definition import Definition
-from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.run import EndedRun, Failure, Key
 from learnrate.study.running.training import Training
 from learnrate.study.store import drivers, run_files
 from learnrate.study.store.opened import opened
@@ -44,7 +44,7 @@ def training(seed, losses=(1.0, float("inf"))):
 
 
 def made(key, result=None):
-    return Made(key, result or training(key.seed), {"host": "here"})
+    return EndedRun(key, result or training(key.seed), {"host": "here"})
 
 
 def test_what_is_stored_is_read_back_as_it_was(study):

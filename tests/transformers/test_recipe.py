@@ -47,6 +47,7 @@ def empty_log():
     LOG.clear()
 
 
+@pytest.mark.shows("transformers", "compare")
 def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     arms = {"a": lr.constant(0.02), "b": "warmup(0.1, '25%') >> cosine(0.1, 0)"}

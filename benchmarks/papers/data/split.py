@@ -50,10 +50,10 @@ class Split:
     """A data set.
 
     Attributes:
-        train: What trains.
-        test: What measures.
+        train: The images that train.
+        test: The images on which the accuracy is measured.
         classes: Number of classes.
-        source: Name of the form in which the data was there: it is part of every result.
+        source: Name of the form of the data on disk; it is part of every result.
     """
 
     train: Subset

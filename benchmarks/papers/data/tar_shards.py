@@ -48,7 +48,7 @@ class TarShards:
             raise ValueError(f"each of {max(1, self.workers)} workers needs a shard, received {len(self.shards)}")
 
     def loader(self, epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Images.loader`. Batches that are left out are read nevertheless."""
+        """See `Images.loader`. Batches that are left out are still read."""
         own = torch.Generator().manual_seed(0)  # so that the loader does not draw from the global random numbers
         views = _Views(self, epoch)
         batches = DataLoader(views, self.size, num_workers=self.workers, drop_last=self.view.random, generator=own)

@@ -4,8 +4,8 @@ v' = momentum * v + lr * (gradient + weight_decay * w); w' = w - v', or with Nes
 w' = w - (1 + momentum) * v' + momentum * v (Caffe's sgd_solver.cpp and nesterov_solver.cpp)
 
 torch's SGD keeps the sum of the gradients and multiplies it by the LR of the present update. Both are equal as long as the
-LR is constant. Where it falls to a tenth, torch's steps are a tenth at once, and Caffe's go over to it in about
-1 / (1 - momentum) updates; where it rises fast, Caffe's follow it later.
+LR is constant. Where it falls to a tenth, torch's steps are a tenth at once, and Caffe's approach that in about
+1 / (1 - momentum) updates; where it rises fast, Caffe's steps rise later.
 """
 
 from collections.abc import Callable

@@ -52,7 +52,7 @@ class Convolution(nn.Sequential):
 
 
 class Dense(nn.Module):
-    """What went in, and new channels computed from all of it."""
+    """Its input, and new channels computed from all of it."""
 
     def __init__(self, inputs: int, growth: int, dropout: float) -> None:
         super().__init__()

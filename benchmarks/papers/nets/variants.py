@@ -1,4 +1,4 @@
-"""cifar10_full with one thing otherwise than in Caffe, to find out why a figure of the paper does not come out."""
+"""cifar10_full with one setting that differs from Caffe, to find out why a figure of the paper does not reproduce."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ class WideResNet(nn.Module):
 
     Args:
         depth: Layers: 6 * n + 4.
-        factor: How many times as wide it is as a residual net.
+        factor: Channels, as a multiple of those of a residual net.
         classes: Number of classes.
         dropout: Probability to drop, between the convolutions of a block.
     """

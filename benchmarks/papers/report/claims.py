@@ -150,6 +150,6 @@ def verdicts(results: Results, claim: Claim) -> list[tuple[Measured, Verdict]]:
 
 
 def deciding(rows: list[tuple[Measured, Verdict]]) -> tuple[Measured, Verdict] | None:
-    """The one that decides: the largest scale with an interval, or else the largest."""
+    """The verdict that counts: that at the largest scale with an interval; without any, that at the largest scale."""
     with_interval = [row for row in rows if math.isfinite(row[1].compared.interval[0])]
     return next(iter(with_interval or rows), None)

@@ -21,7 +21,7 @@ INK, PINK = "#2B2F36", "#CC79A7"
 COLOURS = (GREY, ORANGE, BLUE, GREEN, PINK)
 
 BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-"""What is behind a text on a line."""
+"""The box behind a text that lies on a line."""
 
 VERDICTS = {HOLDS: BLUE, FAILS: ORANGE}
 

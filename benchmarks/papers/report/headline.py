@@ -44,7 +44,7 @@ class Contender:
 
     @property
     def median(self) -> float:
-        """Median of the updates to it; infinite if half of the trainings or more did not reach it."""
+        """Median of the updates to it; infinite if fewer than half of the trainings reached it."""
         return median_time(self.times).median
 
     def fewer(self, with_tuning: bool = False) -> Speedup:
@@ -84,7 +84,7 @@ class Headline:
 
     @property
     def best_own(self) -> Contender | None:
-        """Learnrate's plan that reached the accuracy first, in the median; None if none did with most seeds."""
+        """Learnrate's plan with the lowest median of updates; None if none reached it with at least half of the seeds."""
         own = [contender for contender in self.contenders if contender.own and contender.median < float("inf")]
         return min(own, key=lambda contender: contender.median, default=None)
 

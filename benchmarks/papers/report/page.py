@@ -23,7 +23,7 @@ def text(results: Results | None = None) -> list[str]:
     return [
         "# The papers' experiments, run again",
         "",
-        *_poster(results),
+        *_summary(results),
         *_claims(results),
         *_headline(results),
         *(line for name in EXPERIMENTS if name != PLANS for line in _experiment(results, name)),
@@ -32,8 +32,8 @@ def text(results: Results | None = None) -> list[str]:
     ]
 
 
-def _poster(results: Results) -> Iterator[str]:
-    """What a reader should take away."""
+def _summary(results: Results) -> Iterator[str]:
+    """The summary at the top."""
     rows = [deciding(verdicts(results, claim)) for claim in CLAIMS]
     words = [row[1].word for row in rows if row is not None]
     shown = headlines(results)
@@ -92,7 +92,9 @@ def _claims(results: Results) -> Iterator[str]:
     yield from ["## What the papers claim", ""]
     yield from [
         "Points of accuracy, the first arm minus the second, with the 95 % interval. A claim that one arm is better holds",
-        'if the interval is above 0; "as good" and "at least as good" hold if it excludes a loss of more than 1 point.',
+        'if the interval is above 0; "as good" and "at least as good" hold if it excludes a loss of more than 1 point, for',
+        "windows also a gain of more than 1 point. A claim does not hold if the interval excludes it; otherwise it is open.",
+        "The intervals are not adjusted for the number of claims: a few of them may exclude 0 by chance.",
         "",
     ]
     yield from table(
@@ -128,7 +130,9 @@ def _headline(results: Results) -> Iterator[str]:
         "training images, which then do not train; the last column counts the updates of this choice as well.",
         "",
         f"The paper's {PAPER:g} is the ratio of whole lengths, 70,000 over 25,000 updates, at the same accuracy in the end:",
-        'see the columns "updates" and "minus fixed" for it. The first time at this accuracy comes earlier, also by chance.',
+        'see the columns "updates" and "minus fixed" for it. A training may reach this accuracy earlier by chance,',
+        "because evaluations are noisy. The accuracy to reach is itself a mean over the seeds of the fixed LR; its",
+        "uncertainty is not part of the intervals. If the seeds are too few for 95 %, the coverage of an interval is given.",
         "",
     ]
     for headline in shown:
@@ -144,8 +148,10 @@ def _headline_row(contender: Contender) -> list[str]:
     reached = f"{contender.reached} of {number}"
     if math.isfinite(contender.median):
         reached = f"{contender.median:,.0f} ({reached})"
-    low, high = contender.fewer().interval
-    interval = f" ({low:.1f} to {high:.1f})" if ratio(contender) and low > 0 and math.isfinite(high) else ""
+    fewer = contender.fewer()
+    low, high = fewer.interval
+    coverage = "" if fewer.coverage >= fewer.level else f", {100 * fewer.coverage:g} %"
+    interval = f" ({low:.1f} to {high:.1f}{coverage})" if ratio(contender) and low > 0 and math.isfinite(high) else ""
     better = "" if difference is None else f"{difference.mean:+.2f}"
     if difference is not None and math.isfinite(difference.interval[0]):
         better += " ({:+.2f} to {:+.2f})".format(*difference.interval)
@@ -171,7 +177,7 @@ def _experiment(results: Results, name: str) -> Iterator[str]:
     yield from why.differences(measured) if name == why.NAME else beside(results, name)
     remarks = [*assumed(measured), *experiment.notes]
     if remarks:
-        yield from ["Where the paper leaves something open, or this differs from it:", ""]
+        yield from ["What the paper leaves open, or where this differs from it:", ""]
         yield from [*(f"- {remark}" for remark in remarks), ""]
     early = [f"{each.title}: {note}" for each in results.of(name) for note in ended_early(each)]
     if early:
@@ -186,7 +192,7 @@ def _picture(name: str) -> list[str]:
 def _runs(results: Results) -> Iterator[str]:
     yield from ["## What was run", ""]
     yield from [
-        "Trainings by arm and seed. Each experiment is run, and goes on after an interruption, by",
+        "The number of trainings. Each experiment is run, and continued after an interruption, by",
         "`make paper NAME=... SCALE=...` with `LEARNRATE_DATA` naming the folder of the data sets; its record is in",
         "[benchmarks/results/papers/](../benchmarks/results/papers/), and this page is made from the records alone.",
         "",
@@ -196,7 +202,7 @@ def _runs(results: Results) -> Iterator[str]:
     yield from [
         f"On a GPU, `benchmarks/gpu.sh --papers` makes Tables 1 to 3 whole, {GPU_SEEDS} seeds, in one command of under 10",
         f"minutes: {len(wanted)} trainings with {updates / 1e6:.1f} million updates side by side,",
-        f"{operations / 1e15:.0f} x 10^15 operations. That takes {operations / GPU_SECONDS / 1e12:.0f} TFLOP/s; on a slower",
+        f"{operations / 1e15:.0f} x 10^15 operations. That needs {operations / GPU_SECONDS / 1e12:.0f} TFLOP/s; on a slower",
         "GPU it leaves out seeds, and says which.",
         "",
     ]

@@ -68,7 +68,7 @@ class Results:
     """All experiments that have been run.
 
     Attributes:
-        measured: They by name, the largest scale first.
+        measured: The experiments by name; each at its scales, the largest first.
         folder: Where the records are.
     """
 
@@ -80,7 +80,7 @@ class Results:
         return self.measured.get(name, ())
 
     def best(self, name: str) -> Measured | None:
-        """An experiment at the largest scale at which it is complete, or else at its largest."""
+        """An experiment at the largest scale at which it is complete; if there is none, at its largest scale."""
         rows = self.of(name)
         return next((row for row in rows if row.complete), rows[0] if rows else None)
 

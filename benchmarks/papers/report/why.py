@@ -13,7 +13,7 @@ USUAL = next(iter(VARIANTS))
 
 
 def differences(measured: Measured) -> Iterator[str]:
-    """Accuracy of both rows with each variant, what the variant changes of fixed, and what the cycles change with it."""
+    """Accuracy of both rows with each variant, how the variant changes fixed, and how cycles differ from fixed with it."""
     rows, usual = [], measured.arm(f"fixed, {USUAL}")
     for variant in VARIANTS:
         fixed, cycles = (measured.arm(f"{row}, {variant}") for row in ("fixed", "triangular2"))

@@ -49,7 +49,7 @@ class Ensemble:
         self.states = states or {name: self._new_states(tensor) for name, tensor in weights.items()}
         device = train.images.device
         self.seed_of = torch.tensor([seeds.index(member.seed) for member in members], device=device)
-        # What an update reads and writes stays at its place, because a graph remembers places.
+        # What an update reads and writes keeps its address, because a CUDA graph stores addresses.
         self.rows = torch.zeros(batch, len(seeds), dtype=torch.long, device=device)
         self.lrs = torch.zeros(len(members), device=device)
         self.losses = torch.zeros(len(members), device=device)
@@ -100,7 +100,7 @@ class Ensemble:
             STEPS[kind][0](weights[part], gradient[part], lrs[part], state)
 
     def record_graph(self, rows: Tensor) -> None:
-        """Record an update as a CUDA graph, which then is what `update` repeats; weights and states stay as they are.
+        """Record an update as a CUDA graph, which `update` replays from then on; weights and states stay as they are.
 
         Args:
             rows: Of any batch.

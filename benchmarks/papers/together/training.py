@@ -49,7 +49,7 @@ class Together:
     Args:
         members: Those with the same optimizer next to each other.
         setting: How.
-        say: Called with a line about what the setting wanted and cannot be.
+        say: Called with a line if CUDA graphs cannot be recorded.
     """
 
     def __init__(self, members: Sequence[Member], setting: Setting, say: Say) -> None:
@@ -69,7 +69,7 @@ class Together:
         for place, member in enumerate(members):
             lrs[: member.row.updates, place] = member.lrs()
         self.lrs = torch.from_numpy(lrs).to(setting.device)
-        self.made, self.seconds = 0, 0.0
+        self.updates_made, self.seconds = 0, 0.0
         self._rows = self._next_rows()
         self._record_graph()
 
@@ -93,7 +93,7 @@ class Together:
     def run(self) -> Iterator[tuple[Member, Training]]:
         """Train; yields each member when it has ended. After the deadline nothing more is trained."""
         while self.ensemble.members and time.monotonic() < self.setting.deadline:
-            self._updates(self._next_event() - self.made)
+            self._updates(self._next_event() - self.updates_made)
             self._evaluate()
             ended = {place for place, member in enumerate(self.ensemble.members) if self._is_over(member)}
             for place in sorted(ended):
@@ -109,15 +109,15 @@ class Together:
         """The update after which something is due: an evaluation, or the end of a member."""
         every = self.setting.evaluate_every
         ends = [member.row.updates for member in self.ensemble.members]
-        return min([(self.made // every + 1) * every, *ends])
+        return min([(self.updates_made // every + 1) * every, *ends])
 
     def _updates(self, number: int) -> None:
         start = time.perf_counter()
         losses = torch.empty(number, len(self.ensemble.members), device=self.lrs.device)
         for count in range(number):
-            losses[count].copy_(self.ensemble.update(next(self._rows), self.lrs[self.made + count]))
+            losses[count].copy_(self.ensemble.update(next(self._rows), self.lrs[self.updates_made + count]))
         values = losses.tolist()  # waits for the device
-        self.made += number
+        self.updates_made += number
         self.seconds += (time.perf_counter() - start) / len(self.ensemble.members)
         for place, member in enumerate(self.ensemble.members):
             course = self.courses[member]
@@ -131,7 +131,7 @@ class Together:
 
     def _evaluate(self) -> None:
         """Measure the members for which it is time; the others wait for their own."""
-        accuracies, is_time = self.ensemble.accuracies(self.test), self.made % self.setting.evaluate_every == 0
+        accuracies, is_time = self.ensemble.accuracies(self.test), self.updates_made % self.setting.evaluate_every == 0
         for member, accuracy in zip(self.ensemble.members, accuracies, strict=True):
             if not is_time and not self._is_over(member):
                 continue
@@ -141,7 +141,7 @@ class Together:
             course.evaluations.append({"accuracy": accuracy})
 
     def _is_over(self, member: Member) -> bool:
-        return member in self.diverged or self.made >= member.row.updates
+        return member in self.diverged or self.updates_made >= member.row.updates
 
     def _training(self, member: Member) -> Training:
         notes = self.setting.notes
@@ -152,7 +152,7 @@ class Together:
 
 
 def seconds_an_update(members: Sequence[Member], setting: Setting, say: Say) -> float:
-    """How long one update of all these members takes, with its losses; their trainings are thrown away."""
+    """Seconds of one update of all these members, with reading its losses. The trainings made for this are discarded."""
     trial = Together(members, setting, say)
     updates = min(30, len(trial.lrs) // 2) if setting.device.type == "cuda" else 1
     trial._updates(updates)  # not counted: algorithms are chosen
@@ -162,5 +162,5 @@ def seconds_an_update(members: Sequence[Member], setting: Setting, say: Say) -> 
 
 
 def expected_seconds(members: Sequence[Member], an_update: float) -> float:
-    """How long all of them take: the time of an update falls with the number of members that are left."""
+    """Seconds of all trainings: the time of an update is taken as proportional to the number of members in training."""
     return an_update * sum(member.row.updates for member in members) / len(members)

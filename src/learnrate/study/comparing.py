@@ -1,4 +1,4 @@
-"""compare(): trains with several schedules, with the same seeds, and says which is better and how sure that is."""
+"""compare(): trains with several schedules and the same seeds, and says which is better and how sure that is."""
 
 import math
 import tempfile
@@ -21,19 +21,20 @@ from learnrate.study.driver import Driver
 from learnrate.study.executors import Executor, as_executor
 from learnrate.study.results import comparison_of
 from learnrate.study.running.checkpoint import EVERY
-from learnrate.study.running.run import TUNING, Choice, Chosen, Failure, Key, Made, Message, Run, with_peak
+from learnrate.study.running.run import TUNING, Choice, Chosen, EndedRun, Failure, Key, Message, Run, with_peak
 from learnrate.study.running.source import data_digests
 from learnrate.study.settings import TUNING_SEED, Settings, read_settings
 from learnrate.study.store import Store
 from learnrate.study.store.opened import opened
 
 SEEDS = 5
-"""Trainings of each arm: the fewest with which a difference of two spreads is seen in most comparisons."""
+"""Trainings of each arm: the fewest with which most comparisons (80 %) show a difference of two standard deviations of the
+paired differences (benchmarks/until_sure.py)."""
 
 
 LOOK_SHARE = 0.1
-"""Share of the time that the comparisons for `on_result` may take, once they take longer than `SHORT_LOOK`. That of N runs
-takes a time that grows with N, so that one after every run would take a time that grows with N²."""
+"""Share of the time that the comparisons for `on_result` may take, once one takes longer than `SHORT_LOOK`. The time of a
+comparison grows with the number N of runs, so that one after every run would take a time that grows with N²."""
 
 SHORT_LOOK = 0.01
 """Seconds below which a comparison is made after every training."""
@@ -66,28 +67,28 @@ def compare(
     Args:
         arms: What is compared, by name: schedules, their texts, or `Arm`s. Lengths may be in epochs or shares of a training.
         recipe: What is trained: a recipe such as `learnrate.torch.Recipe`, or the path of its file. None for the built-in
-            one.
+            recipe.
         seeds: The number of trainings of each arm, or their seeds.
         updates: Length of a training in updates (optimizer steps); by default that of the recipe.
         evaluate_every: Updates between two evaluations; by default a twentieth of each training.
         tune_each: Whether each arm is trained at its own best LR: `tune` chooses a factor on its schedule, with a seed of
             its own and without the test data. Or the budget of this choice (see `learnrate.tune`).
-        until_sure: Whether seeds are added until one arm is surely better than every other one. The error rate is kept
-            however often that is looked at; see `learnrate.study.anytime_interval`.
+        until_sure: Whether seeds are added until one arm is surely better than every other one. The rule keeps its error
+            rate although it checks after every seed; see `learnrate.study.anytime_interval`.
         budget: The most that the comparison may cost: "20 seeds", "500000 updates" or "2 hours". By default 30 seeds with
             `until_sure`, otherwise all that is asked for.
         executor: Where the trainings are made: None for one after the other, here; a number of processes; or see
             `learnrate.study.executors`.
-        study: A file that keeps every training as soon as it has ended, and from which an interrupted study goes on. Several
-            processes may work on one study. A name that ends in "/" or is a folder is a study of JSON Lines, for network
-            file systems. None to keep nothing.
-        data: Files or folders whose content is a part of what the study is: their hashes are stored, and a study is not
-            continued with others.
+        study: A file that stores every training as soon as it has ended, and from which an interrupted study goes on.
+            Several processes may work on one study. A name that ends in "/" or is a folder is a study of JSON Lines, for
+            network file systems. None to store nothing.
+        data: Files or folders that the trainings depend on: their hashes are stored, and a study is not continued with
+            other data. Of a folder the names and sizes of its files count, of a file its content.
         checkpoint_every: Seconds between two checkpoints of a training in progress, if `study` is given.
         batched: Whether the arms of one seed that differ in their schedule alone are trained as one batch, which shares a
             GPU between them. The results differ by rounding from those of single trainings, and the time of the batch is
             shared equally. Such trainings have no checkpoints, and notes say what was not possible.
-        progress: Called with a `Message` about the runs in progress now and then.
+        progress: Called with a `Message` about a run in progress, at most twice a second for each run.
         on_result: Called with the comparison so far after every training; less often in a study so large that this would
             take more than a tenth of the time, but always after the last one.
 
@@ -135,7 +136,7 @@ def compare(
     with as_executor(executor, progress) as workers, _store(study) as store:
         uid = store.begin(replace(settings.definition, data=digests))
         every = checkpoint_every if study is not None else None
-        make = _Making(settings, store, workers, uid, limit, every, progress, on_result)
+        make = _StudyInProgress(settings, store, workers, uid, limit, every, progress, on_result)
         make.choices()
         make.trainings()
         return make.comparison()
@@ -158,7 +159,7 @@ def _store(study: str | Path | None) -> Iterator[Store]:
         yield store
 
 
-class _Making:
+class _StudyInProgress:
     """The study in progress."""
 
     def __init__(
@@ -180,7 +181,7 @@ class _Making:
         self.next_look, self.is_behind = 0.0, False
 
     def choices(self) -> None:
-        """Choose the LR of each arm, where that is wanted."""
+        """Choose the LR of each arm, if `tune_each` asks for it."""
         if self.settings.tune_each is False:
             return
         self.driver.make([self._choice(name) for name in self.settings.arms])
@@ -216,7 +217,7 @@ class _Making:
         self._train(seeds)
         if not self.settings.until_sure:
             return
-        # As many seeds at once as keep all workers busy. The rule is right for any number of them.
+        # Enough seeds at once for all workers. The rule keeps its error rate for any number of them.
         calls = 1 if self.settings.batched else len(self.settings.arms)
         at_once = max(1, round(self.driver.executor.workers / calls))
         while not self._is_over() and len(seeds) < self.budget.seeds and self.comparison().best() is None:
@@ -236,7 +237,7 @@ class _Making:
         return self.budget.updates < math.inf and self._updates() >= self.budget.updates
 
     def _updates(self) -> int:
-        """What all runs so far cost. Asked before each run, so that it is not read from a comparison."""
+        """Updates of all runs so far. It is computed before each run, so that it does not build a comparison."""
         runs = self.store.contents().runs.items()
         own = (stored.result for key, stored in runs if key.arm in self.settings.arms)
         return sum(result.updates for result in own if not isinstance(result, Failure))
@@ -255,8 +256,8 @@ class _Making:
         batch = settings.batch(name, seed)
         return run(settings.arms[name].control, str(file), self.checkpoint_every, identity, batch)
 
-    def _stored(self, made: Made) -> None:
-        if self.on_result is None or isinstance(made.result, (Chosen, Failure)):
+    def _stored(self, ended: EndedRun) -> None:
+        if self.on_result is None or isinstance(ended.result, (Chosen, Failure)):
             return
         self.is_behind = time.monotonic() < self.next_look
         if not self.is_behind:

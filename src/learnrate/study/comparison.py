@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVEL = 0.95
-"""Of intervals: the usual one."""
+"""Of intervals, unless another level is given."""
 
 KIND = "comparison"
 """What a file of `Comparison.save` says that it is."""
@@ -40,7 +40,7 @@ class Comparison:
     Attributes:
         updates: Length of a training in updates, unless an arm has its own.
         arms: One for each schedule.
-        notes: What a reader has to know: arms of a seed that did not begin alike, for example.
+        notes: Sentences that a reader has to know: arms of a seed that did not begin alike, for example.
         environments: The different sets of versions and hardware that the trainings were made with.
         anytime: Whether seeds were added until a difference was sure.
         in_progress: The runs that were being made when the study was read.
@@ -139,7 +139,14 @@ class Comparison:
         """The difference of every pair of arms, over the seeds that both have; see `learnrate.study.differences`.
 
         Args:
-            level: Of the intervals.
+            level: Of the intervals, for example 0.95.
+
+        Returns:
+            A difference for every pair, in the order of the arms, in the unit of the scores.
+
+        Raises:
+            ArgumentError: if `level` is not strictly between 0 and 1.
+            ArgumentTypeError: if it is no number.
         """
         scores = {arm.name: {training.seed: training.score for training in arm.trainings} for arm in self.arms}
         better = self.higher_is_better
@@ -151,6 +158,10 @@ class Comparison:
 
         Args:
             level: 1 minus the probability of a false claim, over all pairs of arms together.
+
+        Raises:
+            ArgumentError: if `level` is not strictly between 0 and 1.
+            ArgumentTypeError: if it is no number.
         """
         return surely_best(self.differences(level))
 
@@ -160,8 +171,11 @@ class Comparison:
         Args:
             target: The metric to reach, or the name of an arm for the mean of its final scores.
 
+        Returns:
+            For each arm a time for each training, in updates, and in seconds of training if they were measured.
+
         Raises:
-            ArgumentError: if it is neither, or there were no evaluations.
+            ArgumentError: if it is neither, there were no evaluations, or it is reached before the first update.
         """
         goal = self.target(target)
         return {arm.name: tuple(self._time(training, arm.updates, goal) for training in arm.trainings) for arm in self.arms}
@@ -194,6 +208,13 @@ class Comparison:
             second: Name of another.
             target: See `times`.
             unit: "updates" or "seconds".
+
+        Returns:
+            The ratio of the times of the second arm to those of the first, over the seeds that both have.
+
+        Raises:
+            ArgumentError: if the target is no target, there were no evaluations, or no seed has been trained with both.
+            KeyError: if there is no arm of a name.
         """
         goal = self.target(target)
         arms = [self[first], self[second]]

@@ -17,8 +17,8 @@ class Definition:
         updates: Length of the trainings in updates.
         evaluate_every: Updates between two evaluations; None for a twentieth of each training.
         tune_each: Whether each arm is trained at its own best LR, and the budget of that choice.
-        until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals are right that
-            stay right however often one looks.
+        until_sure: Whether seeds were ever added until a difference was sure. From then on only intervals that hold after
+            every seed at once are right.
         data: Hashes of the data by path.
         batched: Whether arms of one seed are trained as one batch where that is possible.
     """
@@ -44,7 +44,7 @@ class Definition:
         }
 
     def added_to(self, stored: Mapping[str, Any], path: object) -> "Definition":
-        """This definition with the arms of the file that it is not about; arms may be added to a study at any time.
+        """This definition together with the other arms in the file; arms may be added to a study at any time.
 
         Args:
             stored: The record of the definition in the file.
@@ -53,7 +53,7 @@ class Definition:
         Raises:
             ArgumentError: if something differs that the trainings of the file depend on.
         """
-        remedy = f"continue {path} with the values of its beginning, or give the new study another file"
+        remedy = f"continue {path} with its first values, or give the new study another file"
         for name in ("updates", "evaluate_every", "tune_each", "batched"):
             if stored[name] != getattr(self, name):
                 checks.refuse(name, f"{stored[name]!r} as it is in the study", getattr(self, name), remedy)

@@ -1,4 +1,4 @@
-"""Makes the runs of a study that are not made yet: claims them, hands them to an executor, stores what they give."""
+"""Makes the runs of a study that have not ended yet: claims them, submits them to an executor, stores their results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ from learnrate.errors import ExecutorError, OutputError
 from learnrate.study.executors.executor import Executor, Future, NodeLostError
 from learnrate.study.running.batch import Declined, Part, batches_of, make_together
 from learnrate.study.running.checkpoint import remove
-from learnrate.study.running.run import Choice, Failure, Key, Made, Message, Run, make
+from learnrate.study.running.run import Choice, EndedRun, Failure, Key, Message, Run, make
 from learnrate.study.store import Store
 
 LOST_NODES = 20
-"""Times that a run is tried whose machine was lost. A run that brings machines down must end some time."""
+"""Times that a run is tried whose machine was lost. The limit stops a run that crashes each machine."""
 
 PAUSES = (0.001, 0.25)
-"""Seconds between two looks at the futures: the first pause, and the longest, to which it grows while nothing happens."""
+"""Seconds between two checks of the futures: the first pause, and the longest one. It doubles while no run ends."""
 
 WAIT_FOR_OTHERS = 1.0
-"""Seconds between two looks at what other processes have made of the same study."""
+"""Seconds between two checks whether other processes still work on the same study."""
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Driver:
     Attributes:
         store: Where they are claimed and stored.
         executor: Where they are made.
-        on_result: Called with each result, after it was stored.
+        on_result: Called with each run that has ended, after its result was stored.
         on_message: Called with the progress of runs.
         lost: How often the worker of each run was lost.
         lost_nodes: How often its machine was lost.
@@ -38,7 +38,7 @@ class Driver:
 
     store: Store
     executor: Executor
-    on_result: Callable[[Made], object]
+    on_result: Callable[[EndedRun], object]
     on_message: Callable[[Message], object] | None = None
     lost: dict[Key, int] = field(default_factory=dict)
     lost_nodes: dict[Key, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Driver:
                 if begun or ended:
                     pause = PAUSES[0]
                     continue
-                # Without a run here, what is left is made by others, has failed, or is not to be begun any more.
+                # No run is in progress here: the rest is made by other processes, has failed, or exceeds the budget.
                 if not running and (not waiting or is_over() or not self.store.others_work()):
                     return
                 time.sleep(pause)
@@ -84,7 +84,7 @@ class Driver:
         running: dict[Key, tuple[Future, Run | Choice]],
         is_over: Callable[[], bool],
     ) -> bool:
-        """Submit as many runs as there are workers for. Returns whether there was one."""
+        """Submit a run to each free worker. Returns whether a run was submitted."""
         calls = {id(future.whole if isinstance(future, Part) else future) for future, _ in running.values()}
         free = self.executor.workers - len(calls)
         if free <= 0 or not waiting or is_over():
@@ -101,7 +101,7 @@ class Driver:
         return bool(claimed)
 
     def _claim(self, waiting: dict[Key, Run | Choice], free: int) -> list[list[Key]]:
-        """Claim as much as there are workers for: the runs of each worker."""
+        """Claim runs for the free workers; returns the runs of each worker."""
         batches = batches_of(waiting.values())
         if len(batches) == len(waiting):
             return [[key] for key in self.store.claim(list(waiting), free)]
@@ -112,36 +112,36 @@ class Driver:
         return claimed
 
     def _submitted(self, tasks: Sequence[Run | Choice]) -> dict[Key, tuple[Future, Run | Choice]]:
-        """The futures of tasks, which are one batch if they are several."""
+        """Submit tasks, several of them as one batch, and return their futures."""
         if len(tasks) == 1:
             return {tasks[0].key: (self.executor.submit(make, tasks[0], self.executor.report), tasks[0])}
         whole = self.executor.submit(make_together, tasks, self.executor.report)
         return {task.key: (Part(whole, task.key), task) for task in tasks}
 
     def _collect(self, running: dict[Key, tuple[Future, Run | Choice]], waiting: dict[Key, Run | Choice]) -> bool:
-        """Store what has ended. Returns whether there was something."""
-        ended = [key for key, (future, _) in running.items() if future.done()]
-        for key in ended:
+        """Store the results of runs that have ended. Returns whether there were any."""
+        done = [key for key, (future, _) in running.items() if future.done()]
+        for key in done:
             future, task = running[key]
-            made = self._result(key, future)
-            if isinstance(made, Declined):
+            ended = self._result(key, future)
+            if isinstance(ended, Declined):
                 self.store.release(key)
-                waiting[key] = made.apart(task) if isinstance(task, Run) else task
-            elif made is None:
+                waiting[key] = ended.apart(task) if isinstance(task, Run) else task
+            elif ended is None:
                 self.store.release(key)
                 waiting[key] = task
             else:
-                self.store.finish(made)
+                self.store.finish(ended)
                 if isinstance(task, Run) and task.checkpoint is not None:
                     remove(Path(task.checkpoint))
-                self.on_result(made)
+                self.on_result(ended)
             del running[key]
-        return bool(ended)
+        return bool(done)
 
-    def _result(self, key: Key, future: Future) -> Made | Declined | None:
+    def _result(self, key: Key, future: Future) -> EndedRun | Declined | None:
         """The result of a future; None if the run is to be tried again, because its worker was lost."""
         try:
-            made: Made | Declined = future.result()
+            result: EndedRun | Declined = future.result()
         except ExecutorError:
             raise
         except Exception as error:  # each library has errors of its own for a worker that was lost
@@ -152,8 +152,8 @@ class Driver:
                 return None
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             attempts = "1 attempt" if losses[key] == 1 else f"{losses[key]} attempts"
-            return Made(key, Failure(f"no result after {attempts}: {reason}"), {})
-        return made
+            return EndedRun(key, Failure(f"no result after {attempts}: {reason}"), {})
+        return result
 
     def _pass_messages(self) -> None:
         for message in self.executor.messages():

@@ -17,7 +17,7 @@ class Cost:
 
     Attributes:
         updates: Updates made.
-        seconds: The time that they took.
+        seconds: Time that the updates and the choices took.
     """
 
     updates: int
@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """The score of every seed."""
+        """The score of every training, in the order of the seeds."""
         return tuple(training.score for training in self.trainings)
 
     @property

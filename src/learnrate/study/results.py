@@ -87,7 +87,7 @@ def of_record(record: Mapping[str, Any]) -> Comparison:
         updates=fields.read("updates", checks.length),
         arms=tuple(records.nested(partial(_outcome_of, name))(f"arms.{name}", arm) for name, arm in arms.items()),
         notes=fields.read("notes", texts),
-        environments=tuple(dict(each) for each in fields.read("environments", _objects)),
+        environments=tuple(dict(environment) for environment in fields.read("environments", _objects)),
         anytime=fields.read("anytime", _flag),
     )
 

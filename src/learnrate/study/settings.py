@@ -17,7 +17,7 @@ from learnrate.study.running.source import Source, source_of
 from learnrate.study.statistics.sequential import fewest_pairs
 
 TUNING_SEED = 2**32 - 1
-"""The seed of the training from which the LR of each arm is chosen: one that no comparison begins to count at."""
+"""The seed of the training from which the LR of each arm is chosen. Comparisons refuse it, so that no training has it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Settings:
         )
 
     def batch(self, name: str, seed: int) -> str:
-        """What the runs of this seed have in common that may be trained as one batch with an arm; empty if none may."""
+        """A text that is equal for the runs that may be trained as one batch; empty if the run must be trained alone."""
         if not self.batched or self.arms[name].control is not None:
             return ""
         return f"{seed} {self.lengths[name]} {self.sources[name].digest}"

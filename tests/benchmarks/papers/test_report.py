@@ -141,6 +141,8 @@ def test_the_headline_counts_updates_to_the_accuracy_of_fixed(folder):
         part in sentence for part in ("2,054 updates", "3.4 times fewer", "paper: 2.8", "one_cycle", "700", "goal: 10")
     )
     assert row(lines, "decay", "0 of 3")[5:] == ["", ""]
+    # All three seeds reach it at the same checkpoint: the interval of the median, which three seeds cover with 75 %.
+    assert row(lines, "triangular2", "2,054")[5] == "**3.4** (3.4 to 3.4, 75 %)"
 
 
 def test_without_records_everything_is_not_run_and_nothing_else(tmp_path):

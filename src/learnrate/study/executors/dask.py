@@ -36,15 +36,15 @@ belong to the process."""
 class Dask:
     """Makes runs on a Dask cluster, one at a time in each worker process.
 
-    A run whose worker was killed is made again by another one, as often as the cluster allows (`allowed-failures`, 3). A run
-    that is cancelled ends the next time that it reports its progress; the choice of an LR reports none, and goes on to its
-    end.
+    A run whose worker was killed is made again by another one, as often as the cluster allows (`allowed-failures`, by
+    default 3). A run that is cancelled ends the next time that it reports its progress; the choice of an LR reports none,
+    and goes on to its end.
 
     Args:
         client: A client of `distributed`, which is left open; the address of a scheduler; or None for a cluster of processes
             on this machine, one for each core.
-        workers: Runs in progress at most; by default one for each worker process that the cluster has. A cluster that grows
-            with its load needs to be told.
+        workers: Runs in progress at most; by default one for each worker process that the cluster has. Needed with a
+            cluster that grows with its load.
 
     Attributes:
         workers: See `Executor`.
@@ -179,7 +179,7 @@ class _DaskFuture:
 
 
 class Cancelled(BaseException):
-    """Nobody waits for this run any more. Not an Exception, so that it is not taken for an error of the run."""
+    """The driver has cancelled this run. Not an Exception, so that it does not count as an error of the run."""
 
 
 class _Report:

@@ -20,11 +20,11 @@ NAMES = ("here", "processes", "ray", "dask")
 
 
 class WorkerLostError(RuntimeError):
-    """The process that made a run has ended before it: it was killed, or out of memory."""
+    """The process of a run ended before the run: it was killed, or out of memory."""
 
 
 class NodeLostError(RuntimeError):
-    """The machine that made a run was lost, which is no fault of the run: it does not count as an attempt."""
+    """The machine of a run was lost. This does not count as an attempt."""
 
 
 class Future(Protocol):
@@ -50,12 +50,12 @@ class Submits(Protocol):
 class Executor(Submits, Protocol):
     """What makes the runs of a study.
 
-    A future raises `WorkerLostError` or any other error if its run gave nothing, which is then tried again;
-    `NodeLostError` if that is no fault of the run; and `ExecutorError` if no run can be made any more.
+    A future raises `WorkerLostError` or any other error if its run has no result, and the run is then tried again;
+    `NodeLostError` if this must not count as an attempt; and `ExecutorError` if no run can be made any more.
 
     Attributes:
         attempts: Times that a run is tried whose worker is lost; 1 if the executor itself tries it again.
-        report: What a run tells its progress to, wherever it is made; None if nothing can be told.
+        report: Called by a run with its progress, in the worker; None if the executor cannot send messages.
     """
 
     attempts: int
@@ -66,10 +66,10 @@ class Executor(Submits, Protocol):
         """Number of runs that it makes at the same time. It may change while nodes come and go."""
 
     def messages(self) -> Sequence[Message]:
-        """What was reported since the last call."""
+        """The messages since the last call."""
 
     def close(self) -> None:
-        """End what still runs, and give back what was opened."""
+        """End the runs in progress, and close what was opened."""
 
 
 class Foreign:
@@ -81,7 +81,7 @@ class Foreign:
     Attributes:
         workers: See `Executor`.
         attempts: See `Executor`.
-        report: Nothing can be told: not every library has a way back from a running call.
+        report: None: not every library can send messages from a running call.
 
     Raises:
         ArgumentError: if it makes several runs in one process, or in processes that are forked.

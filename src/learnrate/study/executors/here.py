@@ -17,6 +17,10 @@ class Here:
         workers: One.
         attempts: See `Executor`.
         report: See `Executor`.
+
+    Example:
+        >>> Here().submit(pow, 2, 5).result()
+        32
     """
 
     workers = 1
@@ -35,7 +39,7 @@ class Here:
         return future
 
     def messages(self) -> Sequence[Message]:
-        """Nothing: the progress was told while the run was made."""
+        """None: `on_message` was called during the run."""
         return ()
 
     def close(self) -> None:

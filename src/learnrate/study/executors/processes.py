@@ -19,7 +19,7 @@ from learnrate.study.running.run import Message
 from learnrate.study.running.source import TRAVELS
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Variables by which numerical libraries are told how many threads to use. They read them when they are imported."""
+"""Environment variables with the number of threads of numerical libraries, which read them when they are imported."""
 
 REMEDY = "give schedules and controllers whose functions are those of a module"
 """What to do about a run that cannot be pickled."""
@@ -31,8 +31,8 @@ PATIENCE = 5.0
 class Processes:
     """Makes runs in new processes, not in forks: frameworks do not survive a fork.
 
-    Each worker uses its own cores, and as many threads as it has cores. It ends when this process ends, in whatever way, so
-    that no run goes on that nobody waits for. A worker that ends is replaced.
+    Each worker uses its own cores, and as many threads as it has cores. It ends when this process ends, also if this process
+    is killed. A worker that ends is replaced.
 
     A script that uses it must have its own work under `if __name__ == "__main__":`, as for every use of `multiprocessing`.
 
@@ -122,7 +122,7 @@ class Processes:
 
     def cancel(self, future: "_ProcessFuture") -> None:
         """End a call: it does not begin, or its worker is ended."""
-        self._waiting = deque(each for each in self._waiting if each[0] is not future)
+        self._waiting = deque(call for call in self._waiting if call[0] is not future)
         for number, worker in enumerate(self._running):
             if worker is not None and worker.future is future:
                 worker.end()
@@ -176,7 +176,7 @@ class _ProcessFuture:
 
 @dataclass
 class _Worker:
-    """A process, and what it makes."""
+    """A process, and the future of its call."""
 
     process: BaseProcess
     connection: "Connection[Any, Any]"
@@ -221,7 +221,7 @@ def _report(message: Message) -> None:
 
 
 def _work(connection: "Connection[Any, Any]", cores: Sequence[int]) -> None:
-    """The life of a worker."""
+    """The main loop of a worker."""
     global _connection
     _connection = connection
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver decides

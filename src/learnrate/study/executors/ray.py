@@ -136,8 +136,8 @@ class Ray:
             self._cluster.require_head()
             ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
             self._ended.update(ready)
-            for each in ready:
-                del self._running[each]
+            for task in ready:
+                del self._running[task]
             self._looked_at = time.monotonic()
         return reference in self._ended
 

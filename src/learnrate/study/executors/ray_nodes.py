@@ -14,7 +14,7 @@ READ_EVERY = 1.0
 """Seconds between two looks at the nodes, and whether the head answers."""
 
 HEAD_PATIENCE = 20.0
-"""Seconds that the head may be away. After 60, Ray would end this process without a word to it
+"""Seconds without an answer after which the head counts as lost. After 60, Ray would end this process without an error
 (`RAY_gcs_rpc_server_reconnect_timeout_s`)."""
 
 
@@ -45,7 +45,7 @@ class Cluster:
             try:
                 self._read(self._reading.result())
             except ConnectionError as error:
-                raise self._gone() from error
+                raise self._head_lost() from error
             self._reading = None
         if self._reading is None and time.monotonic() - self._read_at >= READ_EVERY and self.head_answers():
             self._reading = self._reader.submit(self._ray.nodes)
@@ -56,7 +56,7 @@ class Cluster:
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def has_lost_nodes(self) -> bool:
-        """Whether a node has gone a short time ago."""
+        """Whether a node was lost in the last `HEAD_PATIENCE` seconds."""
         if self.head_answers():
             self._read(self._ray.nodes())
         return time.monotonic() - self._lost_at < HEAD_PATIENCE
@@ -82,7 +82,7 @@ class Cluster:
         if time.monotonic() - self._asked_at >= READ_EVERY:
             self.head_answers()
         if self._silent_since is not None and self._asked_at - self._silent_since >= HEAD_PATIENCE:
-            raise self._gone()
+            raise self._head_lost()
 
     def head_answers(self) -> bool:
         """Whether the head answers now. A question to Ray itself would wait for it, and after a minute end this process."""
@@ -94,10 +94,10 @@ class Cluster:
             self._silent_since = self._asked_at
         return is_there
 
-    def _gone(self) -> ExecutorError:
+    def _head_lost(self) -> ExecutorError:
         return ExecutorError(
-            f"the head of the Ray cluster at {self._head[0]}:{self._head[1]} does not answer any more. The study goes "
-            "on from what it has when it is started again"
+            f"the head of the Ray cluster at {self._head[0]}:{self._head[1]} does not answer any more. The study "
+            "continues from what it has when it is started again"
         )
 
 

@@ -21,7 +21,7 @@ MINUTES = 240
 
 
 class Submitit:
-    """Makes each run as a job of submitit. Nothing tells the progress of a job; its logs are in the folder.
+    """Makes each run as a job of submitit. Jobs do not report their progress; their logs are in the folder.
 
     A job that meets its time limit, or makes room for another one, is queued again by submitit, and its training goes on
     from its checkpoint. Therefore the study must be in a folder that all nodes have.
@@ -118,7 +118,7 @@ def _give(future: "Future[Any]", function: Callable[..., Any], *arguments: Any) 
 
 
 class _SubmititFuture:
-    """A job, which is looked at now and then."""
+    """A job, whose state is read every `LOOK_EVERY` seconds at most."""
 
     def __init__(self, job: Any) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""What trackers get of a comparison: facts, sentences, and the metrics of every training over its updates."""
+"""A comparison in a tracker: facts, sentences, and the metrics of every training over its updates."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def title(comparison: Comparison, name: str) -> str:
 def table(identity: str, headings: Sequence[str], rows: Sequence[str], caption: str = "") -> str:
     """A table that is scrolled where it is wider than the window. `headings` are plain texts, `rows` HTML."""
     kinds = ["" if heading.endswith(" ") or not place else ' class="figures"' for place, heading in enumerate(headings)]
-    head = "".join(f'<th scope="col"{kind}>{escape(each.strip())}</th>' for kind, each in zip(kinds, headings, strict=True))
+    head = "".join(f'<th scope="col"{kind}>{escape(text.strip())}</th>' for kind, text in zip(kinds, headings, strict=True))
     below = f'<p class="quiet">{escape(caption)}</p>' if caption else ""  # outside, where it is not scrolled
     body = "\n".join(rows)
     whole = f'<table id="{identity}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
@@ -190,7 +190,7 @@ def ranking_table(comparison: Comparison, goal: float | None) -> str:
 
 
 def times_section(comparison: Comparison, goal: float) -> Iterator[str]:
-    """The median times of the arms to a target, and how many times quicker the quickest is."""
+    """The median times of the arms to a target, and how many times fewer updates the fastest needs."""
     yield f"<h2>Updates to a {escape(comparison.score_title)} of {goal:.4g}</h2>"
     try:
         lines = [f"{name}: {time}" for name, time in summary.medians(comparison, goal).items()]
@@ -220,6 +220,6 @@ def provenance(comparison: Comparison) -> Iterator[str]:
     yield "<h2>How it was made</h2>"
     seeds = sorted({training.seed for arm in comparison.arms for training in arm.trainings})
     lines = [f"seeds: {checks.short(', '.join(map(str, seeds)), 400) or 'none yet'}"]
-    for each in comparison.environments:
-        lines.append(", ".join(f"{name} {value}" for name, value in each.items() if value))
+    for environment in comparison.environments:
+        lines.append(", ".join(f"{name} {value}" for name, value in environment.items() if value))
     yield html.bullets(lines, "made")

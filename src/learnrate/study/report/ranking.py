@@ -38,7 +38,7 @@ def ranked(comparison: Comparison) -> tuple[Row, ...]:
     if not arms:
         return ()
     leader = arms[0].name
-    between = {frozenset((each.first, each.second)): each for each in comparison.differences()}
+    between = {frozenset((pair.first, pair.second)): pair for pair in comparison.differences()}
     return (Row(arms[0]), *(_row(arm, between[frozenset((leader, arm.name))]) for arm in arms[1:]))
 
 

@@ -55,8 +55,8 @@ def sentences(comparison: Comparison) -> list[str]:
     rows = ranked(comparison)
     trained = {row.arm.name for row in rows}
     own = [row.difference for row in rows if row.difference is not None]
-    rest = [each for each in comparison.differences() if each not in own and {each.first, each.second} <= trained]
-    return [str(each) for each in (*own, *rest)]
+    rest = [pair for pair in comparison.differences() if pair not in own and {pair.first, pair.second} <= trained]
+    return [str(pair) for pair in (*own, *rest)]
 
 
 def score(value: float) -> str:
@@ -121,7 +121,7 @@ def median(time: MedianTime) -> str:
 
 
 def speedups(comparison: Comparison, target: float) -> Iterator[str]:
-    """How many times fewer updates the quickest arm needs to a target than each other one."""
+    """How many times fewer updates the fastest arm needs to reach a target than each other one."""
     times = medians(comparison, target)
     if len(times) < 2:
         return
@@ -148,7 +148,7 @@ def plural(number: int, what: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time that a reader grasps."""
+    """A time in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.3g} seconds"
     return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:,.3g} hours"

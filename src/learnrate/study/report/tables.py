@@ -40,7 +40,7 @@ def _trainings(comparison: Comparison) -> dict[str, list[Any]]:
 
 def _evaluations(comparison: Comparison) -> dict[str, list[Any]]:
     trainings = [(arm.name, training) for arm in comparison.arms for training in arm.trainings]
-    rows = [(name, each, place) for name, each in trainings for place in range(len(each.checkpoints))]
+    rows = [(name, training, place) for name, training in trainings for place in range(len(training.checkpoints))]
     table: dict[str, list[Any]] = {
         "arm": [name for name, _, _ in rows],
         "seed": [training.seed for _, training, _ in rows],
@@ -48,9 +48,10 @@ def _evaluations(comparison: Comparison) -> dict[str, list[Any]]:
         "seconds": [training.times[place] if training.times else float("nan") for _, training, place in rows],
     }
     series = [{training.metric: training.scores, **training.more} for _, training, _ in rows]
-    for metric in dict.fromkeys(metric for each in series for metric in each):
+    for metric in dict.fromkeys(metric for metrics in series for metric in metrics):
         values = [
-            each[metric][place] if metric in each else float("nan") for each, (_, _, place) in zip(series, rows, strict=True)
+            metrics[metric][place] if metric in metrics else float("nan")
+            for metrics, (_, _, place) in zip(series, rows, strict=True)
         ]
         table[free_name(metric, table)] = values
     return table

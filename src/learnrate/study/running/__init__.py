@@ -1,1 +1,1 @@
-"""What a worker does: gets a recipe, makes a training, and tells what it measured."""
+"""What a worker does: it loads a recipe, makes a training, and returns its record."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from learnrate.schedules import Schedule
 from learnrate.study.executors.executor import Future
 from learnrate.study.running.environment import environment
-from learnrate.study.running.run import Choice, Key, Made, Report, Run, Throttled, failure_of
+from learnrate.study.running.run import Choice, EndedRun, Key, Report, Run, Throttled, failure_of
 from learnrate.study.running.training import Course, evaluation_is_due, resolved
 from learnrate.trainable import Ensemble, Metrics, NotBatchableError, require_trainable
 
 
 def batches_of(tasks: Iterable[Run | Choice]) -> list[list[Run | Choice]]:
-    """The tasks, those that may be trained as one batch together, in the order of the first of each."""
+    """Group the tasks that may be trained as one batch; groups are in the order of their first tasks."""
     batches: dict[object, list[Run | Choice]] = {}
     for task in tasks:
         batches.setdefault((isinstance(task, Run) and task.batch) or task.key, []).append(task)
@@ -32,11 +32,11 @@ class Declined:
     reason: str
 
     def apart(self, run: Run) -> Run:
-        """A run that is to be trained by itself, and says why."""
+        """The run for a training by itself, with a note that says why."""
         return replace(run, batch="", notes=(*run.notes, f"not trained as one batch with other arms: {self.reason}"))
 
 
-def make_together(runs: Sequence[Run], report: Report | None = None) -> list[Made] | Declined:
+def make_together(runs: Sequence[Run], report: Report | None = None) -> list[EndedRun] | Declined:
     """Make several runs as one batch. It is called in a worker.
 
     Each member is evaluated as a training by itself is. A loss that is not finite ends its member alone, at once: a single
@@ -44,7 +44,7 @@ def make_together(runs: Sequence[Run], report: Report | None = None) -> list[Mad
 
     Args:
         runs: At least two, of one recipe, seed and length.
-        report: Called with the progress of each now and then.
+        report: Called with the progress of each run, at most every `REPORT_EVERY` seconds.
 
     Returns:
         The results in the order of the runs; or why they must be made one by one, which may show at any update.
@@ -58,12 +58,12 @@ def make_together(runs: Sequence[Run], report: Report | None = None) -> list[Mad
         return Declined(str(error))
     except (Exception, SystemExit) as error:  # a recipe may raise anything
         failure = failure_of(error)
-        return [Made(run.key, failure, environment()) for run in runs]
+        return [EndedRun(run.key, failure, environment()) for run in runs]
     trainings = [
         course.record(run.key.seed, repr(schedule), None, (*run.notes, *remarks))
         for run, course, schedule, remarks in zip(runs, courses, schedules, notes, strict=True)
     ]
-    return [Made(run.key, training, environment()) for run, training in zip(runs, trainings, strict=True)]
+    return [EndedRun(run.key, training, environment()) for run, training in zip(runs, trainings, strict=True)]
 
 
 def _train(runs: Sequence[Run], report: Report | None) -> tuple[list[Course], list[Schedule], list[list[str]]]:
@@ -150,12 +150,12 @@ class Part:
         """See `Future.done`."""
         return self.whole.done()
 
-    def result(self) -> Made | Declined:
+    def result(self) -> EndedRun | Declined:
         """See `Future.result`."""
-        results: list[Made] | Declined = self.whole.result()
+        results: list[EndedRun] | Declined = self.whole.result()
         if isinstance(results, Declined):
             return results
-        return next(made for made in results if made.key == self.key)
+        return next(ended for ended in results if ended.key == self.key)
 
     def cancel(self) -> object:
         """See `Future.cancel`. It ends the whole batch."""

@@ -14,7 +14,7 @@ from learnrate.trainer_runs import TrainerRun
 
 
 class CourseListener:
-    """Makes the record of a training from what its trainer tells; see `learnrate.trainer_runs.TrainingListener`.
+    """Makes the record of a training from the calls of its trainer; see `learnrate.trainer_runs.TrainingListener`.
 
     Args:
         updates: Length of the training in updates.
@@ -58,7 +58,7 @@ class CourseListener:
             self._since = now
 
     def evaluated(self, scores: Mapping[str, float]) -> None:
-        """An evaluation was made. One more after the same update takes the place of the one before."""
+        """An evaluation was made. A second one after the same update replaces the first."""
         course = self.course
         if course.checkpoints and course.checkpoints[-1] == course.updates:
             course.evaluations[-1] = dict(scores)
@@ -76,7 +76,7 @@ def folder() -> Iterator[str]:
 
 
 def of_run(schedule: Schedule, updates: int) -> Schedule:
-    """The schedule with its lengths in updates, for a training whose epochs its trainer alone knows.
+    """The schedule with its lengths in updates, for a training whose epoch length only its trainer knows.
 
     Raises:
         ArgumentError: if a length is in epochs.
@@ -102,6 +102,9 @@ def train_by_trainer(
         updates: Length in updates.
         progress: Called after every update.
         control: Controllers.
+
+    Returns:
+        The record of the training.
 
     Raises:
         LearnrateError: see `fit` of the recipe.

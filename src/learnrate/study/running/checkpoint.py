@@ -1,4 +1,4 @@
-"""The file that a training goes on from when its process was killed."""
+"""The file from which a training continues after its process was killed."""
 
 import pickle
 import time
@@ -12,13 +12,13 @@ from learnrate.trainable import NotResumableError, Trainable
 T = TypeVar("T")
 
 EVERY = 60.0
-"""Seconds between two checkpoints: what a killed process loses at most."""
+"""Seconds between two checkpoints: a killed process loses about as much time at most."""
 
 VERSION = 1
 
 
 class CheckpointFile:
-    """Where a training in progress is kept, if its framework has checkpoints.
+    """The checkpoint of a training in progress, if its framework has checkpoints.
 
     Args:
         path: The file; its folder is made when it is written.
@@ -26,7 +26,8 @@ class CheckpointFile:
         every: Seconds between two checkpoints.
 
     Attributes:
-        notes: Sentences about what did not work: such a training starts again after an interruption.
+        notes: Sentences about what did not work, for the record. Without checkpoints a training starts again after an
+            interruption.
     """
 
     def __init__(self, path: Path, identity: object, every: float = EVERY) -> None:
@@ -37,10 +38,14 @@ class CheckpointFile:
         self._works = True
 
     def resumed(self, trainable: Trainable, kind: type[T]) -> T | None:
-        """Put the trainable where its checkpoint is.
+        """Restore the trainable from its checkpoint.
+
+        Args:
+            trainable: The training, at its start.
+            kind: Type of what `write` stored beside the trainable.
 
         Returns:
-            What was kept beside the trainable, of this type; None if there is no checkpoint.
+            What was stored beside the trainable; None if there is no usable checkpoint, and then a note says why.
         """
         try:
             content = self.path.read_bytes()
@@ -61,7 +66,7 @@ class CheckpointFile:
         return beside
 
     def prepare(self, trainable: Trainable) -> None:
-        """Let a trainable keep from its start what its checkpoints will need."""
+        """Let a trainable store at its start what its checkpoints need later."""
         try:
             trainable.checkpoint()
         except NotResumableError as error:
@@ -72,7 +77,7 @@ class CheckpointFile:
         return self._works and time.monotonic() - self._written_at >= self.every
 
     def write(self, trainable: Trainable, beside: Any) -> None:
-        """Write a checkpoint. A training goes on without, if its framework has none or the disk is full; a note says so."""
+        """Write a checkpoint. If the framework has none or the disk is full, the training goes on, and a note says so."""
         try:
             content = pickle.dumps((VERSION, self._identity, trainable.checkpoint(), beside), pickle.HIGHEST_PROTOCOL)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +95,7 @@ class CheckpointFile:
 
 
 def remove(path: Path) -> None:
-    """Remove the checkpoint of a training that has ended, and what a process left of it that was killed while it wrote."""
+    """Remove the checkpoint of a training that has ended, and unfinished files of processes that were killed."""
     path.unlink(missing_ok=True)
     for part in path.parent.glob(f".{path.name}.*.part"):
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A training with controllers: every update takes its LR from the control, which sees its loss and may take it back."""
+"""A training with controllers: every update uses the LR of the control, which observes its loss and may undo the update."""
 
 import math
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ class Saved(NamedTuple):
 class Controlled(Trainable):
     """A trainable whose updates follow a control, as the loop of a training sees it.
 
-    The loss of an update is known when the update was made. Where a controller may put weights back, a snapshot is therefore
-    taken before each update, so that an update can be left out as if it had never been made. Where losses lie on a device,
-    or the guard says `late`, only the snapshots that a rollback needs are taken, as in a run of torch: then a batch at
-    fault costs a rollback if its loss is not finite. After both the training goes on with the next batch.
+    The loss of an update is known only after the update. If a controller may put weights back, a snapshot is therefore taken
+    before each update, so that an update can be left out as if it had never been made. If losses are on a device, or the
+    guard has `late=True`, only the snapshots for rollbacks are taken, as in a run of torch: then a batch whose loss is not
+    finite causes a rollback. In both cases the training goes on with the next batch.
 
     Args:
         trainable: The training, at its start or where its checkpoint was.
@@ -61,25 +61,31 @@ class Controlled(Trainable):
         self.control: Control = begin([schedule], control=controllers, start=updates)
         self._require_measured()
         self._snapshots = Snapshots(self.control) if self.control.needs_snapshots else None
-        # The loop may not go on before a loss is known, so that losses are read one by one here.
+        # The loop must not go on before a loss is known, so losses are read one by one here.
         self._is_late = self._snapshots is not None and self._reads_late()
         self._before: Any = None
         if saved is not None:
             self.control.load_state_dict(saved.control)
-            if saved.is_stopped:  # which a run of a user forgets when it goes on, because that is asked for
+            if saved.is_stopped:  # load_state_dict forgets it, because a user who resumes a run wants it to go on
                 self.control.stopped = [event for event in self.control.events if event.kind == "stop"][-1]
             if self._snapshots is not None and saved.snapshots is not None:
                 self._snapshots.load(saved.snapshots)
         self.lr = self.control.schedules[0](self.updates)
 
     def _require_measured(self) -> None:
-        names = [name for name, each in self.control.controllers.items() if getattr(each, "needs_gradient_norm", False)]
+        names = [
+            name
+            for name, controller in self.control.controllers.items()
+            if getattr(controller, "needs_gradient_norm", False)
+        ]
         if names and not self._trainable.measure_gradient_norm():
             raise ArgumentError(
                 f"control must do without the norm of the gradient in this training, which does not measure it, received "
                 f"{names[0]}, which reads it: leave it out, or let Trainable.measure_gradient_norm return True"
             )
-        names = [name for name, each in self.control.controllers.items() if getattr(each, "needs_snapshots", False)]
+        names = [
+            name for name, controller in self.control.controllers.items() if getattr(controller, "needs_snapshots", False)
+        ]
         if names:
             try:
                 self._trainable.snapshot()
@@ -90,7 +96,7 @@ class Controlled(Trainable):
                 ) from error
 
     def _reads_late(self) -> bool:
-        choices = [getattr(each, "late", False) for each in self.control.controllers.values()]
+        choices = [getattr(controller, "late", False) for controller in self.control.controllers.values()]
         return True in choices or (None in choices and self._trainable.reading.every > 1)
 
     def update(self, lr: float) -> Any:

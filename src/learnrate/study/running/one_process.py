@@ -17,7 +17,7 @@ def require_one_process() -> None:
     """
     size = os.environ.get("WORLD_SIZE", "").strip()
     many = int(size) if size.isdecimal() else 1
-    # What is not imported has made no group.
+    # Without the import there is no process group.
     torch_distributed = sys.modules.get("torch.distributed")
     if torch_distributed is not None and torch_distributed.is_available() and torch_distributed.is_initialized():
         many = max(many, torch_distributed.get_world_size())

@@ -57,9 +57,9 @@ class Run:
         control: Controllers that act during it.
         checkpoint: The file that it goes on from after an interruption; None for none.
         checkpoint_every: Seconds between two checkpoints.
-        identity: What makes it another training than one of the same key in another study.
+        identity: Text that distinguishes it from a training with the same key in another study or with other settings.
         batch: Runs with the same text here may be trained as one batch; see `learnrate.study.running.batch`. Empty for none.
-        notes: What the record is to say of it.
+        notes: Sentences for its record.
     """
 
     key: Key
@@ -129,12 +129,12 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a worker returns.
+class EndedRun:
+    """A run that has ended: what a worker returns.
 
     Attributes:
-        key: Of which run.
-        result: What the run gave, or why it gave nothing.
+        key: Which run.
+        result: Its training or chosen LR; or its failure.
         environment: Versions and hardware of the worker.
     """
 
@@ -145,10 +145,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Message:
-    """What a worker says during a run.
+    """The progress of a run, which its worker reports.
 
     Attributes:
-        key: Of which run.
+        key: Which run.
         updates: Updates so far.
         planned: Updates planned.
         loss: The last loss that was read; NaN while an LR is chosen.
@@ -163,12 +163,12 @@ class Message:
 Report = Callable[[Message], object]
 
 
-def make(task: Run | Choice, report: Report | None = None) -> Made:
+def make(task: Run | Choice, report: Report | None = None) -> EndedRun:
     """Make a run. An error of the run is returned, because another process could not always unpickle it.
 
     Args:
         task: The run.
-        report: Called with its progress now and then.
+        report: Called with its progress, at most every `REPORT_EVERY` seconds and at its end.
 
     Raises:
         KeyboardInterrupt: at Ctrl-C.
@@ -177,8 +177,8 @@ def make(task: Run | Choice, report: Report | None = None) -> Made:
         recipe = task.source.load()
         result = _train(recipe, task, report) if isinstance(task, Run) else _choose(recipe, task, report)
     except (Exception, SystemExit) as error:  # a recipe may raise anything
-        return Made(task.key, failure_of(error), environment())
-    return Made(task.key, result, environment())
+        return EndedRun(task.key, failure_of(error), environment())
+    return EndedRun(task.key, result, environment())
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -236,12 +236,12 @@ def _family(choice: Choice, resolve: Callable[[Schedule], Schedule]) -> Families
 
 
 def with_peak(schedule: Schedule, max_lr: float) -> Schedule:
-    """The schedule multiplied such that its highest value is this one."""
+    """The schedule times the factor that makes `max_lr` its highest value."""
     return schedule * (max_lr / schedule.max)
 
 
 class Throttled:
-    """Reports the progress of a training, not more often than somebody can read it."""
+    """Reports the progress of a training, at most every `REPORT_EVERY` seconds and at its end."""
 
     def __init__(self, key: Key, report: Report) -> None:
         self._key, self._report = key, report

@@ -1,4 +1,4 @@
-"""How a worker gets the recipe of a training: from its file, or as an object that travels with the training."""
+"""How a worker gets the recipe of a training: as the text of its file, or as a pickled object."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ DIGITS = 16
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe in a file of its own, whose text travels with it: a worker on another machine may not have the file.
+    """A recipe in a file of its own. Its text is sent to workers, because another machine may not have the file.
 
     Attributes:
         path: The file.
@@ -117,9 +117,9 @@ def source_of(recipe: object) -> Source:
     if isinstance(recipe, (str, Path)):
         path = Path(recipe)
         if not path.is_file():
-            load(path)  # says in words what is wrong
+            load(path)  # raises the RecipeError that says what is wrong
         source = RecipeFile(str(path.resolve() if path != BUILT_IN else path), path.read_bytes())
-        source.load()  # refused here and now; and kept for whoever needs it next
+        source.load()  # an error is raised here, not in a worker; the recipe is cached
         return source
     if isinstance(recipe, type) or not isinstance(recipe, AnyRecipe):
         rule = "a recipe, such as learnrate.torch.Recipe or learnrate.Recipe, or the path of its file"

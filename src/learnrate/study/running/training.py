@@ -16,10 +16,10 @@ from learnrate.trainable import Metrics, Trainable, scores, updates_per_epoch
 from learnrate.updates import StopReason, UpdateLoop, raise_if_interrupted
 
 EVALUATIONS = 20
-"""Evaluations along a training, unless it is said how often."""
+"""Evaluations of a training, unless `evaluate_every` is given."""
 
 MOST_LOSSES = 2000
-"""Losses that the record of a training keeps at most: enough for every pixel of a figure."""
+"""Most full blocks of losses in the record of a training: enough for every pixel of a figure."""
 
 Progress = Callable[[int, int, float], None]
 """Called with (updates so far, updates planned, loss of the last update that was read)."""
@@ -37,7 +37,7 @@ class Training:
         scores: The metric at these checkpoints.
         metric: Name of the metric, "loss" without an evaluation.
         losses_every: Number of updates that each of `losses` is the mean of; 1 for up to 2,000 updates.
-        seconds: Time that the updates took, without evaluations, checkpoints and the time to build the training.
+        seconds: Seconds that the updates took, without evaluations, checkpoints and the time to build the training.
         times: The same at each of `checkpoints`.
         more: Further metrics of the evaluations, by name, at the same checkpoints.
         updates: Number of updates made.
@@ -122,7 +122,7 @@ def _count(name: str, value: object) -> int:
 
 @dataclass
 class Course:
-    """What was measured so far of a training in progress: all that its record needs beside the trainable itself.
+    """The measurements of a training in progress: all that its record needs beside the trainable itself.
 
     Attributes:
         planned: Length of the training in updates.

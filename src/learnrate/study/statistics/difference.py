@@ -20,10 +20,11 @@ class Difference:
         spread: Sample standard deviation of these differences; NaN with fewer than two, or if one is not finite.
         interval: For the mean; infinite where nothing is known about it.
         level: Of the interval, for example 0.95.
-        probability: That the first is better: that the true mean of the differences is on its side. Where there is no
-            interval: that it is better with more than half of the seeds on which the two differ.
-        p_value: How probable such a difference is if there is none, adjusted for the number of comparisons.
-        sure: Whether the difference is sure at this level, with all comparisons together.
+        probability: That the first is better, which means that the true mean of the differences is on its side. If there is
+            no spread or a score is not finite: that it is better with more than half of the seeds on which the two differ.
+        p_value: How probable a difference at least this large is if the true mean is 0, adjusted for the number of
+            comparisons.
+        sure: Whether the difference is sure at this level, adjusted for all comparisons.
         first_better: Number of seeds with which the first is better. A score that is not finite, of a training that has
             diverged, is worse than any other.
         second_better: Number of seeds with which the second is better.

@@ -50,14 +50,14 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Compare every arm with every other one.
 
-    The p-values are adjusted for all pairs together, by Holm's method. With `anytime` the error rate is shared equally, so
-    that a difference is sure exactly if its interval excludes 0.
+    The p-values are adjusted for all pairs together, by Holm's method; the intervals are those of single pairs. With
+    `anytime` the error rate is shared equally among the pairs, for p-values and intervals alike.
 
     Args:
         scores: For each arm the score of every seed that it has been trained with so far.
         seeds: In the order in which they were planned; by default in the order of their first appearance in `scores`. With
-            `anytime` the seeds up to the first that an arm lacks are looked at. Seeds that end early must not be preferred,
-            because a training that diverges ends early.
+            `anytime` only the seeds before the first that one of the two arms lacks count, because a training that diverges
+            ends early, and early results alone would contain too many of them.
         higher_is_better: False for losses.
         level: Of the intervals.
         anytime: Whether seeds are added until a difference is sure.
@@ -75,13 +75,13 @@ def differences(
         ...     "cosine": {0: 0.90, 1: 0.90, 2: 0.91},
         ...     "constant": {0: 0.80, 1: 0.82, 2: 0.81},
         ... }
-        >>> [(each.first, each.second, each.better) for each in differences(scores)]
+        >>> [(compared.first, compared.second, compared.better) for compared in differences(scores)]
         [('wsd', 'cosine', None), ('wsd', 'constant', 'wsd'), ('cosine', 'constant', 'cosine')]
     """
-    for name, each in checks.instance(Mapping, "a mapping from the names of arms to scores")("scores", scores).items():
-        checks.instance(Mapping, "a mapping from seeds to scores")(f"scores[{name!r}]", each)
-        checks.several(checks.seed)(f"the seeds of scores[{name!r}]", list(each))
-    present = dict.fromkeys(seed for each in scores.values() for seed in each)
+    for name, by_seed in checks.instance(Mapping, "a mapping from the names of arms to scores")("scores", scores).items():
+        checks.instance(Mapping, "a mapping from seeds to scores")(f"scores[{name!r}]", by_seed)
+        checks.several(checks.seed)(f"the seeds of scores[{name!r}]", list(by_seed))
+    present = dict.fromkeys(seed for by_seed in scores.values() for seed in by_seed)
     planned = list(present) if seeds is None else list(dict.fromkeys(checks.several(checks.seed)("seeds", seeds)))
     if missing := [seed for seed in present if seed not in set(planned)]:
         raise ArgumentError(f"seeds must be all that scores has, received {checks.shown(planned)}: add {missing[0]}")
@@ -104,8 +104,8 @@ def differences(
         compared.append(replace(result, comparisons=len(pairs), unpaired=len(either) - len(both)))
     if anytime:
         return tuple(compared)
-    p_values = holm([each.p_value for each in compared])
-    return tuple(adjusted(each, p_value) for each, p_value in zip(compared, p_values, strict=True))
+    p_values = holm([result.p_value for result in compared])
+    return tuple(adjusted(result, p_value) for result, p_value in zip(compared, p_values, strict=True))
 
 
 def surely_best(compared: Sequence[Difference]) -> str | None:
@@ -126,9 +126,9 @@ def surely_best(compared: Sequence[Difference]) -> str | None:
         'wsd'
     """
     compared = checks.several(checks.instance(Difference, "a Difference"), "Difference")("compared", compared)
-    names = dict.fromkeys(name for each in compared for name in (each.first, each.second))
+    names = dict.fromkeys(name for pair in compared for name in (pair.first, pair.second))
     for name in names:
-        own = [each for each in compared if name in (each.first, each.second)]
-        if all(each.better == name for each in own):
+        own = [pair for pair in compared if name in (pair.first, pair.second)]
+        if all(pair.better == name for pair in own):
             return name
     return None

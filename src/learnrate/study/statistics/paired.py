@@ -33,10 +33,10 @@ def difference(
     For a number of seeds that is fixed beforehand the interval is the paired t interval, which is right for any number from
     two on if the differences are normally distributed; the probability is the posterior one under the prior
     p(mean, s) = 1 / s, a t distribution with one degree of freedom less than seeds. With `anytime` the interval and `sure`
-    follow the rule of `learnrate.study.statistics.sequential`, and stay right if one looks after every seed.
+    follow the rule of `learnrate.study.statistics.sequential`, and hold after every seed at once.
 
-    A single seed, or differences that are all equal, have no spread that an interval could be made of. Scores that are not
-    finite have no mean. In these cases the interval is infinite, and the signs of the differences decide.
+    A single seed, or differences that are all equal, have no spread for an interval. Scores that are not finite have no
+    mean. In these cases the interval is infinite, and the signs of the differences decide.
 
     Args:
         first: Scores of the first arm, one a seed.
@@ -66,7 +66,7 @@ def difference(
         >>> difference([0.91, 0.92, 0.92], [0.89, 0.90, 0.91], names=("wsd", "cosine")).better
         'wsd'
     """
-    ours, theirs = (_scores(name, each) for name, each in (("first", first), ("second", second)))
+    ours, theirs = (_scores(name, values) for name, values in (("first", first), ("second", second)))
     if len(ours) != len(theirs):
         raise ArgumentError(
             f"first and second must be scores with the same seeds, received {len(ours)} and {len(theirs)}: "
@@ -172,12 +172,12 @@ def _judged_anytime(
     start = int(np.argmin(np.isfinite(differences))) if compared.not_finite else len(differences)
     evidence = list(sequential.log_evidence(differences[:start]))
     before, wins, losses = (evidence[-1] if evidence else 0.0), 0, 0
-    for each in order[start:]:
-        wins, losses = wins + int(each > 0), losses + int(each < 0)
+    for sign in order[start:]:
+        wins, losses = wins + int(sign > 0), losses + int(sign < 0)
         evidence.append(before + signs.log_evidence(wins, losses))
     strongest = max(evidence[sequential.fewest_pairs(level, comparisons) - 1 :], default=0.0)
     interval = sequential.anytime_interval(differences, level, comparisons, tolerance)
     compared = adjusted(replace(compared, interval=interval), min(1.0, comparisons * math.exp(-strongest)))
-    # Evidence of earlier seeds that the later ones contradict speaks for no side.
+    # Evidence of earlier seeds that later seeds contradict supports neither arm.
     no_side = compared.first_better == compared.second_better if math.isinf(interval[0]) else interval[0] <= 0 <= interval[1]
     return replace(compared, sure=compared.sure and not no_side)

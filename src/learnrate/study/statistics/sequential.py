@@ -1,7 +1,7 @@
 """A rule for adding seeds until a difference is sure, whose error rate holds however often one looks.
 
-The usual 95 % interval is right for a number of seeds that is fixed beforehand. Whoever looks after every seed and stops as
-soon as it excludes 0 is wrong far more often than in 5 % (benchmarks/until_sure.py measures how often).
+The usual 95 % interval is right for a number of seeds that is fixed beforehand. If it is computed after every seed, and
+seeds are added until it excludes 0, far more than 5 % of the claims are false (benchmarks/until_sure.py measures how many).
 """
 
 import math
@@ -21,7 +21,7 @@ needs 3 to 10 % more.
 """
 
 LARGEST = 1e150
-"""Numbers beyond it count as infinite: their squares are, and no training has such a score that has not diverged."""
+"""Larger numbers count as infinite: their squares overflow, and only a training that has diverged has such a score."""
 
 WHOLE_LINE = (-math.inf, math.inf)
 
@@ -31,7 +31,7 @@ def fewest_pairs(level: float, comparisons: int = 1) -> int:
 
     It is the number from which on a sign test can reach the level. The evidence assumes normal noise, under which fewer
     seeds may be enough. But if a seed suits either the one arm or the other, always by nearly the same amount, five
-    differences of one sign are mere luck in one study of 16. Simulated, the rule makes 7 % of false claims there without
+    differences have one sign by chance in one study of 16. Simulated, the rule makes 7 % of false claims there without
     this limit and less than 5 % with it. It costs a third of a seed at an effect of 2 standard deviations, and at 5 one seed
     with two arms and two with four (benchmarks/until_sure.py).
 
@@ -144,9 +144,10 @@ def sure_after(differences: ArrayLike, level: float = 0.95, comparisons: int = 1
 def anytime_interval(
     differences: ArrayLike, level: float = 0.95, comparisons: int = 1, tolerance: float = 0.0
 ) -> tuple[float, float]:
-    """An interval for the mean that is right after every seed at once, however often one looks and whenever one stops.
+    """An interval for the mean that holds after every seed at once, so that seeds may be added until it excludes 0.
 
-    The means against which the evidence (`log_evidence`) is too small at every number of seeds so far. With `comparisons`
+    It contains the means against which the evidence (`log_evidence`) is too small at every number of seeds so far. The noise
+    is taken to be normal; its size need not be known. With `comparisons`
     it is right for all pairs together. All k * (k - 1) / 2 pairs of k arms have to be counted: which arm leads is known
     only from the same scores, so that to count the pairs with the leader alone would select by the result.
 
@@ -158,12 +159,15 @@ def anytime_interval(
         tolerance: Differences that lie within it are equal: the rounding of the scores that they were computed from.
 
     Returns:
-        Its ends; infinite with fewer seeds than `fewest_pairs`, with differences that are all equal, or if one of them is
-        not finite.
+        Its ends, in the unit of the differences; infinite with fewer seeds than `fewest_pairs`, with differences that are
+        all equal, or if one of them is not finite.
 
     Raises:
         ArgumentError: if an argument is out of its range.
         ArgumentTypeError: if an argument is of the wrong type.
+
+    Source: Wang and Ramdas, Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance,
+    arXiv 2310.03722, for confidence sequences from such evidence.
 
     Example:
         >>> anytime_interval([1.0, 1.5, 0.5, 1.2, 0.9, 1.1])

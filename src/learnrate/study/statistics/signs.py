@@ -4,7 +4,9 @@ import math
 
 
 def p_value(wins: int, losses: int) -> float:
-    """Two-sided sign test: how probable such a ratio of wins, or a more extreme one, is under no difference.
+    """Two-sided sign test: how probable this ratio of wins, or a more extreme one, is under no difference.
+
+    Source: Conover, Practical Nonparametric Statistics (1999), 3.4.
 
     Example:
         >>> p_value(5, 0)

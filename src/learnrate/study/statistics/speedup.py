@@ -25,10 +25,10 @@ class Speedup:
         second: Name of the arm that it is compared with.
         pairs: Number of seeds.
         censored: Number of seeds with which at least one of the two did not reach the target.
-        ratio: Time of the second over time of the first. Its two ends are equal if all have reached the target: the
-            geometric mean. Otherwise the bounds of the median ratio.
+        ratio: Time of the second over time of the first. If all have reached the target, both ends are the geometric mean
+            over the seeds. Otherwise they are the bounds of the median ratio.
         interval: For the ratio; (0, inf) where nothing is known.
-        coverage: Probability that the interval contains the true ratio, at least.
+        coverage: Least probability that the interval contains the true ratio.
         level: Coverage that was wanted.
         unit: "updates" or "seconds".
     """
@@ -155,7 +155,7 @@ def _ratio(ours: Bounds, theirs: Bounds) -> Bounds:
 def _median_bounds(bounds: Sequence[Bounds]) -> Bounds:
     """Bounds of the median of the ratios. Of an even number it is the geometric mean of the two in the middle."""
     lows, highs = sorted(low for low, _ in bounds), sorted(high for _, high in bounds)
-    (low, next_low), (high, next_high) = ((each[(len(each) - 1) // 2], each[len(each) // 2]) for each in (lows, highs))
+    (low, next_low), (high, next_high) = ((ends[(len(ends) - 1) // 2], ends[len(ends) // 2]) for ends in (lows, highs))
     return (
         math.sqrt(low) * math.sqrt(next_low) if low > 0 and math.isfinite(next_low) else low,
         math.sqrt(high) * math.sqrt(next_high) if high > 0 and math.isfinite(next_high) else next_high,

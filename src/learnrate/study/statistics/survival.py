@@ -18,10 +18,10 @@ class MedianTime:
     Attributes:
         runs: Number of trainings.
         reached: Number of those that reached the target.
-        median: By Kaplan and Meier; infinite if too few have reached it for a median.
+        median: By Kaplan and Meier; infinite if fewer than half have reached it.
         interval: For the median; (0, inf) where nothing is known.
-        coverage: Probability that the interval contains the true median, at least: with fewer than six runs no interval
-            reaches 95 %, and the whole range of the times has the coverage that is stated here.
+        coverage: Least probability that the interval contains the true median. With fewer than six runs no interval
+            reaches 95 %; then the interval is the whole range of the times, with its coverage here.
         unit: "updates" or "seconds".
     """
 
@@ -54,16 +54,16 @@ class MedianTime:
 def median_time(times: Sequence[TimeToTarget], unit: Unit = "updates", level: float = 0.95) -> MedianTime:
     """The median time to reach a target, with trainings that did not reach it.
 
-    The median is the first time at which the Kaplan-Meier estimate of those who have not reached the target yet is at most
-    one half. Its interval is the one between two order statistics, whose coverage is a binomial probability for any number
-    of runs and any distribution; the usual ones (Brookmeyer and Crowley) rest on a normal approximation that five runs do
-    not allow. The lower end takes every censored run as reached at the end of it, the upper end as never, so that the
-    interval is also right if runs of one arm have different lengths.
+    The median is the first time at which the Kaplan-Meier estimate of the share that has not reached the target yet is at
+    most one half. The interval lies between two order statistics, and its coverage is a binomial probability for any number
+    of runs and any distribution; the usual intervals (Brookmeyer and Crowley) use a normal approximation, which needs more
+    than five runs. The lower end assumes that every censored run reached the target when it ended, the upper end that it
+    never does, so that the interval also holds if runs of one arm have different lengths.
 
     Args:
         times: One for each training.
         unit: "updates" or "seconds".
-        level: Coverage that is wanted.
+        level: Coverage that is wanted, for example 0.95.
 
     Returns:
         The median and its interval.
@@ -81,13 +81,13 @@ def median_time(times: Sequence[TimeToTarget], unit: Unit = "updates", level: fl
         reached by 2 of 3 runs, in a median of 500 updates (75 % interval: 400 to no upper end)
     """
     level = checks.fraction("level", level)
-    each = checks.several(checks.instance(TimeToTarget, "a TimeToTarget"), "TimeToTarget")("times", times)
-    if not each:
+    checked = checks.several(checks.instance(TimeToTarget, "a TimeToTarget"), "TimeToTarget")("times", times)
+    if not checked:
         raise ArgumentError("times must be at least one, received none")
-    bounds = [time.bounds(unit) for time in each]
+    bounds = [time.bounds(unit) for time in checked]
     interval, coverage = median_interval(bounds, level)
-    reached = sum(time.reached for time in each)
-    return MedianTime(len(each), reached, _kaplan_meier_median(bounds), interval, coverage, unit)
+    reached = sum(time.reached for time in checked)
+    return MedianTime(len(checked), reached, _kaplan_meier_median(bounds), interval, coverage, unit)
 
 
 def shares_reached(bounds: Sequence[Bounds]) -> list[tuple[float, float]]:
@@ -106,8 +106,8 @@ def shares_reached(bounds: Sequence[Bounds]) -> list[tuple[float, float]]:
 
 
 def _kaplan_meier_median(bounds: Sequence[Bounds]) -> float:
-    """The first time at which the estimated share of those that are there is at least one half."""
-    # 1 - 1/3 - ... of a half is not exactly a half.
+    """The first time at which the estimated share that has reached the target is at least one half."""
+    # Products of rounded factors may give a little less than an exact half.
     return next((time for time, share in shares_reached(bounds) if share >= 0.5 - 1e-12), math.inf)
 
 

@@ -20,10 +20,10 @@ class TimeToTarget:
 
     Attributes:
         reached: Whether it did.
-        updates: Updates after which it was first measured to have; otherwise those without success: the last checkpoint, or
-            infinity if the training has diverged, because then it never will.
+        updates: Updates at the first checkpoint at which the target was reached. If none: at the last checkpoint, or
+            infinity if the training has diverged, because then it never reaches the target.
         seconds: The same in seconds; None if they were not measured.
-        not_at: The last checkpoint before, in updates, at which it had not: the target was reached between the two.
+        not_at: The checkpoint before that, in updates, at which the target was not reached; 0 if there is none.
     """
 
     reached: bool
@@ -44,7 +44,7 @@ class TimeToTarget:
         return self.describe()
 
     def bounds(self, unit: Unit = "updates") -> tuple[float, float]:
-        """Between which numbers the time lies: two equal ones if the target was reached.
+        """The bounds of the time: equal if the target was reached.
 
         Args:
             unit: "updates" or "seconds".
@@ -139,8 +139,8 @@ def _duration(name: str, value: object) -> float:
 def target_score(target: float | str, final_scores: Mapping[str, Sequence[float]]) -> float:
     """The target as a number: itself, or the mean final score of an arm.
 
-    By the nature of a mean about half of the trainings of that arm do not reach it. Their times are censored, at the length
-    of the training.
+    About half of the trainings of that arm end below its mean. Their times are censored at the length of the training,
+    unless an earlier evaluation reached it.
 
     Args:
         target: A number, or the name of an arm.

@@ -70,20 +70,20 @@ class Claims:
             driver = path.read_text(errors="replace")
         except FileNotFoundError:  # it was given back meanwhile
             return False
-        # Its driver may have ended before it wrote its name: then nobody of this name will ever be seen to live.
+        # Its driver may have ended before it wrote its name. Then there is no driver of this name, and it counts as dead.
         return self._observer.is_alive(driver or path.name)
 
     def release(self, name: str) -> None:
-        """Give back what this process has claimed, and remove the claims of the dead drivers that it was taken over from."""
+        """Release the claim of this process, and remove the claims of dead drivers from which it was taken over."""
         own = self._mine.pop(name, None)
         if own is not None:
-            # Its own file last: whoever looks meanwhile must not meet the claim of a dead driver. Higher numbers belong to
-            # a process that has taken this one for dead.
+            # The own file last, so that the highest number is never that of a dead driver. Higher numbers belong to a
+            # process that has taken this one for dead.
             for number in range(1, _number(own) + 1):
                 self._path(name, number).unlink(missing_ok=True)
 
     def release_all(self) -> None:
-        """Give back all that this process has claimed."""
+        """Release all claims of this process."""
         for name in list(self._mine):
             self.release(name)
 

@@ -1,4 +1,4 @@
-"""Which processes work on a study: each changes the content of a file of its own, and others see whether it changes."""
+"""Which processes work on a study: each changes the content of a file of its own, and the others check whether it does."""
 
 import os
 import threading
@@ -60,7 +60,7 @@ class Heartbeat:
 
 
 class Observer:
-    """Says whether drivers live, from what it has seen of their files. It uses no clock but that of its own process.
+    """Says whether drivers are alive, from the changes of their files. It uses only the clock of its own process.
 
     Args:
         folder: The files of the drivers.
@@ -73,7 +73,7 @@ class Observer:
     def is_alive(self, driver: str) -> bool:
         """Whether the file of a driver has changed lately.
 
-        A driver that is looked at for the first time is alive, unless it was a process of this machine that has ended.
+        A driver that is checked for the first time counts as alive, unless it is a process of this machine that has ended.
         """
         try:
             content = (self._folder / f"{driver}{ENDING}").read_text(errors="replace")
@@ -109,6 +109,6 @@ def _has_ended(content: str) -> bool:
                 os.kill(int(number), 0)
             except ProcessLookupError:
                 return True
-            except OSError:  # it belongs to somebody else
+            except OSError:  # it belongs to another user
                 return False
     return False

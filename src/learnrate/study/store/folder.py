@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from learnrate import records
 from learnrate.errors import OutputError, RecordWarning
 from learnrate.study.definition import Definition
-from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.run import EndedRun, Failure, Key
 from learnrate.study.store import drivers, run_files
 from learnrate.study.store.claims import Claims, last_numbers
 from learnrate.study.store.store import Contents, Stored
@@ -23,7 +23,7 @@ from learnrate.study.store.store import Contents, Stored
 T = TypeVar("T")
 
 DEFINITION = "definition"
-"""The name of the file of the definition, and of the claim of whoever changes it."""
+"""The name of the file of the definition, and of the claim of the process that changes it."""
 
 FOLDERS = ("checkpoints", "drivers", "runs")
 
@@ -62,7 +62,7 @@ class FolderStore:
             self._check()
 
     def _check(self) -> None:
-        """Refuse the folder of somebody else, before anything is written into it."""
+        """Refuse a folder that is no study, before anything is written into it."""
         if self._definition() is not None:
             return
         names = {name for name in _files(self.path) if not name.endswith(".part")}
@@ -157,14 +157,14 @@ class FolderStore:
         files = (file for file in _files(self._runs) if not file.startswith("."))
         return [file.removesuffix(run_files.ENDING) for file in files if file.endswith(run_files.ENDING)]
 
-    def finish(self, made: Made) -> None:
+    def finish(self, ended: EndedRun) -> None:
         """See `Store.finish`."""
-        name = run_files.name_of(made.key)
+        name = run_files.name_of(ended.key)
         with self._errors("write"):
-            # If this process was stopped for minutes, another one has made the run meanwhile.
+            # If this process was suspended for minutes, another one may have made the run.
             self._attempt(name)
             if name not in self._ended:
-                content = run_files.encode(made, self._driver, time.time())
+                content = run_files.encode(ended, self._driver, time.time())
                 records.write_atomically(self._runs / f"{name}{run_files.ENDING}", content)
             self._claims.release(name)
 
@@ -208,7 +208,7 @@ class FolderStore:
             return
         try:
             self._claims.release_all()
-        except OSError:  # the server does not answer; others see from the heartbeat that nobody is left
+        except OSError:  # the server does not answer; without a heartbeat the claims become void
             pass
         finally:
             self._heartbeat.stop()

@@ -11,7 +11,7 @@ import numpy as np
 
 from learnrate import records
 from learnrate.errors import OutputError
-from learnrate.study.running.run import Failure, Key, Made
+from learnrate.study.running.run import EndedRun, Failure, Key
 from learnrate.study.store import rows
 from learnrate.study.store.store import Stored
 
@@ -19,16 +19,17 @@ VERSION = 1
 ENDING = ".jsonl"
 
 LOSSES_A_LINE = 100
-"""Losses in one line of the file: lines that an editor shows."""
+"""Losses in a line of the file, so that lines stay short enough for an editor."""
 
 READABLE = 40
-"""Characters of the name of an arm that the name of its files has, for those who look into the folder."""
+"""Characters of the name of an arm in the names of its files, for people who read the folder."""
 
 
 def name_of(key: Key) -> str:
     """The name of the files of a run.
 
-    File systems allow fewer characters, and shorter names, than arms have, and some do not tell "A" from "a": a hash does.
+    It ends with a hash, because file systems allow fewer characters and shorter names than arms have, and some do not
+    distinguish "A" from "a".
     """
     return f"{_name_of_arm(key.arm)}-{key.seed}"
 
@@ -45,13 +46,13 @@ def _name_of_arm(arm: str) -> str:
     return f"{readable}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
-def encode(made: Made, driver: str, finished: float) -> bytes:
+def encode(ended: EndedRun, driver: str, finished: float) -> bytes:
     """The content of the file."""
-    kind, _, _, _, record, losses = rows.encode(made.result)
-    header = {"learnrate": "run", "version": VERSION, "arm": made.key.arm, "seed": made.key.seed, "kind": kind}
-    lines: list[Any] = [{**header, "driver": driver, "finished": finished, "environment": made.environment}]
+    kind, _, _, _, record, losses = rows.encode(ended.result)
+    header = {"learnrate": "run", "version": VERSION, "arm": ended.key.arm, "seed": ended.key.seed, "kind": kind}
+    lines: list[Any] = [{**header, "driver": driver, "finished": finished, "environment": ended.environment}]
     lines += [
-        {"updates": updates, "metric": metric, "value": value} for updates, metric, value in rows.evaluations(made.result)
+        {"updates": updates, "metric": metric, "value": value} for updates, metric, value in rows.evaluations(ended.result)
     ]
     values = np.frombuffer(losses or b"", "<f8").tolist()
     lines += [
@@ -69,7 +70,7 @@ class Attempt:
 
     Attributes:
         kind: See `learnrate.study.store.rows`.
-        driver: Who has made it.
+        driver: The process that stored it.
         finished: When it ended, in seconds since 1970.
     """
 

@@ -14,7 +14,7 @@ from learnrate import locks
 from learnrate.errors import OutputError
 from learnrate.study.definition import Definition
 from learnrate.study.running.environment import environment
-from learnrate.study.running.run import Key, Made
+from learnrate.study.running.run import EndedRun, Key
 from learnrate.study.store import rows
 from learnrate.study.store.store import Contents, Stored
 
@@ -40,7 +40,7 @@ TABLES = (
 )
 """`study`: version, uid and definition. `drivers`: each process that has worked on the study. `claims`: runs in progress.
 `runs`: those that have ended; `kind` is "training", "choice" or "failure", `record` is JSON without losses, which are
-64-bit floats in little-endian order. `evaluations` repeats those of the records for those who read the file with sqlite."""
+64-bit floats in little-endian order. `evaluations` repeats those of the records, for queries with sqlite alone."""
 
 
 _NEW = "WHERE rowid >= ? ORDER BY rowid"
@@ -127,14 +127,14 @@ class SqliteStore:
         return uid
 
     def _show_life(self) -> None:
-        """Have the lock by which others see that this process lives, also after somebody has removed its file."""
+        """Take the lock that shows other processes that this one is alive; again if its file was removed."""
         with self._errors("write"):
             if self._lock is None or not self._lock.path.exists():
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 self._lock = locks.take(self._lock_of(self._driver))
 
     def _failures(self, connection: sqlite3.Connection) -> dict[Key, tuple[str, float]]:
-        """The runs that have failed, and what tells each attempt from others. The clock alone could have been set back."""
+        """The runs that have failed, with what identifies the attempt. Its time alone would not: clocks may be set back."""
         sql = "SELECT arm, seed, driver, finished FROM runs WHERE kind = 'failure'"
         with self._errors("read"):
             return {Key(arm, seed): (driver, finished) for arm, seed, driver, finished in connection.execute(sql)}
@@ -175,20 +175,20 @@ class SqliteStore:
             if driver != self._driver and not locks.is_taken(self._lock_of(driver)):
                 connection.execute("DELETE FROM claims WHERE driver = ?", (driver,))
 
-    def finish(self, made: Made) -> None:
+    def finish(self, ended: EndedRun) -> None:
         """See `Store.finish`."""
 
         def write(connection: sqlite3.Connection) -> None:
-            key = (made.key.arm, made.key.seed)
+            key = (ended.key.arm, ended.key.seed)
             connection.execute("DELETE FROM claims WHERE arm = ? AND seed = ?", key)
-            # If somebody has removed the lock of this process, another one may have made the run meanwhile.
+            # If the lock of this process was removed, another one may have made the run.
             if connection.execute("SELECT 1 FROM runs WHERE arm = ? AND seed = ? AND kind != 'failure'", key).fetchone():
                 return
-            row = rows.encode(made.result)
-            values = (*key, *row, json.dumps(made.environment), time.time(), self._driver)
+            row = rows.encode(ended.result)
+            values = (*key, *row, json.dumps(ended.environment), time.time(), self._driver)
             connection.execute(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(values))})", values)
             connection.execute("DELETE FROM evaluations WHERE arm = ? AND seed = ?", key)
-            evaluations = [(*key, *evaluation) for evaluation in rows.evaluations(made.result)]
+            evaluations = [(*key, *evaluation) for evaluation in rows.evaluations(ended.result)]
             connection.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?, ?)", evaluations)
 
         self._written(write)
@@ -206,9 +206,11 @@ class SqliteStore:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
             sql = f"SELECT rowid, arm, seed, kind, record, losses, environment, finished FROM runs {_NEW}"
             new = self._connection.execute(sql, (self._last_run,))
-            for rowid, arm, seed, kind, record, losses, made_with, finished in new:
+            for rowid, arm, seed, kind, record, losses, worker_environment, finished in new:
                 self._runs.pop(Key(arm, seed), None)  # one that had failed goes to the end, as in the file
-                self._runs[Key(arm, seed)] = Stored(rows.decode(kind, record, losses), json.loads(made_with), finished)
+                self._runs[Key(arm, seed)] = Stored(
+                    rows.decode(kind, record, losses), json.loads(worker_environment), finished
+                )
                 self._last_run = rowid
             claims = list(self._connection.execute("SELECT arm, seed, driver FROM claims ORDER BY time"))
             living = {driver for _, _, driver in claims if driver == self._driver or locks.is_taken(self._lock_of(driver))}
@@ -238,10 +240,10 @@ class SqliteStore:
                     self.checkpoints.rmdir()
                 self._connection.execute("PRAGMA busy_timeout = 0")
                 self._connection.execute("PRAGMA journal_mode = DELETE")  # a single file, which can be copied
-        except (OSError, sqlite3.Error, OutputError):  # somebody else uses the study; or the disk is full, which was said
+        except (OSError, sqlite3.Error, OutputError):  # another process uses it; or the disk is full, and an error said so
             pass
         finally:
-            if self._lock is not None:  # its file may stay: others see that nobody has it
+            if self._lock is not None:  # its file may stay: a lock that no process has is void
                 self._lock.release()
             self._connection.close()
 
@@ -275,7 +277,7 @@ class SqliteStore:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that has its name later."""
+    """What distinguishes a file from a later one with the same name."""
     try:
         status = path.stat()
     except OSError:
@@ -284,7 +286,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database of somebody else, before anything is written into it."""
+    """Refuse a database that is no study, before anything is written into it."""
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()

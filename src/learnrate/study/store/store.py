@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from learnrate.study.definition import Definition
-from learnrate.study.running.run import Chosen, Failure, Key, Made
+from learnrate.study.running.run import Chosen, EndedRun, Failure, Key
 from learnrate.study.running.training import Training
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One run of a study as its store has it.
+    """A run that has ended, in a store.
 
     Attributes:
-        result: What it gave.
+        result: Its training, chosen LR or failure.
         environment: Versions and hardware of its worker.
         finished: When, in seconds since 1970.
     """
@@ -30,7 +30,7 @@ class Contents:
     """All of a study.
 
     Attributes:
-        definition: What it is, as JSON.
+        definition: See `Definition.as_record`.
         runs: The runs that have ended.
         in_progress: The runs that living processes are making.
     """
@@ -57,7 +57,7 @@ class Store(Protocol):
         """Write the definition, or compare it with the one that is stored.
 
         Returns:
-            What tells the study from others.
+            The identifier of the study.
 
         Raises:
             ArgumentError: if the study is another one.
@@ -70,9 +70,15 @@ class Store(Protocol):
         Args:
             keys: The runs that are wanted, in their order. One that failed before this process began is tried again.
             most: The number of runs to claim at most.
+
+        Returns:
+            Those that were claimed.
+
+        Raises:
+            OutputError: if it cannot be written.
         """
 
-    def finish(self, made: Made) -> None:
+    def finish(self, ended: EndedRun) -> None:
         """Store the result of a run that this process has claimed: all of it, or nothing and an error.
 
         Raises:
@@ -80,13 +86,17 @@ class Store(Protocol):
         """
 
     def release(self, key: Key) -> None:
-        """Give a run back that was claimed and not made."""
+        """Release the claim of a run that was not made."""
 
     def contents(self) -> Contents:
-        """All that is stored."""
+        """All that is stored.
+
+        Raises:
+            OutputError: if it cannot be read, or no study was begun.
+        """
 
     def others_work(self) -> bool:
         """Whether other living processes have claimed runs."""
 
     def close(self) -> None:
-        """Give all claims back, and close the store."""
+        """Release all claims, and close the store."""

@@ -37,7 +37,7 @@ TINY = 1e-7
 """What the authors' implementation adds to divisors."""
 
 FIRST_MEMORY = 2.1
-"""Length of the averages at the start, from the authors' implementation: the present counts about as much as the past."""
+"""Length of the averages at the start, from the authors' implementation: the present value has about half of the weight."""
 
 OUTLIER_MEMORY = 2.2
 """Length of the averages after an outlier, from the paper."""
@@ -81,7 +81,7 @@ class AdaSecant(Optimizer):
         decay: Decay of the averages of gradients, from 0 to below 1.
         gamma_max: Upper limit of gamma; 0 turns the reduction of variance off.
         eps: Added to the mean squares of steps and of changes of the gradient, above 0: it decides how fast weights move
-            whose gradients are nothing but noise. The authors' implementation has 1e-7.
+            whose gradients are only noise. The authors' implementation has 1e-7.
         normalized: Whether gradients are divided by their norm in their tensor.
         adagrad: Whether steps are divided by max(1, the root of the sum of all squared h), so that training converges in the
             end ("Improving Convergence" in the paper).

@@ -55,8 +55,8 @@ class ESGD(Optimizer):
     over all products H v so far (Algorithm 1 of the paper). A product is made every 20 updates only, as in the
     paper: an update with one takes about 4 times as long as one without.
 
-    A product needs the graph of the loss. So an update for which one is due takes a closure that returns the loss of the
-    gradients that there are, and the backward pass before it keeps the graph; at other updates both are optional:
+    A product needs the graph of the loss. So an update with a product takes a closure that returns the loss, and the
+    backward pass before it must keep the graph; at other updates both are optional:
 
         loss.backward(retain_graph=optimizer.needs_closure)
         optimizer.step(lambda: loss)
@@ -64,7 +64,7 @@ class ESGD(Optimizer):
     A closure that makes the gradients itself, as torch's LBFGS takes it, works too if it returns the loss and calls
     `backward(retain_graph=True)`. Gradients may be clipped in between. With accumulated gradients, give the mean of the
     losses of the micro-batches: of one alone, H would be that of a smaller batch. `lr.torch.tune`, `range_test` and `Recipe`
-    do all of this by themselves.
+    do all of this themselves.
 
     The vectors v follow from `seed` and the number of the product alone, and both are in the `state_dict`: a run that is
     resumed goes on exactly. A parameter that gets its first gradient between two products waits for the next one.
@@ -182,7 +182,7 @@ class ESGD(Optimizer):
         return loss
 
     def _follow(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        """The formula: the class says it."""
+        """Apply the formula of the class to these parameters."""
         states = [self.state[parameter] for parameter in parameters]
         squares = [state["curvature_square"] for state in states]
         divisors = torch._foreach_div(squares, [float(state["products"]) for state in states])
@@ -207,15 +207,15 @@ class ESGD(Optimizer):
         outputs = [gradient for place in rows if (gradient := gradients[place]) is not None]
         if self._updates() == 0:
             require_curved(outputs)
-        made = max((self.state[parameter].get("products", 0) for parameter in inputs), default=0)
+        products_made = max((self.state[parameter].get("products", 0) for parameter in inputs), default=0)
         count = self.param_groups[0]["first"] if self._updates() == 0 else 1
-        for number in range(made, made + count):
+        for number in range(products_made, products_made + count):
             vectors = normal_vectors(inputs, self.param_groups[0]["seed"], number)
             products = products_with(outputs, inputs, [vectors[place] for place in rows])
             if all_finite(products):
                 self._add(parameters, vectors, products)
             elif all_finite([parameter.grad for parameter in inputs if parameter.grad is not None]):
-                self._tell_not_finite()
+                self._warn_not_finite()
 
     def _add(self, parameters: list[tuple[dict[str, Any], Tensor]], vectors: list[Tensor], products: list[Tensor]) -> None:
         for (group, parameter), vector, plain in zip(parameters, vectors, products, strict=True):
@@ -226,7 +226,7 @@ class ESGD(Optimizer):
             state["curvature_square"].addcmul_(product, product)
             state["products"] += 1
 
-    def _tell_not_finite(self) -> None:
+    def _warn_not_finite(self) -> None:
         if not any(state.get("products", 0) for state in self.state.values()):
             raise LossError(
                 "the first Hessian product must be finite, it is not, although the gradients are: the second derivative of "

@@ -1,4 +1,4 @@
-"""What the optimizers share: checks of a parameter group, and its parameters with gradients, in lists."""
+"""What the optimizers have in common: checks of a parameter group, and its parameters with gradients, in lists."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -74,7 +74,7 @@ def with_gradients(optimizer: str, group: Group) -> list[Tensor]:
 
 
 def gradients_of(parameters: Iterable[Tensor], group: Group) -> list[Tensor]:
-    """The gradients that are to be followed downwards: with their sign for `maximize`, and with weight decay."""
+    """The gradients to descend: negated for `maximize`, and with weight decay."""
     parameters = list(parameters)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if group["maximize"]:

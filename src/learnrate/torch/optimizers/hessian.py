@@ -86,14 +86,14 @@ def products_with(outputs: list[Tensor], inputs: list[Tensor], vectors: list[Ten
     if not outputs:
         return [torch.zeros_like(entry) for entry in inputs]
     try:
-        made = torch.autograd.grad(outputs, inputs, vectors, retain_graph=True, allow_unused=True)
+        products = torch.autograd.grad(outputs, inputs, vectors, retain_graph=True, allow_unused=True)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise ArgumentError(
             f"the loss must be differentiable twice, torch says {checks.short(own_line(error), 80)!r}: {OTHER_FORM}"
         ) from error
-    return [torch.zeros_like(entry) if product is None else product for entry, product in zip(inputs, made, strict=True)]
+    return [torch.zeros_like(entry) if product is None else product for entry, product in zip(inputs, products, strict=True)]
 
 
 def normal_vectors(inputs: list[Tensor], seed: int, number: int) -> list[Tensor]:

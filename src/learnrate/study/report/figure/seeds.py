@@ -46,7 +46,7 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
             ax.plot(heights, np.arange(len(arms)) + places[seed], color=GREY, linewidth=0.7, alpha=0.6, zorder=1)
     for row, arm in enumerate(arms):
         color = look.line(look.number_of(comparison, arm.name))["color"]
-        finite = {seed: each.score for seed, each in arm.by_seed().items() if math.isfinite(each.score)}
+        finite = {seed: run.score for seed, run in arm.by_seed().items() if math.isfinite(run.score)}
         ax.plot(list(finite.values()), [row + places[seed] for seed in finite], "o", color=color, markersize=5, alpha=0.85)
         diverged = len(arm.trainings) - len(finite)
         if not diverged:

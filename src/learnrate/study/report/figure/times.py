@@ -35,7 +35,7 @@ def draw_times(comparison: Comparison, target: float | str, ax: Axes | None = No
     goal = comparison.target(target)
     ax = figures.axes_or_new(ax)
     times = comparison.times(goal)
-    ends = [end for each in times.values() for time in each for end in time.bounds(unit) if math.isfinite(end)]
+    ends = [end for of_arm in times.values() for time in of_arm for end in time.bounds(unit) if math.isfinite(end)]
     end = max([*ends, look.longest(comparison) if unit == "updates" else 0.0])
     for number, arm in enumerate(comparison.arms):
         bounds = [time.bounds(unit) for time in times[arm.name]]
@@ -43,7 +43,7 @@ def draw_times(comparison: Comparison, target: float | str, ax: Axes | None = No
             continue
         steps = shares_reached(bounds)
         xs, ys = [0.0, *(at for at, _ in steps)], [0.0, *(share for _, share in steps)]
-        # A share of all stays what it is. Another one is not known after the last training has ended.
+        # A share of 100 % cannot change any more. A smaller one is not known after the end of the last training.
         last = end if ys[-1] == 1 else max((time for pair in bounds for time in pair if math.isfinite(time)), default=0.0)
         # Lines of several arms that lie on each other would hide all but one.
         shift = 0.004 * (number - (len(comparison.arms) - 1) / 2)
