@@ -190,6 +190,22 @@ def test_seeds_are_added_until_one_arm_is_surely_better():
     assert again.best() is None
 
 
+def test_no_seed_is_added_after_a_training_that_failed():
+    class Broken(Descent):
+        def __init__(self, seed):
+            super().__init__(seed)
+            self.seed = seed
+
+        def update(self, lr):
+            if self.seed == 1 and lr < 0.2:
+                raise ZeroDivisionError("a bug in the recipe")
+            return super().update(lr)
+
+    comparison = lr.compare(ARMS, lr.Recipe(Broken, updates=10), seeds=3, until_sure=True)
+    assert [len(arm.trainings) for arm in comparison] == [3, 2]
+    assert "a bug in the recipe" in " ".join(comparison.notes)
+
+
 def test_no_training_begins_when_the_budget_is_spent():
     comparison = lr.compare(ARMS, RECIPE, seeds=50, budget="60 updates")
     assert comparison.cost.updates == 60

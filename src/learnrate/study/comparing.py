@@ -220,12 +220,17 @@ class _StudyInProgress:
         # Enough seeds at once for all workers. The rule keeps its error rate for any number of them.
         calls = 1 if self.settings.batched else len(self.settings.arms)
         at_once = max(1, round(self.driver.executor.workers / calls))
-        while not self._is_over() and len(seeds) < self.budget.seeds and self.comparison().best() is None:
+        while not self._is_over() and len(seeds) < self.budget.seeds and self._needs_seeds():
             more = [max(seeds) + 1 + n for n in range(min(at_once, int(min(self.budget.seeds, 2**31)) - len(seeds)))]
             if more[-1] >= TUNING_SEED:
                 return
             seeds += more
             self._train(more)
+
+    def _needs_seeds(self) -> bool:
+        """Whether a further seed may make the answer sure: nothing counts after the first seed that an arm lacks."""
+        comparison = self.comparison()
+        return comparison.best() is None and not any(arm.failures for arm in comparison)
 
     def _train(self, seeds: Sequence[int]) -> None:
         self.driver.make([self._run(name, seed) for seed in seeds for name in self.schedules], self._is_over)
