@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
@@ -9,9 +10,10 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from chromium import started
-from comparisons import KINDS, NASTY, broken, usual
+from comparisons import KINDS, NASTY, arm, broken, training, usual
 from facts import tells
 from learnrate.errors import ArgumentError, OutputError
+from learnrate.study import Comparison, Outcome
 
 
 class Reader(HTMLParser):
@@ -38,6 +40,7 @@ class Reader(HTMLParser):
         self._table = None if tag == "table" else self._table
 
     def handle_data(self, data):
+        data = data.replace("\u00a0", " ")
         self.texts.append(data)
         if self._table and self.rows.get(self._table, [[]])[-1]:
             self.rows[self._table][-1][-1] += data
@@ -123,6 +126,18 @@ def test_a_target_that_cannot_be_timed_is_explained_on_the_page(tmp_path):
 def browser():
     with started() as driver:
         yield driver
+
+
+def test_the_widest_table_fits_a_window_of_1100_pixels(browser, tmp_path):
+    names = ("warmup(max_lr=0.1, length='5%') >> cosine(start=0.1, end=0.0)", "triangular2(0.01, 0.3, 10)", "diverges")
+    far = Outcome(names[2], "constant(9)", 200, tuple(replace(training(n, 0.9), score=-1.2e12 * (n + 1)) for n in range(4)))
+    widest = Comparison(200, (arm(names[0], 0.95, 4), arm(names[1], 0.93, 4), far))
+    widest.to_html(tmp_path / "page.html", 0.92)
+    size = {"width": 1100, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((tmp_path / "page.html").as_uri())
+    cut = "return [...document.querySelectorAll('.wide')].map(each => each.scrollWidth - each.clientWidth)"
+    assert browser.execute_script(cut) == [0, 0]
 
 
 def test_the_page_fits_a_phone_and_is_dark_at_night(browser, tmp_path):
