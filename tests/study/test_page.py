@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from selenium.webdriver.common.by import By
 
+import comparisons
 from chromium import started
-from comparisons import KINDS, NASTY, arm, broken, training, usual
+from comparisons import KINDS, NASTY, broken, training, usual
 from facts import tells
 from learnrate.errors import ArgumentError, OutputError
 from learnrate.study import Comparison, Outcome
@@ -131,7 +132,7 @@ def browser():
 def test_the_widest_table_fits_a_window_of_1100_pixels(browser, tmp_path):
     names = ("warmup(max_lr=0.1, length='5%') >> cosine(start=0.1, end=0.0)", "triangular2(0.01, 0.3, 10)", "diverges")
     far = Outcome(names[2], "constant(9)", 200, tuple(replace(training(n, 0.9), score=-1.2e12 * (n + 1)) for n in range(4)))
-    widest = Comparison(200, (arm(names[0], 0.95, 4), arm(names[1], 0.93, 4), far))
+    widest = Comparison(200, (comparisons.arm(names[0], 0.95, 4), comparisons.arm(names[1], 0.93, 4), far))
     widest.to_html(tmp_path / "page.html", 0.92)
     size = {"width": 1100, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -30,7 +30,7 @@ def print_compared(console: Console, comparison: Comparison, target: float | str
     """The answer, the ranking, the differences, the times to a target, the notes."""
     console.print(f"\n[bold]{escape(summary.answer(comparison))}[/bold]\n")
     times, goal, reason = _times(comparison, target)
-    for number, table in enumerate(_tables(console, comparison, times, goal)):
+    for number, table in enumerate(_tables(console, comparison, times, goal) if comparison.ranking() else ()):
         if number:
             console.print()
         console.print(table)

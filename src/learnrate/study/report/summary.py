@@ -21,7 +21,8 @@ def answer(comparison: Comparison) -> str:
     """Which arm is the best, and how sure that is, in one sentence."""
     rows = ranked(comparison)
     if not rows:
-        return "No training has ended yet"
+        failed = any(arm.failures for arm in comparison) and not comparison.in_progress
+        return "No training has ended without an error" if failed else "No training has ended yet"
     leader, others = rows[0].arm, rows[1:]
     if not others:
         return f"{leader.name}: {score(leader.mean)} on average over {plural(len(leader.trainings), 'seed')}"
@@ -33,7 +34,7 @@ def answer(comparison: Comparison) -> str:
     unsure = [row.arm.name for row in others if row.difference is None or row.difference.better != leader.name]
     names = unsure[0] if len(unsure) == 1 else f"{', '.join(unsure[:-1])} or {unsure[-1]}"
     if len(unsure) > 3:
-        names = f"{len(unsure)} of the {len(others)} others"
+        names = f"{'any' if len(unsure) == len(others) else len(unsure)} of the {len(others)} others"
     return f"{leader.name} has the best mean, but it is not sure that it is better than {names}"
 
 
@@ -87,6 +88,7 @@ def interval(row: Row) -> str:
 
 def signed(value: float) -> str:
     """A difference, with its sign."""
+    value += 0.0  # no negative zero
     return f"{value:+.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:+.3g}"
 
 
@@ -165,7 +167,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     if tuning:
         rows.append(("of which to choose LRs", plural(tuning, "update")))
     if comparison.anytime:
-        rows.append(("seeds were added until it was sure", "the intervals are right after every seed"))
+        rows.append(("seeds were added while it was not sure", "the intervals are right after every seed"))
     return rows
 
 
