@@ -9,7 +9,7 @@ import pytest
 import learnrate as lr
 from facts import facts
 from learnrate.errors import FailedTrainingsError, LearnrateError
-from learnrate.study import Training
+from learnrate.study import Outcome, Training
 
 ARMS = {"plan": lr.constant(0.2), "constant": "constant(0.1)"}
 
@@ -147,6 +147,7 @@ def test_a_long_training_keeps_means_of_its_losses():
         ("tune_each", float("nan"), "tune_each"),
         ("tune_each", "5 updates", "at least 40 updates"),
         ("executor", 0.5, "executor"),
+        ("executor", 10**8, "executor"),
         ("progress", 1, "progress"),
         ("checkpoint_every", 0, "checkpoint_every"),
     ],
@@ -266,3 +267,13 @@ def test_an_evaluation_that_is_not_finite_though_the_losses_are_is_named():
     assert any("4 trainings" in note and "look at evaluate" in note for note in comparison.notes)
     diverged = lr.compare({"fast": lr.constant(1e200)}, RECIPE, seeds=1)
     assert not any("look at evaluate" in note for note in diverged.notes)
+
+
+def test_equal_scores_have_no_spread():
+    class Constant(Descent):
+        def evaluate(self):
+            return {"accuracy": 0.95625}
+
+    assert lr.compare({"plan": ARMS["plan"]}, lr.Recipe(Constant, updates=2), seeds=3)["plan"].std == 0
+    for score in (math.nan, 1e200):
+        assert math.isnan(Outcome("a", "constant(9)", 1, tuple(Training(seed, score, ()) for seed in range(2))).std)

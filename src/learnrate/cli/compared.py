@@ -37,7 +37,7 @@ def print_compared(console: Console, comparison: Comparison, target: float | str
     sentences = summary.sentences(comparison)
     if sentences:
         print_section(console, "Differences", _limited(sentences, MOST_SENTENCES, "pairs"))
-    if goal is not None:
+    if goal is not None and times:
         lines = [f"{name}: {time}" for name, time in times.items()]
         lines += [reason] if reason else summary.speedups(comparison, goal)
         print_section(console, f"Updates to a {comparison.score_title} of {goal:.4g}", tuple(lines))

@@ -64,7 +64,10 @@ class Outcome:
         """Sample standard deviation of the score over the seeds; 0 for a single seed."""
         if len(self.trainings) < 2:
             return 0.0
-        return float(np.std(self.scores, ddof=1)) if self._is_usable else float("nan")
+        if not self._is_usable:
+            return float("nan")
+        # The computed mean of equal scores may differ from them by rounding, so that they would seem to have a spread.
+        return float(np.std(self.scores, ddof=1)) if len(set(self.scores)) > 1 else 0.0
 
     @property
     def _is_usable(self) -> bool:

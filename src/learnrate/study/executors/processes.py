@@ -24,6 +24,9 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXP
 REMEDY = "give schedules and controllers whose functions are those of a module"
 """What to do about a run that cannot be pickled."""
 
+MOST_WORKERS = 1000
+"""Processes of one machine: more of them were meant as something else, and would exhaust its memory."""
+
 PATIENCE = 5.0
 """Seconds that a worker has to end after it was asked to."""
 
@@ -45,7 +48,7 @@ class Processes:
         report: See `Executor`.
 
     Raises:
-        ArgumentError: if the number is below 1.
+        ArgumentError: if the number is below 1 or above 1,000.
 
     Example:
         >>> executor = Processes(2)
@@ -59,7 +62,7 @@ class Processes:
 
     def __init__(self, workers: int | None = None) -> None:
         cores = _cores()
-        self.workers = len(cores) if workers is None else checks.length("workers", workers)
+        self.workers = len(cores) if workers is None else checks.whole("workers", workers, at_least=1, at_most=MOST_WORKERS)
         self.report: Callable[[Message], object] | None = _report
         self._shares = [cores[number % len(cores) :: self.workers] for number in range(self.workers)]
         self._running: list[_Worker | None] = [None] * self.workers

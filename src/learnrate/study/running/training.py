@@ -9,7 +9,7 @@ from typing import Any
 
 from learnrate import checks, records
 from learnrate.control.report import summary
-from learnrate.errors import ArgumentError
+from learnrate.metrics import require_same_first
 from learnrate.schedules import Horizon, Schedule
 from learnrate.study.running.checkpoint import CheckpointFile
 from learnrate.study.running.controlled import Controlled, Saved
@@ -184,14 +184,8 @@ class Course:
     def add_evaluation(self, updates: int, returned: Any) -> dict[str, float]:
         """Keep what an evaluation after this number of updates returned, and give it by name; empty if there is none."""
         evaluation = scores(returned)
-        if evaluation and self.evaluations:
-            before, now = next(iter(self.evaluations[0])), next(iter(evaluation))
-            if before != now:
-                raise ArgumentError(
-                    f"evaluate must return the same metric first at every call, received {now!r} after {before!r}: "
-                    "the first one is the score"
-                )
         if evaluation:
+            require_same_first(self.evaluations[0] if self.evaluations else evaluation, evaluation)
             self.checkpoints.append(updates)
             self.times.append(self.seconds)
             self.evaluations.append(evaluation)
