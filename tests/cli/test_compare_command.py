@@ -66,7 +66,7 @@ def test_schedules_are_compared_and_the_report_is_written(commands, path, tmp_pa
     ended = commands.run(*arguments, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-    assert "high is better than the other" in ended.stdout
+    assert "high is better than constant(value=0.02), by" in ended.stdout
     assert tells(
         ended.stdout, "high - constant(value=0.02)", "95 %", "probability", "reached by 3 of 3 runs", 360, "updates"
     )

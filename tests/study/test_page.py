@@ -15,6 +15,7 @@ from comparisons import KINDS, NASTY, broken, training, usual
 from facts import tells
 from learnrate.errors import ArgumentError, OutputError
 from learnrate.study import Comparison, Outcome
+from learnrate.study.report.summary import answer
 
 
 class Reader(HTMLParser):
@@ -163,3 +164,13 @@ def test_the_page_fits_a_phone_and_is_dark_at_night(browser, tmp_path):
             assert below.location["y"] > picture.location["y"] + picture.size["height"]
     assert not set(colours["light"]) & set(colours["dark"])
     assert browser.get_log("browser") == []
+
+
+def test_the_answer_is_one_sentence_about_what_is_sure():
+    assert re.match(
+        r"one cycle is better than cosine, by 0.0[12]\d+ on average \(", answer(usual(arms=("one cycle", "cosine")))
+    )
+    assert "than each of the 2 others; than cosine, the next one, by 0.0" in answer(usual())
+    twins = (comparisons.arm("a", 0.9), comparisons.arm("b", 0.9))
+    assert answer(Comparison(200, twins)).startswith("a and b have the best mean, which is the same")
+    assert "score is not finite" in answer(KINDS["all diverged"])

@@ -27,10 +27,16 @@ def answer(comparison: Comparison) -> str:
     if not others:
         return f"{leader.name}: {score(leader.mean)} on average over {plural(len(leader.trainings), 'seed')}"
     if not math.isfinite(leader.mean):
-        return "Each arm has a training that diverged, so there are no means to compare"
+        return "Each arm has a training whose score is not finite, so there are no means to compare"
     if comparison.best() == leader.name:
-        many = "the other" if len(others) == 1 else f"each of the {len(others)} others"
-        return f"{leader.name} is better than {many}{_by(others[0])}"
+        if len(others) == 1:
+            return f"{leader.name} is better than {others[0].arm.name}{_by(others[0])}"
+        next_one = f"; than {others[0].arm.name}, the next one{_by(others[0])}" if _by(others[0]) else ""
+        return f"{leader.name} is better than each of the {len(others)} others{next_one}"
+    equal = [leader.name, *(row.arm.name for row in others if row.arm.mean == leader.mean)]
+    if len(equal) > 1:
+        both = f"{', '.join(equal[:-1])} and {equal[-1]}"
+        return f"{both} have the best mean, which is the same: it is not sure which is better"
     unsure = [row.arm.name for row in others if row.difference is None or row.difference.better != leader.name]
     names = unsure[0] if len(unsure) == 1 else f"{', '.join(unsure[:-1])} or {unsure[-1]}"
     if len(unsure) > 3:
@@ -42,9 +48,10 @@ def _by(row: Row) -> str:
     """By how much the best arm is better than the second."""
     if not math.isfinite(row.mean):
         return ""
-    than = f"by {score(abs(row.mean))} on average than {row.arm.name}, the next one"
     low, high = sorted(map(abs, row.interval))
-    return f", {than}" + (f" (95 % interval {score(low)} to {score(high)})" if math.isfinite(high) else "")
+    return f", by {score(abs(row.mean))} on average" + (
+        f" (95 % interval {score(low)} to {score(high)})" if math.isfinite(high) else ""
+    )
 
 
 def sentences(comparison: Comparison) -> list[str]:
