@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ArgumentTypeError, LossError
+from learnrate.errors import ArgumentError, ArgumentTypeError, LossError
 
 Metrics = Mapping[str, float]
 """The metrics of one update as Python floats by name, "loss" among them."""
@@ -67,6 +67,20 @@ def scores(evaluation: Any, metric: str = "score") -> dict[str, float]:
         raise ArgumentTypeError(
             f"evaluate must return a number or a mapping of numbers, received {checks.shown(evaluation)}: {error}"
         ) from None
+
+
+def require_same_first(before: Mapping[str, float], now: Mapping[str, float]) -> None:
+    """Refuse an evaluation that another metric decides than an earlier one: a series of both would mean nothing.
+
+    Raises:
+        ArgumentError: if the first names differ.
+    """
+    first, second = next(iter(before)), next(iter(now))
+    if first != second:
+        raise ArgumentError(
+            f"evaluate must return the same metric first at every call, received {second!r} after {first!r}: "
+            "the first one is the score"
+        )
 
 
 def first_finite(evaluation: Mapping[str, float]) -> float | None:

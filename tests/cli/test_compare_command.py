@@ -66,7 +66,7 @@ def test_schedules_are_compared_and_the_report_is_written(commands, path, tmp_pa
     ended = commands.run(*arguments, folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-    assert "high is better than the other" in ended.stdout
+    assert "high is better than constant(value=0.02), by" in ended.stdout
     assert tells(
         ended.stdout, "high - constant(value=0.02)", "95 %", "probability", "reached by 3 of 3 runs", 360, "updates"
     )
@@ -123,6 +123,35 @@ def test_an_interrupted_comparison_goes_on_by_the_command_that_it_prints(command
 
 
 @pytest.mark.slow
+def test_an_interrupt_names_the_study_wherever_it_lies(commands, path, tmp_path):
+    (tmp_path / "slow").touch()
+    study = tmp_path / "elsewhere.sqlite"
+    process = commands.start("compare", path.name, *ARMS, "--seeds", 3, "--study", study.name, folder=tmp_path)
+    end = time.monotonic() + 60
+    while not runs_of(study):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (line,) = error.splitlines()
+    assert tells(line, str(study), "ended", "go on with: learnrate compare")
+    assert "nothing" not in line
+
+
+@pytest.mark.slow
+def test_a_fault_of_every_run_is_said_once_and_without_empty_tables(commands, path, tmp_path):
+    path.write_text(RECIPE.replace("    return Noisy(seed)", "    return 1 / 0"))
+    ended = commands.run("compare", path, *ARMS, "--seeds", 3, "--out", tmp_path / "out", folder=tmp_path)
+    assert ended.returncode == 1
+    assert tells(ended.stdout, "without an error", "6 runs failed", "high, seed 0")
+    assert ended.stdout.count("ZeroDivisionError") == 1
+    assert "schedule  training loss" not in ended.stdout
+    assert tells(ended.stderr, "5 further runs failed")
+
+
+@pytest.mark.slow
 def test_a_failed_training_is_exit_code_1_and_the_others_are_shown(commands, path, tmp_path):
     path.write_text(RECIPE.replace("    return Noisy(seed)", "    return Noisy(seed) if seed else 1 / 0"))
     ended = commands.run("compare", path, *ARMS, "--seeds", 3, "--json", "--out", tmp_path / "out", folder=tmp_path)
@@ -175,9 +204,18 @@ def test_bad_input_is_one_line_and_nothing_is_left(commands, path, tmp_path):
         (("compare", path, "--schedule", "one_cycle"), ("--schedule", "--tune-each", "one_cycle"), 2),
         ((*one, "--tune-budget", "2"), ("--tune-budget", "--tune-each"), 2),
         ((*one, "--target", "best"), ("--target", "best"), 2),
-        ((*one, "--executor", "rya"), ("executor", "rya"), 2),
-        ((*one, "--budget", "nine"), ("budget", "nine"), 2),
-        ((*one, "--until-sure"), ("until_sure", "single"), 2),
+        (("compare", path, "--schedule", "warmup_cosine"), ("--tune-each", "'warmup_cosine'"), 2),
+        ((*one, "--executor", "rya"), ("--executor", "rya"), 2),
+        ((*one, "--executor", "0"), ("--executor", "at least 1"), 2),
+        ((*one, "--budget", "nine"), ("--budget", "nine"), 2),
+        ((*one, "--budget", "9 seeds"), ("--budget", "unless --until-sure", "--seeds"), 2),
+        ((*one, "--until-sure"), ("--until-sure", "left out", "single"), 2),
+        ((*one, "--tune-each", "--tune-budget", "none"), ("--tune-budget", "'none'"), 2),
+        ((*one, "--tune-each", "--tune-budget", "0.01"), ("--tune-budget", "at least 40 updates"), 2),
+        ((*one, "--tune-each", "--updates", "9"), ("--tune-each must be left out", "at least 40 updates"), 2),
+        ((*one, "--study", ""), ("--study", "path"), 2),
+        ((*one, "--study", tmp_path / "no" / "s.sqlite"), ("there is no folder", tmp_path / "no"), 1),
+        (("report", "/"), ("/",), 2),
         ((*one, "--study", tmp_path / "other.sqlite"), ("other.sqlite", "not a study"), 1),
         (("compare", tmp_path / "no.py", "--schedule", "constant(0.1)"), ("no.py",), 2),
         (("report", tmp_path / "no.sqlite"), ("no.sqlite",), 1),

@@ -144,7 +144,12 @@ def test_a_long_training_keeps_means_of_its_losses():
         ("updates", "2", "updates"),
         ("evaluate_every", 0, "evaluate_every"),
         ("tune_each", [], "tune_each"),
+        ("tune_each", 0, "tune_each"),
+        ("tune_each", "yes", "tune_each"),
+        ("tune_each", float("nan"), "tune_each"),
+        ("tune_each", "5 updates", "at least 40 updates"),
         ("executor", 0.5, "executor"),
+        ("executor", 10**8, "executor"),
         ("progress", 1, "progress"),
         ("checkpoint_every", 0, "checkpoint_every"),
     ],
@@ -209,6 +214,9 @@ def test_no_seed_is_added_after_a_training_that_failed():
 def test_no_training_begins_when_the_budget_is_spent():
     comparison = lr.compare(ARMS, RECIPE, seeds=50, budget="60 updates")
     assert comparison.cost.updates == 60
+    made = sum(len(arm.trainings) for arm in comparison)
+    assert any("budget is spent" in note and str(100 - made) in note for note in comparison.notes)
+    assert not any("budget" in note for note in lr.compare(ARMS, RECIPE, seeds=1, budget="1 hour").notes)
     assert lr.compare(ARMS, RECIPE, seeds=50, budget="1e-9 seconds").cost.updates == 0
 
 
@@ -258,5 +266,54 @@ def test_arms_of_one_mean_are_no_ranking():
     }
     arms = [Outcome(name, "constant(0.1)", 9, each) for name, each in trainings.items()]
     sentence = answer(Comparison(9, tuple(arms)))
-    assert "cosine and wsd have the same mean" in sentence
-    assert "best mean" not in sentence
+    assert "cosine and wsd have the best mean, which is the same" in sentence
+    assert "step" not in sentence
+
+
+def test_what_is_printed_says_what_failed():
+    comparison = lr.compare(ARMS, lr.Recipe(lambda seed: 1 / 0, updates=5), seeds=2)
+    assert len([note for note in comparison.notes if "ZeroDivisionError" in note]) == 1
+    assert "4 runs failed, plan, seed 0 the first of them" in str(comparison)
+    assert "1 arm," in str(lr.compare({"plan": ARMS["plan"]}, RECIPE, seeds=1))
+    assert "(1 seed)" in str(lr.compare({"plan": ARMS["plan"]}, RECIPE, seeds=1))
+
+
+def test_a_score_of_another_metric_at_each_evaluation_is_refused():
+    class Changing(Descent):
+        def evaluate(self):
+            return {f"metric {self.weight}": 1.0}
+
+    comparison = lr.compare({"plan": ARMS["plan"]}, lr.Recipe(Changing, updates=5), seeds=1)
+    assert "same metric first" in comparison["plan"].failures[0].error
+
+
+def test_arms_that_are_scored_by_different_metrics_are_named():
+    class Other(Descent):
+        def evaluate(self):
+            return {"other": 1.0}
+
+    arms = {**ARMS, "odd": lr.Arm("constant(0.1)", recipe=lr.Recipe(Other, updates=10))}
+    comparison = lr.compare(arms, RECIPE, seeds=1)
+    assert any("not comparable" in note and "other (odd, seed 0)" in note for note in comparison.notes)
+    assert not lr.compare(ARMS, RECIPE, seeds=1).notes
+
+
+def test_an_evaluation_that_is_not_finite_though_the_losses_are_is_named():
+    class Broken(Descent):
+        def evaluate(self):
+            return {"nearness": math.nan}
+
+    comparison = lr.compare(ARMS, lr.Recipe(Broken, updates=5), seeds=2)
+    assert any("4 trainings" in note and "look at evaluate" in note for note in comparison.notes)
+    diverged = lr.compare({"fast": lr.constant(1e200)}, RECIPE, seeds=1)
+    assert not any("look at evaluate" in note for note in diverged.notes)
+
+
+def test_equal_scores_have_no_spread():
+    class Constant(Descent):
+        def evaluate(self):
+            return {"accuracy": 0.95625}
+
+    assert lr.compare({"plan": ARMS["plan"]}, lr.Recipe(Constant, updates=2), seeds=3)["plan"].std == 0
+    for score in (math.nan, 1e200):
+        assert math.isnan(Outcome("a", "constant(9)", 1, tuple(Training(seed, score, ()) for seed in range(2))).std)

@@ -1,11 +1,13 @@
 """The figures of results, through what matplotlib drew."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 
-from comparisons import KINDS, broken, usual
+from comparisons import KINDS, arm, broken, training, usual
 from learnrate import figures
 from learnrate.study import Comparison, Outcome, Training
 from learnrate.study.report.figure import draw_curves, draw_differences, draw_schedules, draw_seeds, draw_times
@@ -111,3 +113,39 @@ def test_schedules_are_drawn_where_they_can_be_read(ax):
 def test_twelve_arms_look_different(ax):
     draw_curves(KINDS["twelve arms"], ax)
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 12
+
+
+def far_apart(level):
+    """Two usual arms, and one whose scores are finite but as large as those of a training that has diverged."""
+    trainings = [replace(training(seed, 0.9), score=level * (seed + 1), scores=(level,) * 10) for seed in range(3)]
+    return Comparison(200, (arm("a", 0.95), arm("b", 0.93), Outcome("far", "constant(9)", 200, tuple(trainings))))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("level", [-1e12, -1e160, -1e300])
+def test_an_arm_that_lies_far_outside_hides_no_other(level):
+    compared = far_apart(level)
+    for draw, name in ((draw_curves, "y"), (draw_differences, "x"), (draw_seeds, "x")):
+        (ax,) = figures.new_figure(6, 4)[1]
+        draw(compared, ax)
+        low, high = getattr(ax, f"get_{name}lim")()
+        assert -1 < low < high < 2
+        if draw is draw_seeds:
+            outside = [line for line in ax.lines if line.get_marker() == "<"]
+            assert [len(line.get_xdata()) for line in outside] == [3]
+    assert [each.name for each in compared.ranking()] == ["a", "b", "far"]
+    assert np.isfinite(compared["far"].mean) == (level == -1e12)
+
+
+def test_scores_that_differ_much_are_all_shown(ax):
+    draw_seeds(Comparison(200, (arm("a", 0.95), arm("b", 0.93), arm("chance", 0.1))), ax)
+    assert ax.get_xlim()[0] < 0.1
+    assert not [line for line in ax.lines if line.get_marker() == "<"]
+
+
+def test_the_page_of_scores_too_large_to_square_is_written(tmp_path):
+    far_apart(-1e200).to_html(tmp_path / "page.html", 0.9)
+    text = (tmp_path / "page.html").read_text()
+    assert "A triangle is" in text
+    usual().to_html(tmp_path / "page.html", 0.9)
+    assert "A triangle is" not in (tmp_path / "page.html").read_text()

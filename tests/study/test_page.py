@@ -2,16 +2,20 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
 import pytest
 from selenium.webdriver.common.by import By
 
+import comparisons
 from chromium import started
-from comparisons import KINDS, NASTY, broken, usual
+from comparisons import KINDS, NASTY, broken, training, usual
 from facts import tells
 from learnrate.errors import ArgumentError, OutputError
+from learnrate.study import Comparison, Outcome
+from learnrate.study.report.summary import answer
 
 
 class Reader(HTMLParser):
@@ -38,6 +42,7 @@ class Reader(HTMLParser):
         self._table = None if tag == "table" else self._table
 
     def handle_data(self, data):
+        data = data.replace("\u00a0", " ")
         self.texts.append(data)
         if self._table and self.rows.get(self._table, [[]])[-1]:
             self.rows[self._table][-1][-1] += data
@@ -125,6 +130,18 @@ def browser():
         yield driver
 
 
+def test_the_widest_table_fits_a_window_of_1100_pixels(browser, tmp_path):
+    names = ("warmup(max_lr=0.1, length='5%') >> cosine(start=0.1, end=0.0)", "triangular2(0.01, 0.3, 10)", "diverges")
+    far = Outcome(names[2], "constant(9)", 200, tuple(replace(training(n, 0.9), score=-1.2e12 * (n + 1)) for n in range(4)))
+    widest = Comparison(200, (comparisons.arm(names[0], 0.95, 4), comparisons.arm(names[1], 0.93, 4), far))
+    widest.to_html(tmp_path / "page.html", 0.92)
+    size = {"width": 1100, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((tmp_path / "page.html").as_uri())
+    cut = "return [...document.querySelectorAll('.wide')].map(each => each.scrollWidth - each.clientWidth)"
+    assert browser.execute_script(cut) == [0, 0]
+
+
 def test_the_page_fits_a_phone_and_is_dark_at_night(browser, tmp_path):
     broken().to_html(tmp_path / "page.html", 0.85)
     colours = {}
@@ -147,3 +164,13 @@ def test_the_page_fits_a_phone_and_is_dark_at_night(browser, tmp_path):
             assert below.location["y"] > picture.location["y"] + picture.size["height"]
     assert not set(colours["light"]) & set(colours["dark"])
     assert browser.get_log("browser") == []
+
+
+def test_the_answer_is_one_sentence_about_what_is_sure():
+    assert re.match(
+        r"one cycle is better than cosine, by 0.0[12]\d+ on average \(", answer(usual(arms=("one cycle", "cosine")))
+    )
+    assert "than each of the 2 others; than cosine, the next one, by 0.0" in answer(usual())
+    twins = (comparisons.arm("a", 0.9), comparisons.arm("b", 0.9))
+    assert answer(Comparison(200, twins)).startswith("a and b have the best mean, which is the same")
+    assert "score is not finite" in answer(KINDS["all diverged"])

@@ -98,6 +98,26 @@ def test_a_broken_file_names_its_fault(tmp_path):
             lr.Comparison.load(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE runs SET record = '{broken' WHERE arm = 'cosine'", "run cosine, seed 0"),
+        ("UPDATE runs SET record = '{}' WHERE arm = 'cosine'", "run cosine, seed 0"),
+        ("UPDATE runs SET losses = x'0011'", "the run"),
+        ("UPDATE study SET value = '[]' WHERE name = 'definition'", "definition"),
+        ("UPDATE study SET value = '{\"arms\": {}}' WHERE name = 'definition'", "definition"),
+    ],
+)
+def test_a_damaged_study_names_its_file_and_the_fault(change, named, tmp_path):
+    study = tmp_path / "s.sqlite"
+    make(study, seeds=1)
+    with contextlib.closing(sqlite3.connect(study)) as connection:
+        connection.execute(change)
+        connection.commit()
+    with pytest.raises(OutputError, match=facts("s.sqlite", "damaged", named)):
+        lr.Comparison.load(study)
+
+
 def test_tables_have_a_row_for_each_training_or_evaluation(tmp_path):
     comparison = usual()
     trainings, evaluations = comparison.to_pandas(), comparison.to_pandas("evaluation")

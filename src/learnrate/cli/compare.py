@@ -14,6 +14,7 @@ from rich.markup import escape
 from learnrate import checks, figures
 from learnrate.cli.compared import comparison_json, print_compared
 from learnrate.cli.folder import Folder
+from learnrate.cli.options import about_options
 from learnrate.cli.output import with_output
 from learnrate.cli.run import Loaded, in_folder, load_recipe
 from learnrate.cli.schedules import read_schedules
@@ -21,6 +22,7 @@ from learnrate.cli.streams import Bars
 from learnrate.cli.tune import share_or_text
 from learnrate.recipes.loading import BUILT_IN
 from learnrate.schedules import Schedule
+from learnrate.schedules.vocabulary import NAMES
 from learnrate.study import Comparison, compare
 from learnrate.study.budget import read as read_budget
 from learnrate.study.running.run import Key, Message
@@ -75,7 +77,8 @@ def compare_command(options: Options) -> None:
         FailedTrainingsError: if trainings failed; the others are shown and kept.
     """
     comparisons: list[Comparison] = []
-    with_output(lambda: run_command(options, comparisons), as_json=options.json)
+    with about_options():
+        with_output(lambda: run_command(options, comparisons), as_json=options.json)
     for comparison in comparisons:
         comparison.require_complete()
 
@@ -88,6 +91,8 @@ def run_command(options: Options, comparisons: list[Comparison]) -> dict[str, An
     target = read_target(options.target, tuple(arms))
     tune_each = tuning(options, arms)
     # A study of JSON Lines is a folder, whose path ends in "/" where it is new.
+    if options.study == "":
+        checks.refuse("--study", "the path of a file, or of a folder that ends in '/'", "")
     study = None if options.study is None else Path(options.study).absolute()
     loaded = load_recipe(options.recipe, options.out)
     request = Request(arms, options, study, target, tune_each)
@@ -173,7 +178,8 @@ def tuning(options: Options, arms: Mapping[str, Schedule | str]) -> bool | float
             checks.refuse("--tune-budget", "given together with --tune-each", options.tune_budget)
         families = [arm for arm in arms.values() if isinstance(arm, str)]
         if families:
-            remedy = f"or write its numbers: {families[0]}(...)"
+            # Not every family is a function of that name.
+            remedy = f"or write its numbers: {families[0]}(...)" if families[0] in NAMES else ""
             checks.refuse("--schedule", "an expression, unless --tune-each chooses its LR", families[0], remedy)
         return False
     budget = share_or_text(options.tune_budget)

@@ -30,14 +30,14 @@ def print_compared(console: Console, comparison: Comparison, target: float | str
     """The answer, the ranking, the differences, the times to a target, the notes."""
     console.print(f"\n[bold]{escape(summary.answer(comparison))}[/bold]\n")
     times, goal, reason = _times(comparison, target)
-    for number, table in enumerate(_tables(console, comparison, times, goal)):
+    for number, table in enumerate(_tables(console, comparison, times, goal) if comparison.ranking() else ()):
         if number:
             console.print()
         console.print(table)
     sentences = summary.sentences(comparison)
     if sentences:
         print_section(console, "Differences", _limited(sentences, MOST_SENTENCES, "pairs"))
-    if goal is not None:
+    if goal is not None and times:
         lines = [f"{name}: {time}" for name, time in times.items()]
         lines += [reason] if reason else summary.speedups(comparison, goal)
         print_section(console, f"Updates to a {comparison.score_title} of {goal:.4g}", tuple(lines))

@@ -74,7 +74,7 @@ def in_folder(
         folder.close()
         left = f"what was done so far is in {folder.path}" if folder.path.exists() else "nothing was written yet"
         # The work may know more: how to go on, for example.
-        raise KeyboardInterrupt(*(stop.args if stop.args and folder.path.exists() else (left,))) from None
+        raise KeyboardInterrupt(*(stop.args or (left,))) from None
     finally:
         folder.close()
 

@@ -40,7 +40,7 @@ def run_command(options: Options) -> dict[str, Any]:
     """Everything but the JSON on stdout, which is returned."""
     figures.require()
     study = options.study.absolute()
-    out = study.with_name(f"{study.stem}.html") if options.out is None else options.out.absolute()
+    out = study.parent / f"{study.stem}.html" if options.out is None else options.out.absolute()
     if out == study or out.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(f"--out must be a file that ends in .html, received {str(out)!r}")
     comparison = Comparison.load(study)

@@ -280,4 +280,10 @@ class _StudyInProgress:
 
     def comparison(self) -> Comparison:
         """The comparison so far."""
-        return comparison_of(self.store.contents(), arms=tuple(self.settings.arms))
+        comparison = comparison_of(self.store.contents(), arms=tuple(self.settings.arms))
+        planned = len(self.settings.seeds)
+        lacking = sum(max(0, planned - len({*arm.by_seed(), *arm.failures} - {TUNING})) for arm in comparison)
+        if not lacking or not self._is_over():
+            return comparison
+        note = f"the budget is spent: {lacking} of the {planned * len(comparison)} planned trainings were not begun"
+        return replace(comparison, notes=(note, *comparison.notes))

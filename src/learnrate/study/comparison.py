@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 """Of intervals, unless another level is given."""
 
+PRINTED_NOTES = 5
+"""Notes that `print(comparison)` shows; what failed must not be silent."""
+
 KIND = "comparison"
 """What a file of `Comparison.save` says that it is."""
 
@@ -238,7 +241,7 @@ class Comparison:
         if not failures:
             return
         key, failure = failures[0]
-        more = f"; {len(failures) - 1} further runs failed" if len(failures) > 1 else ""
+        more = f"; {len(failures) - 1} further {'run' if len(failures) == 2 else 'runs'} failed" if len(failures) > 1 else ""
         error = FailedTrainingsError(f"{key} failed: {failure.error}{more}")
         error.add_note(failure.traceback)
         raise error
@@ -320,9 +323,13 @@ class Comparison:
         return notebook(self)
 
     def __repr__(self) -> str:
-        rows = [f"  {arm.name}: {arm.mean:.4g} ± {arm.std:.2g} ({len(arm.trainings)} seeds)" for arm in self.ranking()]
+        rows = [f"  {arm.name}: {arm.mean:.4g}{_spread_of(arm)}" for arm in self.ranking()]
         compared = [f"  {difference}" for difference in self.differences()]
-        return "\n".join([f"Comparison of {len(self.arms)} arms, {self.score_title}", *rows, *compared])
+        notes = [f"  note: {note}" for note in self.notes[:PRINTED_NOTES]]
+        if len(self.notes) > PRINTED_NOTES:
+            notes.append(f"  and {len(self.notes) - PRINTED_NOTES} more notes in .notes")
+        title = f"Comparison of {len(self.arms)} {'arm' if len(self.arms) == 1 else 'arms'}, {self.score_title}"
+        return "\n".join([title, *rows, *compared, *notes])
 
     def as_record(self) -> dict[str, Any]:
         """The comparison as JSON holds it, with the record of every training."""
@@ -335,6 +342,11 @@ class Comparison:
             "notes": list(self.notes),
             "environments": [dict(environment) for environment in self.environments],
         }
+
+
+def _spread_of(arm: Outcome) -> str:
+    number = len(arm.trainings)
+    return " (1 seed)" if number == 1 else f" ± {arm.std:.2g} ({number} seeds)"
 
 
 def pairing_notes(arms: Sequence[Outcome], recipes: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from learnrate import records
 from learnrate.study.running.run import Chosen, Failure
 from learnrate.study.running.training import Training
+from learnrate.study.statistics.sequential import LARGEST
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,23 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """Mean score over the seeds; NaN without a training."""
-        return float(np.mean(self.scores)) if self.trainings else float("nan")
+        """Mean score over the seeds; NaN without a training, and if a score is not finite or too large to compute with."""
+        return float(np.mean(self.scores)) if self.trainings and self._is_usable else float("nan")
 
     @property
     def std(self) -> float:
         """Sample standard deviation of the score over the seeds; 0 for a single seed."""
-        return float(np.std(self.scores, ddof=1)) if len(self.trainings) > 1 else 0.0
+        if len(self.trainings) < 2:
+            return 0.0
+        if not self._is_usable:
+            return float("nan")
+        # The computed mean of equal scores may differ from them by rounding, so that they would seem to have a spread.
+        return float(np.std(self.scores, ddof=1)) if len(set(self.scores)) > 1 else 0.0
+
+    @property
+    def _is_usable(self) -> bool:
+        """Whether there is a mean: the square of a larger score is infinite."""
+        return all(abs(score) <= LARGEST for score in self.scores)
 
     @property
     def cost(self) -> Cost:

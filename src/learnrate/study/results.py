@@ -1,5 +1,6 @@
 """From what a store or a file holds to a comparison."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -31,7 +32,8 @@ def comparison_of(contents: Contents, arms: Sequence[str] | None = None) -> Comp
     outcomes = tuple(_outcome(name, defined[name], contents) for name in names)
     hashes = {name: str(defined[name]["source"]) for name in names}
     environments = {tuple(sorted(run.environment.items())): run.environment for run in contents.runs.values()}
-    notes = (*pairing_notes(outcomes, hashes), *_failures(outcomes), *_own_notes(outcomes))
+    notes = (*_metrics(outcomes), *pairing_notes(outcomes, hashes), *_failures(outcomes))
+    notes = (*notes, *_not_finite(outcomes), *_own_notes(outcomes))
     until_sure = bool(contents.definition["until_sure"])
     in_progress = tuple(key for key in contents.in_progress if key.arm in names)
     return Comparison(
@@ -138,7 +140,42 @@ def _outcome(name: str, arm: dict[str, object], contents: Contents) -> Outcome:
 
 
 def _failures(outcomes: Sequence[Outcome]) -> list[str]:
-    return [f"{Key(arm.name, seed)} failed: {failure.error}" for arm in outcomes for seed, failure in arm.failures.items()]
+    """What failed: a sentence for each error, because a fault of a recipe is that of every run."""
+    failed: dict[str, list[Key]] = {}
+    for arm in outcomes:
+        for seed, failure in arm.failures.items():
+            failed.setdefault(failure.error, []).append(Key(arm.name, seed))
+    return [
+        f"{keys[0]} failed: {error}" if len(keys) == 1 else f"{len(keys)} runs failed, {keys[0]} the first of them: {error}"
+        for error, keys in failed.items()
+    ]
+
+
+def _metrics(outcomes: Sequence[Outcome]) -> list[str]:
+    """That the scores are of several metrics, which cannot be compared."""
+    owners: dict[str, Key] = {}
+    for arm in outcomes:
+        for training in arm.trainings:
+            owners.setdefault(training.metric, Key(arm.name, training.seed))
+    if len(owners) < 2:
+        return []
+    names = checks.short("; ".join(f"{metric} ({key})" for metric, key in owners.items()), 200)
+    return [f"the scores are not comparable: they are of {len(owners)} metrics, {names}"]
+
+
+def _not_finite(outcomes: Sequence[Outcome]) -> list[str]:
+    """Scores that are not finite although nothing ended the training: the evaluation may be at fault, not the LR."""
+    sound = [
+        (Key(arm.name, training.seed), training)
+        for arm in outcomes
+        for training in arm.trainings
+        if not math.isfinite(training.score) and training.scores and all(map(math.isfinite, training.losses))
+    ]
+    if not sound:
+        return []
+    key, training = sound[0]
+    who = str(key) if len(sound) == 1 else f"{len(sound)} trainings, {key} the first of them,"
+    return [f"{who} ended with a {training.metric} of {training.score} although each loss is finite: look at evaluate"]
 
 
 def _own_notes(outcomes: Sequence[Outcome]) -> list[str]:

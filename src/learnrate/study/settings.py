@@ -1,13 +1,15 @@
 """What is to be compared, checked."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from learnrate import checks
-from learnrate.errors import ArgumentError
+from learnrate.errors import ArgumentError, ArgumentTypeError
 from learnrate.recipes.recipe import TrainerRecipe
+from learnrate.schedules.vocabulary import NAMES
 from learnrate.study.arms import Arm, read_arms
 from learnrate.study.budget import Budget
 from learnrate.study.comparison import LEVEL
@@ -15,6 +17,8 @@ from learnrate.study.definition import Definition
 from learnrate.study.running.one_process import require_one_process
 from learnrate.study.running.source import Source, source_of
 from learnrate.study.statistics.sequential import fewest_pairs
+from learnrate.tuner import budget as budgets
+from learnrate.tuner.request import Request
 
 TUNING_SEED = 2**32 - 1
 """The seed of the training from which the LR of each arm is chosen. Comparisons refuse it, so that no training has it."""
@@ -93,15 +97,17 @@ def read_settings(
     families = [name for name, arm in read.items() if arm.family is not None]
     if families and tune_each is False:
         arm = read[families[0]]
+        example = f", such as {arm.family}(...)" if arm.family in NAMES else ""
         raise ArgumentError(
             f"tune_each must be True where an arm is the name of a family, received False with {arm.family!r}: "
-            f"give tune_each=True, or the arm as a schedule, such as {arm.family}(...)"
+            f"give tune_each=True, or the arm as a schedule{example}"
         )
     common = source_of(recipe)
     sources = {name: common if arm.recipe is None else source_of(arm.recipe) for name, arm in read.items()}
     _require_own_evaluations(sources, evaluate_every)
     length = checks.length("updates", common.load().updates if updates is None else updates)
     lengths = {name: arm.updates or length for name, arm in read.items()}
+    _require_choices(tune_each, read, sources, lengths)
     every = checks.optional(checks.length)("evaluate_every", evaluate_every)
     if until_sure and len(read) > 1:
         fewest = fewest_pairs(LEVEL, math.comb(len(read), 2))
@@ -119,6 +125,27 @@ def _require_own_evaluations(sources: Mapping[str, Source], evaluate_every: obje
     if evaluate_every is not None and by_trainer:
         remedy = f"that trainer decides when it evaluates (arm {by_trainer[0]!r})"
         checks.refuse("evaluate_every", "None with a recipe that its own trainer trains", evaluate_every, remedy)
+
+
+def _require_choices(
+    tune_each: float | str | bool, arms: Mapping[str, Arm], sources: Mapping[str, Source], lengths: Mapping[str, int]
+) -> None:
+    """Refuse a choice of LRs that no arm could make, before a study has a failure of each arm instead."""
+    if tune_each is False:
+        return
+    budget = None if tune_each is True else tune_each
+    for name, arm in arms.items():
+        try:
+            if isinstance(sources[name].load(), TrainerRecipe):
+                budgets.read(budget, lengths[name])
+            else:
+                Request.of(updates=lengths[name], family=arm.family, budget=budget)
+        except (ArgumentError, ArgumentTypeError) as error:
+            rule = f"False for the arm {name!r}"
+            if tune_each is not True:
+                rule = f"a budget with which the arm {name!r} can be tuned"
+            reason = re.sub("^budget ", "the budget ", str(error)).replace("give budget=", "give a budget of ")
+            raise ArgumentError(f"tune_each must be {rule}: {reason}") from None
 
 
 def read_seeds(seeds: object) -> tuple[int, ...]:

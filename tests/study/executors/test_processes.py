@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from itertools import groupby
 
 import pytest
@@ -93,3 +95,22 @@ def test_a_run_that_always_ends_its_worker_fails_and_the_others_are_made(tmp_pat
     executor.close()
     assert len(comparison["constant"].trainings) == 2
     assert re.search(facts("2 attempts", "signal 9"), comparison["constant"].failures[1].error)
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_of_its_own_work_says_so(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import learnrate as lr\n"
+        "from learnrate.study.executors import Processes\n"
+        "from learnrate.study.executors.executor import WorkerLostError\n"
+        "executor = Processes(1)\n"
+        "try:\n"
+        "    executor.submit(pow, 2, 3).result()\n"
+        "except WorkerLostError as error:\n"
+        "    print('told:', error)\n"
+        "executor.close()\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert "__main__" in ended.stdout, ended.stderr
+    assert "exit code 1" in ended.stdout

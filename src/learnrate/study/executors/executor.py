@@ -188,10 +188,10 @@ def _opened(value: object, progress: Report | None) -> tuple[Executor, bool]:
 
 def _by_name(value: int | str) -> Executor:
     from learnrate.study.executors.here import Here
-    from learnrate.study.executors.processes import Processes
+    from learnrate.study.executors.processes import MOST_WORKERS, Processes
 
     if isinstance(value, int):
-        return Processes(checks.length("executor", value))
+        return Processes(checks.whole("executor", value, at_least=1, at_most=MOST_WORKERS))
     name = checks.choice("executor", value, NAMES)
     if name == "ray":
         from learnrate.study.executors.ray import Ray

@@ -24,6 +24,14 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXP
 REMEDY = "give schedules and controllers whose functions are those of a module"
 """What to do about a run that cannot be pickled."""
 
+MOST_WORKERS = 1000
+"""Processes of one machine: more of them were meant as something else, and would exhaust its memory."""
+
+UNGUARDED = (
+    " before it began: a script that uses processes must be a file, and have its own work under if __name__ == '__main__':"
+)
+"""What is usually at fault when a new process ends at its start: it runs the script of the user first."""
+
 PATIENCE = 5.0
 """Seconds that a worker has to end after it was asked to."""
 
@@ -45,7 +53,7 @@ class Processes:
         report: See `Executor`.
 
     Raises:
-        ArgumentError: if the number is below 1.
+        ArgumentError: if the number is below 1 or above 1,000.
 
     Example:
         >>> executor = Processes(2)
@@ -59,7 +67,7 @@ class Processes:
 
     def __init__(self, workers: int | None = None) -> None:
         cores = _cores()
-        self.workers = len(cores) if workers is None else checks.length("workers", workers)
+        self.workers = len(cores) if workers is None else checks.whole("workers", workers, at_least=1, at_most=MOST_WORKERS)
         self.report: Callable[[Message], object] | None = _report
         self._shares = [cores[number % len(cores) :: self.workers] for number in range(self.workers)]
         self._running: list[_Worker | None] = [None] * self.workers
@@ -111,6 +119,7 @@ class Processes:
         try:
             while worker.future is not None and worker.connection.poll():
                 kind, value = worker.connection.recv()
+                worker.has_answered = True
                 if kind == "message":
                     self._messages.append(value)
                 else:
@@ -181,13 +190,15 @@ class _Worker:
     process: BaseProcess
     connection: "Connection[Any, Any]"
     future: _ProcessFuture | None = None
+    has_answered: bool = False
 
     def lose(self) -> None:
         """The process has ended, or does not answer."""
         if self.future is not None:
             code = self.process.exitcode
             how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-            self.future.end(WorkerLostError(f"the process of the run ended {how}"), "error")
+            hint = "" if self.has_answered or code != 1 else UNGUARDED
+            self.future.end(WorkerLostError(f"the process of the run ended {how}{hint}"), "error")
             self.future = None
         self.connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -29,6 +30,9 @@ ROW = 0.36
 LEGEND = 60
 """Characters of a row of a legend."""
 
+KEPT, NO_BREAK = r"(?<=[±<>]) | (?=to )| (?=of )|(?<=of) ", "\u00a0"
+"""The spaces of a cell at which a narrow window starts no line: "-0.01 to +0.02" is broken before its second number."""
+
 LONGEST_SCHEDULE = 600
 """Characters of a schedule that are shown."""
 
@@ -42,6 +46,8 @@ svg text { fill: var(--ink); }
 figcaption { margin-top: 8px; }
 .wide { overflow-x: auto; }
 .wide th, .wide td { white-space: nowrap; padding-right: 20px; }
+.wide thead th { white-space: normal; vertical-align: bottom; }
+.wide th:last-child, .wide td:last-child { padding-right: 0; }
 .wide td.text { white-space: normal; min-width: 16em; overflow-wrap: anywhere; }
 .wide th.name { white-space: normal; min-width: 15em; overflow-wrap: anywhere; }
 .alert { margin-top: 20px; }
@@ -52,6 +58,12 @@ td.figures, th.figures { text-align: right; }
 code { font-size: 13px; overflow-wrap: anywhere; }
 details { margin-top: 8px; color: var(--quiet); }
 summary { cursor: pointer; margin-bottom: 6px; }
+@media (max-width: 1200px) {
+  .wide th, .wide td { padding-right: 14px; font-size: 14px; }
+  .wide thead th { font-size: 12px; }
+  .wide td.figures { white-space: normal; }
+  .wide th.name { min-width: 14em; }
+}
 @media (max-width: 820px) { .pictures { grid-template-columns: 1fr; } }
 @media (max-width: 640px) {
   .wide th.name { min-width: 11em; }
@@ -109,6 +121,9 @@ def pictures(comparison: Comparison, goal: float | None) -> Iterator[Picture]:
     canvas, (ax,) = figures.new_figure(WIDTH, max(HEIGHT if len(rows) < 7 else 0, tall))
     figure.draw_seeds(comparison, ax)
     caption = "A point for each training; bars are means, and thin lines join the trainings of one seed."
+    scores = [score for row in rows for score in row.arm.scores]
+    if len(look.near(scores)) < len(scores):
+        caption += " A triangle is a training that has diverged, or whose score lies far outside."
     yield Picture("seeds", "Score of each seed", caption, canvas)
     if goal is not None and _has_times(comparison, goal):
         canvas, (ax,) = figures.new_figure(WIDTH, HEIGHT)
@@ -150,7 +165,7 @@ def table(identity: str, headings: Sequence[str], rows: Sequence[str], caption: 
 
 
 def _row(comparison: Comparison, name: str, cells: Sequence[str]) -> str:
-    texts = "".join(f'<td class="figures">{escape(cell)}</td>' for cell in cells)
+    texts = "".join(f'<td class="figures">{escape(re.sub(KEPT, NO_BREAK, cell))}</td>' for cell in cells)
     return f'<tr><th scope="row" class="name">{title(comparison, name)}</th>{texts}</tr>'
 
 

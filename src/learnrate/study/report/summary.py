@@ -21,19 +21,25 @@ def answer(comparison: Comparison) -> str:
     """Which arm is the best, and how sure that is, in one sentence."""
     rows = ranked(comparison)
     if not rows:
-        return "No training has ended yet"
+        failed = any(arm.failures for arm in comparison) and not comparison.in_progress
+        return "No training has ended without an error" if failed else "No training has ended yet"
     leader, others = rows[0].arm, rows[1:]
     if not others:
         return f"{leader.name}: {score(leader.mean)} on average over {plural(len(leader.trainings), 'seed')}"
     if not math.isfinite(leader.mean):
-        return "Each arm has a training that diverged, so there are no means to compare"
+        return "Each arm has a training whose score is not finite, so there are no means to compare"
     if comparison.best() == leader.name:
-        many = "the other" if len(others) == 1 else f"each of the {len(others)} others"
-        return f"{leader.name} is better than {many}{_by(others[0])}"
+        if len(others) == 1:
+            return f"{leader.name} is better than {others[0].arm.name}{_by(others[0])}"
+        next_one = f"; than {others[0].arm.name}, the next one{_by(others[0])}" if _by(others[0]) else ""
+        return f"{leader.name} is better than each of the {len(others)} others{next_one}"
     if equal := [row.arm.name for row in others if row.mean == 0]:
-        return f"{_listed([leader.name, *equal], 'and')} have the same mean, so that none of them is surely the best"
+        names = _listed([leader.name, *equal], "and")
+        return f"{names} have the best mean, which is the same: it is not sure which is better"
     unsure = [row.arm.name for row in others if row.difference is None or row.difference.better != leader.name]
-    names = f"{len(unsure)} of the {len(others)} others" if len(unsure) > 3 else _listed(unsure, "or")
+    names = _listed(unsure, "or")
+    if len(unsure) > 3:
+        names = f"{'any' if len(unsure) == len(others) else len(unsure)} of the {len(others)} others"
     return f"{leader.name} has the best mean, but it is not sure that it is better than {names}"
 
 
@@ -45,9 +51,10 @@ def _by(row: Row) -> str:
     """By how much the best arm is better than the second."""
     if not math.isfinite(row.mean):
         return ""
-    than = f"by {score(abs(row.mean))} on average than {row.arm.name}, the next one"
     low, high = sorted(map(abs, row.interval))
-    return f", {than}" + (f" (95 % interval {score(low)} to {score(high)})" if math.isfinite(high) else "")
+    return f", by {score(abs(row.mean))} on average" + (
+        f" (95 % interval {score(low)} to {score(high)})" if math.isfinite(high) else ""
+    )
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -91,6 +98,7 @@ def interval(row: Row) -> str:
 
 def signed(value: float) -> str:
     """A difference, with its sign."""
+    value += 0.0  # no negative zero
     return f"{value:+.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:+.3g}"
 
 
@@ -169,7 +177,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     if tuning:
         rows.append(("of which to choose LRs", plural(tuning, "update")))
     if comparison.anytime:
-        rows.append(("seeds were added until it was sure", "the intervals are right after every seed"))
+        rows.append(("seeds were added while it was not sure", "the intervals are right after every seed"))
     return rows
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from learnrate import checks, records
 from learnrate.control.report import summary
+from learnrate.metrics import require_same_first
 from learnrate.schedules import Horizon, Schedule
 from learnrate.study.running.checkpoint import CheckpointFile
 from learnrate.study.running.controlled import Controlled, Saved
@@ -184,6 +185,7 @@ class Course:
         """Keep what an evaluation after this number of updates returned, and give it by name; empty if there is none."""
         evaluation = scores(returned)
         if evaluation:
+            require_same_first(self.evaluations[0] if self.evaluations else evaluation, evaluation)
             self.checkpoints.append(updates)
             self.times.append(self.seconds)
             self.evaluations.append(evaluation)

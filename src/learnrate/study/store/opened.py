@@ -32,6 +32,8 @@ def opened(study: str | Path, *, to_read: bool = False) -> Iterator[Store]:
             f"cannot open the study {study}: {path} is a file, and a name with a slash at its end is a folder's"
         )
     path = path.absolute()
+    if not to_read and not path.parent.is_dir():
+        raise OutputError(f"cannot write the study {path}: there is no folder {path.parent}; create it first")
     store: Store = FolderStore(path, to_read=to_read) if is_folder or path.is_dir() else SqliteStore(path, to_read=to_read)
     try:
         yield store

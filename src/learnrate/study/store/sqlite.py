@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from learnrate import locks
+from learnrate import checks, locks
 from learnrate.errors import OutputError
 from learnrate.study.definition import Definition
 from learnrate.study.running.environment import environment
@@ -111,7 +111,11 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> str:
             values = dict(connection.execute("SELECT name, value FROM study"))
-            merged = definition.added_to(json.loads(values["definition"]), self.path) if values else definition
+            merged = definition
+            if values:
+                with self._damage("its definition"):
+                    stored = _definition(values["definition"])
+                merged = definition.added_to(stored, self.path)
             uid = values.get("uid") or uuid.uuid4().hex
             content = {"uid": uid, "definition": json.dumps(merged.as_record())}
             connection.executemany("INSERT OR REPLACE INTO study VALUES (?, ?)", content.items())
@@ -204,18 +208,29 @@ class SqliteStore:
             values = dict(self._connection.execute("SELECT name, value FROM study"))
             if not values:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
+            with self._damage("its definition"):
+                definition = _definition(values["definition"])
             sql = f"SELECT rowid, arm, seed, kind, record, losses, environment, finished FROM runs {_NEW}"
             new = self._connection.execute(sql, (self._last_run,))
             for rowid, arm, seed, kind, record, losses, worker_environment, finished in new:
                 self._runs.pop(Key(arm, seed), None)  # one that had failed goes to the end, as in the file
-                self._runs[Key(arm, seed)] = Stored(
-                    rows.decode(kind, record, losses), json.loads(worker_environment), finished
-                )
+                with self._damage(f"the run {Key(arm, seed)}"):
+                    stored = Stored(rows.decode(kind, record, losses), json.loads(worker_environment), finished)
+                self._runs[Key(arm, seed)] = stored
                 self._last_run = rowid
             claims = list(self._connection.execute("SELECT arm, seed, driver FROM claims ORDER BY time"))
             living = {driver for _, _, driver in claims if driver == self._driver or locks.is_taken(self._lock_of(driver))}
         in_progress = tuple(Key(arm, seed) for arm, seed, driver in claims if driver in living)
-        return Contents(json.loads(values["definition"]), dict(self._runs), in_progress)
+        return Contents(definition, dict(self._runs), in_progress)
+
+    @contextmanager
+    def _damage(self, what: str) -> Iterator[None]:
+        """Name the part of the file that cannot be read: somebody has edited it, or the disk has lost a part."""
+        try:
+            yield
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            reason = " ".join(f"{error}".split())
+            raise OutputError(f"the study {self.path} is damaged: {what} cannot be read: {reason}") from error
 
     def others_work(self) -> bool:
         """See `Store.others_work`."""
@@ -274,6 +289,14 @@ class SqliteStore:
         except (OSError, sqlite3.Error) as error:
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
             raise OutputError(f"cannot {what} the study {self.path}: {reason}") from error
+
+
+def _definition(text: str) -> dict[str, Any]:
+    """The definition of a study, with what is needed to read it."""
+    definition: dict[str, Any] = checks.instance(dict, "an object")("definition", json.loads(text))
+    if missing := [name for name in ("arms", "updates", "until_sure") if name not in definition]:
+        raise ValueError(f"it has no {missing[0]}")
+    return definition
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from learnrate import figures
 from learnrate.study.report.figure import look
+from learnrate.study.statistics.sequential import LARGEST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,12 +62,13 @@ def series(comparison: Comparison, arm: Outcome) -> tuple[Floats, Floats]:
         length = min((len(training.losses) for training in arm.trainings), default=0)
         every = arm.trainings[0].losses_every if arm.trainings else 1
         losses = np.array([training.losses[:length] for training in arm.trainings])
+        losses = np.where(np.abs(losses) <= LARGEST, losses, np.nan)
         return _smoothed(np.arange(1, length + 1, dtype=np.float64) * every, losses)
     measured = [dict(zip(training.checkpoints, training.scores, strict=True)) for training in arm.trainings]
     common = sorted(set.intersection(*map(set, measured))) if measured else []
     values = np.array([[scores[checkpoint] for checkpoint in common] for scores in measured])
     # A diverged training hides its arm otherwise: NaN in the mean of every later measurement.
-    usable = np.isfinite(values).all(axis=0) if len(common) else np.zeros(0, np.bool_)
+    usable = (np.abs(values) <= LARGEST).all(axis=0) if len(common) else np.zeros(0, np.bool_)
     return np.array(common, np.float64)[usable], values[:, usable] if len(common) else values
 
 
@@ -86,9 +88,9 @@ def _limit(ax: Axes, drawn: list[tuple[Floats, Floats]], comparison: Comparison)
     if not drawn:
         return
     if comparison.higher_is_better:
-        low = min(float(mean[len(mean) // 3 :].min()) for mean, _ in drawn)
-        high = max(float(top.max()) for _, top in drawn)
+        low = min(look.near(float(mean[len(mean) // 3 :].min()) for mean, _ in drawn))
+        high = max(look.near(float(top.max()) for _, top in drawn))
         room = (high - low) or abs(high) or 1.0
         ax.set_ylim(low - 0.25 * room, high + 0.05 * room)
-    elif all((mean > 0).all() for mean, _ in drawn):
+    elif all(((mean > 0) | np.isnan(mean)).all() for mean, _ in drawn):
         ax.set_yscale("log")

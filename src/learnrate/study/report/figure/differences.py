@@ -36,7 +36,8 @@ def draw_differences(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     rows = [row for row in ranked(comparison) if row.difference is not None]
     ax.axvline(0, color=GREY, linewidth=1.2, linestyle=(0, (4, 2)))
-    ends = [end for row in rows for end in (*row.interval, row.mean)]
+    shown = look.near([0.0, *(row.mean for row in rows)])
+    ends = [end for row in rows if row.mean in shown for end in (*row.interval, row.mean) if math.isfinite(end)]
     ax.set_xlim(*(look.limits([*ends, 0.0], 0.1) or (-1, 1)))
     for height, row in enumerate(rows):
         _draw_row(ax, comparison, height, row)
@@ -46,7 +47,8 @@ def draw_differences(comparison: Comparison, ax: Axes | None = None) -> Axes:
         better = "" if comparison.higher_is_better else ", lower is better"
         leader = ranked(comparison)[0].arm.name
         whose = look.label(leader) if len(leader) <= LONGEST_LEADER else "the best arm"
-        ax.set_xlabel(f"{figures.literal(comparison.score_title)} minus that of {whose}{better}")
+        # It ends with the axes, because a long one has room on its left, below the names, and none on its right.
+        ax.set_xlabel(f"{figures.literal(comparison.score_title)} minus that of {whose}{better}", loc="right")
     ax.tick_params(axis="y", length=0)
     figures.style(ax)
     ax.spines["left"].set_visible(False)
@@ -59,6 +61,13 @@ def _draw_row(ax: Axes, comparison: Comparison, height: int, row: Row) -> None:
     if not math.isfinite(row.mean):
         middle = sum(ax.get_xlim()) / 2
         ax.text(middle, height, "a training has diverged", ha="center", va="center", fontsize=9, color=GREY, bbox=_PAPER)
+        return
+    if not ax.get_xlim()[0] <= row.mean <= ax.get_xlim()[1]:
+        is_left = row.mean < 0
+        side, place, mark = ("left", 0.03, "<") if is_left else ("right", 0.97, ">")
+        text, where = f"{row.mean:+.3g}, far outside", ax.get_yaxis_transform()
+        ax.text(place, height, text, ha=side, va="center", fontsize=9, color=GREY, bbox=_PAPER, transform=where)
+        look.marks(ax, [ax.get_xlim()[0 if is_left else 1]], [height], mark, color=color, markersize=7)
         return
     if math.isfinite(row.interval[0]):
         ax.plot(row.interval, [height, height], color=color, linewidth=2.4, solid_capstyle="butt")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from learnrate import figures
 from learnrate.figures import BLUE, GREEN, GREY, ORANGE
+from learnrate.study.statistics.sequential import LARGEST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,10 @@ DASHES = ("-", "--", ":", "-.")
 
 LONGEST_LABEL = 32
 """Characters of the name of an arm in a figure, in which a longer one would leave no room for the data."""
+
+FAR = 1000.0
+"""Median absolute deviations from the median beyond which a value is left out of an axis. With such a value, which only a
+training that has diverged gives, most of the others would lie within a pixel of each other."""
 
 
 def line(number: int) -> dict[str, Any]:
@@ -45,13 +51,24 @@ def longest(comparison: Comparison) -> int:
 
 
 def limits(values: Iterable[float], margin: float = 0.08) -> tuple[float, float] | None:
-    """Limits of an axis that shows all values that are finite; None if there is none."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
+    """Limits of an axis that shows all values that are finite, without those that lie far outside; None if there is none."""
+    shown = near(values)
+    if not shown:
         return None
-    low, high = min(finite), max(finite)
+    low, high = min(shown), max(shown)
     room = (high - low) * margin or max(abs(high) * margin, 1e-9)
     return low - room, high + room
+
+
+def near(values: Iterable[float]) -> list[float]:
+    """The values that an axis shows: finite, and not so far from the others that these could not be told apart."""
+    finite = [value for value in values if abs(value) <= LARGEST]
+    if len(finite) < 3:
+        return finite
+    middle = float(np.median(finite))
+    deviation = float(np.median(np.abs(np.subtract(finite, middle))))
+    # Without a deviation more than half of the values are equal, and nothing says how far is far.
+    return [value for value in finite if abs(value - middle) <= FAR * deviation] if deviation > 0 else finite
 
 
 def marks(ax: Axes, xs: Sequence[float], ys: Sequence[float], marker: str, **options: Any) -> None:

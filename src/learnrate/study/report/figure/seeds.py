@@ -24,7 +24,7 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the score of every training, arm by arm from the best mean on, with the means as bars where all are finite.
 
     A thin line joins the trainings of one seed, which began alike: where these lines are parallel, the differences of the
-    arms are sure although the seeds spread. A triangle is a training that has diverged.
+    arms are sure although the seeds spread. A triangle is a training that has diverged, or whose score lies far outside.
 
     Args:
         comparison: Arms without a training are left out.
@@ -42,17 +42,21 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
     if len(seeds) <= MOST_JOINED:
         for seed in seeds:
             scores = [arm.by_seed()[seed].score if seed in arm.by_seed() else math.nan for arm in arms]
-            heights = np.where(np.isfinite(scores), scores, math.nan)
+            heights = np.where([_is_within(score, limits) for score in scores], scores, math.nan)
             ax.plot(heights, np.arange(len(arms)) + places[seed], color=GREY, linewidth=0.7, alpha=0.6, zorder=1)
     for row, arm in enumerate(arms):
         color = look.line(look.number_of(comparison, arm.name))["color"]
-        finite = {seed: run.score for seed, run in arm.by_seed().items() if math.isfinite(run.score)}
-        ax.plot(list(finite.values()), [row + places[seed] for seed in finite], "o", color=color, markersize=5, alpha=0.85)
-        diverged = len(arm.trainings) - len(finite)
-        if not diverged:
+        shown = {seed: run.score for seed, run in arm.by_seed().items() if _is_within(run.score, limits)}
+        ax.plot(list(shown.values()), [row + places[seed] for seed in shown], "o", color=color, markersize=5, alpha=0.85)
+        outside = [run.score for seed, run in arm.by_seed().items() if seed not in shown]
+        if not outside:
             ax.plot([arm.mean, arm.mean], [row - 0.26, row + 0.26], color=color, linewidth=2.4, zorder=3)
         elif limits:
-            look.marks(ax, [limits[0]] * diverged, [row] * diverged, "<", color=ORANGE, markersize=7)
+            for edge, mark, number in (
+                (limits[0], "<", sum(not score > limits[1] for score in outside)),
+                (limits[1], ">", sum(score > limits[1] for score in outside)),
+            ):
+                look.marks(ax, [edge] * number, [row] * number, mark, color=ORANGE, markersize=7)
     if limits:
         ax.set_xlim(*limits)
     ax.set_yticks(range(len(arms)), [look.label(arm.name) for arm in arms])
@@ -63,3 +67,7 @@ def draw_seeds(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False, axis="y")
     return ax
+
+
+def _is_within(score: float, limits: tuple[float, float] | None) -> bool:
+    return limits is not None and limits[0] <= score <= limits[1]
