@@ -126,8 +126,9 @@ def _headline(results: Results) -> Iterator[str]:
     yield from [
         "How many updates a training needs to reach the accuracy that the fixed LR has at its end. Times fewer: the length",
         "of the fixed training over the updates to this accuracy, which is measured every 500 updates (every 250 for",
-        "learnrate's own plans, times the square root of the scale). Learnrate's own plans choose their LR by `learnrate.tune` on 5,000 of the",
-        "training images, which then do not train; the last column counts the updates of this choice as well.",
+        "learnrate's own plans, times the square root of the scale). Learnrate's own plans choose their LR by",
+        "`learnrate.tune` on 5,000 of the training images, which then do not train; the last column counts the updates of",
+        "this choice as well.",
         "",
         f"The paper's {PAPER:g} is the ratio of whole lengths, 70,000 over 25,000 updates, at the same accuracy in the end:",
         'see the columns "updates" and "minus fixed" for it. A training may reach this accuracy earlier by chance,',
