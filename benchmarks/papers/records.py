@@ -2,15 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from learnrate import records
 from learnrate.errors import ArgumentError
-from learnrate.study import Comparison, Outcome, Training
-from learnrate.study.running.run import Chosen, Failure
+from learnrate.study import Comparison, Outcome
+from learnrate.study.results import of_record
 
 RESULTS = Path(__file__).parents[1] / "results" / "papers"
 
@@ -37,7 +36,7 @@ def write(name: str, scale: float, comparison: Comparison, folder: Path = RESULT
     """
     folder.mkdir(parents=True, exist_ok=True)
     earlier = read(name, scale, folder, on_gpu)
-    content = (comparison if earlier is None else _joined(comparison_of(earlier), comparison)).as_record()
+    content = (comparison if earlier is None else _joined(of_record(earlier), comparison)).as_record()
     for arm in content["arms"].values():
         for training in arm["trainings"]:
             training["losses"], training["losses_every"] = _thinned(training["losses"], training["losses_every"])
@@ -76,32 +75,6 @@ def scales(name: str, folder: Path = RESULTS) -> list[float]:
     """The scales at which an experiment was made, the largest first."""
     parts = (path.stem.removeprefix(f"{name}-").removesuffix(ON_GPU) for path in folder.glob(f"{name}-*.json"))
     return sorted({float(scale) for scale in parts if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", scale)}, reverse=True)
-
-
-def trainings(record: Mapping[str, Any], arm: str) -> list[Training]:
-    """The trainings of an arm."""
-    return [Training.of_record(each) for each in record["arms"][arm]["trainings"]]
-
-
-def comparison_of(record: Mapping[str, Any]) -> Comparison:
-    """The comparison of a record."""
-    arms = tuple(_outcome(name, record) for name in record["arms"])
-    return Comparison(record["updates"], arms, tuple(record["notes"]), tuple(record["environments"]))
-
-
-def _outcome(name: str, record: Mapping[str, Any]) -> Outcome:
-    arm = record["arms"][name]
-    chosen = arm["chosen"]
-    return Outcome(
-        name=name,
-        schedule=arm["schedule"],
-        updates=arm["updates"],
-        trainings=tuple(trainings(record, name)),
-        chosen=None if chosen is None else Chosen(**{**chosen, "reasons": tuple(chosen["reasons"])}),
-        failures={int(seed): Failure(error) for seed, error in arm["failures"].items()},
-        recipe=arm["recipe"],
-        source=arm["source"],
-    )
 
 
 def _joined(earlier: Comparison, later: Comparison) -> Comparison:

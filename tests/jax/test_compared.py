@@ -12,9 +12,8 @@ optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
 
 import learnrate as lr  # noqa: E402
+from killed import killed_and_gone_on  # noqa: E402
 from learnrate.control import gradient_size, guard, plateau  # noqa: E402
-from learnrate.study import train  # noqa: E402
-from learnrate.study.running.checkpoint import CheckpointFile  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("jax"), pytest.mark.slow]
 
@@ -79,29 +78,11 @@ def test_controllers_act_by_the_loss_and_the_norm_of_the_gradient(comparison):
     assert any("gradient_size" in note for note in guarded.notes)
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 def test_a_training_that_is_killed_ends_as_the_run_through(comparison, tmp_path):
     expected, end = comparison["guarded"].trainings[1], random.Random(5).randrange(35, UPDATES)
-    made = []
-    for stop in (end, math.inf):
-        trainable = RECIPE.trainable(1, test=True)
-
-        def update(rate, trainable=trainable, stop=stop):
-            made.append(rate)
-            if len(made) == stop:
-                raise Killed
-            return type(trainable).update(trainable, rate)
-
-        trainable.update = update
-        file = CheckpointFile(tmp_path / "file", "identity", every=1e-9)
-        try:
-            training = train(trainable, lr.constant(0.02), 1, UPDATES, control=CONTROL, evaluate_every=20, checkpoint=file)
-        except Killed:
-            continue
-    has_checkpoints = "checkpoint" in vars(type(trainable))
-    assert len(made) == (UPDATES + 2 if has_checkpoints else end + UPDATES + 1)  # one was left out, one was killed
+    training, updates, kind = killed_and_gone_on(
+        lambda: RECIPE.trainable(1, test=True), end, tmp_path / "file", UPDATES, CONTROL
+    )
+    assert updates == (UPDATES + 2 if "checkpoint" in vars(kind) else end + UPDATES + 1)  # one was left out, one was killed
     same = {"seconds": 0, "times": (), "notes": ()}
     assert replace(training, **same) == replace(expected, **same)

@@ -8,9 +8,8 @@ import numpy as np
 from reporting import FOLDER, scenario
 
 import learnrate as lr
+from killed import killed_and_gone_on
 from learnrate.control import guard, plateau
-from learnrate.study import train
-from learnrate.study.running.checkpoint import CheckpointFile
 
 UPDATES = 40
 CONTROL = [plateau(patience=12), guard(every=5, recovery=20)]
@@ -42,37 +41,13 @@ def held_out():
 RECIPE = lr.keras.Recipe(network, batches, held_out(), updates=UPDATES, metric="negated loss", name="keras")
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def killed_and_gone_on():
-    """The training that goes on, and the number of updates that both processes made."""
-    made = []
-    for stop in (33, math.inf):
-        trainable = RECIPE.trainable(1, test=True)
-
-        def update(rate, trainable=trainable, stop=stop):
-            made.append(rate)
-            if len(made) == stop:
-                raise Killed
-            return type(trainable).update(trainable, rate)
-
-        trainable.update = update
-        file = CheckpointFile(FOLDER / f"{keras.backend.backend()}-training", "identity", every=1e-9)
-        try:
-            training = train(trainable, lr.constant(0.02), 1, UPDATES, control=CONTROL, evaluate_every=20, checkpoint=file)
-        except Killed:
-            continue
-    return training, len(made), "checkpoint" in vars(type(trainable))
-
-
 @scenario
 def compared():
     arms = {"plain": lr.constant(0.02), "guarded": lr.Arm("constant(0.02)", control=CONTROL), "other": "cosine(0.05, 0)"}
     comparison = lr.compare(arms, RECIPE, seeds=2, evaluate_every=20)
     plain, guarded = comparison["plain"].trainings[0], comparison["guarded"].trainings
-    gone_on, made, has_checkpoints = killed_and_gone_on()
+    path = FOLDER / f"{keras.backend.backend()}-training"
+    gone_on, updates, kind = killed_and_gone_on(lambda: RECIPE.trainable(1, test=True), 33, path, UPDATES, CONTROL)
     return {
         "first": [[training.first_loss for training in comparison[name].trainings] for name in arms],
         "starts": len({(training.seed, training.start) for arm in comparison for training in arm.trainings}),
@@ -82,5 +57,5 @@ def compared():
         "scores": len(guarded[0].scores),
         "notes": " ".join(guarded[0].notes),
         "same": replace(gone_on, **SAME) == replace(guarded[1], **SAME),
-        "made": made == (UPDATES + 2 if has_checkpoints else 33 + UPDATES + 1),
+        "made": updates == (UPDATES + 2 if "checkpoint" in vars(kind) else 33 + UPDATES + 1),
     }

@@ -214,8 +214,8 @@ def test_no_seed_is_added_after_a_training_that_failed():
 def test_no_training_begins_when_the_budget_is_spent():
     comparison = lr.compare(ARMS, RECIPE, seeds=50, budget="60 updates")
     assert comparison.cost.updates == 60
-    made = sum(len(arm.trainings) for arm in comparison)
-    assert any("budget is spent" in note and str(100 - made) in note for note in comparison.notes)
+    trainings = sum(len(arm.trainings) for arm in comparison)
+    assert any("budget is spent" in note and str(100 - trainings) in note for note in comparison.notes)
     assert not any("budget" in note for note in lr.compare(ARMS, RECIPE, seeds=1, budget="1 hour").notes)
     assert lr.compare(ARMS, RECIPE, seeds=50, budget="1e-9 seconds").cost.updates == 0
 

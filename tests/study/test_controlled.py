@@ -10,6 +10,7 @@ import pytest
 
 import learnrate as lr
 from facts import facts
+from killed import Killed
 from learnrate.control import Action, Controller, guard, plateau
 from learnrate.control.cooldown_now import Constant
 from learnrate.study import train
@@ -203,10 +204,6 @@ class Bare(Noisy):
 def test_what_a_training_cannot_give_is_refused(trainable, control, words):
     with pytest.raises(lr.errors.ArgumentError, match=facts(*words)):
         train(trainable(), lr.constant(0.1), 0, 10, control=control)
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.mark.parametrize("late", [False, True])

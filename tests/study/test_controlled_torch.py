@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import learnrate as lr
+from killed import killed_and_gone_on
 from learnrate.control import gradient_size, guard, plateau
 from learnrate.study import train
-from learnrate.study.running.checkpoint import CheckpointFile
 
 UPDATES = 60
 CONTROL = [plateau(patience=12), guard(every=5, recovery=20), gradient_size(smoothing=6, step=0.05, max_factor=2.0)]
@@ -113,10 +113,6 @@ def test_where_a_closure_computes_gradients_their_norm_is_not_measured():
         train(recipe({}, closure=True).trainable(0, test=True), lr.constant(0.01), 0, 5, control=gradient_size())
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("bad", "acted"), [(NAN, "left out"), (HIGH, "rollback")])
 def test_a_training_that_is_killed_ends_as_the_run_through(tmp_path, bad, acted):
@@ -126,21 +122,7 @@ def test_a_training_that_is_killed_ends_as_the_run_through(tmp_path, bad, acted)
     expected = train(of_seed(), lr.constant(0.02), 1, UPDATES, control=CONTROL, evaluate_every=20)
     assert any(acted in note for note in expected.notes)
     assert any("gradient_size" in note for note in expected.notes)
-    end, made = random.Random(3).randrange(34, UPDATES), []
-    for stop in (end, math.inf):
-        trainable = of_seed()
-
-        def update(rate, trainable=trainable, stop=stop):
-            made.append(rate)
-            if len(made) == stop:
-                raise Killed
-            return type(trainable).update(trainable, rate)
-
-        trainable.update = update
-        file = CheckpointFile(tmp_path / "file", "identity", every=1e-9)
-        try:
-            training = train(trainable, lr.constant(0.02), 1, UPDATES, control=CONTROL, evaluate_every=20, checkpoint=file)
-        except Killed:
-            continue
-    assert len(made) < 2 * UPDATES - 10
+    end = random.Random(3).randrange(34, UPDATES)
+    training, updates, _ = killed_and_gone_on(of_seed, end, tmp_path / "file", UPDATES, CONTROL)
+    assert updates < 2 * UPDATES - 10
     assert replace(training, seconds=0, times=()) == replace(expected, seconds=0, times=())

@@ -16,14 +16,14 @@ LIMIT = 900
 
 
 def command(worker, *arguments, processes, **environment):
-    """The command that launches a worker in so many processes, and the variables that it needs in its environment."""
+    """The command that launches a worker in this number of processes, and the variables that it needs in its environment."""
     return [sys.executable, __file__, str(processes), str(worker), *map(str, arguments)], {
         "OMP_NUM_THREADS": "1"
     } | environment
 
 
 def torchrun(worker, *arguments, processes, **environment):
-    """Launch a worker in so many processes."""
+    """Launch a worker in this number of processes."""
     line, variables = command(worker, *arguments, processes=processes, **environment)
     ended = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT, env=os.environ | variables, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]

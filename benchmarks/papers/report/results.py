@@ -8,6 +8,7 @@ from benchmarks.papers import records
 from benchmarks.papers.experiment import Entry
 from benchmarks.papers.experiments import EXPERIMENTS
 from learnrate.study import Comparison, Difference, Outcome, difference
+from learnrate.study.results import of_record
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _measured(name: str, folder: Path) -> Iterable[Measured]:
     for scale in records.scales(name, folder):
         for on_gpu in (False, True):
             record = records.read(name, scale, folder, on_gpu)
-            comparison = None if record is None else records.comparison_of(record)
+            comparison = None if record is None else of_record(record)
             if comparison is not None and any(arm.trainings for arm in comparison):
                 yield Measured(name, scale, comparison, on_gpu)
 

@@ -10,6 +10,7 @@ import numpy as np
 from learnrate import checks, records
 from learnrate.errors import FailedTrainingsError
 from learnrate.study.outcome import Cost, Outcome
+from learnrate.study.report.summary import plural
 from learnrate.study.report.tables import columns
 from learnrate.study.running.run import Key
 from learnrate.study.running.training import Training
@@ -241,7 +242,7 @@ class Comparison:
         if not failures:
             return
         key, failure = failures[0]
-        more = f"; {len(failures) - 1} further {'run' if len(failures) == 2 else 'runs'} failed" if len(failures) > 1 else ""
+        more = f"; {plural(len(failures) - 1, 'further run')} failed" if len(failures) > 1 else ""
         error = FailedTrainingsError(f"{key} failed: {failure.error}{more}")
         error.add_note(failure.traceback)
         raise error
@@ -328,7 +329,7 @@ class Comparison:
         notes = [f"  note: {note}" for note in self.notes[:PRINTED_NOTES]]
         if len(self.notes) > PRINTED_NOTES:
             notes.append(f"  and {len(self.notes) - PRINTED_NOTES} more notes in .notes")
-        title = f"Comparison of {len(self.arms)} {'arm' if len(self.arms) == 1 else 'arms'}, {self.score_title}"
+        title = f"Comparison of {plural(len(self.arms), 'arm')}, {self.score_title}"
         return "\n".join([title, *rows, *compared, *notes])
 
     def as_record(self) -> dict[str, Any]:

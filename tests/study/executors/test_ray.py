@@ -108,9 +108,9 @@ def test_modules_beside_a_recipe_are_shipped(cluster, tmp_path):
         Ray(runtime_env={"working_dir": str(tmp_path)})
     for file in list(tmp_path.glob("*.py")):  # a worker on another machine has none of them
         file.unlink()
-    made = executor.submit(make, run, executor.report).result()
+    ended = executor.submit(make, run, executor.report).result()
     executor.close()
-    assert getattr(made.result, "losses", made.result) == (1.0, 1.0, 1.0)
+    assert getattr(ended.result, "losses", ended.result) == (1.0, 1.0, 1.0)
 
 
 def test_a_run_goes_on_without_the_actor_that_takes_its_messages(executor, study, serial, compared):

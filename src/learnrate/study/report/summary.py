@@ -31,7 +31,8 @@ def answer(comparison: Comparison) -> str:
     if comparison.best() == leader.name:
         if len(others) == 1:
             return f"{leader.name} is better than {others[0].arm.name}{_by(others[0])}"
-        next_one = f"; than {others[0].arm.name}, the next one{_by(others[0])}" if _by(others[0]) else ""
+        by = _by(others[0])
+        next_one = f"; than {others[0].arm.name}, the next one{by}" if by else ""
         return f"{leader.name} is better than each of the {len(others)} others{next_one}"
     if equal := [row.arm.name for row in others if row.mean == 0]:
         names = _listed([leader.name, *equal], "and")

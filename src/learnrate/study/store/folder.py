@@ -86,7 +86,7 @@ class FolderStore:
                 self._heartbeat = drivers.Heartbeat(self._drivers / f"{self._driver}{drivers.ENDING}")
                 self._runs.mkdir(exist_ok=True)
                 self.checkpoints.mkdir(exist_ok=True)
-                attempts = {name: self._attempt(name) for name in self._names()}
+                attempts = {name: self._attempt(name) for name in _names(_files(self._runs))}
                 self._before = {name: attempt for name, attempt in attempts.items() if attempt and attempt.failed}
             while not self._claims.take(DEFINITION, last_numbers(_files(self._runs))):
                 time.sleep(WAIT)
@@ -153,10 +153,6 @@ class FolderStore:
             warnings.warn(f"{file} is damaged: this run counts as not made", RecordWarning, stacklevel=2)
         return content
 
-    def _names(self) -> list[str]:
-        files = (file for file in _files(self._runs) if not file.startswith("."))
-        return [file.removesuffix(run_files.ENDING) for file in files if file.endswith(run_files.ENDING)]
-
     def finish(self, ended: EndedRun) -> None:
         """See `Store.finish`."""
         name = run_files.name_of(ended.key)
@@ -180,20 +176,22 @@ class FolderStore:
             if stored is None:
                 raise OutputError(f"{self.path} has no study: it was made, but no training was begun")
             runs: dict[Key, Stored] = {}
-            for name in self._names() if self._runs.exists() else ():
+            files = _files(self._runs) if self._runs.exists() else []
+            for name in _names(files):
                 run = self._stored(name)
                 if run is not None:
                     runs[run[0]] = run[1]
-            in_progress = tuple(self._in_progress(stored["definition"]["arms"])) if self._runs.exists() else ()
+            # For those who only read: a driver asks after each run, and each claim is a file of the network.
+            in_progress = tuple(self._in_progress(stored["definition"]["arms"], files)) if self._heartbeat is None else ()
         in_order = sorted(runs.items(), key=lambda item: (item[1].finished, item[0].arm, item[0].seed))
         return Contents(stored["definition"], dict(in_order), in_progress)
 
-    def _in_progress(self, arms: Iterable[str]) -> Iterator[Key]:
+    def _in_progress(self, arms: Iterable[str], files: Sequence[str]) -> Iterator[Key]:
         """The runs that living processes have claimed and not ended."""
-        last = last_numbers(_files(self._runs))
+        last, names = last_numbers(files), set(files)
         for arm in arms:
             for seed, name in run_files.seeds_of(arm, last).items():
-                if not self._has_ended(name) and self._claims.is_taken(name, last):
+                if not self._has_ended(name, names) and self._claims.is_taken(name, last):
                     yield Key(arm, seed)
 
     def others_work(self) -> bool:
@@ -225,3 +223,9 @@ class FolderStore:
 
 def _files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
+
+
+def _names(files: Iterable[str]) -> list[str]:
+    """The names of the runs that have ended, from the files of their folder."""
+    ended = (file for file in files if file.endswith(run_files.ENDING) and not file.startswith("."))
+    return [file.removesuffix(run_files.ENDING) for file in ended]
