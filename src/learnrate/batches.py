@@ -34,6 +34,7 @@ class Stream:
         self.restarts: list[int] = []
         self._epoch: int | None = None
         self._own: OwnState | None = None
+        self._has_state = False
         self._followed: Followed | None = None
 
     def take(self, number: int) -> list[Any]:
@@ -69,11 +70,6 @@ class Stream:
         self.drawn = 0
         self.restarts = []
 
-    def follow(self) -> None:
-        """Keep from now on what `position` needs."""
-        if self._own is None:
-            self._own = OwnState({"batches": self.source})
-
     def position(self) -> Position:
         """Where the next batch comes from, for `go_to` of the same stream in another process.
 
@@ -85,10 +81,11 @@ class Stream:
                 f"{self.drawn} batches were drawn before checkpoints were asked for: call checkpoint() once before the "
                 "first update"
             )
-        self.follow()
+        if self._own is None:
+            self._follow(has_state=_gives_state(self.source))
         assert self._own is not None
         place = (self.drawn, tuple(self.restarts), self._epoch, self._iterator is not None)
-        if self._is_stateful:
+        if self._has_state:
             return Position(*place, state=copy.deepcopy(self.source.state_dict()))  # type: ignore[union-attr]
         if self.once:
             raise NotResumableError(
@@ -105,9 +102,9 @@ class Stream:
         Raises:
             NotResumableError: if the source gives other batches than before.
         """
-        self.follow()
+        self._follow(has_state=position.state is not None)
         assert self._own is not None
-        if self._is_stateful:
+        if self._has_state:
             self.source.load_state_dict(position.state)  # type: ignore[union-attr]
             self._iterator = self._new_iterator() if position.begun else None
         elif position.replay is not None:
@@ -119,14 +116,18 @@ class Stream:
         self._own.put(position.own)
         self.drawn, self.restarts, self._epoch = position.drawn, list(position.restarts), position.epoch
 
-    @property
-    def _is_stateful(self) -> bool:
-        """Whether the source finds its position by itself, as those of torchdata do."""
-        methods = (getattr(self.source, name, None) for name in ("state_dict", "load_state_dict"))
-        return all(map(callable, methods))
+    def _follow(self, has_state: bool) -> None:
+        """Keep from now on what `position` needs.
+
+        Args:
+            has_state: Whether the state of the source says its position.
+        """
+        self._has_state = has_state
+        if self._own is None:
+            self._own = OwnState({"batches": self.source})
 
     def _begun(self) -> Iterator[Any]:
-        if self._own is None or self._is_stateful:
+        if self._own is None or self._has_state:
             return self._new_iterator()
         self._followed = Followed(self._own)
         return self._followed.over(self._new_iterator())
@@ -158,6 +159,19 @@ class Stream:
 def _has_items(batches: object) -> bool:
     """Whether batches are numbered, as those of a data set without an iterator are."""
     return hasattr(batches, "__getitem__") and getattr(batches, "ndim", 1) != 0
+
+
+def _gives_state(source: Any) -> bool:
+    """Whether a source says its position by itself, as those of torchdata do.
+
+    Having the methods is not enough: a loader of accelerate passes on those of a loader inside, which may have none.
+    """
+    if not all(callable(getattr(source, name, None)) for name in ("state_dict", "load_state_dict")):
+        return False
+    try:
+        return source.state_dict() is not None
+    except Exception:  # whatever it is, the batches can still be drawn again
+        return False
 
 
 def check_rewindable(batches: object) -> None:

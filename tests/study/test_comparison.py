@@ -258,6 +258,17 @@ def test_progress_is_told_while_an_lr_is_chosen():
         assert all(math.isnan(message.loss) for message in of_choice)
 
 
+@pytest.mark.parametrize("tune_each", [False, True])
+def test_an_error_of_progress_is_no_failure_of_a_training(tmp_path, tune_each):
+    def stop(message):
+        raise LookupError(message.key.arm)
+
+    study, recipe = tmp_path / "study.sqlite", lr.Recipe(Descent, updates=200)
+    with pytest.raises(LookupError, match="plan"):
+        lr.compare(ARMS, recipe, seeds=1, tune_each=tune_each, study=study, progress=stop)
+    assert not any(arm.failures for arm in lr.compare(ARMS, recipe, seeds=1, tune_each=tune_each, study=study))
+
+
 def test_arms_of_one_mean_are_no_ranking():
     scores = {"cosine": (0.97, 0.81), "wsd": (0.95, 0.83), "step": (0.6, 0.6)}
     trainings = {

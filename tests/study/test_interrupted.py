@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from driver_script import make
+import learnrate as lr
+from driver_script import ARMS, make
 from facts import facts
 from learnrate.study.results import comparison_of
 from learnrate.study.store.opened import opened
+from slow_recipe import RandomWalk, recipe
 
 SCRIPT = Path(__file__).with_name("driver_script.py")
 LIMIT = 300
@@ -147,12 +149,36 @@ def test_a_study_is_not_continued_with_other_values(study):
     assert len(make(study, seeds=2).seeds) == 2
 
 
-def test_nothing_is_left_of_processes_that_were_killed(tmp_path):
-    folder = tmp_path / "study.sqlite.checkpoints"
-    folder.mkdir()
-    (folder / ".0-0.checkpoint.0123abcd.part").write_bytes(b"half")
+@pytest.fixture
+def interrupted(tmp_path, monkeypatch):
+    """A study that was interrupted in its second arm, after 39 of 60 updates; and the updates that were begun."""
+    updates, update = [], RandomWalk.update
+
+    def counted(walk, lr):
+        updates.append(walk.updates)
+        if len(updates) == 100:
+            raise KeyboardInterrupt
+        return update(walk, lr)
+
+    monkeypatch.setattr(RandomWalk, "update", counted)
+    with pytest.raises(KeyboardInterrupt):
+        lr.compare(ARMS, recipe(), study=tmp_path / "study.sqlite", seeds=1, checkpoint_every=1e-9)
+    return tmp_path / "study.sqlite", updates
+
+
+def test_a_training_goes_on_where_fewer_arms_are_compared(interrupted):
+    study, updates = interrupted
+    lr.compare({"cosine": ARMS["cosine"]}, recipe(), study=study, seeds=1)
+    assert updates == [*range(60), *range(40), *range(39, 60)]
+
+
+def test_nothing_is_left_of_processes_that_were_killed(interrupted):
+    study, _ = interrupted
+    folder = Path(f"{study}.checkpoints")
+    [checkpoint] = folder.glob("*.checkpoint")
+    (folder / f".{checkpoint.name}.0123abcd.part").write_bytes(b"half")
     (folder / "0123456789ab.lock").touch()  # of a process that was killed before it claimed a run
-    make(tmp_path / "study.sqlite", seeds=1)
+    lr.compare(ARMS, recipe(), study=study, seeds=1)
     assert not folder.exists()
 
 

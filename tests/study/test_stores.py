@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from disks import full_disk
 from driver_script import make
 from facts import facts
 from learnrate.errors import OutputError, RecordWarning
@@ -134,17 +134,6 @@ def test_a_folder_that_is_removed_while_it_is_in_use_is_said(tmp_path):
         (tmp_path / "study" / "runs").rename(tmp_path / "moved")
         with pytest.raises(OutputError, match=facts("study", "No such file")):
             store.finish(made(KEYS[0]))
-
-
-@contextlib.contextmanager
-def full_disk():
-    """No file may become larger than nothing."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_nothing_is_lost_when_the_disk_is_full(study):

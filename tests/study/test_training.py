@@ -2,12 +2,15 @@
 
 import math
 import signal
+from contextlib import nullcontext
 
 import pytest
 
 import learnrate as lr
+from disks import full_disk
 from facts import facts
 from learnrate.study import train
+from learnrate.study.running.checkpoint import CheckpointFile
 from learnrate.trainable import Reading
 
 
@@ -73,6 +76,26 @@ def test_progress_is_called_after_every_update():
     calls = []
     train(Descent(), lr.constant(0.1), 0, 5, lambda *progress: calls.append(progress[:2]))
     assert calls == [(n, 5) for n in range(1, 6)]
+
+
+def test_checkpoints_go_on_when_a_full_disk_has_room_again(tmp_path):
+    class Resumable(Descent):
+        checkpoint, resume = Descent.save, Descent.restore
+
+        def update(self, rate):
+            loss = super().update(rate)
+            with full_disk() if len(self.lrs) in (4, 5) else nullcontext():
+                if file.is_due():
+                    file.write(self, len(self.lrs))
+            return loss
+
+    file = CheckpointFile(tmp_path / "checkpoint", "this one", every=1e-9)
+    train(Resumable(), lr.constant(0.1), 0, 5)
+    assert file.resumed(Resumable(), int) == 3
+    train(Resumable(), lr.constant(0.1), 0, 6)
+    assert file.resumed(Resumable(), int) == 6
+    [note] = file.notes
+    assert "checkpoint" in note
 
 
 def test_an_interrupt_is_raised_again():

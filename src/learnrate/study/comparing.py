@@ -1,5 +1,6 @@
 """compare(): trains with several schedules and the same seeds, and says which is better and how sure that is."""
 
+import hashlib
 import math
 import tempfile
 import time
@@ -250,13 +251,14 @@ class _StudyInProgress:
     def _run(self, name: str, seed: int) -> Run:
         settings, schedule = self.settings, self.schedules[name]
         assert isinstance(schedule, Schedule)
-        number = list(settings.arms).index(name)
         run = partial(
             Run, Key(name, seed), settings.sources[name], schedule, settings.lengths[name], settings.evaluate_every
         )
         if self.checkpoint_every is None:
             return run(control=settings.arms[name].control, batch=settings.batch(name, seed))
-        file = self.store.checkpoints / f"{number}-{seed}.checkpoint"
+        # Of the name of the arm, not of its place, because another process may compare other arms in the same study.
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        file = self.store.checkpoints / f"{digest}-{seed}.checkpoint"
         identity = f"{self.uid} {name} {seed} {schedule!r} {settings.lengths[name]} {settings.sources[name].digest}"
         batch = settings.batch(name, seed)
         return run(settings.arms[name].control, str(file), self.checkpoint_every, identity, batch)

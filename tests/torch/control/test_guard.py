@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import random
-import resource
 import sys
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from torch import nn
 
 import learnrate as lr
 from controllers import Heard
+from disks import full_disk
 from facts import facts, tells
 from learnrate.control import Undo, guard, plateau
 from learnrate.control.controller import Action, Controller
@@ -165,13 +165,8 @@ def test_a_rollback_before_the_optimizer_has_a_state():
 
 def test_a_full_disk_is_a_warning_and_the_run_goes_on():
     trained = Training(guard(every=20, where="disk", patience=1)).run(30)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    try:
-        with pytest.warns(NotRestoredWarning, match=facts("snapshot", 40, 20, "disk")):
-            trained.run(20)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with full_disk(room=100), pytest.warns(NotRestoredWarning, match=facts("snapshot", 40, 20, "disk")):
+        trained.run(20)
     trained.faults = {55: corrupt}
     trained.run(6)
     assert trained.attachment.control.events[-1].evidence["restored"] == 20

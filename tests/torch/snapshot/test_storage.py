@@ -3,7 +3,6 @@
 import copy
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import torch
 
 import learnrate as lr
+from disks import full_disk
 from facts import facts
 from learnrate.errors import OutputError
 from learnrate.torch.snapshot import TensorStorage, storage
@@ -162,13 +162,8 @@ def test_the_peak_of_memory_is_one_copy_of_the_state_and_on_disk_one_tensor(copy
 
 def test_a_full_disk_raises_output_error_and_changes_nothing(toy):
     before = copy.deepcopy(toy.model.state_dict())
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # no file may be larger
-    try:
-        with pytest.raises(OutputError, match=facts("copy", "disk", "TMPDIR", "copy_to")):
-            lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(room=100), pytest.raises(OutputError, match=facts("copy", "disk", "TMPDIR", "copy_to")):
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, copy_to="disk")
     for name, value in toy.model.state_dict().items():
         assert torch.equal(value, before[name])
 

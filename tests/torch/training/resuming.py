@@ -93,6 +93,15 @@ class Counted:
         self.next = state["next"]
 
 
+class PassesOn(DataLoader):
+    """A loader with the methods of one that finds its position by itself, which fail, as those of accelerate may."""
+
+    def state_dict(self):
+        raise AttributeError("'DataLoader' object has no attribute 'state_dict'")
+
+    load_state_dict = state_dict
+
+
 class Slow(torch.optim.SGD):
     """An optimizer of the user's own, with a counter and a tensor."""
 
@@ -206,6 +215,9 @@ CASES = {
     "buffered": lambda: training(lambda: DataLoader(Buffered(), 16), torch.optim.RMSprop),
     "endless": lambda: training(lambda: endless, torch.optim.Adam, remembering_loss()),
     "stateful": lambda: training(Counted, torch.optim.NAdam, remembering_loss()),
+    "without the state that it promises": lambda: training(
+        lambda: PassesOn(TensorDataset(*data()), batch_size=16, shuffle=True), torch.optim.SGD
+    ),
     "scaler": lambda: training(shuffled, step_of_adam, steep_loss, plain, scaler=overflowing()),
     "LBFGS": lambda: training(shuffled, lambda p: torch.optim.LBFGS(p, 0.1, max_iter=3), model=plain),
     "bfloat16": lambda: training(shuffled, SinglePrecision, bfloat16_loss, in_bfloat16),

@@ -70,28 +70,35 @@ class CheckpointFile:
         try:
             trainable.checkpoint()
         except NotResumableError as error:
-            self._end(f"has no checkpoints: {error}")
+            self._end(error)
 
     def is_due(self) -> bool:
         """Whether it is time for the next checkpoint."""
         return self._works and time.monotonic() - self._written_at >= self.every
 
     def write(self, trainable: Trainable, beside: Any) -> None:
-        """Write a checkpoint. If the framework has none or the disk is full, the training goes on, and a note says so."""
+        """Write a checkpoint. If the framework has none or the disk is full, the training goes on, and a note says so.
+
+        A full disk is tried again with the next checkpoint.
+        """
         try:
             content = pickle.dumps((VERSION, self._identity, trainable.checkpoint(), beside), pickle.HIGHEST_PROTOCOL)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             records.write_atomically(self.path, content)
-        except NotResumableError as error:
-            self._end(f"has no checkpoints: {error}")
-        except (OutputError, OSError, pickle.PicklingError, TypeError, AttributeError) as error:
-            self._end(f"has no checkpoint: {error}")
+        except (OutputError, OSError) as error:
+            self._note(f"could not write a checkpoint: {error}")
+        except (NotResumableError, pickle.PicklingError, TypeError, AttributeError) as error:
+            self._end(error)
         self._written_at = time.monotonic()
 
-    def _end(self, note: str) -> None:
+    def _end(self, error: Exception) -> None:
         """The training goes on without further checkpoints."""
         self._works = False
-        self.notes.append(note)
+        self._note(f"has no checkpoints: {error}")
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 def remove(path: Path) -> None:
