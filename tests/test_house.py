@@ -17,6 +17,7 @@ PACKAGE = Path(lr.__file__).parent
 FLOORS = [
     *(
         "errors",
+        "amounts",
         "checks",
         "locks",
         "interrupts",

@@ -14,6 +14,7 @@ A frozen class names the check of each field beside its type, and runs all of th
             check_fields(self)
 """
 
+import difflib
 import math
 import operator
 import os
@@ -55,6 +56,12 @@ def shown(value: object) -> str:
         # is about to be raised matters more than the form of the value in it.
         size = f" of {value.bit_length()} bits" if isinstance(value, int) else ""
         return f"<{type(value).__name__}{size}>"
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """The remedy for a name that does not exist: the most similar one of `names`, or `otherwise` if none is similar."""
+    similar = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {similar[0]!r}?" if similar else otherwise
 
 
 def refuse(name: str, rule: str, value: object, remedy: str = "") -> Never:

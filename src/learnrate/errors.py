@@ -5,6 +5,7 @@
     │   ├── ParseError                       a text is not a schedule; has the column of the error
     │   └── UnresolvedError                  a length of the schedule depends on the run
     ├── ArgumentTypeError    (TypeError)     an argument has the wrong type
+    ├── UnknownArmError      (KeyError)      a comparison has no arm of this name
     ├── RecipeError          (ValueError)    a recipe file is missing or broken, or returns no recipe
     ├── DataError            (ValueError)    the batches cannot be used for the run
     │   └── trainable.ExhaustedError         the batches have run out
@@ -53,6 +54,12 @@ class UnresolvedError(ArgumentError):
 
 class ArgumentTypeError(LearnrateError, TypeError):
     """An argument has the wrong type."""
+
+
+class UnknownArmError(LearnrateError, KeyError):
+    """A comparison has no arm of this name."""
+
+    __str__ = Exception.__str__  # that of KeyError would print the message as Python code, in quotes
 
 
 class RecipeError(LearnrateError, ValueError):

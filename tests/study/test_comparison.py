@@ -58,8 +58,9 @@ def test_every_arm_is_trained_with_a_seed_before_the_next_seed():
     assert comparison.metric == "nearness"
     assert comparison.seeds == (3, 4, 5)
     assert [arm.name for arm in comparison.ranking()] == ["plan", "constant"]
-    with pytest.raises(KeyError):
-        comparison["other"]
+    for name, remedy in (("constent", "did you mean 'constant'"), ("other", "plan, constant")):
+        with pytest.raises(KeyError, match=facts(name, remedy)):
+            comparison[name]
 
 
 def test_a_single_seed_has_no_spread():

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from learnrate import checks, figures, records
+from learnrate.amounts import plural
 from learnrate.cli.output import with_output
 from learnrate.cli.terminal import LABEL, Canvas, plotted
 from learnrate.errors import ArgumentError
@@ -179,23 +180,19 @@ def _report(
     console: Console, schedule: Schedule, updates: int, rows: list[Row], horizon: Horizon | None, complete: bool
 ) -> None:
     console.print(f"[bold]{escape(repr(schedule))}[/bold]")
-    console.print(f"{_counted(updates)}{_remark(schedule, updates)}\n")
+    console.print(f"{plural(updates, 'update')}{_remark(schedule, updates)}\n")
     braille = _can_show(console.encoding, "⣿")
     canvas = Canvas(max(10, console.width - LABEL - 3), HEIGHT, braille)
     n = np.linspace(0, updates, canvas.columns * POINTS_A_COLUMN).round().astype(np.int64)
     values = np.asarray(schedule(n))
     # A peak at one update lies between the values of the plot, and its label must not be below it.
     each = [*values[[values.argmin(), values.argmax()]].tolist(), *(row.value for row in rows)]
-    for line in plotted(values, _counted(updates), canvas, (min(each), max(each))):
+    for line in plotted(values, plural(updates, "update"), canvas, (min(each), max(each))):
         console.print(escape(line), style="blue" if "|" in line else "")
     console.print()
     _print_table(console, rows, horizon)
     if not complete:
         console.print(f"\nThe boundaries after the first {MOST_BOUNDARIES:,} are left out.")
-
-
-def _counted(updates: int) -> str:
-    return f"{updates:,} update{'' if updates == 1 else 's'}"
 
 
 def _remark(schedule: Schedule, updates: int) -> str:

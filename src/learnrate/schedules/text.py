@@ -1,7 +1,6 @@
 """Read the printed form of a schedule: a parser with a closed vocabulary. Nothing is evaluated."""
 
 import ast
-import difflib
 import inspect
 import math
 import re
@@ -171,11 +170,8 @@ class _Reader:
         return self.build(node, lambda: make(*arguments, **keywords))
 
     def nearest(self, name: str, names: tuple[str, ...]) -> str:
-        matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        if matches:
-            return f"did you mean {matches[0]!r}?"
         more = f" and {len(names) - 6} more, see learnrate.schedules" if len(names) > 6 else ""
-        return f"known names: {', '.join(names[:6])}{more}"
+        return checks.did_you_mean(name, names, f"known names: {', '.join(names[:6])}{more}")
 
     def arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         keywords: dict[str, Any] = {}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from learnrate import checks, records
-from learnrate.errors import FailedTrainingsError
+from learnrate.amounts import plural
+from learnrate.errors import FailedTrainingsError, UnknownArmError
 from learnrate.study.outcome import Cost, Outcome
-from learnrate.study.report.summary import plural
 from learnrate.study.report.tables import columns
 from learnrate.study.running.run import Key
 from learnrate.study.running.training import Training
@@ -119,7 +119,9 @@ class Comparison:
         for arm in self.arms:
             if arm.name == name:
                 return arm
-        raise KeyError(name)
+        names = [arm.name for arm in self.arms]
+        remedy = checks.did_you_mean(str(name), names, f"there are {', '.join(names)}")
+        raise UnknownArmError(f"there is no arm {checks.shown(name)} in this comparison: {remedy}")
 
     def __iter__(self) -> Iterator[Outcome]:
         return iter(self.arms)
@@ -218,7 +220,7 @@ class Comparison:
 
         Raises:
             ArgumentError: if the target is no target, there were no evaluations, or no seed has been trained with both.
-            KeyError: if there is no arm of a name.
+            UnknownArmError: if there is no arm of a name.
         """
         goal = self.target(target)
         arms = [self[first], self[second]]

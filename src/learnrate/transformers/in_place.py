@@ -1,7 +1,6 @@
 """The range test and tuning of what a Trainer trains, by the Trainer's own loss and data; afterwards all is as it was."""
 
 import copy
-import difflib
 import inspect
 import sys
 import weakref
@@ -107,8 +106,7 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], othe
         if name in own:
             raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: the arguments of the trainer decide it")
         if name not in names:
-            similar = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
-            remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(sorted(names))}"
+            remedy = checks.did_you_mean(name, sorted(names), f"there are {', '.join(sorted(names))}")
             raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: {remedy}")
 
 

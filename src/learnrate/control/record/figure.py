@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learnrate import figures
+from learnrate.amounts import plural
 from learnrate.control.record import summary, view
 from learnrate.figures import BLUE, GREY, ORANGE
 
@@ -55,7 +56,7 @@ def draw_record(record: Record) -> tuple[Axes, ...]:
     rows = _draw_marks(top, bottom, record.marks, labelled)
     top.tick_params(labelbottom=False)
     bottom.set_xlabel("update")
-    title = f"{Path(record.path).name}: {len(record):,} update{'' if len(record) == 1 else 's'}"
+    title = f"{Path(record.path).name}: {plural(len(record), 'update')}"
     top.set_title(figures.wrap(title), loc="left", fontsize=12, pad=8 + ROW * rows)
     text.axis("off")
     label = figures.literal("\n".join(lines))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learnrate import checks, figures, html
+from learnrate.amounts import duration, plural
 from learnrate.control.events import Event
 from learnrate.control.record import summary, view
 from learnrate.errors import MissingExtraError
@@ -181,10 +182,10 @@ def _line(event: Event) -> dict[str, Any]:
 
 def _lead(record: "Record") -> str:
     texts = "".join(f"<br>\n<code>{escape(checks.short(text, 300))}</code>" for text in record.original)
-    counts = f"{len(record):,} updates, {len(record.marks):,} event{'' if len(record.marks) == 1 else 's'}"
+    counts = f"{plural(len(record), 'update')}, {plural(len(record.marks), 'event')}"
     if len(record) and record.times[-1] > record.times[0]:
         begin = datetime.fromtimestamp(record.times[0]).isoformat(" ", "minutes")
-        counts += f", {begin}, {summary.duration(record.times[-1] - record.times[0])}"
+        counts += f", {begin}, {duration(record.times[-1] - record.times[0])}"
     return f'<p class="facts" style="overflow-wrap: anywhere">{counts}; planned: {texts}</p>'
 
 

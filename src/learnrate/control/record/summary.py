@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnrate import checks
+from learnrate.amounts import duration, plural
 from learnrate.control.events import Event
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def text(record: "Record") -> str:
 
 def title(record: "Record") -> str:
     """The name of the file and the number of updates."""
-    return f"Record of {len(record):,} update{'' if len(record) == 1 else 's'} in {Path(record.path).name}"
+    return f"Record of {plural(len(record), 'update')} in {Path(record.path).name}"
 
 
 def facts(record: "Record") -> list[tuple[str, str]]:
@@ -61,9 +62,7 @@ def facts(record: "Record") -> list[tuple[str, str]]:
 def _event_lines(events: tuple[Event, ...]) -> Iterator[str]:
     if events:
         shown = events[-MOST_EVENTS:]
-        yield f"{len(events)} event{'' if len(events) == 1 else 's'}" + (
-            f", the last {len(shown)}:" if shown != events else ":"
-        )
+        yield plural(len(events), "event") + (f", the last {len(shown)}:" if shown != events else ":")
         yield from (f"  {sentence(event)}" for event in shown)
 
 
@@ -83,11 +82,3 @@ def what(event: Event) -> str:
 def actor(event: Event) -> str:
     """Who did it."""
     return "hand" if event.who == "by hand" else event.who
-
-
-def duration(seconds: float) -> str:
-    """A time span in its largest units."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from learnrate import checks
+from learnrate.amounts import duration, plural
 from learnrate.errors import ArgumentError
 from learnrate.study.report.ranking import Row, ranked
 from learnrate.study.statistics.survival import MedianTime, median_time
@@ -149,18 +150,6 @@ def cost(spent: Cost) -> tuple[str, str]:
     """Updates and seconds."""
     seconds = f"{spent.seconds:,.0f}" if spent.seconds >= 1000 else f"{spent.seconds:.3g}"
     return f"{spent.updates:,}", seconds
-
-
-def plural(number: int, what: str) -> str:
-    """A number of things."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """A time in seconds, minutes or hours."""
-    if seconds < 120:
-        return f"{seconds:.3g} seconds"
-    return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:,.3g} hours"
 
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:

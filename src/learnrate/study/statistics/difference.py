@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from learnrate import records
+from learnrate.amounts import plural
 from learnrate.study.statistics import sequential
 
 
@@ -75,7 +76,7 @@ class Difference:
         return f"{result}: {self._evidence()}; {probability}{among}{self._left_out()}"
 
     def _evidence(self) -> str:
-        seeds = "1 seed" if self.pairs == 1 else f"{self.pairs} seeds"
+        seeds = plural(self.pairs, "seed")
         counts = f"{self.first} is better with {self.first_better} and {self.second} with {self.second_better}"
         if self.not_finite:
             return (

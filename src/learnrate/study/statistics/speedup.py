@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learnrate import checks
+from learnrate.amounts import plural
 from learnrate.errors import ArgumentError
 from learnrate.study.statistics import paired
 from learnrate.study.statistics.survival import Bounds, median_interval
@@ -52,23 +53,23 @@ class Speedup:
     def describe(self) -> str:
         """The ratio in one sentence."""
         low, high = self.ratio
-        seeds = f"{self.pairs} seed" + ("s" if self.pairs != 1 else "")
         missed = f"; with {self.censored} of them a training did not reach the target" if self.censored else ""
-        if low == high and math.isfinite(low) and low > 0:
-            times = "as many" if low == 1 else f"{low:.3g} times fewer" if low > 1 else f"{1 / low:.3g} times more"
+        over = f"{plural(self.pairs, 'seed')}{missed}"
+        if math.isinf(low) or high == 0:
+            reached, diverged = (self.first, self.second) if high > 0 else (self.second, self.first)
+            return f"with the median seed {diverged} diverged before the target, and {reached} reached it ({over})"
+        if low == high == 1:
+            times = "as many"
         elif low > 1:
-            times = "infinitely many times fewer" if math.isinf(low) else f"at least {low:.3g} times fewer"
+            times = f"{'' if low == high else 'at least '}{low:.3g} times fewer"
         elif high < 1:
-            times = "infinitely many times more" if high == 0 else f"at least {1 / high:.3g} times more"
+            times = f"{'' if low == high else 'at least '}{1 / high:.3g} times more"
         else:
-            where = f"between {low:.3g} and {high:.3g}"
-            if low == 0:
-                where = "not known" if math.isinf(high) else f"at most {high:.3g}"
-            elif math.isinf(high):
-                where = f"at least {low:.3g}"
-            return f"the ratio of the {self.unit} of {self.second} to those of {self.first} is {where} ({seeds}{missed})"
+            return (
+                f"the ratio of the {self.unit} of {self.second} to those of {self.first} is {_between(low, high)} ({over})"
+            )
         than = "as" if times == "as many" else "than"
-        return f"{self.first} needs {times} {self.unit} {than} {self.second} ({seeds}{missed}{self._shown()})"
+        return f"{self.first} needs {times} {self.unit} {than} {self.second} ({over}{self._shown()})"
 
     def _shown(self) -> str:
         low, high = self.interval
@@ -142,6 +143,13 @@ def speedup(
     if math.isinf(ends[0]):  # no spread: the checkpoints are coarse, or there is a single seed
         (low, high), coverage = median_interval(bounds, level)
     return Speedup(*pair, len(bounds), 0, (mean, mean), (low, high), coverage, level, unit)
+
+
+def _between(low: float, high: float) -> str:
+    """Bounds of a ratio, from 0 to infinity, in words."""
+    if low == 0:
+        return "not known" if math.isinf(high) else f"at most {high:.3g}"
+    return f"at least {low:.3g}" if math.isinf(high) else f"between {low:.3g} and {high:.3g}"
 
 
 def _ratio(ours: Bounds, theirs: Bounds) -> Bounds:

@@ -1,6 +1,5 @@
 """Names of hyper-parameters, as the parameter groups of an optimizer have them."""
 
-import difflib
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any
@@ -36,8 +35,7 @@ def check_names(keys: Iterable[str], optimizer: Optimizer) -> None:
 
 def _unknown(key: str, optimizer: Optimizer) -> str:
     names = sorted(set.intersection(*(_numbers(group) for group in optimizer.param_groups)))
-    similar = difflib.get_close_matches(key, [*names, *OTHER_ARGUMENTS], n=1, cutoff=0.6)
-    remedy = f"did you mean {similar[0]}?" if similar else f"its hyper-parameters are {', '.join(names)}"
+    remedy = checks.did_you_mean(key, [*names, *OTHER_ARGUMENTS], f"its hyper-parameters are {', '.join(names)}")
     needed = "'momentum' or 'betas'" if key == "momentum" else checks.shown(key)
     return f"the optimizer must have {needed} in its parameter groups, {type(optimizer).__name__} does not: {remedy}"
 

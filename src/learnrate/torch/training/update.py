@@ -1,6 +1,5 @@
 """How an update is made: accumulated, in mixed precision, clipped, with a closure."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -91,8 +90,8 @@ class Updater:
             if name not in names:
                 parameters = () if function is None else inspect.signature(function).parameters.values()
                 others = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
-                similar = difflib.get_close_matches(name, [*names, *others], n=1, cutoff=0.7)
-                remedy = f"did you mean {similar[0]}?" if similar else f"the options of an update are {', '.join(names)}"
+                options_are = f"the options of an update are {', '.join(names)}"
+                remedy = checks.did_you_mean(name, [*names, *others], options_are)
                 raise ArgumentTypeError(f"there is no argument {checks.shown(name)}: {remedy}")
         return cls(**options)
 
