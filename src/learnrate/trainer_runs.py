@@ -20,7 +20,8 @@ class TrainerRun:
     Attributes:
         seed: The seed, from which everything random follows. Random numbers are seeded before the function is called.
         updates: The length of the training in updates (optimizer steps).
-        folder: A folder for what the trainer writes. It is removed when the training has ended.
+        folder: A folder for what the trainer writes. It is removed when the training has ended, and kept when its process
+            was ended before.
     """
 
     seed: int
@@ -60,6 +61,34 @@ class TrainingListener(Protocol):
 
     def evaluated(self, scores: Mapping[str, float]) -> None:
         """An evaluation after the last update; of its scores, the first decides, and higher is better."""
+
+
+class TrainerCheckpoints(Protocol):
+    """The checkpoints that a trainer writes into the folder of its run, from which the training goes on in a new process.
+
+    Attributes:
+        last: The path of the last one; None at the start of a training.
+    """
+
+    last: str | None
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next one."""
+
+    def written(self, path: str, *, for_resuming: bool) -> None:
+        """The trainer has written one, and the listener knows all that was before it.
+
+        Args:
+            path: Where it is.
+            for_resuming: Whether it was written because it was due. Then it is removed after the next one; those that the
+                user wants are not.
+        """
+
+    def not_written(self, reason: str) -> None:
+        """The one that was due could not be written, for example because the disk is full."""
+
+    def impossible(self, reason: str) -> None:
+        """The training cannot go on from checkpoints; the reason is a note of its record."""
 
 
 def check_monitor(monitor: object, mode: object) -> None:

@@ -131,6 +131,33 @@ def test_a_guard_acts_and_one_that_gives_up_ends_the_training_with_good_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_an_interrupted_training_goes_on_from_an_epoch_that_has_ended(tmp_path):
+    class Stopped(Net):
+        def on_train_batch_start(self, batch, batch_idx):
+            torch.rand(1)
+            if stops and self.global_step == stops[0]:
+                raise stops.pop(0) and KeyboardInterrupt
+
+    arms = {"a": lr.Arm("one_cycle(0.1)", control=lr.control.plateau(patience=1, monitor="val_loss"))}
+    options = {"study": tmp_path / "study.sqlite", "seeds": 1, "checkpoint_every": 1e-9}
+    stops = []
+    [undisturbed] = lr.compare(arms, recipe(Stopped), seeds=1)["a"].trainings
+    stops += [10, 17]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            lr.compare(arms, recipe(Stopped), **options).require_complete()
+        [checkpoint] = Path(LOG[-1][0].folder).glob("*.ckpt")
+    [training] = lr.compare(arms, recipe(Stopped), **options)["a"].trainings
+    assert [len(used.first) for _, used in LOG] == [20, 10, 9, 4]  # an epoch has 8 updates
+    assert not checkpoint.parent.exists()
+    [note] = set(training.notes) - set(undisturbed.notes)
+    assert "16 updates" in note
+    for name in ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss"):
+        assert getattr(training, name) == getattr(undisturbed, name), name
+
+
+@pytest.mark.slow
 def test_each_arm_is_tuned_by_trials_inside_of_its_trainer():
     arms = {"a": "linear(1, 0, '100%')", "b": "one_cycle"}
     comparison = lr.compare(arms, recipe(updates=40), seeds=1, tune_each="200 updates")

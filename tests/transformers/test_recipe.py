@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 import learnrate as lr
 from facts import facts
@@ -72,6 +72,53 @@ def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
     assert comparison["a"].trainings[0].end != comparison["b"].trainings[0].end
     assert comparison["a"].trainings[0].losses == comparison["c"].trainings[0].losses
     assert not list(tmp_path.iterdir())
+
+
+class Stops(TrainerCallback):
+    """Ctrl-C after updates of a list, which is emptied by that."""
+
+    def __init__(self, stops):
+        self.stops = stops
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.stops and state.global_step == self.stops[0]:
+            self.stops.pop(0)
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("save_strategy", ["no", "steps"])
+def test_an_interrupted_training_goes_on_from_a_checkpoint(tmp_path, save_strategy):
+    def new(run):
+        trainer = new_trainer(run, save_strategy=save_strategy)
+        trainer.add_callback(Stops(stops))
+        return trainer
+
+    arms = {"a": lr.Arm("one_cycle(0.1)", control=lr.control.plateau(patience=1, monitor="eval_loss"))}
+    options = {"study": tmp_path / "study.sqlite", "seeds": 1, "checkpoint_every": 1e-9}
+    stops = []
+    [undisturbed] = lr.compare(arms, recipe(new), seeds=1)["a"].trainings
+    stops += [5, 9]
+    for last in ([4], [6, 8] if save_strategy == "steps" else [8]):
+        with pytest.raises(KeyboardInterrupt):
+            lr.compare(arms, recipe(new), **options)
+        folder = Path(LOG[-1][0].folder)
+        assert {path.name for path in folder.glob("checkpoint-*")} == {f"checkpoint-{updates}" for updates in last}
+    [training] = lr.compare(arms, recipe(new), **options)["a"].trainings
+    assert [len(used.first) for _, used in LOG] == [12, 5, 5, 4]
+    assert not folder.exists()
+    [note] = set(training.notes) - set(undisturbed.notes)
+    assert "8 updates" in note
+    for name in ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss"):
+        assert getattr(training, name) == getattr(undisturbed, name), name
+
+
+def test_a_trainer_whose_checkpoints_lack_something_says_so(tmp_path):
+    def new(run):
+        return new_trainer(run, save_only_model=True)
+
+    [training] = lr.compare({"a": lr.constant(0.02)}, recipe(new), seeds=1, study=tmp_path / "study.sqlite")["a"].trainings
+    [note] = training.notes
+    assert "save_only_model" in note
 
 
 def test_the_losses_are_those_of_the_trainer_and_a_guard_leaves_batches_out():

@@ -36,7 +36,8 @@ class Listening(Callback):
         self.schedule = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The training begins."""
+        """The training begins, or goes on from a checkpoint."""
+        self.updates = self._follow.updates_of(0)
         [state] = self._follow.state_dict()["optimizers"].values()
         self.schedule = state["schedules"]["lr"]
         self._listener.began(fingerprint(pl_module))

@@ -15,12 +15,13 @@ from learnrate import checks
 from learnrate.checks import check_fields, checked, frozen
 from learnrate.control.report import summary
 from learnrate.errors import ArgumentError, GaveUpError
+from learnrate.lightning.checkpoints import Checkpoints
 from learnrate.lightning.follow import Follow
 from learnrate.lightning.listening import Listening
 from learnrate.lightning.tune import Tune
 from learnrate.schedules import Schedule
 from learnrate.torch.training import fingerprint
-from learnrate.trainer_runs import Ended, Mode, TrainerRun, TrainingListener, check_monitor, require_same
+from learnrate.trainer_runs import Ended, Mode, TrainerCheckpoints, TrainerRun, TrainingListener, check_monitor, require_same
 from learnrate.tuner import Families, Plan
 from learnrate.user_code import call_user
 
@@ -42,7 +43,9 @@ class Recipe:
     Each training is made by `trainer.fit` with callbacks, precision, clipping, accumulation and validations of the trainer.
     The optimizer follows the schedule by `learnrate.lightning.Follow`, so that `configure_optimizers` returns no scheduler.
     A training is evaluated where the trainer validates, and once more after its last update if it has not done so there.
-    After the end of its process a training starts again.
+    After the end of its process, a training of a study goes on from the last epoch that ended at least `checkpoint_every`
+    seconds after the checkpoint before (see `learnrate.compare`), with the random numbers that it had there; those of
+    persistent workers of a loader are not among them.
 
     Args:
         module: Creates a new module. All random numbers are seeded before it is called, and it is called first.
@@ -84,7 +87,14 @@ class Recipe:
         check_fields(self)
         check_monitor(self.monitor, self.mode)
 
-    def fit(self, schedule: Schedule, run: TrainerRun, listener: TrainingListener, control: Any = None) -> Ended:
+    def fit(
+        self,
+        schedule: Schedule,
+        run: TrainerRun,
+        listener: TrainingListener,
+        control: Any = None,
+        checkpoints: TrainerCheckpoints | None = None,
+    ) -> Ended:
         """Make one training; see `learnrate.recipes.recipe.TrainerRecipe`.
 
         Args:
@@ -92,6 +102,7 @@ class Recipe:
             run: Seed, length and folder.
             listener: What is told about it.
             control: Controllers.
+            checkpoints: Those of the training, if it may go on in a new process.
 
         Raises:
             RecipeError: if one of the recipe's functions fails.
@@ -103,9 +114,12 @@ class Recipe:
             follow = Follow(schedule, control=control)
             listening = Listening(listener, follow, self.monitor, self.mode)
             trainer.callbacks[:0] = [follow, listening]  # type: ignore[attr-defined]
+            if checkpoints is not None:
+                trainer.callbacks.append(Checkpoints(checkpoints, run.folder, follow))  # type: ignore[attr-defined]
             notes: tuple[str, ...] = ()
             try:
-                trainer.fit(module, **data)
+                # The checkpoint is one that this training has written, so that it may hold any object.
+                trainer.fit(module, **data, ckpt_path=checkpoints.last if checkpoints else None, weights_only=False)
             except GaveUpError as error:
                 notes = (checks.short(str(error)),)
             if self.monitor is not None and listening.evaluated_at != listening.updates:

@@ -9,7 +9,7 @@ from learnrate import checks
 from learnrate.origin import mark
 from learnrate.schedules import Schedule
 from learnrate.trainable import Trainable, require_trainable
-from learnrate.trainer_runs import Ended, TrainerRun, TrainingListener
+from learnrate.trainer_runs import Ended, TrainerCheckpoints, TrainerRun, TrainingListener
 from learnrate.tuner import Families, Plan
 from learnrate.user_code import call_user
 
@@ -47,7 +47,14 @@ class TrainerRecipe(Protocol):
     name: str
     updates: int
 
-    def fit(self, schedule: Schedule, run: TrainerRun, listener: TrainingListener, control: Any = None) -> Ended:
+    def fit(
+        self,
+        schedule: Schedule,
+        run: TrainerRun,
+        listener: TrainingListener,
+        control: Any = None,
+        checkpoints: TrainerCheckpoints | None = None,
+    ) -> Ended:
         """Make one training.
 
         Args:
@@ -55,6 +62,7 @@ class TrainerRecipe(Protocol):
             run: The seed, from which everything random follows, the number of updates, and a folder that is removed.
             listener: What is told about the training.
             control: A controller, several, or a mapping from names; None for none.
+            checkpoints: Which checkpoint it goes on from, and when the next one is due; None for none.
         """
 
     def choose(self, family: Families, run: TrainerRun, budget: float | str | None = None) -> Plan:

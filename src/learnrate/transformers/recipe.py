@@ -12,7 +12,7 @@ from learnrate.control.report import summary
 from learnrate.errors import ArgumentError, GaveUpError
 from learnrate.schedules import Schedule
 from learnrate.torch.training import fingerprint
-from learnrate.trainer_runs import Ended, Mode, TrainerRun, TrainingListener, check_monitor, require_same
+from learnrate.trainer_runs import Ended, Mode, TrainerCheckpoints, TrainerRun, TrainingListener, check_monitor, require_same
 from learnrate.transformers.follow import Follow
 from learnrate.transformers.in_place import tune
 from learnrate.transformers.listening import Listening
@@ -33,8 +33,11 @@ class Recipe:
 
     Each training is made by `trainer.train()` with callbacks, loss, precision, clipping, accumulation and evaluations of the
     trainer. The optimizer follows the schedule by `learnrate.transformers.Follow`. A training is evaluated where the trainer
-    evaluates, and once more after its last update if it has not done so there. After the end of its process a training
-    starts again.
+    evaluates, and once more after its last update if it has not done so there.
+
+    After the end of its process, a training of a study goes on from a checkpoint of the trainer, which is written after each
+    `checkpoint_every` seconds (see `learnrate.compare`) and where the trainer writes one anyway. The trainer restores the
+    random numbers of this process and finds the next batch; what the data set itself draws at random may be other numbers.
 
     Args:
         trainer: From a run, with its `seed`, `updates` and `folder`, to a new trainer with a new model. All random numbers
@@ -70,7 +73,14 @@ class Recipe:
         check_fields(self)
         check_monitor(self.monitor, self.mode)
 
-    def fit(self, schedule: Schedule, run: TrainerRun, listener: TrainingListener, control: Any = None) -> Ended:
+    def fit(
+        self,
+        schedule: Schedule,
+        run: TrainerRun,
+        listener: TrainingListener,
+        control: Any = None,
+        checkpoints: TrainerCheckpoints | None = None,
+    ) -> Ended:
         """Make one training; see `learnrate.recipes.recipe.TrainerRecipe`.
 
         Args:
@@ -78,6 +88,7 @@ class Recipe:
             run: Seed, length and folder.
             listener: What is told about it.
             control: Controllers.
+            checkpoints: Those of the training, if it may go on in a new process.
 
         Raises:
             RecipeError: if the recipe's function fails.
@@ -85,13 +96,13 @@ class Recipe:
         """
         trainer = self._new(run)
         follow = Follow(schedule, control=control, report=_silent)
-        listening = Listening(trainer, listener, follow, self.monitor, self.mode)
+        listening = Listening(trainer, listener, follow, self.monitor, self.mode, checkpoints)
         trainer.add_callback(follow)
         trainer.add_callback(listening)
         notes: tuple[str, ...] = ()
         with listening.listening():
             try:
-                trainer.train()
+                trainer.train(resume_from_checkpoint=None if checkpoints is None else checkpoints.last)
             except GaveUpError as error:
                 notes = (checks.short(str(error)),)
             if self.monitor is not None and listening.evaluated_at != listening.updates:

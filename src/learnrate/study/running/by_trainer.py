@@ -1,14 +1,18 @@
 """One training that a trainer makes by its own loop, and its record."""
 
 import math
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from learnrate.recipes.recipe import TrainerRecipe
 from learnrate.schedules import Horizon, Schedule
+from learnrate.study.running.checkpoint import CheckpointFile, trainer_folder
 from learnrate.study.running.training import Course, Progress, Training
 from learnrate.trainer_runs import TrainerRun
 
@@ -30,8 +34,9 @@ class CourseListener:
         self._since: float | None = None
 
     def began(self, fingerprint: str | None) -> None:
-        """The first update begins."""
-        self.course.start = fingerprint
+        """The first update begins, of the training or of what is left of it."""
+        if self.course.updates == 0:
+            self.course.start = fingerprint
         self.go_on()
 
     def updated(self, loss: float) -> bool:
@@ -68,6 +73,97 @@ class CourseListener:
         course.evaluations.append(dict(scores))
 
 
+class FolderCheckpoints:
+    """Checkpoints in the folder of a trainer; see `learnrate.trainer_runs.TrainerCheckpoints`.
+
+    The file beside the folder says which one is the last, and has what was measured before it.
+
+    Args:
+        file: That file.
+        listener: What is told of the training. It knows what was measured before the last checkpoint.
+
+    Attributes:
+        folder: The folder.
+        last: The path of the last checkpoint.
+
+    Raises:
+        OSError: if the folder cannot be made.
+    """
+
+    def __init__(self, file: CheckpointFile, listener: CourseListener) -> None:
+        self.folder = trainer_folder(file.path)
+        self.last: str | None = None
+        self._file, self._listener = file, listener
+        self._is_for_resuming = False
+        course = file.resumed(self, Course)
+        if course is not None and self.last is not None and not Path(self.last).exists():
+            file.note("started again, because the checkpoint of its trainer was removed")
+            course, self.last = None, None
+        if course is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            listener.course = course
+            file.note(f"went on from a checkpoint of its trainer after {course.updates} updates")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def checkpoint(self) -> tuple[str | None, bool]:
+        """What the file has of the last checkpoint: its place in the folder, which may be elsewhere on another machine."""
+        place = None if self.last is None else os.path.relpath(self.last, self.folder)
+        return place, self._is_for_resuming
+
+    def resume(self, checkpoint: tuple[str | None, bool]) -> None:
+        """Go on from what the file has."""
+        place, self._is_for_resuming = checkpoint
+        self.last = None if place is None else str(self.folder / place)
+
+    def is_due(self) -> bool:
+        """See `TrainerCheckpoints.is_due`."""
+        return self._file.is_due()
+
+    def written(self, path: str, *, for_resuming: bool) -> None:
+        """See `TrainerCheckpoints.written`."""
+        before, is_removed = self.last, self._is_for_resuming
+        self.last, self._is_for_resuming = path, for_resuming
+        if not self._file.write(self, self._listener.course):
+            self.last, self._is_for_resuming = before, is_removed
+            if for_resuming:
+                _remove(Path(path))
+        elif before is not None and is_removed and before != path:
+            _remove(Path(before))
+
+    def not_written(self, reason: str) -> None:
+        """See `TrainerCheckpoints.not_written`."""
+        self._file.not_written(reason)
+
+    def impossible(self, reason: str) -> None:
+        """See `TrainerCheckpoints.impossible`."""
+        self._file.end(reason)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, which is a file or a folder. One that cannot be removed goes with the folder of the run."""
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            checkpoint.unlink()
+
+
+@contextmanager
+def _place(file: CheckpointFile | None, listener: CourseListener) -> Iterator[tuple[str, FolderCheckpoints | None]]:
+    """The folder of a trainer: one that is kept until the training has ended, if that is possible."""
+    if file is not None:
+        try:
+            checkpoints = FolderCheckpoints(file, listener)
+        except OSError as error:
+            file.end(str(error))
+        else:
+            yield str(checkpoints.folder), checkpoints
+            return
+    with folder() as path:
+        yield path, None
+
+
 @contextmanager
 def folder() -> Iterator[str]:
     """A folder for what a trainer writes, removed at the end."""
@@ -92,6 +188,7 @@ def train_by_trainer(
     progress: Progress | None = None,
     *,
     control: Any = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> Training:
     """Let the trainer of a recipe make one training.
 
@@ -102,6 +199,7 @@ def train_by_trainer(
         updates: Length in updates.
         progress: Called after every update.
         control: Controllers.
+        checkpoint: The file that an interrupted training goes on from.
 
     Returns:
         The record of the training.
@@ -111,9 +209,10 @@ def train_by_trainer(
         KeyboardInterrupt: at Ctrl-C.
     """
     listener = CourseListener(updates, progress)
-    with folder() as path:
-        ended = recipe.fit(schedule, TrainerRun(seed, updates, path), listener, control)
-    course, notes = listener.course, ended.notes
+    with _place(checkpoint, listener) as (path, checkpoints):
+        ended = recipe.fit(schedule, TrainerRun(seed, updates, path), listener, control, checkpoints)
+    course = listener.course
+    notes = ended.notes if checkpoint is None else (*checkpoint.notes, *ended.notes)
     if course.updates < updates:
         notes = (*notes, f"ended after {course.updates} of {updates} updates")
     return course.record(seed, ended.schedule, ended.fingerprint, notes)

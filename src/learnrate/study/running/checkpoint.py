@@ -1,15 +1,27 @@
 """The file from which a training continues after its process was killed."""
 
 import pickle
+import shutil
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from learnrate import records
 from learnrate.errors import OutputError
-from learnrate.trainable import NotResumableError, Trainable
+from learnrate.trainable import NotResumableError
 
 T = TypeVar("T")
+
+
+class Resumes(Protocol):
+    """What has checkpoints, such as a `Trainable`."""
+
+    def checkpoint(self) -> Any:
+        """All that a new process needs to go on, in a form that can be pickled."""
+
+    def resume(self, checkpoint: Any) -> None:
+        """Go on from a checkpoint."""
+
 
 EVERY = 60.0
 """Seconds between two checkpoints: a killed process loses about as much time at most."""
@@ -34,10 +46,10 @@ class CheckpointFile:
         self.path, self.every = path, every
         self.notes: list[str] = []
         self._identity = identity
-        self._written_at = time.monotonic()
+        self._tried_at = time.monotonic()
         self._works = True
 
-    def resumed(self, trainable: Trainable, kind: type[T]) -> T | None:
+    def resumed(self, trainable: Resumes, kind: type[T]) -> T | None:
         """Restore the trainable from its checkpoint.
 
         Args:
@@ -65,44 +77,62 @@ class CheckpointFile:
         trainable.resume(checkpoint)
         return beside
 
-    def prepare(self, trainable: Trainable) -> None:
+    def prepare(self, trainable: Resumes) -> None:
         """Let a trainable store at its start what its checkpoints need later."""
         try:
             trainable.checkpoint()
         except NotResumableError as error:
-            self._end(error)
+            self.end(str(error))
 
     def is_due(self) -> bool:
         """Whether it is time for the next checkpoint."""
-        return self._works and time.monotonic() - self._written_at >= self.every
+        return self._works and time.monotonic() - self._tried_at >= self.every
 
-    def write(self, trainable: Trainable, beside: Any) -> None:
+    def write(self, trainable: Resumes, beside: Any) -> bool:
         """Write a checkpoint. If the framework has none or the disk is full, the training goes on, and a note says so.
 
         A full disk is tried again with the next checkpoint.
+
+        Returns:
+            Whether it was written.
         """
         try:
             content = pickle.dumps((VERSION, self._identity, trainable.checkpoint(), beside), pickle.HIGHEST_PROTOCOL)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             records.write_atomically(self.path, content)
         except (OutputError, OSError) as error:
-            self._note(f"could not write a checkpoint: {error}")
+            self.not_written(str(error))
+            return False
         except (NotResumableError, pickle.PicklingError, TypeError, AttributeError) as error:
-            self._end(error)
-        self._written_at = time.monotonic()
+            self.end(str(error))
+            return False
+        self._tried_at = time.monotonic()
+        return True
 
-    def _end(self, error: Exception) -> None:
+    def not_written(self, reason: str) -> None:
+        """A checkpoint could not be written; the next one is tried when it is due."""
+        self._tried_at = time.monotonic()
+        self.note(f"could not write a checkpoint: {reason}")
+
+    def end(self, reason: str) -> None:
         """The training goes on without further checkpoints."""
         self._works = False
-        self._note(f"has no checkpoints: {error}")
+        self.note(f"has no checkpoints: {reason}")
 
-    def _note(self, note: str) -> None:
+    def note(self, note: str) -> None:
+        """Add a note, once."""
         if note not in self.notes:
             self.notes.append(note)
 
 
+def trainer_folder(path: Path) -> Path:
+    """The folder of the trainer of a training, beside its checkpoint."""
+    return path.with_suffix(".trainer")
+
+
 def remove(path: Path) -> None:
-    """Remove the checkpoint of a training that has ended, and unfinished files of processes that were killed."""
+    """Remove the checkpoint of a training that has ended, and what trainers and processes that were killed have left."""
+    shutil.rmtree(trainer_folder(path), ignore_errors=True)
     path.unlink(missing_ok=True)
     for part in path.parent.glob(f".{path.name}.*.part"):
         part.unlink(missing_ok=True)

@@ -188,20 +188,14 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _train(recipe: AnyRecipe, run: Run, report: Report | None) -> Training:
-    if isinstance(recipe, TrainerRecipe):
-        throttled = None if report is None else Throttled(run.key, report)
-        return train_by_trainer(recipe, run.schedule, run.key.seed, run.updates, throttled, control=run.control)
-    trainable = recipe.trainable(run.key.seed, test=True)
-    require_trainable("what Recipe.trainable returns", trainable)
     file = None if run.checkpoint is None else CheckpointFile(Path(run.checkpoint), run.identity, run.checkpoint_every)
     progress = None if report is None else Throttled(run.key, report)
-    every, seed = run.evaluate_every, run.key.seed
-    training = train(
-        *(trainable, run.schedule, seed, run.updates, progress),
-        evaluate_every=every,
-        checkpoint=file,
-        control=run.control,
-    )
+    what = (run.schedule, run.key.seed, run.updates, progress)
+    if isinstance(recipe, TrainerRecipe):
+        return train_by_trainer(recipe, *what, control=run.control, checkpoint=file)
+    trainable = recipe.trainable(run.key.seed, test=True)
+    require_trainable("what Recipe.trainable returns", trainable)
+    training = train(trainable, *what, evaluate_every=run.evaluate_every, checkpoint=file, control=run.control)
     return replace(training, notes=(*run.notes, *training.notes))
 
 
