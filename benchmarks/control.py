@@ -86,7 +86,7 @@ def main() -> Path:
         plain=update(False),
     )
     per_update = [guarded - plain for guarded, plain in zip(figures["guarded"], figures["plain"], strict=True)]
-    shares = [(memory / EVERY + each) / UPDATE for memory, each in zip(figures["memory"], per_update, strict=True)]
+    shares = [(memory / EVERY + extra) / UPDATE for memory, extra in zip(figures["memory"], per_update, strict=True)]
     milliseconds = {name: spread([1e3 * value for value in figures[name]]) for name in ("memory", "disk", "copy")}
     return keep(
         "control",

@@ -92,19 +92,19 @@ def on_plateaus(rng: np.random.Generator, curves: int) -> dict[str, Any]:
     acted, theirs = first_actions(plateau(patience=PATIENCE), still), torch_first_actions(2 + 0.1 * still, PATIENCE)
     from_start = {
         kind: {
-            "plateau": quantiles(acted[[each == kind for each in kinds]], PATIENCE),
-            "torch": quantiles(theirs[[each == kind for each in kinds]], PATIENCE),
+            "plateau": quantiles(acted[[noise == kind for noise in kinds]], PATIENCE),
+            "torch": quantiles(theirs[[noise == kind for noise in kinds]], PATIENCE),
         }
         for kind in NOISES
     }
     rows = []
     for length in (4, 12):
-        start, heights, each = length * PATIENCE, (5, 20, 100, 1000), curves // 10
-        losses = [fall_then_plateau(rng, each, start, 2 * start, height, "normal") / height for height in heights]
+        start, heights, per_height = length * PATIENCE, (5, 20, 100, 1000), curves // 10
+        losses = [fall_then_plateau(rng, per_height, start, 2 * start, height, "normal") / height for height in heights]
         together = 2 + np.concatenate(losses, axis=1)
         acted, theirs = first_actions(plateau(patience=PATIENCE), together), torch_first_actions(together, PATIENCE)
         for index, height in enumerate(heights):
-            own = slice(index * each, (index + 1) * each)
+            own = slice(index * per_height, (index + 1) * per_height)
             delay, other = (quantiles(firsts[own], PATIENCE, start) for firsts in (acted, theirs))
             rows.append({"fall": length, "height": height, "plateau": delay, "torch": other})
     return {"from the start": from_start, "after a fall": rows}
@@ -132,16 +132,18 @@ def others(rng: np.random.Generator, curves: int) -> dict[str, Any]:
 
 def sawtooths(rng: np.random.Generator, curves: int) -> list[dict[str, Any]]:
     """How often, and how soon, `oscillation` acts on oscillations of several periods and sizes."""
-    n, each = np.arange(UPDATES)[:, None], curves // 40
+    n, per_case = np.arange(UPDATES)[:, None], curves // 40
     cases = [(form, period, size) for form in ("sine", "sawtooth") for period in (2, 4, 10, 30, 60) for size in (1.0, 3.0)]
     waves = [
         size * (np.cos(2 * np.pi * n / period) if form == "sine" else 2 * (n % period) / (period - 1) - 1)
         for form, period, size in cases
     ]
-    losses = np.repeat(np.concatenate(waves, axis=1), each, axis=1) + rng.standard_normal((UPDATES, each * len(cases)))
+    losses = np.repeat(np.concatenate(waves, axis=1), per_case, axis=1) + rng.standard_normal(
+        (UPDATES, per_case * len(cases))
+    )
     acted = first_actions(oscillation(), losses)
     return [
-        {"form": form, "period": period, "size": size, **quantiles(acted[index * each : (index + 1) * each], 1)}
+        {"form": form, "period": period, "size": size, **quantiles(acted[index * per_case : (index + 1) * per_case], 1)}
         for index, (form, period, size) in enumerate(cases)
     ]
 
@@ -158,15 +160,18 @@ def trainings() -> list[dict[str, Any]]:
         "oscillation": oscillation(),
         "gradient_size": gradient_size(max_factor=2.0),
     }
-    sets: dict[str, dict[str, Controller[Any]]] = {"none": {}, **{name: {name: each} for name, each in alone.items()}}
+    sets: dict[str, dict[str, Controller[Any]]] = {
+        "none": {},
+        **{name: {name: controller} for name, controller in alone.items()},
+    }
     sets["slow and plateau"] = {name: alone[name] for name in ("slow", "plateau")}
     sets["all four"] = alone
-    each, rows = 20, []
+    per_lr, rows = 20, []
     for name, controllers in sets.items():
-        run = train(controllers, np.repeat(LRS, each), UPDATES)
+        run = train(controllers, np.repeat(LRS, per_lr), UPDATES)
         number, late = actions(run["factor"]), actions(run["factor"][UPDATES // 2 :])
         for index, lr in enumerate(LRS):
-            own = slice(index * each, (index + 1) * each)
+            own = slice(index * per_lr, (index + 1) * per_lr)
             rows.append(
                 {
                     "lr": lr,

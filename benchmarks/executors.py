@@ -64,7 +64,7 @@ def measured(name: str, rounds: int) -> dict[str, Any]:
         for seeds in SEEDS:
             # The many runs of the longest study are its own rounds.
             figures = [study(executor, seeds) for _ in range(1 if seeds == SEEDS[-1] else rounds)]
-            values = {key: spread([each[key] for each in figures]) for key in ("clock", "driver")}
+            values = {key: spread([measurement[key] for measurement in figures]) for key in ("clock", "driver")}
             rows.append({"runs": seeds * len(ARMS), **values})
             print(name, rows[-1], flush=True)
     finally:

@@ -29,14 +29,19 @@ def section(record: dict[str, Any]) -> list[str]:
         "",
         "| " + " | ".join(head) + " |",
         "|---" + "|---:" * (len(head) - 1) + "|",
-        *("| " + " | ".join(_row(each)) + " |" for each in record["executors"]),
+        *("| " + " | ".join(_row(executor)) + " |" for executor in record["executors"]),
         "",
     ]
 
 
-def _row(each: dict[str, Any]) -> list[str]:
-    driver = [f"{_figure(row['driver'])} ms" for row in each["rows"]]
-    return [NAMES[each["executor"]], *driver, f"{_figure(each['rows'][-1]['clock'])} ms", f"{each['starting']:.1f} s"]
+def _row(executor: dict[str, Any]) -> list[str]:
+    driver = [f"{_figure(row['driver'])} ms" for row in executor["rows"]]
+    return [
+        NAMES[executor["executor"]],
+        *driver,
+        f"{_figure(executor['rows'][-1]['clock'])} ms",
+        f"{executor['starting']:.1f} s",
+    ]
 
 
 def _figure(spread: dict[str, float]) -> str:

@@ -63,9 +63,9 @@ def _task(record: dict[str, Any]) -> list[str]:
 
 def _claims(record: dict[str, Any]) -> list[str]:
     """What is sure."""
-    sure = [each for each in record["differences"] if each["sure"]]
+    sure = [difference for difference in record["differences"] if difference["sure"]]
     if not sure:
-        widest = max(record["differences"], key=lambda each: abs(each["mean"]))
+        widest = max(record["differences"], key=lambda difference: abs(difference["mean"]))
         low, high = widest["interval"]
         return [
             f"No difference is sure, with all {len(record['differences'])} pairs accounted for. The largest is that of "
@@ -73,16 +73,16 @@ def _claims(record: dict[str, Any]) -> list[str]:
             f"of {low:+.2f} to {high:+.2f}."
         ]
     return [
-        f"Sure: {each['first']} - {each['second']} is {each['mean']:+.2f}, 95 % interval {each['interval'][0]:+.2f} to "
-        f"{each['interval'][1]:+.2f}."
-        for each in sure
+        f"Sure: {difference['first']} - {difference['second']} is {difference['mean']:+.2f}, 95 % interval "
+        f"{difference['interval'][0]:+.2f} to {difference['interval'][1]:+.2f}."
+        for difference in sure
     ]
 
 
 def _together(records: list[dict[str, Any]]) -> list[str]:
     """What the tasks have in common."""
     pairs = sum(len(record["differences"]) for record in records)
-    sure = sum(each["sure"] for record in records for each in record["differences"])
+    sure = sum(difference["sure"] for record in records for difference in record["differences"])
     return [
         "## What it shows",
         "",

@@ -37,7 +37,7 @@ def train(
     """
     rng, runs = np.random.default_rng(seed), len(lr)
     weights = 10 * rng.standard_normal((runs, len(CURVATURES)))
-    states = {name: each(runs, controller) for name, controller in controllers.items()}
+    states = {name: initial_state(runs, controller) for name, controller in controllers.items()}
     factor = np.ones(runs)
     factors, losses, predicted = [], [], []
     for update in range(updates):
@@ -48,17 +48,17 @@ def train(
         factors.append(factor)
         losses.append(loss)
         predicted.append(present * norm**2)
-        seen = Observation(update, present, loss, norm, restarts=np.False_, xp=np)
+        observation = Observation(update, present, loss, norm, restarts=np.False_, xp=np)
         factor = np.ones(runs)
         for name, controller in controllers.items():
-            states[name], action = controller.update(states[name], seen)
+            states[name], action = controller.update(states[name], observation)
             factor = factor * action.factor
         weights = weights - present[:, None] * gradient
     excess = (CURVATURES * weights**2).sum(1) / 2
     return {"excess": excess, "losses": np.array(losses), "factor": np.array(factors), "predicted": np.array(predicted)}
 
 
-def each(count: int, controller: Controller[Any]) -> Any:
+def initial_state(count: int, controller: Controller[Any]) -> Any:
     """The initial state of a controller, for this number of runs."""
     initial = controller.init()
     return type(initial)(*(np.full(count, float(value)) for value in initial))

@@ -209,8 +209,8 @@ def live_page() -> list[str]:
     titles = {"page": "one page open", "broken": f"and {record['broken_clients']} broken clients"}
     for name, title in titles.items():
         figures = record["figures"][name]
-        clock, own = (figures[each]["ratio"] for each in ("clock", "own"))
-        cells = [f"{each['median']:.3f} ({each['low']:.3f} to {each['high']:.3f})" for each in (clock, own)]
+        clock, own = (figures[key]["ratio"] for key in ("clock", "own"))
+        cells = [f"{ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})" for ratio in (clock, own)]
         share, wakes = 100 * figures["share_of_a_core"], figures["wake_ups_a_second"]
         on, off = (100 * figures["waits"][state]["median"] for state in ("on", "off"))
         verdict = {"met": "reached", "missed": "**not reached**"}.get(figures["own"]["reached"], "undecided")

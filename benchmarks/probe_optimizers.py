@@ -95,10 +95,10 @@ def train(task: Task, optimizer: str, max_lr: float, seed: int) -> float:
             break
         if task.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), task.clip_norm)
-        for name, each in optimizers.items():
-            for group in each.param_groups:
+        for name, torch_optimizer in optimizers.items():
+            for group in torch_optimizer.param_groups:
                 group["lr"] = value * (REST_LR if name == REST else max_lr)
-            each.step()
+            torch_optimizer.step()
     return (task.validate(model) + task.test(model)) / 2
 
 

@@ -119,7 +119,7 @@ def compared_with_a_bare_loop(rounds: int) -> dict[str, Any]:
         figures = in_rounds(rounds, ours=ours, theirs=theirs)
         return figures, ratios(figures, "ours", "theirs")
 
-    rows, each = [], {}
+    rows, by_groups = [], {}
     for groups in (1, 10, 100):
         medians = {name: spread(measured(name, groups)[1])["median"] for name in SCHEDULES}
         slowest = max(medians, key=medians.__getitem__)
@@ -128,9 +128,9 @@ def compared_with_a_bare_loop(rounds: int) -> dict[str, Any]:
         plural = "group" if groups == 1 else "groups"
         reached = spread(ratio)["median"] <= 2
         rows.append(row(f"{groups} {plural}, the slowest: {slowest}", figures, "at most 2", reached, ratio))
-        each[str(groups)] = {name: round(median, 3) for name, median in medians.items()}
+        by_groups[str(groups)] = {name: round(median, 3) for name, median in medians.items()}
     what = f"`torch.Scheduler.step()` over a bare loop that assigns a float to every group; {len(SCHEDULES)} schedules."
-    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": each}
+    return {"title": "An update, against a bare loop", "what": what, "rows": rows, "each": by_groups}
 
 
 def compared_with_torch(rounds: int) -> dict[str, Any]:

@@ -174,13 +174,13 @@ class Fifths:
     def __call__(self) -> None:
         """One more run has ended."""
         self.ended += 1
-        each = self.runs // 5
-        if self.ended % each:
+        fifth = self.runs // 5
+        if self.ended % fifth:
             return
         calls = self.clocks.taken()
         # The records are made by the simulation, not by a driver.
         seconds = time.process_time() - self.since - sum(calls["result"])
-        row = {"runs": self.ended, "a run": 1e3 * seconds / each, "megabytes": size(self.path)}
+        row = {"runs": self.ended, "a run": 1e3 * seconds / fifth, "megabytes": size(self.path)}
         row |= {name: 1e3 * statistics.fmean(calls[name] or [0.0]) for name in ("claim", "finish")}
         row |= {"memory": resident() - self.memory}
         print({name: round(value, 3) for name, value in row.items()}, file=sys.stderr, flush=True)

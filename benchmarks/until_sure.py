@@ -129,7 +129,7 @@ def diverging(rng: np.random.Generator, studies: int) -> list[dict[str, Any]]:
         scores[rng.random(scores.shape) < share] = math.nan
         # The p-value is that of the strongest evidence so far: at the end it tells whether there ever was a claim.
         last = [difference(first, second, anytime=True) for first, second in scores.tolist()]
-        rows.append({"share": share, "studies": studies, "claims": sum(each.p_value <= 1 - LEVEL for each in last)})
+        rows.append({"share": share, "studies": studies, "claims": sum(result.p_value <= 1 - LEVEL for result in last)})
     return rows
 
 
@@ -175,8 +175,8 @@ def priors(rng: np.random.Generator, studies: int) -> list[dict[str, Any]]:
             fewest, bar = fewest_pairs(LEVEL, comparisons), math.log(comparisons / (1 - LEVEL))
             for limit in (MOST_SEEDS, len(noise)):
                 means = []
-                for each in evidence:
-                    sure = each[:limit] >= bar
+                for series in evidence:
+                    sure = series[:limit] >= bar
                     sure[: fewest - 1] = False
                     means.append(seeds_needed(sure).mean())
                 row[f"{arms} arms, {limit} seeds"] = round(float(np.exp(np.mean(np.log(means)))), 2)

@@ -88,12 +88,12 @@ def _claims(row: dict[str, Any]) -> list[object]:
 def _power(row: dict[str, Any]) -> list[object]:
     cells: list[object] = [f"{row['effect']:g}", row["t-test, 80 %"]]
     for arms in ("2 arms", "4 arms"):
-        each = row[arms]
+        seeds = row[arms]
         cells += [
-            f"{each['mean']:.1f}",
-            f"{each['without the limit']:.1f}",
-            each["80 %"],
-            f"{100 * each['sure by 30']:.0f} %",
+            f"{seeds['mean']:.1f}",
+            f"{seeds['without the limit']:.1f}",
+            seeds["80 %"],
+            f"{100 * seeds['sure by 30']:.0f} %",
         ]
     return cells
 

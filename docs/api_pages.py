@@ -120,11 +120,11 @@ def signature(name: str) -> str:
     """How a schedule is called."""
     call = inspect.signature(getattr(lr, name)).replace(return_annotation=inspect.Signature.empty)
     modules = r"\b(learnrate\.schedules\.base|collections\.abc|typing)\."
-    shown = [re.sub(modules, "", str(each)) for each in call.parameters.values()]
-    if any(each.kind is each.KEYWORD_ONLY for each in call.parameters.values()):
-        shown.insert([each.kind for each in call.parameters.values()].index(inspect.Parameter.KEYWORD_ONLY), "*")
+    shown = [re.sub(modules, "", str(parameter)) for parameter in call.parameters.values()]
+    if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in call.parameters.values()):
+        shown.insert([parameter.kind for parameter in call.parameters.values()].index(inspect.Parameter.KEYWORD_ONLY), "*")
     line = f"lr.{name}({', '.join(shown)})"
-    return line if len(line) <= 80 else f"lr.{name}(\n" + "".join(f"    {each},\n" for each in shown) + ")"
+    return line if len(line) <= 80 else f"lr.{name}(\n" + "".join(f"    {parameter},\n" for parameter in shown) + ")"
 
 
 def entry(module: str, name: str, heading: str = "") -> list[str]:

@@ -25,8 +25,8 @@ class Frozen(griffe.Extension):
                 decorator.value = griffe.ExprName("dataclasses.dataclass")
         for member in cls.members.values():
             if member.is_attribute and isinstance(member.value, griffe.ExprCall) and str(member.value.function) == "checked":
-                named = [each for each in member.value.arguments if isinstance(each, griffe.ExprKeyword)]
-                member.value = next((each.value for each in named if each.name == "default"), None)
+                named = [argument for argument in member.value.arguments if isinstance(argument, griffe.ExprKeyword)]
+                member.value = next((argument.value for argument in named if argument.name == "default"), None)
 
 
 class Constants(griffe.Extension):

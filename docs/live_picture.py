@@ -34,7 +34,7 @@ class Training:
     def __init__(self, control: Control) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        inputs, targets = (torch.tensor(each) for each in load_digits(return_X_y=True))
+        inputs, targets = (torch.tensor(array) for array in load_digits(return_X_y=True))
         wrong = torch.rand(len(targets)) < 0.15  # so that there is a noise to see
         self.inputs, self.targets = inputs.float() / 16, torch.where(wrong, torch.randint(0, 10, targets.shape), targets)
         self.model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
@@ -51,7 +51,9 @@ class Training:
         self.optimizer.zero_grad()
         loss = self.loss(torch.randint(0, 1400, (32,)))
         loss.backward()
-        norm = torch.nn.utils.get_total_norm([each.grad for each in self.model.parameters() if each.grad is not None])
+        norm = torch.nn.utils.get_total_norm(
+            [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        )
         self.optimizer.step()
         self.control.observe(Observation(n, used, loss=loss.item(), gradient_norm=norm.item()))
         if n % 60 == 59:

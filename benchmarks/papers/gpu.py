@@ -166,7 +166,9 @@ def _comparison(name: str, scale: float, done: dict[Member, Training]) -> Compar
     rows = EXPERIMENTS[name].by_name(scale)
     outcomes = []
     for arm, entry in rows.items():
-        trainings = sorted((each for member, each in done.items() if member.arm == arm), key=lambda each: each.seed)
+        trainings = sorted(
+            (training for member, training in done.items() if member.arm == arm), key=lambda training: training.seed
+        )
         outcomes.append(Outcome(arm, repr(entry.row.schedule), entry.row.updates, tuple(trainings)))
     longest = max(entry.row.updates for entry in rows.values())
     machine: dict[str, Any] = environment()

@@ -98,7 +98,7 @@ def run(name: str, scale: float, seeds: int | None, folder: Path, say: Callable[
     test, path = RANGE_TESTS[name], records.path_of(name, scale, folder)
     record = json.loads(path.read_text()) if path.exists() else {"experiment": name, "scale": scale, "tests": []}
     for seed in range(seeds or test.seeds):
-        if any(each["seed"] == seed for each in record["tests"]):
+        if any(result["seed"] == seed for result in record["tests"]):
             continue
         curve = _curve(test, scale, seed)
         bounds = curve.bounds(lr.rules.accuracy)

@@ -60,8 +60,8 @@ def _thinned(losses: list[Any], every: int) -> tuple[list[Any], int]:
 
 def _without_host(content: dict[str, Any]) -> dict[str, Any]:
     """The record without the name of the machine."""
-    environments = [{k: v for k, v in each.items() if k != "host"} for each in content["environments"]]
-    distinct = [each for number, each in enumerate(environments) if each not in environments[:number]]
+    environments = [{k: v for k, v in environment.items() if k != "host"} for environment in content["environments"]]
+    distinct = [environment for number, environment in enumerate(environments) if environment not in environments[:number]]
     return {**content, "environments": distinct}
 
 
@@ -82,7 +82,10 @@ def _joined(earlier: Comparison, later: Comparison) -> Comparison:
     arms = {arm.name: arm for arm in earlier}
     for arm in later:
         arms[arm.name] = arm if arm.name not in arms else _with_trainings_of(arms[arm.name], arm)
-    environments = (*earlier.environments, *(each for each in later.environments if each not in earlier.environments))
+    environments = (
+        *earlier.environments,
+        *(environment for environment in later.environments if environment not in earlier.environments),
+    )
     notes = (*earlier.notes, *(note for note in later.notes if note not in earlier.notes))
     return replace(
         later, updates=max(earlier.updates, later.updates), arms=tuple(arms.values()), notes=notes, environments=environments

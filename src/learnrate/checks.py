@@ -362,7 +362,7 @@ def unchecked(cls: type[T], **attributes: Any) -> T:
 def of_fields(cls: type[Any]) -> tuple[tuple[str, Check[Any]], ...]:
     """Name and check of the fields that have one. A `Literal` type is its own check."""
     hints = get_type_hints(cls)
-    checks = ((each.name, _check_of(each, hints[each.name])) for each in fields(cls))
+    checks = ((specifier.name, _check_of(specifier, hints[specifier.name])) for specifier in fields(cls))
     return tuple((name, check) for name, check in checks if check is not None)
 
 

@@ -70,7 +70,7 @@ def test_schedules_are_compared_and_the_report_is_written(commands, path, tmp_pa
     assert tells(
         ended.stdout, "high - constant(value=0.02)", "95 %", "probability", "reached by 3 of 3 runs", 360, "updates"
     )
-    written = sorted(each.name for each in (tmp_path / "out").iterdir())
+    written = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert written == ["report.html", "result.json", "study.sqlite"]
     comparison = lr.Comparison.load(tmp_path / "out" / "study.sqlite")
     assert [arm.name for arm in comparison] == ["high", LOW]
@@ -184,9 +184,9 @@ def test_a_report_is_made_of_a_study_with_its_pictures(commands, path, tmp_path)
     printed = json.loads(ended.stdout)
     assert printed["out"] == str(tmp_path / "s.html")
     names = {"curves", "differences", "seeds", "times", "schedules"}
-    assert {each.name for each in tmp_path.glob("s-*")} == {f"s-{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert {file.name for file in tmp_path.glob("s-*")} == {f"s-{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert (tmp_path / "s-curves.png").read_bytes().startswith(b"\x89PNG")
-    assert set(printed["files"]) == {str(each) for each in (*tmp_path.glob("s-*"), tmp_path / "s.html")}
+    assert set(printed["files"]) == {str(file) for file in (*tmp_path.glob("s-*"), tmp_path / "s.html")}
     lr.Comparison.load(study).save(tmp_path / "saved.json")
     other = commands.run("report", tmp_path / "saved.json", "--out", tmp_path / "x.html", folder=tmp_path)
     assert other.returncode == 0, other.stderr

@@ -42,11 +42,11 @@ def in_force(original, events, group):
     for event in events:
         if event.kind not in ("skip", "rollback", "stop"):
             schedules = history[-1][1] if event.schedules is None else event.schedules
-            history = [each for each in history if each[0] < event.update]
+            history = [entry for entry in history if entry[0] < event.update]
             history.append((event.update, schedules, event.factor))
     values = []
     for n in range(60):
-        _, schedules, factor = [each for each in history if each[0] <= n][-1]
+        _, schedules, factor = [entry for entry in history if entry[0] <= n][-1]
         values.append(schedules[group if len(schedules) > 1 else 0](n) * factor)
     return values
 

@@ -57,9 +57,9 @@ def test_the_schedules_are_what_was_used(original, controllers, asked):
         before = control.schedules
         run.update()
         answers = [answer(future) for future in futures]
-        assert all(isinstance(each, (Event, LearnrateError)) for each in answers)
+        assert all(isinstance(outcome, (Event, LearnrateError)) for outcome in answers)
         assert run.follows == control.schedules, "settle has not said that the schedules changed"
-        if all(isinstance(each, LearnrateError) for each in answers) and not controllers:
+        if all(isinstance(outcome, LearnrateError) for outcome in answers) and not controllers:
             assert control.schedules is before
         assert run.follows[0](run.number) == control.schedules[0](run.number)
     assert_composes(run)
@@ -113,10 +113,10 @@ def test_a_listener_that_reads_the_schedules_hides_no_change():
 
     class Reader:
         def on_update(self, observation):
-            self.seen = control.schedules
+            self.schedules = control.schedules
 
         def on_event(self, event):
-            self.seen = control.schedules
+            self.schedules = control.schedules
 
         def on_resume(self, events):
             pass
@@ -210,7 +210,7 @@ def test_a_refused_request_leaves_nothing_changed(change):
 def test_factors_that_no_float_could_hold_are_refused():
     control = Control([lr.constant(0.1)])
     answers = [settled(control, Scale(1e6), n) for n in range(8)]
-    assert [type(each) for each in answers] == [Event] * 5 + [ArgumentError] * 3
+    assert [type(outcome) for outcome in answers] == [Event] * 5 + [ArgumentError] * 3
     assert control.factor == pytest.approx(1e30)
     assert control.schedules[0](10) == pytest.approx(1e29)
 
@@ -499,8 +499,8 @@ def test_a_checkpoint_between_the_decision_and_the_next_update():
     control = Control([lr.constant(0.1)], scripted((Action(0.5, cooldown=4),)))
     control.observe(Observation(3, 0.1, loss=1.0))
     resumed = Run(control, number=4).resumed(scripted((Action(0.5, cooldown=4),))).control
-    for each in (control, resumed):
-        assert each.settle(4)
+    for current in (control, resumed):
+        assert current.settle(4)
     assert resumed.schedules == control.schedules
     assert control.schedules[0](4) == 0.05
     assert control.schedules[0](6) == 0.025
@@ -517,23 +517,23 @@ def test_evidence_and_reason_of_an_action():
 
 
 def test_what_is_told_to_listeners():
-    told = []
+    calls = []
 
     class Listener:
         def on_update(self, observation):
-            told.append(("update", observation.update))
+            calls.append(("update", observation.update))
 
         def on_evaluation(self, observation):
-            told.append(("evaluation", observation.update))
+            calls.append(("evaluation", observation.update))
 
         def on_event(self, event):
-            told.append((event.kind, event.update))
+            calls.append((event.kind, event.update))
 
         def on_resume(self, events):
             pass
 
         def close(self):
-            told.append("closed")
+            calls.append("closed")
 
     control = Control([lr.constant(0.1)], scripted((Action(skip=True), Action())))
     control.listeners.append(Listener())
@@ -543,7 +543,7 @@ def test_what_is_told_to_listeners():
     control.observe(Observation(0, 0.1, metrics={"accuracy": 0.5}))
     settled(control, Scale(0.5), 1)
     control.close()
-    assert told == [("skip", 0), ("update", 0), ("evaluation", 0), ("scale", 1), "closed"]
+    assert calls == [("skip", 0), ("update", 0), ("evaluation", 0), ("scale", 1), "closed"]
 
 
 def test_answers_go_to_futures():

@@ -175,7 +175,7 @@ def test_the_record_and_the_same_run_again(tmp_path):
 
 def test_the_page_changes_the_run():
     with Follow(SCHEDULE, page=True) as follow:
-        (page,) = [each for each in follow.control.listeners if isinstance(each, LivePage)]
+        (page,) = [listener for listener in follow.control.listeners if isinstance(listener, LivePage)]
         answers = []
         asking = threading.Thread(target=lambda: answers.append(Client(page).change({"kind": "scale", "factor": 0.5})))
         asking.start()

@@ -214,20 +214,22 @@ CONTROLLERS = [
 ]
 
 
-@pytest.mark.parametrize("controller", CONTROLLERS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("controller", CONTROLLERS, ids=lambda controller: type(controller).__name__)
 @pytest.mark.parametrize("at", [3, 333, 901])
 def test_a_run_that_is_resumed_goes_on_as_the_one_that_was_not(controller, at):
     n = np.arange(1200)
     losses = 2 - 0.001 * n + 0.5 * np.sin(n / 3) * (n > 500) + np.random.default_rng(7).normal(0, 0.2, 1200)
-    seen = [Observation(int(k), 0.1, float(loss), abs(float(loss))) for k, loss in zip(n, losses, strict=True)]
-    whole = run(controller, seen)
-    state = restored(controller, json.loads(json.dumps(as_json(run(controller, seen[:at])[-1][0]))))
-    for observation, expected in zip(seen[at:], whole[at:], strict=True):
+    observations = [Observation(int(k), 0.1, float(loss), abs(float(loss))) for k, loss in zip(n, losses, strict=True)]
+    whole = run(controller, observations)
+    state = restored(controller, json.loads(json.dumps(as_json(run(controller, observations[:at])[-1][0]))))
+    for observation, expected in zip(observations[at:], whole[at:], strict=True):
         state, action = controller.update(state, observation)
         assert (state, action) == expected
 
 
-@pytest.mark.parametrize("controller", [*CONTROLLERS, plateau(patience=PATIENCE)], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "controller", [*CONTROLLERS, plateau(patience=PATIENCE)], ids=lambda controller: type(controller).__name__
+)
 def test_text_restart_and_evaluations(controller):
     assert eval(repr(controller)) == controller
     steps = run(controller, [*norms([1.0] * 5), Observation(5, 0.1, 1.0, 1.0, restarts=True)])

@@ -34,12 +34,16 @@ def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]
     return done
 
 
-def found(version: str) -> str | None:
+def interpreter_of(version: str) -> str | None:
     """An interpreter of this version: on the path, or one that pyenv has installed."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [shutil.which(f"python{version}"), *map(str, sorted(versions.glob(f"{version}.*/bin/python")))]
     # pyenv puts commands on the path that only say that the version is not chosen.
-    works = (each for each in candidates if each and subprocess.run([each, "-c", ""], capture_output=True).returncode == 0)
+    works = (
+        candidate
+        for candidate in candidates
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0
+    )
     return next(works, None)
 
 
@@ -115,7 +119,7 @@ def check_versions(folder: Path, versions: list[str]) -> None:
     """A wheel in several versions of Python; those that are not found are named."""
     wheel, _ = build(folder / "dist")
     for version in versions:
-        python = found(version)
+        python = interpreter_of(version)
         if python is None:
             print(f"Python {version}: not found, not tested", flush=True)
             continue

@@ -26,7 +26,9 @@ def required(requirements):
 
 
 def test_the_lower_bounds_are_the_versions_of_constraints_oldest():
-    bounds = set(required([*PROJECT["dependencies"], *(each for extra in FOR_USERS for each in EXTRAS[extra])]))
+    bounds = set(
+        required([*PROJECT["dependencies"], *(requirement for extra in FOR_USERS for requirement in EXTRAS[extra])])
+    )
     lines = [line for line in (ROOT / "constraints-oldest.txt").read_text().splitlines() if not line.startswith("#")]
     tested = {name: tuple(map(int, version.split("."))) for name, version in (line.split("==") for line in lines)}
     assert {name for name, _ in bounds} == set(tested) - {"flax"}  # which only tests use
@@ -44,8 +46,8 @@ def test_all_holds_every_extra_for_users_but_the_demo():
 def test_an_extra_installs_what_its_module_needs(module):
     def packages(extra):
         names = {name for name, _ in required(EXTRAS[extra])}
-        nested = [each for line in EXTRAS[extra] if line.startswith("learnrate[") for each in re.findall(r"\w+", line)[1:]]
-        return names.union(*(packages(each) for each in nested))
+        nested = [inner for line in EXTRAS[extra] if line.startswith("learnrate[") for inner in re.findall(r"\w+", line)[1:]]
+        return names.union(*(packages(inner) for inner in nested))
 
     assert packages(module) >= set(lr._LAZY_MODULES[module])
 

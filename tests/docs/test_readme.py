@@ -66,7 +66,7 @@ def test_the_lines_of_each_framework_name_what_exists(page):
             assert name in api_pages.public(module), name
             where, defined_name = api_pages.defined(module, name)
             (node,) = [node for node in api_pages.tree(where).body if getattr(node, "name", "") == defined_name]
-            inits = [each for each in ast.walk(node) if getattr(each, "name", "") == "__init__"]
+            inits = [child for child in ast.walk(node) if getattr(child, "name", "") == "__init__"]
             function = inits[0] if inits else node
             taken = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
             assert {keyword.arg for keyword in call.keywords} <= taken, ast.unparse(call)

@@ -190,7 +190,9 @@ def opened(browser, address):
     browser.get_log("performance")
     yield open_page
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    requests = [
+        message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
+    ]
     assert len(requests) > 5
     assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
 
@@ -215,8 +217,8 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one, other):
-    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+def contrast(colour, other):
+    brighter, darker = sorted((luminance(colour), luminance(other)), reverse=True)
     return (brighter + 0.05) / (darker + 0.05)
 
 
@@ -254,7 +256,7 @@ def test_the_colours_follow_the_system_until_the_reader_chooses(opened):
 
 def test_a_table_without_headings_shows_no_empty_line(opened):
     shown = opened("frameworks.html", DESKTOP, "light")
-    heights = "return [...document.querySelectorAll('article thead')].map(each => each.getBoundingClientRect().height)"
+    heights = "return [...document.querySelectorAll('article thead')].map(head => head.getBoundingClientRect().height)"
     with_headings, without = shown.execute_script(heights)[:2]
     assert with_headings > 0
     assert without == 0
@@ -266,7 +268,7 @@ def test_the_search_needs_no_network(opened):
     shown = opened("index.html", DESKTOP, "light")
     shown.find_element(By.CSS_SELECTOR, ".md-search__button").click()
     # Search and results are in a shadow tree of their own.
-    shadow = "return [...document.querySelectorAll('*')].find(each => each.shadowRoot)?.shadowRoot"
+    shadow = "return [...document.querySelectorAll('*')].find(element => element.shadowRoot)?.shadowRoot"
     tree = WebDriverWait(shown, 20).until(lambda driver: driver.execute_script(shadow))
     WebDriverWait(shown, 20).until(lambda _: tree.find_elements(By.CSS_SELECTOR, "input"))
     tree.find_element(By.CSS_SELECTOR, "input").send_keys("warm_restarts")

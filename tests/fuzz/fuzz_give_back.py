@@ -220,8 +220,8 @@ def train(model: Any, optimizer: Any, batches: Any, loss: Any = None) -> None:
             return value
 
         value = closure()
-        for each in optimizers:
-            each.step(closure if isinstance(each, (torch.optim.LBFGS, SAM)) else None)
+        for torch_optimizer in optimizers:
+            torch_optimizer.step(closure if isinstance(torch_optimizer, (torch.optim.LBFGS, SAM)) else None)
         del value
 
 
@@ -239,10 +239,14 @@ def fingerprint(model: nn.Module, optimizer: Any) -> dict[str, Any]:
         if type(module).get_extra_state is not nn.Module.get_extra_state:
             parts[f"extra state of {name}"] = exact(module.get_extra_state())
     optimizers = optimizer if isinstance(optimizer, list) else [optimizer]
-    inside = [vars(each).get(name) for each in optimizers for name in ("optimizer", "base_optimizer", "_base_optimizer")]
-    for number, each in enumerate([*optimizers, *filter(None, inside)]):
-        parts[f"state of optimizer {number}"] = exact(list(each.state.items()))
-        parts[f"groups of optimizer {number}"] = exact(each.param_groups)
+    inside = [
+        vars(torch_optimizer).get(name)
+        for torch_optimizer in optimizers
+        for name in ("optimizer", "base_optimizer", "_base_optimizer")
+    ]
+    for number, torch_optimizer in enumerate([*optimizers, *filter(None, inside)]):
+        parts[f"state of optimizer {number}"] = exact(list(torch_optimizer.state.items()))
+        parts[f"groups of optimizer {number}"] = exact(torch_optimizer.param_groups)
     parts["random numbers"] = (exact(torch.get_rng_state()), exact(np.random.get_state()), random.getstate())
     parts["gradients enabled"] = torch.is_grad_enabled()
     return parts

@@ -266,7 +266,7 @@ def read(run_id, client):
         "record_axis": "run/updates", "used": run.data.params["run/schedule"],
         "events": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/run/events.txt"),
         "compared": {
-            key: [[each.step, each.value] for each in client.get_metric_history(run_id, f"study/{key}/accuracy")]
+            key: [[entry.step, entry.value] for entry in client.get_metric_history(run_id, f"study/{key}/accuracy")]
             for key in COMPARED
         },
         "differences": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/study/differences.txt"),
@@ -381,5 +381,5 @@ def test_a_tracker_reads_back_what_was_written(tracker, tmp_path, plan):
     assert written["compared"] == {
         key: [[2, pytest.approx(end / 2, abs=0.05)], [3, pytest.approx(end)]] for key, end in COMPARED.items()
     }
-    assert [str(each) in written["differences"] for each in compared().differences()] == [True]
+    assert [str(difference) in written["differences"] for difference in compared().differences()] == [True]
     assert written["compared_schedule"] == "constant(0.1)"

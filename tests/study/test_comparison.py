@@ -276,7 +276,7 @@ def test_arms_of_one_mean_are_no_ranking():
         name: tuple(Training(seed, score, (0.5,), metric="accuracy") for seed, score in enumerate(both))
         for name, both in scores.items()
     }
-    arms = [Outcome(name, "constant(0.1)", 9, each) for name, each in trainings.items()]
+    arms = [Outcome(name, "constant(0.1)", 9, of_arm) for name, of_arm in trainings.items()]
     sentence = answer(Comparison(9, tuple(arms)))
     assert "cosine and wsd have the best mean, which is the same" in sentence
     assert "step" not in sentence

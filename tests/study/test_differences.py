@@ -41,21 +41,25 @@ def test_interval_and_p_value_are_those_of_scipy(scores):
 def test_shift_scale_swap_and_direction(scores, shift, scale, anytime, higher):
     first, second = map(np.array, scores)
     assume(np.ptp(first - second) > 1e-3 or np.all(first == second))
-    one = difference(first, second, anytime=anytime, higher_is_better=higher)
+    original = difference(first, second, anytime=anytime, higher_is_better=higher)
     moved = difference(scale * (first + shift), scale * (second + shift), anytime=anytime, higher_is_better=higher)
-    assert moved.mean == pytest.approx(scale * one.mean, abs=1e-8 * scale)
-    assert moved.probability == pytest.approx(one.probability, abs=1e-6)
-    np.testing.assert_allclose(moved.interval, np.multiply(one.interval, scale), rtol=1e-6, atol=1e-6 * scale)
-    assert moved.p_value == pytest.approx(one.p_value, rel=1e-5, abs=1e-12)
+    assert moved.mean == pytest.approx(scale * original.mean, abs=1e-8 * scale)
+    assert moved.probability == pytest.approx(original.probability, abs=1e-6)
+    np.testing.assert_allclose(moved.interval, np.multiply(original.interval, scale), rtol=1e-6, atol=1e-6 * scale)
+    assert moved.p_value == pytest.approx(original.p_value, rel=1e-5, abs=1e-12)
 
     swapped = difference(second, first, anytime=anytime, higher_is_better=higher)
-    assert swapped.interval == pytest.approx((-one.interval[1], -one.interval[0]))
-    assert (swapped.sure, swapped.first_better, swapped.second_better) == (one.sure, one.second_better, one.first_better)
-    assert swapped.probability == pytest.approx(1 - one.probability)
+    assert swapped.interval == pytest.approx((-original.interval[1], -original.interval[0]))
+    assert (swapped.sure, swapped.first_better, swapped.second_better) == (
+        original.sure,
+        original.second_better,
+        original.first_better,
+    )
+    assert swapped.probability == pytest.approx(1 - original.probability)
 
     negated = difference(-first, -second, anytime=anytime, higher_is_better=not higher)
-    assert (negated.better, negated.first_better, negated.sure) == (one.better, one.first_better, one.sure)
-    assert negated.probability == pytest.approx(one.probability)
+    assert (negated.better, negated.first_better, negated.sure) == (original.better, original.first_better, original.sure)
+    assert negated.probability == pytest.approx(original.probability)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
@@ -63,7 +67,7 @@ def test_the_interval_contains_the_true_difference_in_95_percent(n):
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, 1000, n)) * 2
     compared = [difference(a + 1, b) for a, b in zip(first, second, strict=True)]
-    inside = np.mean([each.interval[0] <= 1 <= each.interval[1] for each in compared])
+    inside = np.mean([result.interval[0] <= 1 <= result.interval[1] for result in compared])
     assert inside == pytest.approx(0.95, abs=0.025)
 
 
@@ -118,11 +122,11 @@ def test_seeds_that_are_added_take_no_evidence_away():
     rng = np.random.default_rng(0)
     scores = np.concatenate([1 + rng.standard_normal(25), rng.standard_normal(10)])
     compared = [difference(scores[:n], np.zeros(n), anytime=True) for n in range(1, len(scores) + 1)]
-    p_values = [each.p_value for each in compared]
+    p_values = [result.p_value for result in compared]
     assert p_values[:5] == [1.0] * 5  # nothing is sure before 6 seeds
     assert p_values == sorted(p_values, reverse=True)
     assert p_values[-1] == p_values[-2] < 0.05
-    assert [each.sure for each in compared] == sorted(each.sure for each in compared)
+    assert [result.sure for result in compared] == sorted(result.sure for result in compared)
 
 
 def test_evidence_that_later_seeds_contradict_is_none():
@@ -177,7 +181,7 @@ def test_evidence_from_before_the_first_divergence_is_kept():
     before = difference(first[:6], second[:6], anytime=True)
     second[6] = math.nan
     later = [difference(first[:n], second[:n], anytime=True) for n in range(6, 13)]
-    assert [each.p_value for each in later] == sorted((each.p_value for each in later), reverse=True)
+    assert [result.p_value for result in later] == sorted((result.p_value for result in later), reverse=True)
     assert later[0] == before
     assert later[-1].p_value < before.p_value
 
@@ -197,7 +201,7 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
     n = len(p_values)
     for index, adjusted in enumerate(holm(p_values)):
         sets = [[i for i in range(n) if mask >> i & 1] for mask in range(2**n) if mask >> index & 1]
-        expected = max(min(1.0, len(each) * min(p_values[i] for i in each)) for each in sets)
+        expected = max(min(1.0, len(hypotheses) * min(p_values[i] for i in hypotheses)) for hypotheses in sets)
         assert adjusted == pytest.approx(expected)
 
 
@@ -207,14 +211,14 @@ def test_all_pairs_together_keep_the_error_rate(anytime):
     wrong = 0
     for scores in rng.standard_normal((100, 4, 9)):
         wrong += any(
-            each.sure for each in differences({str(i): seeds(arm) for i, arm in enumerate(scores)}, anytime=anytime)
+            result.sure for result in differences({str(i): seeds(arm) for i, arm in enumerate(scores)}, anytime=anytime)
         )
     assert wrong <= 12  # 5 %, and what 100 studies can be away from it; without an adjustment it is 20 %
 
 
 def test_pairs_are_made_by_seed_and_what_is_left_out_is_told():
     compared = differences({"a": {3: 0.5, 1: 0.6, 2: 0.7}, "b": {1: 0.1, 2: 0.3, 9: 0.0}, "c": {}})
-    assert [(each.first, each.second, each.pairs, each.unpaired) for each in compared] == [
+    assert [(result.first, result.second, result.pairs, result.unpaired) for result in compared] == [
         ("a", "b", 2, 2),
         ("a", "c", 0, 3),
         ("b", "c", 0, 3),
@@ -236,7 +240,7 @@ def test_seeds_are_looked_at_in_the_order_in_which_they_were_planned():
 def test_the_best_arm_is_surely_better_than_every_other():
     rng = np.random.default_rng(0)
     noise = 0.1 * rng.standard_normal((3, 9))
-    far = {name: seeds(mean + each) for name, mean, each in zip("abc", (3, 2, 1), noise, strict=True)}
+    far = {name: seeds(mean + row) for name, mean, row in zip("abc", (3, 2, 1), noise, strict=True)}
     near = {**far, "b": seeds(3 + noise[0] + 0.1 * (-1) ** np.arange(9))}
     for anytime in (False, True):
         assert surely_best(differences(far, anytime=anytime)) == "a"
@@ -248,13 +252,13 @@ def test_the_best_arm_is_surely_better_than_every_other():
 def test_what_is_sure_excludes_0_and_accounts_for_all_pairs():
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((4, 8))
-    compared = differences({str(i): seeds(i * 2 + each) for i, each in enumerate(noise)}, anytime=True)
-    assert {each.comparisons for each in compared} == {6}
-    assert {each.sure for each in compared} == {True, False}
-    for each in compared:
-        assert each.sure == (not each.interval[0] <= 0 <= each.interval[1]) == (each.p_value <= 0.05)
-        values = 2 * (int(each.first) - int(each.second)) + noise[int(each.first)] - noise[int(each.second)]
-        assert each.interval == pytest.approx(anytime_interval(values, comparisons=6))
+    compared = differences({str(i): seeds(i * 2 + row) for i, row in enumerate(noise)}, anytime=True)
+    assert {result.comparisons for result in compared} == {6}
+    assert {result.sure for result in compared} == {True, False}
+    for result in compared:
+        assert result.sure == (not result.interval[0] <= 0 <= result.interval[1]) == (result.p_value <= 0.05)
+        values = 2 * (int(result.first) - int(result.second)) + noise[int(result.first)] - noise[int(result.second)]
+        assert result.interval == pytest.approx(anytime_interval(values, comparisons=6))
 
 
 def test_the_record_is_json():

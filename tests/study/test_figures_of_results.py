@@ -23,7 +23,7 @@ def test_a_band_is_one_standard_deviation_around_the_mean(ax):
     draw_curves(comparison, ax)
     scores = np.array([training.scores for training in comparison["one cycle"].trainings])
     np.testing.assert_allclose(ax.lines[0].get_ydata(), scores.mean(axis=0))
-    band = next(each for each in ax.collections if isinstance(each, FillBetweenPolyCollection))
+    band = next(collection for collection in ax.collections if isinstance(collection, FillBetweenPolyCollection))
     end = band.get_paths()[0].vertices
     heights = end[end[:, 0] == 200][:, 1]
     mean, spread = scores.mean(axis=0)[-1], scores.std(axis=0, ddof=1)[-1]
@@ -46,7 +46,11 @@ def test_differences_are_those_to_the_best_arm_and_filled_where_they_are_sure(ax
     draw_differences(comparison, ax)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["near", "b"]
     points = {line.get_ydata()[0]: line for line in ax.lines if line.get_marker() == "o"}
-    between = {each.first: each for each in comparison.differences() if "best" in (each.first, each.second)}
+    between = {
+        difference.first: difference
+        for difference in comparison.differences()
+        if "best" in (difference.first, difference.second)
+    }
     assert points[1].get_xdata()[0] == pytest.approx(between["b"].mean)
     assert points[0].get_xdata()[0] == pytest.approx(-between["best"].mean)
     fills = {height: to_hex(line.get_markerfacecolor()) for height, line in points.items()}
@@ -133,7 +137,7 @@ def test_an_arm_that_lies_far_outside_hides_no_other(level):
         if draw is draw_seeds:
             outside = [line for line in ax.lines if line.get_marker() == "<"]
             assert [len(line.get_xdata()) for line in outside] == [3]
-    assert [each.name for each in compared.ranking()] == ["a", "b", "far"]
+    assert [ranked.name for ranked in compared.ranking()] == ["a", "b", "far"]
     assert np.isfinite(compared["far"].mean) == (level == -1e12)
 
 

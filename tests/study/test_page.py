@@ -57,7 +57,7 @@ def read(comparison, folder, target=None):
 def test_the_page_has_the_answer_the_ranking_and_how_it_was_made(tmp_path):
     comparison = usual()
     page, text = read(comparison, tmp_path, target=0.9)
-    assert any(tells(each, "one cycle is better than each of the 2 others") for each in page.texts)
+    assert any(tells(passage, "one cycle is better than each of the 2 others") for passage in page.texts)
     header, *rows = page.rows["ranking"]
     assert [row[0] for row in rows] == ["one cycle", "cosine", "wsd"]
     by_heading = [dict(zip(header, row, strict=True)) for row in rows]
@@ -71,7 +71,7 @@ def test_the_page_has_the_answer_the_ranking_and_how_it_was_made(tmp_path):
     assert by_heading[0]["updates to 0.9"].endswith("(4 of 4)")
     assert {"curves", "differences", "seeds", "times", "schedules"} <= set(page.ids)
     for fact in ("0123456789abcdef", "Python 3.11.2", "CPU <1>", "seeds: 0, 1, 2, 3", *map(str, comparison.differences())):
-        assert any(fact in each for each in page.texts), fact
+        assert any(fact in passage for passage in page.texts), fact
     without, _ = read(comparison, tmp_path)
     assert "times" not in without.ids
     assert len(text) < 200_000
@@ -81,9 +81,9 @@ def test_the_page_has_the_answer_the_ranking_and_how_it_was_made(tmp_path):
 def test_every_comparison_has_a_page_that_loads_and_runs_nothing(kind, tmp_path):
     page, text = read(KINDS[kind], tmp_path, None if kind in ("losses", "nothing yet", "all diverged") else 0.85)
     assert page.tags["script"] == 0
-    assert all(each == "data:," or each.startswith("#") for each in page.loads)
+    assert all(address == "data:," or address.startswith("#") for address in page.loads)
     assert not re.search(r"@import|url\((?!#)", text)
-    assert [each for each, count in Counter(page.ids).items() if count > 1] == []
+    assert [identifier for identifier, count in Counter(page.ids).items() if count > 1] == []
     assert "default-src 'none'" in text
     assert len(page.rows.get("arms", [])) == 1 + len(KINDS[kind])
 
@@ -106,7 +106,7 @@ def test_what_names_and_errors_contain_is_shown_as_it_is(tmp_path):
     notes = "".join(page.texts)
     assert "never, seed 0 failed: x" in notes
     assert tells(notes, "arms do not have the same number of trainings", "2 sets of versions")
-    assert any(tells(each, "fails", "reached by 0 of 2") for each in page.texts)
+    assert any(tells(passage, "fails", "reached by 0 of 2") for passage in page.texts)
 
 
 def test_a_target_that_is_none_is_refused_before_anything_is_written(tmp_path):
@@ -121,7 +121,7 @@ def test_a_target_that_is_none_is_refused_before_anything_is_written(tmp_path):
 def test_a_target_that_cannot_be_timed_is_explained_on_the_page(tmp_path):
     page, _ = read(KINDS["losses"], tmp_path, 0.5)
     assert "times" not in page.ids
-    assert any(tells(each, "checkpoints", "evaluate during the training") for each in page.texts)
+    assert any(tells(passage, "checkpoints", "evaluate during the training") for passage in page.texts)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_widest_table_fits_a_window_of_1100_pixels(browser, tmp_path):
     size = {"width": 1100, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get((tmp_path / "page.html").as_uri())
-    cut = "return [...document.querySelectorAll('.wide')].map(each => each.scrollWidth - each.clientWidth)"
+    cut = "return [...document.querySelectorAll('.wide')].map(element => element.scrollWidth - element.clientWidth)"
     assert browser.execute_script(cut) == [0, 0]
 
 

@@ -63,10 +63,10 @@ def test_the_evidence_is_1_on_average_under_no_difference():
 @settings(max_examples=60)
 @given(differences, st.floats(-100, 100).map(lambda x: round(x, 2)))
 def test_the_interval_is_what_the_rule_does_not_reject(values, mean):
-    each = [anytime_interval(values[:n]) for n in range(1, len(values) + 1)]
+    intervals = [anytime_interval(values[:n]) for n in range(1, len(values) + 1)]
     # Intervals that contradict each other are not cut with each other: the last stands alone.
-    assume(all(later[0] >= earlier[0] and later[1] <= earlier[1] for earlier, later in pairwise(each)))
-    low, high = each[-1]
+    assume(all(later[0] >= earlier[0] and later[1] <= earlier[1] for earlier, later in pairwise(intervals)))
+    low, high = intervals[-1]
     assume(min(abs(mean - low), abs(mean - high)) > 1e-6)
     differ = np.maximum.accumulate(values) > np.minimum.accumulate(values)
     rejected = sure_after(np.array(values) - mean)[differ].any()

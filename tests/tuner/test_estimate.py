@@ -50,11 +50,11 @@ def test_the_lower_of_equals_is_best():
 
 @given(several_rungs())
 def test_regret_lies_between_the_best_and_nothing_learned(rungs):
-    for each in rungs:
-        by_lr = regrets(each, START)
+    for level in rungs:
+        by_lr = regrets(level, START)
         assert all(0 <= regret <= 1 for regret in by_lr.values())
-        assert not each.sound or min(by_lr.values()) == 0
-        assert math.isfinite(best_log2_lr(each, START))
+        assert not level.sound or min(by_lr.values()) == 0
+        assert math.isfinite(best_log2_lr(level, START))
 
 
 @given(several_rungs(), st.integers(10, 10**6))
@@ -62,7 +62,7 @@ def test_an_estimate_lies_within_its_interval_and_near_the_trials(rungs, horizon
     at = estimate(rungs, START, horizon)
     assert at.log2_low <= at.log2_lr <= at.log2_high
     assert at.low <= at.lr <= at.high
-    tried = [trial.log2_lr for each in rungs for trial in each.trials]
+    tried = [trial.log2_lr for level in rungs for trial in level.trials]
     # Three halvings below the lowest LR that was tried, and a drift of -0.1 in seventeen doublings.
     assert min(tried) - 5 <= at.log2_lr <= max(tried) + 2
 
@@ -80,7 +80,7 @@ def test_the_unit_of_the_loss_does_not_change_the_estimate(rungs, horizon, power
     def scaled(trial):
         return replace(trial, loss=trial.loss * unit, highest_loss=trial.highest_loss * unit)
 
-    changed = [Rung(each.updates, tuple(map(scaled, each.trials))) for each in rungs]
+    changed = [Rung(level.updates, tuple(map(scaled, level.trials))) for level in rungs]
     assert estimate(changed, Start(unit, 0.01 * unit), horizon) == estimate(rungs, START, horizon)
 
 
@@ -89,7 +89,7 @@ def test_an_estimate_moves_with_the_lrs(rungs, doublings, horizon):
     def shifted(trial):
         return replace(trial, max_lr=trial.max_lr * 2.0**doublings)
 
-    moved = [Rung(each.updates, tuple(map(shifted, each.trials))) for each in rungs]
+    moved = [Rung(level.updates, tuple(map(shifted, level.trials))) for level in rungs]
     there, here = estimate(moved, START, horizon), estimate(rungs, START, horizon)
     assert there.log2_lr - doublings == pytest.approx(here.log2_lr, abs=1 / 8)
 

@@ -79,7 +79,7 @@ def plan_of(recipe, executor=None, seed=0, **options):
 def same(plan, other):
     """Whether two plans differ in nothing but in how trials ran."""
     trials, others = (
-        tuple(sentence for sentence in each.reasons.trials if not sentence.startswith(WAYS)) for each in (plan, other)
+        tuple(sentence for sentence in side.reasons.trials if not sentence.startswith(WAYS)) for side in (plan, other)
     )
     reasons = replace(plan.reasons, trials=()) == replace(other.reasons, trials=())
     return trials == others and reasons and replace(plan, reasons=other.reasons) == other

@@ -65,7 +65,7 @@ def _files(images: Labelled) -> Iterator[tuple[bytes, int]]:
         yield file.getvalue(), int(label)
 
 
-def tiny_imagenet(part: str, each: int) -> Labelled:
+def tiny_imagenet(part: str, per_class: int) -> Labelled:
     """The first images of each of 100 classes of Tiny-ImageNet, 64 x 64 pixels.
 
     Raises:
@@ -75,7 +75,7 @@ def tiny_imagenet(part: str, each: int) -> Labelled:
     if not path.is_file():
         raise MissingDataError(f"{path.name} is not in {folder()}: set LEARNRATE_DATA to the folder of data sets")
     images, labels = dct.decoded(path, part)
-    rows = [row for label in np.unique(labels) for row in np.flatnonzero(labels == label)[:each]]
+    rows = [row for label in np.unique(labels) for row in np.flatnonzero(labels == label)[:per_class]]
     return images[rows], labels[rows]
 
 
@@ -92,8 +92,8 @@ def main() -> int:
         parser.error(f"{options.folder / 'imagenet'} must be empty or new: give another folder")
     names = [f"n{number:08d}" for number in range(100)]
     try:
-        for part, source, each in (("train", "train", options.each), ("val", "test", max(1, options.each // 4))):
-            FORMS[options.form](options.folder, part, tiny_imagenet(source, each), names)
+        for part, source, per_class in (("train", "train", options.each), ("val", "test", max(1, options.each // 4))):
+            FORMS[options.form](options.folder, part, tiny_imagenet(source, per_class), names)
     except MissingDataError as error:
         print(f"skipped: {error}")
         return 0

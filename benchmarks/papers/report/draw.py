@@ -79,7 +79,7 @@ def _curve(ax: "Axes", arm: Outcome, colour: str, until: float | None) -> float:
 
 def headline(shown: Headline) -> "Figure":
     """Updates to the accuracy of fixed: a bar for each schedule, as far as its training went where it does not reach it."""
-    order = sorted(shown.contenders, key=lambda each: (each.own, each.median, each.arm.updates))
+    order = sorted(shown.contenders, key=lambda contender: (contender.own, contender.median, contender.arm.updates))
     figure, (ax,) = new_figure(8.4, 1.5 + 0.42 * (len(order) + 1))
     whole = shown.reference.updates
     ax.barh(0, whole, color=GREY, height=0.62)

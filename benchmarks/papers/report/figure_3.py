@@ -36,7 +36,7 @@ def range_tests(name: str = NAME, folder: Path = records.RESULTS) -> list[Tested
 
 def runs(name: str, folder: Path = records.RESULTS) -> str:
     """What was run, for the table of experiments; nothing if it was not."""
-    return "<br>".join(f"scale {each.scale:g}: {len(each.tests)} tests" for each in range_tests(name, folder))
+    return "<br>".join(f"scale {tested.scale:g}: {len(tested.tests)} tests" for tested in range_tests(name, folder))
 
 
 def section(folder: Path = records.RESULTS) -> Iterator[str]:
@@ -47,11 +47,11 @@ def section(folder: Path = records.RESULTS) -> Iterator[str]:
     low, high = test.paper
     yield from [f"## {test.title}", "", f"{test.source}.", "", f"![{test.title}](images/papers/figure-3.png)", ""]
     rows: list[list[str]] = [["paper, read by eye", "", f"{low:g}", f"{high:g}"]]
-    for each in measured:
-        for result in each.tests:
+    for tested in measured:
+        for result in tested.tests:
             bounds = [result["base_lr"], result["max_lr"]]
             shown = ["no answer", ""] if bounds[0] is None else [f"{bound:.2g}" for bound in bounds]
-            rows.append([f"here, scale {each.scale:g}", str(result["seed"]), *shown])
+            rows.append([f"here, scale {tested.scale:g}", str(result["seed"]), *shown])
     yield from table(("", "seed", "base_lr", "max_lr"), rows)
     yield from [
         f"Read off by the rule `learnrate.rules.accuracy`. `make paper NAME={NAME} SCALE={measured[0].scale:g}`",

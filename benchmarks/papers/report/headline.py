@@ -107,8 +107,11 @@ def headlines(results: Results) -> list[Headline]:
 
 def foremost(shown: Iterable[Headline]) -> Headline | None:
     """The one to draw: the largest scale with plans of learnrate's own, or else the largest with any other schedule."""
-    several = [each for each in shown if each.contenders]
-    return next((each for each in several if any(contender.own for contender in each.contenders)), next(iter(several), None))
+    several = [headline for headline in shown if headline.contenders]
+    return next(
+        (headline for headline in several if any(contender.own for contender in headline.contenders)),
+        next(iter(several), None),
+    )
 
 
 def _contenders(

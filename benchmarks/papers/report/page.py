@@ -44,7 +44,7 @@ def _summary(results: Results) -> Iterator[str]:
     )
     yield from [f"**{summary if words else f'{len(CLAIMS)} claims of the papers: {NOT_RUN}.'}**", ""]
     if shown:
-        yield from [*(f"- **At {each.title}**: {_in_one_sentence(each)}" for each in shown), ""]
+        yield from [*(f"- **At {headline.title}**: {_in_one_sentence(headline)}" for headline in shown), ""]
     for name in pictures.of(None, results):
         if name != "figure-3":
             yield from _picture(name)
@@ -180,7 +180,7 @@ def _experiment(results: Results, name: str) -> Iterator[str]:
     if remarks:
         yield from ["What the paper leaves open, or where this differs from it:", ""]
         yield from [*(f"- {remark}" for remark in remarks), ""]
-    early = [f"{each.title}: {note}" for each in results.of(name) for note in ended_early(each)]
+    early = [f"{result.title}: {note}" for result in results.of(name) for note in ended_early(result)]
     if early:
         yield from ["Trainings that did not end as planned:", "", *(f"- {note}" for note in early), ""]
     yield from [f"`make paper NAME={name} SCALE={measured.scale:g}`", ""]
@@ -211,16 +211,21 @@ def _runs(results: Results) -> Iterator[str]:
     for name, experiment in EXPERIMENTS.items():
         measured = results.of(name)
         runs = "<br>".join(
-            f"{each.title}: {sum(len(arm.trainings) for arm in each.comparison)} of"
-            f" {max(each.seeds, 1) * len(experiment.by_name(each.scale))} ({each.seeds} seeds)"
-            for each in measured
+            f"{result.title}: {sum(len(arm.trainings) for arm in result.comparison)} of"
+            f" {max(result.seeds, 1) * len(experiment.by_name(result.scale))} ({result.seeds} seeds)"
+            for result in measured
         )
         rows.append([f"`{name}`", experiment.title, runs or NOT_RUN])
     for name, test in RANGE_TESTS.items():
         rows.append([f"`{name}`", test.title, figure_3.runs(name, results.folder) or NOT_RUN])
     yield from table(("experiment", "", "trainings"), rows, numbers=False)
     machines = sorted(
-        {_machine(machine) for each in results.measured.values() for m in each for machine in m.comparison.environments}
+        {
+            _machine(machine)
+            for measured in results.measured.values()
+            for result in measured
+            for machine in result.comparison.environments
+        }
     )
     if machines:
         yield from ["Made with:", "", *(f"- {machine}" for machine in machines), ""]

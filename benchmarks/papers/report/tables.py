@@ -29,12 +29,12 @@ def accuracy(arm: Outcome | None) -> str:
 def beside(results: Results, name: str) -> list[str]:
     """The table of an experiment: the paper's figure, and ours at each scale."""
     measured = results.of(name)
-    names = list(dict.fromkeys(arm for each in measured for arm in entries(each)))
+    names = list(dict.fromkeys(arm for result in measured for arm in entries(result)))
     rows = []
     for row in names:
-        entry = next(entries(each)[row] for each in measured if row in entries(each))
-        rows.append([row, *_paper(entry), *(accuracy(each.arm(row)) for each in measured)])
-    return table(("", "updates", "paper", *(_head(each) for each in measured)), rows)
+        entry = next(entries(result)[row] for result in measured if row in entries(result))
+        rows.append([row, *_paper(entry), *(accuracy(result.arm(row)) for result in measured)])
+    return table(("", "updates", "paper", *(_head(result) for result in measured)), rows)
 
 
 def _paper(entry: Entry) -> tuple[str, str]:

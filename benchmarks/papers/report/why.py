@@ -20,7 +20,12 @@ def differences(measured: Measured) -> Iterator[str]:
         moved = None if fixed is None or usual is None or variant == USUAL else between(fixed, usual)
         apart = None if fixed is None or cycles is None else between(cycles, fixed)
         rows.append(
-            [variant, accuracy(fixed), accuracy(cycles), *("" if each is None else points(each) for each in (moved, apart))]
+            [
+                variant,
+                accuracy(fixed),
+                accuracy(cycles),
+                *("" if difference is None else points(difference) for difference in (moved, apart)),
+            ]
         )
     yield from [f"At {measured.title}; points with their 95 % interval.", ""]
     yield from table(("", "fixed", "triangular2", f"fixed, minus {USUAL}", "triangular2 minus fixed"), rows)

@@ -86,4 +86,4 @@ def multipliers(name: str) -> tuple[float, float]:
 
 def rows_of(beginnings: Iterable[Beginning], device: torch.device) -> Tensor:
     """The rows of the next epoch, (batches, images in a batch, seeds)."""
-    return torch.stack([next(each.orders) for each in beginnings], dim=-1).to(device)
+    return torch.stack([next(start.orders) for start in beginnings], dim=-1).to(device)

@@ -58,8 +58,8 @@ def logits(weights: Weights, images: Tensor, convolution: Convolution) -> Tensor
 def losses(weights: Weights, images: Tensor, labels: Tensor, convolution: Convolution) -> Tensor:
     """The mean loss of each member, whose labels are (number, members)."""
     outputs = logits(weights, images, convolution)
-    each = functional.cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none")
-    return each.reshape(labels.shape).mean(0)
+    cross_entropies = functional.cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none")
+    return cross_entropies.reshape(labels.shape).mean(0)
 
 
 def stacked(nets: Sequence[nn.Module], device: torch.device) -> dict[str, Tensor]:

@@ -57,10 +57,10 @@ def run_command(options: Options) -> dict[str, Any]:
 
 def run_sweeps(loaded: Loaded, options: Options, folder: Folder, console: Console, bars: Bars) -> dict[str, Any]:
     """A sweep for each seed, figure and page; returns what --json prints."""
-    each = f"seed {options.seed}" if options.seeds == 1 else f"{options.seeds} seeds from {options.seed} on"
+    seeds = f"seed {options.seed}" if options.seeds == 1 else f"{options.seeds} seeds from {options.seed} on"
     console.print(
         f"[bold]{escape(loaded.name)}[/bold]: a range test of {options.updates} updates from {options.low:g} to "
-        f"{options.high:g}, {each}"
+        f"{options.high:g}, {seeds}"
     )
     curve = swept(loaded, options, folder, bars)
     bounds = curve.bounds()

@@ -38,8 +38,8 @@ def print_section(console: Console, heading: str, sentences: tuple[str, ...]) ->
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Mean, spread and every score of each arm."""
     seeds = len(comparison.arms[0].trainings)
-    each = "one seed" if seeds == 1 else f"{seeds} seeds each"
-    console.print(f"\n[bold]Comparison[/bold]: training runs of {comparison.updates} updates, {each}")
+    how_many = "one seed" if seeds == 1 else f"{seeds} seeds each"
+    console.print(f"\n[bold]Comparison[/bold]: training runs of {comparison.updates} updates, {how_many}")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("  learning rate")
     for heading in (comparison.score_title, "spread", "each seed"):

@@ -112,23 +112,23 @@ def horizon_of(options: Options) -> Horizon | None:
     """
     updates = None if options.updates is None else checks.length("--updates", options.updates)
     epochs = None if options.epochs is None else checks.positive("--epochs", options.epochs)
-    each = options.updates_per_epoch
-    each = None if each is None else checks.positive("--updates-per-epoch", each)
+    per_epoch = options.updates_per_epoch
+    per_epoch = None if per_epoch is None else checks.positive("--updates-per-epoch", per_epoch)
     tokens = options.tokens_per_update
     tokens = None if tokens is None else checks.positive("--tokens-per-update", tokens)
     if epochs is not None:
-        if each is None and updates is None:
+        if per_epoch is None and updates is None:
             checks.refuse("--epochs", "given together with --updates-per-epoch or --updates", epochs)
-        if each is None and updates is not None:
-            each = updates / epochs
-        length = checks.length("--epochs x --updates-per-epoch", round(epochs * (each or 1)))
+        if per_epoch is None and updates is not None:
+            per_epoch = updates / epochs
+        length = checks.length("--epochs x --updates-per-epoch", round(epochs * (per_epoch or 1)))
         if updates not in (None, length):
-            rule = f"{length}, --epochs {epochs:g} x --updates-per-epoch {each:g}"
+            rule = f"{length}, --epochs {epochs:g} x --updates-per-epoch {per_epoch:g}"
             checks.refuse("--updates", rule, updates, "leave one of them out")
         updates = length
-    if updates is each is tokens is None:
+    if updates is per_epoch is tokens is None:
         return None
-    return Horizon(updates=updates, updates_per_epoch=each, tokens_per_update=tokens)
+    return Horizon(updates=updates, updates_per_epoch=per_epoch, tokens_per_update=tokens)
 
 
 def _require_options(schedule: Schedule, horizon: Horizon | None) -> None:
@@ -186,8 +186,8 @@ def _report(
     n = np.linspace(0, updates, canvas.columns * POINTS_A_COLUMN).round().astype(np.int64)
     values = np.asarray(schedule(n))
     # A peak at one update lies between the values of the plot, and its label must not be below it.
-    each = [*values[[values.argmin(), values.argmax()]].tolist(), *(row.value for row in rows)]
-    for line in plotted(values, plural(updates, "update"), canvas, (min(each), max(each))):
+    shown = [*values[[values.argmin(), values.argmax()]].tolist(), *(row.value for row in rows)]
+    for line in plotted(values, plural(updates, "update"), canvas, (min(shown), max(shown))):
         console.print(escape(line), style="blue" if "|" in line else "")
     console.print()
     _print_table(console, rows, horizon)
@@ -205,9 +205,9 @@ def _remark(schedule: Schedule, updates: int) -> str:
 
 
 def _print_table(console: Console, rows: list[Row], horizon: Horizon | None) -> None:
-    each = horizon.updates_per_epoch if horizon else None
+    per_epoch = horizon.updates_per_epoch if horizon else None
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for heading in ("  update", *(["epoch"] if each else []), "value"):
+    for heading in ("  update", *(["epoch"] if per_epoch else []), "value"):
         table.add_column(heading, justify="right")
     table.add_column("")
     half = MOST_ROWS // 2
@@ -215,9 +215,9 @@ def _print_table(console: Console, rows: list[Row], horizon: Horizon | None) -> 
     for number, row in enumerate(rows):
         if left_out > 0 and half <= number < half + left_out:
             if number == half:
-                table.add_row("  ...", *([""] if each else []), "", f"{left_out:,} more boundaries, in --json")
+                table.add_row("  ...", *([""] if per_epoch else []), "", f"{left_out:,} more boundaries, in --json")
             continue
-        epoch = [f"{row.update / each:.4g}"] if each else []
+        epoch = [f"{row.update / per_epoch:.4g}"] if per_epoch else []
         table.add_row(f"  {row.update:,}", *epoch, f"{row.value:.6g}", ", ".join(row.what))
     console.width = max(console.width, TABLE)  # rich would cut the numbers
     console.print(table)

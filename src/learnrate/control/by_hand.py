@@ -34,7 +34,7 @@ USABLE = ("SIGUSR1", "SIGUSR2")
 def _signal(name: str, value: object) -> str | None:
     if value is None:
         return None
-    here = [each for each in USABLE if hasattr(signals, each)]
+    here = [usable for usable in USABLE if hasattr(signals, usable)]
     if checks.text(name, value) not in here:
         if not here:
             checks.refuse(name, "None on this system, which has no signals for programs", value, "use file=")

@@ -192,7 +192,7 @@ class _Group:
             level.clear()
         else:
             self._levels.append([part])
-        self._complete = tuple(each for level in reversed(self._levels) for each in level)
+        self._complete = tuple(member for level in reversed(self._levels) for member in level)
 
     def with_last(self, change: _Change, schedule: Schedule) -> Schedule:
         """The schedule with one more change, which is not kept."""

@@ -56,5 +56,5 @@ class Evaluations:
 
 def waiting_for_metrics(controllers: Mapping[str, Controller[Any]]) -> dict[str, str]:
     """What controllers watch by their names, without those that watch the loss or nothing of their own choice."""
-    monitors = {name: getattr(each, "monitor", LOSS) for name, each in controllers.items()}
+    monitors = {name: getattr(controller, "monitor", LOSS) for name, controller in controllers.items()}
     return {name: monitor or "the first metric" for name, monitor in monitors.items() if monitor != LOSS}

@@ -149,7 +149,7 @@ class Cooldown(_Checked):
         if min(starts) <= self.end:
             checks.refuse("end", f"below the LR of the schedule at update {update}, {min(starts):.6g}", self.end)
         falls = (fall(start, self.end, self.length) for start in starts)
-        return InForce(tuple(each.shift(update) if update else each for each in falls), present.factor)
+        return InForce(tuple(cooldown.shift(update) if update else cooldown for cooldown in falls), present.factor)
 
     def __str__(self) -> str:
         return f"a {self.shape} cooldown to {self.end:.6g} within {self.length} updates"

@@ -21,9 +21,9 @@ class Snapshot(NamedTuple):
 def wants_snapshot(control: Control, update: int) -> bool:
     """Whether a controller that may roll back wants the state before this update to be kept."""
     return any(
-        bool(each.wants_snapshot(control.states[name], update))
-        for name, each in control.controllers.items()
-        if getattr(each, "needs_snapshots", False)
+        bool(controller.wants_snapshot(control.states[name], update))
+        for name, controller in control.controllers.items()
+        if getattr(controller, "needs_snapshots", False)
     )
 
 

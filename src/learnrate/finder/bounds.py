@@ -148,12 +148,12 @@ class Bounds:
 
 def _intervals(record: Any) -> Intervals:
     content = Fields(record)
-    return Intervals(**{each.name: content.read(each.name, decode_interval) for each in fields(Intervals)})
+    return Intervals(**{field.name: content.read(field.name, decode_interval) for field in fields(Intervals)})
 
 
 def _reasons(record: Any) -> Reasons:
     content = Fields(record)
-    return Reasons(**{each.name: content[each.name] for each in fields(Reasons)})
+    return Reasons(**{field.name: content[field.name] for field in fields(Reasons)})
 
 
 @frozen

@@ -177,7 +177,7 @@ class Follow:
     def _read(self, before: Any, loss: Any, gradient_norm: Any) -> tuple[float | None, float | None]:
         """The numbers of the call, in all processes the same."""
         for name, value, needed in (
-            ("loss", loss, any(getattr(each, "needs_loss", True) for each in self.control.controllers.values())),
+            ("loss", loss, any(getattr(controller, "needs_loss", True) for controller in self.control.controllers.values())),
             ("gradient_norm", gradient_norm, self.control.needs_gradient_norm),
         ):
             if value is None and needed:

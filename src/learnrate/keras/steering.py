@@ -56,7 +56,7 @@ class Steering:
         if loss is not None:
             self.losses.append(number("loss", loss))
             return
-        needing = [name for name, each in self.control.controllers.items() if getattr(each, "needs_loss", True)]
+        needing = [name for name, controller in self.control.controllers.items() if getattr(controller, "needs_loss", True)]
         if needing:
             raise LossError(
                 'train_step of model must give its loss to a metric named "loss", or return it under "loss" in its logs, '

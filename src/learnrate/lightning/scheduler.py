@@ -80,7 +80,7 @@ def configure(
     if trainer is None and module is not None:
         trainer = _trainer_of(module)
     resolved = all_resolved("schedule", as_schedules("schedule", schedule), trainer, updates)
-    if module is None and any(getattr(each, "needs_snapshots", False) for each in named(control).values()):
+    if module is None and any(getattr(controller, "needs_snapshots", False) for controller in named(control).values()):
         raise ArgumentError(
             "module must be given where a controller may put snapshots back, received None: configure(..., module=self)"
         )

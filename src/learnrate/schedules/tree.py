@@ -36,7 +36,7 @@ def depth(schedule: "Schedule") -> int:
     """Number of levels: 1 for a schedule without parts."""
     levels, level = 0, [schedule]
     while level:
-        levels, level = levels + 1, [part for each in level for part in inner(each)]
+        levels, level = levels + 1, [part for parent in level for part in inner(parent)]
     return levels
 
 

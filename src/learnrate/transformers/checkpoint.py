@@ -47,8 +47,8 @@ def _entries(state: TrainerState) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The callbacks of learnrate, by the names of their classes, with their attributes."""
     callbacks: Any = state.stateful_callbacks  # by name, although its annotation says otherwise
     for name, entry in list(callbacks.items()):
-        for each in entry if isinstance(entry, list) else [entry]:
-            attributes = each.get("attributes", {}) if isinstance(each, Mapping) else {}
+        for callback in entry if isinstance(entry, list) else [entry]:
+            attributes = callback.get("attributes", {}) if isinstance(callback, Mapping) else {}
             if KEY in attributes:
                 yield name, attributes
                 break

@@ -96,7 +96,9 @@ def test_a_variant_differs_in_one_thing(data):
     usual = described("as in Caffe")
     assert usual == ("WithinChannelNorm", True, 1.0, 0.0001)
     different = {name: [a != b for a, b in zip(described(name), usual, strict=True)] for name in VARIANTS}
-    assert {name: sum(each) for name, each in different.items()} == {name: int(name != "as in Caffe") for name in VARIANTS}
+    assert {name: sum(differs) for name, differs in different.items()} == {
+        name: int(name != "as in Caffe") for name in VARIANTS
+    }
 
 
 def call(monkeypatch, *arguments):
@@ -213,19 +215,19 @@ def test_parts_that_share_no_study_are_one_record(data, tmp_path, monkeypatch, c
     monkeypatch.setattr(program, "EXPERIMENTS", {name: _with_recipe(EXPERIMENTS[name], smaller_lenet)})
     arms = list(EXPERIMENTS[name].by_name(scale))
 
-    def made(place, *options):
+    def trained(place, *options):
         study = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
         return call(monkeypatch, name, "--scale", scale, "--study", study, "--results", tmp_path / place, *options)
 
-    assert made("whole", "--seeds", 2) == 0
-    assert made("parts", "--seeds", 1, "--first-seed", 1) == 0
+    assert trained("whole", "--seeds", 2) == 0
+    assert trained("parts", "--seeds", 1, "--first-seed", 1) == 0
     for arm in arms:
-        assert made("parts", "--seeds", 1, "--arms", arm) == 0
+        assert trained("parts", "--seeds", 1, "--arms", arm) == 0
     whole, parts = (_without_times(records.read(name, scale, tmp_path / which)) for which in ("whole", "parts"))
     assert whole == parts
     path = records.path_of(name, scale, tmp_path / "parts")
     path.write_text(path.read_text().replace(whole["arms"][arms[0]]["schedule"], "constant(0.1)"))
-    assert made("parts", "--seeds", 1) == 1
+    assert trained("parts", "--seeds", 1) == 1
     assert tells(capsys.readouterr().err, "record", arms[0], "constant(0.1)")
 
 
@@ -251,11 +253,11 @@ def test_the_range_test_of_figure_3_keeps_its_record_and_goes_on(data, tmp_path,
     assert call(monkeypatch, *options, "--seeds", 2) == 0
     record = json.loads((tmp_path / "clr-figure-3-0.004.json").read_text())
     assert record["tests"][0] == first["tests"][0]
-    assert [each["seed"] for each in record["tests"]] == [0, 1]
-    for each in record["tests"]:
-        assert each["lrs"] == sorted(each["lrs"])
-        assert each["lrs"][-1] == pytest.approx(0.02)
-        assert len(each["lrs"]) == len(each["accuracies"]) == 16  # epochs of two updates
+    assert [result["seed"] for result in record["tests"]] == [0, 1]
+    for result in record["tests"]:
+        assert result["lrs"] == sorted(result["lrs"])
+        assert result["lrs"][-1] == pytest.approx(0.02)
+        assert len(result["lrs"]) == len(result["accuracies"]) == 16  # epochs of two updates
     assert "host" not in record["environment"]
     assert tells(capsys.readouterr().out, "clr-figure-3", "seed 1")
 

@@ -74,9 +74,9 @@ def test_the_auxiliary_heads_are_a_part_of_the_loss_in_training_only():
     assert [tuple(output.shape) for output in outputs] == [(2, 7)] * 3
     main, first, second = torch.randn(3, 5, 7)
     target = torch.arange(5)
-    each = [torch.nn.functional.cross_entropy(logits, target) for logits in (main, first, second)]
-    torch.testing.assert_close(googlenet.loss((main, first, second), target), each[0] + 0.3 * (each[1] + each[2]))
-    torch.testing.assert_close(googlenet.loss(main, target), each[0])
+    losses = [torch.nn.functional.cross_entropy(logits, target) for logits in (main, first, second)]
+    torch.testing.assert_close(googlenet.loss((main, first, second), target), losses[0] + 0.3 * (losses[1] + losses[2]))
+    torch.testing.assert_close(googlenet.loss(main, target), losses[0])
 
 
 def test_blocks_are_left_out_as_often_as_their_depth_says():

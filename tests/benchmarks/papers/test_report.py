@@ -173,7 +173,7 @@ def test_pictures_are_drawn_once_and_those_without_records_are_removed(folder, t
 
 def test_a_training_that_diverged_or_failed_is_named(tmp_path):
     whole = comparison("clr-windows", 0.1, {"triangular": 78.0, "welch": 78.0, "hann": 78.0})
-    diverged = [replace(each, updates=10, score=10.0) for each in whole["welch"].trainings[:1]]
+    diverged = [replace(of_welch, updates=10, score=10.0) for of_welch in whole["welch"].trainings[:1]]
     arms = [arm for arm in whole if arm.name == "triangular"]
     arms += [replace(whole["welch"], trainings=(*diverged, *whole["welch"].trainings[1:]))]
     arms += [replace(whole["hann"], trainings=(), failures={0: Failure("out of memory")})]

@@ -43,7 +43,7 @@ def several(updates):
         top = 0.003 if kind_of(arm) == "SGD" else policies.TABLE_3[kind_of(arm)][1]
         seeds = (0, 3) if arm == "fixed" else (3,)
         wanted += [member(arm, seed, updates, lr.linear(top / 2, top * (1 + seed / 3), updates)) for seed in seeds]
-    return sorted(wanted, key=lambda each: each.kind)
+    return sorted(wanted, key=lambda planned: planned.kind)
 
 
 def setting(**changes):
@@ -61,14 +61,14 @@ def test_members_have_the_losses_and_the_weights_of_single_trainings(data):
     together = Together(wanted, setting(), print)
     rows, lrs = together._next_rows(), together.lrs
     losses = [together.ensemble.update(next(rows), lrs[update]).tolist() for update in range(updates)]
-    for place, each in enumerate(wanted):
-        trainable = alone(each)
-        expected = [float(trainable.update(float(each.row.schedule(update)))["loss"]) for update in range(updates)]
-        assert [row[place] for row in losses] == pytest.approx(expected, rel=1e-4), each
-        start = dict(alone(each).model.named_parameters())
+    for place, planned in enumerate(wanted):
+        trainable = alone(planned)
+        expected = [float(trainable.update(float(planned.row.schedule(update)))["loss"]) for update in range(updates)]
+        assert [row[place] for row in losses] == pytest.approx(expected, rel=1e-4), planned
+        start = dict(alone(planned).model.named_parameters())
         for name, weights in trainable.model.named_parameters():
             moved = (weights - start[name]).norm()
-            assert (together.ensemble.weights[name][place] - weights).norm() < 0.01 * moved, (each, name)
+            assert (together.ensemble.weights[name][place] - weights).norm() < 0.01 * moved, (planned, name)
 
 
 def test_all_forms_of_convolutions_are_the_same():
@@ -88,9 +88,9 @@ def test_a_record_is_that_of_a_single_training_also_after_others_have_ended(data
     wanted = [member(arm, seed, updates, lr.constant(0.002)) for (arm, seed), updates in lengths.items()]
     done = dict(Together(wanted, setting(notes=("together",)), print).run())
     assert set(done) == set(wanted)
-    for each in wanted:
-        expected = train(alone(each), each.row.schedule, each.seed, each.row.updates, evaluate_every=3)
-        training = done[each]
+    for planned in wanted:
+        expected = train(alone(planned), planned.row.schedule, planned.seed, planned.row.updates, evaluate_every=3)
+        training = done[planned]
         same = ("seed", "updates", "checkpoints", "metric", "start", "schedule", "losses_every", "more")
         assert {name: getattr(training, name) for name in same} == {name: getattr(expected, name) for name in same}
         assert training.losses == pytest.approx(expected.losses, rel=1e-4)
@@ -114,13 +114,13 @@ def test_after_the_deadline_nothing_is_trained(data):
 
 
 def test_the_members_are_those_of_the_tables():
-    assert sum(each.row.updates for each in members("clr-table-1", 1.0, range(3))) == 3 * 232_000
+    assert sum(planned.row.updates for planned in members("clr-table-1", 1.0, range(3))) == 3 * 232_000
     table_3 = members("clr-table-3", 1.0, range(3))
-    assert sum(each.row.updates for each in table_3) == 3 * 615_000
-    kinds = [each.kind for each in table_3]
+    assert sum(planned.row.updates for planned in table_3) == 3 * 615_000
+    kinds = [planned.kind for planned in table_3]
     assert kinds == sorted(kinds)
     assert set(kinds) == set(policies.TABLE_3)
-    assert {each.kind for each in members("clr-table-1", 1.0, range(1))} == {"SGD"}
+    assert {planned.kind for planned in members("clr-table-1", 1.0, range(1))} == {"SGD"}
 
 
 SCALE = 0.00012
@@ -131,7 +131,7 @@ def test_the_records_are_those_that_the_page_reads(data, tmp_path, capsys):
     wanted = members("clr-table-1", SCALE, range(1))
     assert gpu._trained("clr-table-1", options, wanted, setting()) == len(wanted) == 5
     record = records.read("clr-table-1", SCALE, tmp_path, on_gpu=True)
-    assert {name: [each["seed"] for each in arm["trainings"]] for name, arm in record["arms"].items()} == {
+    assert {name: [training["seed"] for training in arm["trainings"]] for name, arm in record["arms"].items()} == {
         name: [0] for name in ("fixed", "triangular2", "decay", "exp", "exp_range")
     }
     assert all("host" not in environment for environment in record["environments"])

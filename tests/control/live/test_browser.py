@@ -47,7 +47,7 @@ def test_watch(browser):
         )
         assert len(drawn) >= 3
         assert all(drawn)
-        requests = tab.js("return performance.getEntriesByType('resource').map((each) => each.name)")
+        requests = tab.js("return performance.getEntriesByType('resource').map((entry) => entry.name)")
         assert requests
         assert all(request.startswith(run.page.server.address) for request in requests)
         assert errors_of(browser) == []
@@ -186,10 +186,10 @@ class Proxy:
     def cut(self):
         self.whole = False
         with self._lock:
-            for each in self._sockets:
+            for connection in self._sockets:
                 with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-                each.close()
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
             self._sockets = []
 
     def close(self):

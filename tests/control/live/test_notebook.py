@@ -31,7 +31,7 @@ import(URL.createObjectURL(new Blob([text], { type: "text/javascript" }))).then(
 
 ANSWER = """
 const [content, data] = arguments;
-const buffers = data.map((each) => new DataView(Uint8Array.from(atob(each), (c) => c.charCodeAt(0)).buffer));
+const buffers = data.map((text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
 window.model.listeners["msg:custom"]?.(content, buffers);
 """
 
@@ -48,7 +48,7 @@ class Kernel:
             self.shown._receive(self.shown, message, [])
         while self.answers:
             content, buffers = self.answers.pop(0)
-            self.browser.execute_script(ANSWER, content, [base64.b64encode(each).decode() for each in buffers])
+            self.browser.execute_script(ANSWER, content, [base64.b64encode(buffer).decode() for buffer in buffers])
         self.browser.execute_script(
             "window.model.values.state = arguments[0]; window.model.listeners['change:state']?.()", self.shown.state
         )

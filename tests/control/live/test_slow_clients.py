@@ -119,7 +119,7 @@ def test_connections_that_say_nothing_are_limited_and_the_oldest_one_gives_way(m
         run.step()
         silent = [clients.enter_context(connected(run.page)) for _ in range(12)]
         until(lambda: closed(silent[6]))
-        assert [closed(each) for each in silent] == 7 * [True] + 5 * [False]
+        assert [closed(client) for client in silent] == 7 * [True] + 5 * [False]
         assert run.page.server.door.waiting == 5
         assert Client(run.page).get("/api/events?after=0").status == 200
         assert closed(silent[7])

@@ -46,12 +46,12 @@ class Training:
 
     def run(self, batches, until=math.inf):
         for _ in range(batches):
-            self.one()
+            self.train()
             if self.attachment.updates >= until:
                 break
         return self
 
-    def one(self):
+    def train(self):
         self.optimizer.zero_grad()
         for _ in range(self.accumulate):
             inputs = torch.randn(32, 6, generator=self.data)
@@ -95,9 +95,9 @@ def corrupt(inputs, targets):
     return inputs, targets + 100
 
 
-def same(one, two, but=STATISTICS):
-    assert one.keys() == two.keys()
-    return [name for name in one if name not in but and not torch.equal(one[name], two[name])] == []
+def same(first, second, but=STATISTICS):
+    assert first.keys() == second.keys()
+    return [name for name in first if name not in but and not torch.equal(first[name], second[name])] == []
 
 
 @pytest.mark.shows("torch", "control")
@@ -254,7 +254,7 @@ def test_a_run_ends_if_a_scaler_skips_all_that_follows(fused, late, monkeypatch)
     trained.attachment.control.listeners.append(heard)
     with pytest.raises(GaveUpError):
         trained.run(200)
-    assert [each.update for each in heard.updates] == ([79] if late else []), "no other was made"
+    assert [observation.update for observation in heard.updates] == ([79] if late else []), "no other was made"
     assert trained.attachment.updates == 80
     assert all(torch.isfinite(parameter).all() for parameter in trained.model.parameters())
 
@@ -311,7 +311,7 @@ def test_several_groups_sparse_gradients_and_a_state_of_lists():
 
 
 class Halved(NamedTuple):
-    seen: int = 0
+    losses: int = 0
 
 
 class halve_at(Controller):
@@ -324,8 +324,8 @@ class halve_at(Controller):
         return Halved()
 
     def update(self, state, observation):
-        seen = state.seen + (observation.loss is not None)
-        return Halved(seen), Action(0.5 if seen > self.at else 1.0)
+        losses = state.losses + (observation.loss is not None)
+        return Halved(losses), Action(0.5 if losses > self.at else 1.0)
 
 
 @pytest.mark.shows("torch", "control")
@@ -345,7 +345,7 @@ def test_a_composition_resumes_at_any_update(seed, late):
     def go(trained, batches):
         for _ in range(batches):
             by_hand(trained)
-            trained.one()
+            trained.train()
         return trained
 
     through = go(Training(control(), schedule, faults), 200)

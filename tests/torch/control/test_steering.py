@@ -307,8 +307,8 @@ def test_scores_count_from_the_next_update_on_and_in_a_checkpoint_before_it(way)
         first.step(1.0, metrics={"val/loss": score})
     assert [event.update for event in first.driver.control.events] == [2]
     second.driver.load_state_dict(first.driver.state_dict())
-    for each in (first, second):
-        each.step(1.0)
+    for runner in (first, second):
+        runner.step(1.0)
     assert first.first == [0.5, 0.5, 0.25]
     assert second.first == [0.25]
     assert [evaluation.metrics for evaluation in first.heard.evaluations] == [{"val/loss": 1.0}, {"val/loss": 2.0}]

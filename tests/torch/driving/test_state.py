@@ -128,11 +128,11 @@ def test_a_detached_driver_says_so(kind):
 
 @KINDS
 def test_one_schedule_for_all_groups_is_the_same_as_one_for_each(kind):
-    one, each = drive(kind, optimizer_of(2), LONG), drive(kind, optimizer_of(2), [LONG, LONG])
-    one.load_state_dict(each.state_dict())
-    each.load_state_dict(one.state_dict())
+    for_all, for_each = drive(kind, optimizer_of(2), LONG), drive(kind, optimizer_of(2), [LONG, LONG])
+    for_all.load_state_dict(for_each.state_dict())
+    for_each.load_state_dict(for_all.state_dict())
     with pytest.warns(OtherScheduleWarning):
-        one.load_state_dict(drive(kind, optimizer_of(2), [LONG, lr.constant(1.0)]).state_dict())
+        for_all.load_state_dict(drive(kind, optimizer_of(2), [LONG, lr.constant(1.0)]).state_dict())
 
 
 @KINDS

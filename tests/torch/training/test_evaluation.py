@@ -33,8 +33,8 @@ def test_held_out_batches_in_random_order_leave_the_random_numbers_as_they_were(
 def test_an_evaluation_does_not_change_the_training(toy, kind):
     evaluate = shuffled(toy) if kind == "held-out batches" else lambda model: torch.rand(()).item()
     curves = [
-        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, seed=0, evaluate=each, evaluate_every=1)
-        for each in (None, evaluate)
+        lr.torch.range_test(toy.model, toy.optimizer, toy.batches, toy.loss, seed=0, evaluate=evaluation, evaluate_every=1)
+        for evaluation in (None, evaluate)
     ]
     assert curves[0].losses.tolist() == curves[1].losses.tolist()
 

@@ -65,7 +65,7 @@ class Access:
         name = _name(host)
         if name is None:
             return False
-        if is_loopback(name) or name in {each.lower() for each in self.page.names}:
+        if is_loopback(name) or name in {host_name.lower() for host_name in self.page.names}:
             return True
         if self.page.is_local:
             return False

@@ -193,7 +193,7 @@ class Door:
         self._loop.remove_reader(connection)
         connections = self._server.server_state.connections
         if len(connections) + len(self._tasks) >= MOST_CONNECTIONS:
-            idle = next((each for each in connections if isinstance(each, Protocol) and each.is_idle), None)
+            idle = next((protocol for protocol in connections if isinstance(protocol, Protocol) and protocol.is_idle), None)
             if idle is None:
                 connection.close()
                 return

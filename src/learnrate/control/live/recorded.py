@@ -160,9 +160,9 @@ class Recorded:
 def _sizes(path: Path) -> Any:
     """What changes when a record is written: the file, and what sqlite keeps beside it."""
     states = []
-    for each in (path, path.with_name(f"{path.name}-wal")):
+    for file in (path, path.with_name(f"{path.name}-wal")):
         try:
-            state = each.stat()
+            state = file.stat()
             states.append((state.st_size, state.st_mtime_ns))
         except OSError:
             states.append((0, 0))

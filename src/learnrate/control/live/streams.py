@@ -45,7 +45,7 @@ class _Watcher:
     transport: asyncio.Transport
     is_chunked: bool
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    told: float = NEVER
+    sent: float = NEVER
     behind: bool = True
     stuck: float | None = None
     """Since when it has not received the last message."""
@@ -76,12 +76,14 @@ class Streams:
             for watcher in self._watchers:
                 watcher.behind = True
         now = time.monotonic()
-        seen = {watcher: self._seen.get(watcher.name, NEVER) for watcher in self._watchers}
-        looking = sorted((each for each in seen if now - seen[each] < AWAKE), key=seen.__getitem__)[-MOST_AT_ONCE:]
-        pause = max(RARELY, (len(seen) - len(looking)) / MOST_RARE)
+        last_request = {watcher: self._seen.get(watcher.name, NEVER) for watcher in self._watchers}
+        looking = sorted(
+            (watcher for watcher in last_request if now - last_request[watcher] < AWAKE), key=last_request.__getitem__
+        )[-MOST_AT_ONCE:]
+        pause = max(RARELY, (len(last_request) - len(looking)) / MOST_RARE)
         for watcher in self._watchers:
-            if self._is_ready(watcher, now) and watcher.behind and (watcher in looking or now - watcher.told >= pause):
-                watcher.told, watcher.behind = now, False
+            if self._is_ready(watcher, now) and watcher.behind and (watcher in looking or now - watcher.sent >= pause):
+                watcher.sent, watcher.behind = now, False
                 watcher.transport.write(self._message(watcher))
 
     def _is_ready(self, watcher: _Watcher, now: float) -> bool:
@@ -121,7 +123,7 @@ class Streams:
     def _enter(self, watcher: _Watcher) -> None:
         if len(self._watchers) >= MOST_WATCHERS:
             # The one that was silent for the longest time gives way: a page that is looked at asks for series.
-            silent = min(self._watchers, key=lambda each: self._seen.get(each.name, NEVER))
+            silent = min(self._watchers, key=lambda other: self._seen.get(other.name, NEVER))
             silent.gone.set()
             self._watchers.remove(silent)
         self._watchers.append(watcher)

@@ -138,7 +138,7 @@ class greedy(Watching[GreedyState]):
             best=where(resets, worst(self.mode), after.best),
             reset_left=where(resets, self.reset_start, left),
             warmup=where(resets, 0, after.warmup),
-            values=tuple(where(resets, 0.0, each) for each in values),
+            values=tuple(where(resets, 0.0, number) for number in values),
             total=where(resets, 0.0, total),
             count=where(resets, 0, count),
             lr=where(resets, base, lr),

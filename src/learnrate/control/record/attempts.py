@@ -97,7 +97,7 @@ def _same_before(previous: Attempt, attempt: Attempt) -> bool:
     the updates that are missing.
     """
     start = attempt.start or 0
-    before, after = ([event for event in each.events if event["update"] < start] for each in (previous, attempt))
+    before, after = ([event for event in side.events if event["update"] < start] for side in (previous, attempt))
     last = (previous.start or 0) - 1 if previous.last is None else previous.last
     later = all(event["update"] > last for event in after[len(before) :] if event["kind"] not in WITHOUT_LR)
     return attempt.resumed and attempt.texts == previous.texts and before == after[: len(before)] and later

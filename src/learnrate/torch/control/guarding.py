@@ -43,7 +43,9 @@ class Guarding:
 
     def __init__(self, control: Control, model: nn.Module, scaler: torch.amp.GradScaler | None) -> None:
         self._control, self._model = control, model
-        self._guards = [name for name, each in control.controllers.items() if getattr(each, "needs_snapshots", False)]
+        self._guards = [
+            name for name, controller in control.controllers.items() if getattr(controller, "needs_snapshots", False)
+        ]
         where: Where = getattr(control.controllers[self._guards[0]], "where", "memory")
         self.snapshots = Snapshots(model, where, scaler)
         self.optimizer: Callable[[], Optimizer | None] = lambda: None

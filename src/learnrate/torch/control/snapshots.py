@@ -110,7 +110,7 @@ class Snapshots:
             )
             return
         self._kept.append(snapshot)
-        self.size = sum(each.size for each in self._kept)
+        self.size = sum(kept.size for kept in self._kept)
 
     def restore(self, optimizer: Optimizer, update: int, delay: int) -> int | None:
         """Put a snapshot back: the newest that is old enough, and an older one if that did not help.

@@ -248,12 +248,12 @@ class Steering:
         present = self._measured(optimizer, update)
         observed = self._previous if self._is_late else present
         self._previous = present if self._is_late else None
-        seen = self._agreed(None if self._is_late else optimizer, observed)
-        if not present.losses and seen.loss is None and not self._had_losses:
+        agreed = self._agreed(None if self._is_late else optimizer, observed)
+        if not present.losses and agreed.loss is None and not self._had_losses:
             self._require_no_loss()
-        self._had_losses = self._had_losses or bool(present.losses) or seen.loss is not None
-        self._requests = seen.waiting
-        decision = Decision() if observed is None else self._decision(observed, seen)
+        self._had_losses = self._had_losses or bool(present.losses) or agreed.loss is not None
+        self._requests = agreed.waiting
+        decision = Decision() if observed is None else self._decision(observed, agreed)
         if self._guarding is not None:
             self._guarding.obey(update, decision)
         if decision.skip or decision.rollback:
@@ -274,9 +274,9 @@ class Steering:
         waiting = self.control.waiting()
         losses = [] if observed is None else [float(loss) for loss in observed.losses]
         norm = None if observed is None or observed.norm is None else float(observed.norm)
-        seen = self._exchange.agree(summary(losses, norm, waiting))
-        if not seen.mixed:
-            return seen
+        agreed = self._exchange.agree(summary(losses, norm, waiting))
+        if not agreed.mixed:
+            return agreed
         # The gradients of a loss that is not finite are not finite. If these are, it belongs to an update that a gradient
         # scaler skipped, of which nothing else is to be seen here. All processes are in this branch, or none. The gradients
         # of an update that was made before are not there any more; with a scaler they were finite, or it was not made.
@@ -285,20 +285,20 @@ class Steering:
         else:
             scales = math.isfinite(float(gradient_norm(optimizer)))
         if not scales:
-            return seen
+            return agreed
         if self._guarding is not None:
             self._guarding.mend()
         last = max((number for number, loss in enumerate(losses) if not math.isfinite(loss)), default=-1)
         return self._exchange.agree(summary(losses[last + 1 :] or losses, norm, waiting))
 
-    def _decision(self, observed: Measured, seen: Seen) -> Decision:
-        finite = all(number is None or math.isfinite(number) for number in (seen.loss, seen.norm))
+    def _decision(self, observed: Measured, agreed: Seen) -> Decision:
+        finite = all(number is None or math.isfinite(number) for number in (agreed.loss, agreed.norm))
         self._update, self._lr = observed.update, observed.lr
         observation = Observation(
             observed.update,
             observed.lr,
-            seen.loss,
-            seen.norm,
+            agreed.loss,
+            agreed.norm,
             finite=finite,
             restarts=observed.restarts,
             applied=bool(self._is_late),
@@ -306,7 +306,7 @@ class Steering:
         return self.control.observe(observation)
 
     def _require_no_loss(self) -> None:
-        needing = [name for name, each in self.control.controllers.items() if getattr(each, "needs_loss", True)]
+        needing = [name for name, controller in self.control.controllers.items() if getattr(controller, "needs_loss", True)]
         if needing:
             raise LossError(
                 f"the loss of an update must be observed before optimizer.step() where a controller reads it "

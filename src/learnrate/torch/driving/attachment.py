@@ -274,7 +274,10 @@ class Attachment(Steered):
     def _take(self, prepared: Mapping[str, ScheduledValues], schedules: Mapping[str, Schedules]) -> None:
         for key, values in prepared.items():
             self._clocks[key].take(values)
-        self._schedules = {**self._schedules, **{key: each for key, each in schedules.items() if each is not None}}
+        self._schedules = {
+            **self._schedules,
+            **{key: schedule for key, schedule in schedules.items() if schedule is not None},
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The number of updates so far; the schedules' texts, by which loading notices another schedule; and the control."""
