@@ -61,7 +61,7 @@ FLOORS = [
     *("lightning.text", "lightning.horizon", "lightning.changes", "lightning.observing", "lightning.scheduler"),
     *("lightning.owners", "lightning.driven", "lightning.drives", "lightning.follow"),
     *("lightning.training", "lightning.range_test", "lightning.tune"),
-    *("lightning.listening", "lightning.recipe"),
+    *("lightning.listening", "lightning.checkpoints", "lightning.recipe"),
     *("accelerate", "transformers"),
     *("recipes", "study", "cli"),
 ]
@@ -214,6 +214,6 @@ def test_the_command_line_without_its_extra_says_how_to_install_it():
 def test_every_error_is_also_a_built_in_one():
     for name, error in vars(lr.errors).items():
         if isinstance(error, type) and issubclass(error, lr.errors.LearnrateError) and error is not lr.errors.LearnrateError:
-            builtin = {ValueError, TypeError, RuntimeError, OSError, ImportError}
+            builtin = {ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError}
             assert any(issubclass(error, kind) for kind in builtin), name
             assert name in (lr.errors.__doc__ or "")

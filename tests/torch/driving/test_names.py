@@ -82,9 +82,9 @@ def test_groups_that_share_tensors_in_betas_get_their_own():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"weight_decy": FALLING}, ("weight_decy", "did you mean weight_decay", "Adam")),
-        ({"lr": FALLING, "momentun": FALLING}, ("momentun", "did you mean momentum", "Adam")),
-        ({"relatve": True}, ("relatve", "did you mean relative")),
+        ({"weight_decy": FALLING}, ("weight_decy", "did you mean 'weight_decay'", "Adam")),
+        ({"lr": FALLING, "momentun": FALLING}, ("momentun", "did you mean 'momentum'", "Adam")),
+        ({"relatve": True}, ("relatve", "did you mean 'relative'")),
         ({"temperature": FALLING}, ("temperature", "Adam", "eps", "momentum", "weight_decay")),
         ({"betas": FALLING}, ("betas", "number", "momentum")),
         ({"amsgrad": FALLING}, ("amsgrad", "number", "bool")),

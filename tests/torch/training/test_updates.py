@@ -259,10 +259,10 @@ def test_wrong_options_are_refused(toy, options, error, words):
 )
 def test_a_misspelt_argument_is_recognised(toy, misspelt, meant):
     for call in (lr.torch.range_test, partial(lr.torch.tune, updates=300)):
-        with pytest.raises(TypeError, match=facts(repr(misspelt), f"did you mean {meant}?")):
+        with pytest.raises(TypeError, match=facts(repr(misspelt), f"did you mean {meant!r}?")):
             call(toy.model, toy.optimizer, toy.batches, toy.loss, **{misspelt: 1})
 
 
 def test_an_argument_that_resembles_none_is_refused_with_the_options(toy):
-    with pytest.raises(TypeError, match=facts("'updating'", "clip_norm", "closure")):
-        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, updating={})
+    with pytest.raises(TypeError, match=facts("'temperature'", "clip_norm", "closure")):
+        lr.torch.tune(toy.model, toy.optimizer, toy.batches, toy.loss, updates=300, temperature={})
