@@ -1,6 +1,6 @@
 """The experiments by name."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -8,6 +8,7 @@ import learnrate as lr
 from benchmarks.papers import policies, recipes
 from benchmarks.papers.experiment import Entry, Experiment, plain
 from benchmarks.papers.nets.variants import VARIANTS
+from benchmarks.papers.policies import Row
 
 CLR = "Smith, Cyclical Learning Rates for Training Neural Networks, arXiv 1506.01186"
 
@@ -57,6 +58,11 @@ def _headline(scale: float) -> Iterable[Entry]:
         for family in ("one_cycle", "warmup_cosine"):
             row = at.row(f"{family}, {length:,}", policies.fixed(at, {length: 0.01}), length, None)
             yield Entry(row, family=family)
+
+
+def _smaller_net(rows: Callable[..., Iterable[Row]], scale: float) -> Iterable[Entry]:
+    """The rows of a table with a smaller net, of which the paper gives no figures."""
+    return [Entry(replace(row, paper_accuracy=None)) for row in rows(scale=scale)]
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -185,6 +191,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         )
         for classes in (10, 100)
     },
+    "sgdr-small": Experiment(
+        title="Warm restarts with a small net, WRN-16-2",
+        source="Loshchilov and Hutter, SGDR, arXiv 1608.03983, with a smaller net",
+        entries=partial(_smaller_net, policies.sgdr),
+        recipe=partial(recipes.wide_resnet, depth=16, factor=2),
+        evaluate_every=2_000,
+        seeds=2,
+        notes=("The paper's WRN-28-10 has 50 times as many operations, too many for a CPU.",),
+    ),
     "super-convergence": Experiment(
         title="One cycle of high LRs against steps",
         source="Smith and Topin, Super-Convergence, arXiv 1708.07120",
@@ -192,6 +207,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         recipe=partial(recipes.resnet, 9, batch=1_000),
         evaluate_every=500,
         seeds=2,
+    ),
+    "super-convergence-small": Experiment(
+        title="One cycle of high LRs against steps, with a small net, ResNet-20",
+        source="Smith and Topin, Super-Convergence, arXiv 1708.07120, with a smaller net",
+        entries=partial(_smaller_net, policies.super_convergence),
+        recipe=partial(recipes.resnet, 3, batch=1_000),
+        evaluate_every=500,
+        seeds=2,
+        notes=("The paper's ResNet-56 has three times as many operations.",),
     ),
     "super-convergence-mnist": Experiment(
         title="One cycle against steps, LeNet on MNIST",

@@ -138,7 +138,9 @@ CLAIMS: tuple[Claim, ...] = (
         "SGDR: restarts (T0 = 10) are at least as good as steps, in fewer updates", "sgdr-10", "T0 = 10, x2", "steps", True
     ),
     Claim("SGDR, 100 classes: the same", "sgdr-100", "T0 = 10, x2", "steps", True),
+    Claim("SGDR, with WRN-16-2: the same", "sgdr-small", "T0 = 10, x2", "steps", True),
     Claim("Super-convergence: one cycle is better, in 8 times fewer updates", "super-convergence", "one cycle", "steps"),
+    Claim("Super-convergence, with ResNet-20: the same", "super-convergence-small", "one cycle", "steps"),
     Claim("Super-convergence on MNIST, in 7 times fewer updates", "super-convergence-mnist", "one cycle", "steps"),
 )
 
