@@ -86,7 +86,7 @@ def sees(curves: Floats, noise: Floats, correlation: Floats, patience: int) -> F
 
 
 def falls(
-    rng: np.random.Generator, count: int, updates: int, patience: int, seen: tuple[float, float]
+    rng: np.random.Generator, count: int, updates: int, patience: int, band: tuple[float, float]
 ) -> tuple[Floats, list[tuple[str, str]], Floats]:
     """Random falls by 1, or somewhat less, with random noise.
 
@@ -95,7 +95,7 @@ def falls(
         count: Number of falls.
         updates: Length of each.
         patience: Of the controller.
-        seen: Range of the standard errors by which they are seen, drawn evenly on a logarithmic scale.
+        band: Range of the standard errors by which they are seen, drawn evenly on a logarithmic scale.
 
     Returns:
         The losses, shape (updates, count); the names of shape and noise of each; and the standard deviation of its noise.
@@ -111,7 +111,7 @@ def falls(
         names.append((shape, f"{list(NOISES)[kind]}, {'shrinking' if shrinks else 'constant'}"))
     curve, spread = np.stack(curves, axis=1), np.stack(spreads, axis=1)
     visible = sees(curve, spread, np.array([list(NOISES.values())[kind][1] for kind in kinds]), patience)
-    wanted = np.exp(rng.uniform(math.log(seen[0]), math.log(seen[1]), count))
+    wanted = np.exp(rng.uniform(math.log(band[0]), math.log(band[1]), count))
     noise = visible / wanted
     losses = 1 + curve + noise * spread * drawn(rng, kinds, updates)
     return losses, names, noise

@@ -93,15 +93,15 @@ def trainer(seed: int, updates: int, *callbacks: TrainerCallback, width: int = 4
         logging_steps=500,
         seed=seed,
     )
-    made = Trainer(
+    new_trainer = Trainer(
         model=GPT2LMHeadModel(config),
         args=arguments,
         train_dataset=rows(characters[:-HELD_OUT]),
         eval_dataset=rows(characters[-HELD_OUT:])[:512],
         callbacks=list(callbacks),
     )
-    made.remove_callback(PrinterCallback)
-    return made
+    new_trainer.remove_callback(PrinterCallback)
+    return new_trainer
 
 
 def outcome(seed: int, *callbacks: TrainerCallback) -> tuple[float, float]:

@@ -41,11 +41,11 @@ class Run:
             self.loop.optimizer = self.loop.accelerator.prepare_optimizer(self.loop.optimizer.optimizer)
         parts = self.loop.accelerator, self.loop.optimizer, schedule
         self.attachment = lr.accelerate.prepare(*parts, updates=updates, control=control, on_change=on_change, record=record)
-        self.heard, self.seen, self.calls = Heard(), [], 0
+        self.heard, self.batch_losses, self.calls = Heard(), [], 0
         self.attachment.control.listeners.append(self.heard)
 
     def observe(self, loss):
-        self.seen.append(float(loss.detach()))
+        self.batch_losses.append(float(loss.detach()))
         self.attachment.observe(loss)
 
     def train(self, *, until=None, save=None, **options):
@@ -79,7 +79,7 @@ def test_a_run_that_is_resumed_uses_the_lrs_of_the_run_through(tmp_path):
     through.train(until=UPDATES, save=at, skipped=SKIPPED)
     resumed = Run()
     resumed.loop.accelerator.load_state(tmp_path)
-    losses, resumed.calls = iter(through.seen[at:]), at
+    losses, resumed.calls = iter(through.batch_losses[at:]), at
     resumed.observe = lambda loss: resumed.attachment.observe(next(losses))
     skipped = [batch - at for batch in SKIPPED if batch >= at]
     resumed.train(until=UPDATES - at, skipped=skipped)
@@ -114,14 +114,20 @@ def test_the_record_of_a_resumed_run_is_the_schedule_that_was_used(tmp_path, on_
 def test_the_loss_of_an_update_is_the_mean_of_its_accumulated_micro_batches():
     run = Run(updates=8, accumulate=3, examples=44)  # 11 micro-batches, the last update of an epoch has 2
     run.train(until=5)
-    rows = [run.seen[0:3], run.seen[3:6], run.seen[6:9], run.seen[9:11], run.seen[11:14]]
+    rows = [
+        run.batch_losses[0:3],
+        run.batch_losses[3:6],
+        run.batch_losses[6:9],
+        run.batch_losses[9:11],
+        run.batch_losses[11:14],
+    ]
     assert run.heard.losses == pytest.approx([sum(row) / len(row) for row in rows])
 
 
 def test_the_loss_of_an_update_that_the_scaler_skips_is_not_observed():
     run = Run(scaled=True, control=halve_when_stalled(100))
     run.train(until=12, skipped=(3, 9))
-    finite = [loss for loss in run.seen if math.isfinite(loss)]
+    finite = [loss for loss in run.batch_losses if math.isfinite(loss)]
     assert len(finite) == 10
     assert run.heard.losses == finite
     assert run.attachment.updates == 10
@@ -130,9 +136,9 @@ def test_the_loss_of_an_update_that_the_scaler_skips_is_not_observed():
     real = run.observe
     run.observe = lambda loss: real(loss if torch.isfinite(loss) else torch.tensor(7.0))
     run.train(until=6, skipped=(3,))
-    assert 7.0 in run.seen
+    assert 7.0 in run.batch_losses
     assert 7.0 not in run.heard.losses
-    assert run.heard.losses == [loss for loss in run.seen if loss != 7.0]
+    assert run.heard.losses == [loss for loss in run.batch_losses if loss != 7.0]
 
 
 @pytest.mark.parametrize(

@@ -16,20 +16,20 @@ def record():
 
 
 def test_no_fall_that_is_worth_waiting_for_is_interrupted():
-    seen = record()["falls"][0]
-    assert seen["seen"][0] == SEEN
-    assert seen["falls"] >= 1000
-    assert seen["plateau"] == 0
+    band = record()["falls"][0]
+    assert band["seen"][0] == SEEN
+    assert band["falls"] >= 1000
+    assert band["plateau"] == 0
     evaluations = record()["evaluations"]
     assert evaluations["plateau"] <= 0.005 * evaluations["falls"]
 
 
 def test_the_figures_of_the_page_are_those_of_the_record():
     text = " ".join((ROOT / "docs" / "reacting.md").read_text().split())
-    content, seen = record(), record()["falls"][0]
-    assert f"none of {seen['falls']:,} falls" in text
-    assert f"interrupts {seen['torch']} of them" in text
-    assert seen["torch, patience 10"] == seen["falls"]
+    content, band = record(), record()["falls"][0]
+    assert f"none of {band['falls']:,} falls" in text
+    assert f"interrupts {band['torch']} of them" in text
+    assert band["torch, patience 10"] == band["falls"]
     evaluations = content["evaluations"]
     assert f"interrupts {evaluations['plateau']} and torch {evaluations['torch']}" in text
     ours, theirs, after = (

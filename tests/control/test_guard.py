@@ -273,15 +273,15 @@ def test_the_same_decisions_inside_jax_jit():
     losses = [*falling(150), NAN, 9.0, *falling(200)[150:], 50.0, 50.0, 50.0, *falling(300)[200:]]
     driven = Driven(controller).see(*losses)
 
-    def step(state, seen):
-        update, loss = seen
+    def step(state, row):
+        update, loss = row
         finite = jax.numpy.isfinite(loss)
         return controller.update(state, Observation(update, 0.1, loss, finite=finite, xp=jax.numpy))
 
     state = jax.tree.map(
         lambda value, kind: jax.numpy.asarray(value, kind.dtype), controller.init(), _kinds(jax, step, controller)
     )
-    _, actions = jax.jit(lambda state, seen: jax.lax.scan(step, state, seen))(
+    _, actions = jax.jit(lambda state, rows: jax.lax.scan(step, state, rows))(
         state, (jax.numpy.arange(len(losses)), jax.numpy.asarray(losses))
     )
     assert np.flatnonzero(actions.skip).tolist() == [150, 151, 202, 203]

@@ -165,7 +165,7 @@ def test_cooldown_leaves_values_out():
 
 
 def test_a_metric_of_evaluations():
-    controller, state, seen = plateau(patience=10, monitor="accuracy", mode="max"), None, []
+    controller, state, factors = plateau(patience=10, monitor="accuracy", mode="max"), None, []
     state = controller.init()
     assert not controller.needs_loss
     assert plateau(patience=10).needs_loss
@@ -174,9 +174,9 @@ def test_a_metric_of_evaluations():
         if n % 10 == 9:
             scores = {"accuracy": min(0.9, n / 100) + 0.001 * (n % 7), "loss": -float(n)}
             state, action = controller.update(state, Observation(n, 0.1 * state.factor, metrics=scores))
-        seen.append(action.factor)
-    assert seen[100] == 1
-    assert seen[-1] < 1
+        factors.append(action.factor)
+    assert factors[100] == 1
+    assert factors[-1] < 1
 
 
 def test_a_metric_that_is_never_there_is_named():

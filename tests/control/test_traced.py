@@ -36,9 +36,9 @@ def test_equal_to_python_numbers(controller):
     losses = series()
     restarts = np.arange(UPDATES) == 1300
 
-    def step(carry, seen):
+    def step(carry, row):
         state, factor = carry
-        update, loss, restart = seen
+        update, loss, restart = row
         observation = Observation(update, 0.1 * factor, loss, jnp.abs(loss), restarts=restart, xp=jnp)
         state, action = controller.update(state, observation)
         factor = jnp.asarray(action.factor, jnp.float32)

@@ -59,15 +59,15 @@ def controlled_outside(rank):
     optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=0.0)
     update = jax.jit(lambda run: optimizer.update(jnp.ones(2), run[1], run[0]))
     follow = lr.jax.Follow(SCHEDULE, [ScaleEvery(3), LeaveOut(above=100.0)], ask_every=3)
-    run, lrs, seen = follow.start((jnp.ones(2), optimizer.init(jnp.ones(2)))), [], Losses([])
-    follow.control.listeners.append(seen)
+    run, lrs, listener = follow.start((jnp.ones(2), optimizer.init(jnp.ones(2)))), [], Losses([])
+    follow.control.listeners.append(listener)
     for number in range(8):
         if rank == 0 and number == 1:
             follow.request(Scale(0.25))
         value = float("nan") if (rank, number) == (1, 4) else jnp.float32(rank + number / 3)
         lrs.append(float(lr.jax.lr_of(run)))
         run = follow.step(run, update(run), loss=value)
-    return {"outside": lrs, "outside schedule": repr(follow.schedule), "seen": seen.losses, "updates": follow.updates}
+    return {"outside": lrs, "outside schedule": repr(follow.schedule), "seen": listener.losses, "updates": follow.updates}
 
 
 class Losses:

@@ -58,10 +58,10 @@ def test_the_schedule_of_the_record_is_what_was_used_bit_for_bit():
     _, used = train(follow, LOSSES)
     assert step._cache_size() == 1
     # Of an update that was left out, the LR with which it was made in the end.
-    made = {n: rate for n, rate in used if n < follow.updates}
-    assert list(made.values()) == [float(np.float32(follow.schedule(n))) for n in made]
+    lrs = {n: rate for n, rate in used if n < follow.updates}
+    assert list(lrs.values()) == [float(np.float32(follow.schedule(n))) for n in lrs]
     assert (future.result(0).who, future.result(0).update) == ("by hand", 1)
-    assert list(made) == list(range(len(LOSSES) - 4))
+    assert list(lrs) == list(range(len(LOSSES) - 4))
     assert lr.parse(repr(follow.schedule)) == follow.schedule
 
 

@@ -93,8 +93,8 @@ def test_the_schedule_of_the_record_is_what_was_used_bit_for_bit():
 def test_rows_and_events_are_those_of_the_updates():
     run = Run().go(LOSSES).done()
     rows = {row.update: (row.lr, row.loss) for row in run.listening.updates}
-    made = [loss for loss in LOSSES if np.isfinite(loss) and loss < 100]
-    assert rows == {n: (run.used[n], np.float32(loss)) for n, loss in enumerate(made)}
+    losses = [loss for loss in LOSSES if np.isfinite(loss) and loss < 100]
+    assert rows == {n: (run.used[n], np.float32(loss)) for n, loss in enumerate(losses)}
     kinds = [(event.kind, event.who) for event in run.listening.events]
     assert kinds.count(("skip", "LeaveOut")) == 3
     assert kinds.count(("rollback", "LeaveOut")) == 1

@@ -109,15 +109,15 @@ class Hand(keras.callbacks.Callback):
 
     def __init__(self, follow, requests=None, listener=None, first=0):
         super().__init__()
-        self.follow, self.requests, self.listener, self.made, self.asked = follow, requests or {}, listener, first, []
+        self.follow, self.requests, self.listener, self.batches, self.asked = follow, requests or {}, listener, first, []
 
     def on_train_batch_begin(self, batch, logs=None):
         control = self.follow.control
         if self.listener is not None and self.listener not in control.listeners:
             control.listeners.append(self.listener)
-        if self.made in self.requests:
-            self.asked.append(control.request(self.requests[self.made]))
-        self.made += 1
+        if self.batches in self.requests:
+            self.asked.append(control.request(self.requests[self.batches]))
+        self.batches += 1
 
 
 def run(follow, requests=None, *, model=None, optimizer=None, rows=None, first=0, more=(), **arguments):
@@ -133,7 +133,7 @@ def equal(schedule, lrs, first=0):
     return [float(np.float32(schedule(first + n))) for n in range(len(lrs))] == lrs
 
 
-def told(control):
+def events_of(control):
     return [(event.update, event.kind, event.who, event.factor) for event in control.events]
 
 
@@ -161,8 +161,8 @@ def composed_control():
         "through": all_steps.lrs,
         "resumed": first.lrs + second.lrs,
         "same weights": all_steps.weights[1:] == first.weights[1:] + second.weights[1:],
-        "events": told(through.control),
-        "resumed events": told(after.control),
+        "events": events_of(through.control),
+        "resumed events": events_of(after.control),
         "schedule": equal(through.control.schedule, all_steps.lrs),
         "resumed schedule": through.control.schedule == after.control.schedule,
         "observed lrs": equal(through.control.schedule, [row.lr for row in rows.updates if row.update < 8]),
@@ -316,7 +316,10 @@ def backed_up_control():
         return go(**arguments)
 
     second, follow = again()
-    facts = {"events": told(follow.control), "schedule": equal_by_batches(follow.control.schedule, second.lrs, first=15)}
+    facts = {
+        "events": events_of(follow.control),
+        "schedule": equal_by_batches(follow.control.schedule, second.lrs, first=15),
+    }
     facts["lrs"] = second.lrs
     _, facts["other"] = warned(lambda: again(control=[guard()]))
     _, facts["none"] = warned(lambda: again(control=None))

@@ -270,15 +270,15 @@ def refusals():
 
 @scenario
 def recipe():
-    made = lr.keras.Recipe(
+    keras_recipe = lr.keras.Recipe(
         model=small, data=lambda: DATA, evaluate=(INPUTS[:64], TARGETS[:64]), updates=300, batch_size=32, metric="fit"
     )
     from learnrate.recipes.recipe import AnyRecipe
 
-    first, second = (lr.range_test(made.trainable(seed=5), updates=20, evaluate_every=20) for _ in range(2))
-    other = lr.range_test(made.trainable(seed=6), updates=20)
+    first, second = (lr.range_test(keras_recipe.trainable(seed=5), updates=20, evaluate_every=20) for _ in range(2))
+    other = lr.range_test(keras_recipe.trainable(seed=6), updates=20)
     return {
-        "protocol": isinstance(made, AnyRecipe),
+        "protocol": isinstance(keras_recipe, AnyRecipe),
         "same": first.losses.tolist() == second.losses.tolist(),
         "other": first.losses.tolist() == other.losses.tolist(),
         "metrics": sorted(first.metrics),

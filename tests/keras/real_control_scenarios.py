@@ -5,7 +5,7 @@ import threading
 
 import keras
 import numpy as np
-from control_scenarios import Hand, equal, told
+from control_scenarios import Hand, equal, events_of
 from reporting import BACKEND, FOLDER, ONES, Steps, caught, fit, line, scenario, warned
 
 import learnrate as lr
@@ -69,7 +69,7 @@ def real_controllers():
         "schedule": equal(through.control.schedule, all_steps.lrs),
         "resumed schedule": after.control.schedule == through.control.schedule,
         "records": [equal(lr.Record.load(file).schedule(), all_steps.lrs) for file in (through_path, path)],
-        "events": [event[:3] for event in told(through.control)],
+        "events": [event[:3] for event in events_of(through.control)],
         "weights": all_steps.weights,
         "restored": restored,
     }
@@ -113,13 +113,13 @@ def batch_at_fault():
         follow = lr.keras.Follow(lr.constant(0.05), control=guard(every=5))
         model.fit(x, x[:, :1], batch_size=4, epochs=2, verbose=0, shuffle=False, callbacks=[follow])
         finite = all(bool(np.isfinite(weight).all()) for weight in model.get_weights())
-        facts[name] = [finite, told(follow.control)]
+        facts[name] = [finite, events_of(follow.control)]
     # Its loss is not finite, and its gradients are: the update is made before the control sees it.
     y = targets()[:60]
     scaled = model_of(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=8.0))
     follow = lr.keras.Follow(lr.constant(0.125), control=guard(every=10))
     steps = train(follow, y, model=scaled)
-    facts["applied"] = [steps.weights[40:42], [event[:2] for event in told(follow.control)]]
+    facts["applied"] = [steps.weights[40:42], [event[:2] for event in events_of(follow.control)]]
     follow = lr.keras.Follow(SCHEDULE, control=plateau(10, monitor="val_lss"))
     _, facts["misspelt"] = warned(
         lambda: fit(line(keras.optimizers.SGD(0.5)), follow, x=ONES[:4], epochs=2, validation_data=(ONES, ONES))
@@ -130,7 +130,7 @@ def batch_at_fault():
 @scenario
 def live_page():
     follow, before = lr.keras.Follow(lr.constant(0.5), page=True), threading.active_count()
-    seen, threads = [], []
+    answers, threads = [], []
 
     class Watcher(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -138,7 +138,7 @@ def live_page():
                 page = follow.control.listeners[0]
                 client = Client(page)
                 asking = threading.Thread(
-                    target=lambda: seen.append([page, client.change({"kind": "scale", "factor": 0.5}).json()])
+                    target=lambda: answers.append([page, client.change({"kind": "scale", "factor": 0.5}).json()])
                 )
                 asking.start()
                 threads.append(asking)
@@ -147,6 +147,6 @@ def live_page():
 
     steps, _ = fit(line(keras.optimizers.SGD(0.5)), follow, Watcher(), x=ONES[:8])
     threads[0].join(120)
-    page, answer = seen[0]
+    page, answer = answers[0]
     page.stop()
     return {"lrs": steps.lrs, "answer": answer, "threads": threading.active_count() - before}

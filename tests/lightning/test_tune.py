@@ -297,7 +297,7 @@ def test_ctrl_c_in_the_middle_of_tuning_gives_everything_back():
 
     module, optimizers = Interrupted(), []
     make = module.make
-    module.make = lambda made: optimizers.append(make(made)) or optimizers[0]
+    module.make = lambda net: optimizers.append(make(net)) or optimizers[0]
     before = {name: value.clone() for name, value in module.state_dict().items()}
     with pytest.raises(SystemExit):
         trainer(lr.lightning.Tune(BUDGET), max_epochs=EPOCHS).fit(module, shuffled())

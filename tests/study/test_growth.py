@@ -14,7 +14,7 @@ from learnrate.study.store.sqlite import SqliteStore
 KEYS = [Key("arm", seed) for seed in range(40)]
 
 
-def made(key, score=1.0):
+def ended_run(key, score=1.0):
     return EndedRun(key, Training(seed=key.seed, score=score, losses=(1.0, 0.5), updates=2), {})
 
 
@@ -28,7 +28,7 @@ def test_a_result_is_read_once(tmp_path, monkeypatch):
     store, decoded, decode = new_store(tmp_path / "study.sqlite"), [], rows.decode
     monkeypatch.setattr(rows, "decode", lambda *row: decoded.append(row) or decode(*row))
     for number, key in enumerate(store.claim(KEYS, 40), 1):
-        store.finish(made(key))
+        store.finish(ended_run(key))
         assert len(store.contents().runs) == number
     assert len(decoded) <= 2 * len(KEYS)
     store.close()
@@ -39,15 +39,15 @@ def test_what_another_process_stores_or_replaces_is_seen(tmp_path):
     a, b, c = KEYS[:3]
     assert first.claim([a, b], 2) == [a, b]
     assert second.claim(KEYS[:3], 3) == [c]
-    first.finish(made(a))
+    first.finish(ended_run(a))
     first.finish(EndedRun(b, Failure("no data"), {}))  # the last row, which keeps its number when it is replaced
     assert isinstance(second.contents().runs[b].result, Failure)
     third = new_store(tmp_path / "study.sqlite")
     assert third.claim([a, b], 2) == [b]  # tried again by a process that began later
     assert second.claim([b], 1) == []
-    third.finish(made(b, score=3.0))
+    third.finish(ended_run(b, score=3.0))
     assert second.contents().runs[b].result.score == 3.0
-    second.finish(made(c))
+    second.finish(ended_run(c))
     for store in (first, second, third):
         assert list(store.contents().runs) == [a, b, c]
         assert store.claim(KEYS[:3], 3) == []

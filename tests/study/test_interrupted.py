@@ -118,9 +118,9 @@ def test_two_processes_share_the_work_of_a_study(study, undisturbed):
         assert driver.wait(LIMIT) == 0, driver.stderr.read().decode()
         driver.communicate()
     assert facts_of(read(study)) == undisturbed
-    made, evaluations = records_of(study)
-    assert len(set(made)) == 2
-    assert len(made) == 12
+    drivers_of_runs, evaluations = records_of(study)
+    assert len(set(drivers_of_runs)) == 2
+    assert len(drivers_of_runs) == 12
     assert evaluations == 12 * 2 * 9
 
 

@@ -43,7 +43,7 @@ def training(seed, losses=(1.0, float("inf"))):
     )
 
 
-def made(key, result=None):
+def ended_run(key, result=None):
     return EndedRun(key, result or training(key.seed), {"host": "here"})
 
 
@@ -52,8 +52,8 @@ def test_what_is_stored_is_read_back_as_it_was(study):
     losses = tuple(1 / (n + 3) for n in range(250))
     with begun(study) as store:
         assert store.claim([key, KEYS[0]], 5) == [key, KEYS[0]]
-        store.finish(made(key, training(3, losses)))
-        store.finish(made(KEYS[0], Failure("no memory", "Traceback")))
+        store.finish(ended_run(key, training(3, losses)))
+        store.finish(ended_run(KEYS[0], Failure("no memory", "Traceback")))
     with opened(study, to_read=True) as store:
         contents = store.contents()
     assert contents.runs[key].result == training(3, losses)
@@ -64,11 +64,11 @@ def test_what_is_stored_is_read_back_as_it_was(study):
 def test_a_study_can_be_read_while_it_is_made(study):
     with begun(study) as store:
         store.claim(KEYS, 1)
-        store.finish(made(KEYS[0]))
+        store.finish(ended_run(KEYS[0]))
         with opened(study, to_read=True) as reader:
             assert list(reader.contents().runs) == KEYS[:1]
             store.claim(KEYS, 1)
-            store.finish(made(KEYS[1]))
+            store.finish(ended_run(KEYS[1]))
             assert list(reader.contents().runs) == KEYS[:2]
 
 
@@ -84,7 +84,7 @@ def test_two_stores_never_claim_the_same_run(study):
         assert first.claim(KEYS, 1) == KEYS[:1]
         assert second.claim(KEYS, 2) == KEYS[1:3]
         assert first.others_work()
-        first.finish(made(KEYS[0]))
+        first.finish(ended_run(KEYS[0]))
         second.release(KEYS[1])
         assert first.claim(KEYS, 9) == [KEYS[1], KEYS[3]]
 
@@ -92,21 +92,21 @@ def test_two_stores_never_claim_the_same_run(study):
 def test_a_failed_run_is_tried_again_by_the_next_driver_whatever_the_clock_says(study, monkeypatch):
     with begun(study) as store:
         store.claim(KEYS[:1], 1)
-        store.finish(made(KEYS[0], Failure("no memory")))
+        store.finish(ended_run(KEYS[0], Failure("no memory")))
         assert store.claim(KEYS[:1], 1) == []
     before = time.time()
     monkeypatch.setattr(time, "time", lambda: before - 86_400)
     with begun(study) as store:
         assert store.claim(KEYS[:1], 1) == KEYS[:1]
-        store.finish(made(KEYS[0], Failure("no memory")))
+        store.finish(ended_run(KEYS[0], Failure("no memory")))
         assert store.claim(KEYS[:1], 1) == []
 
 
 def test_what_was_made_twice_is_stored_once(study):
     with begun(study) as first, begun(study) as second:
         first.claim(KEYS, 1)
-        first.finish(made(KEYS[0], training(0, (1.0,))))
-        second.finish(made(KEYS[0], training(0, (2.0,))))
+        first.finish(ended_run(KEYS[0], training(0, (1.0,))))
+        second.finish(ended_run(KEYS[0], training(0, (2.0,))))
         assert second.contents().runs[KEYS[0]].result.losses == (1.0,)
 
 
@@ -125,7 +125,7 @@ def test_a_file_that_is_removed_while_it_is_in_use_is_said(tmp_path):
         store.claim(KEYS, 1)
         study.unlink()
         with pytest.raises(OutputError, match=facts("study.sqlite", "removed")):
-            store.finish(made(KEYS[0]))
+            store.finish(ended_run(KEYS[0]))
 
 
 def test_a_folder_that_is_removed_while_it_is_in_use_is_said(tmp_path):
@@ -133,17 +133,17 @@ def test_a_folder_that_is_removed_while_it_is_in_use_is_said(tmp_path):
         store.claim(KEYS, 1)
         (tmp_path / "study" / "runs").rename(tmp_path / "moved")
         with pytest.raises(OutputError, match=facts("study", "No such file")):
-            store.finish(made(KEYS[0]))
+            store.finish(ended_run(KEYS[0]))
 
 
 def test_nothing_is_lost_when_the_disk_is_full(study):
     with begun(study) as store:
         store.claim(KEYS, 2)
-        store.finish(made(KEYS[0]))
+        store.finish(ended_run(KEYS[0]))
         checkpoint = store.checkpoints / "0-1.checkpoint"
         checkpoint.write_text("kept")
         with full_disk(), pytest.raises(OutputError, match=facts("cannot write", "study")) as raised:
-            store.finish(made(KEYS[1], training(1, tuple(map(float, range(2000))))))
+            store.finish(ended_run(KEYS[1], training(1, tuple(map(float, range(2000))))))
         assert "\n" not in str(raised.value)
         assert list(store.contents().runs) == KEYS[:1]
     assert checkpoint.read_text() == "kept"
@@ -183,7 +183,7 @@ def test_a_run_whose_file_is_cut_off_is_made_again_and_said(tmp_path, cut):
     study = f"{tmp_path}/study/"
     with begun(study) as store:
         store.claim(KEYS, 1)
-        store.finish(made(KEYS[0]))
+        store.finish(ended_run(KEYS[0]))
     [file] = Path(study).glob("runs/*.jsonl")
     content = file.read_bytes()
     file.write_bytes(content[: cut if cut >= 1 else int(len(content) * cut)])
@@ -193,13 +193,13 @@ def test_a_run_whose_file_is_cut_off_is_made_again_and_said(tmp_path, cut):
         with pytest.warns(RecordWarning, match=file.name):
             store = stack.enter_context(begun(study))
         assert store.claim(KEYS[:1], 1) == KEYS[:1]
-        store.finish(made(KEYS[0]))
+        store.finish(ended_run(KEYS[0]))
     with begun(study) as store:
         assert store.contents().runs[KEYS[0]].result == training(0)
 
 
 def test_a_file_without_one_of_its_lines_is_damaged():
-    lines = run_files.encode(made(KEYS[0]), "d", 1.0).splitlines(keepends=True)
+    lines = run_files.encode(ended_run(KEYS[0]), "d", 1.0).splitlines(keepends=True)
     assert run_files.decode(b"".join(lines), "file")[0] == KEYS[0]
     assert run_files.attempt_of(b"".join(lines), "file").driver == "d"
     for number in range(len(lines)):
@@ -226,7 +226,7 @@ def test_the_claims_of_a_machine_that_is_dead_are_taken_over_after_a_time(tmp_pa
         assert first.claim(KEYS[:1], 1) == KEYS[:1]
         monkeypatch.undo()
         assert second.claim(KEYS[:1], 1) == []
-        first.finish(made(KEYS[0]))
+        first.finish(ended_run(KEYS[0]))
         assert not list(study.glob("runs/*.claim"))
 
 
@@ -268,7 +268,7 @@ def test_a_study_of_another_version_is_refused(tmp_path):
 def test_a_study_that_may_not_be_written_can_be_read(study):
     with begun(study) as store:
         store.claim(KEYS, 1)
-        store.finish(made(KEYS[0]))
+        store.finish(ended_run(KEYS[0]))
     paths = [Path(study), *(Path(study).rglob("*") if Path(study).is_dir() else [])]
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)

@@ -181,16 +181,16 @@ def test_a_ratio_is_sure_with_enough_seeds():
 @given(st.integers(1, 7).flatmap(lambda n: st.tuples(*[st.lists(any_time, min_size=n, max_size=n)] * 2)))
 def test_swapped_arms_have_the_inverse_ratio(arms):
     ours, theirs = arms
-    one, other = speedup(ours, theirs), speedup(theirs, ours)
+    straight, swapped = speedup(ours, theirs), speedup(theirs, ours)
     with np.errstate(divide="ignore"):
-        for a, b in ((one.ratio, other.ratio), (one.interval, other.interval)):
+        for a, b in ((straight.ratio, swapped.ratio), (straight.interval, swapped.interval)):
             inverse = tuple(1 / np.array(b[::-1]))
             never = any(math.isinf(x.updates) and not y.reached for x, y in zip(ours + theirs, theirs + ours, strict=True))
             # Who never reaches it against who may not either is unknown in both directions, so bounds may only be wider.
             assert a == pytest.approx(inverse) or never
-    assert one.censored == other.censored
-    assert one.ratio[0] <= one.ratio[1]
-    assert str(one)
+    assert straight.censored == swapped.censored
+    assert straight.ratio[0] <= straight.ratio[1]
+    assert str(straight)
 
 
 @settings(max_examples=60)

@@ -130,9 +130,9 @@ def test_no_answer_has_a_reason_and_a_remedy(trainable, named):
 )
 def test_the_budget_is_the_number_of_updates(budget, updates):
     trainable, calls = Probed(), []
-    probe = lr.probe(trainable, updates=1000, budget=budget, progress=lambda made, planned: calls.append((made, planned)))
+    probe = lr.probe(trainable, updates=1000, budget=budget, progress=lambda count, planned: calls.append((count, planned)))
     assert probe.updates == updates
-    assert calls == [(made, updates) for made in range(1, updates + 1)]
+    assert calls == [(count, updates) for count in range(1, updates + 1)]
 
 
 def test_a_time_that_is_over_before_an_estimate_gives_no_answer():

@@ -150,13 +150,13 @@ def probe(rate=0.1, low=0.025, high=0.4):
 
 
 @pytest.mark.parametrize(
-    ("own", "upwards", "told"),
+    ("own", "upwards", "has_reason"),
     [(0.1, True, False), (0.03, True, False), (0.001, False, True), (3.0, True, True)],
 )
-def test_an_lr_of_the_user_outside_of_the_interval_is_told_and_decides_the_direction(own, upwards, told):
+def test_an_lr_of_the_user_outside_of_the_interval_is_told_and_decides_the_direction(own, upwards, has_reason):
     beginning = from_probe(probe(), 1e-6, 100.0, [Witness("the optimizer's own LR", math.log2(own), math.log2(own))])
-    assert (beginning.upwards, bool(beginning.reasons)) == (upwards, told)
-    assert not told or f"{own:g}" in beginning.reasons[0]
+    assert (beginning.upwards, bool(beginning.reasons)) == (upwards, has_reason)
+    assert not has_reason or f"{own:g}" in beginning.reasons[0]
     assert (beginning.first, beginning.stride) == (pytest.approx(math.log2(0.1)), 1.0)
 
 

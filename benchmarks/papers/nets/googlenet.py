@@ -67,13 +67,15 @@ class GoogLeNet(nn.Module):
 class Inception(nn.Module):
     """Four ways side by side: 1x1, 3x3, 5x5, and a pool."""
 
-    def __init__(self, inputs: int, one: int, reduced3: int, three: int, reduced5: int, five: int, pooled: int) -> None:
+    def __init__(
+        self, inputs: int, width1: int, reduced3: int, width3: int, reduced5: int, width5: int, pooled: int
+    ) -> None:
         super().__init__()
         self.ways = nn.ModuleList(
             [
-                _convolution(inputs, one, 1),
-                nn.Sequential(_convolution(inputs, reduced3, 1), _convolution(reduced3, three, 3)),
-                nn.Sequential(_convolution(inputs, reduced5, 1), _convolution(reduced5, five, 5)),
+                _convolution(inputs, width1, 1),
+                nn.Sequential(_convolution(inputs, reduced3, 1), _convolution(reduced3, width3, 3)),
+                nn.Sequential(_convolution(inputs, reduced5, 1), _convolution(reduced5, width5, 5)),
                 nn.Sequential(nn.MaxPool2d(3, 1, padding=1), _convolution(inputs, pooled, 1)),
             ]
         )

@@ -342,16 +342,16 @@ def _scale(state: GuardState, observation: Observation) -> Any:
 def _learned(state: GuardState, observation: Observation) -> GuardState:
     """The state after a loss that was let through."""
     where, clip, loss = observation.xp.where, observation.xp.clip, observation.loss
-    scale, known = _scale(state, observation), state.seen >= GRACE
+    scale, past_grace = _scale(state, observation), state.seen >= GRACE
     ratio = (loss - state.level) / scale
-    counted = where(known, clip(ratio, -CLIPPED, CLIPPED), ratio) * scale
+    counted = where(past_grace, clip(ratio, -CLIPPED, CLIPPED), ratio) * scale
     level = where(state.seen == 0, loss, state.level + _larger(1 / (state.seen + 1), RATE, where) * counted)
     share = _larger(1 / where(state.seen == 0, 1, state.seen), RATE, where)
     noise = where(state.seen == 0, state.noise, state.noise + share * (observation.xp.abs(counted) - state.noise))
-    outlier = known & (ratio > USUAL)
+    outlier = past_grace & (ratio > USUAL)
     tail = FORGOTTEN * state.tail
     fast = where(state.total == 0, loss, state.fast + FAST * (loss - state.fast))
-    lowest = known & (level < state.low)
+    lowest = past_grace & (level < state.low)
     return state._replace(
         seen=state.seen + 1,
         total=state.total + 1,

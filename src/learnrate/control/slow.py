@@ -137,8 +137,8 @@ class slow(Watching[Any]):
         return trend.mean_1 - expected > HARM * trend.noise / xp.sqrt(blocks)
 
     def _is_slow(self, trend: Trend, xp: Namespace) -> Any:
-        seen, least = falls(trend, xp), shortest(self.patience)
-        (past, past_error), (present, error) = seen[1], seen[3]
+        estimates, least = falls(trend, xp), shortest(self.patience)
+        (past, past_error), (present, error) = estimates[1], estimates[3]
         steady = (past > CLEAR * past_error) & (present - LIKELY * error > STEADY * past)
         gentle = past * least < trend.spread * trend.blocks
         return (trend.blocks >= 2 * least) & steady & gentle

@@ -221,10 +221,10 @@ def has_ended(trend: Trend, least: Any, xp: Namespace) -> Any:
 
 
 def _is_flat(trend: Trend, least: Any, xp: Namespace) -> Any:
-    seen = falls(trend, xp)
-    (whole, error), flat = seen[0], trend.blocks < 0
+    estimates = falls(trend, xp)
+    (whole, error), flat = estimates[0], trend.blocks < 0
     for position, patiences in JUDGED:
-        fall, own_error = seen[position]
+        fall, own_error = estimates[position]
         judged = (trend.blocks >= patiences * least) & (fall <= CHANCE * own_error)
         if position == 1:
             # The plain mean sees a fall best, but remembers the start for long.
@@ -234,10 +234,10 @@ def _is_flat(trend: Trend, least: Any, xp: Namespace) -> Any:
 
 
 def _is_slower(trend: Trend, least: Any, xp: Namespace) -> Any:
-    seen = falls(trend, xp)
+    estimates = falls(trend, xp)
     slower = trend.blocks < 0
     for position in range(1, len(SLOWER)):
-        (past, past_error), (fall, error) = seen[position], seen[position + 2]
+        (past, past_error), (fall, error) = estimates[position], estimates[position + 2]
         # The later average sees about the last 3 n / c blocks.
         looked = (trend.blocks >= 2 * least) & (3 * trend.blocks >= SCALES[position + 2] * least)
         present = xp.clip(fall, 0.0, None) + SURE * error
@@ -256,13 +256,13 @@ def recent_level(trend: Trend, xp: Namespace) -> tuple[Any, Any]:
 
 def described(trend: Trend, block: int, least: float, name: str, unit: str) -> str:
     """Why a fall has ended, in words, for plain numbers."""
-    count, seen = trend.blocks * block, falls(trend, NUMBERS)
+    count, estimates = trend.blocks * block, falls(trend, NUMBERS)
     if _is_flat(trend, least, NUMBERS):
-        judged = [seen[position] for position, patiences in JUDGED if trend.blocks >= patiences * least]
+        judged = [estimates[position] for position, patiences in JUDGED if trend.blocks >= patiences * least]
         fall, error = min(judged, key=lambda pair: pair[0] - CHANCE * pair[1])
         return (
             f"the {name} has no significant trend for the better: {fall:.3g} in {count} {unit}, standard error {error:.3g}"
         )
-    pairs = [(seen[position], seen[position + 2]) for position in range(1, len(SLOWER))]
+    pairs = [(estimates[position], estimates[position + 2]) for position in range(1, len(SLOWER))]
     (past, _), (fall, _) = min(pairs, key=lambda pair: pair[1][0] - pair[0][0])
     return f"the {name} hardly gets better any more: {past:.3g} in {count} {unit} before, {fall:.3g} at the present rate"

@@ -129,11 +129,11 @@ class Monitor:
                 f"the factor by hand in opt_state must be that of the monitor, {self.control.factors[HAND]:.6g}, received "
                 f"{float(small['hand']):.6g}: change it with monitor.request(Scale(factor)), which is recorded"
             )
-        known = len(self.control.events)
+        events_before = len(self.control.events)
         self.control.settle(int(small["count"]))
-        if len(self.control.events) == known:
+        if len(self.control.events) == events_before:
             return opt_state
-        written: State = changed(opt_state, lambda state: self._written(state, known))
+        written: State = changed(opt_state, lambda state: self._written(state, events_before))
         return written
 
     def _replay(self, part: ControlledState, calls: int, history: np.ndarray) -> None:
@@ -154,11 +154,11 @@ class Monitor:
             self.control.settle(row.update + (row.is_evaluation or not left_out), requests=False)
             self._read = call + 1
 
-    def _written(self, part: ControlledState, known: int) -> ControlledState:
+    def _written(self, part: ControlledState, events_before: int) -> ControlledState:
         part = with_hand(part, self.control.factors[HAND])
         if self.control.stopped is not None:
             part = part._replace(stopped=like(part.stopped, True))
-        if all(event.schedules is None for event in self.control.events[known:]):
+        if all(event.schedules is None for event in self.control.events[events_before:]):
             return part
         cooling = _cooling(self.control, self._optimizer.schedule)
         return part._replace(cooling=Cooling(*map(like, part.cooling, cooling)))

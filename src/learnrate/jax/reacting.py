@@ -59,7 +59,7 @@ def init(settings: Settings, params: Tree) -> ControlledState:
     lr = _planned(settings.schedule, count, None)
     number = lr.dtype.type
     controllers = as_arrays({name: controller.init() for name, controller in settings.controllers.items()})
-    one, no = jnp.asarray(number(1)), jnp.zeros((), jnp.bool_)
+    factor, no = jnp.asarray(number(1)), jnp.zeros((), jnp.bool_)
     snapshot = None
     if settings.any_needs("needs_snapshots", otherwise=False):
         # Copies: a program that donates its arrays must not donate one twice.
@@ -69,9 +69,9 @@ def init(settings: Settings, params: Tree) -> ControlledState:
         count=count,
         calls=jnp.zeros((), jnp.int32),
         lr=lr,
-        factor=one,
-        hand=jnp.copy(one),
-        factors={name: jnp.copy(one) for name in settings.controllers},
+        factor=factor,
+        hand=jnp.copy(factor),
+        factors={name: jnp.copy(factor) for name in settings.controllers},
         controllers=controllers,
         cooling=Cooling(jnp.full_like(count, -1), jnp.zeros_like(lr), jnp.zeros_like(lr), jnp.ones_like(count)),
         skipped=no,

@@ -147,13 +147,13 @@ class JaxSteered:
         metrics = state[3]
         lr = np.asarray(steering.driven.schedules[LR](update), self._dtype)
         of_optimizer = [lr if index == self._lr_at else value for index, value in enumerate(state[2])]
-        (logs, seen), state = self._function((*state[:2], of_optimizer, state[3]), iterator)
+        (logs, loss_and_norm), state = self._function((*state[:2], of_optimizer, state[3]), iterator)
         self._lr = state[2][self._lr_at], float(lr)
         count = state[2][self._count_at]
         try:
             self._count = count, int(count) if self._may_skip else batches + 1
             steering.batches = self._count[1]
-            return logs, self._observed(state, seen, metrics, batches)
+            return logs, self._observed(state, loss_and_norm, metrics, batches)
         except BaseException:
             # Also Ctrl-C while a loss is awaited: the memory of the former state has gone into this one.
             self.model._jax_state = dict(zip(STATE, state, strict=True))
@@ -163,50 +163,54 @@ class JaxSteered:
         """The number of batches that the optimizer has counted; read only if something else has set it."""
         return self._count[1] if self._count[0] is count else int(count)
 
-    def _observed(self, state: Any, seen: Any, metrics: Any, batches: int) -> Any:
+    def _observed(self, state: Any, loss_and_norm: Any, metrics: Any, batches: int) -> Any:
         """Let the control react; return the state to go on with."""
         steering, accumulation = self.steering, self.steering.driven.accumulation
-        made = self._present or Made(batches // accumulation, self._lr[1])
-        loss, norm = seen
+        dispatched_update = self._present or Made(batches // accumulation, self._lr[1])
+        loss, norm = loss_and_norm
         was_left_out = self._count[1] == batches  # by a loss scale
         if was_left_out and (loss is None or math.isfinite(number("loss", loss))):
             return state
-        made.losses.append(loss)
-        made.gradient_norm = norm
+        dispatched_update.losses.append(loss)
+        dispatched_update.gradient_norm = norm
         if self._count[1] % accumulation and not was_left_out:
-            self._present = made
+            self._present = dispatched_update
             return state
         self._present = None
         if steering.control.controllers:
-            state = self._obeyed(made, state, metrics)
+            state = self._obeyed(dispatched_update, state, metrics)
         else:
-            self._pending.append(made)
+            self._pending.append(dispatched_update)
             while self._pending and (len(self._pending) > PENDING or self._pending[0].is_ready()):
                 self._observe(self._pending.popleft())
         steering.settle(self._count[1] // accumulation)
         self.model.stop_training = self.model.stop_training or steering.is_stopped
         return state
 
-    def _observe(self, made: Made) -> Decision:
+    def _observe(self, dispatched_update: Made) -> Decision:
         """Read what an update shows, and let the control react."""
-        for loss in made.losses:
+        for loss in dispatched_update.losses:
             self.steering.add(loss)
-        return self.steering.observe(made.update, made.lr, made.gradient_norm)
+        return self.steering.observe(dispatched_update.update, dispatched_update.lr, dispatched_update.gradient_norm)
 
-    def _obeyed(self, made: Made, state: Any, metrics: Any) -> Any:
+    def _obeyed(self, dispatched_update: Made, state: Any, metrics: Any) -> Any:
         """The state to go on with: this one, the one before the update, or the last good snapshot.
 
         The count is the present one, which is never set back, and the metrics are those before the last batch.
         """
-        decision, snapshots = self._observe(made), self.steering.snapshots
+        decision, snapshots = self._observe(dispatched_update), self.steering.snapshots
         if not leaves_out(decision):
             return state
         before = None if snapshots is None else self._before
-        if snapshots is not None and decision.rollback and (snapshot := snapshots.to_put_back(made.update)) is not None:
+        if (
+            snapshots is not None
+            and decision.rollback
+            and (snapshot := snapshots.to_put_back(dispatched_update.update)) is not None
+        ):
             before = snapshot.state
             self.steering.control.explain(restored=snapshot.update)
         if before is None:  # also if the run goes on in the midst of this update
-            self.steering.warn_of_no_snapshot(made.update)
+            self.steering.warn_of_no_snapshot(dispatched_update.update)
             return state
         weights, others, of_optimizer = before
         of_optimizer = list(of_optimizer)

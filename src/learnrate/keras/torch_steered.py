@@ -99,23 +99,23 @@ class TorchSteered:
         return self.steering.observe(self._update, self._writer.written, shown.gradient_norm, applied=applied)
 
     def _finish(self, shown: Shown, logs: Any, metrics: Copies) -> None:
-        steering, made = self.steering, int(self._counter)
-        decision, is_made = self._decision, made != self._batches
+        steering, batches = self.steering, int(self._counter)
+        decision, is_made = self._decision, batches != self._batches
         if decision is None:
             loss = logs.get("loss") if shown.loss is None else shown.loss
             if not is_made and (loss is None or math.isfinite(number("loss", loss))):
                 return  # left out by a loss scale
             steering.add(loss)
-            if is_made and not self._ends_update(made):
-                steering.batches = made
+            if is_made and not self._ends_update(batches):
+                steering.batches = batches
                 return
             decision = self._observed(shown, applied=is_made)
         elif not is_made:
-            made = self._count_on()
-        steering.batches = made
+            batches = self._count_on()
+        steering.batches = batches
         if leaves_out(decision):
             self._leave_out(decision, metrics, is_made)
-        steering.settle(made // steering.driven.accumulation)
+        steering.settle(batches // steering.driven.accumulation)
         self.model.stop_training = self.model.stop_training or steering.is_stopped
 
     def _count_on(self) -> int:

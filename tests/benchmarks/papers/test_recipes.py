@@ -74,12 +74,12 @@ def test_table_3_has_an_optimizer_for_each_row_with_its_lower_bound():
     }
 
 
-@pytest.mark.parametrize("made", [0, 3, 30, 31])
-def test_a_training_that_is_restored_sees_the_same_batches(place, monkeypatch, made):
+@pytest.mark.parametrize("updates", [0, 3, 30, 31])
+def test_a_training_that_is_restored_sees_the_same_batches(place, monkeypatch, updates):
     """Also in the middle of an epoch of 30 updates, and at its end; and in augmentation."""
     monkeypatch.setenv("LEARNRATE_DATA", str(place))
     trainable = recipes.resnet(1, batch=10).trainable(0, test=True)
-    for _ in range(made):
+    for _ in range(updates):
         trainable.update(0.01)
     state = trainable.save()
     first = [float(trainable.update(0.01)["loss"]) for _ in range(4)]

@@ -411,7 +411,7 @@ def other_database(path, *statements):
 
 
 @pytest.mark.parametrize(
-    ("made", "words"),
+    ("make", "words"),
     [
         (lambda path: broken(b"", path), ("empty",)),
         (lambda path: broken(b"epoch,loss\n1,2\n", path), ("not the record",)),
@@ -425,9 +425,9 @@ def other_database(path, *statements):
         (lambda path: other_database(path / "run.sqlite", "UPDATE attempts SET schedules = '['"), ("broken", "JSON")),
     ],
 )
-def test_what_is_no_record_is_one_clear_error(made, words, tmp_path):
+def test_what_is_no_record_is_one_clear_error(make, words, tmp_path):
     recorded(tmp_path / "run.sqlite", SCHEDULE, 2)
-    path = made(tmp_path)
+    path = make(tmp_path)
     with pytest.raises(OutputError, match=facts(path.name, *words)) as caught:
         lr.Record.load(path)
     assert "\n" not in str(caught.value)

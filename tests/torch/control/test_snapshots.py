@@ -18,11 +18,11 @@ class Averaging(nn.Module):
         super().__init__()
         self.linear = nn.Linear(3, 1)
         self.register_buffer("mean", torch.zeros(3))
-        self.register_buffer("seen", torch.zeros(0))
+        self.register_buffer("first_inputs", torch.zeros(0))
 
     def forward(self, inputs):
         self.mean = 0.9 * self.mean + 0.1 * inputs.mean(0)
-        self.seen = torch.cat([self.seen, inputs[:1, 0]])
+        self.first_inputs = torch.cat([self.first_inputs, inputs[:1, 0]])
         return self.linear(inputs - self.mean)
 
 
@@ -57,9 +57,9 @@ def everything(model, optimizer):
     }
 
 
-def equal(one, two):
-    same = all(torch.equal(a, b) for a, b in zip(one["model"], two["model"], strict=True))
-    return same and one["state"] == two["state"]
+def equal(actual, expected):
+    same = all(torch.equal(a, b) for a, b in zip(actual["model"], expected["model"], strict=True))
+    return same and actual["state"] == expected["state"]
 
 
 @pytest.mark.parametrize("where", ["memory", "cpu", "disk"])

@@ -82,9 +82,9 @@ def test_the_preconditioner_is_the_norm_of_the_rows_of_the_hessian():
     optimizer = ESGD(weights, lr=0.0, first=1500)
     update(optimizer, loss_of(hessian, weights, quartic=0.0))
     means = [optimizer.state[weight]["curvature_square"] / optimizer.state[weight]["products"] for weight in weights]
-    found = torch.cat([mean.flatten() for mean in means]).sqrt().numpy()
+    preconditioner = torch.cat([mean.flatten() for mean in means]).sqrt().numpy()
     # The relative error of a root mean square of n normal numbers is 1 / sqrt(2 n), 1.8 %; four of it.
-    np.testing.assert_allclose(found, np.linalg.norm(hessian, axis=1), rtol=0.073)
+    np.testing.assert_allclose(preconditioner, np.linalg.norm(hessian, axis=1), rtol=0.073)
 
 
 def test_a_closure_that_makes_the_gradients_gives_the_same_updates():
@@ -243,8 +243,8 @@ def test_accumulated_micro_batches_have_the_hessian_of_the_whole_batch():
     whole, parts = recipe().trainable(seed=0), recipe(accumulate=3).trainable(seed=0)
     for _ in range(5):
         assert float(whole.update(0.05)["loss"]) == pytest.approx(float(parts.update(0.05)["loss"]), rel=1e-9)
-    for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    for weight, weight_of_parts in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        torch.testing.assert_close(weight, weight_of_parts, rtol=1e-9, atol=1e-12)
 
 
 def test_options_of_updates_that_work_and_that_do_not():

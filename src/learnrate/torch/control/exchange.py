@@ -53,12 +53,12 @@ class Exchange:
         """Whether there are several processes."""
         return self._collectives is not None
 
-    def agree(self, seen: Seen) -> Seen:
+    def agree(self, own_summary: Seen) -> Seen:
         """What all processes have seen of an update, the same in all of them: means over those that have a number."""
         if self._collectives is None:
-            return seen
-        numbers = [(0.0, 0.0) if number is None else (number, 1.0) for number in (seen.loss, seen.norm)]
-        row = [*numbers[0], *numbers[1], float(seen.waiting), float(seen.mixed)]
+            return own_summary
+        numbers = [(0.0, 0.0) if number is None else (number, 1.0) for number in (own_summary.loss, own_summary.norm)]
+        row = [*numbers[0], *numbers[1], float(own_summary.waiting), float(own_summary.mixed)]
         table = self._collectives.gather(row)
         loss, norm = (_mean(table[:, place], table[:, place + 1]) for place in (0, 2))
         return Seen(loss, norm, bool(table[0, 4]), bool(table[:, 5].any()))

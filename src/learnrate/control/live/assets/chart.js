@@ -235,7 +235,7 @@ export class Chart {
     const context = this.over.getContext("2d");
     context.clearRect(0, 0, this.width, this.height);
     if (selection) {
-      const [left, right] = selection.map((each) => Math.max(LEFT, Math.min(this.width - RIGHT, this.x(each)))).sort((a, b) => a - b);
+      const [left, right] = selection.map((edge) => Math.max(LEFT, Math.min(this.width - RIGHT, this.x(edge)))).sort((a, b) => a - b);
       context.fillStyle = this.colors.lr;
       context.globalAlpha = 0.12;
       context.fillRect(left, TOP - 4, right - left, this.height - BOTTOM - TOP + 4);

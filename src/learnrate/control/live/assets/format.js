@@ -39,7 +39,7 @@ export function ticks(low, high, wanted) {
   const raw = (high - low) / Math.max(1, wanted);
   if (!(raw > 0) || !Number.isFinite(raw)) return [low];
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((each) => each * power >= raw * 0.999) * power;
+  const step = [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999) * power;
   const first = Math.ceil(low / step - 1e-9);
   const result = [];
   for (let index = first; index * step <= high + step * 1e-9 && result.length < 50; index += 1) result.push(index * step);
@@ -63,5 +63,5 @@ export function logTicks(low, high, wanted) {
 /** The smallest of 1, 2, 5, 10, 20, ... that is at least a number. */
 export function roundedUp(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
-  return [1, 2, 5, 10].find((each) => each * power >= value) * power;
+  return [1, 2, 5, 10].find((factor) => factor * power >= value) * power;
 }

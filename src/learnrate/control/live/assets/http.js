@@ -1,6 +1,6 @@
 // How the page reaches a run over HTTP: a stream of messages down, requests up.
 
-const client = Array.from(crypto.getRandomValues(new Uint8Array(12)), (each) => each.toString(16).padStart(2, "0")).join("");
+const client = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Exchange the token behind the # of the link for a cookie, and take it off the address. */
 export async function enter() {

@@ -58,7 +58,7 @@ class Pane {
         const value = item.appendChild(document.createElement("b"));
         return { item, value };
       });
-      this.legend.replaceChildren(...this.values.map((each) => each.item));
+      this.legend.replaceChildren(...this.values.map((entry) => entry.item));
     }
     shown.forEach((layer, index) => {
       this.values[index].value.textContent = update === null ? "" : layer.shown(update).replace("–", "");
@@ -217,7 +217,7 @@ export class Panes {
 
   /** The part of a schedule that is still to come. */
   later({ update, lr }) {
-    const start = this.last === null ? 0 : Math.max(0, update.findIndex((each) => each >= this.last));
+    const start = this.last === null ? 0 : Math.max(0, update.findIndex((updateNumber) => updateNumber >= this.last));
     if (this.last !== null && !(update.at(-1) >= this.last)) return { x: [], y: [] };
     return { x: update.slice(start), y: lr.slice(start) };
   }
