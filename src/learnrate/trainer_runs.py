@@ -1,7 +1,7 @@
 """Trainings that a trainer makes by its own loop: what a comparison and the recipe of such a trainer tell each other."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -64,7 +64,10 @@ class TrainingListener(Protocol):
 
 
 class TrainerCheckpoints(Protocol):
-    """The checkpoints that a trainer writes into the folder of its run, from which the training goes on in a new process.
+    """The checkpoints of a trainer from which a training goes on in a new process.
+
+    They have a folder of their own in the folder of the run, so that they are not among those that the trainer writes for
+    the user: a limit on the number of these must not count them, and the best model must not be one of them.
 
     Attributes:
         last: The path of the last one; None at the start of a training.
@@ -75,17 +78,15 @@ class TrainerCheckpoints(Protocol):
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
 
-    def written(self, path: str, *, for_resuming: bool) -> None:
-        """The trainer has written one, and the listener knows all that was before it.
+    def write(self, name: str, save: Callable[[str], object]) -> None:
+        """Write the next one. The listener knows all that was before it.
+
+        If that fails, for example because the disk is full, the training goes on, and a note of its record says so.
 
         Args:
-            path: Where it is.
-            for_resuming: Whether it was written because it was due. Then it is removed after the next one; those that the
-                user wants are not.
+            name: Its name, which is that of a file or a folder.
+            save: Lets the trainer write it; called with its path.
         """
-
-    def not_written(self, reason: str) -> None:
-        """The one that was due could not be written, for example because the disk is full."""
 
     def impossible(self, reason: str) -> None:
         """The training cannot go on from checkpoints; the reason is a note of its record."""

@@ -1,5 +1,6 @@
 """A comparison whose trainings a Lightning trainer makes, by its own loop."""
 
+import copy
 import math
 import os
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from torch.utils.data import DataLoader
 
 import learnrate as lr
@@ -147,14 +149,110 @@ def test_an_interrupted_training_goes_on_from_an_epoch_that_has_ended(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             lr.compare(arms, recipe(Stopped), **options).require_complete()
-        [checkpoint] = Path(LOG[-1][0].folder).glob("*.ckpt")
+        [checkpoint] = Path(LOG[-1][0].folder).glob("learnrate/*.ckpt")
     [training] = lr.compare(arms, recipe(Stopped), **options)["a"].trainings
     assert [len(used.first) for _, used in LOG] == [20, 10, 9, 4]  # an epoch has 8 updates
-    assert not checkpoint.parent.exists()
+    assert not checkpoint.parent.parent.exists()
     [note] = set(training.notes) - set(undisturbed.notes)
     assert "16 updates" in note
-    for name in ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss"):
-        assert getattr(training, name) == getattr(undisturbed, name), name
+    assert measured(training) == measured(undisturbed)
+
+
+def measured(training):
+    """What a training that goes on has in common with an undisturbed one. NaN, which is in texts, does not equal itself."""
+    names = ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss")
+    return {name: repr(getattr(training, name)) for name in names}
+
+
+class InterruptedNet(Net):
+    """Ctrl-C before an update of a list; random numbers and a metric of the epoch in between."""
+
+    stops = ()
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def on_train_epoch_start(self):
+        torch.rand(1)
+
+    def on_train_batch_start(self, batch, batch_idx):
+        if self.stops and self.global_step == self.stops[0]:
+            self.stops.pop(0)
+            raise KeyboardInterrupt
+
+
+class ByEpoch(torch.utils.data.Sampler):
+    """An order that follows from the number of the epoch, which Lightning sets."""
+
+    epoch = 0
+
+    def __len__(self):
+        return 64
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        return iter(torch.randperm(64, generator=torch.Generator().manual_seed(self.epoch)).tolist())
+
+
+def own_generator():
+    examples, validation = data()
+    return DataLoader(examples.dataset, batch_size=4, shuffle=True, generator=torch.Generator().manual_seed(1)), validation
+
+
+def by_epoch():
+    examples, validation = data()
+    return DataLoader(examples.dataset, batch_size=4, sampler=ByEpoch()), validation
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.parametrize(
+    ("options", "batches"),
+    [
+        ({"callbacks": [EarlyStopping("val_loss", patience=1)]}, data),
+        ({"callbacks": [EarlyStopping("train_loss", patience=1, check_on_train_epoch_end=True)]}, data),
+        ({"check_val_every_n_epoch": 2}, data),
+        ({"check_val_every_n_epoch": None, "val_check_interval": 10}, data),
+        ({"reload_dataloaders_every_n_epochs": 1}, data),
+        ({}, own_generator),
+        ({}, by_epoch),
+    ],
+)
+def test_a_training_that_goes_on_ends_as_an_undisturbed_one(tmp_path, monkeypatch, options, batches):
+    def new(run):
+        settings = {name: value for name, value in options.items() if name != "callbacks"}
+        result = new_trainer(run, **settings)
+        result.callbacks.extend(copy.deepcopy(options.get("callbacks", [])))
+        return result
+
+    used = recipe(InterruptedNet, new, updates=36, data=batches)
+    [undisturbed] = lr.compare({"a": lr.constant(0.6)}, used, seeds=1)["a"].trainings
+    monkeypatch.setattr(InterruptedNet, "stops", [10, 18])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            lr.compare({"a": lr.constant(0.6)}, used, seeds=1, study=tmp_path / "study.sqlite", checkpoint_every=1e-9)
+    [training] = lr.compare({"a": lr.constant(0.6)}, used, seeds=1, study=tmp_path / "study.sqlite")["a"].trainings
+    assert measured(training) == measured(undisturbed)
+    note = next(iter(set(training.notes) - set(undisturbed.notes)))
+    assert ("reload_dataloaders" if "reload" in str(options) else "16 updates") in note
+
+
+@pytest.mark.slow
+def test_a_module_that_cannot_be_saved_is_trained_without_checkpoints(tmp_path):
+    class Refuses(Net):
+        def on_save_checkpoint(self, checkpoint):
+            checkpoint["lock"] = threading.Lock()
+
+    used = recipe(Refuses, lambda run: new_trainer(run, enable_checkpointing=False))
+    options = {"study": tmp_path / "study.sqlite", "seeds": 1, "checkpoint_every": 1e-9}
+    [training] = lr.compare({"a": lr.constant(0.02)}, used, **options)["a"].trainings
+    assert training.updates == UPDATES
+    [note] = training.notes
+    assert "lock" in note
 
 
 @pytest.mark.slow

@@ -262,11 +262,12 @@ def test_progress_is_told_while_an_lr_is_chosen():
 @pytest.mark.parametrize("tune_each", [False, True])
 def test_an_error_of_progress_is_no_failure_of_a_training(tmp_path, tune_each):
     def stop(message):
-        raise LookupError(message.key.arm)
+        raise LookupError(message.key.arm) from TimeoutError("of the user")
 
     study, recipe = tmp_path / "study.sqlite", lr.Recipe(Descent, updates=200)
-    with pytest.raises(LookupError, match="plan"):
+    with pytest.raises(LookupError, match="plan") as raised:
         lr.compare(ARMS, recipe, seeds=1, tune_each=tune_each, study=study, progress=stop)
+    assert isinstance(raised.value.__cause__, TimeoutError)
     assert not any(arm.failures for arm in lr.compare(ARMS, recipe, seeds=1, tune_each=tune_each, study=study))
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
+from transformers import EarlyStoppingCallback, GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 import learnrate as lr
 from facts import facts
@@ -75,7 +75,7 @@ def test_schedules_are_compared_by_the_trainers_own_loop(monkeypatch, tmp_path):
 
 
 class Stops(TrainerCallback):
-    """Ctrl-C after updates of a list, which is emptied by that."""
+    """Ctrl-C after updates of a list, which is emptied by that; before what follows an update, such as an evaluation."""
 
     def __init__(self, stops):
         self.stops = stops
@@ -98,18 +98,62 @@ def test_an_interrupted_training_goes_on_from_a_checkpoint(tmp_path, save_strate
     stops = []
     [undisturbed] = lr.compare(arms, recipe(new), seeds=1)["a"].trainings
     stops += [5, 9]
-    for last in ([4], [6, 8] if save_strategy == "steps" else [8]):
+    for last in (4, 8):
         with pytest.raises(KeyboardInterrupt):
             lr.compare(arms, recipe(new), **options)
         folder = Path(LOG[-1][0].folder)
-        assert {path.name for path in folder.glob("checkpoint-*")} == {f"checkpoint-{updates}" for updates in last}
+        assert [path.name for path in folder.glob("*/checkpoint-*")] == [f"checkpoint-{last}"]
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-6"] * (save_strategy == "steps")
     [training] = lr.compare(arms, recipe(new), **options)["a"].trainings
     assert [len(used.first) for _, used in LOG] == [12, 5, 5, 4]
     assert not folder.exists()
     [note] = set(training.notes) - set(undisturbed.notes)
     assert "8 updates" in note
-    for name in ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss"):
-        assert getattr(training, name) == getattr(undisturbed, name), name
+    assert measured(training) == measured(undisturbed)
+
+
+def measured(training):
+    """What a training that goes on has in common with an undisturbed one."""
+    names = ("losses", "scores", "checkpoints", "more", "start", "end", "schedule", "first_loss")
+    return {name: getattr(training, name) for name in names}
+
+
+BEST = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss"}
+
+
+@pytest.mark.parametrize(
+    ("stops", "learning_rate", "changes"),
+    [
+        ([9], 0.1, {"eval_strategy": "epoch"}),
+        ([3, 11], 1.0, {"eval_steps": 2, "save_strategy": "best", **BEST}),
+        ([3, 11], 1.0, {"eval_steps": 2, "save_steps": 4, **BEST}),
+        ([11], 1.0, {"eval_steps": 2, "save_steps": 2, "restore_callback_states_from_checkpoint": True, **BEST}),
+    ],
+)
+def test_evaluations_and_the_best_model_are_those_of_an_undisturbed_training(tmp_path, stops, learning_rate, changes):
+    def new(run):
+        settings = {"metric_for_best_model": "eval_loss", "save_strategy": "steps", **changes}
+        trainer = new_trainer(run, per_device_train_batch_size=4, **settings)
+        trainer.add_callback(EarlyStoppingCallback(3))
+        trainer.add_callback(Stops(remaining))
+        return trainer
+
+    def compare(study):
+        options = {"study": study, "seeds": 1, "checkpoint_every": 1e-9}
+        [training] = lr.compare({"a": lr.constant(learning_rate)}, recipe(new, updates=24), **options)["a"].trainings
+        return training
+
+    folder, remaining = tmp_path / "study", []
+    undisturbed = compare(None)
+    remaining += stops
+    for number in range(len(stops)):
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            compare(folder / "study.sqlite")
+        folder = folder.rename(tmp_path / f"moved {number}")  # the best model, too
+    training = compare(folder / "study.sqlite")
+    assert measured(training) == measured(undisturbed)
+    assert (training.updates < 24) == (learning_rate == 1.0)
 
 
 def test_a_trainer_whose_checkpoints_lack_something_says_so(tmp_path):
@@ -119,6 +163,21 @@ def test_a_trainer_whose_checkpoints_lack_something_says_so(tmp_path):
     [training] = lr.compare({"a": lr.constant(0.02)}, recipe(new), seeds=1, study=tmp_path / "study.sqlite")["a"].trainings
     [note] = training.notes
     assert "save_only_model" in note
+
+
+def test_a_model_that_the_trainer_cannot_save_is_trained_without_checkpoints(tmp_path):
+    class Refuses(Given):
+        def state_dict(self, *args, **kwargs):
+            raise RuntimeError("no state")
+
+    used = recipe(
+        lambda run: new_trainer(run, Refuses, examples(bad=False), save_strategy="no", optim="sgd"), monitor=None, mode=None
+    )
+    options = {"study": tmp_path / "study.sqlite", "seeds": 1, "checkpoint_every": 1e-9}
+    [training] = lr.compare({"a": lr.constant(0.02)}, used, **options)["a"].trainings
+    assert training.updates == UPDATES
+    [note] = training.notes
+    assert "no state" in note
 
 
 def test_the_losses_are_those_of_the_trainer_and_a_guard_leaves_batches_out():

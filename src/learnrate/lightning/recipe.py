@@ -15,7 +15,7 @@ from learnrate import checks
 from learnrate.checks import check_fields, checked, frozen
 from learnrate.control.report import summary
 from learnrate.errors import ArgumentError, GaveUpError
-from learnrate.lightning.checkpoints import Checkpoints
+from learnrate.lightning.checkpoints import Checkpoints, Resuming
 from learnrate.lightning.follow import Follow
 from learnrate.lightning.listening import Listening
 from learnrate.lightning.tune import Tune
@@ -44,8 +44,9 @@ class Recipe:
     The optimizer follows the schedule by `learnrate.lightning.Follow`, so that `configure_optimizers` returns no scheduler.
     A training is evaluated where the trainer validates, and once more after its last update if it has not done so there.
     After the end of its process, a training of a study goes on from the last epoch that ended at least `checkpoint_every`
-    seconds after the checkpoint before (see `learnrate.compare`), with the random numbers that it had there; those of
-    persistent workers of a loader are not among them.
+    seconds after the checkpoint before (see `learnrate.compare`), with the random numbers and the state of samplers and
+    generators that it had there. Not among them are the random numbers of persistent workers of a loader, and what a module
+    or a callback keeps outside its `state_dict`.
 
     Args:
         module: Creates a new module. All random numbers are seeded before it is called, and it is called first.
@@ -115,7 +116,9 @@ class Recipe:
             listening = Listening(listener, follow, self.monitor, self.mode)
             trainer.callbacks[:0] = [follow, listening]  # type: ignore[attr-defined]
             if checkpoints is not None:
-                trainer.callbacks.append(Checkpoints(checkpoints, run.folder, follow))  # type: ignore[attr-defined]
+                resuming = Resuming()
+                trainer.callbacks.insert(0, resuming)  # type: ignore[attr-defined]
+                trainer.callbacks.append(Checkpoints(checkpoints, resuming, follow))  # type: ignore[attr-defined]
             notes: tuple[str, ...] = ()
             try:
                 # The checkpoint is one that this training has written, so that it may hold any object.

@@ -35,9 +35,10 @@ class Recipe:
     trainer. The optimizer follows the schedule by `learnrate.transformers.Follow`. A training is evaluated where the trainer
     evaluates, and once more after its last update if it has not done so there.
 
-    After the end of its process, a training of a study goes on from a checkpoint of the trainer, which is written after each
-    `checkpoint_every` seconds (see `learnrate.compare`) and where the trainer writes one anyway. The trainer restores the
-    random numbers of this process and finds the next batch; what the data set itself draws at random may be other numbers.
+    After the end of its process, a training of a study goes on from a checkpoint of the trainer, which is written every
+    `checkpoint_every` seconds (see `learnrate.compare`), apart from those that the trainer writes for you. The trainer
+    restores the random numbers of this process and finds the next batch; what the data set itself draws at random may be
+    other numbers. Callbacks that count something must be an `ExportableState`, as EarlyStoppingCallback is.
 
     Args:
         trainer: From a run, with its `seed`, `updates` and `folder`, to a new trainer with a new model. All random numbers

@@ -44,10 +44,13 @@ class Here:
         try:
             future.set_result(function(*arguments))
         except _MessageError as carrier:
-            raise carrier.error from None
+            raised = carrier.error
         except Exception as error:
             future.set_exception(error)
-        return future
+            return future
+        else:
+            return future
+        raise raised  # here, where no other error is handled, so that its cause stays its own
 
     def _report(self, message: Message) -> None:
         assert self._on_message is not None

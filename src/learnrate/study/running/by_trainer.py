@@ -1,11 +1,10 @@
 """One training that a trainer makes by its own loop, and its record."""
 
 import math
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from learnrate.recipes.recipe import TrainerRecipe
 from learnrate.schedules import Horizon, Schedule
 from learnrate.study.running.checkpoint import CheckpointFile, trainer_folder
 from learnrate.study.running.training import Course, Progress, Training
-from learnrate.trainer_runs import TrainerRun
+from learnrate.trainer_runs import Ended, TrainerRun
+from learnrate.user_code import own_line
 
 
 class CourseListener:
@@ -56,6 +56,11 @@ class CourseListener:
         """An evaluation has ended."""
         self._since = time.perf_counter()
 
+    def start_again(self) -> None:
+        """Forget what was measured."""
+        self.course = Course(self.course.planned)
+        self._since = None
+
     def _count_time(self) -> None:
         now = time.perf_counter()
         if self._since is not None:
@@ -83,7 +88,7 @@ class FolderCheckpoints:
         listener: What is told of the training. It knows what was measured before the last checkpoint.
 
     Attributes:
-        folder: The folder.
+        run_folder: The folder of the trainer.
         last: The path of the last checkpoint.
 
     Raises:
@@ -91,53 +96,84 @@ class FolderCheckpoints:
     """
 
     def __init__(self, file: CheckpointFile, listener: CourseListener) -> None:
-        self.folder = trainer_folder(file.path)
+        self.run_folder = trainer_folder(file.path)
         self.last: str | None = None
+        self._folder = self.run_folder / "learnrate"
         self._file, self._listener = file, listener
-        self._is_for_resuming = False
+        self._is_complete = False
         course = file.resumed(self, Course)
-        if course is not None and self.last is not None and not Path(self.last).exists():
-            file.note("started again, because the checkpoint of its trainer was removed")
-            course, self.last = None, None
         if course is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.run_folder, ignore_errors=True)
+        elif not self._is_complete:
+            self.start_again("the checkpoint of its trainer is not complete")
         else:
             listener.course = course
             file.note(f"went on from a checkpoint of its trainer after {course.updates} updates")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_others()
 
-    def checkpoint(self) -> tuple[str | None, bool]:
-        """What the file has of the last checkpoint: its place in the folder, which may be elsewhere on another machine."""
-        place = None if self.last is None else os.path.relpath(self.last, self.folder)
-        return place, self._is_for_resuming
+    def start_again(self, reason: str) -> None:
+        """Forget the last checkpoint, from which the training cannot go on."""
+        self.last = None
+        self._listener.start_again()
+        with suppress(OSError):
+            self._file.path.unlink(missing_ok=True)
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file.notes.clear()  # those of the attempt to go on
+        self._file.note(f"started again, because {reason}")
 
-    def resume(self, checkpoint: tuple[str | None, bool]) -> None:
+    def checkpoint(self) -> tuple[str, dict[str, int]]:
+        """What the file has of the last checkpoint: its name, because the folder may be elsewhere on another machine.
+
+        And the sizes of its files: a trainer may go on silently where one is missing.
+        """
+        assert self.last is not None
+        return Path(self.last).name, _sizes(Path(self.last))
+
+    def resume(self, checkpoint: tuple[str, dict[str, int]]) -> None:
         """Go on from what the file has."""
-        place, self._is_for_resuming = checkpoint
-        self.last = None if place is None else str(self.folder / place)
+        name, sizes = checkpoint
+        path = self._folder / name
+        self.last, self._is_complete = str(path), sizes == _sizes(path)
 
     def is_due(self) -> bool:
         """See `TrainerCheckpoints.is_due`."""
         return self._file.is_due()
 
-    def written(self, path: str, *, for_resuming: bool) -> None:
-        """See `TrainerCheckpoints.written`."""
-        before, is_removed = self.last, self._is_for_resuming
-        self.last, self._is_for_resuming = path, for_resuming
-        if not self._file.write(self, self._listener.course):
-            self.last, self._is_for_resuming = before, is_removed
-            if for_resuming:
-                _remove(Path(path))
-        elif before is not None and is_removed and before != path:
-            _remove(Path(before))
-
-    def not_written(self, reason: str) -> None:
-        """See `TrainerCheckpoints.not_written`."""
-        self._file.not_written(reason)
+    def write(self, name: str, save: Callable[[str], object]) -> None:
+        """See `TrainerCheckpoints.write`."""
+        before, path = self.last, str(self._folder / name)
+        self._listener.pause()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save(path)
+            if not _sizes(Path(path)):  # Lightning is silent where it has no permission
+                raise FileNotFoundError("the trainer has written nothing")
+        except Exception as error:  # a trainer may raise anything, and torch a RuntimeError where the disk is full
+            self._file.not_written(own_line(error))
+        else:
+            self.last = path
+            if not self._file.write(self, self._listener.course):
+                self.last = before
+        self._remove_others()
+        self._listener.go_on()
 
     def impossible(self, reason: str) -> None:
         """See `TrainerCheckpoints.impossible`."""
         self._file.end(reason)
+
+    def _remove_others(self) -> None:
+        """Remove all but the last checkpoint: older ones, and those that a process was writing when it was killed."""
+        for path in self._folder.glob("*"):
+            if str(path) != self.last:
+                _remove(path)
+
+
+def _sizes(checkpoint: Path) -> dict[str, int]:
+    """The sizes of the files of a checkpoint, by their paths in it; empty if there is none."""
+    paths = [path for path in (checkpoint, *checkpoint.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(checkpoint)): path.stat().st_size for path in paths}
 
 
 def _remove(checkpoint: Path) -> None:
@@ -158,7 +194,7 @@ def _place(file: CheckpointFile | None, listener: CourseListener) -> Iterator[tu
         except OSError as error:
             file.end(str(error))
         else:
-            yield str(checkpoints.folder), checkpoints
+            yield str(checkpoints.run_folder), checkpoints
             return
     with folder() as path:
         yield path, None
@@ -210,9 +246,28 @@ def train_by_trainer(
     """
     listener = CourseListener(updates, progress)
     with _place(checkpoint, listener) as (path, checkpoints):
-        ended = recipe.fit(schedule, TrainerRun(seed, updates, path), listener, control, checkpoints)
+        ended = _fit(recipe, schedule, TrainerRun(seed, updates, path), listener, control, checkpoints)
     course = listener.course
     notes = ended.notes if checkpoint is None else (*checkpoint.notes, *ended.notes)
     if course.updates < updates:
         notes = (*notes, f"ended after {course.updates} of {updates} updates")
     return course.record(seed, ended.schedule, ended.fingerprint, notes)
+
+
+def _fit(
+    recipe: TrainerRecipe,
+    schedule: Schedule,
+    run: TrainerRun,
+    listener: CourseListener,
+    control: Any,
+    checkpoints: FolderCheckpoints | None,
+) -> Ended:
+    """Make the training; from its start, if the trainer fails before the first update that follows its last checkpoint."""
+    updates = listener.course.updates
+    try:
+        return recipe.fit(schedule, run, listener, control, checkpoints)
+    except Exception as error:
+        if checkpoints is None or checkpoints.last is None or listener.course.updates > updates:
+            raise
+        checkpoints.start_again(f"its trainer could not go on from its checkpoint: {own_line(error)}")
+    return recipe.fit(schedule, run, listener, control, checkpoints)

@@ -47,7 +47,7 @@ class CheckpointFile:
         self.notes: list[str] = []
         self._identity = identity
         self._tried_at = time.monotonic()
-        self._works = True
+        self._works, self._has_failed = True, False
 
     def resumed(self, trainable: Resumes, kind: type[T]) -> T | None:
         """Restore the trainable from its checkpoint.
@@ -110,9 +110,11 @@ class CheckpointFile:
         return True
 
     def not_written(self, reason: str) -> None:
-        """A checkpoint could not be written; the next one is tried when it is due."""
+        """A checkpoint could not be written; the next one is tried when it is due. The first reason is noted."""
         self._tried_at = time.monotonic()
-        self.note(f"could not write a checkpoint: {reason}")
+        if not self._has_failed:
+            self.note(f"could not write a checkpoint: {reason}")
+        self._has_failed = True
 
     def end(self, reason: str) -> None:
         """The training goes on without further checkpoints."""
