@@ -1,10 +1,11 @@
-"""What a trainer's own class has in its attributes: tensors, generators of random numbers, counts, lists."""
+"""The attributes of a trainer: what its own class has in them, and methods that are replaced for a time."""
 
 import copy
 import random
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,20 @@ class Attributes:
             delattr(trainer, name)
         vars(trainer).update(self.content)
         _put_back(vars(trainer), self._plain)
+
+
+@contextmanager
+def methods_replaced(trainer: Trainer, **methods: Callable[..., Any]) -> Iterator[None]:
+    """While it lasts, a trainer has these methods; then its own again."""
+    entries = vars(trainer)
+    own = {name: entries[name] for name in methods if name in entries}
+    entries.update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            entries.pop(name, None)
+        entries.update(own)
 
 
 def _is_plain(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from transformers import Trainer, set_seed
@@ -16,6 +17,7 @@ from learnrate.trainer_runs import Ended, Mode, TrainerCheckpoints, TrainerRun, 
 from learnrate.transformers.follow import Follow
 from learnrate.transformers.in_place import tune
 from learnrate.transformers.listening import Listening
+from learnrate.transformers.resuming import Resuming
 from learnrate.tuner import Families, Plan
 from learnrate.user_code import call_user
 
@@ -97,11 +99,14 @@ class Recipe:
         """
         trainer = self._new(run)
         follow = Follow(schedule, control=control, report=_silent)
-        listening = Listening(trainer, listener, follow, self.monitor, self.mode, checkpoints)
+        listening = Listening(trainer, listener, follow, self.monitor, self.mode)
         trainer.add_callback(follow)
         trainer.add_callback(listening)
+        resuming = None if checkpoints is None else Resuming(trainer, checkpoints, follow)
+        if resuming is not None:
+            trainer.add_callback(resuming)
         notes: tuple[str, ...] = ()
-        with listening.listening():
+        with listening.listening(), nullcontext() if resuming is None else resuming.resuming():
             try:
                 trainer.train(resume_from_checkpoint=None if checkpoints is None else checkpoints.last)
             except GaveUpError as error:

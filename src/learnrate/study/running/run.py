@@ -11,10 +11,11 @@ from typing import Any
 from learnrate.errors import LearnrateError
 from learnrate.recipes.recipe import AnyRecipe, TrainerRecipe
 from learnrate.schedules import Schedule
-from learnrate.study.running.by_trainer import folder, of_run, train_by_trainer
+from learnrate.study.running.by_trainer import of_run, train_by_trainer
 from learnrate.study.running.checkpoint import CheckpointFile
 from learnrate.study.running.environment import environment
 from learnrate.study.running.source import Source
+from learnrate.study.running.trainer_checkpoints import temporary_folder
 from learnrate.study.running.training import Training, resolved, train
 from learnrate.trainable import require_trainable
 from learnrate.trainer_runs import TrainerRun
@@ -208,7 +209,7 @@ def _choose(recipe: AnyRecipe, choice: Choice, report: Report | None) -> Chosen:
             throttled(updates, planned, math.nan)
 
     if isinstance(recipe, TrainerRecipe):
-        with folder() as path:
+        with temporary_folder() as path:
             run = TrainerRun(choice.seed, choice.updates, path)
             plan = recipe.choose(_family(choice, lambda schedule: of_run(schedule, choice.updates)), run, choice.budget)
     else:
