@@ -57,7 +57,8 @@ class Speedup:
         over = f"{plural(self.pairs, 'seed')}{missed}"
         if math.isinf(low) or high == 0:
             reached, diverged = (self.first, self.second) if high > 0 else (self.second, self.first)
-            return f"with the median seed {diverged} diverged before the target, and {reached} reached it ({over}{self._shown()})"
+            evidence = f"({over}{self._shown()})"
+            return f"with the median seed {diverged} diverged before the target, and {reached} reached it {evidence}"
         if low == high == 1:
             times = "as many"
         elif low > 1:
