@@ -52,7 +52,8 @@ def test_a_study_is_read_while_it_is_made(tmp_path, name):
     driver = subprocess.Popen([sys.executable, SCRIPT, study], env={**os.environ, "PAUSE": "0.005"})
     try:
         comparison = None
-        while comparison is None or not comparison["constant"].trainings:
+        # Between two runs, none is in progress.
+        while comparison is None or not (comparison["constant"].trainings and comparison.in_progress):
             assert driver.poll() is None
             time.sleep(0.02)
             with contextlib.suppress(OutputError):
