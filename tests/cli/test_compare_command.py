@@ -91,12 +91,10 @@ def test_schedules_are_compared_and_the_report_is_written(commands, path, tmp_pa
     assert (other.returncode, tells(other.stderr, "--out", "holds files")) == (2, True)
 
 
-@pytest.mark.slow
-def test_an_interrupted_comparison_goes_on_by_the_command_that_it_prints(commands, path, tmp_path):
-    (tmp_path / "slow").touch()
-    process = commands.start("compare", path.name, *ARMS, "--seeds", 3, "--target", "-0.2", folder=tmp_path)
+def line_of_an_interrupt(process, has_run):
+    """The line that a command prints at Ctrl-C, which comes when the study has a run that has ended."""
     end = time.monotonic() + 60
-    while not any(runs_of(study) for study in tmp_path.glob("runs/*/study.sqlite")):
+    while not has_run():
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -104,6 +102,14 @@ def test_an_interrupted_comparison_goes_on_by_the_command_that_it_prints(command
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     (line,) = error.splitlines()
+    return line
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on_by_the_command_that_it_prints(commands, path, tmp_path):
+    (tmp_path / "slow").touch()
+    process = commands.start("compare", path.name, *ARMS, "--seeds", 3, "--target", "-0.2", folder=tmp_path)
+    line = line_of_an_interrupt(process, lambda: any(map(runs_of, tmp_path.glob("runs/*/study.sqlite"))))
     words = shlex.split(line[line.index("learnrate compare") :])
     (study,) = tmp_path.glob("runs/*/study.sqlite")
     before = runs_of(study)
@@ -127,15 +133,7 @@ def test_an_interrupt_names_the_study_wherever_it_lies(commands, path, tmp_path)
     (tmp_path / "slow").touch()
     study = tmp_path / "elsewhere.sqlite"
     process = commands.start("compare", path.name, *ARMS, "--seeds", 3, "--study", study.name, folder=tmp_path)
-    end = time.monotonic() + 60
-    while not runs_of(study):
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    (line,) = error.splitlines()
+    line = line_of_an_interrupt(process, lambda: runs_of(study))
     assert tells(line, str(study), "ended", "go on with: learnrate compare")
     assert "nothing" not in line
 
